@@ -1,0 +1,153 @@
+//! From a file to the checked tree.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::problem::MAX_LISTED;
+use super::raw::{Context, Notes, Remark};
+use super::{Config, Problem, Problems, Warning, validate, yaml};
+
+/// A larger file is not a configuration of this program.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads and checks a file. Variables come from the environment.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
+    let file = path.display().to_string();
+    let whole = |message: String| Problems::whole_file(&file, None, message);
+    let (text, mode) = read(path).map_err(whole)?;
+    let (config, notes) = check(&file, &text, &environment)?;
+    let mut warnings = warnings(&text, notes.warnings);
+    if notes.inline_secret && mode & 0o004 != 0 {
+        warnings.push(Warning {
+            path: String::new(),
+            line: None,
+            message: format!(
+                "holds a secret and everybody on this machine may read it (mode {:04o}); \
+                 `chmod o-r` it, or use a `*_file` key or `${{VAR}}`",
+                mode & 0o7777
+            ),
+        });
+    }
+    Ok((config, warnings))
+}
+
+/// Checks a text. `env` looks up a variable; files that the text names are read.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Vec<Warning>), Problems> {
+    let (config, notes) = check("config.yaml", text, env)?;
+    let warnings = warnings(text, notes.warnings);
+    Ok((config, warnings))
+}
+
+/// The tree and what was noted on the way, if there is no problem.
+pub(super) fn check(
+    file: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Notes), Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (node, faults) =
+        yaml::parse(text).map_err(|err| Problems::whole_file(file, err.line, err.message))?;
+    let context = Context::new(env);
+    let config = context.root(&node, validate::config);
+    let mut notes = context.into_notes();
+    for fault in faults {
+        let path = String::new();
+        notes.problems.push(Remark {
+            id: Some(fault.id),
+            path,
+            message: fault.message,
+        });
+    }
+    if notes.problems.is_empty() {
+        return Ok((config, notes));
+    }
+    Err(problems(file, text, notes.problems))
+}
+
+fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> Problems {
+    // The order of the visit is the order of the file.
+    remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
+    let unlisted = remarks.len().saturating_sub(MAX_LISTED);
+    remarks.truncate(MAX_LISTED);
+    let problem = |Remark { id, path, message }| {
+        let line = id.and_then(|id| yaml::line_of(text, id));
+        Problem {
+            path,
+            line,
+            message,
+        }
+    };
+    Problems {
+        file: file.to_owned(),
+        list: remarks.into_iter().map(problem).collect(),
+        unlisted,
+    }
+}
+
+fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<Warning> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
+    remarks.truncate(MAX_LISTED);
+    let warning = |Remark { id, path, message }| {
+        let line = id.and_then(|id| yaml::line_of(text, id));
+        Warning {
+            path,
+            line,
+            message,
+        }
+    };
+    remarks.into_iter().map(warning).collect()
+}
+
+/// The text and the mode bits of a file.
+fn read(path: &Path) -> Result<(String, u32), String> {
+    let file = File::open(path).map_err(|err| match err.kind() {
+        std::io::ErrorKind::NotFound => {
+            "cannot read it: there is no such file; name one with `--config FILE`".to_owned()
+        }
+        _ => format!("cannot read it: {err}"),
+    })?;
+    let mode = file
+        .metadata()
+        .map_err(|err| format!("cannot read it: {err}"))?
+        .mode();
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|err| format!("cannot read it: {err}"))?;
+    if MAX_FILE_BYTES < u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
+        return Err(format!(
+            "is larger than {MAX_FILE_BYTES} bytes; that is no configuration"
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|err| {
+        let good = err.utf8_error().valid_up_to();
+        let lines = err
+            .as_bytes()
+            .iter()
+            .take(good)
+            .filter(|byte| **byte == b'\n')
+            .count();
+        format!("is not UTF-8 text (line {}); save it as UTF-8", lines + 1)
+    })?;
+    Ok((text, mode))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads variables"
+)]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

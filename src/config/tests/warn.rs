@@ -1,0 +1,190 @@
+//! What is accepted with a word of care, and files.
+
+use std::os::unix::fs::PermissionsExt;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! makes values")]
+fn warned(text: &str, expected: Expect) {
+    let (_, warnings) = parse(text, &env).unwrap_or_else(|problems| panic!("{problems}"));
+    let lines: Vec<String> = warnings.iter().map(|w| w.in_file("config.yaml")).collect();
+    expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn bare_variables() {
+    warned(
+        &least_with("topic_prefix: sn", "topic_prefix: sn # $HOME"),
+        expect![[""]],
+    );
+    warned(
+        &least_with(
+            "name: incident",
+            "name: incident\n      query: a=$SN_URL^b=$b",
+        ),
+        expect![[r#"
+            config.yaml:13: source.tables[0].query: `$SN_URL` is taken as it is; to use the environment variable write `${SN_URL}`
+            config.yaml:13: source.tables[0].query: `$b` is taken as it is; to use the environment variable write `${b}`"#]],
+    );
+    // What follows a `$` in a password may be the password.
+    warned(
+        &least_with("password: p", "password: pa$word"),
+        expect![
+            "config.yaml:5: servicenow.auth.basic.password: holds a `$` and letters, taken as they are; a variable is written `${NAME}`"
+        ],
+    );
+    warned(
+        &least_with("password: p", "password: $SN_SECRET"),
+        expect![
+            "config.yaml:5: servicenow.auth.basic.password: `$SN_SECRET` is taken as it is; to use the environment variable write `${SN_SECRET}`"
+        ],
+    );
+}
+
+#[test]
+fn unprotected() {
+    warned(
+        &least_with("https://dev1.service-now.com", "http://dev1.example.com"),
+        expect![
+            "config.yaml:2: servicenow.base_url: is http: passwords, tokens and records travel unprotected; use https"
+        ],
+    );
+    warned(
+        &least_with("https://dev1.service-now.com", "http://localhost:8080"),
+        expect![[""]],
+    );
+    warned(
+        &least_with(
+            "source:",
+            "  sasl: {mechanism: plain, username: u, password: p}\nsource:",
+        ),
+        expect![
+            "config.yaml:8: kafka.sasl.mechanism: sends the password unprotected, as `kafka.tls.enabled` is false"
+        ],
+    );
+    warned(
+        &least_with(
+            "source:",
+            "  properties: {enable.ssl.certificate.verification: false}\nsource:",
+        ),
+        expect![
+            "config.yaml:8: kafka.properties.enable.ssl.certificate.verification: can switch off the check of who the broker is"
+        ],
+    );
+}
+
+#[test]
+fn without_effect() {
+    warned(
+        &least_with("kafka:", "  read_timeout_seconds: 60\nkafka:"),
+        expect![
+            "config.yaml:6: servicenow.read_timeout_seconds: is longer than `timeout_seconds`, which ends a request before"
+        ],
+    );
+    warned(
+        &least_with("source:", "  sasl: {username: u}\nsource:"),
+        expect!["config.yaml:8: kafka.sasl.mechanism: is not set: nobody logs in to Kafka"],
+    );
+    warned(
+        &least_with(
+            "incident\n",
+            "incident\n      partition_key_fields: [number]\n",
+        ),
+        expect![
+            "config.yaml:13: source.tables[0].partition_key_fields: is not used: set `partitioner: field_based` or remove it"
+        ],
+    );
+    warned(
+        &least_with("incident\n", "incident\n      query: a%3D1\n"),
+        expect![
+            "config.yaml:13: source.tables[0].query: looks percent-encoded; write it plain, as the list view shows it"
+        ],
+    );
+    warned(
+        &format!("{LEAST}shutdown_timeout: 500ms\n"),
+        expect![
+            "config.yaml:13: shutdown_timeout: is very short: a stop that ends before Kafka has acknowledged reads those rows again at the next start"
+        ],
+    );
+    warned(
+        &least_with(
+            "    type: basic\n",
+            "    type: basic\n    oauth: {refresh_token: x}\n",
+        ),
+        expect![
+            "config.yaml:5: servicenow.auth.oauth.refresh_token: is not used: set `grant_type: refresh_token` or remove it"
+        ],
+    );
+}
+
+#[test]
+fn secrets_from_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    let read = |content: &[u8]| {
+        std::fs::write(&file, content).unwrap();
+        let text = least_with("password: p", &format!("password_file: {}", file.display()));
+        match parse(&text, &env) {
+            Ok((config, _)) => match config.servicenow.auth {
+                Auth::Basic { password, .. } => password.expose().to_owned(),
+                other => panic!("{other:?}"),
+            },
+            Err(problems) => problems
+                .to_string()
+                .replace(&*file.to_string_lossy(), "FILE"),
+        }
+    };
+    assert_eq!(read(b"hunter2"), "hunter2");
+    assert_eq!(read(b"hunter2\n"), "hunter2");
+    assert_eq!(read(b"hunter2\r\n"), "hunter2");
+    assert_eq!(read(b" ${SN_SECRET}\n\n"), " ${SN_SECRET}\n");
+    let mut refused = String::new();
+    for content in [&b""[..], b"\n", b"\xff", &[b'x'; 65_537]] {
+        refused.push_str(&read(content));
+        refused.push('\n');
+    }
+    expect![[r#"
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it is empty
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it is empty
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it is not UTF-8 text
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it is larger than 65536 bytes
+        config.yaml: 1 problem
+    "#]].assert_eq(&refused);
+}
+
+#[test]
+fn files_are_read_with_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let tried = |content: Option<&[u8]>, mode: u32| {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let text = match load(&file) {
+            Ok((_, warnings)) => warnings.iter().map(|w| w.in_file("config.yaml")).collect(),
+            Err(problems) => problems.to_string(),
+        };
+        text.replace(&*file.to_string_lossy(), "config.yaml") + "\n"
+    };
+    let mut all = tried(None, 0);
+    all.push_str(&tried(Some(b"a: \xff"), 0o600));
+    all.push_str(&tried(Some(&[b'#'; (1 << 20) + 1]), 0o600));
+    all.push_str(&tried(Some(LEAST.as_bytes()), 0o600));
+    all.push_str(&tried(Some(LEAST.as_bytes()), 0o644));
+    expect![[r#"
+        config.yaml: cannot read it: there is no such file; name one with `--config FILE`
+        config.yaml: 1 problem
+        config.yaml: is not UTF-8 text (line 1); save it as UTF-8
+        config.yaml: 1 problem
+        config.yaml: is larger than 1048576 bytes; that is no configuration
+        config.yaml: 1 problem
+
+        config.yaml: holds a secret and everybody on this machine may read it (mode 0644); `chmod o-r` it, or use a `*_file` key or `${VAR}`
+    "#]].assert_eq(&all);
+}

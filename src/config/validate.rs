@@ -1,0 +1,133 @@
+//! The written tree to the checked one. Each section has a function that reads its keys, checks
+//! them against each other, and gives a stand-in where a value is wrong: everything that is wrong
+//! is found in one pass, and a tree with a stand-in in it never leaves `config`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::raw::{Need, Section};
+use super::{Config, LogFormat, Observability, Offset, Sink, SinkTopic, defaults, names, url};
+
+mod kafka;
+mod properties;
+mod servicenow;
+mod source;
+
+pub(super) use properties::is_private as property_is_private;
+
+/// Reads the whole file.
+pub(super) fn config(root: &Section<'_>) -> Config {
+    let config = Config {
+        servicenow: root.section("servicenow", servicenow::servicenow),
+        kafka: root.section("kafka", kafka::kafka),
+        source: root.section("source", source::source),
+        sink: root.section("sink", sink),
+        offset: root.section("offset", offset),
+        observability: root.section("observability", observability),
+        log_level: log_level(root),
+        log_format: root
+            .choice(
+                "log_format",
+                &[("json", LogFormat::Json), ("text", LogFormat::Text)],
+            )
+            .unwrap_or(LogFormat::Json),
+        shutdown_timeout: root.duration("shutdown_timeout", &defaults::SHUTDOWN_TIMEOUT),
+    };
+    if !config.source.enabled && !config.sink.enabled {
+        root.problem(
+            "source.enabled",
+            "nothing to do: set `source.enabled: true`",
+        );
+    }
+    if config.shutdown_timeout < Duration::from_secs(2) {
+        let message = "is very short: a stop that ends before Kafka has acknowledged reads those \
+                       rows again at the next start";
+        root.warning("shutdown_timeout", message);
+    }
+    config
+}
+
+fn log_level(root: &Section<'_>) -> log::LevelFilter {
+    let words = [
+        ("debug", log::LevelFilter::Debug),
+        ("info", log::LevelFilter::Info),
+        ("warn", log::LevelFilter::Warn),
+        ("error", log::LevelFilter::Error),
+        ("trace", log::LevelFilter::Trace),
+    ];
+    root.choice("log_level", &words)
+        .unwrap_or(log::LevelFilter::Info)
+}
+
+/// The sink's keys are checked although it does not run yet, so that no slip waits for that day.
+fn sink(section: &Section<'_>) -> Sink {
+    let enabled = section.boolean("enabled").unwrap_or(false);
+    if enabled {
+        let message = "the sink is not part of this version yet: set `sink.enabled: false`; \
+                       until it is, keep the Go program for this direction";
+        section.problem("enabled", message);
+    }
+    let checked = |section: &Section<'_>, key, check: fn(&str) -> Result<(), String>| {
+        let need = if enabled {
+            Need::Required("")
+        } else {
+            Need::Optional
+        };
+        section
+            .parsed(key, need, |text| check(text).map(|()| text.to_owned()))
+            .unwrap_or_default()
+    };
+    let topics = section.sections("topics", |topic| SinkTopic {
+        topic: checked(topic, "topic", names::check_topic),
+        table: checked(topic, "table", names::check_table),
+    });
+    let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
+    Sink {
+        enabled,
+        topics,
+        concurrency: section
+            .whole_or_none("concurrency", defaults::SINK_CONCURRENCY_MOST)
+            .unwrap_or(defaults::SINK_CONCURRENCY),
+        dlq_topic: section.parsed("dlq_topic", Need::Optional, topic_name),
+        group_id: section
+            .text("group_id", Need::Optional)
+            .unwrap_or_else(|| defaults::SINK_GROUP_ID.to_owned()),
+        commit_on_partial_failure: section.boolean("commit_on_partial_failure").unwrap_or(true),
+    }
+}
+
+fn offset(section: &Section<'_>) -> Offset {
+    let kafka = section
+        .choice("storage", &[("file", false), ("kafka", true)])
+        .unwrap_or(false);
+    if kafka {
+        let message = "checkpoints in Kafka are not part of this version yet: use `storage: file`";
+        section.problem("storage", message);
+    }
+    let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
+    Offset {
+        file_path: section
+            .text("file_path", Need::Optional)
+            .map_or_else(|| PathBuf::from(defaults::OFFSET_FILE), PathBuf::from),
+        kafka_topic: section
+            .parsed("kafka_topic", Need::Optional, topic_name)
+            .unwrap_or_else(|| defaults::OFFSET_TOPIC.to_owned()),
+        flush_interval: section.duration("flush_interval", &defaults::FLUSH_INTERVAL),
+    }
+}
+
+fn observability(section: &Section<'_>) -> Observability {
+    let addr = section.parsed("addr", Need::Optional, |text| {
+        let (host, port) = url::split_port(text)?;
+        if port.is_none() {
+            return Err("has no port; write for example `:8080` or `127.0.0.1:8080`".to_owned());
+        }
+        if !host.is_empty() {
+            url::check_host(host, "127.0.0.1:8080")?;
+        }
+        Ok(text.to_owned())
+    });
+    Observability {
+        addr: addr.unwrap_or_else(|| defaults::ADDR.to_owned()),
+    }
+}

@@ -1,0 +1,435 @@
+//! YAML text to a tree of untyped nodes, with bounds for hostile input.
+//!
+//! The tree keeps every scalar as it was written, because only the key knows its type: `007` is a
+//! good password and `yes` a good boolean. serde_yaml gives either the kind of a node or its text,
+//! so the tree is read in two passes. Each node has the number of its place in the order of the
+//! visit; a third pass that fails on purpose at a number finds its line.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize as _;
+use serde::de::{DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Deserializer;
+
+/// More nodes than any real configuration has; aliases count as often as they are used.
+const MAX_NODES: usize = 100_000;
+
+/// More openings of `[` and `{` than any real configuration has. The scanner's time grows with the
+/// square of their depth: a megabyte of `{a: ` would take minutes.
+const MAX_FLOWS: usize = 20_000;
+
+/// More directives (`%...`) than anybody needs; their time grows with the square too.
+const MAX_DIRECTIVES: usize = 20;
+
+/// A value of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// Place in the order of the visit, for [`line_of`].
+    pub(super) id: usize,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// Text as written, quotes and escapes resolved.
+    Scalar(String),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys and values in the order of the file, merges applied, no key twice.
+    Mapping(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// The key.
+    pub(super) key: String,
+    /// Place of the key in the order of the visit.
+    pub(super) key_id: usize,
+    /// The value.
+    pub(super) value: Node,
+}
+
+/// Something wrong in the shape of the text.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Node it is about.
+    pub(super) id: usize,
+    /// Words for the user.
+    pub(super) message: String,
+}
+
+/// Why there is no tree at all.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    /// Line, counted from 1, where the parser knows it.
+    pub(super) line: Option<usize>,
+    /// Words for the user.
+    pub(super) message: String,
+}
+
+/// Reads the one document of `text`.
+///
+/// # Errors
+/// When it is not YAML, or too large a tree. Faults of shape come beside the tree.
+pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), SyntaxError> {
+    let flows = text
+        .bytes()
+        .filter(|byte| matches!(byte, b'[' | b'{'))
+        .count();
+    let directives = text.lines().filter(|line| line.starts_with('%')).count();
+    if MAX_FLOWS < flows || MAX_DIRECTIVES < directives {
+        let message = format!(
+            "more than {MAX_FLOWS} of `[` and `{{`, or more than {MAX_DIRECTIVES} of `%`: \
+             that is no configuration"
+        );
+        return Err(SyntaxError {
+            line: None,
+            message,
+        });
+    }
+    let mut documents = Deserializer::from_str(text);
+    let Some(first) = documents.next() else {
+        return Ok((
+            Node {
+                id: 0,
+                kind: Kind::Null,
+            },
+            Vec::new(),
+        ));
+    };
+    let visit = Visit::default();
+    let shape = Seed(&visit)
+        .deserialize(first)
+        .map_err(|err| syntax_error(&err, text, visit.failure.take()))?;
+    if documents.next().is_some() {
+        let message = "the file holds more than one YAML document; keep one and remove the `---`";
+        return Err(SyntaxError {
+            line: None,
+            message: message.to_owned(),
+        });
+    }
+    let mut node = shape.into_node();
+    fill_document(text, &mut node).map_err(|err| syntax_error(&err, text, None))?;
+    let mut faults = Vec::new();
+    tidy(&mut node, &mut faults);
+    Ok((node, faults))
+}
+
+/// The line, counted from 1, of the node with this number.
+pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
+    let visit = Visit {
+        fail_at: Some(id),
+        ..Visit::default()
+    };
+    match Seed(&visit).deserialize(Deserializer::from_str(text).next()?) {
+        Err(err) if visit.hit.get() => Some(err.location()?.line()),
+        Err(_) | Ok(_) => None,
+    }
+}
+
+/// serde_yaml's message without its position, with a hint for the usual slips.
+fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> SyntaxError {
+    let line = err.location().map(|location| location.line());
+    if let Some(message) = own {
+        return SyntaxError { line, message };
+    }
+    let full = err.to_string();
+    let message = full.split(" at line ").next().unwrap_or(&full);
+    let content = line
+        .and_then(|n| text.lines().nth(n.saturating_sub(1)))
+        .unwrap_or("");
+    let indent = content.len() - content.trim_start().len();
+    let hint = if content
+        .get(..indent)
+        .is_some_and(|blank| blank.contains('\t'))
+    {
+        ": a tab cannot indent in YAML; use spaces"
+    } else if content.contains("${") && content.contains(['[', '{']) && message.contains("expected")
+    {
+        ": inside `[ ]` and `{ }` put `\"${VAR}\"` in quotes"
+    } else if message.contains("mapping values are not allowed")
+        || message.contains("cannot start any token")
+        || message.contains("unknown anchor")
+    {
+        ": put a value with special characters in quotes"
+    } else if message.contains("recursion limit") {
+        ": the nesting is too deep"
+    } else if message.contains("repetition limit") {
+        ": aliases are repeated too often"
+    } else {
+        ""
+    };
+    SyntaxError {
+        line,
+        message: format!("not valid YAML: {message}{hint}"),
+    }
+}
+
+/// What one pass over the document shares.
+#[derive(Default)]
+struct Visit {
+    next_id: Cell<usize>,
+    fail_at: Option<usize>,
+    hit: Cell<bool>,
+    failure: RefCell<Option<String>>,
+}
+
+impl Visit {
+    fn number<E: serde::de::Error>(&self) -> Result<usize, E> {
+        let id = self.next_id.get();
+        if self.fail_at == Some(id) {
+            self.hit.set(true);
+            return Err(E::custom("found"));
+        }
+        if MAX_NODES <= id {
+            return Err(self.fail(&format!(
+                "more than {MAX_NODES} values, counting aliases as often as they are used"
+            )));
+        }
+        self.next_id.set(id + 1);
+        Ok(id)
+    }
+
+    /// Ends the pass. serde_yaml would put a path of its own in front of the words.
+    fn fail<E: serde::de::Error>(&self, message: &str) -> E {
+        self.failure.replace(Some(message.to_owned()));
+        E::custom(message)
+    }
+}
+
+/// The first pass: kinds, numbers and the text of keys.
+enum Shape {
+    Null(usize),
+    Scalar(usize),
+    Sequence(usize, Vec<Shape>),
+    Mapping(usize, Vec<(usize, Shape)>),
+}
+
+impl Shape {
+    fn into_node(self) -> Node {
+        let (id, kind) = match self {
+            Shape::Null(id) => (id, Kind::Null),
+            Shape::Scalar(id) => (id, Kind::Scalar(String::new())),
+            Shape::Sequence(id, items) => (
+                id,
+                Kind::Sequence(items.into_iter().map(Shape::into_node).collect()),
+            ),
+            Shape::Mapping(id, entries) => {
+                let entry = |(key_id, value): (usize, Shape)| Entry {
+                    key: String::new(),
+                    key_id,
+                    value: value.into_node(),
+                };
+                (id, Kind::Mapping(entries.into_iter().map(entry).collect()))
+            }
+        };
+        Node { id, kind }
+    }
+}
+
+/// Numbers a node and takes its kind.
+struct Seed<'a>(&'a Visit);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Shape;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<Shape, D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+/// Each kind of scalar is the same here.
+macro_rules! scalars {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<Shape, E> {
+            Ok(Shape::Scalar(self.0.number()?))
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128,
+        visit_u128: u128, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Shape, E> {
+        Ok(Shape::Null(self.0.number()?))
+    }
+
+    /// A file without a value.
+    fn visit_none<E: serde::de::Error>(self) -> Result<Shape, E> {
+        self.visit_unit()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<Shape, A::Error> {
+        let id = self.0.number()?;
+        let mut items = Vec::new();
+        while let Some(item) = input.next_element_seed(Seed(self.0))? {
+            items.push(item);
+        }
+        Ok(Shape::Sequence(id, items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Shape, A::Error> {
+        let id = self.0.number()?;
+        let mut entries = Vec::new();
+        while let Some(key) = input.next_key_seed(Seed(self.0))? {
+            let value = input.next_value_seed(Seed(self.0))?;
+            match key {
+                Shape::Null(key_id) | Shape::Scalar(key_id) => entries.push((key_id, value)),
+                Shape::Sequence(..) | Shape::Mapping(..) => {
+                    return Err(self
+                        .0
+                        .fail("a key must be a plain text, not a list or keys and values"));
+                }
+            }
+        }
+        Ok(Shape::Mapping(id, entries))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Shape, A::Error> {
+        Err(self
+            .0
+            .fail("YAML tags (`!name`) are not known here; remove the tag"))
+    }
+}
+
+/// The second pass: the texts, guided by the kinds of the first.
+fn fill_document(text: &str, node: &mut Node) -> Result<(), serde_yaml::Error> {
+    match Deserializer::from_str(text).next() {
+        Some(document) => Fill(node).deserialize(document),
+        None => Ok(()),
+    }
+}
+
+/// Reads a scalar as it was written.
+struct Text<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Text<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        input.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        text.clone_into(self.0);
+        Ok(())
+    }
+}
+
+/// Fills the texts of a node.
+struct Fill<'a>(&'a mut Node);
+
+impl<'de> DeserializeSeed<'de> for Fill<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        match &mut self.0.kind {
+            Kind::Null => IgnoredAny::deserialize(input).map(|IgnoredAny| ()),
+            Kind::Scalar(text) => Text(text).deserialize(input),
+            Kind::Sequence(_) => input.deserialize_seq(self),
+            Kind::Mapping(_) => input.deserialize_map(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Fill<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the same YAML value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<(), A::Error> {
+        if let Kind::Sequence(items) = &mut self.0.kind {
+            for item in items {
+                input.next_element_seed(Fill(item))?;
+            }
+        }
+        input.next_element::<IgnoredAny>().map(|_| ())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<(), A::Error> {
+        if let Kind::Mapping(entries) = &mut self.0.kind {
+            for entry in entries {
+                input.next_key_seed(Text(&mut entry.key))?;
+                input.next_value_seed(Fill(&mut entry.value))?;
+            }
+        }
+        input.next_key::<IgnoredAny>().map(|_| ())
+    }
+}
+
+/// Removes double keys with a fault for each, and applies `<<`, innermost first.
+fn tidy(node: &mut Node, faults: &mut Vec<Fault>) {
+    match &mut node.kind {
+        Kind::Null | Kind::Scalar(_) => {}
+        Kind::Sequence(items) => items.iter_mut().for_each(|item| tidy(item, faults)),
+        Kind::Mapping(entries) => {
+            entries
+                .iter_mut()
+                .for_each(|entry| tidy(&mut entry.value, faults));
+            let mut seen = HashSet::new();
+            entries.retain(|entry| {
+                let first = seen.insert(entry.key.clone());
+                if !first {
+                    let message = format!("`{}` is given twice; remove one", entry.key);
+                    faults.push(Fault {
+                        id: entry.key_id,
+                        message,
+                    });
+                }
+                first
+            });
+            merge(entries, faults);
+        }
+    }
+}
+
+/// Replaces `<<` by what it names: keys of the mapping itself win, then the earlier of a list.
+fn merge(entries: &mut Vec<Entry>, faults: &mut Vec<Fault>) {
+    let Some(place) = entries.iter().position(|entry| entry.key == "<<") else {
+        return;
+    };
+    let source = entries.remove(place);
+    let sources = match source.value.kind {
+        Kind::Sequence(items) => items,
+        Kind::Null | Kind::Scalar(_) | Kind::Mapping(_) => vec![source.value],
+    };
+    for source in sources {
+        let Kind::Mapping(more) = source.kind else {
+            let message = "`<<` takes a mapping or a list of mappings".to_owned();
+            faults.push(Fault {
+                id: source.id,
+                message,
+            });
+            continue;
+        };
+        for entry in more {
+            if !entries.iter().any(|own| own.key == entry.key) {
+                entries.push(entry);
+            }
+        }
+    }
+}
