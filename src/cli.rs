@@ -1,0 +1,352 @@
+//! Command line to [`Command`]: what to do, and the words for someone who asks how.
+//!
+//! The Go program's `-config FILE` and `-version` are taken with one dash or two, anywhere.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+use lexopt::Arg;
+
+mod help;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use help::{Topic, help};
+
+/// The file that is read when none is named, as in the Go program.
+const DEFAULT_CONFIG: &str = "config.yaml";
+
+/// What the program is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Move records until told to stop.
+    Run {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// Check the configuration.
+    Check {
+        /// The configuration file.
+        config: PathBuf,
+        /// Also ask the instance and Kafka.
+        connect: bool,
+    },
+    /// Print everything effective.
+    ShowConfig {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// Look at a checkpoint or change it.
+    Checkpoint {
+        /// The configuration file.
+        config: PathBuf,
+        /// What to do with it.
+        action: CheckpointAction,
+    },
+    /// Print one line with version and commit.
+    Version,
+    /// Print a help text.
+    Help(Topic),
+}
+
+/// What to do with checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckpointAction {
+    /// Print positions.
+    Show {
+        /// Only of this table.
+        table: Option<String>,
+    },
+    /// Write a position.
+    Set {
+        /// The table.
+        table: String,
+        /// Epoch seconds, UTC.
+        timestamp: i64,
+        /// Identifier of the last row that is done; empty: the whole second is still to be read.
+        last_identifier: String,
+    },
+    /// Forget a position, so that the table is read from its beginning.
+    Reset {
+        /// The table.
+        table: String,
+    },
+}
+
+/// A command line that makes no sense. Its text is one line and a hint where to read more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    message: String,
+    topic: Topic,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}\ntry `servicenow-kafka-bridge help{}`",
+            self.message,
+            self.topic.argument()
+        )
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Everything that was on the command line, in no order.
+#[derive(Default)]
+struct Given {
+    words: Vec<OsString>,
+    config: Option<PathBuf>,
+    connect: bool,
+    timestamp: Option<OsString>,
+    last_identifier: Option<OsString>,
+    help: bool,
+    version: bool,
+}
+
+/// Reads the arguments, without the name of the program.
+///
+/// # Errors
+/// When they make no sense.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Usage> {
+    let given = gather(args)?;
+    let mut words = given.words.iter().map(|word| word.to_string_lossy());
+    let verb = words.next();
+    let topic = match verb.as_deref() {
+        None | Some("help" | "version") => Topic::General,
+        Some(word) => Topic::named(word).ok_or_else(|| unknown_command(word))?,
+    };
+    // Asking for help works whatever else is wrong with the line.
+    if given.help {
+        return Ok(Command::Help(topic));
+    }
+    if given.version || verb.as_deref() == Some("version") {
+        return Ok(Command::Version);
+    }
+    if verb.as_deref() == Some("help") {
+        return match words.next().as_deref() {
+            None | Some("help" | "version") => Ok(Command::Help(Topic::General)),
+            Some(word) => Topic::named(word)
+                .map(Command::Help)
+                .ok_or_else(|| unknown_command(word)),
+        };
+    }
+    drop(words);
+    command(topic, given)
+}
+
+fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
+    let usage = |message: String| Usage { message, topic };
+    let misplaced = [
+        ("--connect", "check", given.connect && topic != Topic::Check),
+        (
+            "--timestamp",
+            "checkpoint set",
+            given.timestamp.is_some() && topic != Topic::Checkpoint,
+        ),
+        (
+            "--last-identifier",
+            "checkpoint set",
+            given.last_identifier.is_some() && topic != Topic::Checkpoint,
+        ),
+    ];
+    if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
+        return Err(usage(format!("`{option}` belongs to `{command}`")));
+    }
+    let config = given
+        .config
+        .take()
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+    if topic == Topic::Checkpoint {
+        return Ok(Command::Checkpoint {
+            config,
+            action: checkpoint(&given)?,
+        });
+    }
+    if let Some(extra) = given.words.get(1) {
+        return Err(usage(format!("one argument too many: {extra:?}")));
+    }
+    Ok(match topic {
+        Topic::Check => Command::Check {
+            config,
+            connect: given.connect,
+        },
+        Topic::ShowConfig => Command::ShowConfig { config },
+        Topic::General | Topic::Run | Topic::Checkpoint => Command::Run { config },
+    })
+}
+
+fn checkpoint(given: &Given) -> Result<CheckpointAction, Usage> {
+    let usage = |message: String| Usage {
+        message,
+        topic: Topic::Checkpoint,
+    };
+    let mut words = Vec::new();
+    for word in given.words.iter().skip(1) {
+        let word = word
+            .to_str()
+            .ok_or_else(|| usage(format!("{word:?} is not UTF-8")))?;
+        words.push(word);
+    }
+    let (action, table) = match words[..] {
+        [] => return Err(usage("`checkpoint` needs show, set or reset".to_owned())),
+        [action] => (action, None),
+        [action, table] => (action, Some(table)),
+        [_, _, extra, ..] => return Err(usage(format!("one argument too many: {extra:?}"))),
+    };
+    let set_only = given.timestamp.is_some() || given.last_identifier.is_some();
+    if action != "set" && set_only {
+        let message = "`--timestamp` and `--last-identifier` belong to `checkpoint set`";
+        return Err(usage(message.to_owned()));
+    }
+    let needed = || match table {
+        Some(table) if !table.is_empty() => Ok(table.to_owned()),
+        Some(_) | None => Err(usage(format!(
+            "`checkpoint {action}` needs the name of a table"
+        ))),
+    };
+    match action {
+        "show" => Ok(CheckpointAction::Show {
+            table: table.map(str::to_owned),
+        }),
+        "reset" => Ok(CheckpointAction::Reset { table: needed()? }),
+        "set" => {
+            let table = needed()?;
+            let timestamp = given.timestamp.as_deref().and_then(OsStr::to_str);
+            let Some(timestamp) = timestamp else {
+                return Err(usage(
+                    "`checkpoint set` needs `--timestamp TIME`".to_owned(),
+                ));
+            };
+            let timestamp = time::parse(timestamp).map_err(usage)?;
+            let last_identifier = match given.last_identifier.as_ref().map(|id| id.to_str()) {
+                None => String::new(),
+                Some(Some(id)) => id.to_owned(),
+                Some(None) => return Err(usage("the identifier is not UTF-8".to_owned())),
+            };
+            Ok(CheckpointAction::Set {
+                table,
+                timestamp,
+                last_identifier,
+            })
+        }
+        other => Err(usage(format!(
+            "`checkpoint {other}`: only show, set and reset are known"
+        ))),
+    }
+}
+
+fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
+    let usage = |message: String| Usage {
+        message,
+        topic: Topic::General,
+    };
+    let mut given = Given::default();
+    let mut parser = lexopt::Parser::from_args(args.map(double_dash));
+    loop {
+        let arg = match parser.next() {
+            Ok(Some(arg)) => arg,
+            Ok(None) => return Ok(given),
+            Err(err) => return Err(usage(err.to_string())),
+        };
+        let mut option = None;
+        match arg {
+            Arg::Value(word) => given.words.push(word),
+            Arg::Short('h') | Arg::Long("help") => given.help = true,
+            Arg::Short('V') | Arg::Long("version") => given.version = true,
+            Arg::Long("connect") => given.connect = true,
+            Arg::Short('c') | Arg::Long("config") => option = Some("config"),
+            Arg::Long("timestamp") => option = Some("timestamp"),
+            Arg::Long("last-identifier") => option = Some("last-identifier"),
+            Arg::Long(name) => {
+                let known = [
+                    "help",
+                    "version",
+                    "connect",
+                    "config",
+                    "timestamp",
+                    "last-identifier",
+                ];
+                let guess = crate::config::names::closest(name, known);
+                let guess = guess.map(|guess| format!(", did you mean `--{guess}`?"));
+                let guess = guess.unwrap_or_default();
+                return Err(usage(format!("unknown option `--{name}`{guess}")));
+            }
+            Arg::Short(letter) => return Err(usage(format!("unknown option `-{letter}`"))),
+        }
+        let Some(option) = option else { continue };
+        let value = parser.value().map_err(|err| usage(err.to_string()))?;
+        if value.is_empty() && option != "last-identifier" {
+            return Err(usage(format!("`--{option}` needs a value")));
+        }
+        match option {
+            "config" => given.config = Some(PathBuf::from(value)),
+            "timestamp" => given.timestamp = Some(value),
+            _ => given.last_identifier = Some(value),
+        }
+    }
+}
+
+/// Go's flags take one dash or two; with one, lexopt would see a cluster of letters.
+fn double_dash(arg: OsString) -> OsString {
+    let bytes = arg.as_bytes();
+    let name = bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes);
+    match name {
+        b"-config" | b"-version" | b"-help" => {
+            OsString::from_vec([b"-".as_slice(), bytes].concat())
+        }
+        _ => arg,
+    }
+}
+
+fn unknown_command(word: &str) -> Usage {
+    let known = [
+        "run",
+        "check",
+        "show-config",
+        "checkpoint",
+        "version",
+        "help",
+    ];
+    let hint = match crate::config::names::closest(word, known) {
+        Some(guess) => format!(", did you mean `{guess}`?"),
+        None if word.contains(['.', '/']) => {
+            format!("; a configuration is named with `--config {word}`")
+        }
+        None => String::new(),
+    };
+    Usage {
+        message: format!("unknown command `{word}`{hint}"),
+        topic: Topic::General,
+    }
+}
+
+/// Version of the package.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Short id of the commit this was built from, or `unknown`.
+pub const REVISION: &str = match option_env!("SNKB_BUILD_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Day of that commit, or `unknown`.
+pub const DATE: &str = match option_env!("SNKB_BUILD_DATE") {
+    Some(date) => date,
+    None => "unknown",
+};
+
+/// Target triple.
+pub const TARGET: &str = match option_env!("SNKB_BUILD_TARGET") {
+    Some(target) => target,
+    None => "unknown",
+};
+
+/// One line: name, version, commit, date, target.
+pub fn version() -> String {
+    format!("servicenow-kafka-bridge {VERSION} ({REVISION} {DATE}) {TARGET}")
+}

@@ -1,0 +1,175 @@
+//! The help texts.
+
+/// What a help text is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The program as a whole.
+    General,
+    /// `run`.
+    Run,
+    /// `check`.
+    Check,
+    /// `show-config`.
+    ShowConfig,
+    /// `checkpoint`.
+    Checkpoint,
+}
+
+impl Topic {
+    /// The topic of a command.
+    pub(super) fn named(word: &str) -> Option<Topic> {
+        match word {
+            "run" => Some(Topic::Run),
+            "check" => Some(Topic::Check),
+            "show-config" => Some(Topic::ShowConfig),
+            "checkpoint" => Some(Topic::Checkpoint),
+            _ => None,
+        }
+    }
+
+    /// What to add to `help` to read the text.
+    pub(super) fn argument(self) -> &'static str {
+        match self {
+            Topic::General => "",
+            Topic::Run => " run",
+            Topic::Check => " check",
+            Topic::ShowConfig => " show-config",
+            Topic::Checkpoint => " checkpoint",
+        }
+    }
+}
+
+/// The help text of a topic, with a newline at its end.
+pub fn help(topic: Topic) -> &'static str {
+    match topic {
+        Topic::General => GENERAL,
+        Topic::Run => RUN,
+        Topic::Check => CHECK,
+        Topic::ShowConfig => SHOW_CONFIG,
+        Topic::Checkpoint => CHECKPOINT,
+    }
+}
+
+const GENERAL: &str = "\
+servicenow-kafka-bridge moves records between ServiceNow tables and Kafka topics.
+
+usage: servicenow-kafka-bridge [COMMAND] [-c FILE]
+
+commands:
+  run           move records until SIGTERM or SIGINT (default)
+  check         check the configuration; with --connect also the instance and Kafka
+  show-config   print every setting in effect, secrets redacted
+  checkpoint    show, set or reset how far a table has been read
+  version       print one line with version and commit
+  help COMMAND  say more about a command
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+  -V, --version       as `version`
+  -h, --help          as `help`
+  -config and -version with one dash work too.
+
+examples:
+  servicenow-kafka-bridge check --connect -c /etc/servicenow-kafka-bridge/config.yaml
+  servicenow-kafka-bridge -c /etc/servicenow-kafka-bridge/config.yaml
+
+exit codes:
+  0   done
+  64  the command line makes no sense
+  70  a bug in this program
+  75  stopped with work undelivered, or something did not answer; safe to start again
+  78  the configuration or the checkpoint file must be put right first
+";
+
+const RUN: &str = "\
+usage: servicenow-kafka-bridge [run] [-c FILE]
+
+Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
+Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. Health and
+metrics are served at `observability.addr`: /healthz, /readyz, /metrics.
+
+SIGTERM or SIGINT stops: rows under way are delivered within `shutdown_timeout` and checkpoints
+written. A second signal leaves at once; nothing is lost, some rows are sent again at the next
+start.
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+
+example:
+  servicenow-kafka-bridge run -c config.yaml
+
+exit codes:
+  0   stopped with everything delivered
+  70  a bug in this program
+  75  stopped with work undelivered; the next start continues from the checkpoint
+  78  the configuration or the checkpoint file must be put right first
+";
+
+const CHECK: &str = "\
+usage: servicenow-kafka-bridge check [--connect] [-c FILE]
+
+Checks the configuration as `run` does and lists everything that is wrong, each with its line and
+key. No network is touched.
+
+options:
+  --connect           also log in to the instance, read one row of every table, measure the
+                      user's time zone and the clock, and ask Kafka for the topics
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge check
+  servicenow-kafka-bridge check --connect -c new.yaml && mv new.yaml config.yaml
+
+exit codes:
+  0   nothing is wrong
+  75  the configuration is good, but the instance or Kafka is not as it says (--connect)
+  78  the configuration must be put right first
+";
+
+const SHOW_CONFIG: &str = "\
+usage: servicenow-kafka-bridge show-config [-c FILE]
+
+Prints every setting in effect as YAML on stdout: defaults filled in, variables replaced, values
+of `*_file` keys read, secrets as `[redacted]`. What is null is not set.
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+
+example:
+  servicenow-kafka-bridge show-config -c config.yaml | less
+
+exit codes:
+  0   printed
+  78  the configuration must be put right first
+";
+
+const CHECKPOINT: &str = "\
+usage: servicenow-kafka-bridge checkpoint show [TABLE] [-c FILE]
+       servicenow-kafka-bridge checkpoint set TABLE --timestamp TIME [--last-identifier ID]
+       servicenow-kafka-bridge checkpoint reset TABLE
+
+A checkpoint says how far a table has been read: a time and the identifier of the last row of
+that second that Kafka has acknowledged. The file is `offset.file_path` of the configuration.
+Stop the bridge before `set` and `reset`: one process owns the file.
+
+  show    print the position of one table or of all
+  set     continue after this position: rows from that second on are sent (again)
+  reset   forget the position: the table is read from its beginning, or as far back as
+          `source.initial_query_hours_ago` says
+
+options:
+  --timestamp TIME      epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
+  --last-identifier ID  the last row of that second that is done (default: none, so that the
+                        whole second is read)
+  -c, --config FILE     the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge checkpoint show
+  servicenow-kafka-bridge checkpoint set incident --timestamp '2026-01-31 08:15:00'
+
+exit codes:
+  0   done
+  64  the command line makes no sense
+  75  another process has the checkpoint file
+  78  the configuration or the checkpoint file must be put right first
+";
