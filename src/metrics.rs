@@ -1,0 +1,245 @@
+//! The catalogue of metrics: every name, help text, label and bucket of the program is here.
+//!
+//! The first ten names and labels are those of the Go bridge, so that dashboards go on working.
+//! Shared as `Arc<Metrics>`; [`Metrics::render`] makes the page.
+
+mod family;
+mod process;
+mod text;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use family::Show;
+pub use family::{
+    Counter, CounterVec, Family, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES,
+    SecondsCounter, Single, Value,
+};
+use process::Process;
+use text::Text;
+
+/// Buckets in seconds of the Go client library; a poll.
+const POLL_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// Buckets in seconds of one request to the instance.
+const API_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Buckets in seconds from handing a record to the producer until the broker confirmed it.
+const PRODUCE_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// All metrics of the program.
+#[derive(Debug)]
+#[expect(
+    missing_docs,
+    reason = "each field's help text is in the catalogue below"
+)]
+pub struct Metrics {
+    pub source_records: CounterVec,
+    pub source_produced: CounterVec,
+    pub source_errors: CounterVec,
+    pub source_poll_duration: HistogramVec,
+    pub sink_records: CounterVec,
+    pub sink_errors: CounterVec,
+    pub api_requests: CounterVec,
+    pub api_errors: CounterVec,
+    pub api_latency: HistogramVec,
+    pub offset_lag: GaugeVec,
+
+    pub source_page_size: GaugeVec,
+    pub source_hidden_rows: GaugeVec,
+    pub source_held: GaugeVec,
+    pub source_remaining_rows: GaugeVec,
+    pub source_last_success: GaugeVec,
+    pub checkpoint_timestamp: GaugeVec,
+    pub checkpoint_writes: CounterVec,
+    pub token_expiry: Single<Gauge>,
+    pub token_requests: CounterVec,
+    pub rate_limit_wait: Single<SecondsCounter>,
+    pub produce_latency: Single<Histogram>,
+    pub produce_queue: Single<Gauge>,
+    pub produce_errors: CounterVec,
+    pub kafka_connected: Single<Gauge>,
+    pub ready: Single<Gauge>,
+    pub log_messages: CounterVec,
+    pub build_info: GaugeVec,
+
+    /// When the process started, seconds since the epoch.
+    start_seconds: f64,
+}
+
+impl Metrics {
+    /// All families, without series except where the labels are known beforehand.
+    pub fn new() -> Metrics {
+        let metrics = catalogue();
+        for result in ["ok", "error"] {
+            metrics.checkpoint_writes.with(&[result]);
+            metrics.token_requests.with(&[result]);
+        }
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            metrics.log_messages.with(&[level]);
+        }
+        // Unknown until there is a token; with Basic there never is one.
+        metrics.token_expiry.set(f64::NAN);
+        metrics
+    }
+
+    /// The page in text exposition format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut out = Text::default();
+        for family in self.families() {
+            family.show(&mut out);
+        }
+        Process::read().show(self.start_seconds, &mut out);
+        out.finish()
+    }
+
+    /// Every family in the order of the page. Taking the struct apart without `..` makes the
+    /// compiler refuse a field that is not shown.
+    fn families(&self) -> [&dyn Show; 27] {
+        let Metrics {
+            source_records,
+            source_produced,
+            source_errors,
+            source_poll_duration,
+            sink_records,
+            sink_errors,
+            api_requests,
+            api_errors,
+            api_latency,
+            offset_lag,
+            source_page_size,
+            source_hidden_rows,
+            source_held,
+            source_remaining_rows,
+            source_last_success,
+            checkpoint_timestamp,
+            checkpoint_writes,
+            token_expiry,
+            token_requests,
+            rate_limit_wait,
+            produce_latency,
+            produce_queue,
+            produce_errors,
+            kafka_connected,
+            ready,
+            log_messages,
+            build_info,
+            start_seconds: _,
+        } = self;
+        [
+            source_records,
+            source_produced,
+            source_errors,
+            source_poll_duration,
+            sink_records,
+            sink_errors,
+            api_requests,
+            api_errors,
+            api_latency,
+            offset_lag,
+            source_page_size,
+            source_hidden_rows,
+            source_held,
+            source_remaining_rows,
+            source_last_success,
+            checkpoint_timestamp,
+            checkpoint_writes,
+            token_expiry,
+            token_requests,
+            rate_limit_wait,
+            produce_latency,
+            produce_queue,
+            produce_errors,
+            kafka_connected,
+            ready,
+            log_messages,
+            build_info,
+        ]
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+#[rustfmt::skip] // One family per entry reads as the table it is.
+fn catalogue() -> Metrics {
+    Metrics {
+        source_records: Family::new("bridge_source_records_total",
+            "Rows read from ServiceNow.", &["table"]),
+        source_produced: Family::new("bridge_source_produce_total",
+            "Records acknowledged by Kafka.", &["table", "topic"]),
+        source_errors: Family::new("bridge_source_errors_total",
+            "Errors while reading a table or producing its rows.", &["table", "error_type"]),
+        source_poll_duration: Family::histogram("bridge_source_poll_duration_seconds",
+            "Duration of one poll of a table.", &["table"], POLL_BUCKETS),
+        sink_records: Family::new("bridge_sink_records_total",
+            "Records written to ServiceNow.", &["table", "operation"]),
+        sink_errors: Family::new("bridge_sink_errors_total",
+            "Errors while writing records to ServiceNow.", &["table", "error_type"]),
+        api_requests: Family::new("bridge_sn_api_requests_total",
+            "Requests sent to the ServiceNow instance.", &["method", "endpoint"]),
+        api_errors: Family::new("bridge_sn_api_errors_total",
+            "Failed requests to the ServiceNow instance.", &["method", "status_code"]),
+        api_latency: Family::histogram("bridge_sn_api_latency_seconds",
+            "Time from sending a request until its answer began.", &["method", "endpoint"],
+            API_BUCKETS),
+        offset_lag: Family::new("bridge_offset_lag_seconds",
+            "Age of the newest row that Kafka acknowledged, by the clock of the instance.",
+            &["table"]),
+
+        source_page_size: Family::new("bridge_source_page_size_rows",
+            "Rows asked for per request; less than configured after time-outs.", &["table"]),
+        source_hidden_rows: Family::new("bridge_source_hidden_rows",
+            "Rows counted by the instance but hidden from the integration user, last seen.",
+            &["table"]),
+        source_held: Family::new("bridge_source_held",
+            "1 while a table is held at a row that Kafka does not take, else 0.", &["table"]),
+        source_remaining_rows: Family::new("bridge_source_remaining_rows",
+            "Rows left to read in the first load.", &["table"]),
+        source_last_success: Family::new("bridge_source_last_success_timestamp_seconds",
+            "When a poll of the table last succeeded, seconds since the epoch; 0 is never.",
+            &["table"]),
+        checkpoint_timestamp: Family::new("bridge_checkpoint_timestamp_seconds",
+            "The position in the checkpoint file, seconds since the epoch.",
+            &["table"]),
+        checkpoint_writes: Family::new("bridge_checkpoint_writes_total",
+            "Writes of the checkpoint file.", &["result"]),
+        token_expiry: Single::new("bridge_sn_token_expiry_timestamp_seconds",
+            "When the access token expires, seconds since the epoch."),
+        token_requests: Family::new("bridge_sn_token_requests_total",
+            "Requests for an access token.", &["result"]),
+        rate_limit_wait: Single::new("bridge_sn_rate_limit_wait_seconds_total",
+            "Time requests waited for rate_limit_rps or for Retry-After, all threads together."),
+        produce_latency: Single::histogram("bridge_kafka_produce_latency_seconds",
+            "Time from handing a record to the producer until Kafka acknowledged it.",
+            PRODUCE_BUCKETS),
+        produce_queue: Single::new("bridge_kafka_queue_records",
+            "Records waiting in the producer for their acknowledgement."),
+        produce_errors: Family::new("bridge_kafka_produce_errors_total",
+            "Records that the producer gave up; they are sent again.", &["topic"]),
+        kafka_connected: Single::new("bridge_kafka_connected",
+            "1 while at least one broker is connected, else 0."),
+        ready: Single::new("bridge_ready",
+            "1 while the readiness page says ready, else 0."),
+        log_messages: Family::new("bridge_log_messages_total",
+            "Lines logged, suppressed ones included.", &["level"]),
+        build_info: Family::new("bridge_build_info",
+            "Always 1; the labels say what runs.", &["version", "revision", "target"]),
+        start_seconds: now_seconds(),
+    }
+}
+
+/// Seconds since the epoch; 0 for a clock set before it.
+fn now_seconds() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

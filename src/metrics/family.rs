@@ -1,0 +1,317 @@
+//! Counters, gauges and histograms, and families of them with labels.
+//!
+//! A value is a shared atomic: [`Family::with`] takes a lock to find or make the series, so keep
+//! the handle where it is used often. The number of series per family is bounded.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::text::Text;
+
+/// Series a family may have. Labels come from the configuration and from closed lists, so only a
+/// fault would pass it; the memory stays bounded even then.
+pub const MAX_SERIES: usize = 2000;
+
+/// A number that only grows.
+#[derive(Debug, Clone)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Adds one.
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Time that adds up; kept in microseconds, shown in seconds.
+#[derive(Debug, Clone)]
+pub struct SecondsCounter(Arc<AtomicU64>);
+
+impl SecondsCounter {
+    /// Adds a time.
+    pub fn add(&self, time: Duration) {
+        self.0
+            .fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Relaxed))
+    }
+}
+
+/// A number that goes up and down. NaN means "not known": such a series is not shown.
+#[derive(Debug, Clone)]
+pub struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    /// Sets the value.
+    pub fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+}
+
+/// Counts of observations by size.
+#[derive(Debug, Clone)]
+pub struct Histogram(Arc<Observations>);
+
+#[derive(Debug)]
+struct Observations {
+    bounds: &'static [f64],
+    /// One per bound and one for what is larger than all of them; not cumulative.
+    counts: Vec<AtomicU64>,
+    /// Bits of an f64.
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one observation. NaN is ignored, as it would spoil the sum for ever.
+    pub fn observe(&self, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        let place = self.0.bounds.partition_point(|bound| *bound < value);
+        if let Some(count) = self.0.counts.get(place) {
+            count.fetch_add(1, Relaxed);
+        }
+        let add = |sum| Some((f64::from_bits(sum) + value).to_bits());
+        // The closure never refuses, so there is no error to look at.
+        self.0.sum.fetch_update(Relaxed, Relaxed, add).ok();
+    }
+
+    /// How many observations there were.
+    pub fn count(&self) -> u64 {
+        self.0.counts.iter().map(|count| count.load(Relaxed)).sum()
+    }
+}
+
+/// What a family can hold.
+pub trait Value: Clone {
+    /// The word on the `# TYPE` line.
+    const KIND: &'static str;
+
+    /// A value at its start; only histograms look at `buckets`.
+    fn start(buckets: &'static [f64]) -> Self;
+
+    /// Writes the samples of one series.
+    fn write(&self, out: &mut Text, labels: &[(&str, &str)]);
+}
+
+impl Value for Counter {
+    const KIND: &'static str = "counter";
+
+    fn start(_: &'static [f64]) -> Counter {
+        Counter(Arc::default())
+    }
+
+    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+        out.integer("", labels, self.get());
+    }
+}
+
+impl Value for SecondsCounter {
+    const KIND: &'static str = "counter";
+
+    fn start(_: &'static [f64]) -> SecondsCounter {
+        SecondsCounter(Arc::default())
+    }
+
+    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+        out.number("", labels, self.get().as_secs_f64());
+    }
+}
+
+impl Value for Gauge {
+    const KIND: &'static str = "gauge";
+
+    fn start(_: &'static [f64]) -> Gauge {
+        Gauge(Arc::default())
+    }
+
+    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+        let value = self.get();
+        if !value.is_nan() {
+            out.number("", labels, value);
+        }
+    }
+}
+
+impl Value for Histogram {
+    const KIND: &'static str = "histogram";
+
+    fn start(bounds: &'static [f64]) -> Histogram {
+        let counts = std::iter::repeat_with(AtomicU64::default)
+            .take(bounds.len() + 1)
+            .collect();
+        Histogram(Arc::new(Observations {
+            bounds,
+            counts,
+            sum: AtomicU64::default(),
+        }))
+    }
+
+    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+        // The count is the sum of the buckets read here, so that `+Inf` and `_count` agree even
+        // while another thread observes.
+        let mut seen = 0;
+        let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
+        for (bound, count) in bounds.zip(&self.0.counts) {
+            seen += count.load(Relaxed);
+            let bound = super::text::format(bound);
+            out.integer(
+                "_bucket",
+                &[labels, &[("le", bound.as_str())]].concat(),
+                seen,
+            );
+        }
+        out.number("_sum", labels, f64::from_bits(self.0.sum.load(Relaxed)));
+        out.integer("_count", labels, seen);
+    }
+}
+
+/// All series of one name. See [`CounterVec`], [`GaugeVec`], [`HistogramVec`]. A clone is the same
+/// family.
+#[derive(Debug, Clone)]
+pub struct Family<T> {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    buckets: &'static [f64],
+    series: Arc<Mutex<BTreeMap<Vec<String>, T>>>,
+}
+
+/// Counters told apart by labels.
+pub type CounterVec = Family<Counter>;
+/// Gauges told apart by labels.
+pub type GaugeVec = Family<Gauge>;
+/// Histograms told apart by labels.
+pub type HistogramVec = Family<Histogram>;
+
+impl<T: Value> Family<T> {
+    pub(super) fn new(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family<T> {
+        Family {
+            name,
+            help,
+            labels,
+            buckets: &[],
+            series: Arc::default(),
+        }
+    }
+
+    /// The series with these label values, in the order of the family's labels; it starts at 0.
+    ///
+    /// Beyond [`MAX_SERIES`] all further ones share the series whose labels are all `other`.
+    pub fn with(&self, values: &[&str]) -> T {
+        debug_assert_eq!(values.len(), self.labels.len(), "labels of {}", self.name);
+        let fit = |of: &dyn Fn(usize) -> String| (0..self.labels.len()).map(of).collect::<Vec<_>>();
+        let mut key = fit(&|at| (*values.get(at).unwrap_or(&"")).to_owned());
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if MAX_SERIES <= series.len() && !series.contains_key(&key) {
+            key = fit(&|_| "other".to_owned());
+        }
+        series
+            .entry(key)
+            .or_insert_with(|| T::start(self.buckets))
+            .clone()
+    }
+}
+
+impl Family<Histogram> {
+    pub(super) fn histogram(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        buckets: &'static [f64],
+    ) -> Family<Histogram> {
+        Family {
+            buckets,
+            ..Family::new(name, help, labels)
+        }
+    }
+}
+
+/// The one value of a name without labels; used like the value itself.
+#[derive(Debug)]
+pub struct Single<T> {
+    name: &'static str,
+    help: &'static str,
+    value: T,
+}
+
+impl<T: Value> Single<T> {
+    pub(super) fn new(name: &'static str, help: &'static str) -> Single<T> {
+        Single {
+            name,
+            help,
+            value: T::start(&[]),
+        }
+    }
+}
+
+impl Single<Histogram> {
+    pub(super) fn histogram(
+        name: &'static str,
+        help: &'static str,
+        buckets: &'static [f64],
+    ) -> Single<Histogram> {
+        Single {
+            name,
+            help,
+            value: Histogram::start(buckets),
+        }
+    }
+}
+
+impl<T> Deref for Single<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Anything that can be shown on the metrics page.
+pub(super) trait Show {
+    fn show(&self, out: &mut Text);
+}
+
+impl<T: Value> Show for Family<T> {
+    fn show(&self, out: &mut Text) {
+        out.family(self.name, self.help, T::KIND);
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        for (values, value) in series.iter() {
+            let values = values.iter().map(String::as_str);
+            let labels: Vec<_> = self.labels.iter().copied().zip(values).collect();
+            value.write(out, &labels);
+        }
+    }
+}
+
+impl<T: Value> Show for Single<T> {
+    fn show(&self, out: &mut Text) {
+        out.family(self.name, self.help, T::KIND);
+        self.value.write(out, &[]);
+    }
+}
