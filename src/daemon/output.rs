@@ -1,0 +1,144 @@
+//! Writes lines to a descriptor without ever being held up by whoever reads it.
+//!
+//! A container's or terminal's reader that stands still must not stop the bridge: when there is no
+//! room for a second, lines are thrown away until there is room again, and their number is told.
+
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// What a pipe has room for, at least, when it is reported as writable (`PIPE_BUF` on Linux).
+const CHUNK: usize = 4096;
+/// How long the first line waits for room; those that follow do not.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The end of a line's way.
+#[derive(Debug)]
+pub(super) struct Output<W> {
+    to: W,
+    /// Lines thrown away since the last one that was written.
+    lost: u64,
+    /// The last line was written in part.
+    torn: bool,
+}
+
+impl<W: Write + AsFd> Output<W> {
+    pub(super) fn new(to: W) -> Output<W> {
+        Output {
+            to,
+            lost: 0,
+            torn: false,
+        }
+    }
+
+    /// Lines thrown away since the last one that was written.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Writes a line; false if it was thrown away.
+    pub(super) fn write(&mut self, line: &str) -> bool {
+        let patience = if self.lost == 0 {
+            PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        let deadline = Instant::now() + patience;
+        let written = (!self.torn || self.write_by(b"\n", deadline)) && {
+            self.torn = false;
+            self.write_by(line.as_bytes(), deadline)
+        };
+        self.lost = if written { 0 } else { self.lost + 1 };
+        written
+    }
+
+    fn write_by(&mut self, mut bytes: &[u8], deadline: Instant) -> bool {
+        while !bytes.is_empty() {
+            if !self.has_room(deadline) {
+                return false;
+            }
+            let chunk = bytes.get(..CHUNK).unwrap_or(bytes);
+            match self.to.write(chunk) {
+                Ok(0) => return false,
+                Ok(count) => {
+                    bytes = bytes.get(count..).unwrap_or_default();
+                    self.torn = !bytes.is_empty();
+                }
+                // Another program may have made the descriptor we share non-blocking.
+                Err(err) if err.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {}
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                // The reader is gone; there is nobody to tell.
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn has_room(&self, deadline: Instant) -> bool {
+        loop {
+            let mut fds = [PollFd::new(&self.to, PollFlags::OUT)];
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(timeout) = Timespec::try_from(left) else {
+                return false;
+            };
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(ready) => return 0 < ready,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, pipe};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_stands_still_holds_nobody_up() {
+        let (mut reader, writer) = pipe().unwrap();
+        let mut output = Output::new(writer);
+        let line = format!("{}\n", "x".repeat(10_000));
+        let begin = Instant::now();
+        let mut written = 0;
+        while output.write(&line) {
+            written += 1;
+        }
+        assert!(0 < written);
+        for _ in 0..1000 {
+            assert!(!output.write("lost\n"));
+        }
+        assert_eq!(output.lost(), 1001);
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            begin.elapsed()
+        );
+
+        let mut buffer = vec![0; 1 << 20];
+        let count = reader.read(&mut buffer).unwrap();
+        let before = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        assert!(output.write("again\n"));
+        assert_eq!(output.lost(), 0);
+        drop(output);
+        let mut after = String::new();
+        reader.read_to_string(&mut after).unwrap();
+        let whole = before + &after;
+        assert!(whole.ends_with("\nagain\n"), "a torn line is ended first");
+        assert!(whole.lines().filter(|line| line.len() == 10_000).count() >= written);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure() {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut output = Output::new(writer);
+        assert!(!output.write("nobody\n"));
+        assert!(!output.write("nobody\n"));
+        assert_eq!(output.lost(), 2);
+    }
+}
