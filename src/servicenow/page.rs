@@ -1,0 +1,438 @@
+//! Reads one list answer: the response gate, and rows as slices of the bytes that arrived.
+//!
+//! A page counts only when it is complete JSON with `result` and without `error` or
+//! `status: failure`: an instance that runs out of time answers 200 with the rows it had and an
+//! error behind them (KB0778443). Rows are handed out while the page arrives; [`Piece::End`] says
+//! that the whole page was good.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::query::parse_time;
+use super::row;
+use super::split::{Malformed, Progress, Span, Splitter};
+use crate::config::DisplayValue;
+
+/// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.
+const BUFFER: usize = 256 * 1024;
+/// What may stand behind the rows, in bytes: the error object of a cancelled transaction.
+const MAX_TAIL: usize = 64 * 1024;
+
+/// Rows that arrived together.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The text the rows point into.
+    pub bytes: Vec<u8>,
+    /// The rows, in the order the instance gave them.
+    pub rows: Vec<Row>,
+}
+
+/// One row of a [`Block`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The row as JSON.
+    pub text: Range<usize>,
+    /// Its identifier, unescaped.
+    pub id: Range<usize>,
+    /// Its timestamp column, in seconds since 1970 UTC.
+    pub seconds: i64,
+}
+
+impl Block {
+    /// The bytes of a range, as given by a [`Row`].
+    pub fn slice(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// What [`PageReader::next`] found.
+#[derive(Debug)]
+pub enum Piece {
+    /// Some rows; whether the page is good is not known yet.
+    Rows(Block),
+    /// The page is complete and passed the gate.
+    End,
+}
+
+/// Why a page does not count.
+#[derive(Debug)]
+pub enum PageError {
+    /// The connection failed while the body arrived.
+    Read(io::Error),
+    /// The body is not the JSON of a list; says what it is.
+    Malformed(String),
+    /// The body carries an error beside or instead of rows.
+    Failed(String),
+    /// A row without the columns that make the cursor.
+    Column(String),
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PageError::Read(error) => write!(f, "reading the answer: {error}"),
+            PageError::Malformed(what) => write!(f, "the answer is not a complete list: {what}"),
+            PageError::Failed(message) => write!(f, "the instance reports: {message}"),
+            PageError::Column(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<Malformed> for PageError {
+    fn from(malformed: Malformed) -> PageError {
+        PageError::Malformed(malformed.to_string())
+    }
+}
+
+/// Finds the cursor columns of a row.
+#[derive(Debug, Clone)]
+pub struct Locator {
+    timestamp: String,
+    identifier: String,
+    find_timestamp: Finder<'static>,
+    find_identifier: Finder<'static>,
+    display: DisplayValue,
+}
+
+impl Locator {
+    /// For a table's two cursor columns.
+    pub fn new(timestamp: &str, identifier: &str, display: DisplayValue) -> Locator {
+        let finder = |column: &str| Finder::new(&format!("\"{column}\":\"")).into_owned();
+        Locator {
+            timestamp: timestamp.to_owned(),
+            identifier: identifier.to_owned(),
+            find_timestamp: finder(timestamp),
+            find_identifier: finder(identifier),
+            display,
+        }
+    }
+
+    /// Makes `span` a row of `block`.
+    fn locate(&self, block: &mut Block, span: &Span) -> Result<(), PageError> {
+        if span.flat
+            && self.display == DisplayValue::False
+            && let Some(row) = self.locate_flat(&block.bytes, &span.bytes)
+        {
+            block.rows.push(row);
+            return Ok(());
+        }
+        self.locate_parsed(block, span)
+    }
+
+    /// A key with its opening quote of a value can stand only once in a flat row, as quotes inside
+    /// values are escaped.
+    fn locate_flat(&self, bytes: &[u8], text: &Range<usize>) -> Option<Row> {
+        let row = bytes.get(text.clone())?;
+        let value = |finder: &Finder<'_>| -> Option<Range<usize>> {
+            let start = finder.find(row)? + finder.needle().len();
+            let rest = row.get(start..)?;
+            let length = memchr(b'"', rest)?;
+            let clean = length > 0 && memchr(b'\\', rest.get(..length)?).is_none();
+            clean.then(|| text.start + start..text.start + start + length)
+        };
+        let id = value(&self.find_identifier)?;
+        let seconds = parse_time(bytes.get(value(&self.find_timestamp)?)?)?;
+        Some(Row {
+            text: text.clone(),
+            id,
+            seconds,
+        })
+    }
+
+    /// The careful way: other forms of values, escapes, white space.
+    fn locate_parsed(&self, block: &mut Block, span: &Span) -> Result<(), PageError> {
+        let text = block.slice(&span.bytes);
+        let wanted = [self.identifier.as_str(), self.timestamp.as_str()];
+        let found = row::raw_values(text, &wanted)
+            .map_err(|error| PageError::Malformed(format!("in a row {}", json_words(&error))))?;
+        let column = |at: usize| -> Result<String, PageError> {
+            let value = found
+                .get(at)
+                .cloned()
+                .flatten()
+                .filter(|value| !value.is_empty());
+            value.ok_or_else(|| {
+                let name = wanted.get(at).copied().unwrap_or_default();
+                PageError::Column(format!(
+                    "a row has no value in `{name}`; the integration user needs read access to it, \
+                     and the table must fill it (see timestamp_field and identifier_field)"
+                ))
+            })
+        };
+        let (id, time) = (column(0)?, column(1)?);
+        let seconds = parse_time(time.as_bytes()).ok_or_else(|| {
+            PageError::Column(format!("`{}` of a row is no date and time", self.timestamp))
+        })?;
+        let text = if self.display == DisplayValue::True {
+            let start = block.bytes.len();
+            let row = block.slice(&span.bytes).to_vec();
+            row::display_only(&row, &mut block.bytes)
+                .map_err(|error| PageError::Malformed(json_words(&error)))?;
+            start..block.bytes.len()
+        } else {
+            span.bytes.clone()
+        };
+        let start = block.bytes.len();
+        block.bytes.extend_from_slice(id.as_bytes());
+        block.rows.push(Row {
+            text,
+            id: start..block.bytes.len(),
+            seconds,
+        });
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Rows(Splitter),
+    Tail,
+    Done,
+}
+
+/// Reads a list answer block by block.
+#[derive(Debug)]
+pub struct PageReader<'a, R> {
+    body: R,
+    locator: &'a Locator,
+    state: State,
+    /// Bytes read and not yet handed out are `buffer[..filled]`.
+    buffer: Vec<u8>,
+    filled: usize,
+    spans: Vec<Span>,
+    tail: Vec<u8>,
+    ended: bool,
+}
+
+impl<'a, R: Read> PageReader<'a, R> {
+    /// Begins to read `body`.
+    pub fn new(body: R, locator: &'a Locator) -> PageReader<'a, R> {
+        PageReader {
+            body,
+            locator,
+            state: State::Head,
+            buffer: Vec::new(),
+            filled: 0,
+            spans: Vec::new(),
+            tail: br#"{"result":[]"#.to_vec(),
+            ended: false,
+        }
+    }
+
+    /// The next rows, or the end of a good page. `spare` is a used block to take the memory from.
+    ///
+    /// # Errors
+    /// Every way a page can be incomplete or refused; the rows handed out so far must then not move
+    /// a position.
+    pub fn next(&mut self, spare: Option<Block>) -> Result<Piece, PageError> {
+        let mut spare = spare.unwrap_or_default();
+        // Used memory keeps its length, so that it need not be cleared again.
+        spare.bytes.truncate(BUFFER);
+        if self.buffer.is_empty() {
+            self.buffer = std::mem::take(&mut spare.bytes);
+        }
+        loop {
+            match &mut self.state {
+                State::Done => return Ok(Piece::End),
+                State::Tail => self.read_tail()?,
+                State::Head => self.read_head()?,
+                State::Rows(splitter) => {
+                    let seen = self.buffer.get(..self.filled).unwrap_or_default();
+                    if let Progress::End(end) = splitter.scan(seen, &mut self.spans)? {
+                        self.tail
+                            .extend_from_slice(seen.get(end..).unwrap_or_default());
+                        self.state = State::Tail;
+                        if !self.spans.is_empty() {
+                            let bytes = std::mem::take(&mut self.buffer);
+                            return self.hand_out(bytes, spare.rows);
+                        }
+                    } else if self.filled >= BUFFER && !self.spans.is_empty() {
+                        let keep = splitter.keep_from();
+                        splitter.rebase(keep);
+                        let mut next = std::mem::take(&mut spare.bytes);
+                        let rest = self.buffer.get(keep..self.filled).unwrap_or_default();
+                        if next.len() < rest.len() {
+                            next.resize(BUFFER.max(rest.len()), 0);
+                        }
+                        if let Some(start) = next.get_mut(..rest.len()) {
+                            start.copy_from_slice(rest);
+                        }
+                        self.filled = rest.len();
+                        let bytes = std::mem::replace(&mut self.buffer, next);
+                        return self.hand_out(bytes, spare.rows);
+                    } else if self.ended {
+                        return Err(PageError::Malformed("it ends inside the rows".to_owned()));
+                    } else {
+                        self.fill()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hand_out(&mut self, bytes: Vec<u8>, mut rows: Vec<Row>) -> Result<Piece, PageError> {
+        let last = self.spans.last().map_or(0, |span| span.bytes.end);
+        // JSON is UTF-8; a page cut or mixed up on the way often is not.
+        std::str::from_utf8(bytes.get(..last).unwrap_or_default())
+            .map_err(|error| PageError::Malformed(error.to_string()))?;
+        rows.clear();
+        let mut block = Block { bytes, rows };
+        for span in self.spans.drain(..) {
+            self.locator.locate(&mut block, &span)?;
+            let id = block.rows.last().map(|row| block.slice(&row.id));
+            // The identifier becomes part of a query, where `^` begins another condition.
+            if id.is_some_and(|id| id.iter().any(|byte| *byte == b'^' || *byte < b' ')) {
+                return Err(PageError::Column(format!(
+                    "an identifier has a `^` or a control character in it, which no query can \
+                     express; choose another identifier_field than `{}`",
+                    self.locator.identifier
+                )));
+            }
+        }
+        Ok(Piece::Rows(block))
+    }
+
+    /// Reads once more; grows the buffer when one row fills it.
+    fn fill(&mut self) -> Result<(), PageError> {
+        if self.buffer.len() < BUFFER || self.filled == self.buffer.len() {
+            let larger = (self.filled * 2).max(BUFFER);
+            self.buffer.resize(larger, 0);
+        }
+        let free = self.buffer.get_mut(self.filled..).unwrap_or_default();
+        let read = self.body.read(free).map_err(PageError::Read)?;
+        self.filled += read;
+        self.ended = read == 0;
+        Ok(())
+    }
+
+    fn read_head(&mut self) -> Result<(), PageError> {
+        let seen = self.buffer.get(..self.filled).unwrap_or_default();
+        match list_start(seen) {
+            Head::List(position) => self.state = State::Rows(Splitter::new(position)),
+            Head::Unfinished if !self.ended => self.fill()?,
+            Head::Unfinished | Head::Other => self.read_other()?,
+        }
+        Ok(())
+    }
+
+    /// An answer that does not begin with the rows: an error object, `null`, another order of keys.
+    fn read_other(&mut self) -> Result<(), PageError> {
+        while !self.ended {
+            self.fill()?;
+        }
+        self.buffer.truncate(self.filled);
+        if self.buffer.trim_ascii().is_empty() {
+            return Err(PageError::Malformed("it is empty".to_owned()));
+        }
+        let envelope: Envelope<'_> = serde_json::from_slice(&self.buffer)
+            .map_err(|error| PageError::Malformed(json_words(&error)))?;
+        envelope.check()?;
+        let Some(list) = envelope
+            .result
+            .map(RawValue::get)
+            .filter(|text| text.starts_with('['))
+        else {
+            return Err(PageError::Malformed("it has no `result` list".to_owned()));
+        };
+        let list = list.as_bytes().to_vec();
+        self.filled = list.len();
+        self.buffer = list;
+        self.tail.push(b'}');
+        self.state = State::Rows(Splitter::new(1));
+        Ok(())
+    }
+
+    /// What stands behind the rows must close the object and report no error.
+    fn read_tail(&mut self) -> Result<(), PageError> {
+        while !self.ended {
+            let mut piece = [0; 4096];
+            let read = self.body.read(&mut piece).map_err(PageError::Read)?;
+            self.ended = read == 0;
+            self.tail
+                .extend_from_slice(piece.get(..read).unwrap_or_default());
+            if self.tail.len() > MAX_TAIL {
+                return Err(PageError::Malformed(format!(
+                    "more than {MAX_TAIL} bytes behind the rows"
+                )));
+            }
+        }
+        let envelope: Envelope<'_> = serde_json::from_slice(&self.tail).map_err(|error| {
+            PageError::Malformed(format!("behind the rows {}", json_words(&error)))
+        })?;
+        envelope.check()?;
+        self.state = State::Done;
+        Ok(())
+    }
+}
+
+/// Where JSON is wrong. The parser's own words may quote the body, which is not ours to show.
+fn json_words(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io => "the text cannot be read",
+        Category::Syntax => "the JSON is not valid",
+        Category::Data => "the JSON has another shape",
+        Category::Eof => "the JSON ends too early",
+    };
+    format!("{what} (line {} column {})", error.line(), error.column())
+}
+
+enum Head {
+    /// The rows begin at this byte.
+    List(usize),
+    /// Could still become a list.
+    Unfinished,
+    Other,
+}
+
+/// Whether `text` begins with `{"result":[`, white space apart.
+fn list_start(text: &[u8]) -> Head {
+    let mut rest = text;
+    for token in [b"{".as_slice(), b"\"result\"", b":", b"["] {
+        rest = rest.trim_ascii_start();
+        match rest.strip_prefix(token) {
+            Some(after) => rest = after,
+            None if token.starts_with(rest) => return Head::Unfinished,
+            None => return Head::Other,
+        }
+    }
+    Head::List(text.len() - rest.len())
+}
+
+/// The outer object of every answer of the Table API.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+}
+
+impl Envelope<'_> {
+    fn check(&self) -> Result<(), PageError> {
+        if let Some(error) = self.error {
+            return Err(PageError::Failed(super::error_words(
+                error.get().as_bytes(),
+            )));
+        }
+        if self
+            .status
+            .is_some_and(|status| status.get().contains("failure"))
+        {
+            return Err(PageError::Failed("status: failure".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

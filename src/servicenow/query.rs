@@ -1,0 +1,365 @@
+//! Encoded queries: one slice of a table, in the order of (timestamp, identifier).
+//!
+//! Grammar: ServiceNow documentation "Encoded query strings"; `^` joins conditions, `^NQ` begins an
+//! alternative branch that repeats every condition, `ORDERBY` may stand anywhere. There is no escape
+//! for `^`, so every value that goes into a query is checked before.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+
+/// A place in a table: rows up to it are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Timestamp column, in seconds since 1970 UTC.
+    pub seconds: i64,
+    /// Identifier of the last row read in that second; `None`: no row of that second is read yet.
+    pub id: Option<String>,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_second(self.seconds) {
+            Ok(time) => time.fmt(f)?,
+            Err(_) => self.seconds.fmt(f)?,
+        }
+        self.id.iter().try_for_each(|id| write!(f, " {id}"))
+    }
+}
+
+/// The part of a table that one request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Rows behind this place; `None` begins with the oldest row.
+    pub after: Option<Cursor>,
+    /// Last second of the slice, included, in seconds since 1970 UTC.
+    pub to: i64,
+    /// Largest identifier of the slice; only inside one second.
+    pub id_to: Option<String>,
+}
+
+/// Names that make a table's queries.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// Timestamp column.
+    pub timestamp: String,
+    /// Identifier column.
+    pub identifier: String,
+    /// Encoded query that restricts the table.
+    pub filter: Option<String>,
+}
+
+/// How the instance reads times in queries.
+#[derive(Debug, Clone)]
+pub enum Literals {
+    /// As UTC.
+    Utc,
+    /// In the integration user's zone.
+    User(TimeZone),
+}
+
+/// An encoded query and the seconds that its answer may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The text of `sysparm_query`.
+    pub text: String,
+    /// Earliest second the instance may answer with; `None` is unbounded.
+    pub earliest: Option<i64>,
+    /// Latest second the instance may answer with.
+    pub latest: i64,
+    /// Whether rows outside the slice may be in the answer and must be passed over. In the hour that
+    /// repeats in autumn a literal names two instants, so more is asked for than is wanted.
+    pub widened: bool,
+}
+
+impl Literals {
+    /// Seconds to widen by when the literal for `seconds` names two instants, else zero.
+    fn fold(&self, seconds: i64) -> i64 {
+        let Literals::User(zone) = self else { return 0 };
+        let Ok(instant) = Timestamp::from_second(seconds) else {
+            return 0;
+        };
+        let local = zone.to_datetime(instant);
+        match zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Fold { before, after } => {
+                2 * i64::from((before.seconds() - after.seconds()).abs())
+            }
+            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Gap { .. } => 0,
+        }
+    }
+
+    /// The literal for an instant, in seconds since 1970 UTC.
+    pub fn text_of(&self, seconds: i64) -> String {
+        let zone = match self {
+            Literals::Utc => &TimeZone::UTC,
+            Literals::User(zone) => zone,
+        };
+        match Timestamp::from_second(seconds) {
+            Ok(instant) => zone
+                .to_datetime(instant)
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string(),
+            Err(_) => "1970-01-01 00:00:00".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Literals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Literals::Utc => f.write_str("UTC"),
+            Literals::User(zone) => f.write_str(zone.iana_name().unwrap_or("the user's zone")),
+        }
+    }
+}
+
+impl Columns {
+    /// The query for `slice`, with times as the instance reads them.
+    pub fn encode(&self, slice: &Slice, literals: &Literals) -> Encoded {
+        let after = slice.after.as_ref();
+        let back = after.map_or(0, |cursor| literals.fold(cursor.seconds));
+        let ahead = literals.fold(slice.to);
+        let earliest = after.map(|cursor| cursor.seconds - back);
+        let latest = slice.to + ahead;
+        let widened = back + ahead > 0;
+        let ts = &self.timestamp;
+        let from = |op: &str, seconds: i64| format!("{ts}{op}{}", literals.text_of(seconds));
+        let conditions = match after {
+            None => vec![from("<=", latest)],
+            Some(Cursor {
+                seconds,
+                id: Some(id),
+            }) if !widened => self.keyset(*seconds, id, slice, literals),
+            Some(Cursor { seconds, id: None }) if !widened && *seconds == slice.to => {
+                vec![self.with_id_to(from("=", *seconds), slice)]
+            }
+            Some(Cursor { seconds, .. }) => {
+                vec![format!(
+                    "{}^{}",
+                    from(">=", seconds - back),
+                    from("<=", latest)
+                )]
+            }
+        };
+        Encoded {
+            text: self.join(&conditions),
+            earliest,
+            latest,
+            widened,
+        }
+    }
+
+    /// Behind (seconds, id): the rest of that second, or anything later.
+    fn keyset(&self, seconds: i64, id: &str, slice: &Slice, literals: &Literals) -> Vec<String> {
+        let (ts, identifier) = (&self.timestamp, &self.identifier);
+        let at = literals.text_of(seconds);
+        let rest = self.with_id_to(format!("{ts}={at}^{identifier}>{id}"), slice);
+        if slice.to <= seconds {
+            return vec![rest];
+        }
+        vec![
+            format!("{ts}>{at}^{ts}<={}", literals.text_of(slice.to)),
+            rest,
+        ]
+    }
+
+    fn with_id_to(&self, condition: String, slice: &Slice) -> String {
+        match &slice.id_to {
+            Some(id) => format!("{condition}^{}<={id}", self.identifier),
+            None => condition,
+        }
+    }
+
+    /// Joins the user's filter into every alternative: `^NQ` begins a query of its own.
+    fn join(&self, alternatives: &[String]) -> String {
+        let filters: Vec<&str> = self
+            .filter
+            .as_deref()
+            .map_or_else(|| vec![""], |filter| filter.split("^NQ").collect());
+        let mut branches = Vec::new();
+        for filter in filters {
+            for condition in alternatives {
+                branches.push(match filter {
+                    "" => condition.clone(),
+                    filter => format!("{filter}^{condition}"),
+                });
+            }
+        }
+        let order = format!("ORDERBY{}^ORDERBY{}", self.timestamp, self.identifier);
+        format!("{}^{order}", branches.join("^NQ"))
+    }
+}
+
+/// Reads a stored time, `YYYY-MM-DD HH:MM:SS` in UTC, as seconds since 1970.
+pub fn parse_time(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (date, time) = text.split_once(' ')?;
+    let number = |text: &str, digits: usize| -> Option<i16> {
+        (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| text.parse().ok())?
+    };
+    let mut date = date.splitn(3, '-');
+    let mut time = time.splitn(3, ':');
+    let year = number(date.next()?, 4)?;
+    let two = |part: Option<&str>| i8::try_from(number(part?, 2)?).ok();
+    let (month, day) = (two(date.next())?, two(date.next())?);
+    let (hour, minute, second) = (two(time.next())?, two(time.next())?, two(time.next())?);
+    let civil = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    Some(TimeZone::UTC.to_timestamp(civil).ok()?.as_second())
+}
+
+/// An identifier as a number, when it is 32 lower-case hex digits. Only those are compared here: the
+/// order of any others is the database collation's affair.
+pub fn hex_id(id: &[u8]) -> Option<u128> {
+    if id.len() != 32 {
+        return None;
+    }
+    id.iter().try_fold(0_u128, |value, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u128::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(filter: Option<&str>) -> Columns {
+        Columns {
+            timestamp: "sys_updated_on".into(),
+            identifier: "sys_id".into(),
+            filter: filter.map(str::to_owned),
+        }
+    }
+
+    fn cursor(time: &str, id: Option<&str>) -> Option<Cursor> {
+        Some(Cursor {
+            seconds: parse_time(time.as_bytes()).unwrap(),
+            id: id.map(str::to_owned),
+        })
+    }
+
+    fn slice(after: Option<Cursor>, to: &str) -> Slice {
+        Slice {
+            after,
+            to: parse_time(to.as_bytes()).unwrap(),
+            id_to: None,
+        }
+    }
+
+    fn text(filter: Option<&str>, slice: &Slice) -> String {
+        columns(filter).encode(slice, &Literals::Utc).text
+    }
+
+    #[test]
+    fn a_slice_becomes_a_query() {
+        let order = "^ORDERBYsys_updated_on^ORDERBYsys_id";
+        let to = "2024-01-31 10:00:00";
+        assert_eq!(
+            text(None, &slice(None, to)),
+            format!("sys_updated_on<=2024-01-31 10:00:00{order}")
+        );
+        let start = cursor("2024-01-30 00:00:00", None);
+        assert_eq!(
+            text(None, &slice(start, to)),
+            format!(
+                "sys_updated_on>=2024-01-30 00:00:00^sys_updated_on<=2024-01-31 10:00:00{order}"
+            )
+        );
+        let behind = cursor("2024-01-30 00:00:00", Some("ab"));
+        assert_eq!(
+            text(Some("active=true^NQstate=7^ORstate=8"), &slice(behind, to)),
+            format!(
+                "active=true^sys_updated_on>2024-01-30 00:00:00^sys_updated_on<=2024-01-31 10:00:00\
+                 ^NQactive=true^sys_updated_on=2024-01-30 00:00:00^sys_id>ab\
+                 ^NQstate=7^ORstate=8^sys_updated_on>2024-01-30 00:00:00^sys_updated_on<=2024-01-31 10:00:00\
+                 ^NQstate=7^ORstate=8^sys_updated_on=2024-01-30 00:00:00^sys_id>ab{order}"
+            )
+        );
+    }
+
+    #[test]
+    fn inside_one_second_only_identifiers_matter() {
+        let mut slice = slice(
+            cursor("2024-01-31 10:00:00", Some("ab")),
+            "2024-01-31 10:00:00",
+        );
+        slice.id_to = Some("cd".into());
+        assert_eq!(
+            text(None, &slice),
+            "sys_updated_on=2024-01-31 10:00:00^sys_id>ab^sys_id<=cd\
+             ^ORDERBYsys_updated_on^ORDERBYsys_id"
+        );
+        slice.after.as_mut().unwrap().id = None;
+        assert_eq!(
+            text(None, &slice),
+            "sys_updated_on=2024-01-31 10:00:00^sys_id<=cd^ORDERBYsys_updated_on^ORDERBYsys_id"
+        );
+    }
+
+    #[test]
+    fn literals_follow_the_users_zone() {
+        let tokyo = Literals::User(TimeZone::get("Asia/Tokyo").unwrap());
+        let encoded = columns(None).encode(&slice(None, "2024-01-31 20:00:00"), &tokyo);
+        assert!(
+            encoded
+                .text
+                .starts_with("sys_updated_on<=2024-02-01 05:00:00^")
+        );
+        assert!(!encoded.widened);
+    }
+
+    #[test]
+    fn the_hour_that_repeats_is_asked_for_generously() {
+        let new_york = Literals::User(TimeZone::get("America/New_York").unwrap());
+        // Clocks went from 02:00 EDT back to 01:00 EST at 06:00 UTC.
+        for inside in ["2024-11-03 05:30:00", "2024-11-03 06:30:00"] {
+            let asked = slice(cursor(inside, Some("ab")), inside);
+            let encoded = columns(None).encode(&asked, &new_york);
+            assert!(encoded.widened);
+            assert!(encoded.earliest.unwrap() <= parse_time(b"2024-11-03 04:59:59").unwrap());
+            assert!(encoded.latest >= parse_time(b"2024-11-03 07:00:00").unwrap());
+            for bound in [encoded.earliest.unwrap(), encoded.latest] {
+                assert_eq!(new_york.fold(bound), 0, "the bounds name one instant each");
+            }
+        }
+        for outside in [
+            "2024-11-03 04:59:59",
+            "2024-11-03 07:00:00",
+            "2024-03-10 07:00:00",
+        ] {
+            let asked = slice(cursor(outside, Some("ab")), outside);
+            assert!(
+                !columns(None).encode(&asked, &new_york).widened,
+                "{outside}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_and_identifiers_are_read_strictly() {
+        assert_eq!(parse_time(b"2024-01-24 13:20:00"), Some(1_706_102_400));
+        for wrong in [
+            "",
+            "2024-01-24",
+            "2024-01-24 13:20",
+            "2024-01-24T13:20:00",
+            "24-01-24 13:20:00",
+            "2024-13-24 13:20:00",
+            "2024-01-24 13:20:00.5",
+            "2024-01-24 25:20:00",
+            "+024-01-24 13:20:00",
+        ] {
+            assert_eq!(parse_time(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(hex_id(b"000000000000000000000000000000ff"), Some(255));
+        assert_eq!(hex_id(b"000000000000000000000000000000FF"), None);
+        assert_eq!(hex_id(b"glide.maint"), None);
+    }
+}

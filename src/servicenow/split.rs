@@ -1,0 +1,294 @@
+//! Cuts the rows out of a list answer while it arrives, without parsing them.
+//!
+//! A page is `{"result":[{..},{..}],..}`. Where a row ends is known from braces and quotes alone, so
+//! the text is searched for braces and backslashes with vector instructions, and the quotes between
+//! two finds are only counted: an odd number means that the find is inside a string. Separators
+//! between rows are checked; what stands inside a row is not validated. Anything unexpected is an
+//! error, never data.
+
+use std::fmt;
+use std::ops::Range;
+
+use memchr::{memchr_iter, memchr3};
+
+/// Deepest nesting inside a row. Rows of the Table API nest at most twice.
+const MAX_DEPTH: u32 = 64;
+
+/// What the scanner stumbled on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// Something else than `,` between two rows, or a row that is no object.
+    Separator,
+    /// More nesting than a row can have.
+    Depth,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Malformed::Separator => "something other than rows stands in the `result` array",
+            Malformed::Depth => "a row is nested too deeply",
+        })
+    }
+}
+
+/// A row found in the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Its bytes, braces included.
+    pub(crate) bytes: Range<usize>,
+    /// Whether it holds no nested object.
+    pub(crate) flat: bool,
+}
+
+/// What a call to [`Splitter::scan`] did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// All bytes so far are seen; the array goes on.
+    More,
+    /// The array ended; the position behind its `]`.
+    End(usize),
+}
+
+/// The scanner's memory between two calls; positions refer to the caller's buffer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Splitter {
+    /// The next byte to look at.
+    position: usize,
+    /// Open braces: 0 between rows, 1 in a row.
+    depth: u32,
+    /// Whether `position` is inside a string.
+    in_string: bool,
+    /// Where the open row begins.
+    row_start: usize,
+    /// Whether the open row is flat so far.
+    flat: bool,
+    /// Whether a row was seen, so that a comma must follow.
+    any: bool,
+    /// Whether that comma was seen.
+    comma: bool,
+}
+
+impl Splitter {
+    /// Starts right behind the `[` of the `result` array, at `position` of the buffer.
+    pub(crate) fn new(position: usize) -> Splitter {
+        Splitter {
+            position,
+            ..Splitter::default()
+        }
+    }
+
+    /// The first byte that a later call still needs.
+    pub(crate) fn keep_from(&self) -> usize {
+        if self.depth > 0 {
+            self.row_start
+        } else {
+            self.position
+        }
+    }
+
+    /// The buffer dropped its first `n` bytes (at most [`Splitter::keep_from`]).
+    pub(crate) fn rebase(&mut self, n: usize) {
+        self.position = self.position.saturating_sub(n);
+        self.row_start = self.row_start.saturating_sub(n);
+    }
+
+    /// Scans what was added to `buffer`, appending the rows that end there.
+    pub(crate) fn scan(
+        &mut self,
+        buffer: &[u8],
+        rows: &mut Vec<Span>,
+    ) -> Result<Progress, Malformed> {
+        loop {
+            if self.depth == 0 {
+                if let Some(progress) = self.between_rows(buffer)? {
+                    return Ok(progress);
+                }
+            } else if !self.in_row(buffer, rows)? {
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    /// Passes white space and the comma; `None` when a row begins.
+    fn between_rows(&mut self, buffer: &[u8]) -> Result<Option<Progress>, Malformed> {
+        while let Some(&byte) = buffer.get(self.position) {
+            let at = self.position;
+            self.position += 1;
+            match byte {
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                b',' if self.any && !self.comma => self.comma = true,
+                b']' if !self.comma => return Ok(Some(Progress::End(self.position))),
+                b'{' if self.comma == self.any => {
+                    self.row_start = at;
+                    self.depth = 1;
+                    self.flat = true;
+                    self.comma = false;
+                    return Ok(None);
+                }
+                _ => return Err(Malformed::Separator),
+            }
+        }
+        Ok(Some(Progress::More))
+    }
+
+    /// Goes to the next brace or backslash; false when the buffer is used up.
+    fn in_row(&mut self, buffer: &[u8], rows: &mut Vec<Span>) -> Result<bool, Malformed> {
+        let rest = buffer.get(self.position..).unwrap_or_default();
+        let found = memchr3(b'}', b'{', b'\\', rest);
+        let (before, after) = rest.split_at(found.unwrap_or(rest.len()));
+        if memchr_iter(b'"', before).count() % 2 == 1 {
+            self.in_string = !self.in_string;
+        }
+        self.position += before.len();
+        match after {
+            [] | [b'\\'] => return Ok(false),
+            [b'\\', ..] => {
+                self.position += 2;
+                return Ok(true);
+            }
+            [brace, ..] => {
+                self.position += 1;
+                if !self.in_string {
+                    self.brace(*brace, rows)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn brace(&mut self, brace: u8, rows: &mut Vec<Span>) -> Result<(), Malformed> {
+        if brace == b'{' {
+            self.flat = false;
+            self.depth += 1;
+            return if self.depth > MAX_DEPTH {
+                Err(Malformed::Depth)
+            } else {
+                Ok(())
+            };
+        }
+        self.depth -= 1;
+        if self.depth == 0 {
+            rows.push(Span {
+                bytes: self.row_start..self.position,
+                flat: self.flat,
+            });
+            self.any = true;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Scans `text` (what follows the opening `[`) fed in pieces of `step` bytes.
+    fn rows_of(text: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, usize), Malformed> {
+        let mut splitter = Splitter::new(0);
+        let mut spans = Vec::new();
+        let mut have = 0;
+        loop {
+            have = (have + step).min(text.len());
+            if let Progress::End(end) = splitter.scan(&text[..have], &mut spans)? {
+                let rows = spans
+                    .iter()
+                    .map(|s| text[s.bytes.clone()].to_vec())
+                    .collect();
+                return Ok((rows, end));
+            }
+            assert!(have < text.len(), "the array did not end");
+        }
+    }
+
+    fn rows(text: &str) -> Result<Vec<String>, Malformed> {
+        rows_of(text.as_bytes(), 64).map(|(rows, _)| {
+            rows.into_iter()
+                .map(|row| String::from_utf8(row).unwrap())
+                .collect()
+        })
+    }
+
+    #[test]
+    fn brackets_and_quotes_inside_strings_do_not_count() {
+        let text = r#"{"a":"}]{[\"\\"},{"b":{"c":["\\\"]"]}}]"#;
+        assert_eq!(
+            rows(text).unwrap(),
+            [r#"{"a":"}]{[\"\\"}"#, r#"{"b":{"c":["\\\"]"]}}"#]
+        );
+    }
+
+    #[test]
+    fn an_empty_array_has_no_rows() {
+        assert!(rows(" \n ]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_row_is_an_error() {
+        for (text, error) in [
+            (r#"{},"error":{"message":"x"}}]"#, Malformed::Separator),
+            (r#"{}{}]"#, Malformed::Separator),
+            (r#"{},]"#, Malformed::Separator),
+            (r#"1,{}]"#, Malformed::Separator),
+            (r#"[]]"#, Malformed::Separator),
+            (r#",{}]"#, Malformed::Separator),
+            (r#"}"#, Malformed::Separator),
+        ] {
+            assert_eq!(rows(text), Err(error), "{text}");
+        }
+        let deep = "{\"a\":".repeat(80);
+        assert_eq!(rows(&format!("{deep}]")), Err(Malformed::Depth));
+    }
+
+    fn row() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            "\\PC{0,40}".prop_map(Value::from),
+            "[\"\\\\{}\\[\\],: ]{0,90}".prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        let value = scalar.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec(("[a-z\"\\\\]{1,4}", inner), 0..3).prop_map(|fields| json!(
+                    fields.into_iter().collect::<serde_json::Map<_, _>>()
+                )),
+            ]
+        });
+        prop::collection::vec(("[a-z_]{1,8}", value), 0..6)
+            .prop_map(|fields| json!(fields.into_iter().collect::<serde_json::Map<_, _>>()))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_json_parser(values in prop::collection::vec(row(), 0..8), step in 1_usize..300) {
+            let expected: Vec<String> = values.iter().map(ToString::to_string).collect();
+            let text = format!("{}] tail", expected.join(" ,\n"));
+            let (rows, end) = rows_of(text.as_bytes(), step).unwrap();
+            let rows: Vec<String> = rows.into_iter().map(|r| String::from_utf8(r).unwrap()).collect();
+            prop_assert_eq!(rows, expected);
+            prop_assert_eq!(end, text.len() - 5);
+        }
+
+        #[test]
+        fn never_panics(text in prop::collection::vec(any::<u8>(), 0..300), step in 1_usize..100) {
+            let mut splitter = Splitter::new(0);
+            let mut spans = Vec::new();
+            let mut have = 0;
+            while have < text.len() {
+                have = (have + step).min(text.len());
+                match splitter.scan(&text[..have], &mut spans) {
+                    Ok(Progress::More) => {}
+                    Ok(Progress::End(end)) => { prop_assert!(end <= have); break }
+                    Err(_) => break,
+                }
+            }
+            for span in &spans {
+                prop_assert!(span.bytes.end <= text.len());
+            }
+        }
+    }
+}
