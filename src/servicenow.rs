@@ -1,0 +1,394 @@
+//! The ServiceNow instance: an HTTP client that authenticates, keeps the limits the instance asks
+//! for, and tells errors apart.
+//!
+//! One [`Client`] is shared by all threads of an instance. [`Client::get`] is one attempt, for
+//! callers that decide about retries themselves; [`Client::get_result`] retries and reads the answer
+//! whole. Nothing here follows redirects, keeps cookies (one session runs one transaction at a time)
+//! or reads the environment, the place of the system's CA store apart.
+
+mod auth;
+mod encode;
+mod error;
+mod http;
+mod limits;
+mod names;
+pub mod page;
+pub mod query;
+pub mod row;
+mod split;
+mod standing;
+pub mod table;
+mod tls;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::Method;
+
+pub(crate) use self::error::error_words;
+pub use self::error::{Asked, Cause, Error};
+
+use self::auth::Auth;
+use self::error::shown;
+use self::http::{Credential, Failure, Http, Outgoing};
+use self::limits::Limits;
+use self::standing::Standing;
+use crate::config;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::retry::Backoff;
+use crate::stop::Stop;
+
+/// Between two looks whether the instance takes requests again.
+const HELD_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// A reading request.
+#[derive(Debug, Clone)]
+pub struct Get<'a> {
+    /// Path from the root, not encoded: `/api/now/table/incident`.
+    pub path: String,
+    /// Query parameters with raw values. `sysparm_query` is shown in errors.
+    pub params: Vec<(&'a str, String)>,
+    /// Label of metrics: the path with its variable parts named.
+    pub endpoint: &'static str,
+    /// What is asked, in the user's words: ``table `incident` ``.
+    pub what: String,
+}
+
+/// What the head of an answer says.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// The instance's clock, seconds since the epoch.
+    pub date: Option<i64>,
+    /// When the head was there.
+    pub received: Instant,
+    /// `X-Total-Count`: rows of the query, whatever the limit and the access rules.
+    pub total_count: Option<u64>,
+}
+
+/// A 200 with JSON, its body still to be read.
+#[derive(Debug)]
+pub struct Response {
+    /// From the head.
+    pub meta: Meta,
+    /// The body.
+    pub body: Body,
+}
+
+/// A body: inflated, at most `max_response_bytes` long. An early end is an [`io::Error`]; see
+/// [`Client::classify`]. Read to its end, its connection is used again.
+pub struct Body(http::Reader);
+
+/// What the client and its token thread share.
+#[derive(Debug)]
+struct Shared {
+    http: Http,
+    limits: Limits,
+    standing: Standing,
+    metrics: Arc<Metrics>,
+    /// Bound on one request.
+    timeout: Duration,
+}
+
+/// The client of one instance. Dropping it ends its requests and its thread.
+#[derive(Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    auth: Auth,
+    max_retries: Option<u32>,
+    retry_backoff: Duration,
+}
+
+impl Client {
+    /// Reads certificates and starts the token thread. The first request is made later, or by that
+    /// thread.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with words on what to change.
+    pub fn start(
+        config: &config::ServiceNow,
+        metrics: &Arc<Metrics>,
+        health: &Arc<Health>,
+    ) -> Result<Client, Error> {
+        let shared = Arc::new(Shared {
+            http: Http::new(config, metrics)?,
+            limits: Limits::new(config.rate_limit_rps, metrics.rate_limit_wait.clone()),
+            standing: Standing::new(health),
+            metrics: Arc::clone(metrics),
+            timeout: config.timeout,
+        });
+        Ok(Client {
+            auth: Auth::start(&config.auth, &shared, health)?,
+            shared,
+            max_retries: config.max_retries,
+            retry_backoff: config.retry_backoff,
+        })
+    }
+
+    /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for
+    /// and for a token, each a minute at most; a 401 brings a new token and one replay.
+    ///
+    /// # Errors
+    /// Everything but a 200 with JSON.
+    pub fn get(&self, request: &Get<'_>, stop: &Stop) -> Result<Response, Error> {
+        let asked = self.asked(request);
+        let result = self.attempt(
+            Method::GET,
+            &target(request),
+            request.endpoint,
+            &asked,
+            stop,
+        );
+        match &result {
+            Ok(_) => self.shared.standing.ok(),
+            Err(error) => self.shared.standing.failed(error, Instant::now()),
+        }
+        result
+    }
+
+    /// As [`Client::get`], with retries. The answer is read whole and must be a JSON object with
+    /// `result` and without an error.
+    ///
+    /// # Errors
+    /// The last error, when it is permanent or `max_retries` are used up.
+    pub fn get_result(&self, request: &Get<'_>, stop: &Stop) -> Result<(Value, Meta), Error> {
+        let mut backoff = self.backoff();
+        loop {
+            let error = match self.get_result_once(request, stop) {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            // Nothing was sent, and the wait is over: no attempt was made.
+            if matches!(error.cause(), Some(Cause::Held { .. })) {
+                if stop.wait(HELD_PAUSE) {
+                    return Err(Error::Stopped);
+                }
+                continue;
+            }
+            let delay = backoff.next(fastrand::f64());
+            if self
+                .max_retries
+                .is_some_and(|retries| retries < backoff.failures())
+            {
+                return Err(error);
+            }
+            log::debug!(error:% = error, delay_ms = delay.as_millis(); "asking again");
+            if stop.wait(delay) {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    /// A fresh back-off with the configured first step.
+    pub fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry_backoff, MAX_BACKOFF.max(self.retry_backoff))
+    }
+
+    /// How often a request is repeated; `None` is without end.
+    pub fn max_retries(&self) -> Option<u32> {
+        self.max_retries
+    }
+
+    /// Why reading a [`Body`] failed. `what` is as in [`Get`].
+    pub fn classify(&self, error: &io::Error, what: &str) -> Error {
+        let asked = Asked {
+            method: "GET",
+            url: self.base_url().to_owned(),
+            what: what.to_owned(),
+            ..Asked::default()
+        };
+        self.broken_body(&asked, error)
+    }
+
+    /// Ends the requests that still run; they and all later ones fail with [`Error::Stopped`].
+    /// A connection that is being made is not ended; it has its own bound.
+    pub fn abort(&self) {
+        self.shared.http.abort();
+    }
+
+    /// Ends everything and joins the token thread. Nothing can be asked afterwards.
+    pub fn shutdown(&self) {
+        self.abort();
+        self.auth.shutdown();
+    }
+
+    /// Scheme, host and port, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        self.shared.http.base_url()
+    }
+
+    /// The instance's host name.
+    pub fn host(&self) -> &str {
+        self.shared.http.host()
+    }
+
+    fn asked(&self, request: &Get<'_>) -> Asked {
+        let query = request
+            .params
+            .iter()
+            .find(|(name, _)| *name == "sysparm_query");
+        Asked {
+            method: "GET",
+            url: format!("{}{}", self.base_url(), request.path),
+            what: request.what.clone(),
+            query: query.map(|(_, text)| shown(text)),
+            login: false,
+        }
+    }
+
+    /// One attempt of any method. Replaying is safe: a 401 means that nothing was executed.
+    fn attempt(
+        &self,
+        method: Method,
+        target: &str,
+        endpoint: &'static str,
+        asked: &Asked,
+        stop: &Stop,
+    ) -> Result<Response, Error> {
+        let (pass, credential) = self.auth.enter(asked, stop)?;
+        let mut out = Outgoing {
+            method,
+            target,
+            endpoint,
+            credential: None,
+            form: None,
+        };
+        let first = self.exchange(&mut out, &credential, asked, stop)?;
+        let (verdict, credential) = match first {
+            Err(Failure {
+                cause: Cause::Unauthorized { words },
+                ..
+            }) => match self.auth.renew(&credential, asked, stop)? {
+                Some(renewed) => (self.exchange(&mut out, &renewed, asked, stop)?, renewed),
+                None => (Err(Cause::Unauthorized { words }.into()), credential),
+            },
+            first => (first, credential),
+        };
+        match &verdict {
+            Ok(_) => {
+                self.auth.accepted(&credential);
+                pass.accepted();
+            }
+            Err(Failure {
+                cause: Cause::Unauthorized { words },
+                ..
+            }) => {
+                self.auth.refused(&credential);
+                pass.refused(words);
+            }
+            // These come from behind the log-in; what a gateway answers tells nothing.
+            Err(Failure {
+                cause: Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. },
+                ..
+            }) => pass.accepted(),
+            Err(_) => {}
+        }
+        verdict.map_err(|failure| self.shared.http.error(asked, failure.cause))
+    }
+
+    /// Waits for its turn and sends. The outer error is that nothing was sent.
+    fn exchange(
+        &self,
+        out: &mut Outgoing<'_>,
+        credential: &Credential,
+        asked: &Asked,
+        stop: &Stop,
+    ) -> Result<Result<Response, Failure>, Error> {
+        self.shared.limits.enter(asked, stop)?;
+        let sent = Instant::now();
+        let out = Outgoing {
+            method: out.method.clone(),
+            credential: Some(credential),
+            ..*out
+        };
+        let mut verdict = self.shared.http.exchange(&out);
+        match &mut verdict {
+            Err(Failure {
+                cause: Cause::RateLimited { wait, .. },
+                retry_after,
+            }) => {
+                *wait = self.shared.limits.rate_limited(sent, *retry_after);
+            }
+            Ok(_) => self.shared.limits.answered(sent),
+            Err(_) => {}
+        }
+        Ok(verdict)
+    }
+
+    /// As [`Client::get_result`], one attempt only, for callers that decide about retries.
+    ///
+    /// # Errors
+    /// The attempt failed, or the answer is no good.
+    pub fn get_result_once(&self, request: &Get<'_>, stop: &Stop) -> Result<(Value, Meta), Error> {
+        let Response { meta, body } = self.get(request, stop)?;
+        let asked = self.asked(request);
+        let bytes = body
+            .read_all()
+            .map_err(|error| self.broken_body(&asked, &error))?;
+        let result = result_of(&bytes).map_err(|cause| self.bad_answer(&asked, cause))?;
+        Ok((result, meta))
+    }
+
+    fn broken_body(&self, asked: &Asked, error: &io::Error) -> Error {
+        self.bad_answer(asked, self.shared.http.cause_of_read(error))
+    }
+
+    fn bad_answer(&self, asked: &Asked, cause: Cause) -> Error {
+        let error = self.shared.http.error(asked, cause);
+        if !matches!(error, Error::Stopped) {
+            self.shared.http.count_error(asked.method, error.kind());
+            self.shared.standing.failed(&error, Instant::now());
+        }
+        error
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Encoded path and query.
+fn target(request: &Get<'_>) -> String {
+    let mut target = String::new();
+    encode::path(&mut target, &request.path);
+    if !request.params.is_empty() {
+        target.push('?');
+    }
+    let pairs = request
+        .params
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()));
+    encode::pairs(&mut target, pairs);
+    target
+}
+
+/// The gate of an answer that was read whole.
+fn result_of(bytes: &[u8]) -> Result<Value, Cause> {
+    // serde's words carry a position, never content.
+    let answer: Value =
+        serde_json::from_slice(bytes).map_err(|why| Cause::Body(format!("no JSON: {why}")))?;
+    let Value::Object(mut answer) = answer else {
+        return Err(Cause::Body("the answer is no JSON object".to_owned()));
+    };
+    let status = answer.get("status").and_then(Value::as_str);
+    if status == Some("failure") || answer.get("error").is_some_and(|error| !error.is_null()) {
+        return Err(Cause::Failed {
+            words: error_words(bytes),
+        });
+    }
+    answer
+        .remove("result")
+        .ok_or_else(|| Cause::Body("the answer has no `result`".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Messages and words.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn check(cause: Cause, expected: &Expect) {
+    let asked = Asked {
+        method: "GET",
+        url: "https://dev1.service-now.com/api/now/table/incident".into(),
+        what: "table `incident`".into(),
+        query: Some("active=true^ORDERBYsys_id".into()),
+        login: false,
+    };
+    expected.assert_eq(&Error::request(&asked, cause).to_string());
+}
+
+#[test]
+fn messages_say_what_to_do() {
+    check(
+        Cause::BadRequest {
+            status: 400,
+            words: "Invalid table incidnt".into(),
+        },
+        &expect![[
+            "GET https://dev1.service-now.com/api/now/table/incident (table `incident`, query `active=true^ORDERBYsys_id`): 400 bad request: Invalid table incidnt; check the table name"
+        ]],
+    );
+    check(
+        Cause::Redirect {
+            host: "login.example.com".into(),
+        },
+        &expect![[
+            "GET https://dev1.service-now.com/api/now/table/incident (table `incident`, query `active=true^ORDERBYsys_id`): redirected to login.example.com, which is not followed; base_url is wrong, or single sign-on stands before the API: use a local user"
+        ]],
+    );
+}
+
+#[test]
+fn words_of_each_shape() {
+    let check = |body: &str, words: &str| assert_eq!(error_words(body.as_bytes()), words);
+    check(
+        r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#,
+        "User Not Authenticated: Required to provide Auth information",
+    );
+    check(
+        r#"{"message":"Invalid table X","detail":null}"#,
+        "Invalid table X",
+    );
+    check(
+        r#"{"error_description":"access_denied","error":"server_error"}"#,
+        "server_error: access_denied",
+    );
+    check("<html>secret</html>", "no reason given");
+    check(r#"{"result":[{"message":"a record"}]}"#, "no reason given");
+    check("", "no reason given");
+}
+
+#[test]
+fn words_are_cut_and_clean() {
+    let body = format!(
+        r#"{{"error":{{"message":"a\r\n\u001b[31m{}"}}}}"#,
+        "ü".repeat(1000)
+    );
+    let words = error_words(body.as_bytes());
+    assert_eq!(words.chars().count(), SHOWN + 3);
+    assert!(!words.contains(char::is_control));
+}
+
+#[test]
+fn the_amount_matters_only_after_connecting() {
+    let asked = Asked::default();
+    let timeout = |connecting| {
+        Error::request(
+            &asked,
+            Cause::Timeout {
+                limit: String::new(),
+                connecting,
+            },
+        )
+        .is_timeout()
+    };
+    assert!(timeout(false));
+    assert!(!timeout(true));
+    let words = "Transaction cancelled: maximum execution time exceeded".to_owned();
+    assert!(Error::request(&asked, Cause::Failed { words }).is_timeout());
+}

@@ -1,0 +1,99 @@
+//! Limits on a clock that is passed in.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn pace_bursts_then_spaces() {
+    let mut pace = Pace::new(2.0);
+    let start = pace.epoch;
+    let waits: Vec<u128> = (0..5)
+        .map(|_| pace.reserve(start, SECOND * 60).unwrap().as_millis())
+        .collect();
+    assert_eq!(waits, [0, 0, 500, 1000, 1500]);
+    // After a long rest the burst is there again, and no more.
+    let later = start + SECOND * 100;
+    let waits: Vec<u128> = (0..3)
+        .map(|_| pace.reserve(later, SECOND * 60).unwrap().as_millis())
+        .collect();
+    assert_eq!(waits, [0, 0, 500]);
+}
+
+#[test]
+fn a_slow_pace_has_a_burst_of_one_and_a_bound() {
+    let mut pace = Pace::new(0.01);
+    let start = pace.epoch;
+    assert_eq!(pace.reserve(start, SECOND), Ok(Duration::ZERO));
+    let too_long = pace.reserve(start, SECOND).unwrap_err();
+    assert_eq!(too_long.as_secs(), 100);
+    // What was refused took no turn.
+    let wait = pace.reserve(start, SECOND * 200).unwrap();
+    assert_eq!(wait.as_secs(), 100);
+}
+
+#[test]
+fn the_gate_takes_the_longest_request() {
+    let mut gate = Gate::new();
+    let now = Instant::now();
+    gate.close(now, now, Some(SECOND * 3), 0.0);
+    gate.close(now, now, Some(SECOND), 0.0);
+    assert_eq!(gate.wait(now), SECOND * 3);
+    assert_eq!(gate.wait(now + ms(2999)), ms(1));
+    assert_eq!(gate.wait(now + SECOND * 3), Duration::ZERO);
+}
+
+#[test]
+fn silent_429s_double_once_per_round() {
+    let mut gate = Gate::new();
+    let start = Instant::now();
+    gate.close(start, start + ms(10), None, 1.0);
+    assert_eq!(gate.wait(start + ms(10)), SECOND);
+    // In flight at the same time: the same pause.
+    gate.close(start, start + ms(20), None, 1.0);
+    assert_eq!(gate.wait(start + ms(10)), SECOND);
+    let again = start + SECOND * 2;
+    gate.close(again, again, None, 1.0);
+    assert_eq!(gate.wait(again), SECOND * 2);
+    // An answer to what was sent before the gate closed proves nothing.
+    gate.answered(start);
+    gate.answered(again + ms(1));
+    let last = again + SECOND * 5;
+    gate.close(last, last, None, 1.0);
+    assert_eq!(gate.wait(last), SECOND);
+}
+
+#[test]
+fn retry_after_in_both_forms() {
+    let date = http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+    assert_eq!(date, 784_111_777);
+    let check = |value: &str, expected: Option<u64>| {
+        assert_eq!(
+            retry_after(value, date).map(|wait| wait.as_secs()),
+            expected,
+            "{value}"
+        );
+    };
+    check("3", Some(3));
+    check("0", Some(0));
+    check("99999999999999999999999", Some(3600));
+    check("Sun, 06 Nov 1994 08:50:07 GMT", Some(30));
+    check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+    check("soon", None);
+    check("", None);
+    check("-5", None);
+}
+
+#[test]
+fn a_stop_ends_the_wait() {
+    let (trigger, stop) = crate::stop::pair();
+    let limits = Limits::new(None, crate::metrics::Metrics::new().rate_limit_wait.clone());
+    limits.rate_limited(Instant::now(), Some(SECOND * 30));
+    drop(trigger);
+    let error = limits.enter(&Asked::default(), &stop).unwrap_err();
+    assert!(matches!(error, Error::Stopped));
+}

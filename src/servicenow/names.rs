@@ -1,0 +1,127 @@
+//! Host names to addresses, remembered for a short time.
+//!
+//! ureq asks for the addresses before every request, also when a kept connection is used, and starts
+//! a thread each time because there are time-outs. Remembering makes that one look-up per half
+//! minute, and lets kept connections outlive a name server that fails.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// How long addresses are taken as they are.
+const FRESH: Duration = Duration::from_secs(30);
+/// How long they are better than nothing.
+const STALE: Duration = Duration::from_secs(600);
+
+/// A resolver with a memory for the few hosts of one agent: the instance and the proxy.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    lookup: DefaultResolver,
+    known: Mutex<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    at: Instant,
+}
+
+impl Names {
+    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The addresses of `name` if they are younger than `age`.
+    fn recall(&self, name: &str, now: Instant, age: Duration) -> Option<ResolvedSocketAddrs> {
+        let known = self.known();
+        let known = known.iter().find(|known| known.name == name)?;
+        if age <= now.saturating_duration_since(known.at) {
+            return None;
+        }
+        let mut addresses = self.lookup.empty();
+        for address in &known.addresses {
+            addresses.push(*address);
+        }
+        Some(addresses)
+    }
+
+    fn remember(&self, name: String, addresses: &[SocketAddr], at: Instant) {
+        let mut known = self.known();
+        known.retain(|known| known.name != name);
+        known.push(Known {
+            name,
+            addresses: addresses.to_vec(),
+            at,
+        });
+    }
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let name = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |authority| authority.as_str())
+        );
+        let now = Instant::now();
+        if let Some(addresses) = self.recall(&name, now, FRESH) {
+            return Ok(addresses);
+        }
+        match self.lookup.resolve(uri, config, timeout) {
+            Ok(addresses) => {
+                self.remember(name, &addresses, now);
+                Ok(addresses)
+            }
+            Err(error) => self.recall(&name, now, STALE).ok_or(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_age() {
+        let names = Names::default();
+        let now = Instant::now();
+        let address: SocketAddr = "10.0.0.1:443".parse().unwrap();
+        names.remember("https://a".to_owned(), &[address], now);
+        let recall = |name, after| {
+            let addresses = names.recall(name, now + Duration::from_secs(after), FRESH);
+            addresses.map(|addresses| addresses.to_vec())
+        };
+        assert_eq!(recall("https://a", 29), Some(vec![address]));
+        assert_eq!(recall("https://a", 30), None);
+        assert_eq!(recall("https://b", 0), None);
+        let stale = names.recall("https://a", now + Duration::from_secs(599), STALE);
+        assert!(stale.is_some());
+        let other: SocketAddr = "10.0.0.2:443".parse().unwrap();
+        names.remember("https://a".to_owned(), &[other], now);
+        assert_eq!(recall("https://a", 0), Some(vec![other]));
+    }
+
+    #[test]
+    fn a_failed_look_up_falls_back() {
+        let names = Names::default();
+        let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
+        let old = Instant::now().checked_sub(FRESH).unwrap();
+        let uri: Uri = "http://no.such.host.invalid/x".parse().unwrap();
+        let config = Config::builder().proxy(None).build();
+        let resolve = || names.resolve(&uri, &config, NextTimeout::default());
+        assert!(resolve().is_err());
+        names.remember("http://no.such.host.invalid".to_owned(), &[address], old);
+        assert_eq!(resolve().unwrap().to_vec(), [address]);
+    }
+}

@@ -1,0 +1,302 @@
+//! A server that answers from a script, byte for byte, and remembers what it was asked.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::config::{self, Auth, Secret};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::servicenow::{Client, Error, Get, Response};
+use crate::stop::{self, Stop, Trigger};
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) line: String,
+    pub(super) head: String,
+    pub(super) body: String,
+    pub(super) at: Instant,
+    /// Number of its connection, from 1.
+    pub(super) connection: usize,
+}
+
+impl Seen {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// What the server does for one request, in order; then it takes the next one.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    Send(Vec<u8>),
+    Wait(Duration),
+    Close,
+}
+
+/// Numbers the request, from 0, and says what to do.
+type Script = Arc<dyn Fn(usize, &Seen) -> Vec<Act> + Send + Sync>;
+
+pub(super) struct Server {
+    pub(super) addr: SocketAddr,
+    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+    stopping: Arc<AtomicBool>,
+    accept: Option<JoinHandle<()>>,
+    /// Dropped to end waits.
+    trigger: Option<Trigger>,
+}
+
+impl Server {
+    pub(super) fn start(
+        script: impl Fn(usize, &Seen) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (trigger, stop) = stop::pair();
+        let script: Script = Arc::new(script);
+        let accept = spawn({
+            let (seen, stopping) = (Arc::clone(&seen), Arc::clone(&stopping));
+            let connections = AtomicUsize::new(0);
+            move || {
+                for stream in listener.incoming() {
+                    if stopping.load(SeqCst) {
+                        break;
+                    }
+                    let connection = connections.fetch_add(1, SeqCst) + 1;
+                    let (seen, script, stop) =
+                        (Arc::clone(&seen), Arc::clone(&script), stop.clone());
+                    // Ends when the client closes its end, or with the stop.
+                    drop(spawn(move || {
+                        serve(stream.unwrap(), connection, &seen, &script, &stop);
+                    }));
+                }
+            }
+        });
+        Server {
+            addr,
+            seen,
+            stopping,
+            accept: Some(accept),
+            trigger: Some(trigger),
+        }
+    }
+
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Requests whose line contains `part`.
+    pub(super) fn count(&self, part: &str) -> usize {
+        self.seen()
+            .iter()
+            .filter(|seen| seen.line.contains(part))
+            .count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopping.store(true, SeqCst);
+        drop(self.trigger.take());
+        drop(TcpStream::connect(self.addr));
+        self.accept.take().unwrap().join().unwrap();
+    }
+}
+
+pub(in crate::servicenow) fn spawn<T: Send + 'static>(
+    run: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    thread::Builder::new()
+        .name("test".into())
+        .spawn(run)
+        .unwrap()
+}
+
+fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    seen: &Mutex<Vec<Seen>>,
+    script: &Script,
+    stop: &Stop,
+) {
+    while let Some(request) = read(&mut stream, connection) {
+        let number = {
+            let mut seen = seen.lock().unwrap();
+            seen.push(request.clone());
+            seen.len() - 1
+        };
+        for act in script(number, &request) {
+            match act {
+                Act::Send(bytes) => {
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+                Act::Wait(time) => {
+                    if stop.wait(time) {
+                        return;
+                    }
+                }
+                Act::Close => return,
+            }
+        }
+    }
+}
+
+fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
+    let mut bytes = Vec::new();
+    let mut byte = [0; 1];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let mut seen = Seen {
+        line: head.lines().next()?.to_owned(),
+        head,
+        body: String::new(),
+        at: Instant::now(),
+        connection,
+    };
+    let length: usize = seen
+        .header("content-length")
+        .map_or(0, |text| text.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    seen.body = String::from_utf8(body).unwrap();
+    Some(seen)
+}
+
+/// A whole answer with a length.
+pub(super) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
+    let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        text.push_str(header);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    vec![Act::Send(text.into_bytes())]
+}
+
+pub(in crate::servicenow) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
+pub(in crate::servicenow) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
+pub(super) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
+
+pub(super) fn rows() -> Vec<Act> {
+    answer("200 OK", &[JSON], ROWS)
+}
+
+pub(super) fn unauthorized() -> Vec<Act> {
+    answer("401 Unauthorized", &[JSON], REFUSED)
+}
+
+pub(super) fn token(text: &str, expires_in: u64) -> Vec<Act> {
+    let body = format!(
+        r#"{{"access_token":"{text}","refresh_token":"r-{text}","scope":"useraccount","token_type":"Bearer","expires_in":{expires_in}}}"#
+    );
+    answer("200 OK", &[JSON], &body)
+}
+
+/// A client of `server`, and what it needs to live.
+pub(super) struct Bench {
+    pub(super) client: Arc<Client>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
+    pub(super) stop: Stop,
+    pub(super) trigger: Option<Trigger>,
+}
+
+impl Bench {
+    pub(super) fn get(&self) -> Result<Response, Error> {
+        self.client.get(&request(), &self.stop)
+    }
+
+    pub(super) fn result(&self) -> Result<serde_json::Value, Error> {
+        self.client
+            .get_result(&request(), &self.stop)
+            .map(|(value, _)| value)
+    }
+
+    /// The whole body, or the error of head or body.
+    pub(super) fn read(&self) -> Result<Vec<u8>, Error> {
+        let response = self.get()?;
+        response
+            .body
+            .read_all()
+            .map_err(|error| self.client.classify(&error, "table `incident`"))
+    }
+}
+
+pub(in crate::servicenow) fn request() -> Get<'static> {
+    Get {
+        path: "/api/now/table/incident".to_owned(),
+        params: vec![("sysparm_query", "active=true^ORDERBYsys_id".to_owned())],
+        endpoint: "/api/now/table/{table}",
+        what: "table `incident`".to_owned(),
+    }
+}
+
+pub(in crate::servicenow) fn config(addr: SocketAddr) -> config::ServiceNow {
+    config::ServiceNow {
+        base_url: format!("http://{addr}"),
+        table_api_path: "/api/now/table".to_owned(),
+        auth: Auth::Basic {
+            username: "bridge".to_owned(),
+            password: Secret::new("pa:ss"),
+        },
+        timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_secs(3),
+        conn_timeout: Duration::from_secs(2),
+        max_retries: Some(3),
+        retry_backoff: Duration::from_millis(10),
+        rate_limit_rps: None,
+        max_response_bytes: 1 << 20,
+        proxy: None,
+        tls: config::Tls::default(),
+        query_time_zone: config::QueryTimeZone::Utc,
+    }
+}
+
+pub(super) fn oauth(grant: config::Grant) -> Auth {
+    Auth::OAuth(config::OAuth {
+        client_id: "id".to_owned(),
+        client_secret: Secret::new("s&cret"),
+        token_path: "/oauth_token.do".to_owned(),
+        grant,
+    })
+}
+
+pub(super) fn password() -> Auth {
+    oauth(config::Grant::Password {
+        username: "bridge".to_owned(),
+        password: Secret::new("p=w %"),
+    })
+}
+
+pub(super) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
+    let mut config = config(server.addr);
+    change(&mut config);
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new());
+    let client = Arc::new(Client::start(&config, &metrics, &health).unwrap());
+    let (trigger, stop) = stop::pair();
+    Bench {
+        client,
+        metrics,
+        health,
+        stop,
+        trigger: Some(trigger),
+    }
+}
