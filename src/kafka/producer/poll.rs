@@ -1,0 +1,167 @@
+//! The thread `kafka-poll`: serves callbacks, watches the connection, makes a new client after a
+//! fatal error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::producer::Producer as _;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::{Client, Shared, State, new_client, purge};
+use crate::health::{Condition, Health, Heartbeat};
+use crate::kafka::link::{Change, Link};
+use crate::metrics::{Gauge, Metrics};
+use crate::retry::Backoff;
+use crate::stop::Stop;
+
+/// One turn: reports are served as they come, everything else at its end.
+///
+/// rdkafka spins through the last millisecond of a turn: turns of 100 ms cost 0.85 % of a core while
+/// nothing happens, these 0.2 %.
+const SLICE: Duration = Duration::from_millis(500);
+/// How long an answer may take when nothing else tells that Kafka is there.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The longest turn: a question, a purge and the end of an old client, with room for a busy host.
+const SILENT: Duration = Duration::from_secs(30);
+/// Between new clients after fatal errors that do not end (a missing right, for instance).
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(60);
+
+pub(super) struct Poller {
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+    queue: Gauge,
+    connected: Gauge,
+    heartbeat: Heartbeat,
+    condition: Condition,
+    link: Link,
+    backoff: Backoff,
+    stop: Stop,
+}
+
+impl Poller {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        client: Arc<Client>,
+        metrics: &Metrics,
+        health: &Arc<Health>,
+        stop: Stop,
+    ) -> Poller {
+        let connected = metrics.kafka_connected.clone();
+        connected.set(0.0);
+        Poller {
+            shared,
+            client,
+            queue: metrics.produce_queue.clone(),
+            connected,
+            heartbeat: health.thread("kafka-poll"),
+            condition: health.condition("kafka", "no broker has answered yet"),
+            link: Link::new(Instant::now()),
+            backoff: Backoff::new(FIRST_RETRY, MAX_RETRY),
+            stop,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while !self.stop.is_stopped() {
+            self.heartbeat.beat(SILENT);
+            self.client.poll(SLICE);
+            self.queue.set(f64::from(self.client.in_flight_count()));
+            if let Some((code, reason)) = self.client.client().fatal_error() {
+                let reason = self.shared.settings.scrub(&reason);
+                self.renew(code, &reason);
+            } else {
+                self.watch();
+            }
+        }
+        self.connected.set(0.0);
+        self.queue.set(0.0);
+    }
+
+    /// Keeps condition and gauge up to date.
+    fn watch(&mut self) {
+        let lost = self.shared.signals.take_lost();
+        if !lost && !self.link.is_due(Instant::now()) {
+            return;
+        }
+        // After a loss only a new answer counts.
+        let acknowledged = self.shared.signals.take_acknowledged();
+        if acknowledged {
+            self.backoff.reset();
+        }
+        let answer = if acknowledged && !lost {
+            Ok(())
+        } else {
+            self.ask()
+        };
+        let change = self.link.found(answer.is_ok(), Instant::now());
+        match answer {
+            Ok(()) => self.up(&change),
+            Err(reason) => self.down(&change, &reason),
+        }
+    }
+
+    /// Any broker answers this, whether or not the topic exists.
+    fn ask(&self) -> Result<(), String> {
+        let topic = self.shared.known_topic();
+        let answer = self
+            .client
+            .client()
+            .fetch_metadata(topic.as_deref(), ANSWER);
+        let no_answer = |_| {
+            let cause = self.shared.signals.cause();
+            cause.unwrap_or_else(|| format!("no answer within {} s", ANSWER.as_secs()))
+        };
+        answer.map(drop).map_err(no_answer)
+    }
+
+    fn up(&self, change: &Change) {
+        self.shared.signals.answered();
+        if *change != Change::Same {
+            log::info!(target: "kafka", brokers = self.shared.settings.brokers.as_str();
+                "Kafka answers");
+        }
+        self.condition.ok();
+        self.connected.set(1.0);
+    }
+
+    fn down(&self, change: &Change, reason: &str) {
+        if *change != Change::Same {
+            log::warn!(target: "kafka", brokers = self.shared.settings.brokers.as_str(),
+                reason = reason; "Kafka does not answer");
+        }
+        self.condition.fail(format!("no broker answers: {reason}"));
+        self.connected.set(0.0);
+    }
+
+    /// Replaces the client after a fatal error. What it had enqueued fails, so that the tables go
+    /// back to their checkpoints; order is kept by that.
+    fn renew(&mut self, code: Code, reason: &str) {
+        log::error!(target: "kafka", code:debug = code, reason = reason,
+            records = self.client.in_flight_count();
+            "the Kafka producer cannot go on; a new one is made and unacknowledged rows are read again");
+        self.condition
+            .fail(format!("fatal producer error {code:?}: {reason}"));
+        self.connected.set(0.0);
+        self.shared.set_unless_closed(State::Broken(code));
+        purge(&self.client, &self.shared.signals);
+        loop {
+            let delay = self.backoff.next(fastrand::f64());
+            self.heartbeat.beat(delay + SILENT);
+            if self.stop.wait(delay) {
+                return;
+            }
+            match new_client(&self.shared.settings, &self.shared.signals) {
+                Ok(client) => {
+                    self.client = Arc::clone(&client);
+                    self.shared.set_unless_closed(State::Open(client));
+                    self.link = Link::new(Instant::now());
+                    return;
+                }
+                Err(error) => {
+                    log::error!(target: "kafka", error:% = error; "no new Kafka producer yet");
+                }
+            }
+        }
+    }
+}

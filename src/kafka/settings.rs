@@ -1,0 +1,306 @@
+//! The settings of librdkafka, made from ours. What guarantees rest on is set last.
+
+use std::path::Path;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+
+use super::Error;
+use crate::config::{Compression, Kafka, Secret};
+
+/// How we present ourselves to the brokers, in their logs and quotas.
+const CLIENT_ID: &str = "servicenow-kafka-bridge";
+
+/// Bytes of a record below which the queue is bounded by its number of records: a waiting record
+/// costs librdkafka a few hundred bytes beside its body, and that counts into our memory.
+const SMALL_RECORD: u64 = 256;
+
+/// Names, aliases among them, that no entry of `kafka.properties` may touch. `config` refuses more
+/// and says why; this is the second lock. (rdkafka applies a hash map, so of two aliases either
+/// could win.)
+const GUARDED: [&str; 23] = [
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "message.timeout.ms",
+    "delivery.timeout.ms",
+    "partitioner",
+    "retries",
+    "message.send.max.retries",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "queuing.strategy",
+    "transactional.id",
+    "delivery.report.only.error",
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "sasl.password",
+    "compression.type",
+    "queue.buffering.max.ms",
+    "enabled_events",
+];
+
+/// librdkafka's settings and what must never be shown of them.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) client: ClientConfig,
+    /// `kafka.brokers`, for messages.
+    pub(super) brokers: String,
+    secrets: Vec<Secret>,
+}
+
+impl Settings {
+    /// Settings of a producer.
+    pub(super) fn producer(kafka: &Kafka) -> Result<Settings, Error> {
+        let mut settings = Settings {
+            client: ClientConfig::new(),
+            brokers: kafka.brokers.join(","),
+            secrets: secrets(kafka),
+        };
+        settings.client.set_log_level(RDKafkaLogLevel::Info);
+        settings.tuning(kafka);
+        for (name, value) in &kafka.properties {
+            if GUARDED.contains(&name.as_str()) {
+                return Err(Error::Property(name.clone()));
+            }
+            settings.client.set(name, value);
+        }
+        settings.connection(kafka)?;
+        settings.guarantees();
+        Ok(settings)
+    }
+
+    /// What `kafka.properties` may change. docs/performance.md has the figures.
+    fn tuning(&mut self, kafka: &Kafka) {
+        // A record larger than the whole queue would wait for room for ever.
+        let queue = kafka.queue_bytes.max(u64::from(kafka.max_message_bytes));
+        let records = (queue / SMALL_RECORD).clamp(1_000, 10_000_000);
+        let compression = match kafka.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Snappy => "snappy",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        };
+        let text: [(&str, String); 12] = [
+            ("client.id", CLIENT_ID.to_owned()),
+            ("compression.codec", compression.to_owned()),
+            ("linger.ms", kafka.linger.as_millis().to_string()),
+            (
+                "queue.buffering.max.kbytes",
+                queue.div_ceil(1024).to_string(),
+            ),
+            ("queue.buffering.max.messages", records.to_string()),
+            ("message.max.bytes", kafka.max_message_bytes.to_string()),
+            // The Go program does not create topics, and a mistyped name must not make one.
+            ("allow.auto.create.topics", "false".to_owned()),
+            // A broker that comes back is found within seconds; the default goes up to 10 s.
+            ("reconnect.backoff.max.ms", "2000".to_owned()),
+            ("socket.keepalive.enable", "true".to_owned()),
+            // Brokers close idle connections; that is no news.
+            ("log.connection.close", "false".to_owned()),
+            ("enable.metrics.push", "false".to_owned()),
+            // Not the sticky partitioner's default of 10 ms: a batch lingers longer than that.
+            (
+                "sticky.partitioning.linger.ms",
+                kafka.linger.as_millis().saturating_mul(2).to_string(),
+            ),
+        ];
+        for (name, value) in text {
+            self.client.set(name, value);
+        }
+    }
+
+    fn connection(&mut self, kafka: &Kafka) -> Result<(), Error> {
+        self.client.set("bootstrap.servers", &self.brokers);
+        let protocol = match (&kafka.tls, &kafka.sasl) {
+            (None, None) => "plaintext",
+            (Some(_), None) => "ssl",
+            (None, Some(_)) => "sasl_plaintext",
+            (Some(_), Some(_)) => "sasl_ssl",
+        };
+        self.client.set("security.protocol", protocol);
+        if let Some(tls) = &kafka.tls {
+            // The vendored OpenSSL would look for CAs in the folder it was built for.
+            let ca = tls.ca_cert.as_deref().unwrap_or(Path::new("probe"));
+            self.client.set("ssl.ca.location", utf8(ca)?);
+            let files = [
+                ("ssl.certificate.location", &tls.cert_file),
+                ("ssl.key.location", &tls.key_file),
+            ];
+            for (name, file) in files {
+                if let Some(file) = file {
+                    self.client.set(name, utf8(file)?);
+                }
+            }
+        }
+        if let Some(sasl) = &kafka.sasl {
+            self.client.set("sasl.mechanism", &sasl.mechanism);
+            self.client.set("sasl.username", &sasl.username);
+            self.client.set("sasl.password", sasl.password.expose());
+        }
+        Ok(())
+    }
+
+    fn guarantees(&mut self) {
+        let fixed = [
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            // 0 is no limit: a record waits for a broker that is down, and is never given up
+            // because of time. librdkafka allows it for idempotent producers.
+            ("message.timeout.ms", "0"),
+            // Java's and Go's hash, so that a key keeps the partition it had.
+            ("partitioner", "murmur2_random"),
+            ("delivery.report.only.error", "false"),
+        ];
+        for (name, value) in fixed {
+            self.client.set(name, value);
+        }
+    }
+
+    /// `text` without any of the secrets.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        let hide = |text: String, secret: &Secret| text.replace(secret.expose(), "[redacted]");
+        self.secrets.iter().fold(text.to_owned(), hide)
+    }
+
+    /// Words for an error of librdkafka when a client is made.
+    pub(super) fn creation_error(&self, error: KafkaError) -> Error {
+        Error::Settings(match error {
+            // Its Display has the value as well.
+            KafkaError::ClientConfig(_, description, name, _) => {
+                self.scrub(&format!("{name}: {description}"))
+            }
+            KafkaError::ClientCreation(text) => self.scrub(&text),
+            other => self.scrub(&other.to_string()),
+        })
+    }
+}
+
+/// Everything in the settings that must not be shown.
+fn secrets(kafka: &Kafka) -> Vec<Secret> {
+    let password = kafka.sasl.iter().map(|sasl| sasl.password.clone());
+    let private = |name: &str| {
+        ["password", "passphrase", "secret", "token", ".pem"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    let properties = kafka
+        .properties
+        .iter()
+        .filter(|(name, _)| private(name))
+        .map(|(_, value)| Secret::new(value.as_str()));
+    password
+        .chain(properties)
+        .filter(|secret| !secret.expose().is_empty())
+        .collect()
+}
+
+fn utf8(path: &Path) -> Result<&str, Error> {
+    path.to_str()
+        .ok_or_else(|| Error::Settings(format!("kafka.tls: {} is not UTF-8", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sasl, Tls};
+    use std::time::Duration;
+
+    fn kafka() -> Kafka {
+        Kafka {
+            brokers: vec!["a:9092".to_owned(), "b:9092".to_owned()],
+            tls: None,
+            sasl: None,
+            compression: Compression::Lz4,
+            linger: Duration::from_millis(50),
+            queue_bytes: 8 << 20,
+            max_message_bytes: 1_000_000,
+            create_topics: None,
+            properties: Vec::new(),
+            schema_registry_url: None,
+        }
+    }
+
+    fn sasl() -> Sasl {
+        Sasl {
+            mechanism: "SCRAM-SHA-512".to_owned(),
+            username: "alice".to_owned(),
+            password: Secret::new("alice-secret"),
+        }
+    }
+
+    #[test]
+    fn guarantees_and_defaults() {
+        let settings = Settings::producer(&kafka()).unwrap();
+        let expected = [
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("security.protocol", "plaintext"),
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("message.timeout.ms", "0"),
+            ("partitioner", "murmur2_random"),
+            ("compression.codec", "lz4"),
+            ("linger.ms", "50"),
+            ("queue.buffering.max.kbytes", "8192"),
+            ("queue.buffering.max.messages", "32768"),
+            ("allow.auto.create.topics", "false"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(settings.client.get(name), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_protocol_follows_tls_and_sasl() {
+        let protocol = |tls: Option<Tls>, sasl: Option<Sasl>| {
+            let mut kafka = kafka();
+            (kafka.tls, kafka.sasl) = (tls, sasl);
+            let settings = Settings::producer(&kafka).unwrap();
+            let get = |name| settings.client.get(name).unwrap_or("-").to_owned();
+            (get("security.protocol"), get("ssl.ca.location"))
+        };
+        let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
+        let tls = || Some(Tls::default());
+        assert_eq!(protocol(tls(), None), pair("ssl", "probe"));
+        assert_eq!(protocol(None, Some(sasl())), pair("sasl_plaintext", "-"));
+        assert_eq!(protocol(tls(), Some(sasl())), pair("sasl_ssl", "probe"));
+    }
+
+    #[test]
+    fn properties_tune_but_do_not_touch_guarantees() {
+        let mut kafka = kafka();
+        kafka.properties = vec![("socket.timeout.ms".to_owned(), "12345".to_owned())];
+        let settings = Settings::producer(&kafka).unwrap();
+        assert_eq!(settings.client.get("socket.timeout.ms"), Some("12345"));
+        for name in GUARDED {
+            kafka.properties = vec![(name.to_owned(), "1".to_owned())];
+            assert!(
+                matches!(Settings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
+            );
+        }
+    }
+
+    #[test]
+    fn no_error_text_holds_a_secret() {
+        let mut kafka = kafka();
+        kafka.sasl = Some(sasl());
+        kafka.properties = vec![("ssl.key.password".to_owned(), "key-secret".to_owned())];
+        let settings = Settings::producer(&kafka).unwrap();
+        let shown = settings.scrub("log-in alice:alice-secret with key-secret");
+        assert_eq!(shown, "log-in alice:[redacted] with [redacted]");
+
+        kafka.properties = vec![("no.such.password".to_owned(), "other-secret".to_owned())];
+        let settings = Settings::producer(&kafka).unwrap();
+        let error = settings.client.create_native_config().err().unwrap();
+        let text = settings.creation_error(error).to_string();
+        assert!(
+            text.contains("no.such.password") && !text.contains("other-secret"),
+            "{text}"
+        );
+    }
+}
