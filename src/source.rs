@@ -1,0 +1,261 @@
+//! Source: rows of ServiceNow tables to Kafka topics.
+//!
+//! A table has two threads. The poller asks for pages and checks them; the sender produces their
+//! rows and moves the checkpoint behind the acknowledgements. A bounded channel joins them, so that
+//! page n+1 is fetched while page n is produced. Where a record cannot be delivered, the sender
+//! tells the poller to go back to the last acknowledged row.
+
+pub mod clock;
+mod fault;
+mod key;
+mod order;
+mod poller;
+mod reading;
+mod sender;
+pub mod window;
+pub mod zone;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::bounded;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{self, Entry, Position};
+use crate::config::{self, Table};
+use crate::health::Health;
+use crate::kafka::Producer;
+use crate::metrics::Metrics;
+use crate::servicenow::page::Block;
+use crate::servicenow::query::Cursor;
+use crate::stop::Stop;
+
+pub use zone::Instance;
+
+/// Blocks between poller and sender: two pages of 1,000 rows of 2 kB.
+const QUEUED_BLOCKS: usize = 16;
+
+/// What a table's pipeline needs from outside.
+#[derive(Clone)]
+pub struct Context {
+    /// The instance, its clock and its reading of times.
+    pub instance: Arc<Instance>,
+    /// Where rows go.
+    pub producer: Arc<Producer>,
+    /// Where positions are kept.
+    pub checkpoints: Arc<checkpoint::Store>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Heartbeats and readiness.
+    pub health: Arc<Health>,
+}
+
+/// From poller to sender.
+#[derive(Debug)]
+enum Item {
+    /// Rows to produce. `checked`: their page is known to be good.
+    Rows {
+        generation: u64,
+        block: Block,
+        checked: bool,
+    },
+    /// Everything before is one good page, and all up to `cursor` is read.
+    Mark { generation: u64, mark: Mark },
+}
+
+/// A place the checkpoint may move to.
+#[derive(Debug, Clone)]
+struct Mark {
+    cursor: Option<Cursor>,
+    rows: u64,
+    /// The second up to which the table is read, when nothing was left.
+    caught_up: Option<i64>,
+}
+
+/// From sender to poller: read again from `cursor`.
+#[derive(Debug)]
+struct Rewind {
+    generation: u64,
+    cursor: Option<Cursor>,
+    /// Ask for single rows first.
+    carefully: bool,
+}
+
+/// A running table.
+#[derive(Debug)]
+pub struct Pipeline {
+    name: String,
+    poller: JoinHandle<()>,
+    sender: JoinHandle<u64>,
+}
+
+impl Pipeline {
+    /// Starts the threads of `table`.
+    ///
+    /// `stop` ends the reading; what was read is still produced and acknowledged, until `abandon`.
+    ///
+    /// # Errors
+    /// The checkpoint belongs to another query or instance, or no thread can be made.
+    pub fn start(
+        context: &Context,
+        source: &config::Source,
+        table: &Table,
+        stop: &Stop,
+        abandon: &Stop,
+    ) -> Result<Pipeline, Error> {
+        let fingerprint = fingerprint(context.instance.base_url(), table);
+        let start = start_position(&context.checkpoints, table, &fingerprint)?;
+        let (items_in, items) = bounded(QUEUED_BLOCKS);
+        let (spare_in, spare) = bounded(QUEUED_BLOCKS);
+        let (rewind_in, rewinds) = bounded(1);
+        let sender = sender::Sender::new(
+            context,
+            table,
+            fingerprint,
+            start.clone(),
+            items,
+            spare_in,
+            rewind_in,
+            abandon,
+        );
+        let poller = poller::Poller::new(
+            context, source, table, start, items_in, spare, rewinds, stop,
+        );
+        let spawn = |error| Error::Thread {
+            table: table.name.clone(),
+            error,
+        };
+        Ok(Pipeline {
+            name: table.name.clone(),
+            sender: thread::Builder::new()
+                .name(format!("send:{}", table.name))
+                .spawn(move || sender.run())
+                .map_err(spawn)?,
+            poller: thread::Builder::new()
+                .name(format!("read:{}", table.name))
+                .spawn(move || poller.run())
+                .map_err(spawn)?,
+        })
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether both threads have ended.
+    pub fn is_finished(&self) -> bool {
+        self.poller.is_finished() && self.sender.is_finished()
+    }
+
+    /// Whether a thread has ended although nothing asked for it.
+    pub fn has_died(&self) -> bool {
+        self.poller.is_finished() || self.sender.is_finished()
+    }
+
+    /// Waits for the threads; the number of rows that were read but not acknowledged.
+    pub fn join(self) -> u64 {
+        let poller_died = self.poller.join().is_err();
+        self.sender.join().unwrap_or(1).max(u64::from(poller_died))
+    }
+}
+
+/// Why a table cannot start.
+#[derive(Debug)]
+pub enum Error {
+    /// The checkpoint was made by another query, table or instance.
+    OtherQuery {
+        /// The table.
+        table: String,
+    },
+    /// The checkpoint's timestamp is no time, perhaps milliseconds.
+    NoTime {
+        /// The table.
+        table: String,
+        /// What stands there.
+        seconds: i64,
+    },
+    /// The operating system gives no thread.
+    Thread {
+        /// The table.
+        table: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::OtherQuery { table } => write!(
+                f,
+                "table `{table}`: its checkpoint was made with another instance, query or cursor \
+                 column, so rows could be missed; run `checkpoint reset {table}` to read the table \
+                 from the beginning, or `checkpoint set {table}` to accept a position"
+            ),
+            Error::NoTime { table, seconds } => write!(
+                f,
+                "table `{table}`: its checkpoint has the timestamp {seconds}, which is no time in \
+                 seconds since 1970; correct it with `checkpoint set` or `checkpoint reset`"
+            ),
+            Error::Thread { table, error } => {
+                write!(f, "table `{table}`: cannot start a thread: {error}")
+            }
+        }
+    }
+}
+
+/// Where to start: behind the checkpoint, if it was made by the same query.
+fn start_position(
+    checkpoints: &checkpoint::Store,
+    table: &Table,
+    fingerprint: &str,
+) -> Result<Option<Cursor>, Error> {
+    let Some(Entry {
+        position,
+        fingerprint: stored,
+    }) = checkpoints.get(&table.name)
+    else {
+        return Ok(None);
+    };
+    if stored.is_some_and(|stored| stored != fingerprint) {
+        return Err(Error::OtherQuery {
+            table: table.name.clone(),
+        });
+    }
+    let Position {
+        timestamp: seconds,
+        last_identifier: id,
+    } = position;
+    if jiff::Timestamp::from_second(seconds).is_err() {
+        return Err(Error::NoTime {
+            table: table.name.clone(),
+            seconds,
+        });
+    }
+    Ok(Some(Cursor {
+        seconds,
+        id: Some(id).filter(|id| !id.is_empty()),
+    }))
+}
+
+/// What a position depends on, as 16 hex digits: instance, table, cursor columns and query.
+///
+/// Not the fields: which columns are fetched does not change which rows are read.
+pub fn fingerprint(base_url: &str, table: &Table) -> String {
+    let mut hash = Sha256::new();
+    let query = table.query.as_deref().unwrap_or_default();
+    let parts = [
+        base_url,
+        &table.name,
+        &table.timestamp_field,
+        &table.identifier_field,
+        query,
+    ];
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    key::hex(hash.finalize().get(..8).unwrap_or_default())
+}

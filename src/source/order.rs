@@ -1,0 +1,159 @@
+//! Checks each row against the slice that was asked for.
+//!
+//! An instance drops conditions it does not understand, without an error, and may then answer with
+//! the whole table (API facts 3.5). A row that was not asked for is an error, never data.
+
+use crate::servicenow::query::{Cursor, Encoded, Slice, hex_id};
+
+/// What to do with a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Produce it.
+    Keep,
+    /// It was read before; a widened query gives it again.
+    Known,
+    /// It is past the end of the slice; a widened query gives it too early.
+    Past,
+}
+
+/// The rules for the rows of one page.
+#[derive(Debug)]
+pub(super) struct Order {
+    encoded: Encoded,
+    to: i64,
+    after: Option<(i64, Option<u128>)>,
+    id_to: Option<u128>,
+    previous: Option<(i64, Option<u128>)>,
+}
+
+impl Order {
+    pub(super) fn new(encoded: Encoded, slice: &Slice) -> Order {
+        let number = |id: &String| hex_id(id.as_bytes());
+        let after = slice
+            .after
+            .as_ref()
+            .and_then(|Cursor { seconds, id }| id.as_ref().map(|id| (*seconds, number(id))));
+        let id_to = slice.id_to.as_ref().and_then(number);
+        Order {
+            encoded,
+            to: slice.to,
+            after,
+            id_to,
+            previous: None,
+        }
+    }
+
+    /// Judges the next row of the page.
+    ///
+    /// # Errors
+    /// In words: the row is outside of what was asked for, or out of order.
+    pub(super) fn check(&mut self, seconds: i64, id: &[u8]) -> Result<Verdict, String> {
+        if self
+            .encoded
+            .earliest
+            .is_some_and(|earliest| seconds < earliest)
+            || seconds > self.encoded.latest
+        {
+            return Err("a row outside of the asked time".to_owned());
+        }
+        let number = hex_id(id);
+        if let Some((previous, previous_id)) = self.previous.replace((seconds, number)) {
+            let repeats = previous_id
+                .zip(number)
+                .is_some_and(|(before, now)| now <= before);
+            if seconds < previous || (seconds == previous && repeats) {
+                return Err("rows out of order".to_owned());
+            }
+        }
+        let known = self.is_known(seconds, number);
+        if !self.encoded.widened {
+            let beyond = self.id_to.zip(number).is_some_and(|(to, id)| id > to);
+            return if known || beyond {
+                Err("a row outside of the asked identifiers".to_owned())
+            } else {
+                Ok(Verdict::Keep)
+            };
+        }
+        Ok(match known {
+            true => Verdict::Known,
+            false if seconds > self.to => Verdict::Past,
+            false => Verdict::Keep,
+        })
+    }
+
+    /// Whether the row is at or before the cursor. Identifiers that cannot be compared here count as
+    /// new: better twice than never.
+    fn is_known(&self, seconds: i64, id: Option<u128>) -> bool {
+        self.after.is_some_and(|(after, after_id)| {
+            seconds < after
+                || (seconds == after
+                    && after_id
+                        .zip(id)
+                        .is_some_and(|(after_id, id)| id <= after_id))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> Vec<u8> {
+        format!("{number:032x}").into_bytes()
+    }
+
+    fn order(widened: bool) -> Order {
+        let after = Cursor {
+            seconds: 100,
+            id: Some(format!("{:032x}", 5)),
+        };
+        let slice = Slice {
+            after: Some(after),
+            to: 200,
+            id_to: None,
+        };
+        let (earliest, latest) = if widened { (50, 250) } else { (100, 200) };
+        let encoded = Encoded {
+            text: String::new(),
+            earliest: Some(earliest),
+            latest,
+            widened,
+        };
+        Order::new(encoded, &slice)
+    }
+
+    #[test]
+    fn rows_of_the_slice_in_order_are_kept() {
+        let mut order = order(false);
+        for (seconds, number) in [(100, 6), (100, 7), (150, 1), (200, 9)] {
+            assert_eq!(order.check(seconds, &id(number)), Ok(Verdict::Keep));
+        }
+        assert_eq!(order.check(200, b"glide.maint"), Ok(Verdict::Keep));
+    }
+
+    #[test]
+    fn a_server_that_ignores_the_question_is_caught() {
+        for (seconds, number) in [(99, 9), (201, 1), (100, 5), (100, 1)] {
+            assert!(
+                order(false).check(seconds, &id(number)).is_err(),
+                "{seconds} {number}"
+            );
+        }
+        for second in [(149, 9), (150, 3), (150, 2)] {
+            let mut order = order(false);
+            order.check(150, &id(3)).unwrap();
+            assert!(order.check(second.0, &id(second.1)).is_err(), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_widened_answer_is_cut_to_the_slice() {
+        let mut order = order(true);
+        let verdicts: Vec<Verdict> = [(60, 1), (100, 5), (100, 6), (200, 1), (201, 1)]
+            .into_iter()
+            .map(|(seconds, number)| order.check(seconds, &id(number)).unwrap())
+            .collect();
+        use Verdict::{Keep, Known, Past};
+        assert_eq!(verdicts, [Known, Known, Keep, Keep, Past]);
+    }
+}

@@ -1,0 +1,492 @@
+//! Reads a table: page after page, checked, handed to the sender.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::fault::Fault;
+use super::order::Order;
+use super::reading::Reading;
+use super::window::{Ask, Step, Window};
+use super::zone::Instance;
+use super::{Context, Item, Mark, Rewind};
+use crate::config::{self, Table};
+use crate::health::{Condition, Heartbeat};
+use crate::metrics::{Counter, Gauge, Histogram, Metrics};
+use crate::retry::Backoff;
+use crate::servicenow;
+use crate::servicenow::page::{Block, Locator, PageError, PageReader, Piece};
+use crate::servicenow::query::{Columns, Cursor, Encoded};
+use crate::servicenow::table::{self, TableRequests};
+use crate::stop::Stop;
+
+/// How long a heartbeat lasts beyond what is expected.
+const SLACK: Duration = Duration::from_secs(60);
+/// A position this many seconds ahead of the instance is a mistake, not a clock that is off.
+const FAR_AHEAD: i64 = 86_400;
+/// Longest wait without a heartbeat.
+const BEAT: Duration = Duration::from_secs(1);
+/// Between two progress lines of a long read.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// Failures in a row after which a table counts as stuck.
+const STUCK_AFTER: u32 = 3;
+
+/// The reading half of a table.
+pub(super) struct Poller {
+    table: Table,
+    instance: Arc<Instance>,
+    requests: TableRequests,
+    columns: Columns,
+    locator: Locator,
+    delay: i64,
+    initial_hours: Option<u32>,
+    window: Window,
+    generation: u64,
+    items: Sender<Item>,
+    spare: Receiver<Block>,
+    rewinds: Receiver<Rewind>,
+    stop: Stop,
+    backoff: Backoff,
+    /// The upper bound up to which everything is read.
+    read_to: Option<i64>,
+    /// Pages carry no count, so the Aggregate API is asked before each.
+    counts_first: bool,
+    progress: Option<Progress>,
+    warned_of_hidden: bool,
+    heartbeat: Heartbeat,
+    condition: Condition,
+    meters: Meters,
+}
+
+struct Meters {
+    rows: Counter,
+    duration: Histogram,
+    page_size: Gauge,
+    hidden: Gauge,
+    remaining: Gauge,
+    last_success: Gauge,
+    metrics: Arc<Metrics>,
+}
+
+/// A long read, for the log.
+struct Progress {
+    started: Instant,
+    reported: Instant,
+    /// The row counter when it began.
+    rows: u64,
+}
+
+impl Poller {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the ends of four channels are named here once"
+    )]
+    pub(super) fn new(
+        context: &Context,
+        source: &config::Source,
+        table: &Table,
+        start: Option<Cursor>,
+        items: Sender<Item>,
+        spare: Receiver<Block>,
+        rewinds: Receiver<Rewind>,
+        stop: &Stop,
+    ) -> Poller {
+        let metrics = &context.metrics;
+        let labels = [table.name.as_str()];
+        let fresh = start.is_none();
+        Poller {
+            requests: TableRequests::new(context.instance.table_api_path(), table),
+            columns: table::columns(table),
+            locator: Locator::new(
+                &table.timestamp_field,
+                &table.identifier_field,
+                table.display_value,
+            ),
+            delay: i64::try_from(source.timestamp_delay.as_secs()).unwrap_or(0),
+            initial_hours: source.initial_query_hours_ago.filter(|_| fresh),
+            window: Window::new(start, table.batch_size),
+            generation: 0,
+            items,
+            spare,
+            rewinds,
+            stop: stop.clone(),
+            backoff: context.instance.client().backoff(),
+            read_to: None,
+            counts_first: false,
+            progress: None,
+            warned_of_hidden: false,
+            heartbeat: context.health.thread(&format!("read:{}", table.name)),
+            condition: context.health.condition(
+                &format!("table {}", table.name),
+                "waiting for the first page",
+            ),
+            meters: Meters {
+                rows: metrics.source_records.with(&labels),
+                duration: metrics.source_poll_duration.with(&labels),
+                page_size: metrics.source_page_size.with(&labels),
+                hidden: metrics.source_hidden_rows.with(&labels),
+                remaining: metrics.source_remaining_rows.with(&labels),
+                last_success: metrics.source_last_success.with(&labels),
+                metrics: Arc::clone(metrics),
+            },
+            instance: Arc::clone(&context.instance),
+            table: table.clone(),
+        }
+    }
+
+    /// Polls until stopped.
+    pub(super) fn run(mut self) {
+        let from = self.window.cursor().map(Cursor::to_string);
+        let from = from.as_deref().unwrap_or("the beginning");
+        log::info!(table = self.table.name, topic = self.table.topic, from = from;
+            "polling starts");
+        while !self.stop.is_stopped() {
+            self.heartbeat.beat(SLACK);
+            let pause = match self.poll() {
+                Ok(found) => {
+                    self.recovered();
+                    if found {
+                        self.table.fast_poll_interval
+                    } else {
+                        self.table.slow_poll_interval
+                    }
+                }
+                Err(Fault::Stopped) => break,
+                // The clock is set back by that answer; the next poll asks for less.
+                Err(Fault::Early) => self.table.fast_poll_interval,
+                Err(Fault::Rewound(rewind)) => {
+                    self.rewind(rewind);
+                    continue;
+                }
+                Err(fault) => self.failed(&fault),
+            };
+            if let Err(Fault::Rewound(rewind)) = self.pause(pause) {
+                self.rewind(rewind);
+            }
+        }
+        log::info!(table = self.table.name; "polling ends");
+    }
+
+    /// Reads everything up to the last closed second; whether there were rows.
+    fn poll(&mut self) -> Result<bool, Fault> {
+        self.prepare()?;
+        let Some(hi) = self.upper_bound() else {
+            return Ok(false);
+        };
+        if let Some(cursor) = self.window.cursor()
+            && cursor.seconds > hi.saturating_add(FAR_AHEAD + self.delay)
+        {
+            return Err(Fault::Future(cursor.seconds.saturating_sub(hi)));
+        }
+        if self.read_to.is_some_and(|read_to| hi <= read_to) {
+            // No second was closed since: nothing can be new. Ask soon, it costs nothing.
+            return Ok(true);
+        }
+        self.window.next_round();
+        let before = self.meters.rows.get();
+        let mut found = false;
+        while let Some(ask) = self.window.ask(hi) {
+            if self.stop.is_stopped() {
+                return Err(Fault::Stopped);
+            }
+            let (step, rows) = self.page(&ask, hi)?;
+            found |= rows > 0;
+            self.backoff.reset();
+            self.condition.ok();
+            match step {
+                Step::More => self.report_progress(before),
+                Step::CaughtUp => break,
+                Step::Stuck => return Err(Fault::Stuck),
+            }
+        }
+        self.read_to = Some(hi);
+        self.caught_up();
+        Ok(found)
+    }
+
+    /// What must be known before the first page: how times are read, what time it is.
+    fn prepare(&mut self) -> Result<(), Fault> {
+        self.heartbeat.beat(SLACK * 10);
+        self.instance.literals(&self.stop)?;
+        if self.instance.closed_second(Instant::now()).is_none() {
+            let params = vec![
+                ("sysparm_limit", "1".to_owned()),
+                ("sysparm_fields", "sys_id".to_owned()),
+            ];
+            let get = table::probe(self.instance.table_api_path(), &self.table.name, params);
+            let answer = self.instance.client().get(&get, &self.stop)?;
+            self.instance.observe(&answer.meta);
+            if self.instance.closed_second(Instant::now()).is_none() {
+                return Err(Fault::NoClock);
+            }
+        }
+        if let Some(hours) = self.initial_hours
+            && let Some(now) = self.instance.closed_second(Instant::now())
+        {
+            let seconds = now - i64::from(hours) * 3600;
+            self.window.rewind(Some(Cursor { seconds, id: None }));
+            self.initial_hours = None;
+            // Kept at once: a restart before the first row must not begin later than this.
+            self.mark(0, None)?;
+        }
+        Ok(())
+    }
+
+    fn upper_bound(&self) -> Option<i64> {
+        Some(self.instance.closed_second(Instant::now())? - self.delay)
+    }
+
+    /// Fetches one page and hands its rows on.
+    fn page(&mut self, ask: &Ask, hi: i64) -> Result<(Step, u64), Fault> {
+        self.heartbeat.beat(SLACK * 10);
+        self.look_for_rewind()?;
+        let started = Instant::now();
+        self.meters.page_size.set(f64::from(ask.limit));
+        let literals = self.instance.literals(&self.stop)?;
+        let encoded = self.columns.encode(&ask.slice, literals);
+        let get = self.requests.list(&encoded, ask.limit, ask.count);
+        let client = self.instance.client();
+        let counted = if ask.count && self.counts_first {
+            Some(self.count(&encoded)?)
+        } else {
+            None
+        };
+        let response = client.get(&get, &self.stop)?;
+        self.instance.observe(&response.meta);
+        if response.meta.date.is_some_and(|date| date <= hi) {
+            return Err(Fault::Early);
+        }
+        let total = counted.or(response.meta.total_count);
+        let mut page = Reading::new(Order::new(encoded.clone(), &ask.slice), ask.limit);
+        let locator = self.locator.clone();
+        let mut reader = PageReader::new(response.body, &locator);
+        loop {
+            let piece = reader.next(self.spare.try_recv().ok());
+            let Piece::Rows(mut block) = piece.map_err(|error| self.page_fault(error))? else {
+                break;
+            };
+            page.take(&mut block).map_err(Fault::Disobeyed)?;
+            if let Some(block) = page.hold(block) {
+                self.hand_over(block, false)?;
+            }
+        }
+        if ask.count && total.is_none() && !page.needs_no_count() {
+            // A count that follows the rows could be too small. From now on it goes first.
+            self.counts_first = true;
+            return Ok((Step::More, 0));
+        }
+        while let Some(block) = page.release() {
+            self.hand_over(block, true)?;
+        }
+        self.meters
+            .duration
+            .observe(started.elapsed().as_secs_f64());
+        let kept = page.kept();
+        self.meters.rows.add(kept);
+        let step = self.window.answered(ask, hi, page.answer(total));
+        self.window.relax();
+        self.mark(kept, (step == Step::CaughtUp).then_some(hi))?;
+        Ok((step, kept))
+    }
+
+    fn page_fault(&self, error: PageError) -> Fault {
+        match error {
+            PageError::Read(error) => {
+                let what = format!("table `{}`", self.table.name);
+                match self.instance.client().classify(&error, &what) {
+                    servicenow::Error::Stopped => Fault::Stopped,
+                    error => Fault::Body(error),
+                }
+            }
+            error => Fault::Page(error),
+        }
+    }
+
+    /// The count of the slice from the Aggregate API, for instances whose pages carry none. It is
+    /// asked for before the rows: a slice of the past only shrinks.
+    fn count(&self, encoded: &Encoded) -> Result<u64, Fault> {
+        let get = self.requests.count(encoded);
+        let (result, meta) = self.instance.client().get_result_once(&get, &self.stop)?;
+        self.instance.observe(&meta);
+        table::count_of(&result).ok_or_else(|| {
+            Fault::Page(PageError::Malformed(
+                "neither X-Total-Count nor the Aggregate API counts the rows".to_owned(),
+            ))
+        })
+    }
+
+    fn hand_over(&mut self, block: Block, checked: bool) -> Result<(), Fault> {
+        self.send(Item::Rows {
+            generation: self.generation,
+            block,
+            checked,
+        })
+    }
+
+    fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), Fault> {
+        let cursor = self.window.cursor().cloned();
+        let mark = Mark {
+            cursor,
+            rows,
+            caught_up,
+        };
+        self.send(Item::Mark {
+            generation: self.generation,
+            mark,
+        })
+    }
+
+    /// Waits for room; a full queue is Kafka's way to slow the poller down.
+    fn send(&mut self, item: Item) -> Result<(), Fault> {
+        let mut item = Some(item);
+        while let Some(waiting) = item.take() {
+            self.heartbeat.beat(SLACK);
+            item = match self.items.send_timeout(waiting, BEAT) {
+                Ok(()) => None,
+                Err(crossbeam_channel::SendTimeoutError::Timeout(waiting)) => {
+                    self.look_for_rewind()?;
+                    Some(waiting)
+                }
+                Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => {
+                    return Err(Fault::Stopped);
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn look_for_rewind(&self) -> Result<(), Fault> {
+        self.rewinds
+            .try_recv()
+            .map_or(Ok(()), |rewind| Err(Fault::Rewound(rewind)))
+    }
+
+    fn rewind(&mut self, rewind: Rewind) {
+        self.generation = rewind.generation;
+        self.read_to = None;
+        self.window.rewind(rewind.cursor);
+        if rewind.carefully {
+            self.window.tread_carefully();
+        }
+        log::info!(table = self.table.name, from:? = self.window.cursor();
+            "reading again from the last delivered row");
+    }
+
+    /// Waits for the next poll; a wish to go back ends it.
+    fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
+        self.heartbeat.beat(pause + SLACK);
+        let deadline = crossbeam_channel::at(Instant::now() + pause);
+        select! {
+            recv(deadline) -> _ => Ok(()),
+            recv(self.stop.receiver()) -> _ => Ok(()),
+            recv(self.rewinds) -> rewind => match rewind {
+                Ok(rewind) => Err(Fault::Rewound(rewind)),
+                // The sender has ended: only a stop does that.
+                Err(_) => { self.stop.wait(pause); Ok(()) }
+            },
+        }
+    }
+
+    /// Counts a failure, says what happened; the pause before the next attempt.
+    fn failed(&mut self, fault: &Fault) -> Duration {
+        self.meters
+            .metrics
+            .source_errors
+            .with(&[&self.table.name, fault.kind()])
+            .inc();
+        if fault.wants_less() {
+            self.window.shrink();
+        }
+        let retryable = fault.is_retryable();
+        let mut pause = self.backoff.next(fastrand::f64());
+        let attempts = self.backoff.failures();
+        let exhausted = self
+            .instance
+            .client()
+            .max_retries()
+            .is_some_and(|retries| attempts > retries);
+        if !retryable || exhausted {
+            pause = pause.max(self.table.slow_poll_interval);
+        }
+        if exhausted {
+            self.backoff.reset();
+        }
+        if !retryable || exhausted || attempts >= STUCK_AFTER {
+            self.condition.fail(fault.to_string());
+        }
+        let retry_in = format!("{:.1}s", pause.as_secs_f64());
+        if retryable && !exhausted {
+            log::warn!(table = self.table.name, error:% = fault, attempt = attempts,
+                retry_in = retry_in, page_size = self.window.page_size(); "a page failed");
+        } else {
+            log::error!(table = self.table.name, error:% = fault, attempt = attempts,
+                retry_in = retry_in; "the table cannot be read");
+        }
+        pause
+    }
+
+    fn recovered(&mut self) {
+        self.condition.ok();
+        self.backoff.reset();
+        let now = jiff::Timestamp::now().as_second();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 fit a double exactly"
+        )]
+        self.meters.last_success.set(now as f64);
+    }
+
+    fn caught_up(&mut self) {
+        self.report_hidden();
+        self.meters.remaining.set(0.0);
+        if let Some(progress) = self.progress.take() {
+            let seconds = progress.started.elapsed().as_secs();
+            let rows = self.meters.rows.get() - progress.rows;
+            log::info!(table = self.table.name, rows = rows, seconds = seconds;
+                "the table is read to its end");
+        }
+    }
+
+    /// Hidden rows are behind the cursor in the next round, so what was seen last stays. Rows that
+    /// nobody may see are often meant so: one warning.
+    fn report_hidden(&mut self) {
+        let hidden = self.window.hidden();
+        if hidden == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        self.meters.hidden.set(hidden as f64);
+        if !self.warned_of_hidden {
+            self.warned_of_hidden = true;
+            log::warn!(table = self.table.name, rows = hidden;
+                "rows are hidden from the integration user and do not arrive");
+        }
+    }
+
+    /// One line now and then while much is left to read.
+    fn report_progress(&mut self, before: u64) {
+        let left = self.window.remaining();
+        if let Some(left) = left {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            self.meters.remaining.set(left as f64);
+        }
+        let (now, rows) = (Instant::now(), self.meters.rows.get());
+        let progress = self.progress.get_or_insert(Progress {
+            started: now,
+            reported: now,
+            rows: before,
+        });
+        if now.duration_since(progress.reported) < PROGRESS {
+            return;
+        }
+        progress.reported = now;
+        let done = rows - progress.rows;
+        let rate = done / now.duration_since(progress.started).as_secs().max(1);
+        let time_left = left
+            .filter(|_| rate > 0)
+            .map(|left| Duration::from_secs(left / rate));
+        log::info!(table = self.table.name, rows = done, left:? = left, rows_per_second = rate,
+            time_left:? = time_left; "reading the table");
+    }
+}

@@ -1,0 +1,445 @@
+//! Produces a table's rows and moves its checkpoint behind the acknowledgements.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
+
+use super::key::{self, Keys};
+use super::{Context, Item, Mark, Rewind};
+use crate::checkpoint::{self, Entry, Position};
+use crate::config::Table;
+use crate::health::{Condition, Heartbeat};
+use crate::kafka::{Batch, DeliveryError, Headers, Producer, Record, SendError};
+use crate::metrics::{Counter, Gauge, Metrics};
+use crate::retry::Backoff;
+use crate::servicenow::page::{Block, Row};
+use crate::servicenow::query::Cursor;
+use crate::stop::Stop;
+
+/// Longest wait without a heartbeat.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a heartbeat lasts.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Without any acknowledgement for this long, Kafka does not work for us.
+const STALL: Duration = Duration::from_secs(60);
+/// First and longest pause before a record that could not be delivered is tried again.
+const HOLD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// The sending half of a table.
+pub(super) struct Sender {
+    table: String,
+    topic: String,
+    keys: Keys,
+    headers: Headers,
+    fingerprint: String,
+    producer: Arc<Producer>,
+    checkpoints: Arc<checkpoint::Store>,
+    items: Receiver<Item>,
+    spare: ChannelSender<Block>,
+    rewinds: ChannelSender<Rewind>,
+    abandon: Stop,
+    wake: (ChannelSender<()>, Receiver<()>),
+    generation: u64,
+    /// Records since the last mark.
+    open: Arc<Batch>,
+    open_rows: u64,
+    in_flight: VecDeque<(Arc<Batch>, Mark)>,
+    acknowledged: Option<Cursor>,
+    /// The second up to which all is acknowledged.
+    reached: Option<i64>,
+    /// Since when acknowledgements are waited for.
+    waiting: Option<Instant>,
+    stalled: Cell<bool>,
+    backoff: Backoff,
+    heartbeat: Heartbeat,
+    condition: Condition,
+    meters: Meters,
+}
+
+struct Meters {
+    produced: Counter,
+    lag: Gauge,
+    held: Gauge,
+    metrics: Arc<Metrics>,
+}
+
+/// Why sending a block stopped.
+enum Trouble {
+    /// This record cannot be sent; all before it can.
+    Record { before: Option<Cursor>, why: String },
+    /// Records were given up.
+    Delivery(String),
+    /// The deadline of a stop passed.
+    Abandoned,
+}
+
+impl Sender {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the ends of five channels are named here once"
+    )]
+    pub(super) fn new(
+        context: &Context,
+        table: &Table,
+        fingerprint: String,
+        start: Option<Cursor>,
+        items: Receiver<Item>,
+        spare: ChannelSender<Block>,
+        rewinds: ChannelSender<Rewind>,
+        abandon: &Stop,
+    ) -> Sender {
+        let wake = bounded(1);
+        let metrics = &context.metrics;
+        let labels = [table.name.as_str()];
+        let condition = context
+            .health
+            .condition(&format!("delivery of {}", table.name), "");
+        condition.ok();
+        Sender {
+            table: table.name.clone(),
+            topic: table.topic.clone(),
+            keys: Keys::new(&table.partitioner),
+            headers: Headers::new(&[
+                ("sn_table", table.name.as_bytes()),
+                ("sn_instance", context.instance.client().host().as_bytes()),
+                // A poller sees states, not events: it cannot tell an insert from an update.
+                ("sn_operation", b"upsert"),
+            ]),
+            fingerprint,
+            producer: Arc::clone(&context.producer),
+            checkpoints: Arc::clone(&context.checkpoints),
+            items,
+            spare,
+            rewinds,
+            abandon: abandon.clone(),
+            open: Batch::new(wake.0.clone()),
+            wake,
+            generation: 0,
+            open_rows: 0,
+            in_flight: VecDeque::new(),
+            acknowledged: start,
+            reached: None,
+            waiting: None,
+            stalled: Cell::new(false),
+            backoff: Backoff::new(HOLD.0, HOLD.1),
+            heartbeat: context.health.thread(&format!("send:{}", table.name)),
+            condition,
+            meters: Meters {
+                produced: metrics.source_produced.with(&[&table.name, &table.topic]),
+                lag: metrics.offset_lag.with(&labels),
+                held: metrics.source_held.with(&labels),
+                metrics: Arc::clone(metrics),
+            },
+        }
+    }
+
+    /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
+    /// Gives the number of rows that were read but not acknowledged.
+    pub(super) fn run(mut self) -> u64 {
+        loop {
+            self.heartbeat.beat(SILENCE);
+            let items = self.items.clone();
+            let woken = self.wake.1.clone();
+            let trouble = select! {
+                recv(items) -> item => match item {
+                    Ok(item) => self.take(item),
+                    Err(_) => break,
+                },
+                recv(woken) -> _ => self.settle(),
+                recv(self.abandon.receiver()) -> _ => Err(Trouble::Abandoned),
+                default(BEAT) => {
+                    self.watch();
+                    Ok(())
+                }
+            };
+            match trouble {
+                Ok(()) => {}
+                Err(Trouble::Abandoned) => return self.undelivered(),
+                Err(trouble) => self.recover(trouble),
+            }
+        }
+        // No more rows will come: wait for what is under way.
+        match self.drain() {
+            Ok(()) => self.open_rows,
+            Err(_) => self.undelivered(),
+        }
+    }
+
+    fn undelivered(&self) -> u64 {
+        self.in_flight
+            .iter()
+            .map(|(_, mark)| mark.rows)
+            .sum::<u64>()
+            + self.open_rows
+    }
+
+    fn take(&mut self, item: Item) -> Result<(), Trouble> {
+        match item {
+            Item::Rows {
+                generation,
+                block,
+                checked,
+            } => {
+                let done = if generation == self.generation {
+                    self.produce(&block, checked)
+                } else {
+                    Ok(())
+                };
+                // Full or not, the poller can do without.
+                self.spare.try_send(block).ok();
+                done?;
+            }
+            Item::Mark { generation, mark } if generation == self.generation => self.close(mark),
+            Item::Mark { .. } => {}
+        }
+        self.settle()
+    }
+
+    fn produce(&mut self, block: &Block, checked: bool) -> Result<(), Trouble> {
+        let mut before: Option<&Row> = None;
+        for row in &block.rows {
+            if let Err(trouble) = self.send(block, row) {
+                return Err(match trouble {
+                    // All rows before this one are sent, so the position may move up to them, as
+                    // soon as their page is known to be good.
+                    Trouble::Record { why, .. } => {
+                        let before = before.filter(|_| checked).map(|row| position(block, row));
+                        Trouble::Record { before, why }
+                    }
+                    other => other,
+                });
+            }
+            self.open_rows += 1;
+            before = Some(row);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, block: &Block, row: &Row) -> Result<(), Trouble> {
+        let value = block.slice(&row.text);
+        let hashed;
+        let key = match &self.keys {
+            Keys::Identifier => Some(block.slice(&row.id)),
+            Keys::None => None,
+            Keys::Fields(fields) => {
+                hashed = key::field_key(value, fields).map_err(|error| Trouble::Record {
+                    before: None,
+                    why: format!("a row is not valid JSON (column {})", error.column()),
+                })?;
+                Some(hashed.as_bytes())
+            }
+        };
+        let record = Record {
+            topic: &self.topic,
+            key,
+            value: Some(value),
+            headers: &self.headers,
+        };
+        loop {
+            match self.producer.send(&record, &self.open, &self.abandon, BEAT) {
+                Ok(()) => {
+                    self.waiting.get_or_insert_with(Instant::now);
+                    return Ok(());
+                }
+                Err(SendError::Full) => {
+                    self.heartbeat.beat(SILENCE);
+                    self.watch();
+                }
+                Err(SendError::Stopped) => return Err(Trouble::Abandoned),
+                Err(error @ SendError::TooLarge { .. }) => {
+                    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+                    return Err(Trouble::Record {
+                        before: None,
+                        why: format!("row {id}: {error}"),
+                    });
+                }
+                Err(error) => return Err(Trouble::Delivery(error.to_string())),
+            }
+        }
+    }
+
+    /// Ends the open batch: when all of it is acknowledged, the position moves to the mark.
+    fn close(&mut self, mark: Mark) {
+        let batch = std::mem::replace(&mut self.open, Batch::new(self.wake.0.clone()));
+        self.open_rows = 0;
+        batch.close();
+        self.in_flight.push_back((batch, mark));
+    }
+
+    /// Moves the position over what is acknowledged.
+    fn settle(&mut self) -> Result<(), Trouble> {
+        while let Some(outcome) = self
+            .in_flight
+            .front()
+            .and_then(|(batch, _)| batch.outcome())
+        {
+            outcome.map_err(|error| self.given_up(&error))?;
+            if let Some((_, mark)) = self.in_flight.pop_front() {
+                self.advance(mark);
+            }
+        }
+        Ok(())
+    }
+
+    fn given_up(&self, error: &DeliveryError) -> Trouble {
+        self.meters
+            .metrics
+            .source_errors
+            .with(&[&self.table, "produce"])
+            .inc();
+        Trouble::Delivery(error.to_string())
+    }
+
+    fn advance(&mut self, mark: Mark) {
+        self.meters.produced.add(mark.rows);
+        // Also when the record is gone from the table: then everything is read and nothing held.
+        let goes_on = mark.rows > 0 || mark.caught_up.is_some();
+        if goes_on && self.backoff.failures() > 0 {
+            self.backoff.reset();
+            self.condition.ok();
+            self.meters.held.set(0.0);
+            log::info!(table = self.table; "delivers again");
+        }
+        let under_way = !self.in_flight.is_empty() || self.open_rows > 0;
+        self.waiting = under_way.then(Instant::now);
+        if self.stalled.take() {
+            self.condition.ok();
+        }
+        if let Some(Cursor { seconds, id }) = &mark.cursor
+            && mark.cursor != self.acknowledged
+        {
+            let last_identifier = id.clone().unwrap_or_default();
+            let position = Position {
+                timestamp: *seconds,
+                last_identifier,
+            };
+            let fingerprint = Some(self.fingerprint.clone());
+            self.checkpoints.advance(
+                &self.table,
+                Entry {
+                    position,
+                    fingerprint,
+                },
+                mark.rows,
+            );
+        }
+        self.reached = mark
+            .caught_up
+            .or(mark.cursor.as_ref().map(|cursor| cursor.seconds));
+        self.acknowledged = mark.cursor;
+        self.show_lag();
+    }
+
+    /// While nothing moves: shows the lag grow, and says so when Kafka acknowledges nothing. It may
+    /// answer all the same, say with too few replicas in sync.
+    fn watch(&self) {
+        self.show_lag();
+        let stalled = self.waiting.is_some_and(|since| since.elapsed() > STALL);
+        if stalled && !self.stalled.replace(true) {
+            let seconds = STALL.as_secs();
+            let why = format!("Kafka has acknowledged nothing for {seconds} s");
+            log::error!(table = self.table, topic = self.topic, error = why; "no acknowledgement");
+            self.condition.fail(why);
+        }
+    }
+
+    fn show_lag(&self) {
+        if let Some(reached) = self.reached {
+            let now = jiff::Timestamp::now().as_second();
+            self.meters.lag.set(as_f64((now - reached).max(0)));
+        }
+    }
+
+    /// Something could not be delivered: hold the table, then read again from the last position.
+    fn recover(&mut self, trouble: Trouble) {
+        let (why, carefully) = match trouble {
+            Trouble::Record { before, why } => {
+                self.meters
+                    .metrics
+                    .source_errors
+                    .with(&[&self.table, "record"])
+                    .inc();
+                let marked = before.is_some();
+                if marked {
+                    let rows = self.open_rows;
+                    self.close(Mark {
+                        cursor: before,
+                        rows,
+                        caught_up: None,
+                    });
+                }
+                // Where the rows before it could not be marked they are repeated, so ask for few.
+                let carefully = !marked;
+                // What is on its way may still arrive; what fails here is read again as well.
+                if matches!(self.drain(), Err(Trouble::Abandoned)) {
+                    return;
+                }
+                (why, carefully)
+            }
+            Trouble::Delivery(why) => (why, true),
+            Trouble::Abandoned => return,
+        };
+        self.in_flight.clear();
+        self.waiting = None;
+        self.open = Batch::new(self.wake.0.clone());
+        self.open_rows = 0;
+        self.generation += 1;
+        let pause = self.backoff.ceiling();
+        self.backoff.next(1.0);
+        self.meters.held.set(1.0);
+        self.condition.fail(format!("held: {why}"));
+        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
+            "a record cannot be delivered; the table is held");
+        self.heartbeat.beat(pause + SILENCE);
+        if !self.abandon.wait(pause) {
+            let cursor = self.acknowledged.clone();
+            // The poller takes it when it next looks; a full channel cannot be, as one is enough.
+            self.rewinds
+                .try_send(Rewind {
+                    generation: self.generation,
+                    cursor,
+                    carefully,
+                })
+                .ok();
+        }
+    }
+
+    /// Waits until all that was closed is settled.
+    fn drain(&mut self) -> Result<(), Trouble> {
+        while !self.in_flight.is_empty() {
+            self.heartbeat.beat(SILENCE);
+            self.watch();
+            self.settle()?;
+            if self.in_flight.is_empty() {
+                break;
+            }
+            let deadline = crossbeam_channel::at(Instant::now() + BEAT);
+            let woken = self.wake.1.clone();
+            select! {
+                recv(woken) -> _ => {},
+                recv(deadline) -> _ => {},
+                recv(self.abandon.receiver()) -> _ => return Err(Trouble::Abandoned),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn position(block: &Block, row: &Row) -> Cursor {
+    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+    Cursor {
+        seconds: row.seconds,
+        id: Some(id),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since 1970 fit a double exactly"
+)]
+fn as_f64(seconds: i64) -> f64 {
+    seconds as f64
+}

@@ -1,0 +1,252 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// A table as the instance keeps it: (second, identifier, visible), in order.
+type Table = Vec<(i64, u128, bool)>;
+
+fn id(number: u128) -> String {
+    format!("{number:032x}")
+}
+
+/// Answers like the Table API: filter, order, limit, and only then access rules.
+fn serve(table: &Table, ask: &Ask) -> (Vec<Cursor>, u64) {
+    let slice = &ask.slice;
+    let matching: Vec<_> = table
+        .iter()
+        .filter(|(second, number, _)| {
+            let behind = match &slice.after {
+                None => true,
+                Some(Cursor { seconds, id: None }) => second >= seconds,
+                Some(Cursor {
+                    seconds,
+                    id: Some(after),
+                }) => second > seconds || (second == seconds && id(*number) > *after),
+            };
+            let before_id = slice.id_to.as_ref().is_none_or(|to| id(*number) <= *to);
+            behind && *second <= slice.to && before_id
+        })
+        .collect();
+    let visible = matching
+        .iter()
+        .take(ask.limit as usize)
+        .filter(|(_, _, visible)| *visible)
+        .map(|(second, number, _)| Cursor {
+            seconds: *second,
+            id: Some(id(*number)),
+        })
+        .collect();
+    (visible, matching.len() as u64)
+}
+
+/// Reads all rows up to `hi`; gives the rows and the number of requests. Every hidden row is counted.
+fn read(table: &Table, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
+    let mut window = Window::new(None, batch);
+    let mut seen = Vec::new();
+    for request in 1..100_000 {
+        let Some(ask) = window.ask(hi) else {
+            return (seen, request);
+        };
+        let (rows, count) = serve(table, &ask);
+        let answer = Answer {
+            rows: u32::try_from(rows.len()).unwrap(),
+            last: rows.last().cloned(),
+            total: ask.count.then_some(count),
+            overshot: false,
+        };
+        seen.extend(rows);
+        let step = window.answered(&ask, hi, answer);
+        window.relax();
+        match step {
+            Step::More => {}
+            Step::CaughtUp => {
+                let hidden = table.iter().filter(|row| row.0 <= hi && !row.2).count();
+                assert_eq!(window.hidden(), hidden as u64);
+                return (seen, request);
+            }
+            Step::Stuck => panic!("stuck"),
+        }
+    }
+    panic!("no end");
+}
+
+fn visible(table: &Table) -> Vec<Cursor> {
+    table
+        .iter()
+        .filter(|row| row.2)
+        .map(|(second, number, _)| Cursor {
+            seconds: *second,
+            id: Some(id(*number)),
+        })
+        .collect()
+}
+
+#[test]
+fn a_second_that_fills_many_pages_is_read_to_its_end() {
+    let table: Table = (0..12_000).map(|n| (1_700_000_000, n, true)).collect();
+    let (rows, requests) = read(&table, 1000, 1_700_000_100);
+    assert_eq!(rows, visible(&table));
+    assert_eq!(
+        requests, 12,
+        "the count tells that the last full page is the last"
+    );
+}
+
+#[test]
+fn hidden_rows_in_one_second_are_passed() {
+    let mut table: Table = (0..500)
+        .map(|n: i64| (1_700_000_000 + n, u128::from(n.unsigned_abs()), true))
+        .collect();
+    let spread = u128::MAX / 4000;
+    table.extend((0..4000).map(|n| (1_700_000_600, n * spread, false)));
+    table.extend((0..300).map(|n| (1_700_000_700, n, true)));
+    let (rows, requests) = read(&table, 1000, 1_700_001_000);
+    assert_eq!(rows, visible(&table));
+    assert!(requests < 60, "{requests} requests");
+}
+
+#[test]
+fn hidden_rows_over_years_are_passed() {
+    let mut table: Table = (0..50_000)
+        .map(|n: i64| {
+            (
+                1_500_000_000 + 2000 * n,
+                u128::from(n.unsigned_abs()),
+                false,
+            )
+        })
+        .collect();
+    table.push((1_700_000_000, 7, true));
+    table.sort_unstable();
+    let (rows, requests) = read(&table, 1000, 1_700_001_000);
+    assert_eq!(rows, visible(&table));
+    assert!(requests < 400, "{requests} requests");
+}
+
+#[test]
+fn an_idle_table_costs_one_request_and_keeps_the_cursor() {
+    let cursor = Cursor {
+        seconds: 100,
+        id: Some(id(1)),
+    };
+    let mut window = Window::new(Some(cursor.clone()), 1000);
+    let ask = window.ask(200).unwrap();
+    assert!(ask.count);
+    let none = Answer {
+        total: Some(0),
+        ..Answer::default()
+    };
+    assert_eq!(window.answered(&ask, 200, none), Step::CaughtUp);
+    assert_eq!(window.cursor(), Some(&cursor));
+    assert_eq!(window.ask(99), None, "the cursor is ahead of the bound");
+}
+
+#[test]
+fn counting_stops_while_much_is_left() {
+    let mut window = Window::new(None, 10);
+    let ask = window.ask(200).unwrap();
+    let page = |n| Answer {
+        rows: 10,
+        last: Some(Cursor {
+            seconds: n,
+            id: Some(id(1)),
+        }),
+        ..Answer::default()
+    };
+    assert_eq!(
+        window.answered(
+            &ask,
+            200,
+            Answer {
+                total: Some(35),
+                ..page(1)
+            }
+        ),
+        Step::More
+    );
+    let ask = window.ask(200).unwrap();
+    assert!(!ask.count, "25 rows are left");
+    assert_eq!(window.answered(&ask, 200, page(2)), Step::More);
+    let ask = window.ask(200).unwrap();
+    assert!(!ask.count, "15 rows are left");
+    assert_eq!(window.answered(&ask, 200, page(3)), Step::More);
+    assert!(window.ask(200).unwrap().count, "5 rows are left");
+}
+
+#[test]
+fn a_page_of_rows_already_read_grows_the_page() {
+    let mut window = Window::new(
+        Some(Cursor {
+            seconds: 100,
+            id: Some(id(1)),
+        }),
+        10,
+    );
+    let ask = window.ask(200).unwrap();
+    let old = Answer {
+        rows: 10,
+        total: Some(40),
+        ..Answer::default()
+    };
+    assert_eq!(window.answered(&ask, 200, old), Step::More);
+    assert_eq!(window.page_size(), 20);
+}
+
+#[test]
+fn a_grown_page_stays_until_it_has_brought_something() {
+    let mut window = Window::new(
+        Some(Cursor {
+            seconds: 100,
+            id: Some(id(1)),
+        }),
+        10,
+    );
+    for _ in 0..50 {
+        window.relax();
+    }
+    for size in [20, 40, 80] {
+        let ask = window.ask(200).unwrap();
+        let old = Answer {
+            rows: ask.limit,
+            total: Some(1_000),
+            ..Answer::default()
+        };
+        assert_eq!(window.answered(&ask, 200, old), Step::More);
+        window.relax();
+        assert_eq!(window.page_size(), size);
+    }
+    for _ in 0..4 {
+        window.relax();
+    }
+    assert_eq!(window.page_size(), 10);
+}
+
+#[test]
+fn pages_shrink_and_grow_back() {
+    let mut window = Window::new(None, 1000);
+    for _ in 0..20 {
+        window.shrink();
+    }
+    assert_eq!(window.page_size(), 1);
+    for _ in 0..100 {
+        window.relax();
+    }
+    assert_eq!(window.page_size(), 1000);
+}
+
+proptest! {
+    #[test]
+    fn every_visible_row_is_read_once_and_in_order(
+        rows in prop::collection::vec((0_i64..40, 0_u128..60, prop::bool::weighted(0.4)), 0..300),
+        batch in 1_u32..30,
+        base in prop_oneof![Just(0_i64), Just(1_700_000_000)],
+        scale in prop_oneof![Just(1_u128), Just(u128::MAX / 64)],
+    ) {
+        let mut table: Table =
+            rows.into_iter().map(|(s, n, v)| (base + s, n * scale, v)).collect();
+        table.sort_unstable();
+        table.dedup_by_key(|row| (row.0, row.1));
+        let (rows, _) = read(&table, batch, base + 100);
+        prop_assert_eq!(rows, visible(&table));
+    }
+}
