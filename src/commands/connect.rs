@@ -1,0 +1,167 @@
+//! `check --connect`: asks the instance and Kafka everything that `run` will need.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::Done;
+use crate::config::{Config, Table};
+use crate::health::Health;
+use crate::kafka::Producer;
+use crate::metrics::Metrics;
+use crate::servicenow::query::Slice;
+use crate::servicenow::table::{self, TableRequests};
+use crate::servicenow::{Client, Meta};
+use crate::source::Instance;
+use crate::stop::{self, Stop};
+
+/// Retries are for long-running bridges; a check answers soon.
+const RETRIES: u32 = 1;
+/// A clock that is further off than this is worth a word, in seconds.
+const SKEW: i64 = 5;
+
+/// Adds the findings to `done`; exit code 75 when something did not work.
+pub(super) fn check(config: &Config, mut done: Done) -> Done {
+    let mut config = config.clone();
+    config.servicenow.max_retries = Some(RETRIES);
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new());
+    let (_trigger, stop) = stop::pair();
+    match Client::start(&config.servicenow, &metrics, &health) {
+        Ok(client) => instance(&config, &Arc::new(client), &stop, &mut done),
+        Err(error) => bad(&mut done, &error),
+    }
+    kafka(&config, &metrics, &health, &mut done);
+    done
+}
+
+fn good(done: &mut Done, what: impl AsRef<str>) {
+    done.output.push(format!("ok      {}", what.as_ref()));
+}
+
+fn bad(done: &mut Done, what: &impl ToString) {
+    done.output.push(format!("FAILED  {}", what.to_string()));
+    done.code = 75;
+}
+
+fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done) {
+    let servicenow = &config.servicenow;
+    let instance = Instance::new(
+        Arc::clone(client),
+        &servicenow.table_api_path,
+        servicenow.query_time_zone.clone(),
+    );
+    let mut zone_known = false;
+    match instance.literals(stop) {
+        Ok(literals) => {
+            zone_known = true;
+            good(done, format!("times in queries are read as {literals}"));
+        }
+        Err(error) => bad(done, &error),
+    }
+    for table in &config.source.tables {
+        match one_row(
+            &instance,
+            servicenow.table_api_path.as_str(),
+            table,
+            zone_known,
+            stop,
+        ) {
+            Ok((words, meta)) => {
+                instance.observe(&meta);
+                good(done, words);
+            }
+            Err(error) => bad(done, &format!("table `{}`: {error}", table.name)),
+        }
+    }
+    if let Some(closed) = instance.closed_second(Instant::now()) {
+        let skew = closed + 1 - Timestamp::now().as_second();
+        let words = format!("the instance's clock is {skew} s from this host's");
+        if skew.abs() > SKEW {
+            done.output.push(format!(
+                "note    {words}; only the instance's clock is used"
+            ));
+        } else {
+            good(done, words);
+        }
+    }
+    client.shutdown();
+}
+
+/// Reads one row the way the source would.
+fn one_row(
+    instance: &Instance,
+    table_api_path: &str,
+    table: &Table,
+    zone_known: bool,
+    stop: &Stop,
+) -> Result<(String, Meta), String> {
+    let columns = table::columns(table);
+    let slice = Slice {
+        after: None,
+        to: Timestamp::now().as_second() + 86_400,
+        id_to: None,
+    };
+    let literals = if zone_known {
+        instance
+            .literals(stop)
+            .map_err(|error| error.to_string())?
+            .clone()
+    } else {
+        crate::servicenow::query::Literals::Utc
+    };
+    let encoded = columns.encode(&slice, &literals);
+    let get = TableRequests::new(table_api_path, table).list(&encoded, 1, true);
+    let (result, meta) = instance
+        .client()
+        .get_result(&get, stop)
+        .map_err(|error| error.to_string())?;
+    let rows = result.as_array().ok_or("the answer is no list")?;
+    let counted = meta
+        .total_count
+        .map_or("rows not counted".to_owned(), |n| format!("{n} rows"));
+    let Some(row) = rows.first() else {
+        return Ok((
+            format!("table `{}`: {counted}, none readable", table.name),
+            meta,
+        ));
+    };
+    for column in [&table.timestamp_field, &table.identifier_field] {
+        if row.get(column).is_none() {
+            return Err(format!(
+                "the integration user may not read column `{column}`"
+            ));
+        }
+    }
+    Ok((format!("table `{}`: {counted}, one read", table.name), meta))
+}
+
+fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &mut Done) {
+    // A check must not make topics.
+    let mut kafka = config.kafka.clone();
+    kafka.create_topics = None;
+    let producer = match Producer::start(&kafka, metrics, health) {
+        Ok(producer) => producer,
+        Err(error) => return bad(done, &error),
+    };
+    let mut topics: Vec<String> = config
+        .source
+        .tables
+        .iter()
+        .map(|table| table.topic.clone())
+        .collect();
+    topics.sort_unstable();
+    topics.dedup();
+    match producer.topics(&topics) {
+        Ok(topics) => {
+            let words = topics
+                .iter()
+                .map(|topic| format!("{} ({} partitions)", topic.name, topic.partitions));
+            let list: Vec<String> = words.collect();
+            good(done, format!("kafka answers; topics: {}", list.join(", ")));
+        }
+        Err(error) => bad(done, &error),
+    }
+    producer.shutdown(Instant::now() + Duration::from_secs(1));
+}
