@@ -1,0 +1,363 @@
+//! The instance behind the socket: routes, faults, authentication, headers.
+
+mod broken;
+mod link;
+mod list;
+mod stats;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use jiff::tz::TimeZone;
+
+use crate::auth::session::{self, Sessions};
+use crate::auth::{Auth, unauthorized};
+use crate::clock::{Clock, http_date};
+use crate::faults::{Fault, Faults};
+use crate::http::Request;
+use crate::http::answer::{Answer, Breakage};
+use crate::http::server::{Reply, Service};
+use crate::options::{Options, User};
+use crate::query::script::Session;
+use crate::requests::{Log, LoggedRequest};
+use crate::stop::Stop;
+use crate::store::Store;
+
+/// Everything that a simulated instance is.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    pub(crate) zone: TimeZone,
+    store: RwLock<Store>,
+    pub(crate) faults: Faults,
+    pub(crate) log: Log,
+    pub(crate) auth: Auth,
+    sessions: Sessions,
+    /// `http://host:port`, known once the listener is bound.
+    pub(crate) base: OnceLock<String>,
+    node: AtomicUsize,
+}
+
+/// One request on its way through the instance.
+struct Context<'a> {
+    request: &'a Request,
+    user: &'a User,
+    /// Server time of the node, epoch seconds.
+    now: i64,
+    fault: Option<&'a Fault>,
+    stop: &'a Stop,
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Route<'a> {
+    Table {
+        version: &'a str,
+        table: &'a str,
+        id: Option<&'a str>,
+    },
+    Stats {
+        table: &'a str,
+    },
+    Token,
+    Unknown,
+    Page,
+}
+
+fn route(path: &str) -> Route<'_> {
+    if path == "/oauth_token.do" {
+        return Route::Token;
+    }
+    let Some(rest) = path.strip_prefix("/api/") else {
+        return Route::Page;
+    };
+    let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+    // No version is the latest (section 2.1, line 93).
+    let (version, parts) = match parts.as_slice() {
+        ["now", version @ ("v1" | "v2"), rest @ ..] => (*version, rest),
+        ["now", rest @ ..] => ("", rest),
+        _ => return Route::Unknown,
+    };
+    match parts {
+        ["table", table] => Route::Table {
+            version,
+            table,
+            id: None,
+        },
+        ["table", table, id] => Route::Table {
+            version,
+            table,
+            id: Some(id),
+        },
+        ["stats", table] => Route::Stats { table },
+        _ => Route::Unknown,
+    }
+}
+
+/// The table of a Table API path.
+pub(crate) fn table_of(path: &str) -> Option<&str> {
+    match route(path) {
+        Route::Table { table, .. } => Some(table),
+        Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
+    }
+}
+
+/// The table of a Stats API path.
+pub(crate) fn stats_of(path: &str) -> Option<&str> {
+    match route(path) {
+        Route::Stats { table } => Some(table),
+        Route::Table { .. } | Route::Token | Route::Unknown | Route::Page => None,
+    }
+}
+
+impl Instance {
+    pub(crate) fn new(options: Options, zone: TimeZone) -> Instance {
+        Instance {
+            clock: Clock::new(options.skew_seconds),
+            store: RwLock::new(Store::new(options.case_insensitive)),
+            faults: Faults::default(),
+            log: Log::new(options.log_capacity),
+            auth: Auth::default(),
+            sessions: Sessions::default(),
+            base: OnceLock::new(),
+            node: AtomicUsize::new(0),
+            zone,
+            options,
+        }
+    }
+
+    /// The data as it is now: commits that are due become visible first.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Store> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        if !store.has_due(Instant::now()) {
+            return store;
+        }
+        drop(store);
+        drop(self.write());
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The data for a change.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Store> {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        store.settle(Instant::now());
+        store
+    }
+
+    fn answer(&self, request: &Request, now: i64, fault: Option<&Fault>, stop: &Stop) -> Answer {
+        // A load balancer refuses a long URL before anything else (section 2.6).
+        if request.target.len() > self.options.max_url {
+            return Answer::html(
+                414,
+                "<html><head><title>414 Request-URI Too Large</title></head></html>",
+            );
+        }
+        if let Some(answer) = fault.and_then(|fault| self.instead(fault, stop)) {
+            return answer;
+        }
+        let route = route(&request.path);
+        match route {
+            Route::Token => return self.auth.token(request, &self.options, now),
+            // Wrong paths outside of /api lead to the login page (section 10).
+            Route::Page => return broken::login(),
+            Route::Table { .. } | Route::Stats { .. } | Route::Unknown => {}
+        }
+        let Some(user) = self.auth.user(request, &self.options) else {
+            return unauthorized();
+        };
+        let cookie = request.header("cookie").and_then(session::cookie);
+        let held = cookie.map(|cookie| {
+            let options = &self.options;
+            self.sessions
+                .enter(cookie, options.session_waiters, options.session_wait)
+        });
+        if matches!(held, Some(None)) {
+            // Not executed (section 1.7).
+            return Answer::json(202, "");
+        }
+        let context = Context {
+            request,
+            user,
+            now,
+            fault,
+            stop,
+        };
+        let answer = self.api(&context, &route);
+        drop(held);
+        standard_headers(answer, cookie.is_none())
+    }
+
+    fn api(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
+        let request = context.request;
+        // JSON and XML only; XML is not simulated (section 2.6).
+        let accepts = request.header("accept").is_none_or(|accept| {
+            ["application/json", "application/*", "*/*"]
+                .iter()
+                .any(|kind| accept.contains(kind))
+        });
+        if !accepts {
+            return Answer::error(406, "Not Acceptable", Some("Invalid Accept header"));
+        }
+        let reads = matches!(request.method.as_str(), "GET" | "HEAD");
+        let result = match route {
+            Route::Table {
+                version,
+                table,
+                id: None,
+            } if reads => self.list(context, version, table),
+            Route::Table {
+                version,
+                table,
+                id: Some(id),
+            } if reads => self.one(context, version, table, id),
+            Route::Stats { table } if reads => self.stats(context, table),
+            Route::Table { .. } | Route::Stats { .. } => Err(not_read(request)),
+            Route::Token | Route::Unknown | Route::Page => Err(Answer::error(
+                400,
+                "Requested URI does not represent any resource",
+                None,
+            )),
+        };
+        result.unwrap_or_else(|refusal| refusal)
+    }
+
+    fn session(&self, context: &Context<'_>) -> Session {
+        Session {
+            user_id: context.user.sys_id.clone(),
+            user_name: context.user.name.clone(),
+            zone: self.zone.clone(),
+            now: context.now,
+        }
+    }
+}
+
+/// Answers a request that does not read. Writes belong here (section 2.1).
+fn not_read(request: &Request) -> Answer {
+    let writes = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
+    let kind = request.header("content-type").unwrap_or("application/json");
+    if writes && !kind.starts_with("application/json") {
+        return Answer::error(
+            415,
+            "Unsupported Media Type",
+            Some("Invalid Content-Type header"),
+        );
+    }
+    Answer::error(405, "Method not supported", None)
+}
+
+/// Headers of every authenticated answer (section 1.8), and cookies for a client without any.
+fn standard_headers(answer: Answer, new_session: bool) -> Answer {
+    let transaction = crate::generator::random_sys_id();
+    let answer = answer
+        .header("Server-Timing", "sem_wait;dur=0, sesh_wait;dur=0")
+        .header("X-Is-Logged-In", "true")
+        .header(
+            "X-Transaction-ID",
+            transaction.get(..12).unwrap_or_default(),
+        )
+        .header("X-Content-Type-Options", "nosniff")
+        .header("Pragma", "no-store,no-cache")
+        .header(
+            "Cache-Control",
+            "no-cache,no-store,must-revalidate,max-age=-1",
+        )
+        .header("Expires", "0")
+        .header(
+            "Strict-Transport-Security",
+            "max-age=63072000; includeSubDomains",
+        );
+    let answer = if answer.close {
+        answer
+    } else {
+        answer.header("Keep-Alive", "timeout=70")
+    };
+    if !new_session {
+        return answer;
+    }
+    let route = crate::generator::random_sys_id();
+    answer
+        .header(
+            "Set-Cookie",
+            format!("JSESSIONID={}; Path=/; HttpOnly; Secure", session::new_id()),
+        )
+        .header(
+            "Set-Cookie",
+            format!("glide_user_route=glide.{route}; Max-Age=2147483647; Path=/"),
+        )
+        .header(
+            "Set-Cookie",
+            format!("glide_session_store={transaction}; Max-Age=1800; Path=/"),
+        )
+        .header(
+            "Set-Cookie",
+            "BIGipServerpool_sim=725657866.46910.0000; path=/; Httponly; Secure",
+        )
+}
+
+impl Service for Instance {
+    fn serve(&self, request: &Request, stop: &Stop) -> Reply {
+        if let Some(answer) = crate::control::answer(self, request) {
+            return Reply {
+                answer,
+                gzip: false,
+                ticket: 0,
+            };
+        }
+        let nodes = &self.options.node_skews;
+        let turn = self.node.fetch_add(1, Ordering::Relaxed);
+        let skew = nodes.get(turn.checked_rem(nodes.len()).unwrap_or_default());
+        let now = self
+            .clock
+            .now()
+            .saturating_add(skew.copied().unwrap_or_default());
+        let mut entry = LoggedRequest {
+            id: 0,
+            at: Instant::now(),
+            server_time: now,
+            connection: request.connection,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            params: request.params.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            status: 0,
+            rows: 0,
+            bytes: 0,
+            fault: None,
+        };
+        let fault = self.faults.take(&entry);
+        entry.fault = fault.as_ref().map(Fault::name);
+        let ticket = self.log.begin(entry);
+        let mut answer = self.answer(request, now, fault.as_ref(), stop);
+        if let Some(fault) = &fault {
+            broken::apply(fault, &mut answer);
+        }
+        // Before the last byte goes out, so that a client that has its answer finds it in the log.
+        self.log.update(ticket, |entry| {
+            // Nothing of such an answer leaves the instance.
+            if answer.breakage != Breakage::ResetFirst {
+                entry.status = answer.status;
+                entry.rows = answer.rows;
+            }
+        });
+        let asked = request
+            .header("accept-encoding")
+            .is_some_and(|it| it.contains("gzip"));
+        let gzip = (self.options.gzip && asked && request.path.starts_with("/api/"))
+            || matches!(fault, Some(Fault::CutGzip));
+        let answer = answer
+            .header("Date", http_date(now))
+            .header("Server", "ServiceNow");
+        Reply {
+            answer,
+            gzip,
+            ticket,
+        }
+    }
+
+    fn sent(&self, ticket: u64, bytes: u64) {
+        self.log.update(ticket, |entry| entry.bytes = bytes);
+    }
+}

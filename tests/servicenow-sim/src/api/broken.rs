@@ -1,0 +1,119 @@
+//! Answers that are not what was asked for (servicenow_api.md sections 2.6, 2.7, 7 and 10).
+
+use crate::api::Instance;
+use crate::auth::unauthorized;
+use crate::faults::Fault;
+use crate::http::answer::{Answer, Body, Breakage};
+use crate::stop::Stop;
+
+/// Tail of a cancelled transaction's error (section 2.7).
+const CHECK_LOGS: &str = "Transaction cancelled: maximum execution time exceeded Check logs for error trace or enable \
+     glide.rest.debug property to verify REST request processing";
+/// Message of a cancelled transaction (section 2.7).
+const CANCELLED: &str = "Transaction cancelled: maximum execution time exceeded";
+
+/// 302 to the login page (section 10).
+pub(super) fn login() -> Answer {
+    Answer::html(302, "").header("Location", "/login.do")
+}
+
+fn page(status: u16, title: &str) -> Answer {
+    let body = format!(
+        "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n\
+         <center><h1>{status} {title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    Answer::html(status, body)
+}
+
+impl Instance {
+    /// The answer that a fault gives in place of the real one; `None` when it only changes it.
+    pub(super) fn instead(&self, fault: &Fault, stop: &Stop) -> Option<Answer> {
+        Some(match fault {
+            Fault::BadGateway => page(502, "Bad Gateway"),
+            Fault::Unavailable => page(503, "Service Temporarily Unavailable"),
+            Fault::Error { status, message } => Answer::error(*status, message, None),
+            Fault::RateLimited { retry_after } => {
+                let reset = self.clock.now().saturating_add_unsigned(*retry_after);
+                Answer::error(
+                    429,
+                    "Rate limit exceeded",
+                    Some("Rate limit of 100 requests per hour for Table API exceeded"),
+                )
+                .header("X-RateLimit-Limit", "100")
+                .header("X-RateLimit-Reset", reset.to_string())
+                .header("X-RateLimit-Rule", "b6d7f0d1c0a8016400fe3f3a0c7a1f11")
+                .header("Retry-After", retry_after.to_string())
+            }
+            Fault::SemaphoreFull => Answer::with_type(429, "text/plain", "Too Many Requests"),
+            Fault::Hibernating => Answer::html(
+                200,
+                "<html><head><title>Instance Hibernating page</title></head>\
+                 <body class=\"instance-hibernating-page\">Your instance is hibernating</body></html>",
+            ),
+            Fault::RedirectToLogin => login(),
+            Fault::Unauthorized => unauthorized(),
+            Fault::RevokeTokens => {
+                self.auth.revoke_all();
+                return None;
+            }
+            Fault::ApiAcl => Answer::error(
+                403,
+                "User Not Authorized",
+                Some("Failed API level ACL Validation"),
+            ),
+            Fault::QueuedTimeout => Answer::error(500, CANCELLED, Some(CHECK_LOGS)),
+            Fault::NotExecuted => Answer::json(202, ""),
+            Fault::NullBody => Answer::json(200, "null"),
+            Fault::EmptyBody => Answer::json(200, ""),
+            Fault::Delay(time) => {
+                stop.wait(*time);
+                return None;
+            }
+            Fault::Hang(time) => {
+                stop.wait(*time);
+                let mut answer = Answer::json(200, "");
+                answer.breakage = Breakage::ResetFirst;
+                answer
+            }
+            Fault::Reset
+            | Fault::ResetMidBody { .. }
+            | Fault::CutChunks { .. }
+            | Fault::CutGzip
+            | Fault::CutJson
+            | Fault::StallMidBody(_)
+            | Fault::PartialResult { .. }
+            | Fault::Slow { .. }
+            | Fault::IgnoreConditions
+            | Fault::NoTotalCount
+            | Fault::DropColumns(_) => return None,
+        })
+    }
+}
+
+/// Changes a finished answer as the fault demands.
+pub(super) fn apply(fault: &Fault, answer: &mut Answer) {
+    match fault {
+        Fault::Reset => answer.breakage = Breakage::ResetFirst,
+        Fault::ResetMidBody { after } => answer.breakage = Breakage::ResetMidBody(*after),
+        Fault::CutChunks { after } => answer.breakage = Breakage::CutChunks(*after),
+        Fault::CutGzip => answer.breakage = Breakage::CutGzip,
+        Fault::CutJson => answer.breakage = Breakage::CutJson,
+        Fault::StallMidBody(time) => answer.breakage = Breakage::Stall(*time),
+        Fault::NoTotalCount => answer.headers.retain(|(name, _)| *name != "X-Total-Count"),
+        _ => {}
+    }
+}
+
+/// Turns a page into the 200 of a cancelled transaction: rows, then an error (section 2.7).
+pub(super) fn cancel(answer: &mut Answer, malformed: bool) {
+    let body = std::mem::replace(&mut answer.body, Body::Bytes(Vec::new()));
+    let mut text = String::from_utf8(body.into_bytes()).unwrap_or_default();
+    // The malformed variant leaves the array open (section 2.7, line 159).
+    let end = if malformed { "]}" } else { "}" };
+    if let Some(open) = text.strip_suffix(end) {
+        text.truncate(open.len());
+    }
+    let error = serde_json::json!({ "detail": CHECK_LOGS, "message": CANCELLED });
+    text.push_str(&format!(",\"error\":{error},\"status\":\"failure\"}}"));
+    answer.body = Body::Bytes(text.into_bytes());
+}

@@ -1,0 +1,36 @@
+//! Base64, both alphabets, padding optional.
+
+/// Decodes; `None` if a character is outside of the alphabets.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let (mut bits, mut count) = (0_u32, 0_u32);
+    for byte in text.trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6 | u32::from(value)) & 0xFF_FFFF;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from(bits >> count & 0xFF).ok()?);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn decodes_both_alphabets() {
+        assert_eq!(decode("YnJpZGdlOnNlY3JldA==").unwrap(), b"bridge:secret");
+        assert_eq!(decode("-_8").unwrap(), [0xfb, 0xff]);
+        assert_eq!(decode("a b"), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! Switches of the simulated instance.
+//!
+//! Each open point of servicenow_api.md section 12 is a switch here, with the default that the
+//! section names.
+
+use std::time::Duration;
+
+/// How a simulated instance behaves. `Options::default()` is what most tests want.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Address to listen on; port 0 picks a free one.
+    pub addr: String,
+    /// Users who may sign in; the first one is the integration user.
+    pub users: Vec<User>,
+    /// OAuth clients of `/oauth_token.do`.
+    pub oauth_clients: Vec<OAuthClient>,
+    /// Life of an access token (section 1.4: 1800 s).
+    pub token_life: Duration,
+    /// `expires_in` is this much less than the remaining life (section 1.4: captures show 1799).
+    pub expires_in_less: u64,
+    /// Accepted `x-sn-apikey`; `None` answers 401 (section 1.5).
+    pub api_key: Option<String>,
+    /// Time zone of plain date literals in queries (section 3.4).
+    pub literal_tz: LiteralTz,
+    /// IANA zone of every user, also `sys_user.time_zone`.
+    pub user_zone: String,
+    /// Date format of every user's display values.
+    pub user_date_format: String,
+    /// Seconds the instance's clock is ahead of this machine's.
+    pub skew_seconds: i64,
+    /// Extra seconds of each node's clock; requests go to the nodes in turn (checklist 34).
+    pub node_skews: Vec<i64>,
+    /// Answers without a complete order come shuffled (section 3.1, checklist 22).
+    pub shuffle: bool,
+    /// What `sysparm_no_count=true` does to `X-Total-Count` (section 2.4).
+    pub no_count: NoCount,
+    /// What an unknown field or operator does (section 3.5).
+    pub unknown_term: UnknownTerm,
+    /// Text comparisons ignore ASCII case (section 3.1).
+    pub case_insensitive: bool,
+    /// `!=`, `NOT LIKE` and `NOT IN` match empty values (section 3.1).
+    pub not_equal_matches_empty: bool,
+    /// `^^` stands for one caret in a value (section 3.2: no, by default).
+    pub double_caret: bool,
+    /// Detail of the "Invalid table" error; `None` is JSON null (section 2.6).
+    pub invalid_table_detail: Option<String>,
+    /// Answer with gzip when asked.
+    pub gzip: bool,
+    /// Longest request target; beyond it 414 with HTML (section 2.6).
+    pub max_url: usize,
+    /// Longest `Link` header; beyond it "Pagination not supported" (section 2.5).
+    pub max_link: usize,
+    /// Most connections at a time; more are closed at once.
+    pub max_connections: usize,
+    /// Requests kept in the log.
+    pub log_capacity: usize,
+    /// Waiters per session before the surplus gets 202 (section 1.7).
+    pub session_waiters: usize,
+    /// How long a request waits for its session before it gets 202 (section 1.7).
+    pub session_wait: Duration,
+    /// Use the indexes; off sends every query through the general evaluator.
+    pub use_indexes: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            addr: "127.0.0.1:0".to_owned(),
+            users: vec![User::new("bridge", "secret")],
+            oauth_clients: vec![OAuthClient::new("client-id", "client-secret")],
+            token_life: Duration::from_secs(1800),
+            expires_in_less: 1,
+            api_key: None,
+            literal_tz: LiteralTz::Utc,
+            user_zone: "GMT".to_owned(),
+            user_date_format: "yyyy-MM-dd HH:mm:ss".to_owned(),
+            skew_seconds: 0,
+            node_skews: vec![0],
+            shuffle: true,
+            no_count: NoCount::Omit,
+            unknown_term: UnknownTerm::Drop,
+            case_insensitive: true,
+            not_equal_matches_empty: true,
+            double_caret: false,
+            invalid_table_detail: None,
+            gzip: true,
+            max_url: 16_384,
+            max_link: 16_384,
+            max_connections: 256,
+            log_capacity: 10_000,
+            session_waiters: 10,
+            session_wait: Duration::from_secs(30),
+            use_indexes: true,
+        }
+    }
+}
+
+/// A user who may sign in.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// `sys_user.user_name`.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// `sys_user.sys_id`.
+    pub sys_id: String,
+    /// A locked user gets the ordinary 401 (section 1.2).
+    pub locked: bool,
+}
+
+impl User {
+    /// A user with a random `sys_id`.
+    pub fn new(name: impl Into<String>, password: impl Into<String>) -> User {
+        User {
+            name: name.into(),
+            password: password.into(),
+            sys_id: crate::generator::random_sys_id(),
+            locked: false,
+        }
+    }
+}
+
+/// A row of the OAuth application registry.
+#[derive(Debug, Clone)]
+pub struct OAuthClient {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`.
+    pub secret: String,
+    /// Allow `grant_type=password` (section 1.4: can be shut off).
+    pub password_grant: bool,
+    /// "OAuth Application User" of the client credentials grant; `None` disables the grant.
+    pub application_user: Option<String>,
+    /// Allow `grant_type=...jwt-bearer`. Claims are checked, the signature is not.
+    pub jwt_bearer: bool,
+}
+
+impl OAuthClient {
+    /// A client with every grant enabled; client credentials act as the user `bridge`.
+    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> OAuthClient {
+        OAuthClient {
+            id: id.into(),
+            secret: secret.into(),
+            password_grant: true,
+            application_user: Some("bridge".to_owned()),
+            jwt_bearer: true,
+        }
+    }
+}
+
+/// How plain date literals in a query are read (section 3.4, a conflict between sources).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiteralTz {
+    /// As UTC.
+    Utc,
+    /// In the user's time zone.
+    User,
+}
+
+/// What `sysparm_no_count=true` does to `X-Total-Count` (section 2.4, a conflict between sources).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoCount {
+    /// The header is left out.
+    Omit,
+    /// The header shows the number of rows of the page.
+    PageRows,
+}
+
+/// What an unknown field, an unknown operator or a malformed term does (section 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTerm {
+    /// The term is dropped, the rest runs: the whole table may return.
+    Drop,
+    /// `glide.invalid_query.returns_no_rows=true`: no rows.
+    NoRows,
+    /// 403 "Insufficient rights to query records".
+    Forbidden,
+}

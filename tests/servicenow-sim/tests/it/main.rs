@@ -1,0 +1,17 @@
+//! Tests of the simulated instance through its socket, named after the lines of the checklist at
+//! the end of servicenow_api.md. `cfg(test)` tells the lints that this is test code.
+
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod query;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod time;
