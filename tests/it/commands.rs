@@ -1,0 +1,420 @@
+//! The commands beside `run`: words, exit codes, what they leave alone.
+
+use std::fs;
+use std::path::Path;
+
+use real_kafka::Embedded;
+use servicenow_sim::{Generator, Sim, User};
+use tempfile::TempDir;
+
+use crate::support::bridge::{Bridge, run, texts};
+use crate::support::config::Config;
+
+/// Output, errors and exit code of a command.
+fn call(folder: &Path, args: &[&str]) -> (String, String, i32) {
+    texts(&run(folder, args))
+}
+
+/// A folder with a good configuration for nobody: nothing listens there.
+fn alone() -> (TempDir, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::new("http://127.0.0.1:9", "127.0.0.1:9");
+    config.write(folder.path());
+    (folder, config)
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let (folder, _) = alone();
+    for args in [
+        &["help"][..],
+        &["--help"],
+        &["-h"],
+        &["help", "checkpoint"],
+        &["checkpoint", "--help"],
+        &["check", "-h"],
+    ] {
+        let (output, errors, code) = call(folder.path(), args);
+        assert_eq!((errors.as_str(), code), ("", 0), "{args:?}");
+        assert!(
+            output.contains("usage: servicenow-kafka-bridge"),
+            "{args:?}: {output}"
+        );
+    }
+    for args in [&["version"][..], &["--version"], &["-version"], &["-V"]] {
+        let (output, errors, code) = call(folder.path(), args);
+        assert_eq!((errors.as_str(), code), ("", 0), "{args:?}");
+        let start = format!("servicenow-kafka-bridge {} (", env!("CARGO_PKG_VERSION"));
+        assert!(
+            output.starts_with(&start) && output.lines().count() == 1,
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    let (folder, _) = alone();
+    for (args, words) in [
+        (&["frob"][..], "unknown command `frob`"),
+        (&["chekc"], "did you mean `check`?"),
+        (&["--frob"], "unknown option `--frob`"),
+        (&["check", "--conect"], "did you mean `--connect`?"),
+        (&["--config"], "config"),
+        (&["run", "more"], "one argument too many"),
+        (&["run", "--connect"], "`--connect` belongs to `check`"),
+        (&["config.yaml"], "--config config.yaml"),
+        (&["checkpoint"], "needs show, set or reset"),
+        (
+            &["checkpoint", "set", "incident"],
+            "needs `--timestamp TIME`",
+        ),
+        (&["checkpoint", "reset"], "needs the name of a table"),
+    ] {
+        let (output, errors, code) = call(folder.path(), args);
+        assert_eq!((output.as_str(), code), ("", 64), "{args:?}: {errors}");
+        assert!(errors.contains(words), "{args:?}: {errors}");
+        assert!(
+            errors.contains("try `servicenow-kafka-bridge help"),
+            "{args:?}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_is_found_by_each_spelling_of_the_option() {
+    let (folder, config) = alone();
+    fs::rename(
+        folder.path().join("config.yaml"),
+        folder.path().join("other.yaml"),
+    )
+    .unwrap();
+    for option in [
+        &["-c", "other.yaml"][..],
+        &["--config", "other.yaml"],
+        &["-config", "other.yaml"],
+        &["-config=other.yaml"],
+        &["--config=other.yaml"],
+    ] {
+        let args = [&["check"], option].concat();
+        let (output, errors, code) = call(folder.path(), &args);
+        assert_eq!(code, 0, "{args:?}: {errors}");
+        assert_eq!(output, "other.yaml: configuration is valid\n");
+    }
+    let (_, errors, code) = call(folder.path(), &["check"]);
+    assert_eq!(code, 78);
+    assert!(
+        errors.contains("config.yaml") && errors.contains("there is no such file"),
+        "{errors}"
+    );
+    config.write(folder.path());
+    assert_eq!(call(folder.path(), &["check"]).2, 0);
+}
+
+/// The messages themselves are held by the tests of the configuration.
+#[test]
+fn bad_configurations_are_refused_with_all_that_is_wrong() {
+    let (folder, good) = alone();
+    let text = good.text();
+    for (from, to, words) in [
+        (
+            "enabled: true",
+            "enabld: true",
+            &["enabld", "did you mean `enabled`?"][..],
+        ),
+        (
+            "password: secret",
+            "password: '${NOT_SET_HERE}'",
+            &["NOT_SET_HERE"],
+        ),
+        (
+            "http://127.0.0.1:9",
+            "127.0.0.1:9",
+            &["servicenow.base_url"],
+        ),
+        (
+            "flush_interval: 100ms",
+            "flush_interval: soon",
+            &["offset.flush_interval"],
+        ),
+        (
+            "offset:\n",
+            "sink:\n  enabled: true\noffset:\n",
+            &["sink.enabled"],
+        ),
+        (
+            "offset:\n",
+            "offset:\n  storage: kafka\n",
+            &["offset.storage"],
+        ),
+        (
+            "kafka:\n",
+            "kafka:\n  schema_registry_url: http://x:8081\n",
+            &["kafka.schema_registry_url"],
+        ),
+        ("kafka:\n", "kafka:\n  properties: {acks: '0'}\n", &["acks"]),
+        (
+            "- name: incident",
+            "- name: incident\n    - name: incident",
+            &["incident"],
+        ),
+        (
+            "- name: incident",
+            "- name: incident\n      query: ORDERBYnumber",
+            &["query"],
+        ),
+        (
+            "log_level: debug",
+            "log_level: loud\nwhat: 1",
+            &["log_level", "what"],
+        ),
+        ("source:", "source: [", &["config.yaml:10: not valid YAML"]),
+    ] {
+        let bad = text.replace(from, to);
+        assert_ne!(bad, text, "{from}");
+        fs::write(folder.path().join("config.yaml"), bad).unwrap();
+        for command in ["check", "run", "show-config"] {
+            let (output, errors, code) = call(folder.path(), &[command]);
+            assert_eq!((output.as_str(), code), ("", 78), "{to}: {errors}");
+            for word in words {
+                assert!(errors.contains(word), "{to}: no `{word}` in {errors}");
+            }
+        }
+    }
+    assert!(!folder.path().join("offsets.json").exists());
+}
+
+#[test]
+fn show_config_has_everything_but_secrets() {
+    let (folder, mut config) = alone();
+    config.servicenow = "base_url: https://example.service-now.com\nauth:\n  type: oauth\n  oauth: \
+                         {client_id: the-id, client_secret: hidden-1, username: bridge, password: hidden-2}"
+        .to_owned();
+    config
+        .kafka("sasl: {mechanism: PLAIN, username: alice, password: hidden-3}\ntls: {enabled: true}\nproperties: {client.id: seen}")
+        .write(folder.path());
+    let (output, errors, code) = call(folder.path(), &["show-config"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(!output.contains("hidden"), "{output}");
+    assert!(output.matches("[redacted]").count() >= 3, "{output}");
+    for words in [
+        "the-id",
+        "bridge",
+        "alice",
+        "batch_size: 1000",
+        "compression: lz4",
+        "servicenow.incident",
+    ] {
+        assert!(output.contains(words), "no `{words}` in {output}");
+    }
+    assert!(!errors.contains("hidden"), "{errors}");
+}
+
+/// An instance with ten incidents, a broker with their topic.
+fn world() -> (Sim, Embedded, TempDir, Config) {
+    let options = servicenow_sim::Options {
+        users: vec![User::new("bridge", "secret")],
+        ..servicenow_sim::Options::default()
+    };
+    let (sim, kafka) = (Sim::start(options).unwrap(), Embedded::start(3).unwrap());
+    let rows = Generator::new(1, 500, sim.now() - 3600).take(10);
+    sim.insert_many("incident", rows).unwrap();
+    kafka.create_topic("servicenow.incident").unwrap();
+    let config = Config::new(sim.url(), kafka.bootstrap());
+    (sim, kafka, tempfile::tempdir().unwrap(), config)
+}
+
+#[test]
+fn check_connect_says_what_works() {
+    let (sim, kafka, folder, config) = world();
+    config.write(folder.path());
+    let (output, errors, code) = call(folder.path(), &["check", "--connect"]);
+    assert_eq!(code, 0, "{output}{errors}");
+    for words in [
+        "config.yaml: configuration is valid",
+        "ok      times in queries are read as UTC",
+        "ok      table `incident`: 10 rows, one read",
+        "s from this host's",
+        "ok      kafka answers; topics: servicenow.incident (3 partitions)",
+    ] {
+        assert!(output.contains(words), "no `{words}` in {output}");
+    }
+    // It looks, and leaves nothing.
+    assert!(!folder.path().join("offsets.json").exists());
+    assert_eq!(kafka.reader().count("servicenow.incident").unwrap(), 0);
+    assert!(sim.requests().iter().all(|request| request.method == "GET"));
+}
+
+#[test]
+fn check_connect_says_what_does_not_work() {
+    let (sim, _kafka, folder, config) = world();
+    let (output, _, code) = {
+        let mut wrong = config.clone();
+        wrong.servicenow = wrong
+            .servicenow
+            .replace("password: secret", "password: wrong-one");
+        wrong.write(folder.path());
+        call(folder.path(), &["check", "--connect"])
+    };
+    assert_eq!(code, 75, "{output}");
+    assert!(
+        output.contains("FAILED  ") && output.contains("401"),
+        "{output}"
+    );
+    assert!(!output.contains("wrong-one"), "{output}");
+    // Wrong passwords lock accounts.
+    assert!(
+        sim.requests().len() <= 6,
+        "{} log-ins",
+        sim.requests().len()
+    );
+
+    let mut more = config.clone();
+    more.tables
+        .push("name: u_no_such_table\ntopic: servicenow.incident".to_owned());
+    more.tables.push("name: problem".to_owned());
+    more.write(folder.path());
+    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
+    assert_eq!(code, 75, "{output}");
+    let line = |words: &str| {
+        let found = output.lines().find(|line| line.contains(words));
+        found.unwrap_or_else(|| panic!("no `{words}` in {output}"))
+    };
+    assert!(line("u_no_such_table").starts_with("FAILED  "), "{output}");
+    assert!(
+        line("table `incident`: 10 rows").starts_with("ok "),
+        "{output}"
+    );
+    assert!(
+        line("table `problem`: 0 rows").starts_with("ok "),
+        "{output}"
+    );
+    assert!(
+        line("servicenow.problem").starts_with("FAILED  "),
+        "the topic is missing: {output}"
+    );
+
+    sim.hide_field("incident", "sys_updated_on").unwrap();
+    config.write(folder.path());
+    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
+    assert_eq!(code, 75, "{output}");
+    let bad = output.lines().find(|line| line.starts_with("FAILED  "));
+    assert!(bad.unwrap().contains("sys_updated_on"), "{output}");
+}
+
+#[test]
+fn check_connect_of_nobody_ends() {
+    let (folder, _) = alone();
+    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
+    assert_eq!(code, 75, "{output}");
+    assert!(output.matches("FAILED  ").count() >= 2, "{output}");
+    assert!(output.contains("127.0.0.1:9"), "{output}");
+}
+
+#[test]
+fn checkpoints_are_shown_set_and_reset() {
+    let (folder, _) = alone();
+    let file = folder.path().join("offsets.json");
+    let (output, errors, code) = call(folder.path(), &["checkpoint", "show"]);
+    assert_eq!((output.as_str(), code), ("", 0));
+    assert!(
+        errors.contains("no checkpoint of any table yet"),
+        "{errors}"
+    );
+    assert!(!file.exists());
+
+    let other = r#"{"problem":{"timestamp":1706140800,"last_identifier":"abc"}}"#;
+    fs::write(&file, other).unwrap();
+    let time = ["--timestamp", "2026-01-31 08:15:00"];
+    let set = [&["checkpoint", "set", "incident"], &time[..]].concat();
+    let (output, errors, code) = call(folder.path(), &set);
+    assert_eq!(
+        (output.as_str(), code),
+        ("incident\t2026-01-31T08:15:00Z\n", 0),
+        "{errors}"
+    );
+    let (output, _, _) = call(folder.path(), &["checkpoint", "show"]);
+    assert_eq!(
+        output,
+        "incident\t2026-01-31T08:15:00Z\nproblem\t2024-01-25T00:00:00Z\tabc\n"
+    );
+    let (output, _, _) = call(folder.path(), &["checkpoint", "show", "problem"]);
+    assert_eq!(output, "problem\t2024-01-25T00:00:00Z\tabc\n");
+    let (_, errors, code) = call(
+        folder.path(),
+        &[
+            "checkpoint",
+            "set",
+            "incident",
+            "--timestamp",
+            "1706140800",
+            "--last-identifier",
+            "xyz",
+        ],
+    );
+    assert_eq!(code, 0, "{errors}");
+    let (output, _, _) = call(folder.path(), &["checkpoint", "show", "incident"]);
+    assert_eq!(output, "incident\t2024-01-25T00:00:00Z\txyz\n");
+
+    let (output, _, code) = call(folder.path(), &["checkpoint", "reset", "incident"]);
+    assert_eq!(
+        (output.as_str(), code),
+        ("incident: will be read from the beginning\n", 0)
+    );
+    let (output, _, _) = call(folder.path(), &["checkpoint", "show"]);
+    assert_eq!(output, "problem\t2024-01-25T00:00:00Z\tabc\n");
+    let (_, errors, code) = call(folder.path(), &["checkpoint", "reset", "incident"]);
+    assert_eq!(code, 64);
+    assert!(
+        errors.contains("no checkpoint of table `incident`"),
+        "{errors}"
+    );
+    let unknown = [&["checkpoint", "set", "incidnet"], &time[..]].concat();
+    let (_, errors, code) = call(folder.path(), &unknown);
+    assert_eq!(code, 64);
+    assert!(
+        errors.contains("`incidnet` is not in the configuration"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn checkpoints_of_a_running_bridge_are_shown_but_not_changed() {
+    let (_sim, kafka, folder, config) = world();
+    config.write(folder.path());
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric("bridge_checkpoint_writes_total{result=\"ok\"}", 1.0);
+    let (output, errors, code) = call(folder.path(), &["checkpoint", "show"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(output.starts_with("incident\t20"), "{output}");
+    for args in [
+        &["checkpoint", "set", "incident", "--timestamp", "1706140800"][..],
+        &["checkpoint", "reset", "incident"],
+    ] {
+        let (_, errors, code) = call(folder.path(), args);
+        assert_eq!(code, 75, "{errors}");
+        assert!(
+            errors.contains(&format!("(pid {})", bridge.pid())),
+            "{errors}"
+        );
+    }
+    assert_eq!(call(folder.path(), &["checkpoint", "show"]).0, output);
+    assert_eq!(bridge.terminate(), 0);
+    // Set back, the rows from there on come again; reset, all do.
+    let time = output.split('\t').nth(1).unwrap();
+    let set = ["checkpoint", "set", "incident", "--timestamp", time];
+    assert_eq!(call(folder.path(), &set).2, 0);
+    let produced = "bridge_source_produce_total{table=\"incident\",topic=\"servicenow.incident\"}";
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(produced, 10.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(kafka.reader().count("servicenow.incident").unwrap(), 20);
+    assert_eq!(
+        call(folder.path(), &["checkpoint", "reset", "incident"]).2,
+        0
+    );
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(produced, 10.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(kafka.reader().count("servicenow.incident").unwrap(), 30);
+}

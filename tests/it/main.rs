@@ -1,0 +1,24 @@
+//! Tests of the real binary against the simulated instance and a Kafka broker.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::let_underscore_must_use,
+    reason = "a test fails by panicking, in its helpers as well"
+)]
+
+mod auth;
+mod commands;
+mod crash;
+mod faults;
+mod kafka;
+mod migrate;
+mod observe;
+mod operate;
+mod secure;
+mod source;
+mod support;
+mod tidy;

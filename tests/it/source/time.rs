@@ -1,0 +1,211 @@
+//! Time zones of the integration user, and clocks that are wrong.
+
+use servicenow_sim::{Generator, LiteralTz, LoggedRequest, Options, Row, parse_stamp};
+
+use crate::support::rig::Rig;
+use crate::support::wait_for;
+
+fn zone(name: &str, literal_tz: LiteralTz) -> Options {
+    Options {
+        user_zone: name.to_owned(),
+        literal_tz,
+        ..Options::default()
+    }
+}
+
+/// A user that was created in summer, or in winter.
+fn add_user(rig: &Rig, created: &str) {
+    let user = [
+        ("user_name", "other"),
+        ("time_zone", "Europe/London"),
+        ("sys_created_on", "x"),
+    ];
+    let user = Row::from(user).set("sys_created_on", created);
+    rig.sim.insert("sys_user", user).unwrap();
+}
+
+/// A load over several pages, then a change: everything arrives, and only once.
+fn complete(rig: &Rig, reading: &str) {
+    rig.fill("incident", 330);
+    let mut bridge = rig.start(&rig.config().source("batch_size: 50"));
+    rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    rig.insert("incident");
+    let rows = rig.rows("incident");
+    rig.wait_rows(&mut bridge, &rows);
+    let log = bridge.log();
+    let said = log
+        .lines()
+        .find(|line| line.contains("measured how the instance reads times"));
+    assert!(said.unwrap().contains(reading), "{said:?}");
+    rig.finish(bridge, &rows, 0);
+}
+
+#[test]
+fn a_user_in_new_york_whose_literals_are_local() {
+    let rig = Rig::with(zone("America/New_York", LiteralTz::User));
+    complete(&rig, "America/New_York");
+}
+
+#[test]
+fn a_user_in_new_york_whose_literals_are_utc() {
+    complete(
+        &Rig::with(zone("America/New_York", LiteralTz::Utc)),
+        "\"UTC\"",
+    );
+}
+
+#[test]
+fn a_user_in_tokyo_whose_literals_are_local() {
+    complete(
+        &Rig::with(zone("Asia/Tokyo", LiteralTz::User)),
+        "Asia/Tokyo",
+    );
+}
+
+#[test]
+fn a_user_in_tokyo_whose_literals_are_utc() {
+    complete(&Rig::with(zone("Asia/Tokyo", LiteralTz::Utc)), "\"UTC\"");
+}
+
+#[test]
+fn a_user_in_london_is_measured_by_a_user_of_summer() {
+    for (literal_tz, reading) in [
+        (LiteralTz::User, "Europe/London"),
+        (LiteralTz::Utc, "\"UTC\""),
+    ] {
+        let rig = Rig::with(zone("Europe/London", literal_tz));
+        let own = rig.sim.options().users[0].sys_id.clone();
+        rig.sim
+            .update(
+                "sys_user",
+                &own,
+                [("sys_created_on", "2024-01-15 12:00:00")],
+            )
+            .unwrap();
+        add_user(&rig, "2024-07-15 12:00:00");
+        complete(&rig, reading);
+    }
+}
+
+#[test]
+fn a_zone_that_cannot_be_measured_is_asked_for() {
+    let rig = Rig::with(zone("Europe/London", LiteralTz::User));
+    let own = rig.sim.options().users[0].sys_id.clone();
+    rig.sim
+        .update(
+            "sys_user",
+            &own,
+            [("sys_created_on", "2024-01-15 12:00:00")],
+        )
+        .unwrap();
+    rig.fill("incident", 120);
+    let bridge = rig.start(&rig.config());
+    bridge.wait_not_ready("set servicenow.query_time_zone");
+    assert_eq!(rig.asked("incident").len(), 0, "nothing is guessed");
+    assert_eq!(bridge.terminate(), 0);
+    let config = rig.config().servicenow("query_time_zone: Europe/London");
+    rig.finish(
+        rig.start(&config.source("batch_size: 50")),
+        &rig.rows("incident"),
+        0,
+    );
+}
+
+#[test]
+fn rows_of_the_hour_that_repeats_in_autumn() {
+    let rig = Rig::with(zone("America/New_York", LiteralTz::User));
+    // 2024-11-03 06:00 UTC is the second 01:00 in New York.
+    let start = parse_stamp("2024-11-03 04:30:00").unwrap();
+    let rows = (0..600).map(|n| {
+        let mut row = Generator::new(n, 0, start + 15 * n.cast_signed());
+        row.row()
+    });
+    rig.sim.insert_many("incident", rows).unwrap();
+    complete(&rig, "America/New_York");
+}
+
+/// Latest second that a request asks for.
+fn latest(request: &LoggedRequest) -> Option<i64> {
+    let query = request.query();
+    let stamps = query.match_indices("sys_updated_on").filter_map(|(at, m)| {
+        let value = query[at + m.len()..].trim_start_matches(['<', '>', '=']);
+        parse_stamp(value.get(..19)?)
+    });
+    stamps.max()
+}
+
+/// Rows come while the bridge reads; all must arrive once, and no second is asked for before
+/// `until` says that it is over.
+fn read_while_rows_come(
+    options: Options,
+    config: impl Fn(&Rig) -> crate::support::config::Config,
+    until: impl Fn(&LoggedRequest) -> i64,
+) {
+    let rig = Rig::with(options);
+    let mut bridge = rig.start(&config(&rig));
+    bridge.wait_ready();
+    let end = rig.sim.now() + 4;
+    // A row every 20 ms.
+    wait_for("rows of four seconds", || {
+        rig.insert("incident");
+        (end <= rig.sim.now()).then_some(())
+    });
+    rig.finish(bridge, &rig.rows("incident"), 0);
+    let asked = rig.asked("incident");
+    let mut compared = 0;
+    for request in &asked {
+        if let Some(latest) = latest(request) {
+            compared += 1;
+            assert!(
+                latest <= until(request),
+                "request {} at {}: {}",
+                request.id,
+                request.server_time,
+                request.query()
+            );
+        }
+    }
+    assert!(compared >= 2, "{compared} queries");
+}
+
+#[test]
+fn a_second_is_read_when_it_is_over_on_the_instance() {
+    read_while_rows_come(Options::default(), Rig::config, |r| r.server_time - 1);
+}
+
+#[test]
+fn the_clock_of_the_instance_counts_not_ours() {
+    for skew_seconds in [-3_600, 3_600] {
+        let options = Options {
+            skew_seconds,
+            ..Options::default()
+        };
+        read_while_rows_come(options, Rig::config, |r| r.server_time - 1);
+    }
+}
+
+#[test]
+fn a_delay_keeps_away_from_the_newest_seconds() {
+    let config = |rig: &Rig| rig.config().source("timestamp_delay_seconds: 2");
+    read_while_rows_come(Options::default(), config, |r| r.server_time - 3);
+}
+
+#[test]
+fn of_two_nodes_the_one_that_lags_counts() {
+    for node_skews in [vec![0, 3], vec![3, 0]] {
+        let options = Options {
+            node_skews: node_skews.clone(),
+            ..Options::default()
+        };
+        read_while_rows_come(options, Rig::config, |request| {
+            let node = usize::try_from(request.id - 1).unwrap() % 2;
+            // Before the first answer of the node that lags nobody can know of it.
+            let known = if request.id <= 3 {
+                -3
+            } else {
+                node_skews[node]
+            };
+            request.server_time - known - 1
+        });
+    }
+}

@@ -1,0 +1,238 @@
+//! The real binary as a child process.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{LONG, wait_at_most, wait_for};
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_servicenow-kafka-bridge");
+
+/// A running bridge; killed when dropped.
+pub(crate) struct Bridge {
+    child: Child,
+    log: PathBuf,
+    addr: Option<SocketAddr>,
+}
+
+impl Bridge {
+    /// Starts the bridge with the configuration in `folder/config.yaml` and waits for its port.
+    pub(crate) fn start(folder: &Path) -> Bridge {
+        let mut bridge = Bridge::spawn(folder);
+        bridge.wait_port();
+        bridge
+    }
+
+    /// Waits for the port of a spawned bridge.
+    pub(crate) fn wait_port(&mut self) {
+        let addr = wait_for("the admin port", || {
+            assert!(
+                self.try_exit().is_none(),
+                "the bridge ended:\n{}",
+                self.log()
+            );
+            self.addr_in_log()
+        });
+        self.addr = Some(addr);
+    }
+
+    /// Starts the bridge without waiting for anything.
+    pub(crate) fn spawn(folder: &Path) -> Bridge {
+        Bridge::spawn_command(folder, Command::new(PROGRAM))
+    }
+
+    /// Like `spawn`, with a prepared command, for limits and environment.
+    pub(crate) fn spawn_command(folder: &Path, mut command: Command) -> Bridge {
+        let log = folder.join("bridge.log");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let offset = file.metadata().unwrap().len();
+        fs::write(folder.join("bridge.log.start"), offset.to_string()).unwrap();
+        let child = command
+            .arg("run")
+            .arg("--config")
+            .arg(folder.join("config.yaml"))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Bridge {
+            child,
+            log,
+            addr: None,
+        }
+    }
+
+    /// Everything this process has logged.
+    pub(crate) fn log(&self) -> String {
+        let start = fs::read_to_string(self.log.with_extension("log.start")).unwrap();
+        let text = fs::read(&self.log).unwrap();
+        String::from_utf8_lossy(&text[start.parse::<usize>().unwrap()..]).into_owned()
+    }
+
+    fn addr_in_log(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("health and metrics are served"))?;
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        value["addr"].as_str()?.parse().ok()
+    }
+
+    /// Answer of the admin port: status and body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.try_get(path).expect("the admin port answers")
+    }
+
+    fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let addr = self.addr.expect("the port is known");
+        let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        Ok((status, body.to_owned()))
+    }
+
+    /// Value of one series, by its full text such as `name{label="x"}`; 0 when absent.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let Ok((_, text)) = self.try_get("/metrics") else {
+            return 0.0;
+        };
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// Waits until a series is at least `value`.
+    pub(crate) fn wait_metric(&mut self, series: &str, value: f64) {
+        let deadline = Instant::now() + LONG;
+        wait_at_most(LONG * 2, series, || {
+            assert!(
+                self.try_exit().is_none(),
+                "the bridge ended:\n{}",
+                self.log()
+            );
+            let now = self.metric(series);
+            assert!(
+                Instant::now() < deadline,
+                "{series} is {now}, not {value}:\n{}",
+                self.log_tail()
+            );
+            (now >= value).then_some(())
+        });
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub(crate) fn wait_ready(&mut self) {
+        wait_for("readiness", || {
+            assert!(
+                self.try_exit().is_none(),
+                "the bridge ended:\n{}",
+                self.log()
+            );
+            (self.get("/readyz").0 == 200).then_some(())
+        });
+    }
+
+    /// Waits until `/readyz` says 503 and its body contains `words`.
+    pub(crate) fn wait_not_ready(&self, words: &str) {
+        wait_for(&format!("/readyz to say `{words}`"), || {
+            let (status, body) = self.get("/readyz");
+            (status == 503 && body.contains(words)).then_some(())
+        });
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Exit code, if it has ended; 255 after a signal.
+    pub(crate) fn try_exit(&mut self) -> Option<i32> {
+        self.child
+            .try_wait()
+            .unwrap()
+            .map(|status| status.code().unwrap_or(255))
+    }
+
+    /// Waits for the end by itself.
+    pub(crate) fn wait_exit(&mut self) -> i32 {
+        wait_for("the bridge to end", || self.try_exit())
+    }
+
+    /// SIGTERM, then the exit code.
+    pub(crate) fn terminate(mut self) -> i32 {
+        self.signal("TERM");
+        wait_at_most(Duration::from_secs(60), "the bridge to stop", || {
+            self.try_exit()
+        })
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(folder: &Path, args: &[&str]) -> Output {
+    Command::new(PROGRAM)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Standard output and error of a finished program, and its exit code.
+pub(crate) fn texts(output: &Output) -> (String, String, i32) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        text(&output.stdout),
+        text(&output.stderr),
+        output.status.code().unwrap_or(255),
+    )
+}
