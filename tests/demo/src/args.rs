@@ -1,0 +1,54 @@
+//! The command line of the demo.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+pub(crate) const USAGE: &str = "\
+usage: bridge-demo [--rows N] [--until-read] PATH_TO_BRIDGE
+
+Starts a simulated ServiceNow instance, an embedded Kafka and the bridge, and shows the rows that
+arrive. Ctrl-C ends it.
+
+  --rows N       rows that exist at the start, 1 to 20000 (default 200)
+  --until-read   change no rows; end when all rows have arrived and the bridge stopped with 0";
+
+const MOST_ROWS: usize = 20_000;
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) rows: usize,
+    pub(crate) until_read: bool,
+    pub(crate) program: PathBuf,
+}
+
+/// Reads the arguments; `None` when the help was asked for and shown.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Args>, lexopt::Error> {
+    let (mut rows, mut until_read, mut program) = (200, false, None);
+    let mut parser = lexopt::Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("rows") => {
+                rows = parser.value()?.parse()?;
+                if !(1..=MOST_ROWS).contains(&rows) {
+                    return Err("--rows takes 1 to 20000".into());
+                }
+            }
+            Long("until-read") => until_read = true,
+            Short('h') | Long("help") => {
+                crate::say(USAGE);
+                return Ok(None);
+            }
+            Value(path) if program.is_none() => program = Some(PathBuf::from(path)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let program = program.ok_or("the path of the bridge's binary is missing")?;
+    Ok(Some(Args {
+        rows,
+        until_read,
+        program,
+    }))
+}

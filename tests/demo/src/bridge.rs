@@ -1,0 +1,194 @@
+//! The bridge as a child process with a generated configuration.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Failure, TABLES, topics, tried};
+
+/// Longest wait for the port of the bridge.
+const START: Duration = Duration::from_secs(30);
+/// Longest wait for its end after SIGTERM; its own `shutdown_timeout` is 25 s.
+const STOP: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A running bridge; killed when dropped.
+pub(crate) struct Bridge {
+    child: Child,
+    log: PathBuf,
+    url: String,
+}
+
+/// Writes a configuration that needs nothing from outside.
+pub(crate) fn write_config(folder: &Path, url: &str, brokers: &str) -> Result<PathBuf, Failure> {
+    let mut text = format!(
+        "servicenow:
+  base_url: {url}
+  auth:
+    type: oauth
+    oauth: {{client_id: client-id, client_secret: client-secret, username: bridge, password: secret}}
+kafka:
+  brokers: ['{brokers}']
+source:
+  enabled: true
+  topic_prefix: {}
+  fast_poll_interval: 100ms
+  slow_poll_interval: 250ms
+  tables:
+",
+        topics::PREFIX
+    );
+    for (table, _) in TABLES {
+        text.push_str(&format!("    - name: {table}\n"));
+    }
+    text.push_str("observability:\n  addr: 127.0.0.1:0\nlog_format: json\n");
+    let path = folder.join("config.yaml");
+    fs::write(&path, text).map_err(tried("write the configuration"))?;
+    Ok(path)
+}
+
+impl Bridge {
+    /// Starts it and waits for its port, or for a signal.
+    pub(crate) fn start(
+        program: &Path,
+        config: &Path,
+        signals: &Receiver<()>,
+    ) -> Result<Bridge, Failure> {
+        let program = program
+            .canonicalize()
+            .map_err(|error| Failure(format!("{}: {error}", program.display())))?;
+        let folder = config.parent().unwrap_or(Path::new("."));
+        let log = folder.join("bridge.log");
+        let file = File::create(&log).map_err(tried("make the log"))?;
+        let child = Command::new(&program)
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .current_dir(folder)
+            // Ctrl-C reaches a whole group: the demo alone stops the bridge.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|error| Failure(format!("start {}: {error}", program.display())))?;
+        let mut bridge = Bridge {
+            child,
+            log,
+            url: String::new(),
+        };
+        let deadline = Instant::now() + START;
+        while bridge.url.is_empty() {
+            bridge.check()?;
+            if Instant::now() > deadline {
+                return Err(bridge.failure("the bridge does not serve its port"));
+            }
+            if signals.recv_timeout(PAUSE).is_ok() {
+                return Err(Failure("stopped before the bridge had started".into()));
+            }
+            bridge.url = bridge.url_in_log().unwrap_or_default();
+        }
+        Ok(bridge)
+    }
+
+    fn url_in_log(&self) -> Option<String> {
+        let log = fs::read_to_string(&self.log).ok()?;
+        let line = log
+            .lines()
+            .find(|line| line.contains("health and metrics are served"))?;
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(format!("http://{}", event.get("addr")?.as_str()?))
+    }
+
+    /// Where health and metrics are served.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it logs.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// An error when it has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        match self
+            .child
+            .try_wait()
+            .map_err(tried("look after the bridge"))?
+        {
+            None => Ok(()),
+            Some(status) => Err(self.failure(&format!("the bridge {}", Ended(status)))),
+        }
+    }
+
+    /// An error with the last lines of the log, as the log goes away with the demo.
+    pub(crate) fn failure(&self, what: &str) -> Failure {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let mut last: Vec<&str> = log.lines().rev().take(10).collect();
+        last.reverse();
+        Failure(format!("{what}; its log ends with\n{}", last.join("\n")))
+    }
+
+    /// SIGTERM, then how it ended.
+    pub(crate) fn stop(&mut self) -> Result<Ended, Failure> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| Failure("the bridge has no process id".into()))?;
+        let deadline = Instant::now() + STOP;
+        if let Some(status) = self
+            .child
+            .try_wait()
+            .map_err(tried("wait for the bridge"))?
+        {
+            return Ok(Ended(status));
+        }
+        kill_process(pid, Signal::TERM).map_err(tried("stop the bridge"))?;
+        let (_open, pause) = crossbeam_channel::bounded::<()>(0);
+        while Instant::now() < deadline {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .map_err(tried("wait for the bridge"))?
+            {
+                return Ok(Ended(status));
+            }
+            pause.recv_timeout(PAUSE).ok();
+        }
+        Err(self.failure("the bridge does not stop"))
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended(ExitStatus);
+
+impl Ended {
+    /// Exit code 0.
+    pub(crate) fn is_clean(self) -> bool {
+        self.0.success()
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.code(), self.0.signal()) {
+            (Some(code), _) => write!(f, "ended with exit code {code}"),
+            (None, Some(signal)) => write!(f, "was ended by signal {signal}"),
+            (None, None) => f.write_str("ended"),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Shows rows of a simulated instance arriving in an embedded Kafka, moved by the real bridge.
+//!
+//! The instance and the broker live in this process, the bridge is a child. Ctrl-C ends all three.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded, select, tick};
+use real_kafka::Embedded;
+use servicenow_sim::{Churn, Generator, Options, Sim};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+mod args;
+mod bridge;
+mod show;
+mod topics;
+
+use args::Args;
+use bridge::Bridge;
+use show::Show;
+use topics::{Arrival, Topics};
+
+/// The tables, and their changes per second once the first rows are there.
+const TABLES: [(&str, f64); 2] = [("incident", 4.0), ("problem", 1.0)];
+/// The embedded Kafka keeps about 5 MB of each partition: 20,000 rows of this size in two topics of
+/// three partitions fit without compression.
+const ROW_BYTES: usize = 1_000;
+const PARTITIONS: i32 = 3;
+/// Longest run with `--until-read`.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            say(&format!("bridge-demo: {error}\n{}", args::USAGE));
+            return ExitCode::from(64);
+        }
+    };
+    match args.map_or(Ok(()), |args| demo(&args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("bridge-demo: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line on standard error. Who closed it does not want to read it.
+fn say(text: &str) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+/// What went wrong, in words.
+#[derive(Debug)]
+struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Puts what was tried in front of an error.
+fn tried<E: fmt::Display>(what: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure(format!("{what}: {error}"))
+}
+
+/// Everything the bridge talks to.
+struct World {
+    sim: Sim,
+    kafka: Embedded,
+}
+
+impl World {
+    /// An instance with `rows` rows, the newest a minute old, and a broker with a topic per table.
+    fn start(rows: usize) -> Result<World, Failure> {
+        let sim = Sim::start(Options::default()).map_err(tried("start the simulated instance"))?;
+        let kafka = Embedded::start(PARTITIONS).map_err(tried("start the embedded Kafka"))?;
+        let share = rows.div_ceil(TABLES.len());
+        let mut left = rows;
+        for (table, _) in TABLES {
+            let count = share.min(left);
+            left -= count;
+            let seconds = i64::try_from(count / 10).unwrap_or(0) + 60;
+            let first = sim.now().saturating_sub(seconds);
+            let made = Generator::new(fastrand::u64(..), ROW_BYTES, first).take(count);
+            sim.insert_many(table, made).map_err(tried("make rows"))?;
+            kafka
+                .create_topic(&topics::name(table))
+                .map_err(tried("make a topic"))?;
+        }
+        Ok(World { sim, kafka })
+    }
+
+    /// Rows keep changing from now on.
+    fn churn(&self) -> Result<Vec<Churn>, Failure> {
+        TABLES
+            .iter()
+            .map(|(table, per_second)| Churn::start(&self.sim, table, *per_second, ROW_BYTES))
+            .collect::<Result<_, _>>()
+            .map_err(tried("change rows"))
+    }
+}
+
+fn demo(args: &Args) -> Result<(), Failure> {
+    let (_signals, signals) = signals()?;
+    let world = World::start(args.rows)?;
+    let folder = tempfile::Builder::new()
+        .prefix("bridge-demo-")
+        .tempdir()
+        .map_err(tried("make a folder"))?;
+    let config = bridge::write_config(folder.path(), world.sim.url(), world.kafka.bootstrap())?;
+    let mut bridge = Bridge::start(&args.program, &config, &signals)?;
+    let topics = Topics::follow(world.kafka.bootstrap(), &TABLES.map(|(table, _)| table))?;
+    let mut show = Show::new(io::stdout().is_terminal());
+    show.places(&Places {
+        instance: world.sim.url().to_owned(),
+        kafka: world.kafka.bootstrap().to_owned(),
+        admin: bridge.url().to_owned(),
+        config,
+        log: bridge.log_path(),
+    });
+    let churn = if args.until_read {
+        Vec::new()
+    } else {
+        world.churn()?
+    };
+    show.plan(args.rows, churn.is_empty());
+    let watched = watch(args, &signals, &mut bridge, topics.arrivals(), &mut show);
+    drop(churn);
+    show.note("stopping the bridge: SIGTERM");
+    let ended = bridge.stop()?;
+    show.note(&format!("the bridge {ended}"));
+    match watched? {
+        End::Stopped if args.until_read => {
+            Err(Failure("stopped before all rows had arrived".into()))
+        }
+        End::Read | End::Stopped if ended.is_clean() => {
+            show.total();
+            Ok(())
+        }
+        End::Read | End::Stopped => Err(Failure(format!("the bridge {ended}"))),
+    }
+}
+
+/// What a newcomer may want to look at.
+struct Places {
+    instance: String,
+    kafka: String,
+    admin: String,
+    config: PathBuf,
+    log: PathBuf,
+}
+
+/// Why the show is over.
+enum End {
+    /// All rows are there.
+    Read,
+    /// A signal, or nobody reads the output any more.
+    Stopped,
+}
+
+fn watch(
+    args: &Args,
+    signals: &Receiver<()>,
+    bridge: &mut Bridge,
+    arrivals: &Receiver<Arrival>,
+    show: &mut Show,
+) -> Result<End, Failure> {
+    let ticks = tick(Duration::from_millis(100));
+    let begun = Instant::now();
+    loop {
+        select! {
+            recv(signals) -> _ => return Ok(End::Stopped),
+            recv(arrivals) -> arrival => match arrival {
+                Ok(arrival) => show.arrived(&arrival),
+                Err(_) => return Err(Failure("the topics cannot be read any more".into())),
+            },
+            recv(ticks) -> _ => {
+                show.tick();
+                bridge.check()?;
+            },
+        }
+        if show.is_closed() {
+            return Ok(End::Stopped);
+        }
+        if args.until_read {
+            if show.rows() >= args.rows {
+                return Ok(End::Read);
+            }
+            if begun.elapsed() > PATIENCE {
+                let words = format!("{} of {} rows after {PATIENCE:?}", show.rows(), args.rows);
+                return Err(bridge.failure(&words));
+            }
+        }
+    }
+}
+
+/// A closed terminal, Ctrl-C and `kill` all end the demo. The handle keeps the thread that waits.
+fn signals() -> Result<(Listening, Receiver<()>), Failure> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(tried("listen for Ctrl-C"))?;
+    let handle = signals.handle();
+    let (sender, receiver) = bounded(1);
+    let thread = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                // One is enough.
+                sender.try_send(()).ok();
+            }
+        })
+        .map_err(tried("start a thread"))?;
+    let listening = Listening {
+        handle,
+        thread: Some(thread),
+    };
+    Ok((listening, receiver))
+}
+
+/// The thread that listens for signals; ends with this value.
+struct Listening {
+    handle: Handle,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}

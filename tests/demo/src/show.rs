@@ -1,0 +1,221 @@
+//! What the demo prints: one line per row at a rate that can be read, and the figures.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::Places;
+use crate::topics::Arrival;
+
+/// Rows shown per second; the others are only counted.
+const SHOWN_PER_SECOND: usize = 8;
+/// How often the figures are printed.
+const STATUS: Duration = Duration::from_secs(5);
+/// The rate is that of so many last seconds.
+const WINDOW: Duration = Duration::from_secs(5);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The printer, and what it has counted.
+pub(crate) struct Show {
+    begun: Instant,
+    /// Names of the columns are repeated on a terminal only, where they scroll away.
+    repeat: bool,
+    closed: bool,
+    seen: HashSet<(String, String)>,
+    records: u64,
+    /// Arrivals of the last seconds: when, how many.
+    recent: VecDeque<(Instant, u64)>,
+    second: Instant,
+    shown: usize,
+    unshown: u64,
+    status_at: Instant,
+    statuses: u64,
+}
+
+impl Show {
+    pub(crate) fn new(terminal: bool) -> Show {
+        let now = Instant::now();
+        Show {
+            begun: now,
+            repeat: terminal,
+            closed: false,
+            seen: HashSet::new(),
+            records: 0,
+            recent: VecDeque::new(),
+            second: now,
+            shown: 0,
+            unshown: 0,
+            status_at: now,
+            statuses: 0,
+        }
+    }
+
+    /// Where to look.
+    pub(crate) fn places(&mut self, places: &Places) {
+        let Places {
+            instance,
+            kafka,
+            admin,
+            config,
+            log,
+        } = places;
+        self.line(&format!(
+            "instance   {instance}  (simulated; user bridge, password secret)\n\
+             kafka      {kafka}  (embedded)\n\
+             bridge     {admin}/healthz\n\
+             \x20          {admin}/readyz\n\
+             \x20          {admin}/metrics\n\
+             config     {}\n\
+             log        {}\n",
+            config.display(),
+            log.display()
+        ));
+    }
+
+    /// What is going to happen.
+    pub(crate) fn plan(&mut self, rows: usize, quiet: bool) {
+        let then = if quiet {
+            "then it ends"
+        } else {
+            "then those that change. Ctrl-C ends it"
+        };
+        self.line(&format!(
+            "First the {} rows that exist, {then}.\n\
+             Lag is the age of the row's stamp: stamps are whole seconds, and a second is read when \
+             it is over.\n",
+            grouped(rows as u64)
+        ));
+        self.columns();
+    }
+
+    fn columns(&mut self) {
+        self.line(&row("time (UTC)", "table", "key", "partition", "lag"));
+    }
+
+    /// Counts a record, and shows it while there is room.
+    pub(crate) fn arrived(&mut self, arrival: &Arrival) {
+        let Arrival {
+            table,
+            key,
+            partition,
+            stamp,
+        } = arrival;
+        self.records += 1;
+        self.seen.insert((table.clone(), key.clone()));
+        let now = Instant::now();
+        match self.recent.back_mut() {
+            Some((at, count)) if now.duration_since(*at) < SECOND / 10 => *count += 1,
+            Some(_) | None => self.recent.push_back((now, 1)),
+        }
+        if now.duration_since(self.second) >= SECOND {
+            (self.second, self.shown) = (now, 0);
+        }
+        if self.shown == SHOWN_PER_SECOND {
+            self.unshown += 1;
+            return;
+        }
+        self.shown += 1;
+        self.skipped();
+        let clock = jiff::Timestamp::now();
+        let lag = stamp.map_or("?".to_owned(), |stamp| {
+            let lag = clock
+                .as_millisecond()
+                .saturating_sub(stamp.saturating_mul(1000));
+            format!("{}.{} s", lag / 1000, lag % 1000 / 100)
+        });
+        let time = clock.strftime("%H:%M:%S%.3f").to_string();
+        self.line(&row(&time, table, key, &partition.to_string(), &lag));
+    }
+
+    /// Says how many rows were not shown.
+    fn skipped(&mut self) {
+        if self.unshown > 0 {
+            let count = grouped(std::mem::take(&mut self.unshown));
+            self.line(&row("...", &format!("and {count} more"), "", "", ""));
+        }
+    }
+
+    /// Prints the figures when it is time.
+    pub(crate) fn tick(&mut self) {
+        if self.status_at.elapsed() < STATUS {
+            return;
+        }
+        self.status_at = Instant::now();
+        self.skipped();
+        let rate = self.rate();
+        self.line(&format!(
+            "-- {} records of {} rows so far, {rate:.1} a second",
+            grouped(self.records),
+            grouped(self.seen.len() as u64)
+        ));
+        self.statuses += 1;
+        if self.repeat && self.statuses.is_multiple_of(4) {
+            self.columns();
+        }
+    }
+
+    fn rate(&mut self) -> f64 {
+        while let Some((at, _)) = self.recent.front()
+            && at.elapsed() > WINDOW
+        {
+            self.recent.pop_front();
+        }
+        let count: u64 = self.recent.iter().map(|(_, count)| count).sum();
+        let seconds = self.begun.elapsed().min(WINDOW).as_secs_f64().max(0.1);
+        u32::try_from(count).map_or(f64::INFINITY, f64::from) / seconds
+    }
+
+    /// A line about the demo itself.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.skipped();
+        self.line(&format!("-- {text}"));
+    }
+
+    /// How much has arrived.
+    pub(crate) fn total(&mut self) {
+        let (records, rows) = (grouped(self.records), grouped(self.seen.len() as u64));
+        self.note(&format!("{records} records of {rows} rows arrived"));
+    }
+
+    /// Different rows that arrived.
+    pub(crate) fn rows(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn line(&mut self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = writeln!(out, "{}", text.trim_end_matches(' ')).and_then(|()| out.flush());
+        self.closed |= written.is_err();
+    }
+}
+
+fn row(time: &str, table: &str, key: &str, partition: &str, lag: &str) -> String {
+    format!("{time:<13} {table:<14} {key:<32} {partition:>9} {lag:>9}")
+}
+
+/// `12,345`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_are_grouped() {
+        let texts = [0, 999, 1_000, 12_345, 1_234_567].map(super::grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
+}

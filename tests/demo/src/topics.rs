@@ -1,0 +1,119 @@
+//! Follows the topics from their beginning.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::{Failure, PARTITIONS, tried};
+
+/// First part of the topics' names.
+pub(crate) const PREFIX: &str = "servicenow";
+
+/// The topic of a table.
+pub(crate) fn name(table: &str) -> String {
+    format!("{PREFIX}.{table}")
+}
+
+/// A record that came out of a topic.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) table: String,
+    pub(crate) key: String,
+    pub(crate) partition: i32,
+    /// `sys_updated_on` of the row, epoch seconds.
+    pub(crate) stamp: Option<i64>,
+}
+
+/// A thread that reads; ends with this value.
+pub(crate) struct Topics {
+    arrivals: Receiver<Arrival>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Topics {
+    /// Begins to read the topics of `tables`.
+    pub(crate) fn follow(bootstrap: &str, tables: &[&str]) -> Result<Topics, Failure> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("group.id", "demo") // never joined
+            .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", "50")
+            .create()
+            .map_err(tried("read topics"))?;
+        let mut list = TopicPartitionList::new();
+        for table in tables {
+            for partition in 0..PARTITIONS {
+                list.add_partition_offset(&name(table), partition, Offset::Beginning)
+                    .map_err(tried("read topics"))?;
+            }
+        }
+        consumer.assign(&list).map_err(tried("read topics"))?;
+        let (sender, arrivals) = bounded(1_000);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("topics".to_owned())
+            .spawn(move || read(&consumer, &sender, &stopped))
+            .map_err(tried("start a thread"))?;
+        Ok(Topics {
+            arrivals,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// What arrives.
+    pub(crate) fn arrivals(&self) -> &Receiver<Arrival> {
+        &self.arrivals
+    }
+}
+
+fn read(consumer: &BaseConsumer, sender: &Sender<Arrival>, stopped: &AtomicBool) {
+    while !stopped.load(Ordering::Relaxed) {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            let mut arrival = arrival(&message);
+            // A full channel must not keep the thread when nobody reads any more.
+            while let Err(error) = sender.send_timeout(arrival, Duration::from_millis(100)) {
+                if stopped.load(Ordering::Relaxed) || error.is_disconnected() {
+                    return;
+                }
+                arrival = error.into_inner();
+            }
+        }
+    }
+}
+
+fn arrival(message: &BorrowedMessage<'_>) -> Arrival {
+    let row: Option<serde_json::Value> = message
+        .payload()
+        .and_then(|value| serde_json::from_slice(value).ok());
+    let stamp = row
+        .as_ref()
+        .and_then(|row| row.get("sys_updated_on")?.as_str())
+        .and_then(servicenow_sim::parse_stamp);
+    let topic = message.topic();
+    let table = topic.strip_prefix(PREFIX).unwrap_or(topic);
+    Arrival {
+        table: table.trim_start_matches('.').to_owned(),
+        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+        partition: message.partition(),
+        stamp,
+    }
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}

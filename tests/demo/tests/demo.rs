@@ -1,0 +1,100 @@
+//! The demo as a newcomer runs it, and as `make static` does.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const DEMO: &str = env!("CARGO_BIN_EXE_bridge-demo");
+
+/// The bridge beside the demo: built when the tests of the workspace are.
+fn bridge() -> PathBuf {
+    let path = Path::new(DEMO).with_file_name("servicenow-kafka-bridge");
+    let words = "is missing: `cargo test --workspace` builds it, or `cargo build`";
+    assert!(path.exists(), "{} {words}", path.display());
+    path
+}
+
+#[test]
+fn ends_by_itself_when_all_rows_have_arrived() {
+    let output = Command::new(DEMO)
+        .args(["--rows", "2000", "--until-read"])
+        .arg(bridge())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(
+        text.contains("-- the bridge ended with exit code 0"),
+        "{text}"
+    );
+    assert!(
+        text.contains("-- 2,000 records of 2,000 rows arrived"),
+        "{text}"
+    );
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let mut demo = Command::new(DEMO)
+        .args(["--rows", "50"])
+        .arg(bridge())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut line = |wanted: &str| loop {
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no `{wanted}`"))
+            .unwrap();
+        if line.contains(wanted) {
+            return line;
+        }
+    };
+    let health = line("/healthz");
+    let config = PathBuf::from(line("config ").split_whitespace().last().unwrap());
+    assert!(config.exists());
+    // Rows that changed while it ran, too.
+    line(" problem ");
+    line("so far");
+    let pid = demo.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    line("-- the bridge ended with exit code 0");
+    line("rows arrived");
+    assert!(demo.wait().unwrap().success());
+    assert!(!config.exists(), "{} is left", config.display());
+    let address = health
+        .split_once("http://")
+        .unwrap()
+        .1
+        .trim_end_matches("/healthz");
+    assert!(
+        TcpStream::connect(address).is_err(),
+        "the bridge still runs"
+    );
+}
+
+#[test]
+fn says_what_is_wrong() {
+    for (args, code, words) in [
+        (&[][..], 64, "path of the bridge's binary is missing"),
+        (&["--rows", "0", "x"], 64, "--rows takes 1 to 20000"),
+        (&["--frob"], 64, "--frob"),
+        (&["/no/such/bridge"], 1, "/no/such/bridge: No such file"),
+        (&["/bin/false"], 1, "the bridge ended with exit code 1"),
+    ] {
+        let output = Command::new(DEMO).args(args).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
+        assert!(errors.contains(words), "{args:?}: {errors}");
+    }
+}
