@@ -1,0 +1,60 @@
+# servicenow-kafka-bridge. `make` alone lists the targets.
+
+CARGO  ?= cargo
+TARGET ?= $(shell uname -m)-unknown-linux-musl
+PREFIX ?= /usr/local
+BIN    := servicenow-kafka-bridge
+OUT    := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the release binary: target/release/servicenow-kafka-bridge
+	$(CARGO) build --locked --release --bin $(BIN)
+
+.PHONY: demo
+demo: ## Show rows of a simulated instance arriving in an embedded Kafka; Ctrl-C ends it
+	$(CARGO) build --locked --quiet --bin $(BIN)
+	$(CARGO) run --locked --quiet -p bridge-demo -- $(OUT)/debug/$(BIN)
+
+.PHONY: test
+test: ## Run all tests, with a real Kafka 4.1 where Java and Maven are found
+	$(CARGO) test --locked --quiet --workspace
+
+.PHONY: lint
+lint: ## Check the format, the lints, the documentation and the shipped files
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --workspace --no-deps --document-private-items
+
+.PHONY: bench
+bench: ## Measure against a bare copy, with a real Kafka 4.1 (docs/performance.md)
+	$(CARGO) build --locked --quiet --release --workspace
+	$(OUT)/release/bridge-bench $(OUT)/release/$(BIN) $(OUT)/release/servicenow-sim
+
+.PHONY: static
+static: ## Build the static musl binary, check that it is static and that it runs the demo
+	@command -v musl-gcc >/dev/null || { echo "make static: musl-gcc is missing (Debian: apt install musl-tools)" >&2; exit 1; }
+	@command -v g++ >/dev/null || { echo "make static: g++ is missing (Debian: apt install g++)" >&2; exit 1; }
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+	CC_$(subst -,_,$(TARGET))=musl-gcc CXX_$(subst -,_,$(TARGET))=g++ \
+	$(CARGO) build --locked --release --target $(TARGET) --bin $(BIN)
+	@! readelf -lW $(OUT)/$(TARGET)/release/$(BIN) | grep -q INTERP || { echo "make static: the binary is not static" >&2; exit 1; }
+	$(CARGO) run --locked --quiet -p bridge-demo -- --rows 2000 --until-read $(OUT)/$(TARGET)/release/$(BIN)
+	@ls -l $(OUT)/$(TARGET)/release/$(BIN)
+
+.PHONY: install
+install: build ## Install the binary, an example configuration and the unit below PREFIX (and DESTDIR)
+	install -D -m 755 $(OUT)/release/$(BIN) $(DESTDIR)$(PREFIX)/bin/$(BIN)
+	install -D -m 644 config.example.yaml $(DESTDIR)/etc/$(BIN)/config.example.yaml
+	install -D -m 644 packaging/$(BIN).sysusers $(DESTDIR)/usr/lib/sysusers.d/$(BIN).conf
+	install -d $(DESTDIR)/usr/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/$(BIN).service > $(DESTDIR)/usr/lib/systemd/system/$(BIN).service
+
+.PHONY: clean
+clean: ## Remove what was built
+	$(CARGO) clean
