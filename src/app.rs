@@ -208,15 +208,7 @@ impl Bridge {
     /// Looks for the topics, makes missing ones where that is wanted, then lets the tables start.
     fn spawn_topics(&mut self, done: Sender<()>, stop: Stop) -> Result<(), Error> {
         let producer = Arc::clone(&self.context.producer);
-        let mut topics: Vec<String> = self
-            .config
-            .source
-            .tables
-            .iter()
-            .map(|table| table.topic.clone())
-            .collect();
-        topics.sort_unstable();
-        topics.dedup();
+        let topics = self.config.source.topics();
         let condition = self.health.condition("topics", "not looked up yet");
         let handle = thread::Builder::new()
             .name("topics".to_owned())

@@ -4,6 +4,7 @@
 //! problems at once. Only this tree leaves the module; the shape of the file stays in `raw`.
 //! Every default is stated once, in `defaults`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -298,6 +299,14 @@ pub struct Source {
     pub initial_query_hours_ago: Option<u32>,
     /// `timestamp_delay_seconds`: how far to stay behind the instance's clock.
     pub timestamp_delay: Duration,
+}
+
+impl Source {
+    /// The topics of all tables, each once, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        let topics: BTreeSet<&String> = self.tables.iter().map(|table| &table.topic).collect();
+        topics.into_iter().cloned().collect()
+    }
 }
 
 /// One table to poll, overrides applied.

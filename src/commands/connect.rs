@@ -145,14 +145,7 @@ fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &m
         Ok(producer) => producer,
         Err(error) => return bad(done, &error),
     };
-    let mut topics: Vec<String> = config
-        .source
-        .tables
-        .iter()
-        .map(|table| table.topic.clone())
-        .collect();
-    topics.sort_unstable();
-    topics.dedup();
+    let topics = config.source.topics();
     match producer.topics(&topics) {
         Ok(topics) => {
             let words = topics
