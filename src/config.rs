@@ -19,6 +19,7 @@ pub(crate) mod names;
 mod problem;
 mod raw;
 mod show;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -28,6 +29,7 @@ mod yaml;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems, Warning};
 pub use show::show;
+pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 
 /// The whole configuration, checked, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -334,6 +336,8 @@ pub struct Table {
     pub query: Option<String>,
     /// Value form of the rows.
     pub display_value: DisplayValue,
+    /// `skip_own_writes`: leave out rows whose last change is one of our sink's.
+    pub skip_own_writes: bool,
 }
 
 /// How the record key, and by it the partition, is made.
@@ -356,32 +360,6 @@ pub enum DisplayValue {
     True,
     /// Both.
     All,
-}
-
-/// `sink`. Checked, but not run yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sink {
-    /// Must be false until the sink exists.
-    pub enabled: bool,
-    /// Topics and the tables they are written to.
-    pub topics: Vec<SinkTopic>,
-    /// Writers per topic.
-    pub concurrency: u32,
-    /// Dead letter topic.
-    pub dlq_topic: Option<String>,
-    /// Consumer group.
-    pub group_id: String,
-    /// Commit although some records failed.
-    pub commit_on_partial_failure: bool,
-}
-
-/// One topic of the sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkTopic {
-    /// Topic to consume.
-    pub topic: String,
-    /// Table to write.
-    pub table: String,
 }
 
 /// `offset`: where checkpoints are kept.

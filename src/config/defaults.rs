@@ -87,6 +87,12 @@ pub(super) const TIMESTAMP_DELAY: Whole = Whole {
 
 pub(super) const SINK_CONCURRENCY: u32 = 5;
 pub(super) const SINK_CONCURRENCY_MOST: u32 = 256;
+/// A record that fails this long while others succeed has a fault of its own.
+pub(super) const RECORD_RETRY_FOR: Span = span(secs(60), ms(100), DAY);
+/// ServiceNow's quota rule for the Table API ends a transaction after 60 s.
+pub(super) const TRANSACTION_TIME: Span = span(secs(60), ms(100), secs(600));
+pub(super) const RETRY_FOR: Span = span(Duration::ZERO, ms(100), secs(100 * 86_400));
+pub(super) const CREATE_ID_FIELD: &str = "correlation_id";
 
 pub(super) const FLUSH_INTERVAL: Span = span(secs(5), ms(10), secs(3_600));
 pub(super) const SHUTDOWN_TIMEOUT: Span = span(secs(25), ms(100), secs(3_600));

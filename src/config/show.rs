@@ -11,8 +11,10 @@ use serde_yaml::{Mapping, Value};
 use super::validate::property_is_private;
 use super::{
     Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Partitioner, QueryTimeZone,
-    ServiceNow, Sink, Source, Table, Tls, defaults, duration,
+    ServiceNow, Source, Table, Tls, defaults, duration,
 };
+
+mod sink;
 
 const REDACTED: &str = "[redacted]";
 
@@ -28,7 +30,7 @@ pub fn show(config: &Config) -> String {
         ("servicenow", servicenow(&config.servicenow)),
         ("kafka", kafka(&config.kafka)),
         ("source", source(&config.source)),
-        ("sink", sink(&config.sink)),
+        ("sink", sink::sink(&config.sink)),
         ("offset", map(offset)),
         (
             "observability",
@@ -319,26 +321,7 @@ fn table(table: &Table) -> Value {
         ("batch_size", Value::from(table.batch_size)),
         ("query", optional(table.query.as_deref(), text)),
         ("display_value", text(display)),
-    ])
-}
-
-fn sink(sink: &Sink) -> Value {
-    let topic = |topic: &super::SinkTopic| {
-        map([("topic", text(&topic.topic)), ("table", text(&topic.table))])
-    };
-    map([
-        ("enabled", Value::from(sink.enabled)),
-        (
-            "topics",
-            sink.topics.iter().map(topic).collect::<Vec<Value>>().into(),
-        ),
-        ("concurrency", Value::from(sink.concurrency)),
-        ("dlq_topic", optional(sink.dlq_topic.as_deref(), text)),
-        ("group_id", text(&sink.group_id)),
-        (
-            "commit_on_partial_failure",
-            Value::from(sink.commit_on_partial_failure),
-        ),
+        ("skip_own_writes", Value::from(table.skip_own_writes)),
     ])
 }
 

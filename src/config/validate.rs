@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw::{Need, Section};
-use super::{Config, LogFormat, Observability, Offset, Sink, SinkTopic, defaults, names, url};
+use super::{Config, LogFormat, Observability, Offset, defaults, names, url};
 
 mod kafka;
 mod properties;
 mod servicenow;
+mod sink;
 mod source;
 
 pub(super) use properties::is_private as property_is_private;
@@ -21,7 +22,7 @@ pub(super) fn config(root: &Section<'_>) -> Config {
         servicenow: root.section("servicenow", servicenow::servicenow),
         kafka: root.section("kafka", kafka::kafka),
         source: root.section("source", source::source),
-        sink: root.section("sink", sink),
+        sink: root.section("sink", sink::sink),
         offset: root.section("offset", offset),
         observability: root.section("observability", observability),
         log_level: log_level(root),
@@ -36,9 +37,10 @@ pub(super) fn config(root: &Section<'_>) -> Config {
     if !config.source.enabled && !config.sink.enabled {
         root.problem(
             "source.enabled",
-            "nothing to do: set `source.enabled: true`",
+            "nothing to do: set `source.enabled: true` or `sink.enabled: true`",
         );
     }
+    sink::beside_source(root, &config);
     if config.shutdown_timeout < Duration::from_secs(2) {
         let message = "is very short: a stop that ends before Kafka has acknowledged reads those \
                        rows again at the next start";
@@ -57,43 +59,6 @@ fn log_level(root: &Section<'_>) -> log::LevelFilter {
     ];
     root.choice("log_level", &words)
         .unwrap_or(log::LevelFilter::Info)
-}
-
-/// The sink's keys are checked although it does not run yet, so that no slip waits for that day.
-fn sink(section: &Section<'_>) -> Sink {
-    let enabled = section.boolean("enabled").unwrap_or(false);
-    if enabled {
-        let message = "the sink is not part of this version yet: set `sink.enabled: false`; \
-                       until it is, keep the Go program for this direction";
-        section.problem("enabled", message);
-    }
-    let checked = |section: &Section<'_>, key, check: fn(&str) -> Result<(), String>| {
-        let need = if enabled {
-            Need::Required("")
-        } else {
-            Need::Optional
-        };
-        section
-            .parsed(key, need, |text| check(text).map(|()| text.to_owned()))
-            .unwrap_or_default()
-    };
-    let topics = section.sections("topics", |topic| SinkTopic {
-        topic: checked(topic, "topic", names::check_topic),
-        table: checked(topic, "table", names::check_table),
-    });
-    let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
-    Sink {
-        enabled,
-        topics,
-        concurrency: section
-            .whole_or_none("concurrency", defaults::SINK_CONCURRENCY_MOST)
-            .unwrap_or(defaults::SINK_CONCURRENCY),
-        dlq_topic: section.parsed("dlq_topic", Need::Optional, topic_name),
-        group_id: section
-            .text("group_id", Need::Optional)
-            .unwrap_or_else(|| defaults::SINK_GROUP_ID.to_owned()),
-        commit_on_partial_failure: section.boolean("commit_on_partial_failure").unwrap_or(true),
-    }
 }
 
 fn offset(section: &Section<'_>) -> Offset {

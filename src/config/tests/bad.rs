@@ -78,7 +78,7 @@ kafka: {}
             config.yaml:21: source.tables[0].topic: `all tables` is not a topic name: letters, digits, `.`, `_` and `-` only
             config.yaml:22: source.tables[1].name: `incident` is already in source.tables[0]; keep one of them
             config.yaml:23: source.tables[2].name: `Problem Task` is not a table name: lower case letters, digits and `_` only, as in `u_my_table` (the name, not the label)
-            config.yaml:25: sink.enabled: the sink is not part of this version yet: set `sink.enabled: false`; until it is, keep the Go program for this direction
+            config.yaml:24: sink.topics: is required: a list with a `topic` and a `table` for each topic to consume
             config.yaml:27: offset.storage: checkpoints in Kafka are not part of this version yet: use `storage: file`
             config.yaml:28: log_level: `loud` is not one of debug, info, warn, error, trace
             config.yaml:29: `kafka` is given twice; remove one
@@ -97,7 +97,7 @@ fn nothing_at_all() {
             config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
             config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
             config.yaml: kafka.brokers: is required: a list of `host:port`
-            config.yaml: source.enabled: nothing to do: set `source.enabled: true`
+            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
             config.yaml: 7 problems"#]],
     );
     refused(
@@ -109,34 +109,34 @@ fn nothing_at_all() {
             config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
             config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
             config.yaml: kafka.brokers: is required: a list of `host:port`
-            config.yaml: source.enabled: nothing to do: set `source.enabled: true`
+            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
             config.yaml: 7 problems"#]],
     );
     refused(
         "just words",
         expect![[r#"
-        config.yaml:1: expected keys and values, found one value
-        config.yaml: servicenow.base_url: is required
-        config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
-        config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
-        config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
-        config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
-        config.yaml: kafka.brokers: is required: a list of `host:port`
-        config.yaml: source.enabled: nothing to do: set `source.enabled: true`
-        config.yaml: 8 problems"#]],
+            config.yaml:1: expected keys and values, found one value
+            config.yaml: servicenow.base_url: is required
+            config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
+            config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
+            config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
+            config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
+            config.yaml: kafka.brokers: is required: a list of `host:port`
+            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
+            config.yaml: 8 problems"#]],
     );
     refused(
         "- a\n- b\n",
         expect![[r#"
-        config.yaml:1: expected keys and values, found a list
-        config.yaml: servicenow.base_url: is required
-        config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
-        config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
-        config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
-        config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
-        config.yaml: kafka.brokers: is required: a list of `host:port`
-        config.yaml: source.enabled: nothing to do: set `source.enabled: true`
-        config.yaml: 8 problems"#]],
+            config.yaml:1: expected keys and values, found a list
+            config.yaml: servicenow.base_url: is required
+            config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
+            config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
+            config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
+            config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
+            config.yaml: kafka.brokers: is required: a list of `host:port`
+            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
+            config.yaml: 8 problems"#]],
     );
 }
 

@@ -195,13 +195,13 @@ fn the_rest() {
     refused(
         &least_with("enabled: true", "enabled: false"),
         expect![[r#"
-            config.yaml:8: source.enabled: nothing to do: set `source.enabled: true`
+            config.yaml:8: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
             config.yaml: 1 problem"#]],
     );
     refused(
         &format!("{LEAST}sink: {{enabled: true, concurrency: 1000}}\n"),
         expect![[r#"
-            config.yaml:13: sink.enabled: the sink is not part of this version yet: set `sink.enabled: false`; until it is, keep the Go program for this direction
+            config.yaml:13: sink.topics: is required: a list with a `topic` and a `table` for each topic to consume
             config.yaml:13: sink.concurrency: 1000 is out of range: at most 256
             config.yaml: 2 problems"#]],
     );

@@ -34,6 +34,7 @@ fn the_least_gets_every_default() {
         batch_size: 1000,
         query: None,
         display_value: DisplayValue::False,
+        skip_own_writes: false,
     };
     assert_eq!(config.source.tables, [table]);
     assert_eq!(config.source.initial_query_hours_ago, None);

@@ -93,6 +93,7 @@ fn table(section: &Section<'_>, source: &Source) -> Table {
         display_value: section
             .choice("display_value", &display)
             .unwrap_or(DisplayValue::False),
+        skip_own_writes: section.boolean("skip_own_writes").unwrap_or(false),
     };
     if table
         .query
