@@ -7,6 +7,7 @@ mod batch;
 mod context;
 mod link;
 mod producer;
+mod received;
 mod settings;
 mod topics;
 mod wait;
@@ -17,6 +18,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 
 pub use self::batch::{Batch, DeliveryError};
 pub use self::producer::{Producer, SendError};
+pub use self::received::Received;
 pub use self::topics::Topic;
 
 /// One record to produce. The bytes are copied when it is enqueued.

@@ -15,5 +15,6 @@ pub mod kafka;
 pub mod metrics;
 pub mod retry;
 pub mod servicenow;
+pub mod sink;
 pub mod source;
 pub mod stop;

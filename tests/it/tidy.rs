@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["health", "metrics", "retry", "stop"],
     &["config"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
-    &["source"],
+    &["sink", "source"],
     &["app"],
     &["cli"],
     &["commands"],

@@ -1,0 +1,39 @@
+//! A record as it was consumed.
+
+use std::sync::Arc;
+
+/// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970 UTC: made or appended, as the topic says. `None`: the broker has
+    /// none.
+    pub timestamp: Option<i64>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The body; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Headers in their order; names may repeat, values may be null.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Received {
+    /// The value of the last header of this name, as Kafka's own clients look headers up.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = self.headers.iter().rev();
+        let (_, value) = headers.find(|(known, _)| known == name)?;
+        value.as_deref()
+    }
+
+    /// Bytes of key, value and headers: what it holds in memory, about.
+    pub fn size(&self) -> usize {
+        let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let header = |(name, value): &(String, Option<Vec<u8>>)| name.len() + len(value);
+        len(&self.key) + len(&self.value) + self.headers.iter().map(header).sum::<usize>()
+    }
+}

@@ -1,0 +1,8 @@
+//! Sink: records of Kafka topics to ServiceNow tables.
+
+pub mod letter;
+mod operation;
+mod refusal;
+mod writer;
+
+pub use refusal::Refusal;

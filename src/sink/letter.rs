@@ -1,0 +1,1 @@
+//! The dead letter: a record that could not be written, and why.

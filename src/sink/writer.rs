@@ -1,0 +1,1 @@
+//! Writes one record, whatever happens to its answers.
