@@ -4,7 +4,9 @@
 //! [`Record`], [`Headers`], [`Batch`] and the errors.
 
 mod batch;
+mod consumer;
 mod context;
+mod headers;
 mod link;
 mod producer;
 mod received;
@@ -17,6 +19,7 @@ use std::fmt;
 use rdkafka::message::{Header, OwnedHeaders};
 
 pub use self::batch::{Batch, DeliveryError};
+pub use self::consumer::{Consumer, Group, Partition, Polled, Start};
 pub use self::producer::{Producer, SendError};
 pub use self::received::Received;
 pub use self::topics::Topic;

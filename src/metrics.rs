@@ -46,6 +46,13 @@ pub struct Metrics {
     pub api_latency: HistogramVec,
     pub offset_lag: GaugeVec,
 
+    pub sink_skipped: CounterVec,
+    pub sink_dead_letters: CounterVec,
+    pub sink_in_flight: GaugeVec,
+    pub sink_held: GaugeVec,
+    pub sink_lag: GaugeVec,
+    pub sink_commits: CounterVec,
+
     pub source_page_size: GaugeVec,
     pub source_hidden_rows: GaugeVec,
     pub source_held: GaugeVec,
@@ -75,6 +82,7 @@ impl Metrics {
         for result in ["ok", "error"] {
             metrics.checkpoint_writes.with(&[result]);
             metrics.token_requests.with(&[result]);
+            metrics.sink_commits.with(&[result]);
         }
         for level in ["error", "warn", "info", "debug", "trace"] {
             metrics.log_messages.with(&[level]);
@@ -96,7 +104,7 @@ impl Metrics {
 
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 27] {
+    fn families(&self) -> [&dyn Show; 33] {
         let Metrics {
             source_records,
             source_produced,
@@ -108,6 +116,12 @@ impl Metrics {
             api_errors,
             api_latency,
             offset_lag,
+            sink_skipped,
+            sink_dead_letters,
+            sink_in_flight,
+            sink_held,
+            sink_lag,
+            sink_commits,
             source_page_size,
             source_hidden_rows,
             source_held,
@@ -138,6 +152,12 @@ impl Metrics {
             api_errors,
             api_latency,
             offset_lag,
+            sink_skipped,
+            sink_dead_letters,
+            sink_in_flight,
+            sink_held,
+            sink_lag,
+            sink_commits,
             source_page_size,
             source_hidden_rows,
             source_held,
@@ -190,6 +210,20 @@ fn catalogue() -> Metrics {
         offset_lag: Family::new("bridge_offset_lag_seconds",
             "Age of the newest row that Kafka acknowledged, by the clock of the instance.",
             &["table"]),
+
+        sink_skipped: Family::new("bridge_sink_skipped_total",
+            "Records passed over on purpose.", &["table", "reason"]),
+        sink_dead_letters: Family::new("bridge_sink_dead_letters_total",
+            "Records that went to the dead letter topic, acknowledged.",
+            &["table", "error_kind"]),
+        sink_in_flight: Family::new("bridge_sink_in_flight_records",
+            "Records consumed but not done.", &["topic"]),
+        sink_held: Family::new("bridge_sink_held",
+            "Records that are held because they or the instance are in trouble.", &["topic"]),
+        sink_lag: Family::new("bridge_sink_lag_records",
+            "Records behind the committed position.", &["topic", "partition"]),
+        sink_commits: Family::new("bridge_sink_commits_total",
+            "Commits of positions to Kafka.", &["result"]),
 
         source_page_size: Family::new("bridge_source_page_size_rows",
             "Rows asked for per request; less than configured after time-outs.", &["table"]),

@@ -112,6 +112,11 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
+    /// Whether the broker takes no record of that size.
+    pub fn is_too_large(&self) -> bool {
+        self.code == format!("{:?}", Code::MessageSizeTooLarge)
+    }
+
     pub(super) fn new(topic: &str, code: Code) -> DeliveryError {
         let (permanent, advice) = judge(code);
         DeliveryError {

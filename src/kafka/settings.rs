@@ -74,6 +74,57 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Settings of a member of a consumer group.
+    pub(super) fn consumer(kafka: &Kafka, group_id: &str) -> Result<Settings, Error> {
+        let mut settings = Settings {
+            client: ClientConfig::new(),
+            brokers: kafka.brokers.join(","),
+            secrets: secrets(kafka),
+        };
+        settings.client.set_log_level(RDKafkaLogLevel::Info);
+        let tuning = [
+            ("client.id", CLIENT_ID),
+            // ServiceNow is the slow side: little has to wait here.
+            ("queued.min.messages", "1000"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("fetch.message.max.bytes", "1048576"),
+            ("fetch.max.bytes", "4194304"),
+            ("reconnect.backoff.max.ms", "2000"),
+            // A topic that is made later is found soon.
+            ("topic.metadata.refresh.interval.ms", "30000"),
+            ("socket.keepalive.enable", "true"),
+            ("log.connection.close", "false"),
+            ("enable.metrics.push", "false"),
+            // For the lag.
+            ("statistics.interval.ms", "5000"),
+        ];
+        for (name, value) in tuning {
+            settings.client.set(name, value);
+        }
+        for (name, value) in &kafka.properties {
+            if GUARDED.contains(&name.as_str()) {
+                return Err(Error::Property(name.clone()));
+            }
+            settings.client.set(name, value);
+        }
+        settings.connection(kafka)?;
+        let fixed = [
+            ("group.id", group_id),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("isolation.level", "read_committed"),
+            // Where to begin is decided by `consumer::start`.
+            ("auto.offset.reset", "error"),
+            ("allow.auto.create.topics", "false"),
+            ("enable.partition.eof", "false"),
+        ];
+        for (name, value) in fixed {
+            settings.client.set(name, value);
+        }
+        Ok(settings)
+    }
+
     /// What `kafka.properties` may change. docs/performance.md has the figures.
     fn tuning(&mut self, kafka: &Kafka) {
         // A record larger than the whole queue would wait for room for ever.

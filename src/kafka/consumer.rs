@@ -1,0 +1,253 @@
+//! The consumer of a group: cooperative assignments, commits by hand, no jump over lost records.
+//!
+//! librdkafka's own reset of offsets is off: where to begin is decided here, so that "a new group"
+//! (begin with the oldest record) and "the committed record is gone" (hold, and say so) are two
+//! things. All calls, the callbacks among them, run on the one thread that polls.
+
+mod context;
+mod start;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use self::context::Context;
+pub use self::start::Start;
+use super::context::Signals;
+use super::settings::Settings;
+use super::{Error, Received};
+use crate::config::Kafka;
+use crate::metrics::Metrics;
+
+/// Bound on one question about offsets.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Number, from 0.
+    pub number: i32,
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+/// What the owner of a group does when partitions come and go. Called on the polling thread, inside
+/// of [`Consumer::poll`] and when the consumer is dropped.
+pub trait Group: Send + Sync + 'static {
+    /// These are ours from now on, and where they begin. What begins with [`Start::Gone`] is paused.
+    fn assigned(&self, partitions: &[(Partition, Start)]);
+
+    /// These go to another member. Gives the positions to commit: of each, the first offset that
+    /// is not done. May take its time, within a bound.
+    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
+
+    /// These were taken from us; another member may have them already. Nothing is committed.
+    fn lost(&self, partitions: &[Partition]);
+
+    /// A commit reached Kafka, or why not.
+    fn committed(&self, result: Result<(), String>);
+}
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Polled {
+    /// A record.
+    Record(Received),
+    /// Nothing in time, or an event that is dealt with.
+    Nothing,
+    /// Something is wrong that librdkafka goes on trying, in words.
+    Trouble(String),
+    /// A position is outside of its partition: [`Consumer::restart_lost_positions`] is due.
+    OutOfRange,
+    /// This consumer can do nothing any more; a new one may.
+    Fatal(String),
+}
+
+/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`].
+pub struct Consumer {
+    base: BaseConsumer<Context>,
+    topics: BTreeMap<String, Arc<str>>,
+    settings: Settings,
+}
+
+impl Consumer {
+    /// Joins `group_id` for `topics`. Brokers are contacted while polling.
+    ///
+    /// # Errors
+    /// librdkafka refuses the settings.
+    pub fn start(
+        config: &Kafka,
+        group_id: &str,
+        topics: &[Arc<str>],
+        group: Arc<dyn Group>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Consumer, Error> {
+        let settings = Settings::consumer(config, group_id)?;
+        let signals = Signals::new(settings.clone(), metrics);
+        let context = Context::new(signals, group, metrics);
+        let base: BaseConsumer<Context> = settings
+            .client
+            .create_with_context(context)
+            .map_err(|error| settings.creation_error(error))?;
+        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+        base.subscribe(&names)
+            .map_err(|error| settings.creation_error(error))?;
+        let named = |topic: &Arc<str>| (topic.to_string(), Arc::clone(topic));
+        Ok(Consumer {
+            base,
+            topics: topics.iter().map(named).collect(),
+            settings,
+        })
+    }
+
+    /// The cluster's id; `None` while no broker answers, or if the cluster has none.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.base.client().fetch_cluster_id(ANSWER)
+    }
+
+    /// Whether a broker answers.
+    pub fn answers(&self) -> bool {
+        let topic = self.topics.keys().next().map(String::as_str);
+        self.base.fetch_metadata(topic, ANSWER).is_ok()
+    }
+
+    /// Waits for the next record, at most `timeout`.
+    pub fn poll(&self, timeout: Duration) -> Polled {
+        match self.base.poll(timeout) {
+            None => Polled::Nothing,
+            Some(Ok(message)) => Polled::Record(self.received(&message)),
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                Polled::Fatal(format!("{code:?}: {code}"))
+            }
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset) => {
+                    Polled::OutOfRange
+                }
+                Some(code) => Polled::Trouble(words(code)),
+                None => Polled::Nothing,
+            },
+        }
+    }
+
+    fn received(&self, message: &BorrowedMessage<'_>) -> Received {
+        let headers = message.headers().into_iter().flat_map(|list| list.iter());
+        let topic = self.topics.get(message.topic());
+        Received {
+            topic: topic.map_or_else(|| Arc::from(message.topic()), Arc::clone),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
+    }
+
+    /// Takes no more records of these partitions until [`Consumer::resume`].
+    pub fn pause<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) {
+        if let Err(error) = self.base.pause(&list(partitions)) {
+            log::warn!(target: "kafka", error:% = error; "partitions cannot be paused");
+        }
+    }
+
+    /// Takes records of these partitions again.
+    pub fn resume<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) {
+        if let Err(error) = self.base.resume(&list(partitions)) {
+            log::warn!(target: "kafka", error:% = error; "partitions cannot be resumed");
+        }
+    }
+
+    /// Commits positions without waiting; [`Group::committed`] tells how it went.
+    pub fn commit(&self, positions: &[(Partition, i64)]) {
+        self.base.context().commit(&self.base, positions, CommitMode::Async);
+    }
+
+    /// Commits positions and waits for the answer.
+    pub fn commit_now(&self, positions: &[(Partition, i64)]) {
+        self.base.context().commit(&self.base, positions, CommitMode::Sync);
+    }
+
+    /// Finds the partitions whose position lies outside of them, and moves those that may begin
+    /// anew: a topic that was deleted and made again has no commit. The others are paused and given
+    /// as [`Start::Gone`].
+    ///
+    /// # Errors
+    /// Kafka does not answer; to be tried again.
+    pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
+        start::restart_lost_positions(&self.base)
+            .map_err(|error| self.settings.scrub(&error.to_string()))
+    }
+
+    /// Leaves the group: gives all partitions back, and waits until `deadline` at most for the
+    /// coordinator to take them.
+    pub fn close(self, deadline: Instant) {
+        // Drop does the same without a bound; closing twice is closing once.
+        if self.base.close_queue().is_ok() {
+            while !self.base.closed() && Instant::now() < deadline {
+                self.base.poll(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// What to say about an error that librdkafka retries.
+fn words(code: Code) -> String {
+    let advice = match code {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            "; a topic of sink.topics does not exist: create it, or correct its name"
+        }
+        Code::TopicAuthorizationFailed => "; grant the Kafka user Read on the topics of the sink",
+        Code::GroupAuthorizationFailed => "; grant the Kafka user Read on the group sink.group_id",
+        _ => "",
+    };
+    format!("{code:?}: {code}{advice}")
+}
+
+fn list<'a>(partitions: impl Iterator<Item = &'a Partition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    list
+}
+
+/// Offsets as librdkafka wants them; an offset is never negative here.
+fn positions_list(positions: &[(Partition, i64)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in positions {
+        let added =
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset));
+        if let Err(error) = added {
+            log::error!(target: "kafka", partition:% = partition, error:% = error;
+                "a position cannot be committed");
+        }
+    }
+    list
+}
+
+/// The partitions of a list of librdkafka.
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    let each = |topic: &str, number| Partition {
+        topic: Arc::from(topic),
+        number,
+    };
+    let elements = list.elements();
+    elements
+        .iter()
+        .map(|element| each(element.topic(), element.partition()))
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! Where a partition begins: behind what is committed, at its oldest record for a new group, or
+//! nowhere, when the committed record is gone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::{ANSWER, Partition, list, partitions_of};
+
+/// Bound on asking for the commits of new partitions; a rebalance waits for it.
+const TIME: Duration = Duration::from_secs(20);
+
+/// Where a partition begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At this offset: all before is done.
+    Committed(i64),
+    /// At the oldest record: the group has committed nothing.
+    Oldest,
+    /// Kafka did not say in time; librdkafka finds out by itself.
+    Unknown,
+    /// Nowhere: the partition does not hold the record any more (or not yet again).
+    Gone {
+        /// First offset that is not done.
+        committed: i64,
+        /// Oldest offset of the partition.
+        low: i64,
+        /// Offset behind the newest record.
+        high: i64,
+    },
+}
+
+impl Start {
+    /// Whether the partition cannot begin.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Start::Gone { .. })
+    }
+
+    /// Decides from what Kafka says.
+    fn of(committed: Option<i64>, (low, high): (i64, i64)) -> Start {
+        match committed {
+            None => Start::Oldest,
+            Some(committed) if (low..=high).contains(&committed) => Start::Committed(committed),
+            Some(committed) => Start::Gone {
+                committed,
+                low,
+                high,
+            },
+        }
+    }
+}
+
+/// Where each of these begins.
+pub(super) fn starts(
+    base: &BaseConsumer<Context>,
+    partitions: &[Partition],
+) -> Vec<(Partition, Start)> {
+    let deadline = Instant::now() + TIME;
+    let commits = loop {
+        match commits(base, partitions) {
+            Ok(commits) => break commits,
+            Err(error) if deadline <= Instant::now() => {
+                log::warn!(target: "kafka", error:% = error; "Kafka does not say what is committed");
+                break BTreeMap::new();
+            }
+            Err(_) => std::thread::park_timeout(Duration::from_millis(200)),
+        }
+    };
+    let start = |partition: &Partition| match commits.get(partition) {
+        None => Start::Unknown,
+        Some(None) => Start::Oldest,
+        Some(committed) => match range(base, partition) {
+            Ok(range) => Start::of(*committed, range),
+            Err(_) => Start::Unknown,
+        },
+    };
+    let each = |partition: &Partition| (partition.clone(), start(partition));
+    partitions.iter().map(each).collect()
+}
+
+/// See [`super::Consumer::restart_lost_positions`].
+pub(super) fn restart_lost_positions(
+    base: &BaseConsumer<Context>,
+) -> KafkaResult<Vec<(Partition, Start)>> {
+    let assigned = partitions_of(&base.assignment()?);
+    let positions = offsets(&base.position()?, &assigned);
+    let commits = commits(base, &assigned)?;
+    let mut moved = Vec::new();
+    for partition in assigned {
+        let (low, high) = range(base, &partition)?;
+        let position = positions.get(&partition).copied().flatten();
+        if position.is_some_and(|position| (low..=high).contains(&position)) {
+            continue;
+        }
+        let committed = commits.get(&partition).copied().flatten();
+        let start = Start::of(committed, (low, high));
+        let target = match &start {
+            Start::Committed(offset) => Some(Offset::Offset(*offset)),
+            Start::Oldest | Start::Unknown => Some(Offset::Beginning),
+            Start::Gone { .. } => None,
+        };
+        match target {
+            Some(offset) => {
+                let mut wanted = TopicPartitionList::new();
+                wanted.add_partition_offset(&partition.topic, partition.number, offset)?;
+                base.seek_partitions(wanted, ANSWER)?;
+            }
+            None => base.pause(&list(std::iter::once(&partition)))?,
+        }
+        moved.push((partition, start));
+    }
+    Ok(moved)
+}
+
+/// What the group has committed of each; `None` is nothing.
+fn commits(
+    base: &BaseConsumer<Context>,
+    partitions: &[Partition],
+) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
+    let committed = base.committed_offsets(list(partitions.iter()), ANSWER)?;
+    for element in committed.elements() {
+        element.error()?;
+    }
+    Ok(offsets(&committed, partitions))
+}
+
+fn offsets(
+    found: &TopicPartitionList,
+    partitions: &[Partition],
+) -> BTreeMap<Partition, Option<i64>> {
+    let offset = |partition: &Partition| {
+        let element = found.find_partition(&partition.topic, partition.number)?;
+        match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    };
+    let each = |partition: &Partition| (partition.clone(), offset(partition));
+    partitions.iter().map(each).collect()
+}
+
+/// First offset of a partition, and the one behind its last.
+fn range(base: &BaseConsumer<Context>, partition: &Partition) -> KafkaResult<(i64, i64)> {
+    base.fetch_watermarks(&partition.topic, partition.number, ANSWER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_begins_where_nothing_is_missed() {
+        assert_eq!(Start::of(None, (5, 9)), Start::Oldest);
+        for committed in [5, 7, 9] {
+            assert_eq!(
+                Start::of(Some(committed), (5, 9)),
+                Start::Committed(committed)
+            );
+        }
+        for committed in [4, 10] {
+            let gone = Start::Gone {
+                committed,
+                low: 5,
+                high: 9,
+            };
+            assert_eq!(Start::of(Some(committed), (5, 9)), gone);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The partitions that are ours: what is out of each, what may be committed, who must be paused.
+//!
+//! librdkafka calls [`Group`] inside of a poll, on the thread that owns all of this. So the lock is
+//! never waited for, and a revocation may drain the channel of finished records itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::job::{Done, Ticket};
+use super::tracker::Tracker;
+use crate::health::{Condition, Health};
+use crate::kafka::{Group, Partition, Start};
+use crate::metrics::{Gauge, Metrics};
+use crate::stop::{self, Stop, Trigger};
+
+/// Bytes of records that may be out at once, of all topics.
+const MAX_BYTES: usize = 16 << 20;
+
+/// What the sink holds of its group.
+pub(super) struct Assignment {
+    state: Mutex<State>,
+    done: Receiver<Done>,
+    /// How long a revocation waits for writes that run.
+    patience: Duration,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+struct State {
+    epoch: u64,
+    partitions: BTreeMap<Partition, Assigned>,
+    topics: Vec<Topic>,
+    bytes: usize,
+    commits: Condition,
+    commit_failing: bool,
+}
+
+/// The limits of a topic, and how much of them is used.
+struct Topic {
+    name: Arc<str>,
+    limit: usize,
+    out: usize,
+    paused: bool,
+    gauge: Gauge,
+}
+
+struct Assigned {
+    /// Which of the topics.
+    topic: usize,
+    tracker: Tracker,
+    epoch: u64,
+    /// Dropping it ends the lease of all records that are out.
+    lease: Option<Trigger>,
+    stop: Stop,
+    since: Instant,
+    /// Records that may have been written before this assignment: as many as can be out at once.
+    suspects: usize,
+    out: usize,
+    /// Whether librdkafka was told to pause it.
+    paused: bool,
+    /// Why it cannot begin; keeps readiness away while it is there.
+    gone: Option<Condition>,
+}
+
+/// Partitions to pause and to resume.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Flow {
+    pub(super) pause: Vec<Partition>,
+    pub(super) resume: Vec<Partition>,
+}
+
+impl Assignment {
+    /// Nothing is assigned. `limits`: name of each topic and how many of its records may be out.
+    pub(super) fn new(
+        limits: &[(Arc<str>, usize)],
+        done: Receiver<Done>,
+        patience: Duration,
+        health: &Arc<Health>,
+        metrics: &Arc<Metrics>,
+    ) -> Assignment {
+        let commits = health.condition("sink commits", "");
+        commits.ok();
+        let topic = |(name, limit): &(Arc<str>, usize)| Topic {
+            name: Arc::clone(name),
+            limit: *limit,
+            out: 0,
+            paused: false,
+            gauge: metrics.sink_in_flight.with(&[name]),
+        };
+        let state = State {
+            epoch: 0,
+            partitions: BTreeMap::new(),
+            topics: limits.iter().map(topic).collect(),
+            bytes: 0,
+            commits,
+            commit_failing: false,
+        };
+        Assignment {
+            state: Mutex::new(state),
+            done,
+            patience,
+            health: Arc::clone(health),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// A record is handed out; `None`: its partition is not ours (any more).
+    pub(super) fn begin(&self, mut ticket: Ticket) -> Option<(Ticket, Stop, Option<Instant>)> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let assigned = state.partitions.get_mut(&ticket.partition)?;
+        ticket.epoch = assigned.epoch;
+        assigned.tracker.begin(ticket.offset);
+        assigned.out += 1;
+        let suspect = assigned.suspects.checked_sub(1).map(|left| {
+            assigned.suspects = left;
+            assigned.since
+        });
+        state.bytes += ticket.bytes;
+        if let Some(topic) = state.topics.get_mut(ticket.topic) {
+            topic.out += 1;
+        }
+        Some((ticket, assigned.stop.clone(), suspect))
+    }
+
+    /// Takes in what has come back.
+    pub(super) fn settle(&self) {
+        let mut state = self.state();
+        for done in self.done.try_iter() {
+            state.settle(&done);
+        }
+        for topic in &state.topics {
+            topic.gauge.set(as_f64(topic.out));
+        }
+    }
+
+    /// What is to be paused and resumed: a topic is paused when its limit is out, and resumed when
+    /// half of it has come back, so that the workers never run dry.
+    pub(super) fn flow(&self) -> Flow {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut flow = Flow::default();
+        for topic in &mut state.topics {
+            let full = topic.limit <= topic.out || MAX_BYTES <= state.bytes;
+            let low = topic.out <= topic.limit / 2 && state.bytes <= MAX_BYTES / 2;
+            topic.paused = if topic.paused { !low } else { full };
+        }
+        for (partition, assigned) in &mut state.partitions {
+            let wanted = state.topics.get(assigned.topic).is_some_and(|topic| topic.paused);
+            if assigned.paused == wanted || assigned.gone.is_some() {
+                continue;
+            }
+            assigned.paused = wanted;
+            let list = match wanted {
+                true => &mut flow.pause,
+                false => &mut flow.resume,
+            };
+            list.push(partition.clone());
+        }
+        flow
+    }
+
+    /// Whether records are out or partitions paused, so that something may change soon.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.topics.iter().any(|topic| 0 < topic.out || topic.paused)
+    }
+
+    /// Positions that are not committed yet.
+    pub(super) fn take_commits(&self) -> Vec<(Partition, i64)> {
+        self.state().take_commits(|_| true)
+    }
+
+    /// Partitions that began anew while they were ours: what is out of them no longer counts.
+    pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
+        let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();
+        self.state().remove(&partitions);
+        self.assigned(starts);
+    }
+
+    /// Ends all leases: what has begun goes on, nothing else begins.
+    pub(super) fn end_leases(&self) {
+        for assigned in self.state().partitions.values_mut() {
+            assigned.lease = None;
+        }
+    }
+
+    /// Waits until nothing is out, at most until `deadline`; how many records still are.
+    pub(super) fn wait_all(&self, deadline: Instant) -> usize {
+        self.wait(deadline, |_| true)
+    }
+
+    /// Waits until nothing is out of the wanted partitions; how many records still are.
+    fn wait(&self, deadline: Instant, wanted: impl Fn(&Partition) -> bool) -> usize {
+        loop {
+            let out = self.state().out(&wanted);
+            if out == 0 {
+                return 0;
+            }
+            match self.done.recv_deadline(deadline) {
+                Ok(done) => self.state().settle(&done),
+                Err(_) => return out,
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn settle(&mut self, done: &Done) {
+        let Done { ticket, finished } = done;
+        self.bytes = self.bytes.saturating_sub(ticket.bytes);
+        if let Some(topic) = self.topics.get_mut(ticket.topic) {
+            topic.out = topic.out.saturating_sub(1);
+        }
+        let assigned = self.partitions.get_mut(&ticket.partition);
+        if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
+            assigned.out = assigned.out.saturating_sub(1);
+            if *finished {
+                assigned.tracker.finish(ticket.offset);
+            }
+        }
+    }
+
+    fn out(&self, wanted: &impl Fn(&Partition) -> bool) -> usize {
+        let wanted = self.partitions.iter().filter(|(partition, _)| wanted(partition));
+        wanted.map(|(_, assigned)| assigned.out).sum()
+    }
+
+    fn take_commits(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
+        let take = |(partition, assigned): (&Partition, &mut Assigned)| {
+            let position = wanted(partition).then(|| assigned.tracker.take_commit())??;
+            Some((partition.clone(), position))
+        };
+        self.partitions.iter_mut().filter_map(take).collect()
+    }
+
+    fn remove(&mut self, partitions: &[Partition]) {
+        for partition in partitions {
+            self.partitions.remove(partition);
+        }
+    }
+}
+
+impl Group for Assignment {
+    fn assigned(&self, partitions: &[(Partition, Start)]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        for (partition, start) in partitions {
+            let mut topics = state.topics.iter();
+            let Some(at) = topics.position(|topic| topic.name == partition.topic) else {
+                continue;
+            };
+            state.epoch += 1;
+            let (lease, stop) = stop::pair();
+            let gone = gone_words(start).map(|words| {
+                log::error!(partition:% = partition, reason = words; "a partition is held");
+                self.health.condition(&format!("sink {partition}"), &words)
+            });
+            let assigned = Assigned {
+                topic: at,
+                tracker: Tracker::default(),
+                epoch: state.epoch,
+                lease: Some(lease),
+                stop,
+                since: Instant::now(),
+                suspects: state.topics.get(at).map_or(0, |topic| topic.limit),
+                out: 0,
+                paused: false,
+                gone,
+            };
+            state.partitions.insert(partition.clone(), assigned);
+        }
+        log::info!(partitions = names(partitions.iter().map(|(it, _)| it)); "partitions are ours");
+    }
+
+    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)> {
+        let ours = |partition: &Partition| partitions.contains(partition);
+        for (_, assigned) in self.state().partitions.iter_mut().filter(|(it, _)| ours(it)) {
+            assigned.lease = None;
+        }
+        // Whatever is out comes back through `done`, which only this thread drains.
+        let left = self.wait(Instant::now() + self.patience, ours);
+        if left > 0 {
+            log::warn!(records = left;
+                "partitions are given back while writes still run; the next owner repeats them");
+        }
+        let mut state = self.state();
+        let positions = state.take_commits(ours);
+        state.remove(partitions);
+        log::info!(partitions = names(partitions.iter()); "partitions are given back");
+        positions
+    }
+
+    fn lost(&self, partitions: &[Partition]) {
+        self.state().remove(partitions);
+        log::warn!(partitions = names(partitions.iter());
+            "partitions were taken from us; what is out of them is repeated by their next owner");
+    }
+
+    fn committed(&self, result: Result<(), String>) {
+        let mut state = self.state();
+        let label = if result.is_ok() { "ok" } else { "error" };
+        self.metrics.sink_commits.with(&[label]).inc();
+        match result {
+            Ok(()) if !state.commit_failing => {}
+            Ok(()) => {
+                state.commit_failing = false;
+                state.commits.ok();
+                log::info!("positions are committed again");
+            }
+            Err(why) => {
+                for assigned in state.partitions.values_mut() {
+                    assigned.tracker.commit_failed();
+                }
+                if !std::mem::replace(&mut state.commit_failing, true) {
+                    log::warn!(error = why; "positions cannot be committed; trying again");
+                }
+                state.commits.fail(format!("positions cannot be committed: {why}"));
+            }
+        }
+    }
+}
+
+/// Why a partition cannot begin, and what to do.
+fn gone_words(start: &Start) -> Option<String> {
+    let Start::Gone {
+        committed,
+        low,
+        high,
+    } = start
+    else {
+        return None;
+    };
+    let why = match committed < low {
+        true => "records that were not written yet were deleted by Kafka",
+        false => "the partition ends before it: was the topic made anew, or data lost?",
+    };
+    Some(format!(
+        "held: the group has committed offset {committed}, the partition holds {low} to {high}: \
+         {why}; to go on, stop the bridge and set a position with kafka-consumer-groups.sh \
+         --reset-offsets"
+    ))
+}
+
+fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
+    let names: Vec<String> = partitions.map(Partition::to_string).collect();
+    names.join(", ")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are never so many records")]
+fn as_f64(records: usize) -> f64 {
+    records as f64
+}

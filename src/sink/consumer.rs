@@ -1,0 +1,210 @@
+//! The thread of the group: polls, hands out, settles, commits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::assignment::Assignment;
+use super::job::{Job, Ticket};
+use super::operation::{self, Place};
+use super::topic::Topic;
+use crate::config::Kafka;
+use crate::health::{Condition, Heartbeat};
+use crate::kafka::{Consumer, Group, Partition, Polled, Received};
+use crate::metrics::Metrics;
+use crate::retry::Backoff;
+use crate::stop::Stop;
+
+/// One wait for a record while others are out, and while there is nothing to do.
+const TURN: Duration = Duration::from_millis(50);
+const IDLE_TURN: Duration = Duration::from_millis(500);
+/// Between commits. What was written since the last one is repeated after a crash.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How long the thread may be silent: a revocation waits for writes that run.
+const SILENCE: Duration = Duration::from_secs(180);
+/// First and longest pause before a new consumer is made.
+const RENEW: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The consumer thread.
+pub(super) struct Consume {
+    pub(super) kafka: Kafka,
+    pub(super) group_id: String,
+    pub(super) instance: String,
+    pub(super) topics: Vec<Arc<Topic>>,
+    pub(super) assignment: Arc<Assignment>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) condition: Condition,
+    pub(super) heartbeat: Heartbeat,
+    /// No more records are handed out.
+    pub(super) stop: Stop,
+    /// What is out is no longer waited for.
+    pub(super) abandon: Stop,
+    /// Dropped at the end: the workers and the letters have nothing more to expect.
+    pub(super) end: Sender<()>,
+}
+
+/// Why a consumer is given up.
+enum End {
+    Stopped,
+    /// A new one may do better.
+    Renew(String),
+}
+
+impl Consume {
+    /// Runs until stopped. Gives the number of writes whose outcome is not known.
+    pub(super) fn run(self) -> u64 {
+        let mut backoff = Backoff::new(RENEW.0, RENEW.1);
+        loop {
+            self.heartbeat.beat(SILENCE);
+            let why = match self.consume(&mut backoff) {
+                Ok(left) => return left,
+                Err(why) => why,
+            };
+            let pause = backoff.ceiling();
+            backoff.next(1.0);
+            log::error!(error = why, retry_in:? = pause; "the sink's consumer is made anew");
+            self.condition.fail(why);
+            if self.stop.wait(pause) {
+                return 0;
+            }
+        }
+    }
+
+    /// The life of one consumer.
+    fn consume(&self, backoff: &mut Backoff) -> Result<u64, String> {
+        let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
+        let group: Arc<dyn Group> = Arc::clone(&self.assignment) as _;
+        let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
+            .map_err(|error| error.to_string())?;
+        let Some(place) = self.place(&consumer) else {
+            return Ok(0);
+        };
+        let end = self.serve(&consumer, &place, backoff);
+        self.assignment.end_leases();
+        let left = self.finish(&consumer);
+        consumer.close(Instant::now() + Duration::from_secs(5));
+        match end {
+            End::Stopped => Ok(left),
+            End::Renew(why) => Err(why),
+        }
+    }
+
+    /// What makes the identities of this instance and cluster; `None` when stopped before Kafka
+    /// answered.
+    fn place(&self, consumer: &Consumer) -> Option<Place> {
+        loop {
+            self.heartbeat.beat(SILENCE);
+            if consumer.answers() {
+                let cluster = consumer.cluster_id().unwrap_or_default();
+                let instance = self.instance.clone();
+                return Some(Place { instance, cluster });
+            }
+            self.condition.fail("no broker answers the sink's consumer");
+            if self.stop.wait(Duration::from_secs(1)) {
+                return None;
+            }
+        }
+    }
+
+    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> End {
+        let mut commit_at = Instant::now() + COMMIT_EVERY;
+        self.condition.ok();
+        while !self.stop.is_stopped() {
+            self.heartbeat.beat(SILENCE);
+            self.assignment.settle();
+            let flow = self.assignment.flow();
+            pause(consumer, &flow.pause);
+            resume(consumer, &flow.resume);
+            if commit_at <= Instant::now() {
+                consumer.commit(&self.assignment.take_commits());
+                commit_at = Instant::now() + COMMIT_EVERY;
+            }
+            let turn = if self.assignment.is_busy() { TURN } else { IDLE_TURN };
+            match consumer.poll(turn) {
+                Polled::Record(record) => {
+                    backoff.reset();
+                    self.condition.ok();
+                    if let Err(why) = self.hand_out(record, place) {
+                        return End::Renew(why);
+                    }
+                }
+                Polled::Nothing => {}
+                Polled::Trouble(why) => self.condition.fail(why),
+                Polled::OutOfRange => match consumer.restart_lost_positions() {
+                    Ok(starts) => self.assignment.restarted(&starts),
+                    Err(why) => return End::Renew(why),
+                },
+                Polled::Fatal(why) => return End::Renew(why),
+            }
+        }
+        End::Stopped
+    }
+
+    fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
+        let mut topics = self.topics.iter().enumerate();
+        let Some((at, topic)) = topics.find(|(_, topic)| topic.name == record.topic) else {
+            return Ok(());
+        };
+        let ticket = Ticket {
+            partition: Partition {
+                topic: Arc::clone(&topic.name),
+                number: record.partition,
+            },
+            offset: record.offset,
+            epoch: 0,
+            topic: at,
+            bytes: record.size(),
+        };
+        // A record of a partition that has just gone is somebody else's.
+        let Some((ticket, lease, suspect)) = self.assignment.begin(ticket) else {
+            return Ok(());
+        };
+        let decision = operation::read(&record, &topic.config, place);
+        let lane = operation::lane_of(&record, &decision);
+        let job = Job {
+            record,
+            decision,
+            lane,
+            suspect,
+            lease,
+            ticket,
+        };
+        // More than the limit cannot be out, as the topic is paused before.
+        topic.lanes.put(lane, job).map_err(|job| {
+            format!("{}: the workers take no more records; this is a bug", job.ticket.partition)
+        })
+    }
+
+    /// Waits for what has begun, and commits.
+    fn finish(&self, consumer: &Consumer) -> u64 {
+        let mut waited = Duration::ZERO;
+        let left = loop {
+            self.heartbeat.beat(SILENCE);
+            let left = self.assignment.wait_all(Instant::now() + TURN);
+            waited += TURN;
+            if left == 0 || self.abandon.is_stopped() {
+                break left;
+            }
+            // The group must not expel us meanwhile; nothing comes, as all is paused or dropped.
+            if waited.as_secs() >= 1 {
+                waited = Duration::ZERO;
+                consumer.commit(&self.assignment.take_commits());
+            }
+        };
+        consumer.commit_now(&self.assignment.take_commits());
+        left as u64
+    }
+}
+
+fn pause(consumer: &Consumer, partitions: &[Partition]) {
+    if !partitions.is_empty() {
+        consumer.pause(partitions.iter());
+    }
+}
+
+fn resume(consumer: &Consumer, partitions: &[Partition]) {
+    if !partitions.is_empty() {
+        consumer.resume(partitions.iter());
+    }
+}

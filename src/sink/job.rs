@@ -1,0 +1,45 @@
+//! A record on its way through the sink, and what comes back.
+
+use std::time::Instant;
+
+use super::Refusal;
+use super::operation::Decision;
+use crate::kafka::{Partition, Received};
+use crate::stop::Stop;
+
+/// A record that was handed out.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) record: Received,
+    /// What the record asks for, or why it asks for nothing that can be done.
+    pub(super) decision: Result<Decision, Refusal>,
+    /// What must stay in order.
+    pub(super) lane: Option<u64>,
+    /// When its partition came to us, if this record may have been written before that, by us before
+    /// a crash or by another member.
+    pub(super) suspect: Option<Instant>,
+    /// Stopped when the partition goes away: nothing new may be begun for this record.
+    pub(super) lease: Stop,
+    pub(super) ticket: Ticket,
+}
+
+/// Says which record a [`Done`] is about.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    pub(super) partition: Partition,
+    pub(super) offset: i64,
+    /// Grows with each assignment: what was begun under an earlier one no longer counts.
+    pub(super) epoch: u64,
+    /// Which of `sink.topics`.
+    pub(super) topic: usize,
+    /// What it holds in memory, about.
+    pub(super) bytes: usize,
+}
+
+/// A record is out of our hands. Each handed out record gives one, whatever happens to it.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) ticket: Ticket,
+    /// Whether it may be committed. If not it comes again, to us or to another member.
+    pub(super) finished: bool,
+}

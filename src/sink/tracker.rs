@@ -1,0 +1,128 @@
+//! Which records of a partition are done, and up to where it may be committed.
+//!
+//! Records are done in any order; the position is the first offset that is not. What was handed out
+//! and is not done when the process dies comes again.
+
+use std::collections::VecDeque;
+
+/// One assigned partition.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    /// Offsets handed out, ascending, from the first that is not done on.
+    open: VecDeque<(i64, bool)>,
+    /// The offset behind the last one handed out; `None`: none was.
+    next: Option<i64>,
+    /// The position that was committed last, or is on its way.
+    committed: Option<i64>,
+}
+
+impl Tracker {
+    /// A record is handed out. Offsets only grow; gaps are normal (transactions, compaction).
+    pub(super) fn begin(&mut self, offset: i64) {
+        self.open.push_back((offset, false));
+        self.next = Some(offset.saturating_add(1));
+    }
+
+    /// A record is done.
+    pub(super) fn finish(&mut self, offset: i64) {
+        let Ok(at) = self.open.binary_search_by_key(&offset, |(offset, _)| *offset) else {
+            return;
+        };
+        if let Some((_, done)) = self.open.get_mut(at) {
+            *done = true;
+        }
+        while self.open.front().is_some_and(|(_, done)| *done) {
+            self.open.pop_front();
+        }
+    }
+
+    /// The first offset that is not done; `None`: nothing was handed out.
+    pub(super) fn position(&self) -> Option<i64> {
+        self.open.front().map(|(offset, _)| *offset).or(self.next)
+    }
+
+    /// The position, if it is not committed yet; then it counts as committed.
+    pub(super) fn take_commit(&mut self) -> Option<i64> {
+        let position = self.position().filter(|position| Some(*position) != self.committed)?;
+        self.committed = Some(position);
+        Some(position)
+    }
+
+    /// A commit failed: the position is to be committed again.
+    pub(super) fn commit_failed(&mut self) {
+        self.committed = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_position_waits_for_the_first() {
+        let mut tracker = Tracker::default();
+        assert_eq!(tracker.take_commit(), None);
+        for offset in [3, 4, 9] {
+            tracker.begin(offset);
+        }
+        tracker.finish(4);
+        assert_eq!(tracker.take_commit(), Some(3));
+        assert_eq!(tracker.take_commit(), None);
+        tracker.commit_failed();
+        assert_eq!(tracker.take_commit(), Some(3));
+        tracker.finish(3);
+        assert_eq!(tracker.position(), Some(9));
+        tracker.finish(9);
+        assert_eq!(tracker.position(), Some(10));
+    }
+
+    /// What happens to the offsets of a partition, in order.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A record comes, this far behind the one before.
+        Begin(i64),
+        /// One of the open records is done.
+        Finish(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1_i64..4).prop_map(Step::Begin),
+            any::<prop::sample::Index>().prop_map(Step::Finish),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Whatever the order and wherever the process dies: nothing before the position is open,
+        /// everything from it on that was handed out is either open or comes again.
+        #[test]
+        fn a_crash_at_any_point_loses_nothing(steps in steps()) {
+            let (mut tracker, mut last) = (Tracker::default(), 0);
+            let (mut begun, mut done) = (Vec::new(), std::collections::BTreeSet::new());
+            let mut before = 0;
+            for step in steps {
+                match step {
+                    Step::Begin(gap) => {
+                        last += gap;
+                        begun.push(last);
+                        tracker.begin(last);
+                    }
+                    Step::Finish(index) if !begun.is_empty() => {
+                        let offset = *index.get(&begun);
+                        done.insert(offset);
+                        tracker.finish(offset);
+                    }
+                    Step::Finish(_) => {}
+                }
+                let open: Vec<i64> = begun.iter().filter(|it| !done.contains(it)).copied().collect();
+                let expected = open.first().copied().or(begun.last().map(|last| last + 1));
+                prop_assert_eq!(tracker.position(), expected);
+                let position = tracker.position().unwrap_or(0);
+                prop_assert!(before <= position, "it never goes back");
+                before = position;
+            }
+        }
+    }
+}

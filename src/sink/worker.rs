@@ -1,0 +1,167 @@
+//! A worker: takes the next record that may run and stays with it until it is done.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, select};
+
+use super::Refusal;
+use super::job::{Done, Job};
+use super::operation::Decision;
+use super::topic::{PATIENCE, Policy, Refused, Topic};
+use super::writer::{History, Outcome, Watch};
+use crate::health::Heartbeat;
+use crate::retry::Backoff;
+use crate::servicenow;
+use crate::stop::Stop;
+
+/// Between two signs of life while there is nothing to do.
+const BEAT: Duration = Duration::from_secs(5);
+/// How long a record may keep a worker silent: the longest back-off and a request, with room.
+const SILENCE: Duration = Duration::from_secs(900);
+/// First and longest pause before a held record is tried again.
+const HOLD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// One thread of a topic's pool.
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) topic: Arc<Topic>,
+    pub(super) queue: Receiver<Job>,
+    pub(super) stop: Stop,
+    pub(super) heartbeat: Heartbeat,
+}
+
+impl Worker {
+    /// Runs until stopped. A record that has begun is finished first.
+    pub(super) fn run(self) {
+        loop {
+            self.heartbeat.beat(BEAT * 6);
+            select! {
+                recv(self.queue) -> job => match job {
+                    Ok(job) => self.handle(job),
+                    Err(_) => return,
+                },
+                recv(self.stop.receiver()) -> _ => return,
+                default(BEAT) => {}
+            }
+        }
+    }
+
+    fn handle(&self, job: Job) {
+        self.heartbeat.beat(SILENCE);
+        let lane = job.lane;
+        if job.lease.is_stopped() {
+            self.give_back(job, false);
+        } else {
+            self.write(job);
+        }
+        self.topic.troubles.over(self.number);
+        self.topic.lanes.done(lane);
+    }
+
+    fn write(&self, job: Job) {
+        match self.attempt(&job) {
+            Outcome::Written(operation, _) => {
+                let labels = [self.topic.config.table.as_str(), operation];
+                self.topic.metrics.sink_records.with(&labels).inc();
+                self.give_back(job, true);
+            }
+            Outcome::Skipped(reason) => self.skip(job, reason),
+            Outcome::Stopped => self.give_back(job, false),
+            Outcome::Refused(refusal) => self.refuse(job, refusal),
+        }
+    }
+
+    fn attempt(&self, job: &Job) -> Outcome {
+        let history = job.suspect.map_or(History::Fresh, |since| History::Suspect { since });
+        match &job.decision {
+            Ok(Decision::Write(operation)) => {
+                self.topic.writer.write(operation, history, &job.lease, self)
+            }
+            Ok(Decision::Skip(reason)) => Outcome::Skipped(reason),
+            Err(refusal) => Outcome::Refused(refusal.clone()),
+        }
+    }
+
+    fn skip(&self, job: Job, reason: &'static str) {
+        let table = self.topic.config.table.as_str();
+        self.topic.metrics.sink_skipped.with(&[table, reason]).inc();
+        log::debug!(table = table, partition:% = job.ticket.partition, offset = job.ticket.offset,
+            reason = reason; "a record is passed over");
+        self.give_back(job, true);
+    }
+
+    fn refuse(&self, job: Job, refusal: Refusal) {
+        self.topic.count_error(refusal.kind);
+        log::warn!(table = self.topic.config.table, partition:% = job.ticket.partition,
+            offset = job.ticket.offset, kind = refusal.kind, attempts = refusal.attempts,
+            error:% = refusal; "a record cannot be written");
+        match &self.topic.policy {
+            Policy::Letters(letters) => {
+                let table = self.topic.config.table.clone();
+                let refused = Refused {
+                    job,
+                    table,
+                    refusal,
+                };
+                // There is room for every record that can be out; without the thread we stop.
+                if let Err(back) = letters.try_send(refused) {
+                    self.give_back(back.into_inner().job, false);
+                }
+            }
+            Policy::Skip => {
+                let labels = [self.topic.config.table.as_str(), refusal.kind];
+                self.topic.metrics.sink_skipped.with(&labels).inc();
+                self.give_back(job, true);
+            }
+            Policy::Hold => self.hold(job, refusal),
+        }
+    }
+
+    /// Stays with the record until it can be written or its partition goes away.
+    fn hold(&self, job: Job, mut refusal: Refusal) {
+        let mut backoff = Backoff::new(HOLD.0, HOLD.1);
+        loop {
+            let place = format!("{} offset {}", job.ticket.partition, job.ticket.offset);
+            self.topic.troubles.tell(self.number, format!("{place}: {refusal}"));
+            self.heartbeat.beat(SILENCE);
+            let pause = backoff.ceiling();
+            backoff.next(1.0);
+            if job.lease.wait(pause) {
+                return self.give_back(job, false);
+            }
+            // What the record itself says does not change; the instance may.
+            match self.attempt(&job) {
+                Outcome::Refused(again) => refusal = again,
+                Outcome::Written(operation, _) => {
+                    let labels = [self.topic.config.table.as_str(), operation];
+                    self.topic.metrics.sink_records.with(&labels).inc();
+                    return self.give_back(job, true);
+                }
+                Outcome::Skipped(reason) => return self.skip(job, reason),
+                Outcome::Stopped => return self.give_back(job, false),
+            }
+        }
+    }
+
+    fn give_back(&self, job: Job, finished: bool) {
+        let ticket = job.ticket;
+        // There is room for every record that can be out. Nobody listens after the end.
+        self.topic.done.try_send(Done { ticket, finished }).ok();
+    }
+}
+
+impl Watch for Worker {
+    fn trouble(&self, error: &servicenow::Error, since: Instant) {
+        self.heartbeat.beat(SILENCE);
+        self.topic.count_error(error.kind());
+        if PATIENCE <= since.elapsed() {
+            let seconds = since.elapsed().as_secs();
+            self.topic.troubles.tell(self.number, format!("for {seconds} s: {error}"));
+        }
+    }
+
+    fn fine(&self) {
+        self.topic.troubles.over(self.number);
+    }
+}
