@@ -1,8 +1,9 @@
 //! Sink: records of Kafka topics to ServiceNow tables.
 
+mod create_id;
 pub mod letter;
-mod operation;
+pub mod operation;
 mod refusal;
-mod writer;
+pub mod writer;
 
 pub use refusal::Refusal;
