@@ -1,10 +1,248 @@
 //! Sink: records of Kafka topics to ServiceNow tables.
+//!
+//! One thread is the member of the consumer group: it polls, hands out, settles and commits. Each
+//! topic has a fixed pool of workers. A record stays with its worker until the instance has it or
+//! refuses it for good; what is refused goes to the thread that writes dead letters. A position is
+//! committed when all records before it are written, passed over, or have their letter.
 
-pub mod letter;
+mod assignment;
+mod consumer;
+mod create_id;
+mod job;
 mod lanes;
-mod operation;
+pub mod letter;
+mod letters;
+pub mod operation;
 mod refusal;
+mod topic;
 mod tracker;
-mod writer;
+mod worker;
+pub mod writer;
 
-pub use refusal::Refusal;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+pub use self::refusal::Refusal;
+
+use self::assignment::Assignment;
+use self::consumer::Consume;
+use self::job::{Done, Job};
+use self::lanes::Lanes;
+use self::letters::Letters;
+use self::topic::{Policy, Refused, Topic, Troubles};
+use self::worker::Worker;
+use self::writer::{OwnWrites, Pulse, Writer};
+use crate::config::{Config, OnError, SinkTopic};
+use crate::health::Health;
+use crate::kafka::Producer;
+use crate::metrics::Metrics;
+use crate::servicenow::Client;
+use crate::stop::{self, Stop, Trigger};
+
+/// Records of a topic that may be out at once: enough that every worker finds a row that is not
+/// busy, and few enough to be repeated after a crash.
+const PER_WORKER: usize = 16;
+const LEAST_OUT: usize = 64;
+/// Beyond the time a request may take, what a revocation waits for writes that run.
+const MARGIN: Duration = Duration::from_secs(2);
+/// The most that a revocation waits: the group waits with us.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the sink needs from outside.
+#[derive(Clone)]
+pub struct Context {
+    /// The instance.
+    pub client: Arc<Client>,
+    /// For dead letters.
+    pub producer: Arc<Producer>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Heartbeats and readiness.
+    pub health: Arc<Health>,
+}
+
+/// The running sink.
+pub struct Pipeline {
+    consumer: JoinHandle<u64>,
+    /// Ends the workers and the letters.
+    end: Trigger,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Starts all threads.
+    ///
+    /// `stop` ends the handing out; what has begun is finished and committed, until `abandon`.
+    /// `guard` gives what keeps our writes to a table from coming back.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(
+        context: &Context,
+        config: &Config,
+        guard: &dyn Fn(&str) -> Option<Arc<dyn OwnWrites>>,
+        stop: &Stop,
+        abandon: &Stop,
+    ) -> io::Result<Pipeline> {
+        let sink = &config.sink;
+        let all: usize = sink.topics.iter().map(limit).sum();
+        let (done_in, done) = bounded(all);
+        let (refused_in, refused) = bounded(all);
+        let (end, ending) = stop::pair();
+        let pulse = Arc::new(Pulse::default());
+        let mut topics = Vec::new();
+        let mut others = Vec::new();
+        for topic in &sink.topics {
+            let (lanes, queue) = Lanes::new(limit(topic));
+            let mut writer = Writer::new(
+                Arc::clone(&context.client),
+                &config.servicenow.table_api_path,
+                topic,
+                sink,
+                Arc::clone(&pulse),
+            );
+            writer.guard = guard(&topic.table);
+            let policy = policy(config, &refused_in);
+            let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
+            spawn_workers(context, &topic, &queue, &ending, &mut others)?;
+            topics.push(topic);
+        }
+        if let Some(letters) = sink.dead_letters() {
+            let letters = new_letters(context, letters, refused, &done_in, &ending);
+            let spawned = thread::Builder::new()
+                .name("dead-letters".to_owned())
+                .spawn(move || letters.run())?;
+            others.push(spawned);
+        }
+        let limits: Vec<(Arc<str>, usize)> = topics
+            .iter()
+            .map(|topic| (Arc::clone(&topic.name), limit(&topic.config)))
+            .collect();
+        let patience = (config.servicenow.timeout + MARGIN).min(MOST_PATIENCE);
+        let assignment =
+            Assignment::new(&limits, done, patience, &context.health, &context.metrics);
+        let consume = Consume {
+            kafka: config.kafka.clone(),
+            group_id: sink.group_id.clone(),
+            instance: config.servicenow.base_url.clone(),
+            topics,
+            assignment: Arc::new(assignment),
+            metrics: Arc::clone(&context.metrics),
+            condition: context.health.condition("sink", "not consuming yet"),
+            heartbeat: context.health.thread("sink"),
+            stop: stop.clone(),
+            abandon: abandon.clone(),
+        };
+        let consumer = thread::Builder::new()
+            .name("sink".to_owned())
+            .spawn(move || consume.run())?;
+        Ok(Pipeline {
+            consumer,
+            end,
+            others,
+        })
+    }
+
+    /// Whether the group is left: everything is written and committed that will be.
+    pub fn is_finished(&self) -> bool {
+        self.consumer.is_finished()
+    }
+
+    /// Whether a thread has ended although nothing asked for it.
+    pub fn has_died(&self) -> bool {
+        self.consumer.is_finished() || self.others.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Waits for the threads; the number of writes whose outcome is not known. To be called when
+    /// [`Pipeline::is_finished`], or after the abandon and with all requests ended.
+    pub fn join(self) -> u64 {
+        let left = self.consumer.join().unwrap_or(1);
+        drop(self.end);
+        let panicked = self.others.into_iter().filter_map(|other| other.join().err());
+        left.max(panicked.count() as u64)
+    }
+}
+
+/// How many records of a topic may be out at once.
+fn limit(topic: &SinkTopic) -> usize {
+    let workers = usize::try_from(topic.concurrency).unwrap_or(usize::MAX);
+    workers.saturating_mul(PER_WORKER).max(LEAST_OUT)
+}
+
+fn policy(config: &Config, letters: &Sender<Refused>) -> Policy {
+    match (config.sink.dead_letters(), config.sink.without_dead_letters()) {
+        (Some(_), _) => Policy::Letters(letters.clone()),
+        (None, OnError::Hold) => Policy::Hold,
+        (None, OnError::Skip) => Policy::Skip,
+    }
+}
+
+fn new_topic(
+    context: &Context,
+    topic: &SinkTopic,
+    lanes: Lanes<Job>,
+    writer: Writer,
+    policy: Policy,
+    done: &Sender<Done>,
+) -> Topic {
+    let condition = context.health.condition(&format!("sink {}", topic.topic), "");
+    let held = context.metrics.sink_held.with(&[&topic.topic]);
+    Topic {
+        name: Arc::from(topic.topic.as_str()),
+        config: topic.clone(),
+        lanes,
+        writer,
+        policy,
+        done: done.clone(),
+        metrics: Arc::clone(&context.metrics),
+        troubles: Troubles::new(condition, held),
+    }
+}
+
+fn spawn_workers(
+    context: &Context,
+    topic: &Arc<Topic>,
+    queue: &Receiver<Job>,
+    stop: &Stop,
+    handles: &mut Vec<JoinHandle<()>>,
+) -> io::Result<()> {
+    for number in 0..usize::try_from(topic.config.concurrency).unwrap_or(1) {
+        // The kernel shows 15 letters of a name.
+        let name = format!("w{number}:{}", topic.config.table);
+        let worker = Worker {
+            number,
+            topic: Arc::clone(topic),
+            queue: queue.clone(),
+            stop: stop.clone(),
+            heartbeat: context.health.thread(&name),
+        };
+        let handle = thread::Builder::new().name(name).spawn(move || worker.run())?;
+        handles.push(handle);
+    }
+    Ok(())
+}
+
+fn new_letters(
+    context: &Context,
+    topic: &str,
+    refused: Receiver<Refused>,
+    done: &Sender<Done>,
+    stop: &Stop,
+) -> Letters {
+    let condition = context.health.condition("dead letters", "");
+    condition.ok();
+    Letters {
+        topic: topic.to_owned(),
+        producer: Arc::clone(&context.producer),
+        refused,
+        done: done.clone(),
+        metrics: Arc::clone(&context.metrics),
+        condition,
+        heartbeat: context.health.thread("dead-letters"),
+        stop: stop.clone(),
+    }
+}

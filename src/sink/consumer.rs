@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
 use super::assignment::Assignment;
 use super::job::{Job, Ticket};
 use super::operation::{self, Place};
@@ -40,8 +38,6 @@ pub(super) struct Consume {
     pub(super) stop: Stop,
     /// What is out is no longer waited for.
     pub(super) abandon: Stop,
-    /// Dropped at the end: the workers and the letters have nothing more to expect.
-    pub(super) end: Sender<()>,
 }
 
 /// Why a consumer is given up.

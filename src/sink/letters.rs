@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::job::{Done, Job};
 use super::letter::Letter;
-use super::operation::{Decision, Operation};
+use super::operation::{Decision, Kind, Operation};
 use super::topic::Refused;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Batch, Headers, Producer, Record, SendError};
@@ -184,7 +184,12 @@ fn letter(refused: &Refused) -> Letter {
         Ok(Decision::Skip(_)) | Err(_) => None,
     };
     let create_id = operation.and_then(Operation::create_id);
-    let name = operation.map(Operation::name);
+    let name = operation.map(|operation| match operation.kind {
+        Kind::Insert => "insert",
+        Kind::Update => "update",
+        Kind::Upsert => "upsert",
+        Kind::Delete => "delete",
+    });
     let now = jiff::Timestamp::now();
     Letter::new(&job.record, table, name, create_id, refusal, now)
 }

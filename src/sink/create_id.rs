@@ -1,0 +1,1 @@
+//! The identity that a new row gets before it is sent, so that a second attempt meets the first.
