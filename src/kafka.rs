@@ -5,6 +5,7 @@
 
 mod batch;
 mod context;
+mod headers;
 mod link;
 mod producer;
 mod received;

@@ -5,4 +5,5 @@ mod operation;
 mod refusal;
 mod writer;
 
+pub use letter::Letter;
 pub use refusal::Refusal;
