@@ -1,1 +1,133 @@
 //! The dead letter: a record that could not be written, and why.
+//!
+//! A letter is JSON. It begins with the five fields of the Go program's letters, so that what reads
+//! those reads ours, and letters of the Go program are read as well.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use super::Refusal;
+use crate::kafka::Received;
+
+pub use self::decode::Unreadable;
+
+/// Header with the identity a new row gets, so that a create that is sent again makes no second row.
+pub const CREATE_ID: &str = "sn_create_id";
+/// Header of a letter with [`Letter::error_kind`].
+pub const ERROR_KIND: &str = "sn_error_kind";
+
+/// A record that could not be written, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The body of the record; `None` is a tombstone, or that it is not in the letter.
+    pub value: Option<Vec<u8>>,
+    /// Too large for a letter: body, key and the values of the headers are not in it.
+    pub payload_omitted: bool,
+    /// What was tried, why it failed, what to do.
+    pub error: String,
+    /// When the letter was written.
+    pub time: Timestamp,
+    /// Topic of the record.
+    pub topic: String,
+    /// Table it was to be written to.
+    pub table: String,
+    /// Partition of the record; `None` in letters of the Go program.
+    pub partition: Option<i32>,
+    /// Offset of the record; `None` in letters of the Go program.
+    pub offset: Option<i64>,
+    /// The record's own time, milliseconds since 1970 UTC.
+    pub record_timestamp: Option<i64>,
+    /// Key of the record.
+    pub key: Option<Vec<u8>>,
+    /// Headers of the record in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// `insert`, `update`, `upsert` or `delete`; `None`: it failed before that was known.
+    pub operation: Option<String>,
+    /// HTTP status of the instance's answer, if there was one.
+    pub status: Option<u16>,
+    /// [`Refusal::kind`]; `None` in letters of the Go program.
+    pub error_kind: Option<String>,
+    /// Requests that were made for the record; `None` in letters of the Go program.
+    pub attempts: Option<u32>,
+    /// 32 hexadecimal digits: the identity under which a new row was tried.
+    pub create_id: Option<String>,
+}
+
+impl Letter {
+    /// The letter about a record that was refused.
+    pub fn new(
+        record: &Received,
+        table: &str,
+        operation: Option<&str>,
+        create_id: Option<&str>,
+        refusal: &Refusal,
+        now: Timestamp,
+    ) -> Letter {
+        Letter {
+            value: record.value.clone(),
+            payload_omitted: false,
+            error: refusal.error.clone(),
+            time: now,
+            topic: record.topic.to_string(),
+            table: table.to_owned(),
+            partition: Some(record.partition),
+            offset: Some(record.offset),
+            record_timestamp: record.timestamp,
+            key: record.key.clone(),
+            headers: record.headers.clone(),
+            operation: operation.map(str::to_owned),
+            status: refusal.status,
+            error_kind: Some(refusal.kind.to_owned()),
+            attempts: Some(refusal.attempts),
+            create_id: create_id.map(str::to_owned),
+        }
+    }
+
+    /// The JSON text.
+    pub fn encode(&self) -> Vec<u8> {
+        encode::text(self).into_bytes()
+    }
+
+    /// Reads a letter of ours or of the Go program. Fields that are not known are passed over.
+    ///
+    /// # Errors
+    /// When it is no letter; what is wrong is said without a piece of it.
+    pub fn decode(bytes: &[u8]) -> Result<Letter, Unreadable> {
+        decode::letter(bytes)
+    }
+
+    /// The letter without what may be large, for records over the broker's limit. It still says
+    /// where the record is.
+    #[must_use]
+    pub fn without_payload(&self) -> Letter {
+        let bare = |(name, _): &(String, Option<Vec<u8>>)| (name.clone(), None);
+        Letter {
+            value: None,
+            payload_omitted: true,
+            key: None,
+            headers: self.headers.iter().map(bare).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Headers of the record that carries the letter: those of the original, with the kind of the
+    /// error and the create id, each once.
+    pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let added = [
+            (ERROR_KIND, self.error_kind.as_deref()),
+            (CREATE_ID, self.create_id.as_deref()),
+        ];
+        let mut headers = self.headers.clone();
+        for (name, value) in added {
+            if let Some(value) = value {
+                headers.retain(|(known, _)| known != name);
+                headers.push((name.to_owned(), Some(value.as_bytes().to_vec())));
+            }
+        }
+        headers
+    }
+}

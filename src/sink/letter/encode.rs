@@ -1,0 +1,79 @@
+//! A letter as JSON text, its fields in a fixed order.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::Letter;
+
+/// The text of a letter.
+pub(super) fn text(letter: &Letter) -> String {
+    let omitted = letter.payload_omitted;
+    let mut object = Object::default();
+    // The Go program's fields come first. `original_payload` is always there: a letter without it
+    // would look like one of a tombstone.
+    let (text, base64) = readable(letter.value.as_deref().filter(|_| !omitted));
+    object.put("original_payload", &text);
+    object.put("error", &json!(letter.error));
+    object.put("timestamp", &json!(letter.time.to_string()));
+    object.put("topic", &json!(letter.topic));
+    object.put("table", &json!(letter.table));
+    object.put_some("original_payload_base64", base64);
+    object.put_some("payload_omitted", omitted.then_some(Value::Bool(true)));
+    object.put("partition", &json!(letter.partition));
+    object.put("offset", &json!(letter.offset));
+    object.put("record_timestamp", &json!(letter.record_timestamp));
+    let (text, base64) = readable(letter.key.as_deref());
+    match base64 {
+        None => object.put("key", &text),
+        Some(base64) => object.put("key_base64", &base64),
+    }
+    let headers = letter.headers.iter().map(header).collect();
+    object.put("headers", &Value::Array(headers));
+    object.put("operation", &json!(letter.operation));
+    object.put("status", &json!(letter.status));
+    object.put("error_kind", &json!(letter.error_kind));
+    object.put("attempts", &json!(letter.attempts));
+    object.put("create_id", &json!(letter.create_id));
+    object.end()
+}
+
+/// Bytes as text, or as null and Base64 when they are none.
+fn readable(bytes: Option<&[u8]>) -> (Value, Option<Value>) {
+    let Some(bytes) = bytes else {
+        return (Value::Null, None);
+    };
+    match str::from_utf8(bytes) {
+        Ok(text) => (Value::from(text), None),
+        Err(_) => (Value::Null, Some(Value::from(STANDARD.encode(bytes)))),
+    }
+}
+
+fn header((name, value): &(String, Option<Vec<u8>>)) -> Value {
+    match readable(value.as_deref()) {
+        (text, None) => json!({"key": name, "value": text}),
+        (_, Some(base64)) => json!({"key": name, "value_base64": base64}),
+    }
+}
+
+/// A JSON object that keeps the order of its fields and cannot fail, which a letter must not.
+#[derive(Default)]
+struct Object(String);
+
+impl Object {
+    fn put(&mut self, name: &str, value: &Value) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&format!("\"{name}\":{value}"));
+    }
+
+    fn put_some(&mut self, name: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.put(name, &value);
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
