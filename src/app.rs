@@ -17,6 +17,7 @@ use crate::kafka::{self, Producer};
 use crate::metrics::Metrics;
 use crate::retry::Backoff;
 use crate::servicenow::{self, Client};
+use crate::sink;
 use crate::source::{self, Context, Instance, Pipeline};
 use crate::stop::{self, Stop, Trigger};
 
@@ -42,10 +43,12 @@ pub enum Error {
     System(io::Error),
     /// A thread ended although nothing stopped it.
     Died(String),
-    /// Stopped before all rows that were read were acknowledged.
+    /// Stopped before everything that was begun had an end.
     Undelivered {
         /// Rows read but not acknowledged, at least.
         rows: u64,
+        /// Records whose writing was begun and has no answer.
+        records: u64,
     },
 }
 
@@ -79,10 +82,10 @@ impl fmt::Display for Error {
             Error::Admin(error) => error.fmt(f),
             Error::System(error) => write!(f, "the operating system refuses: {error}"),
             Error::Died(thread) => write!(f, "thread `{thread}` ended by itself; this is a bug"),
-            Error::Undelivered { rows } => write!(
+            Error::Undelivered { rows, records } => write!(
                 f,
-                "stopped with {rows} rows read but not acknowledged; they are read again at the \
-                 next start"
+                "stopped with {rows} rows read but not acknowledged and {records} records written \
+                 without an answer; they are repeated at the next start"
             ),
         }
     }
@@ -118,6 +121,7 @@ struct Bridge {
     deliver: Trigger,
     flush: Trigger,
     pipelines: Vec<Pipeline>,
+    sink: Option<sink::Pipeline>,
     prepared: Receiver<()>,
     helpers: Vec<JoinHandle<()>>,
     health: Arc<Health>,
@@ -159,6 +163,7 @@ impl Bridge {
             deliver,
             flush,
             pipelines: Vec::new(),
+            sink: None,
             prepared,
             helpers: Vec::new(),
             health: Arc::clone(health),
@@ -168,7 +173,8 @@ impl Bridge {
             context,
         };
         bridge.spawn_flusher(flushing)?;
-        bridge.spawn_topics(prepared_in, reading)?;
+        bridge.spawn_topics(prepared_in, reading.clone())?;
+        bridge.spawn_probe(reading)?;
         Ok(bridge)
     }
 
@@ -208,7 +214,7 @@ impl Bridge {
     /// Looks for the topics, makes missing ones where that is wanted, then lets the tables start.
     fn spawn_topics(&mut self, done: Sender<()>, stop: Stop) -> Result<(), Error> {
         let producer = Arc::clone(&self.context.producer);
-        let topics = self.config.source.topics();
+        let topics = self.config.topics();
         let condition = self.health.condition("topics", "not looked up yet");
         let handle = thread::Builder::new()
             .name("topics".to_owned())
@@ -233,16 +239,59 @@ impl Bridge {
         Ok(())
     }
 
+    /// Asks the instance for the sink's tables, so that a bridge that only writes knows whether it
+    /// could before the first record comes.
+    fn spawn_probe(&mut self, stop: Stop) -> Result<(), Error> {
+        if !self.config.sink.enabled {
+            return Ok(());
+        }
+        let probe = sink::Probe::new(&self.client, &self.config, &self.health);
+        let handle = thread::Builder::new()
+            .name("sink-probe".to_owned())
+            .spawn(move || probe.run(&stop))
+            .map_err(Error::System)?;
+        self.helpers.push(handle);
+        Ok(())
+    }
+
     fn start_pipelines(&mut self) -> Result<(), Error> {
         let (read, deliver) = &self.stops;
         let source = &self.config.source;
-        for table in &source.tables {
+        for table in source.tables.iter().filter(|_| source.enabled) {
             let pipeline = Pipeline::start(&self.context, source, table, read, deliver)
                 .map_err(Error::Source)?;
             self.pipelines.push(pipeline);
         }
-        log::info!(tables = self.pipelines.len(); "all tables are started");
+        let topics = self.start_sink()?;
+        log::info!(tables = self.pipelines.len(), topics = topics; "all pipelines are started");
         Ok(())
+    }
+
+    fn start_sink(&mut self) -> Result<usize, Error> {
+        if !self.config.sink.enabled {
+            return Ok(0);
+        }
+        let context = sink::Context {
+            client: Arc::clone(&self.client),
+            producer: Arc::clone(&self.context.producer),
+            metrics: Arc::clone(&self.context.metrics),
+            health: Arc::clone(&self.health),
+        };
+        let (read, deliver) = &self.stops;
+        let guard = |_: &str| None;
+        let sink = sink::Pipeline::start(&context, &self.config, &guard, read, deliver)
+            .map_err(Error::System)?;
+        self.sink = Some(sink);
+        Ok(self.config.sink.topics.len())
+    }
+
+    /// A pipeline that has ended by itself.
+    fn dead(&self) -> Option<String> {
+        let table = self.pipelines.iter().find(|pipeline| pipeline.has_died());
+        let sink = self.sink.as_ref().filter(|sink| sink.has_died());
+        table
+            .map(|table| table.name().to_owned())
+            .or_else(|| sink.map(|_| "sink".to_owned()))
     }
 
     fn supervise(mut self, signals: &Receiver<Signal>, timeout: Duration) -> Result<(), Error> {
@@ -267,8 +316,8 @@ impl Bridge {
                     }
                 },
                 recv(ticks) -> _ => {
-                    if let Some(dead) = self.pipelines.iter().find(|pipeline| pipeline.has_died()) {
-                        failure = Err(Error::Died(dead.name().to_owned()));
+                    if let Some(dead) = self.dead() {
+                        failure = Err(Error::Died(dead));
                         break;
                     }
                 },
@@ -279,44 +328,27 @@ impl Bridge {
         failure.and(stopped)
     }
 
-    /// Stops reading, waits until what was read is acknowledged, writes the checkpoint.
-    fn stop(self, signals: &Receiver<Signal>, timeout: Duration) -> Result<(), Error> {
+    /// Stops reading and consuming, waits until what was begun has its end, writes the checkpoint.
+    fn stop(mut self, signals: &Receiver<Signal>, timeout: Duration) -> Result<(), Error> {
+        let started = Instant::now();
+        log::info!(timeout:? = timeout; "stopping: nothing more is asked for");
+        self.health.set_stopping();
+        let (read, _) = stop::pair();
+        drop(std::mem::replace(&mut self.read, read));
+        self.wait_for_pipelines(signals, timeout);
         let Bridge {
-            read,
             deliver,
             flush,
             pipelines,
+            sink,
             helpers,
-            health,
             context,
             client,
             ..
         } = self;
-        let started = Instant::now();
-        log::info!(timeout:? = timeout; "stopping: no more rows are asked for");
-        health.set_stopping();
-        drop(read);
-        let grace = after(timeout / GRACE);
-        let deadline = after(timeout.saturating_sub(Duration::from_secs(1)));
-        let ticks = tick(Duration::from_millis(50));
-        let mut grace_over = false;
-        while !pipelines.iter().all(Pipeline::is_finished) {
-            select! {
-                recv(ticks) -> _ => {},
-                recv(grace) -> _ => grace_over = true,
-                recv(deadline) -> _ => break,
-                recv(signals) -> signal => if signal.is_ok_and(|signal| signal == Signal::Terminate) {
-                    log::warn!("second signal: stopping at once");
-                    break;
-                },
-            }
-            if grace_over {
-                client.abort();
-                grace_over = false;
-            }
-        }
         client.abort();
         drop(deliver);
+        let records = sink.map_or(0, sink::Pipeline::join);
         let rows = pipelines.into_iter().map(Pipeline::join).sum::<u64>();
         client.shutdown();
         let left = context.producer.shutdown(started + timeout);
@@ -329,11 +361,37 @@ impl Bridge {
         // The helper has written already; this catches an error that it could only log.
         context.checkpoints.flush().map_err(Error::Checkpoint)?;
         let rows = rows.max(left as u64);
-        log::info!(undelivered = rows, seconds = started.elapsed().as_secs_f64(); "stopped");
-        if rows > 0 {
-            Err(Error::Undelivered { rows })
+        log::info!(undelivered = rows, unanswered = records,
+            seconds = started.elapsed().as_secs_f64(); "stopped");
+        if rows > 0 || records > 0 {
+            Err(Error::Undelivered { rows, records })
         } else {
             Ok(())
+        }
+    }
+
+    /// Waits until all pipelines have ended, or until the time of the stop is nearly over.
+    fn wait_for_pipelines(&self, signals: &Receiver<Signal>, timeout: Duration) {
+        let grace = after(timeout / GRACE);
+        let deadline = after(timeout.saturating_sub(Duration::from_secs(1)));
+        let ticks = tick(Duration::from_millis(50));
+        let mut grace_over = false;
+        let written = || self.sink.as_ref().is_none_or(sink::Pipeline::is_finished);
+        while !(written() && self.pipelines.iter().all(Pipeline::is_finished)) {
+            select! {
+                recv(ticks) -> _ => {},
+                recv(grace) -> _ => grace_over = true,
+                recv(deadline) -> _ => break,
+                recv(signals) -> signal => if signal.is_ok_and(|signal| signal == Signal::Terminate) {
+                    log::warn!("second signal: stopping at once");
+                    break;
+                },
+            }
+            // A page is read again; a write that is ended may have to be looked up.
+            if grace_over && written() {
+                self.client.abort();
+                grace_over = false;
+            }
         }
     }
 }

@@ -54,6 +54,21 @@ pub struct Config {
     pub shutdown_timeout: Duration,
 }
 
+impl Config {
+    /// All topics that must exist, each once, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics = BTreeSet::new();
+        if self.source.enabled {
+            topics.extend(self.source.tables.iter().map(|table| &table.topic));
+        }
+        if self.sink.enabled {
+            topics.extend(self.sink.topics.iter().map(|topic| &topic.topic));
+            topics.extend(&self.sink.dlq_topic);
+        }
+        topics.into_iter().cloned().collect()
+    }
+}
+
 /// A text that must never be printed. `Debug` redacts; there is no `Display` and no `Serialize`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
@@ -301,14 +316,6 @@ pub struct Source {
     pub initial_query_hours_ago: Option<u32>,
     /// `timestamp_delay_seconds`: how far to stay behind the instance's clock.
     pub timestamp_delay: Duration,
-}
-
-impl Source {
-    /// The topics of all tables, each once, sorted.
-    pub fn topics(&self) -> Vec<String> {
-        let topics: BTreeSet<&String> = self.tables.iter().map(|table| &table.topic).collect();
-        topics.into_iter().cloned().collect()
-    }
 }
 
 /// One table to poll, overrides applied.

@@ -13,6 +13,7 @@ mod lanes;
 pub mod letter;
 mod letters;
 pub mod operation;
+mod probe;
 mod refusal;
 mod topic;
 mod tracker;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
 
 use self::assignment::Assignment;
@@ -162,7 +164,10 @@ impl Pipeline {
     pub fn join(self) -> u64 {
         let left = self.consumer.join().unwrap_or(1);
         drop(self.end);
-        let panicked = self.others.into_iter().filter_map(|other| other.join().err());
+        let panicked = self
+            .others
+            .into_iter()
+            .filter_map(|other| other.join().err());
         left.max(panicked.count() as u64)
     }
 }
@@ -174,7 +179,10 @@ fn limit(topic: &SinkTopic) -> usize {
 }
 
 fn policy(config: &Config, letters: &Sender<Refused>) -> Policy {
-    match (config.sink.dead_letters(), config.sink.without_dead_letters()) {
+    match (
+        config.sink.dead_letters(),
+        config.sink.without_dead_letters(),
+    ) {
         (Some(_), _) => Policy::Letters(letters.clone()),
         (None, OnError::Hold) => Policy::Hold,
         (None, OnError::Skip) => Policy::Skip,
@@ -189,7 +197,9 @@ fn new_topic(
     policy: Policy,
     done: &Sender<Done>,
 ) -> Topic {
-    let condition = context.health.condition(&format!("sink {}", topic.topic), "");
+    let condition = context
+        .health
+        .condition(&format!("sink {}", topic.topic), "");
     let held = context.metrics.sink_held.with(&[&topic.topic]);
     Topic {
         name: Arc::from(topic.topic.as_str()),
@@ -220,7 +230,9 @@ fn spawn_workers(
             stop: stop.clone(),
             heartbeat: context.health.thread(&name),
         };
-        let handle = thread::Builder::new().name(name).spawn(move || worker.run())?;
+        let handle = thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.run())?;
         handles.push(handle);
     }
     Ok(())

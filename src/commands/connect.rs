@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::servicenow::query::Slice;
 use crate::servicenow::table::{self, TableRequests};
 use crate::servicenow::{Client, Meta};
+use crate::sink;
 use crate::source::Instance;
 use crate::stop::{self, Stop};
 
@@ -60,7 +61,8 @@ fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done)
         }
         Err(error) => bad(done, &error),
     }
-    for table in &config.source.tables {
+    let source = &config.source;
+    for table in source.tables.iter().filter(|_| source.enabled) {
         match one_row(
             &instance,
             servicenow.table_api_path.as_str(),
@@ -73,6 +75,20 @@ fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done)
                 good(done, words);
             }
             Err(error) => bad(done, &format!("table `{}`: {error}", table.name)),
+        }
+    }
+    let sink = &config.sink;
+    for topic in sink.topics.iter().filter(|_| sink.enabled) {
+        match client.get_result(&sink::probe(&servicenow.table_api_path, &topic.table), stop) {
+            Ok((_, meta)) => {
+                instance.observe(&meta);
+                let (topic, table) = (&topic.topic, &topic.table);
+                good(
+                    done,
+                    format!("table `{table}` (sink, from {topic}) answers"),
+                );
+            }
+            Err(error) => bad(done, &format!("table `{}` (sink): {error}", topic.table)),
         }
     }
     if let Some(closed) = instance.closed_second(Instant::now()) {
@@ -145,7 +161,7 @@ fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &m
         Ok(producer) => producer,
         Err(error) => return bad(done, &error),
     };
-    let topics = config.source.topics();
+    let topics = config.topics();
     match producer.topics(&topics) {
         Ok(topics) => {
             let words = topics

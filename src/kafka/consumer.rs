@@ -173,12 +173,16 @@ impl Consumer {
 
     /// Commits positions without waiting; [`Group::committed`] tells how it went.
     pub fn commit(&self, positions: &[(Partition, i64)]) {
-        self.base.context().commit(&self.base, positions, CommitMode::Async);
+        self.base
+            .context()
+            .commit(&self.base, positions, CommitMode::Async);
     }
 
     /// Commits positions and waits for the answer.
     pub fn commit_now(&self, positions: &[(Partition, i64)]) {
-        self.base.context().commit(&self.base, positions, CommitMode::Sync);
+        self.base
+            .context()
+            .commit(&self.base, positions, CommitMode::Sync);
     }
 
     /// Finds the partitions whose position lies outside of them, and moves those that may begin

@@ -149,7 +149,10 @@ impl Assignment {
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
-            let wanted = state.topics.get(assigned.topic).is_some_and(|topic| topic.paused);
+            let wanted = state
+                .topics
+                .get(assigned.topic)
+                .is_some_and(|topic| topic.paused);
             if assigned.paused == wanted || assigned.gone.is_some() {
                 continue;
             }
@@ -166,7 +169,10 @@ impl Assignment {
     /// Whether records are out or partitions paused, so that something may change soon.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state.topics.iter().any(|topic| 0 < topic.out || topic.paused)
+        state
+            .topics
+            .iter()
+            .any(|topic| 0 < topic.out || topic.paused)
     }
 
     /// Positions that are not committed yet.
@@ -229,7 +235,10 @@ impl State {
     }
 
     fn out(&self, wanted: &impl Fn(&Partition) -> bool) -> usize {
-        let wanted = self.partitions.iter().filter(|(partition, _)| wanted(partition));
+        let wanted = self
+            .partitions
+            .iter()
+            .filter(|(partition, _)| wanted(partition));
         wanted.map(|(_, assigned)| assigned.out).sum()
     }
 
@@ -282,7 +291,12 @@ impl Group for Assignment {
 
     fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)> {
         let ours = |partition: &Partition| partitions.contains(partition);
-        for (_, assigned) in self.state().partitions.iter_mut().filter(|(it, _)| ours(it)) {
+        for (_, assigned) in self
+            .state()
+            .partitions
+            .iter_mut()
+            .filter(|(it, _)| ours(it))
+        {
             assigned.lease = None;
         }
         // Whatever is out comes back through `done`, which only this thread drains.
@@ -322,7 +336,9 @@ impl Group for Assignment {
                 if !std::mem::replace(&mut state.commit_failing, true) {
                     log::warn!(error = why; "positions cannot be committed; trying again");
                 }
-                state.commits.fail(format!("positions cannot be committed: {why}"));
+                state
+                    .commits
+                    .fail(format!("positions cannot be committed: {why}"));
             }
         }
     }
@@ -354,7 +370,10 @@ fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
     names.join(", ")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "there are never so many records")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "there are never so many records"
+)]
 fn as_f64(records: usize) -> f64 {
     records as f64
 }

@@ -116,7 +116,11 @@ impl Consume {
                 consumer.commit(&self.assignment.take_commits());
                 commit_at = Instant::now() + COMMIT_EVERY;
             }
-            let turn = if self.assignment.is_busy() { TURN } else { IDLE_TURN };
+            let turn = if self.assignment.is_busy() {
+                TURN
+            } else {
+                IDLE_TURN
+            };
             match consumer.poll(turn) {
                 Polled::Record(record) => {
                     backoff.reset();
@@ -168,7 +172,10 @@ impl Consume {
         };
         // More than the limit cannot be out, as the topic is paused before.
         topic.lanes.put(lane, job).map_err(|job| {
-            format!("{}: the workers take no more records; this is a bug", job.ticket.partition)
+            format!(
+                "{}: the workers take no more records; this is a bug",
+                job.ticket.partition
+            )
         })
     }
 

@@ -52,7 +52,9 @@ impl<T> Lanes<T> {
             waiting.push_back(item);
         } else {
             // The queue has room for all there are.
-            self.ready.try_send(item).map_err(TrySendError::into_inner)?;
+            self.ready
+                .try_send(item)
+                .map_err(TrySendError::into_inner)?;
             if let Some(lane) = lane {
                 state.busy.insert(lane, VecDeque::new());
             }
@@ -85,7 +87,12 @@ mod tests {
     #[test]
     fn a_lane_runs_one_at_a_time_and_in_order() {
         let (lanes, queue) = Lanes::new(8);
-        for (lane, item) in [(Some(1), "a1"), (Some(1), "a2"), (None, "x"), (Some(2), "b1")] {
+        for (lane, item) in [
+            (Some(1), "a1"),
+            (Some(1), "a2"),
+            (None, "x"),
+            (Some(2), "b1"),
+        ] {
             lanes.put(lane, item).unwrap();
         }
         assert_eq!(queue.try_iter().collect::<Vec<_>>(), ["a1", "x", "b1"]);

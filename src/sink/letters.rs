@@ -55,7 +55,11 @@ impl Letters {
         while open || !sent.is_empty() {
             self.heartbeat.beat(SILENCE);
             let room = open && sent.len() < WINDOW;
-            let refused = if room { self.refused.clone() } else { crossbeam_channel::never() };
+            let refused = if room {
+                self.refused.clone()
+            } else {
+                crossbeam_channel::never()
+            };
             select! {
                 recv(refused) -> refused => match refused {
                     Ok(refused) => sent.extend(self.send(refused, false, &wake, &mut backoff)),
@@ -142,7 +146,11 @@ impl Letters {
 
     fn hand_over(&self, job: &Job, letter: &Letter, batch: &Arc<Batch>) -> Result<(), SendError> {
         // A key that is left out of the letter does not fit beside it either.
-        let key = job.record.key.as_deref().filter(|_| !letter.payload_omitted);
+        let key = job
+            .record
+            .key
+            .as_deref()
+            .filter(|_| !letter.payload_omitted);
         let record = Record {
             topic: &self.topic,
             key,
@@ -161,7 +169,8 @@ impl Letters {
                 "a dead letter cannot be written; its record waits");
         }
         backoff.next(1.0);
-        self.condition.fail(format!("dead letters cannot be written: {why}"));
+        self.condition
+            .fail(format!("dead letters cannot be written: {why}"));
         // An old lease ends this wait, so that a stop does not wait for it.
         job.lease.wait(pause);
     }

@@ -87,8 +87,13 @@ impl Troubles {
         self.held.set(f64::from(number));
         match reasons.values().next() {
             Some(reason) => {
-                let records = if number == 1 { "record is" } else { "records are" };
-                self.condition.fail(format!("{number} {records} held: {reason}"));
+                let records = if number == 1 {
+                    "record is"
+                } else {
+                    "records are"
+                };
+                self.condition
+                    .fail(format!("{number} {records} held: {reason}"));
             }
             None if before > 0 => self.condition.ok(),
             None => {}
@@ -99,6 +104,9 @@ impl Troubles {
 impl Topic {
     /// Counts a record that was not written.
     pub(super) fn count_error(&self, kind: &str) {
-        self.metrics.sink_errors.with(&[&self.config.table, kind]).inc();
+        self.metrics
+            .sink_errors
+            .with(&[&self.config.table, kind])
+            .inc();
     }
 }

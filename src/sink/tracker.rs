@@ -25,7 +25,10 @@ impl Tracker {
 
     /// A record is done.
     pub(super) fn finish(&mut self, offset: i64) {
-        let Ok(at) = self.open.binary_search_by_key(&offset, |(offset, _)| *offset) else {
+        let Ok(at) = self
+            .open
+            .binary_search_by_key(&offset, |(offset, _)| *offset)
+        else {
             return;
         };
         if let Some((_, done)) = self.open.get_mut(at) {
@@ -43,7 +46,9 @@ impl Tracker {
 
     /// The position, if it is not committed yet; then it counts as committed.
     pub(super) fn take_commit(&mut self) -> Option<i64> {
-        let position = self.position().filter(|position| Some(*position) != self.committed)?;
+        let position = self
+            .position()
+            .filter(|position| Some(*position) != self.committed)?;
         self.committed = Some(position);
         Some(position)
     }

@@ -73,11 +73,14 @@ impl Worker {
     }
 
     fn attempt(&self, job: &Job) -> Outcome {
-        let history = job.suspect.map_or(History::Fresh, |since| History::Suspect { since });
+        let history = job
+            .suspect
+            .map_or(History::Fresh, |since| History::Suspect { since });
         match &job.decision {
-            Ok(Decision::Write(operation)) => {
-                self.topic.writer.write(operation, history, &job.lease, self)
-            }
+            Ok(Decision::Write(operation)) => self
+                .topic
+                .writer
+                .write(operation, history, &job.lease, self),
             Ok(Decision::Skip(reason)) => Outcome::Skipped(reason),
             Err(refusal) => Outcome::Refused(refusal.clone()),
         }
@@ -123,7 +126,9 @@ impl Worker {
         let mut backoff = Backoff::new(HOLD.0, HOLD.1);
         loop {
             let place = format!("{} offset {}", job.ticket.partition, job.ticket.offset);
-            self.topic.troubles.tell(self.number, format!("{place}: {refusal}"));
+            self.topic
+                .troubles
+                .tell(self.number, format!("{place}: {refusal}"));
             self.heartbeat.beat(SILENCE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
@@ -157,7 +162,9 @@ impl Watch for Worker {
         self.topic.count_error(error.kind());
         if PATIENCE <= since.elapsed() {
             let seconds = since.elapsed().as_secs();
-            self.topic.troubles.tell(self.number, format!("for {seconds} s: {error}"));
+            self.topic
+                .troubles
+                .tell(self.number, format!("for {seconds} s: {error}"));
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
@@ -77,7 +79,9 @@ impl Context {
         }
         let gone = starts.iter().filter(|(_, start)| start.is_gone());
         let gone = super::list(gone.map(|(partition, _)| partition));
-        if gone.count() > 0 && let Err(error) = base.pause(&gone) {
+        if gone.count() > 0
+            && let Err(error) = base.pause(&gone)
+        {
             log::error!(target: "kafka", error:% = error; "a partition cannot be held");
         }
         self.group.assigned(&starts);
@@ -131,7 +135,9 @@ impl ClientContext for Context {
             for (topic, TopicStatistics { partitions }) in &topics {
                 for (number, lag) in partitions {
                     if *number != "-1" && 0 <= lag.consumer_lag {
-                        self.lag.with(&[topic, number]).set(as_f64(lag.consumer_lag));
+                        self.lag
+                            .with(&[topic, number])
+                            .set(as_f64(lag.consumer_lag));
                     }
                 }
             }
@@ -139,7 +145,10 @@ impl ClientContext for Context {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a metric may round above 2^53 records")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric may round above 2^53 records"
+)]
 fn as_f64(records: i64) -> f64 {
     records as f64
 }
