@@ -137,16 +137,31 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
                 .filter_map(Value::as_str);
             Fault::DropColumns(list.map(str::to_owned).collect())
         }
+        "applied_504" => Fault::Applied504,
+        "applied_reset" => Fault::AppliedReset,
+        "applied_hang" => Fault::AppliedHang(millis("ms").ok_or_else(|| need("ms"))?),
+        "late_apply_504" => Fault::LateApply504 {
+            after: millis("after_ms").ok_or_else(|| need("after_ms"))?,
+        },
+        "inserted_but_403" => Fault::InsertedBut403,
+        "broken_body_201" => Fault::BrokenBody201,
         other => return Err(bad(format!("unknown fault {other}"))),
     };
     let target = match (text("table"), text("stats"), text("path"), flag("token")) {
+        (Some(table), ..) if flag("writes") => Target::writes(table),
         (Some(table), ..) => Target::table(table),
         (_, Some(table), ..) => Target::Stats(table.to_owned()),
         (_, _, Some(path), _) => Target::Path(path.to_owned()),
         (_, _, _, true) => Target::Token,
         _ => Target::Any,
     };
-    let rule = Rule::new(target, fault).skip(size("skip").unwrap_or_default());
+    let mut rule = Rule::new(target, fault).skip(size("skip").unwrap_or_default());
+    if let Some(method) = text("method") {
+        rule = rule.method(method);
+    }
+    if let Some(share) = value.get("chance").and_then(Value::as_f64) {
+        rule = rule.chance(share).seed(number("seed").unwrap_or(1));
+    }
     Ok(match size("times") {
         Some(times) => rule.times(times),
         None => rule,

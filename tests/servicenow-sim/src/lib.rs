@@ -34,6 +34,7 @@ mod sim;
 mod standard;
 mod stop;
 mod store;
+mod writes;
 
 pub use churn::Churn;
 pub use clock::{format_stamp, parse_stamp};
@@ -45,3 +46,5 @@ pub use requests::LoggedRequest;
 pub use row::{Row, RowView};
 pub use schema::{Column, Kind, Table};
 pub use sim::Sim;
+pub use store::Refusal;
+pub use writes::{Operation, Write};

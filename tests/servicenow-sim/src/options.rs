@@ -60,6 +60,19 @@ pub struct Options {
     pub session_wait: Duration,
     /// Use the indexes; off sends every query through the general evaluator.
     pub use_indexes: bool,
+    /// A `sys_id` in the body of a POST becomes the row's; else it is ignored (section 2.1).
+    pub honour_client_sys_id: bool,
+    /// Status of a POST whose `sys_id` is taken (section 12, open point j).
+    pub duplicate_id_status: u16,
+    /// `glide.rest.table_api.admin_only_sys_fields`: `sysparm_suppress_auto_sys_field` is for
+    /// administrators only (section 2.2).
+    pub admin_only_sys_fields: bool,
+    /// `glide.rest.max_content_length`: longest body of a write, in bytes (section 2.6).
+    pub max_body: usize,
+    /// How long each write takes before it is carried out.
+    pub write_latency: Duration,
+    /// Writes kept in the journal.
+    pub write_capacity: usize,
 }
 
 impl Default for Options {
@@ -91,6 +104,12 @@ impl Default for Options {
             session_waiters: 10,
             session_wait: Duration::from_secs(30),
             use_indexes: true,
+            honour_client_sys_id: true,
+            duplicate_id_status: 403,
+            admin_only_sys_fields: false,
+            max_body: 10_485_760,
+            write_latency: Duration::ZERO,
+            write_capacity: 200_000,
         }
     }
 }
@@ -106,6 +125,8 @@ pub struct User {
     pub sys_id: String,
     /// A locked user gets the ordinary 401 (section 1.2).
     pub locked: bool,
+    /// Has the role `admin`.
+    pub admin: bool,
 }
 
 impl User {
@@ -116,6 +137,7 @@ impl User {
             password: password.into(),
             sys_id: crate::generator::random_sys_id(),
             locked: false,
+            admin: false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The handle that tests hold.
 
+mod writes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,7 +146,8 @@ impl Sim {
     /// # Errors
     /// If the table or the row does not exist.
     pub fn delete(&self, table: &str, sys_id: &str) -> Result<(), Error> {
-        self.instance.write().delete(table, sys_id)
+        let mut store = self.instance.write();
+        store.delete(table, sys_id, self.actor())
     }
 
     /// A row as it is stored, hidden or not.

@@ -104,6 +104,7 @@ fn task() -> Table {
             "watch_list",
             "business_duration",
             "sys_domain_path",
+            "correlation_display",
         ])
 }
 

@@ -15,3 +15,7 @@ mod query;
 mod reads;
 #[cfg(test)]
 mod time;
+#[cfg(test)]
+mod write_faults;
+#[cfg(test)]
+mod writes;
