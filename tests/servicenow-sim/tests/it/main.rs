@@ -14,6 +14,8 @@ mod query;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod write_faults;
