@@ -12,7 +12,7 @@ mod write;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
@@ -25,6 +25,7 @@ use crate::faults::{Fault, Faults};
 use crate::http::Request;
 use crate::http::answer::{Answer, Breakage};
 use crate::http::server::{Reply, Service};
+use crate::limits::{self, RateRule, Semaphore};
 use crate::options::{Options, User};
 use crate::query::script::Session;
 use crate::requests::{Log, LoggedRequest};
@@ -44,6 +45,8 @@ pub(crate) struct Instance {
     pub(crate) writes: Arc<Writes>,
     pub(crate) auth: Auth,
     sessions: Sessions,
+    pub(crate) rate: RateRule,
+    semaphore: Semaphore,
     /// `http://host:port`, known once the listener is bound.
     pub(crate) base: OnceLock<String>,
     node: AtomicUsize,
@@ -148,12 +151,14 @@ impl Instance {
     pub(crate) fn new(options: Options, zone: TimeZone) -> Instance {
         Instance {
             clock: Clock::new(options.skew_seconds),
-            store: RwLock::new(Store::new(options.case_insensitive)),
+            store: RwLock::new(Store::new(&options)),
             faults: Faults::default(),
             log: Log::new(options.log_capacity),
             writes: Arc::new(Writes::new(options.write_capacity)),
             auth: Auth::default(),
             sessions: Sessions::default(),
+            rate: RateRule::new(options.rate_limit_per_hour),
+            semaphore: Semaphore::new(options.semaphore),
             base: OnceLock::new(),
             node: AtomicUsize::new(0),
             zone,
@@ -204,6 +209,9 @@ impl Instance {
         let Some(user) = self.auth.user(request, &self.options) else {
             return unauthorized();
         };
+        let Some(slot) = self.semaphore.enter(arrival.stop) else {
+            return limits::queue_full();
+        };
         let cookie = request.header("cookie").and_then(session::cookie);
         let held = cookie.map(|cookie| {
             let options = &self.options;
@@ -215,9 +223,22 @@ impl Instance {
             return Answer::json(202, "");
         }
         let context = Context { arrival, user };
-        let answer = self.api(&context, &route);
+        let answer = self.rated(&context, &route);
         drop(held);
-        standard_headers(answer, cookie.is_none())
+        standard_headers(answer, cookie.is_none(), slot.waited)
+    }
+
+    /// Answers as far as the rate rule allows it; a rule is for one API resource (section 7).
+    fn rated(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
+        let rated = match route {
+            Route::Table { .. } => self.rate.count(self.clock.now()),
+            Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
+        };
+        match rated {
+            Some(rated) if rated.exceeded => rated.mark(rated.denied()),
+            Some(rated) => rated.mark(self.api(context, route)),
+            None => self.api(context, route),
+        }
     }
 
     fn api(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
@@ -287,10 +308,14 @@ fn not_read(request: &Request) -> Answer {
 }
 
 /// Headers of every authenticated answer (section 1.8), and cookies for a client without any.
-fn standard_headers(answer: Answer, new_session: bool) -> Answer {
+fn standard_headers(answer: Answer, new_session: bool, waited: Duration) -> Answer {
     let transaction = crate::generator::random_sys_id();
+    let waited = waited.as_millis();
     let answer = answer
-        .header("Server-Timing", "sem_wait;dur=0, sesh_wait;dur=0")
+        .header(
+            "Server-Timing",
+            format!("sem_wait;dur={waited}, sesh_wait;dur=0"),
+        )
         .header("X-Is-Logged-In", "true")
         .header(
             "X-Transaction-ID",

@@ -94,7 +94,7 @@ pub enum Fault {
     /// Rows leave out these columns, whatever was asked for.
     DropColumns(Vec<String>),
     /// The write is carried out, then the load balancer gives up: 504 with HTML (section 10).
-    Applied504,
+    AppliedTimeout504,
     /// The write is carried out, then the connection is reset without an answer.
     AppliedReset,
     /// The write is carried out at once, its answer comes only after this time.
@@ -142,7 +142,7 @@ impl Fault {
             Fault::IgnoreConditions => "ignore_conditions",
             Fault::NoTotalCount => "no_total_count",
             Fault::DropColumns(_) => "drop_columns",
-            Fault::Applied504 => "applied_504",
+            Fault::AppliedTimeout504 => "applied_504",
             Fault::AppliedReset => "applied_reset",
             Fault::AppliedHang(_) => "applied_hang",
             Fault::LateApply504 { .. } => "late_apply_504",

@@ -24,6 +24,7 @@ mod faults;
 mod generator;
 mod http;
 mod index;
+mod limits;
 mod options;
 mod query;
 mod render;

@@ -73,6 +73,17 @@ pub struct Options {
     pub write_latency: Duration,
     /// Writes kept in the journal.
     pub write_capacity: usize,
+    /// How much later than the delete its row of `sys_audit_delete` appears (section 6).
+    pub audit_delete_delay: Duration,
+    /// Share of the deletes, 0 to 1, that are never recorded (section 6).
+    pub audit_delete_loss: f64,
+    /// Classes with the dictionary attribute `no_audit_delete` (section 6).
+    pub no_audit_delete: Vec<String>,
+    /// Table API requests per hour of a rate rule; `None` is no rule (section 7).
+    pub rate_limit_per_hour: Option<u64>,
+    /// Requests that run and requests that wait at most, 4 and 50 on a real node (section 7);
+    /// `None` is no limit.
+    pub semaphore: Option<(usize, usize)>,
 }
 
 impl Default for Options {
@@ -110,6 +121,11 @@ impl Default for Options {
             max_body: 10_485_760,
             write_latency: Duration::ZERO,
             write_capacity: 200_000,
+            audit_delete_delay: Duration::ZERO,
+            audit_delete_loss: 0.0,
+            no_audit_delete: Vec::new(),
+            rate_limit_per_hour: None,
+            semaphore: None,
         }
     }
 }

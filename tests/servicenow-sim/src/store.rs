@@ -1,6 +1,7 @@
 //! The instance's data: tables, rows, access rules and changes that become visible later.
 
 mod access;
+mod audit;
 mod later;
 mod refuse;
 mod write;
@@ -19,6 +20,7 @@ use crate::clock::format_stamp;
 use crate::error::Error;
 use crate::generator::random_sys_id;
 use crate::index::Index;
+use crate::options::Options;
 use crate::row::{Row, Stored};
 use crate::schema::{Kind, SYS_ID, Schema, Table};
 
@@ -31,6 +33,7 @@ pub(crate) struct Store {
     insensitive: bool,
     /// Writes of clients that were carried out.
     applied: u64,
+    audit: audit::Audit,
 }
 
 /// Generated numbers begin after this one, as on an instance with demo data: `INC0010001`.
@@ -72,9 +75,10 @@ pub(crate) struct Actor<'a> {
 }
 
 impl Store {
-    pub(crate) fn new(insensitive: bool) -> Store {
+    pub(crate) fn new(options: &Options) -> Store {
         Store {
-            insensitive,
+            insensitive: options.case_insensitive,
+            audit: audit::Audit::new(options),
             numbers: AtomicU64::new(NUMBERS),
             ..Store::default()
         }
@@ -327,15 +331,15 @@ impl Store {
         Ok(ids)
     }
 
-    /// Removes one row.
-    pub(crate) fn delete(&mut self, table: &str, id: &str, _actor: Actor<'_>) -> Result<(), Error> {
+    /// Removes one row and records that (section 6).
+    pub(crate) fn delete(&mut self, table: &str, id: &str, actor: Actor<'_>) -> Result<(), Error> {
         let old = self.find(table, id)?;
         for class in &old.class.chain {
             for index in &mut self.table_mut(class)?.indexes {
                 index.remove(&old);
             }
         }
-        Ok(())
+        self.record_delete(&old, actor)
     }
 
     /// A row by table and `sys_id`.

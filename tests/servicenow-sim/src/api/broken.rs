@@ -4,6 +4,7 @@ use crate::api::{Instance, refuse};
 use crate::auth::unauthorized;
 use crate::faults::Fault;
 use crate::http::answer::{Answer, Body, Breakage};
+use crate::limits;
 use crate::stop::Stop;
 use crate::writes::Operation;
 
@@ -54,10 +55,10 @@ impl Instance {
                 )
                 .header("X-RateLimit-Limit", "100")
                 .header("X-RateLimit-Reset", reset.to_string())
-                .header("X-RateLimit-Rule", "b6d7f0d1c0a8016400fe3f3a0c7a1f11")
+                .header("X-RateLimit-Rule", limits::RULE)
                 .header("Retry-After", retry_after.to_string())
             }
-            Fault::SemaphoreFull => Answer::with_type(429, "text/plain", "Too Many Requests"),
+            Fault::SemaphoreFull => limits::queue_full(),
             Fault::Hibernating => Answer::html(
                 200,
                 "<html><head><title>Instance Hibernating page</title></head>\
@@ -97,7 +98,7 @@ impl Instance {
             | Fault::IgnoreConditions
             | Fault::NoTotalCount
             | Fault::DropColumns(_)
-            | Fault::Applied504
+            | Fault::AppliedTimeout504
             | Fault::AppliedReset
             | Fault::AppliedHang(_)
             | Fault::LateApply504 { .. }
@@ -111,7 +112,7 @@ impl Instance {
 pub(super) fn apply(fault: &Fault, operation: Option<Operation>, answer: &mut Answer, stop: &Stop) {
     match fault {
         // What was asked for is done by now; only the answer is lost (section 2.6, line 173).
-        Fault::Applied504 | Fault::LateApply504 { .. } => *answer = gateway_timeout(),
+        Fault::AppliedTimeout504 | Fault::LateApply504 { .. } => *answer = gateway_timeout(),
         Fault::AppliedReset => answer.breakage = Breakage::ResetFirst,
         Fault::AppliedHang(time) => {
             stop.wait(*time);

@@ -56,6 +56,32 @@ impl Sim {
     pub fn accept_writes(&self, table: &str) -> Result<(), Error> {
         self.instance.write().accept(table)
     }
+
+    /// Inserts a deleted row again, as it was: same `sys_id`, old stamps (section 6, checklist 33).
+    /// The last 10,000 deleted rows are kept.
+    ///
+    /// # Errors
+    /// If the table does not exist, no such row was deleted, or its `sys_id` is taken again.
+    pub fn undelete(&self, table: &str, sys_id: &str) -> Result<(), Error> {
+        let mut store = self.instance.write();
+        store.undelete(table, sys_id, self.actor())
+    }
+
+    /// Limits Table API requests per hour of the server's clock; replaces a rule that is there
+    /// (section 7, checklist 36).
+    pub fn rate_rule(&self, limit_per_hour: u64) {
+        self.instance.rate.set(Some(limit_per_hour));
+    }
+
+    /// Takes the rate rule back.
+    pub fn remove_rate_rule(&self) {
+        self.instance.rate.set(None);
+    }
+
+    /// Starts the rule's count again, as the next hour does.
+    pub fn reset_rate_limit(&self) {
+        self.instance.rate.reset();
+    }
 }
 
 impl crate::api::Instance {

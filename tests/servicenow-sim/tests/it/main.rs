@@ -6,7 +6,13 @@ mod auth;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
+mod deletes;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod program;
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn rows(sim: &Sim) -> usize {
 #[test]
 fn applied_faults_are_carried_out() {
     for (fault, status) in [
-        (Fault::Applied504, 504),
+        (Fault::AppliedTimeout504, 504),
         (Fault::AppliedReset, 0),
         (Fault::AppliedHang(Duration::from_millis(20)), 201),
         (Fault::InsertedBut403, 403),
@@ -108,7 +108,7 @@ fn revoked_tokens_refuse_the_write() {
 #[test]
 fn applied_504_is_the_gateways_page() {
     let sim = start();
-    let answer = posted(&sim, &Fault::Applied504);
+    let answer = posted(&sim, &Fault::AppliedTimeout504);
     assert_eq!(
         answer.header("Content-Type"),
         Some("text/html;charset=UTF-8")
@@ -117,7 +117,7 @@ fn applied_504_is_the_gateways_page() {
     assert_eq!(answer.header("Location"), None);
     // Updates and deletes, too.
     sim.faults()
-        .on(Target::writes("incident"), Fault::Applied504);
+        .on(Target::writes("incident"), Fault::AppliedTimeout504);
     let place = format!("{LIST}/{ID}");
     assert_eq!(
         write(&sim, "PATCH", &place, &json!({ "state": "3" })).status,
