@@ -1,16 +1,23 @@
 //! The instance behind the socket: routes, faults, authentication, headers.
 
 mod broken;
+mod input;
 mod link;
 mod list;
+mod payload;
+mod refuse;
 mod stats;
+mod write;
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
+use crate::api::payload::Unreadable;
+use crate::api::write::Draft;
 use crate::auth::session::{self, Sessions};
 use crate::auth::{Auth, unauthorized};
 use crate::clock::{Clock, http_date};
@@ -18,11 +25,13 @@ use crate::faults::{Fault, Faults};
 use crate::http::Request;
 use crate::http::answer::{Answer, Breakage};
 use crate::http::server::{Reply, Service};
+use crate::limits::{self, RateRule, Semaphore};
 use crate::options::{Options, User};
 use crate::query::script::Session;
 use crate::requests::{Log, LoggedRequest};
 use crate::stop::Stop;
 use crate::store::Store;
+use crate::writes::{self, Writes};
 
 /// Everything that a simulated instance is.
 #[derive(Debug)]
@@ -33,21 +42,42 @@ pub(crate) struct Instance {
     store: RwLock<Store>,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
+    pub(crate) writes: Arc<Writes>,
     pub(crate) auth: Auth,
     sessions: Sessions,
+    pub(crate) rate: RateRule,
+    semaphore: Semaphore,
     /// `http://host:port`, known once the listener is bound.
     pub(crate) base: OnceLock<String>,
     node: AtomicUsize,
 }
 
-/// One request on its way through the instance.
-struct Context<'a> {
+/// One request as it arrives.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
     request: &'a Request,
-    user: &'a User,
     /// Server time of the node, epoch seconds.
     now: i64,
+    /// Seconds that the node's clock is ahead of the instance's.
+    skew: i64,
     fault: Option<&'a Fault>,
+    /// The write that it asks for.
+    draft: Option<&'a Draft>,
     stop: &'a Stop,
+}
+
+/// One request past the door.
+struct Context<'a> {
+    arrival: Arrival<'a>,
+    user: &'a User,
+}
+
+impl<'a> Deref for Context<'a> {
+    type Target = Arrival<'a>;
+
+    fn deref(&self) -> &Arrival<'a> {
+        &self.arrival
+    }
 }
 
 /// Where a path leads.
@@ -98,8 +128,13 @@ fn route(path: &str) -> Route<'_> {
 
 /// The table of a Table API path.
 pub(crate) fn table_of(path: &str) -> Option<&str> {
+    row_of(path).map(|(table, _)| table)
+}
+
+/// The table and the `sys_id` of a Table API path.
+fn row_of(path: &str) -> Option<(&str, Option<&str>)> {
     match route(path) {
-        Route::Table { table, .. } => Some(table),
+        Route::Table { table, id, .. } => Some((table, id)),
         Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
     }
 }
@@ -116,11 +151,14 @@ impl Instance {
     pub(crate) fn new(options: Options, zone: TimeZone) -> Instance {
         Instance {
             clock: Clock::new(options.skew_seconds),
-            store: RwLock::new(Store::new(options.case_insensitive)),
+            store: RwLock::new(Store::new(&options)),
             faults: Faults::default(),
             log: Log::new(options.log_capacity),
+            writes: Arc::new(Writes::new(options.write_capacity)),
             auth: Auth::default(),
             sessions: Sessions::default(),
+            rate: RateRule::new(options.rate_limit_per_hour),
+            semaphore: Semaphore::new(options.semaphore),
             base: OnceLock::new(),
             node: AtomicUsize::new(0),
             zone,
@@ -146,7 +184,8 @@ impl Instance {
         store
     }
 
-    fn answer(&self, request: &Request, now: i64, fault: Option<&Fault>, stop: &Stop) -> Answer {
+    fn answer(&self, arrival: Arrival<'_>) -> Answer {
+        let Arrival { request, now, .. } = arrival;
         // A load balancer refuses a long URL before anything else (section 2.6).
         if request.target.len() > self.options.max_url {
             return Answer::html(
@@ -154,7 +193,10 @@ impl Instance {
                 "<html><head><title>414 Request-URI Too Large</title></head></html>",
             );
         }
-        if let Some(answer) = fault.and_then(|fault| self.instead(fault, stop)) {
+        if let Some(answer) = arrival
+            .fault
+            .and_then(|fault| self.instead(fault, arrival.stop))
+        {
             return answer;
         }
         let route = route(&request.path);
@@ -167,6 +209,9 @@ impl Instance {
         let Some(user) = self.auth.user(request, &self.options) else {
             return unauthorized();
         };
+        let Some(slot) = self.semaphore.enter(arrival.stop) else {
+            return limits::queue_full();
+        };
         let cookie = request.header("cookie").and_then(session::cookie);
         let held = cookie.map(|cookie| {
             let options = &self.options;
@@ -177,16 +222,23 @@ impl Instance {
             // Not executed (section 1.7).
             return Answer::json(202, "");
         }
-        let context = Context {
-            request,
-            user,
-            now,
-            fault,
-            stop,
-        };
-        let answer = self.api(&context, &route);
+        let context = Context { arrival, user };
+        let answer = self.rated(&context, &route);
         drop(held);
-        standard_headers(answer, cookie.is_none())
+        standard_headers(answer, cookie.is_none(), slot.waited)
+    }
+
+    /// Answers as far as the rate rule allows it; a rule is for one API resource (section 7).
+    fn rated(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
+        let rated = match route {
+            Route::Table { .. } => self.rate.count(self.clock.now()),
+            Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
+        };
+        match rated {
+            Some(rated) if rated.exceeded => rated.mark(rated.denied()),
+            Some(rated) => rated.mark(self.api(context, route)),
+            None => self.api(context, route),
+        }
     }
 
     fn api(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
@@ -200,7 +252,8 @@ impl Instance {
         if !accepts {
             return Answer::error(406, "Not Acceptable", Some("Invalid Accept header"));
         }
-        let reads = matches!(request.method.as_str(), "GET" | "HEAD");
+        let overridden = request.header("x-http-method-override");
+        let reads = matches!(writes::method(&request.method, overridden), "GET" | "HEAD");
         let result = match route {
             Route::Table {
                 version,
@@ -212,8 +265,12 @@ impl Instance {
                 table,
                 id: Some(id),
             } if reads => self.one(context, version, table, id),
+            Route::Table { version, table, id } => match context.draft {
+                Some(draft) => self.write_row(context, draft, version, table, *id),
+                None => Err(not_read(request)),
+            },
             Route::Stats { table } if reads => self.stats(context, table),
-            Route::Table { .. } | Route::Stats { .. } => Err(not_read(request)),
+            Route::Stats { .. } => Err(not_read(request)),
             Route::Token | Route::Unknown | Route::Page => Err(Answer::error(
                 400,
                 "Requested URI does not represent any resource",
@@ -221,6 +278,14 @@ impl Instance {
             )),
         };
         result.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// Clock skew of the node whose turn it is.
+    fn next_skew(&self) -> i64 {
+        let nodes = &self.options.node_skews;
+        let turn = self.node.fetch_add(1, Ordering::Relaxed);
+        let skew = nodes.get(turn.checked_rem(nodes.len()).unwrap_or_default());
+        skew.copied().unwrap_or_default()
     }
 
     fn session(&self, context: &Context<'_>) -> Session {
@@ -233,25 +298,24 @@ impl Instance {
     }
 }
 
-/// Answers a request that does not read. Writes belong here (section 2.1).
+/// Answers a request that neither reads nor writes.
 fn not_read(request: &Request) -> Answer {
     let writes = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-    let kind = request.header("content-type").unwrap_or("application/json");
-    if writes && !kind.starts_with("application/json") {
-        return Answer::error(
-            415,
-            "Unsupported Media Type",
-            Some("Invalid Content-Type header"),
-        );
+    if writes && !payload::is_json(request) {
+        return Unreadable::MediaType.answer();
     }
     Answer::error(405, "Method not supported", None)
 }
 
 /// Headers of every authenticated answer (section 1.8), and cookies for a client without any.
-fn standard_headers(answer: Answer, new_session: bool) -> Answer {
+fn standard_headers(answer: Answer, new_session: bool, waited: Duration) -> Answer {
     let transaction = crate::generator::random_sys_id();
+    let waited = waited.as_millis();
     let answer = answer
-        .header("Server-Timing", "sem_wait;dur=0, sesh_wait;dur=0")
+        .header(
+            "Server-Timing",
+            format!("sem_wait;dur={waited}, sesh_wait;dur=0"),
+        )
         .header("X-Is-Logged-In", "true")
         .header(
             "X-Transaction-ID",
@@ -305,43 +369,37 @@ impl Service for Instance {
                 ticket: 0,
             };
         }
-        let nodes = &self.options.node_skews;
-        let turn = self.node.fetch_add(1, Ordering::Relaxed);
-        let skew = nodes.get(turn.checked_rem(nodes.len()).unwrap_or_default());
-        let now = self
-            .clock
-            .now()
-            .saturating_add(skew.copied().unwrap_or_default());
-        let mut entry = LoggedRequest {
-            id: 0,
-            at: Instant::now(),
-            server_time: now,
-            connection: request.connection,
-            method: request.method.clone(),
-            path: request.path.clone(),
-            params: request.params.clone(),
-            headers: request.headers.clone(),
-            body: request.body.clone(),
-            status: 0,
-            rows: 0,
-            bytes: 0,
-            fault: None,
-        };
+        let skew = self.next_skew();
+        let now = self.clock.now().saturating_add(skew);
+        let mut entry = LoggedRequest::new(request, now);
         let fault = self.faults.take(&entry);
         entry.fault = fault.as_ref().map(Fault::name);
+        let draft = self.draft(request, &entry);
         let ticket = self.log.begin(entry);
-        let mut answer = self.answer(request, now, fault.as_ref(), stop);
+        let mut answer = self.answer(Arrival {
+            request,
+            now,
+            skew,
+            fault: fault.as_ref(),
+            draft: draft.as_ref(),
+            stop,
+        });
         if let Some(fault) = &fault {
-            broken::apply(fault, &mut answer);
+            let operation = draft.as_ref().map(|draft| draft.operation);
+            broken::apply(fault, operation, &mut answer, stop);
         }
+        // Nothing of such an answer leaves the instance.
+        let lost = answer.breakage == Breakage::ResetFirst;
         // Before the last byte goes out, so that a client that has its answer finds it in the log.
         self.log.update(ticket, |entry| {
-            // Nothing of such an answer leaves the instance.
-            if answer.breakage != Breakage::ResetFirst {
+            if !lost {
                 entry.status = answer.status;
                 entry.rows = answer.rows;
             }
         });
+        if let Some(draft) = &draft {
+            self.answered(draft, if lost { 0 } else { answer.status });
+        }
         let asked = request
             .header("accept-encoding")
             .is_some_and(|it| it.contains("gzip"));

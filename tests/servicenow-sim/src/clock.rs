@@ -141,6 +141,29 @@ fn write_pattern(civil: DateTime, pattern: &str) -> String {
     text
 }
 
+/// Reads a date and time, or a date alone, that was written by such a pattern.
+pub(crate) fn display_to_civil(text: &str, pattern: &str) -> Option<DateTime> {
+    // Every token is as wide as its value, so that both have the same place.
+    let number = |token: &str| -> Option<i16> {
+        let at = pattern.find(token)?;
+        text.get(at..at + token.len())?.parse().ok()
+    };
+    let small = |token: &str| number(token).and_then(|it| i8::try_from(it).ok());
+    let civil = DateTime::new(
+        number("yyyy")?,
+        small("MM")?,
+        small("dd")?,
+        small("HH").unwrap_or_default(),
+        small("mm").unwrap_or_default(),
+        small("ss").unwrap_or_default(),
+        0,
+    );
+    let civil = civil.ok()?;
+    write_pattern(civil, pattern)
+        .starts_with(text)
+        .then_some(civil)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +191,11 @@ mod tests {
             display_stamp("2024-01-25 13:30:05", &sydney, "dd/MM/yyyy HH:mm:ss").unwrap(),
             "26/01/2024 00:30:05"
         );
+        let read = |text| display_to_civil(text, "dd/MM/yyyy HH:mm:ss").map(civil_text);
+        assert_eq!(read("26/01/2024 00:30:05").unwrap(), "2024-01-26 00:30:05");
+        assert_eq!(read("26/01/2024").unwrap(), "2024-01-26 00:00:00");
+        assert_eq!(read("2024-01-26"), None);
+        assert_eq!(read("soon"), None);
         assert_eq!(
             local_to_stamp("2024-01-26", &sydney).unwrap(),
             "2024-01-25 13:00:00"

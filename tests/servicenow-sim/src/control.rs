@@ -1,8 +1,9 @@
 //! The control endpoint, so that another process can script faults and read the request log.
 //!
-//! It needs no authentication and is not part of a real instance:
-//! `GET /sim/requests`, `DELETE /sim/requests`, `POST /sim/faults`, `DELETE /sim/faults`,
-//! `POST /sim/tokens/revoke`. See README.md for the JSON.
+//! It needs no authentication and is not part of a real instance. README.md has the list of paths
+//! and the JSON.
+
+mod data;
 
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ use crate::http::answer::Answer;
 pub(crate) fn answer(instance: &Instance, request: &Request) -> Option<Answer> {
     let path = request.path.strip_prefix("/sim/")?;
     let done = || Answer::json(200, "{}");
+    let bad = |err: Error| Answer::json(400, json!({ "error": err.to_string() }).to_string());
+    if let Some(result) = data::answer(instance, request, path) {
+        return Some(match result {
+            Ok(value) => Answer::json(200, value.to_string()),
+            Err(err) => bad(err),
+        });
+    }
     Some(match (request.method.as_str(), path) {
         ("GET", "requests") => requests(instance),
         ("DELETE", "requests") => {
@@ -29,7 +37,7 @@ pub(crate) fn answer(instance: &Instance, request: &Request) -> Option<Answer> {
                 201,
                 json!({ "id": instance.faults.add(rule).0 }).to_string(),
             ),
-            Err(err) => Answer::json(400, json!({ "error": err.to_string() }).to_string()),
+            Err(err) => bad(err),
         },
         ("DELETE", "faults") => {
             instance.faults.clear();
@@ -68,7 +76,8 @@ fn requests(instance: &Instance) -> Answer {
     Answer::json(200, json!({ "requests": list }).to_string())
 }
 
-/// Reads `{"fault": NAME, "table"|"path"|"stats"|"token": ..., "times": N, "skip": N, ...}`.
+/// Reads `{"fault": NAME, "table"|"path"|"stats"|"token": ..., "times": N, "skip": N, ...}`; with
+/// `"writes": true` the target is the table's writes.
 fn script(body: &[u8]) -> Result<Rule, Error> {
     let bad = |why: String| Error::Script(why);
     let value: Value = serde_json::from_slice(body).map_err(|err| bad(err.to_string()))?;
@@ -137,16 +146,31 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
                 .filter_map(Value::as_str);
             Fault::DropColumns(list.map(str::to_owned).collect())
         }
+        "applied_504" => Fault::AppliedTimeout504,
+        "applied_reset" => Fault::AppliedReset,
+        "applied_hang" => Fault::AppliedHang(millis("ms").ok_or_else(|| need("ms"))?),
+        "late_apply_504" => Fault::LateApply504 {
+            after: millis("after_ms").ok_or_else(|| need("after_ms"))?,
+        },
+        "inserted_but_403" => Fault::InsertedBut403,
+        "broken_body_201" => Fault::BrokenBody201,
         other => return Err(bad(format!("unknown fault {other}"))),
     };
     let target = match (text("table"), text("stats"), text("path"), flag("token")) {
+        (Some(table), ..) if flag("writes") => Target::writes(table),
         (Some(table), ..) => Target::table(table),
         (_, Some(table), ..) => Target::Stats(table.to_owned()),
         (_, _, Some(path), _) => Target::Path(path.to_owned()),
         (_, _, _, true) => Target::Token,
         _ => Target::Any,
     };
-    let rule = Rule::new(target, fault).skip(size("skip").unwrap_or_default());
+    let mut rule = Rule::new(target, fault).skip(size("skip").unwrap_or_default());
+    if let Some(method) = text("method") {
+        rule = rule.method(method);
+    }
+    if let Some(share) = value.get("chance").and_then(Value::as_f64) {
+        rule = rule.chance(share).seed(number("seed").unwrap_or(1));
+    }
     Ok(match size("times") {
         Some(times) => rule.times(times),
         None => rule,

@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// Not an IANA time zone that this machine knows.
     UnknownZone(String),
-    /// A fault script that cannot be understood.
+    /// A control request that cannot be understood.
     Script(String),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Error {
                 write!(f, "table {table}: row {sys_id} exists already")
             }
             Error::UnknownZone(zone) => write!(f, "time zone {zone}: unknown"),
-            Error::Script(why) => write!(f, "fault script: {why}"),
+            Error::Script(why) => write!(f, "script: {why}"),
         }
     }
 }

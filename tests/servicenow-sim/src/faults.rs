@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use crate::requests::LoggedRequest;
 
 /// Something that goes wrong with one request.
@@ -45,7 +47,7 @@ pub enum Fault {
     NullBody,
     /// 200 with an empty body (section 2.6, line 174).
     EmptyBody,
-    /// Reset before the first byte of the answer.
+    /// Reset before the first byte of the answer; a write is not carried out.
     Reset,
     /// Reset within the body: after this many bytes, else in its middle.
     ResetMidBody {
@@ -91,6 +93,22 @@ pub enum Fault {
     NoTotalCount,
     /// Rows leave out these columns, whatever was asked for.
     DropColumns(Vec<String>),
+    /// The write is carried out, then the load balancer gives up: 504 with HTML (section 10).
+    AppliedTimeout504,
+    /// The write is carried out, then the connection is reset without an answer.
+    AppliedReset,
+    /// The write is carried out at once, its answer comes only after this time.
+    AppliedHang(Duration),
+    /// 504 at once; the request still runs and the write is carried out later.
+    LateApply504 {
+        /// Time from the answer to the change.
+        after: Duration,
+    },
+    /// The write is carried out, the read of its result is refused: the 403 of a record ACL
+    /// (section 2.6, line 172).
+    InsertedBut403,
+    /// 201 whose body is half of its JSON (section 2.6, line 173).
+    BrokenBody201,
 }
 
 impl Fault {
@@ -124,6 +142,12 @@ impl Fault {
             Fault::IgnoreConditions => "ignore_conditions",
             Fault::NoTotalCount => "no_total_count",
             Fault::DropColumns(_) => "drop_columns",
+            Fault::AppliedTimeout504 => "applied_504",
+            Fault::AppliedReset => "applied_reset",
+            Fault::AppliedHang(_) => "applied_hang",
+            Fault::LateApply504 { .. } => "late_apply_504",
+            Fault::InsertedBut403 => "inserted_but_403",
+            Fault::BrokenBody201 => "broken_body_201",
         }
     }
 }
@@ -137,6 +161,8 @@ pub enum Target {
     Path(String),
     /// Table API requests of this table.
     Table(String),
+    /// Writes of this table over the Table API.
+    Writes(String),
     /// Stats API requests of this table.
     Stats(String),
     /// The token endpoint.
@@ -149,11 +175,19 @@ impl Target {
         Target::Table(table.to_owned())
     }
 
+    /// Writes of `table`.
+    pub fn writes(table: &str) -> Target {
+        Target::Writes(table.to_owned())
+    }
+
     fn covers(&self, request: &LoggedRequest) -> bool {
         match self {
             Target::Any => true,
             Target::Path(prefix) => request.path.starts_with(prefix.as_str()),
             Target::Table(table) => request.table() == Some(table),
+            Target::Writes(table) => {
+                request.table() == Some(table) && request.operation().is_some()
+            }
             Target::Stats(table) => crate::api::stats_of(&request.path) == Some(table),
             Target::Token => request.is_token(),
         }
@@ -170,6 +204,10 @@ pub struct Rule {
     times: Option<usize>,
     skip: usize,
     when: Option<Predicate>,
+    methods: Vec<String>,
+    /// Share of the requests that it strikes.
+    chance: Option<f64>,
+    random: Rng,
 }
 
 impl Rule {
@@ -181,7 +219,39 @@ impl Rule {
             times: None,
             skip: 0,
             when: None,
+            methods: Vec::new(),
+            chance: None,
+            random: Rng::with_seed(1),
         }
+    }
+
+    /// Strikes only requests of this method, as `X-HTTP-Method-Override` has it; call it again for
+    /// another one.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Rule {
+        self.methods.push(method.to_owned());
+        self
+    }
+
+    /// Strikes this share of the requests that fit, 0 to 1. The same seed gives the same choice.
+    #[must_use]
+    pub fn chance(mut self, share: f64) -> Rule {
+        self.chance = Some(share);
+        self
+    }
+
+    /// Seed of [`Rule::chance`]; 1 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Rule {
+        self.random = Rng::with_seed(seed);
+        self
+    }
+
+    fn fits(&self, request: &LoggedRequest) -> bool {
+        let method = request.effective_method();
+        self.target.covers(request)
+            && (self.methods.is_empty() || self.methods.iter().any(|known| known == method))
+            && self.when.as_ref().is_none_or(|when| when(request))
     }
 
     /// Strikes this often, then never again.
@@ -213,6 +283,8 @@ impl fmt::Debug for Rule {
             .field("fault", &self.fault)
             .field("times", &self.times)
             .field("skip", &self.skip)
+            .field("methods", &self.methods)
+            .field("chance", &self.chance)
             .finish_non_exhaustive()
     }
 }
@@ -284,14 +356,15 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for active in &mut state.1 {
             let rule = &mut active.rule;
-            let fits = rule.times.is_none_or(|times| active.fired < times)
-                && rule.target.covers(request)
-                && rule.when.as_ref().is_none_or(|when| when(request));
+            let fits = rule.times.is_none_or(|times| active.fired < times) && rule.fits(request);
             if !fits {
                 continue;
             }
             if rule.skip > 0 {
                 rule.skip -= 1;
+                continue;
+            }
+            if rule.chance.is_some_and(|share| rule.random.f64() >= share) {
                 continue;
             }
             active.fired += 1;

@@ -23,6 +23,9 @@ Usage: servicenow-sim [options]        Ctrl-C ends it.
   --user-zone ZONE    IANA zone of the integration user (default GMT)
   --literal-tz T      how date literals are read: utc or user (default utc)
   --token-life SECS   life of an access token (default 1800)
+  --write-latency MS  how long each write takes (default 0)
+  --rate-limit N      Table API requests per hour (default: no limit)
+  --semaphore R,Q     requests that run and that wait at most (default: no limit)
   --no-gzip           never compress answers: for benchmarks
   -h, --help          this text
 
@@ -37,6 +40,12 @@ Break something, then look at what clients sent:
   curl -d '{\"fault\":\"unavailable\",\"table\":\"incident\",\"times\":3}' \\
        http://127.0.0.1:8090/sim/faults
   curl http://127.0.0.1:8090/sim/requests
+
+Lose the answers of three writes in ten, then look at what became of them:
+
+  curl -d '{\"fault\":\"applied_504\",\"table\":\"incident\",\"writes\":true,\"chance\":0.3}' \\
+       http://127.0.0.1:8090/sim/faults
+  curl http://127.0.0.1:8090/sim/writes
 ";
 
 struct Args {
@@ -100,6 +109,20 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
             }
             Long("token-life") => {
                 args.options.token_life = Duration::from_secs(parser.value()?.parse()?);
+            }
+            Long("write-latency") => {
+                args.options.write_latency = Duration::from_millis(parser.value()?.parse()?);
+            }
+            Long("rate-limit") => {
+                args.options.rate_limit_per_hour = Some(parser.value()?.parse()?);
+            }
+            Long("semaphore") => {
+                let text = parser.value()?.string()?;
+                let places = text.split_once(',').and_then(|(running, queued)| {
+                    Some((running.parse().ok()?, queued.parse().ok()?))
+                });
+                let bad = || format!("--semaphore {text}: want two numbers, as in 4,50");
+                args.options.semaphore = Some(places.ok_or_else(bad)?);
             }
             Long("no-gzip") => args.options.gzip = false,
             Short('h') | Long("help") => return Ok(None),

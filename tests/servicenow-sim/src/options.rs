@@ -60,6 +60,30 @@ pub struct Options {
     pub session_wait: Duration,
     /// Use the indexes; off sends every query through the general evaluator.
     pub use_indexes: bool,
+    /// A `sys_id` in the body of a POST becomes the row's; else it is ignored (section 2.1).
+    pub honour_client_sys_id: bool,
+    /// Status of a POST whose `sys_id` is taken (section 12, open point j).
+    pub duplicate_id_status: u16,
+    /// `glide.rest.table_api.admin_only_sys_fields`: `sysparm_suppress_auto_sys_field` is for
+    /// administrators only (section 2.2).
+    pub admin_only_sys_fields: bool,
+    /// `glide.rest.max_content_length`: longest body of a write, in bytes (section 2.6).
+    pub max_body: usize,
+    /// How long each write takes before it is carried out.
+    pub write_latency: Duration,
+    /// Writes kept in the journal.
+    pub write_capacity: usize,
+    /// How much later than the delete its row of `sys_audit_delete` appears (section 6).
+    pub audit_delete_delay: Duration,
+    /// Share of the deletes, 0 to 1, that are never recorded (section 6).
+    pub audit_delete_loss: f64,
+    /// Classes with the dictionary attribute `no_audit_delete` (section 6).
+    pub no_audit_delete: Vec<String>,
+    /// Table API requests per hour of a rate rule; `None` is no rule (section 7).
+    pub rate_limit_per_hour: Option<u64>,
+    /// Requests that run and requests that wait at most, 4 and 50 on a real node (section 7);
+    /// `None` is no limit.
+    pub semaphore: Option<(usize, usize)>,
 }
 
 impl Default for Options {
@@ -91,6 +115,17 @@ impl Default for Options {
             session_waiters: 10,
             session_wait: Duration::from_secs(30),
             use_indexes: true,
+            honour_client_sys_id: true,
+            duplicate_id_status: 403,
+            admin_only_sys_fields: false,
+            max_body: 10_485_760,
+            write_latency: Duration::ZERO,
+            write_capacity: 200_000,
+            audit_delete_delay: Duration::ZERO,
+            audit_delete_loss: 0.0,
+            no_audit_delete: Vec::new(),
+            rate_limit_per_hour: None,
+            semaphore: None,
         }
     }
 }
@@ -106,6 +141,8 @@ pub struct User {
     pub sys_id: String,
     /// A locked user gets the ordinary 401 (section 1.2).
     pub locked: bool,
+    /// Has the role `admin`.
+    pub admin: bool,
 }
 
 impl User {
@@ -116,6 +153,7 @@ impl User {
             password: password.into(),
             sys_id: crate::generator::random_sys_id(),
             locked: false,
+            admin: false,
         }
     }
 }

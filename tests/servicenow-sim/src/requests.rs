@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::http::Request;
+use crate::writes::{self, Operation};
+
 /// One request and what it was answered.
 #[derive(Debug, Clone)]
 pub struct LoggedRequest {
@@ -36,6 +39,25 @@ pub struct LoggedRequest {
 }
 
 impl LoggedRequest {
+    /// A request that arrives now.
+    pub(crate) fn new(request: &Request, server_time: i64) -> LoggedRequest {
+        LoggedRequest {
+            id: 0,
+            at: Instant::now(),
+            server_time,
+            connection: request.connection,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            params: request.params.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            status: 0,
+            rows: 0,
+            bytes: 0,
+            fault: None,
+        }
+    }
+
     /// A query parameter's first value.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params
@@ -66,6 +88,17 @@ impl LoggedRequest {
     /// The table of a Table API request.
     pub fn table(&self) -> Option<&str> {
         crate::api::table_of(&self.path)
+    }
+
+    /// The method that counts: that of `X-HTTP-Method-Override` on a POST, else its own.
+    pub fn effective_method(&self) -> &str {
+        writes::method(&self.method, self.header("x-http-method-override"))
+    }
+
+    /// What a write to the Table API asks for; `None` for everything else.
+    pub fn operation(&self) -> Option<Operation> {
+        self.table()?;
+        Operation::of(self.effective_method())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The handle that tests hold.
 
+mod writes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use crate::standard;
 use crate::store::{Actor, Change, FieldGuard, RowRule};
 
 /// Changes made through the handle are made by this user, not by the integration user.
-const OTHER_USER: &str = "admin";
+pub(crate) const OTHER_USER: &str = "admin";
 
 /// A running instance. Dropping it ends it.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub struct Sim {
 
 impl Sim {
     /// Starts an instance with the standard tables: `sys_user` (with a row per user),
-    /// `sys_user_group`, `sys_journal_field`, `task`, `incident`, `problem`, `change_request`,
-    /// `cmdb_ci`, `cmdb_ci_computer`, `cmdb_ci_server`.
+    /// `sys_user_group`, `sys_journal_field`, `sys_audit_delete`, `task`, `incident`, `problem`,
+    /// `change_request`, `cmdb_ci`, `cmdb_ci_computer`, `cmdb_ci_server`.
     ///
     /// # Errors
     /// If the address cannot be bound or the user's zone is unknown.
@@ -139,12 +141,13 @@ impl Sim {
             .update(table, sys_id, &changes.into(), self.actor())
     }
 
-    /// Removes a row.
+    /// Removes a row; `sys_audit_delete` tells of it as it does of every delete.
     ///
     /// # Errors
     /// If the table or the row does not exist.
     pub fn delete(&self, table: &str, sys_id: &str) -> Result<(), Error> {
-        self.instance.write().delete(table, sys_id)
+        let mut store = self.instance.write();
+        store.delete(table, sys_id, self.actor())
     }
 
     /// A row as it is stored, hidden or not.

@@ -13,6 +13,10 @@ pub(crate) fn tables() -> Vec<Table> {
             .label("Journal Entry")
             .no_update()
             .texts(&["name", "element_id", "element", "value"]),
+        Table::new("sys_audit_delete")
+            .label("Audit Deleted Record")
+            .display("display_value")
+            .texts(&["tablename", "documentkey", "display_value"]),
         task(),
         incident(),
         Table::new("problem")
@@ -104,6 +108,7 @@ fn task() -> Table {
             "watch_list",
             "business_duration",
             "sys_domain_path",
+            "correlation_display",
         ])
 }
 

@@ -1,7 +1,10 @@
 //! The instance's data: tables, rows, access rules and changes that become visible later.
 
 mod access;
+mod audit;
 mod later;
+mod refuse;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,11 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use access::{FieldGuard, FieldRule, RowRule};
 pub(crate) use later::Change;
+pub use refuse::Refusal;
+pub(crate) use refuse::RefusalRule;
+pub(crate) use write::{Failed, Job};
 
 use crate::clock::format_stamp;
 use crate::error::Error;
 use crate::generator::random_sys_id;
 use crate::index::Index;
+use crate::options::Options;
 use crate::row::{Row, Stored};
 use crate::schema::{Kind, SYS_ID, Schema, Table};
 
@@ -24,7 +31,13 @@ pub(crate) struct Store {
     later: Vec<later::Later>,
     numbers: AtomicU64,
     insensitive: bool,
+    /// Writes of clients that were carried out.
+    applied: u64,
+    audit: audit::Audit,
 }
+
+/// Generated numbers begin after this one, as on an instance with demo data: `INC0010001`.
+const NUMBERS: u64 = 10_000;
 
 /// One table: its own rows and those of the classes below it (checklist 12).
 #[derive(Debug)]
@@ -34,6 +47,7 @@ pub(crate) struct TableData {
     pub(crate) indexes: Vec<Index>,
     pub(crate) row_rules: Vec<RowRule>,
     pub(crate) field_rules: Vec<FieldRule>,
+    pub(crate) refusals: Vec<RefusalRule>,
 }
 
 impl TableData {
@@ -61,9 +75,11 @@ pub(crate) struct Actor<'a> {
 }
 
 impl Store {
-    pub(crate) fn new(insensitive: bool) -> Store {
+    pub(crate) fn new(options: &Options) -> Store {
         Store {
-            insensitive,
+            insensitive: options.case_insensitive,
+            audit: audit::Audit::new(options),
+            numbers: AtomicU64::new(NUMBERS),
             ..Store::default()
         }
     }
@@ -89,6 +105,7 @@ impl Store {
             indexes,
             row_rules: Vec::new(),
             field_rules: Vec::new(),
+            refusals: Vec::new(),
         };
         self.tables.insert(name, data);
         Ok(())
@@ -176,10 +193,13 @@ impl Store {
         actor: Actor<'_>,
     ) -> Result<Vec<String>, Error> {
         let data = self.table(table)?;
+        // An id is unique along the whole class chain, so the root knows.
+        let root = data.schema.chain.last().map_or(table, String::as_str);
+        let all = self.table(root)?;
         let mut fresh = HashSet::new();
         for (row, _) in &built {
             let id = row.sys_id();
-            if data.find(id).is_none() && fresh.insert(id) {
+            if all.find(id).is_none() && fresh.insert(id) {
                 continue;
             }
             return Err(Error::DuplicateId {
@@ -226,10 +246,21 @@ impl Store {
         actor: Actor<'_>,
     ) -> Result<(), Error> {
         let old = self.find(table, id)?;
-        let Some((row, journal)) = changed(&old, changes, actor) else {
-            return Ok(());
-        };
-        self.replace(&old, row)?;
+        match changed(&old, changes, actor) {
+            Some((row, journal)) => self.put(&old, row, journal, actor),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a changed row and its journal entries in place.
+    fn put(
+        &mut self,
+        old: &Stored,
+        row: Stored,
+        journal: Vec<Row>,
+        actor: Actor<'_>,
+    ) -> Result<(), Error> {
+        self.replace(old, row)?;
         if !journal.is_empty() {
             let entries = self.build("sys_journal_field", journal.into_iter(), actor)?;
             self.add("sys_journal_field", entries, actor)?;
@@ -300,15 +331,15 @@ impl Store {
         Ok(ids)
     }
 
-    /// Removes one row.
-    pub(crate) fn delete(&mut self, table: &str, id: &str) -> Result<(), Error> {
+    /// Removes one row and records that (section 6).
+    pub(crate) fn delete(&mut self, table: &str, id: &str, actor: Actor<'_>) -> Result<(), Error> {
         let old = self.find(table, id)?;
         for class in &old.class.chain {
             for index in &mut self.table_mut(class)?.indexes {
                 index.remove(&old);
             }
         }
-        Ok(())
+        self.record_delete(&old, actor)
     }
 
     /// A row by table and `sys_id`.

@@ -1,10 +1,12 @@
 //! Answers that are not what was asked for (servicenow_api.md sections 2.6, 2.7, 7 and 10).
 
-use crate::api::Instance;
+use crate::api::{Instance, refuse};
 use crate::auth::unauthorized;
 use crate::faults::Fault;
 use crate::http::answer::{Answer, Body, Breakage};
+use crate::limits;
 use crate::stop::Stop;
+use crate::writes::Operation;
 
 /// Tail of a cancelled transaction's error (section 2.7).
 const CHECK_LOGS: &str = "Transaction cancelled: maximum execution time exceeded Check logs for error trace or enable \
@@ -15,6 +17,18 @@ const CANCELLED: &str = "Transaction cancelled: maximum execution time exceeded"
 /// 302 to the login page (section 10).
 pub(super) fn login() -> Answer {
     Answer::html(302, "").header("Location", "/login.do")
+}
+
+/// 504 with the load balancer's HTML (section 10).
+pub(super) fn gateway_timeout() -> Answer {
+    page(504, "Gateway Time-out")
+}
+
+/// No answer at all: the connection is reset.
+fn lost() -> Answer {
+    let mut answer = Answer::json(200, "");
+    answer.breakage = Breakage::ResetFirst;
+    answer
 }
 
 fn page(status: u16, title: &str) -> Answer {
@@ -41,10 +55,10 @@ impl Instance {
                 )
                 .header("X-RateLimit-Limit", "100")
                 .header("X-RateLimit-Reset", reset.to_string())
-                .header("X-RateLimit-Rule", "b6d7f0d1c0a8016400fe3f3a0c7a1f11")
+                .header("X-RateLimit-Rule", limits::RULE)
                 .header("Retry-After", retry_after.to_string())
             }
-            Fault::SemaphoreFull => Answer::with_type(429, "text/plain", "Too Many Requests"),
+            Fault::SemaphoreFull => limits::queue_full(),
             Fault::Hibernating => Answer::html(
                 200,
                 "<html><head><title>Instance Hibernating page</title></head>\
@@ -71,12 +85,10 @@ impl Instance {
             }
             Fault::Hang(time) => {
                 stop.wait(*time);
-                let mut answer = Answer::json(200, "");
-                answer.breakage = Breakage::ResetFirst;
-                answer
+                lost()
             }
-            Fault::Reset
-            | Fault::ResetMidBody { .. }
+            Fault::Reset => lost(),
+            Fault::ResetMidBody { .. }
             | Fault::CutChunks { .. }
             | Fault::CutGzip
             | Fault::CutJson
@@ -85,15 +97,40 @@ impl Instance {
             | Fault::Slow { .. }
             | Fault::IgnoreConditions
             | Fault::NoTotalCount
-            | Fault::DropColumns(_) => return None,
+            | Fault::DropColumns(_)
+            | Fault::AppliedTimeout504
+            | Fault::AppliedReset
+            | Fault::AppliedHang(_)
+            | Fault::LateApply504 { .. }
+            | Fault::InsertedBut403
+            | Fault::BrokenBody201 => return None,
         })
     }
 }
 
-/// Changes a finished answer as the fault demands.
-pub(super) fn apply(fault: &Fault, answer: &mut Answer) {
+/// Changes a finished answer as the fault demands; `operation` is what a write asked for.
+pub(super) fn apply(fault: &Fault, operation: Option<Operation>, answer: &mut Answer, stop: &Stop) {
     match fault {
-        Fault::Reset => answer.breakage = Breakage::ResetFirst,
+        // What was asked for is done by now; only the answer is lost (section 2.6, line 173).
+        Fault::AppliedTimeout504 | Fault::LateApply504 { .. } => *answer = gateway_timeout(),
+        Fault::AppliedReset => answer.breakage = Breakage::ResetFirst,
+        Fault::AppliedHang(time) => {
+            stop.wait(*time);
+        }
+        Fault::InsertedBut403 if matches!(answer.status, 200 | 201 | 204) => {
+            if let Some(operation) = operation {
+                let refusal = refuse::acl(operation);
+                answer.status = refusal.status;
+                answer.body = refusal.body;
+                answer.headers.retain(|(name, _)| *name != "Location");
+            }
+        }
+        Fault::BrokenBody201 if answer.status == 201 => {
+            let body = std::mem::replace(&mut answer.body, Body::Bytes(Vec::new()));
+            let mut bytes = body.into_bytes();
+            bytes.truncate(bytes.len() / 2);
+            answer.body = Body::Bytes(bytes);
+        }
         Fault::ResetMidBody { after } => answer.breakage = Breakage::ResetMidBody(*after),
         Fault::CutChunks { after } => answer.breakage = Breakage::CutChunks(*after),
         Fault::CutGzip => answer.breakage = Breakage::CutGzip,

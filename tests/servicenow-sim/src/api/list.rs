@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Context, Instance, broken, link};
+use crate::api::{Context, Instance, broken, link, refuse};
 use crate::faults::Fault;
 use crate::http::Request;
 use crate::http::answer::{Answer, Body};
@@ -115,20 +115,27 @@ impl Instance {
         let row = data
             .find(id)
             .filter(|row| !row.is_hidden())
-            .ok_or_else(|| {
-                Answer::error(
-                    404,
-                    "No Record found",
-                    Some("Record doesn't exist or ACL restricts the record retrieval"),
-                )
-            })?;
-        let mut text = "{\"result\":".to_owned();
-        self.renderer(context, &store, data, version)
-            .row(&mut text, row);
-        text.push('}');
-        let mut answer = Answer::json(200, text);
+            .ok_or_else(refuse::missing)?;
+        let mut answer = Answer::json(200, "");
+        answer.body = self.rendered(context, &store, data, version, row);
         answer.rows = 1;
         Ok(answer)
+    }
+
+    /// `{"result":{...}}` of one row, as the request's parameters shape it (checklist 19).
+    pub(super) fn rendered(
+        &self,
+        context: &Context<'_>,
+        store: &Store,
+        data: &TableData,
+        version: &str,
+        row: &Stored,
+    ) -> Body {
+        let mut text = "{\"result\":".to_owned();
+        self.renderer(context, store, data, version)
+            .row(&mut text, row);
+        text.push('}');
+        Body::Bytes(text.into_bytes())
     }
 
     /// The table, or 400 "Invalid table X" (section 2.6).

@@ -1,11 +1,13 @@
 //! Late commits: changes that carry an old stamp but become visible later (section 11.6,
 //! checklist 34).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Error;
 use crate::row::Row;
-use crate::store::{Actor, Store};
+use crate::store::{Actor, Job, Store};
+use crate::writes::Writes;
 
 /// A change that waits for its commit.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub(crate) enum Change {
     Insert(Row),
     /// Changes to the row with this `sys_id`; the stamp is set already.
     Update(String, Row),
+    /// A client's write whose request still runs, though its answer was a 504 already; its number
+    /// in the journal.
+    Write(Box<Job>, Arc<Writes>, u64),
 }
 
 #[derive(Debug)]
@@ -66,6 +71,12 @@ impl Store {
                 self.add(&later.table, built, actor)?;
             }
             Change::Update(id, changes) => self.update(&later.table, id, changes, actor)?,
+            Change::Write(job, writes, id) => {
+                // Refused by now, perhaps because the client tried again: nobody waits to hear it.
+                if let Ok(done) = self.execute(job, later.now) {
+                    writes.applied(*id, done.row.sys_id(), done.sequence);
+                }
+            }
         }
         Ok(())
     }

@@ -56,6 +56,16 @@ pub(crate) fn start() -> Sim {
     Sim::start(Options::default()).unwrap()
 }
 
+/// An instance whose clock is far from the turn of an hour.
+pub(crate) fn start_mid_hour() -> Sim {
+    let now = start().now();
+    Sim::start(Options {
+        skew_seconds: 1800 - now.rem_euclid(3600),
+        ..Options::default()
+    })
+    .unwrap()
+}
+
 /// A row of the table `incident` with a short id.
 pub(crate) fn row(id: &str) -> Row {
     Row::new().set("sys_id", id)

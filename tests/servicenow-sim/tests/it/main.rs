@@ -6,7 +6,13 @@ mod auth;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
+mod deletes;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
@@ -14,4 +20,10 @@ mod query;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod time;
+#[cfg(test)]
+mod write_faults;
+#[cfg(test)]
+mod writes;

@@ -22,6 +22,7 @@ fn help_teaches_and_bad_flags_are_usage_errors() {
         ["--nonsense", "1"],
         ["--literal-tz", "mars"],
         ["--rows", "many"],
+        ["--semaphore", "4"],
     ] {
         let output = program().args(bad).output().unwrap();
         assert_eq!(output.status.code(), Some(64));
