@@ -1,5 +1,6 @@
 //! The supervisor: starts everything, owns every thread, stops everything inside a deadline.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::daemon::{self, Signal};
 use crate::health::Health;
 use crate::kafka::{self, Producer};
 use crate::metrics::Metrics;
+use crate::own_writes::OwnWrites;
 use crate::retry::Backoff;
 use crate::servicenow::{self, Client};
 use crate::sink;
@@ -115,6 +117,16 @@ pub fn run(config: &Config, metrics: &Arc<Metrics>) -> Result<(), Error> {
     result
 }
 
+/// A memory of the sink's writes for each table that leaves them out.
+fn own_writes(config: &Config) -> BTreeMap<String, Arc<OwnWrites>> {
+    let both = config.sink.enabled && config.source.enabled;
+    let tables = config.source.tables.iter();
+    let skipping = tables.filter(|table| both && table.skip_own_writes);
+    skipping
+        .map(|table| (table.name.clone(), Arc::default()))
+        .collect()
+}
+
 /// Everything that runs. Fields are in the order in which they are stopped.
 struct Bridge {
     read: Trigger,
@@ -153,6 +165,7 @@ impl Bridge {
             checkpoints: Arc::clone(store),
             metrics: Arc::clone(metrics),
             health: Arc::clone(health),
+            own_writes: own_writes(config),
         };
         let (read, reading) = stop::pair();
         let (deliver, delivering) = stop::pair();
@@ -278,7 +291,7 @@ impl Bridge {
             health: Arc::clone(&self.health),
         };
         let (read, deliver) = &self.stops;
-        let guard = |_: &str| None;
+        let guard = |table: &str| self.context.own_writes.get(table).cloned();
         let sink = sink::Pipeline::start(&context, &self.config, &guard, read, deliver)
             .map_err(Error::System)?;
         self.sink = Some(sink);

@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod health;
 pub mod kafka;
 pub mod metrics;
+pub mod own_writes;
 pub mod retry;
 pub mod servicenow;
 pub mod sink;

@@ -54,6 +54,7 @@ pub struct Metrics {
     pub sink_commits: CounterVec,
 
     pub source_page_size: GaugeVec,
+    pub source_own_writes: CounterVec,
     pub source_hidden_rows: GaugeVec,
     pub source_held: GaugeVec,
     pub source_remaining_rows: GaugeVec,
@@ -104,7 +105,7 @@ impl Metrics {
 
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 33] {
+    fn families(&self) -> [&dyn Show; 34] {
         let Metrics {
             source_records,
             source_produced,
@@ -123,6 +124,7 @@ impl Metrics {
             sink_lag,
             sink_commits,
             source_page_size,
+            source_own_writes,
             source_hidden_rows,
             source_held,
             source_remaining_rows,
@@ -159,6 +161,7 @@ impl Metrics {
             sink_lag,
             sink_commits,
             source_page_size,
+            source_own_writes,
             source_hidden_rows,
             source_held,
             source_remaining_rows,
@@ -227,6 +230,8 @@ fn catalogue() -> Metrics {
 
         source_page_size: Family::new("bridge_source_page_size_rows",
             "Rows asked for per request; less than configured after time-outs.", &["table"]),
+        source_own_writes: Family::new("bridge_source_own_writes_total",
+            "Rows left out because their last change is the sink's.", &["table"]),
         source_hidden_rows: Family::new("bridge_source_hidden_rows",
             "Rows counted by the instance but hidden from the integration user, last seen.",
             &["table"]),

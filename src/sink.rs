@@ -37,11 +37,12 @@ use self::lanes::Lanes;
 use self::letters::Letters;
 use self::topic::{Policy, Refused, Topic, Troubles};
 use self::worker::Worker;
-use self::writer::{OwnWrites, Pulse, Writer};
+use self::writer::{Pulse, Writer};
 use crate::config::{Config, OnError, SinkTopic};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
+use crate::own_writes::OwnWrites;
 use crate::servicenow::Client;
 use crate::stop::{self, Stop, Trigger};
 
@@ -86,7 +87,7 @@ impl Pipeline {
     pub fn start(
         context: &Context,
         config: &Config,
-        guard: &dyn Fn(&str) -> Option<Arc<dyn OwnWrites>>,
+        guard: &dyn Fn(&str) -> Option<Arc<OwnWrites>>,
         stop: &Stop,
         abandon: &Stop,
     ) -> io::Result<Pipeline> {
@@ -107,7 +108,7 @@ impl Pipeline {
                 sink,
                 Arc::clone(&pulse),
             );
-            writer.guard = guard(&topic.table);
+            writer.guard = guard(&topic.table).map(|own| own as Arc<dyn writer::OwnWrites>);
             let policy = policy(config, &refused_in);
             let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
             spawn_workers(context, &topic, &queue, &ending, &mut others)?;
@@ -256,5 +257,17 @@ fn new_letters(
         condition,
         heartbeat: context.health.thread("dead-letters"),
         stop: stop.clone(),
+    }
+}
+
+impl writer::OwnWrites for OwnWrites {
+    fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
+        let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", updated_on);
+        let stamp = time.and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time));
+        stamp.is_ok_and(|stamp| self.is_known(sys_id, mod_count, stamp.as_second()))
+    }
+
+    fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
+        OwnWrites::wrote(self, sys_id, mod_count, updated_by);
     }
 }

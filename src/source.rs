@@ -9,12 +9,14 @@ pub mod clock;
 mod fault;
 mod key;
 mod order;
+mod own;
 mod poller;
 mod reading;
 mod sender;
 pub mod window;
 pub mod zone;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -27,6 +29,7 @@ use crate::config::{self, Table};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
+use crate::own_writes::OwnWrites;
 use crate::servicenow::page::Block;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
@@ -49,6 +52,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Heartbeats and readiness.
     pub health: Arc<Health>,
+    /// What the sink wrote, by table: of those whose own writes are left out.
+    pub own_writes: BTreeMap<String, Arc<OwnWrites>>,
 }
 
 /// From poller to sender.
@@ -71,6 +76,26 @@ struct Mark {
     rows: u64,
     /// The second up to which the table is read, when nothing was left.
     caught_up: Option<i64>,
+    /// Of the rows, those that were produced.
+    produced: u64,
+}
+
+impl Mark {
+    fn new(cursor: Option<Cursor>, rows: u64, caught_up: Option<i64>) -> Mark {
+        Mark {
+            cursor,
+            rows,
+            caught_up,
+            produced: rows,
+        }
+    }
+
+    /// The last second of which every row is before the mark.
+    fn done_to(&self) -> Option<i64> {
+        let cursor = self.cursor.as_ref();
+        let before = cursor.map(|cursor| cursor.seconds.saturating_sub(1));
+        self.caught_up.or(before)
+    }
 }
 
 /// From sender to poller: read again from `cursor`.

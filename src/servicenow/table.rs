@@ -106,15 +106,19 @@ pub fn columns(table: &Table) -> Columns {
     }
 }
 
-/// `sysparm_fields`: what was configured and the cursor columns; `None` is all.
+/// `sysparm_fields`: what was configured, the cursor columns, and what tells our own writes; `None` is
+/// all.
 fn field_list(table: &Table) -> Option<String> {
     if table.fields.is_empty() {
         return None;
     }
     let mut fields = table.fields.clone();
-    for column in [&table.identifier_field, &table.timestamp_field] {
-        if !fields.contains(column) {
-            fields.push(column.clone());
+    let cursor = [&*table.identifier_field, &*table.timestamp_field];
+    let version = ["sys_mod_count", "sys_updated_by"];
+    let version = version.into_iter().filter(|_| table.skip_own_writes);
+    for column in cursor.into_iter().chain(version) {
+        if !fields.iter().any(|field| field == column) {
+            fields.push(column.to_owned());
         }
     }
     Some(fields.join(","))

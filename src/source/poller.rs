@@ -326,11 +326,7 @@ impl Poller {
 
     fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), Fault> {
         let cursor = self.window.cursor().cloned();
-        let mark = Mark {
-            cursor,
-            rows,
-            caught_up,
-        };
+        let mark = Mark::new(cursor, rows, caught_up);
         self.send(Item::Mark {
             generation: self.generation,
             mark,

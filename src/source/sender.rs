@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
 
 use super::key::{self, Keys};
+use super::own::Own;
 use super::{Context, Item, Mark, Rewind};
 use crate::checkpoint::{self, Entry, Position};
 use crate::config::Table;
@@ -46,6 +47,9 @@ pub(super) struct Sender {
     /// Records since the last mark.
     open: Arc<Batch>,
     open_rows: u64,
+    /// Rows since the last mark that are left out, as our sink wrote them.
+    open_own: u64,
+    own: Option<Own>,
     in_flight: VecDeque<(Arc<Batch>, Mark)>,
     acknowledged: Option<Cursor>,
     /// The second up to which all is acknowledged.
@@ -61,6 +65,7 @@ pub(super) struct Sender {
 
 struct Meters {
     produced: Counter,
+    own: Counter,
     lag: Gauge,
     held: Gauge,
     metrics: Arc<Metrics>,
@@ -119,6 +124,8 @@ impl Sender {
             wake,
             generation: 0,
             open_rows: 0,
+            open_own: 0,
+            own: context.own_writes.get(&table.name).cloned().map(Own::new),
             in_flight: VecDeque::new(),
             acknowledged: start,
             reached: None,
@@ -129,6 +136,7 @@ impl Sender {
             condition,
             meters: Meters {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
+                own: metrics.source_own_writes.with(&labels),
                 lag: metrics.offset_lag.with(&labels),
                 held: metrics.source_held.with(&labels),
                 metrics: Arc::clone(metrics),
@@ -201,6 +209,11 @@ impl Sender {
     fn produce(&mut self, block: &Block, checked: bool) -> Result<(), Trouble> {
         let mut before: Option<&Row> = None;
         for row in &block.rows {
+            if self.is_own(block, row) {
+                self.open_own += 1;
+                before = Some(row);
+                continue;
+            }
             if let Err(trouble) = self.send(block, row) {
                 return Err(match trouble {
                     // All rows before this one are sent, so the position may move up to them, as
@@ -216,6 +229,11 @@ impl Sender {
             before = Some(row);
         }
         Ok(())
+    }
+
+    fn is_own(&self, block: &Block, row: &Row) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| own.is_own(block.slice(&row.id), block.slice(&row.text)))
     }
 
     fn send(&mut self, block: &Block, row: &Row) -> Result<(), Trouble> {
@@ -262,7 +280,10 @@ impl Sender {
     }
 
     /// Ends the open batch: when all of it is acknowledged, the position moves to the mark.
-    fn close(&mut self, mark: Mark) {
+    fn close(&mut self, mut mark: Mark) {
+        let own = std::mem::take(&mut self.open_own);
+        self.meters.own.add(own);
+        mark.produced = mark.rows.saturating_sub(own);
         let batch = std::mem::replace(&mut self.open, Batch::new(self.wake.0.clone()));
         self.open_rows = 0;
         batch.close();
@@ -294,7 +315,7 @@ impl Sender {
     }
 
     fn advance(&mut self, mark: Mark) {
-        self.meters.produced.add(mark.rows);
+        self.meters.produced.add(mark.produced);
         // Also when the record is gone from the table: then everything is read and nothing held.
         let goes_on = mark.rows > 0 || mark.caught_up.is_some();
         if goes_on && self.backoff.failures() > 0 {
@@ -329,6 +350,9 @@ impl Sender {
         self.reached = mark
             .caught_up
             .or(mark.cursor.as_ref().map(|cursor| cursor.seconds));
+        if let (Some(own), Some(seconds)) = (&self.own, mark.done_to()) {
+            own.read_to(seconds);
+        }
         self.acknowledged = mark.cursor;
         self.show_lag();
     }
@@ -364,12 +388,8 @@ impl Sender {
                     .inc();
                 let marked = before.is_some();
                 if marked {
-                    let rows = self.open_rows;
-                    self.close(Mark {
-                        cursor: before,
-                        rows,
-                        caught_up: None,
-                    });
+                    let rows = self.open_rows + self.open_own;
+                    self.close(Mark::new(before, rows, None));
                 }
                 // Where the rows before it could not be marked they are repeated, so ask for few.
                 let carefully = !marked;
@@ -386,6 +406,7 @@ impl Sender {
         self.waiting = None;
         self.open = Batch::new(self.wake.0.clone());
         self.open_rows = 0;
+        self.open_own = 0;
         self.generation += 1;
         let pause = self.backoff.ceiling();
         self.backoff.next(1.0);
