@@ -1,4 +1,12 @@
 //! What a record asks for.
+//!
+//! Everything in a record is somebody else's: its sys_id becomes a part of a path, its key a part of
+//! a query. What does not fit there is refused.
+
+mod fields;
+mod read;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
@@ -98,16 +106,20 @@ pub enum Create {
     None,
 }
 
+/// Columns that keep what is written to them as entries, so that the same write twice shows twice.
+const JOURNAL: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
+
 /// Says what `record` of `topic` asks for.
 ///
 /// # Errors
 /// It cannot be written, whatever the instance says.
 pub fn read(record: &Received, topic: &SinkTopic, place: &Place) -> Result<Decision, Refusal> {
-    let _ = (record, topic, place);
-    Err(Refusal::unsent(
-        "invalid_json",
-        "the record is no JSON object",
-    ))
+    read::Reader {
+        record,
+        topic,
+        place,
+    }
+    .read()
 }
 
 /// A number that is the same for records that must be written in their order: those of one row.
@@ -115,27 +127,100 @@ pub fn read(record: &Received, topic: &SinkTopic, place: &Place) -> Result<Decis
 pub fn lane_of(record: &Received, read: &Result<Decision, Refusal>) -> Option<u64> {
     match read {
         Ok(Decision::Write(operation)) => operation.lane(record),
-        Ok(Decision::Skip(_)) | Err(_) => None,
+        Ok(Decision::Skip(_)) | Err(_) => record.key.as_deref().map(lane_of_text),
+    }
+}
+
+/// What identifies a row is the same text wherever it stands, in a sys_id or in a key, and in
+/// whatever case, as the instance compares.
+fn lane_of_text(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.to_ascii_lowercase().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Kind {
+    /// Its name, as in the header `sn_operation`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Insert => "insert",
+            Kind::Update => "update",
+            Kind::Upsert => "upsert",
+            Kind::Delete => "delete",
+        }
     }
 }
 
 impl Operation {
     /// See [`lane_of`].
     pub fn lane(&self, record: &Received) -> Option<u64> {
-        let _ = record;
-        None
+        let text = match &self.row {
+            Row::SysId(id) => Some(id.as_bytes()),
+            Row::Field { value, .. } => Some(value.as_bytes()),
+            Row::None => record.key.as_deref(),
+        };
+        text.map(lane_of_text)
     }
 
     /// The hash that a new row would get. It must travel with the record when that is tried again
     /// elsewhere, in the header `sn_create_id`.
     pub fn create_id(&self) -> Option<&str> {
-        None
+        match &self.create {
+            Create::Record { id, .. } | Create::Key(id) => Some(id),
+            Create::Field {
+                value,
+                hashed: true,
+                ..
+            } => Some(value),
+            Create::Given(_) | Create::Field { .. } | Create::None => None,
+        }
     }
 
     /// The JSON to send: `fields` but those in `without`, and with the identity of a new row if
     /// `create`.
     pub fn body(&self, create: bool, without: &[&str]) -> Vec<u8> {
-        let _ = (create, without);
-        Vec::new()
+        let identity = if create { self.create.column() } else { None };
+        let mut body = vec![b'{'];
+        if let Some((name, value)) = identity {
+            push(&mut body, name, &serde_json::Value::from(value).to_string());
+        }
+        for (name, value) in &self.fields {
+            let replaced = identity.is_some_and(|(ours, _)| ours == name);
+            if !replaced && !without.contains(&name.as_str()) {
+                push(&mut body, name, value.get());
+            }
+        }
+        body.push(b'}');
+        body
+    }
+
+    /// The text of a field, if it is one.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let (_, value) = self.fields.iter().find(|(field, _)| field == name)?;
+        fields::string(value)
     }
 }
+
+impl Create {
+    /// The column that identifies the new row, and its value.
+    fn column(&self) -> Option<(&str, &str)> {
+        match self {
+            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(("sys_id", id)),
+            Create::Field { field, value, .. } => Some((field, value)),
+            Create::None => None,
+        }
+    }
+}
+
+fn push(body: &mut Vec<u8>, name: &str, value: &str) {
+    if body.len() > 1 {
+        body.push(b',');
+    }
+    let name = serde_json::Value::from(name).to_string();
+    body.extend_from_slice(name.as_bytes());
+    body.push(b':');
+    body.extend_from_slice(value.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! From a record to an operation.
+
+use super::fields::{self, Field};
+use super::{Create, Decision, JOURNAL, Kind, Operation, Place, Row};
+use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopic};
+use crate::kafka::Received;
+use crate::sink::{Refusal, create_id};
+
+/// The header that says what a record asks for.
+const HEADER: &str = "sn_operation";
+/// Columns that the instance fills in itself.
+const PLATFORM: [&str; 6] = [
+    "sys_created_on",
+    "sys_created_by",
+    "sys_updated_on",
+    "sys_updated_by",
+    "sys_mod_count",
+    "sys_tags",
+];
+/// Letters of a sys_id; the platform's own have 32, some shipped rows have names.
+const MAX_SYS_ID: usize = 64;
+
+/// A record and what is needed to understand it.
+pub(super) struct Reader<'a> {
+    pub(super) record: &'a Received,
+    pub(super) topic: &'a SinkTopic,
+    pub(super) place: &'a Place,
+}
+
+impl Reader<'_> {
+    pub(super) fn read(&self) -> Result<Decision, Refusal> {
+        let asked = self.asked()?;
+        if asked == Some(Kind::Delete) && !self.topic.deletes {
+            return Ok(Decision::Skip("delete_not_enabled"));
+        }
+        match &self.record.value {
+            Some(value) => self.read_value(asked, value),
+            None => self.read_tombstone(asked),
+        }
+    }
+
+    /// What the header asks for.
+    fn asked(&self) -> Result<Option<Kind>, Refusal> {
+        let Some(word) = self.record.header(HEADER) else {
+            return Ok(None);
+        };
+        let kinds = [
+            ("insert", Kind::Insert),
+            ("update", Kind::Update),
+            ("upsert", Kind::Upsert),
+            ("delete", Kind::Delete),
+        ];
+        let kind = kinds
+            .iter()
+            .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        match kind {
+            Some((_, kind)) => Ok(Some(*kind)),
+            None => Err(Refusal::unsent(
+                "invalid_operation",
+                format!("the header `{HEADER}` is none of insert, update, upsert, delete"),
+            )),
+        }
+    }
+
+    fn read_tombstone(&self, asked: Option<Kind>) -> Result<Decision, Refusal> {
+        if asked.is_some_and(|kind| kind != Kind::Delete) {
+            return Err(Refusal::unsent(
+                "invalid_operation",
+                format!("the header `{HEADER}` asks for a row, but the record has no value"),
+            ));
+        }
+        if !self.topic.deletes {
+            return Ok(Decision::Skip("tombstone"));
+        }
+        let key = self.key().ok_or_else(|| {
+            Refusal::unsent(
+                "no_identity",
+                "a record without value and key says not which row to delete",
+            )
+        })?;
+        let id = match self.topic.create_id {
+            CreateId::Key => create_id::of_key(key, &self.topic.table, self.place),
+            _ => std::str::from_utf8(key)
+                .ok()
+                .and_then(sys_id)
+                .ok_or_else(|| {
+                    Refusal::unsent(
+                        "no_identity",
+                        "the key of a record without value is no sys_id, so it says not which row \
+                         to delete",
+                    )
+                })?,
+        };
+        let row = Row::SysId(id);
+        Ok(Decision::Write(self.operation(
+            Kind::Delete,
+            row,
+            Vec::new(),
+            Create::None,
+        )))
+    }
+
+    fn read_value(&self, asked: Option<Kind>, value: &[u8]) -> Result<Decision, Refusal> {
+        let all = fields::parse(value)?;
+        let sys_id = named_row(&all)?;
+        let kind = asked.unwrap_or_else(|| self.kind(sys_id.is_some()));
+        let row = self.row(kind, &all, sys_id.clone())?;
+        let create = self.create(kind, &row, &all, sys_id)?;
+        let row = match (row, &create) {
+            // The records of one key must keep their order.
+            (Row::None, Create::Key(id)) => Row::SysId(id.clone()),
+            (row, _) => row,
+        };
+        let fields = match kind {
+            Kind::Delete => Vec::new(),
+            Kind::Insert | Kind::Update | Kind::Upsert => self.sent(all),
+        };
+        if kind == Kind::Update && fields.is_empty() {
+            return Ok(Decision::Skip("nothing_to_write"));
+        }
+        Ok(Decision::Write(self.operation(kind, row, fields, create)))
+    }
+
+    /// What a record means that does not say it.
+    fn kind(&self, names_row: bool) -> Kind {
+        match self.topic.operation {
+            SinkOperation::Insert => Kind::Insert,
+            SinkOperation::Update => Kind::Update,
+            SinkOperation::Upsert => Kind::Upsert,
+            SinkOperation::Auto if names_row => Kind::Update,
+            SinkOperation::Auto if self.topic.key_field.is_some() => Kind::Upsert,
+            SinkOperation::Auto => Kind::Insert,
+        }
+    }
+
+    fn row(&self, kind: Kind, all: &[Field], sys_id: Option<String>) -> Result<Row, Refusal> {
+        if let Some(id) = sys_id {
+            return Ok(Row::SysId(id));
+        }
+        if kind == Kind::Insert {
+            return Ok(Row::None);
+        }
+        if let Some(field) = &self.topic.key_field {
+            let value = identity(all, field)?.ok_or_else(|| {
+                Refusal::unsent(
+                    "no_identity",
+                    format!(
+                        "the record has neither a sys_id nor a value of the key field `{field}`"
+                    ),
+                )
+            })?;
+            let field = field.clone();
+            return Ok(Row::Field { field, value });
+        }
+        if let (CreateId::Key, Some(key)) = (&self.topic.create_id, self.key()) {
+            let id = create_id::of_key(key, &self.topic.table, self.place);
+            return Ok(Row::SysId(create_id::carried(self.record)?.unwrap_or(id)));
+        }
+        let word = kind.word();
+        Err(Refusal::unsent(
+            "no_identity",
+            format!("the record asks for {word} but has no sys_id, and its topic no `key_field`"),
+        ))
+    }
+
+    /// The identity of the row, should it be made.
+    fn create(
+        &self,
+        kind: Kind,
+        row: &Row,
+        all: &[Field],
+        sys_id: Option<String>,
+    ) -> Result<Create, Refusal> {
+        let makes = match kind {
+            Kind::Insert | Kind::Upsert => true,
+            Kind::Update => self.topic.on_missing == OnMissing::Insert,
+            Kind::Delete => false,
+        };
+        if !makes {
+            return Ok(Create::None);
+        }
+        match (sys_id, row) {
+            (Some(id), _) => Ok(Create::Given(id)),
+            (None, Row::SysId(id)) => Ok(Create::Key(id.clone())),
+            (None, Row::Field { .. } | Row::None) => self.chosen(all),
+        }
+    }
+
+    /// The identity that the configuration chooses for a new row.
+    fn chosen(&self, all: &[Field]) -> Result<Create, Refusal> {
+        let carried = create_id::carried(self.record)?;
+        let table = &self.topic.table;
+        let of_record = || create_id::of_record(self.record, table, self.place);
+        Ok(match &self.topic.create_id {
+            CreateId::Record => Create::Record {
+                replayed: carried.is_some(),
+                id: carried.unwrap_or_else(of_record),
+            },
+            CreateId::Key => match (carried, self.key()) {
+                (Some(id), _) => Create::Key(id),
+                (None, Some(key)) => Create::Key(create_id::of_key(key, table, self.place)),
+                (None, None) => {
+                    return Err(Refusal::unsent(
+                        "no_identity",
+                        "the record has no key, and with `create_id: key` a new row needs one",
+                    ));
+                }
+            },
+            CreateId::Field(field) => match identity(all, field)? {
+                Some(value) => Create::Field {
+                    field: field.clone(),
+                    value,
+                    hashed: false,
+                },
+                None => Create::Field {
+                    field: field.clone(),
+                    value: carried.unwrap_or_else(of_record),
+                    hashed: true,
+                },
+            },
+            CreateId::None => Create::None,
+        })
+    }
+
+    /// The fields that are sent.
+    fn sent(&self, all: Vec<Field>) -> Vec<Field> {
+        let wanted =
+            |name: &String| self.topic.fields.is_empty() || self.topic.fields.contains(name);
+        all.into_iter()
+            .filter(|(name, _)| name != "sys_id" && !PLATFORM.contains(&name.as_str()))
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, value)| (name, fields::stored(value)))
+            .collect()
+    }
+
+    /// The record's key, if there is anything in it.
+    fn key(&self) -> Option<&[u8]> {
+        self.record.key.as_deref().filter(|key| !key.is_empty())
+    }
+
+    fn operation(&self, kind: Kind, row: Row, fields: Vec<Field>, create: Create) -> Operation {
+        let says = |name: &&str| {
+            let entry = fields.iter().find(|(field, _)| field == name);
+            let text = entry.and_then(|(_, value)| fields::string(value));
+            text.is_some_and(|text| !text.trim().is_empty())
+        };
+        let journal = JOURNAL.into_iter().filter(says).collect();
+        Operation {
+            kind,
+            row,
+            fields,
+            create,
+            journal,
+            record_time: self.record.timestamp,
+        }
+    }
+}
+
+/// The sys_id that a record names; an empty one names nothing.
+fn named_row(all: &[Field]) -> Result<Option<String>, Refusal> {
+    let Some((_, value)) = all.iter().find(|(name, _)| name == "sys_id") else {
+        return Ok(None);
+    };
+    let value = fields::inner_value(value).unwrap_or_else(|| value.clone());
+    let text = match value.get() {
+        "null" => Some(String::new()),
+        _ => fields::string(&value),
+    };
+    match text {
+        Some(text) if text.is_empty() => Ok(None),
+        text => match text.as_deref().and_then(sys_id) {
+            Some(id) => Ok(Some(id)),
+            None => Err(Refusal::unsent(
+                "invalid_identity",
+                "the record's `sys_id` is none: up to 64 letters, digits, dots, dashes and \
+                 underscores",
+            )),
+        },
+    }
+}
+
+/// What can stand in a path as one segment, and in a query.
+fn sys_id(text: &str) -> Option<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let good = (1..=MAX_SYS_ID).contains(&text.len())
+        && text.bytes().all(fits)
+        && !matches!(text, "." | "..");
+    good.then(|| text.to_owned())
+}
+
+/// The value of a column that identifies a row; `None` if it is empty or absent.
+fn identity(all: &[Field], field: &str) -> Result<Option<String>, Refusal> {
+    let Some((_, value)) = all.iter().find(|(name, _)| name == field) else {
+        return Ok(None);
+    };
+    let text = fields::text(&fields::stored(value.clone()));
+    match text {
+        Some(text) if text.trim().is_empty() => Ok(None),
+        // An encoded query has no escape: what stands behind a `^` would be a condition of its own.
+        Some(text) if !text.contains(|letter: char| letter == '^' || letter.is_control()) => {
+            Ok(Some(text))
+        }
+        _ => Err(Refusal::unsent(
+            "invalid_key",
+            format!(
+                "the value of `{field}` cannot be searched for: it must be a text, a number or a \
+                 boolean, without `^` and control characters"
+            ),
+        )),
+    }
+}
