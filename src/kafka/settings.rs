@@ -74,6 +74,48 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Settings of a consumer that reads without joining a group, a little at a time.
+    pub(super) fn browser(kafka: &Kafka, group: &str) -> Result<Settings, Error> {
+        let mut settings = Settings {
+            client: ClientConfig::new(),
+            brokers: kafka.brokers.join(","),
+            secrets: secrets(kafka),
+        };
+        settings.client.set_log_level(RDKafkaLogLevel::Info);
+        settings.client.set("client.id", CLIENT_ID);
+        for (name, value) in &kafka.properties {
+            if GUARDED.contains(&name.as_str()) {
+                return Err(Error::Property(name.clone()));
+            }
+            settings.client.set(name, value);
+        }
+        settings.connection(kafka)?;
+        let fixed = [
+            ("group.id", group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "true"),
+            ("isolation.level", "read_committed"),
+            // What retention took is passed over.
+            ("auto.offset.reset", "earliest"),
+            ("allow.auto.create.topics", "false"),
+            // One partition is read at a time, by somebody who waits for it.
+            ("fetch.wait.max.ms", "100"),
+            ("fetch.max.bytes", "4194304"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("reconnect.backoff.max.ms", "2000"),
+            // They bound a commit: the wait for the group's coordinator, and for its answer.
+            ("session.timeout.ms", "10000"),
+            ("socket.timeout.ms", "10000"),
+            ("log.connection.close", "false"),
+            ("enable.metrics.push", "false"),
+        ];
+        for (name, value) in fixed {
+            settings.client.set(name, value);
+        }
+        Ok(settings)
+    }
+
     /// What `kafka.properties` may change. docs/performance.md has the figures.
     fn tuning(&mut self, kafka: &Kafka) {
         // A record larger than the whole queue would wait for room for ever.
