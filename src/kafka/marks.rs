@@ -96,6 +96,9 @@ impl Marks {
     /// Marks offsets as done: of records, or such that never held one (a gap that compaction or a
     /// transaction left). [`Marks::commit`] makes it last.
     pub fn done(&mut self, partition: i32, offsets: Range<i64>) {
+        if offsets.is_empty() {
+            return;
+        }
         let set = self.sets.entry(partition).or_default();
         set.insert_all(offsets);
         self.changed.insert(partition);
@@ -117,6 +120,18 @@ impl Marks {
                 base: set.base(),
             })
         })
+    }
+
+    /// Marks these records as done, if there is room, and commits; the list is empty then.
+    ///
+    /// # Errors
+    /// As [`Marks::check_room`] and [`Marks::commit`].
+    pub fn finish(&mut self, records: &mut Vec<(i32, i64)>) -> Result<(), BrowseError> {
+        self.check_room(records)?;
+        for (partition, offset) in records.drain(..) {
+            self.done(partition, offset..offset.saturating_add(1));
+        }
+        self.commit()
     }
 
     /// Writes what has changed and waits for the answer.
