@@ -223,13 +223,18 @@ impl Client {
         }
         let mut written = said(&bytes);
         if written.sys_id.is_none() {
-            let location = meta.location.as_deref().unwrap_or_default();
-            let segment = location.split(['?', '#']).next().unwrap_or_default();
-            let id = segment.rsplit('/').next().unwrap_or_default();
-            written.sys_id = (!id.is_empty()).then(|| id.to_owned());
+            written.sys_id = meta.location.as_deref().and_then(id_of_location);
         }
         Ok(written)
     }
+}
+
+/// The last segment of a Location, if it is a sys_id of the platform's making.
+fn id_of_location(location: &str) -> Option<String> {
+    let path = location.split(['?', '#']).next()?;
+    let id = path.rsplit('/').next()?;
+    let good = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    good.then(|| id.to_owned())
 }
 
 /// Whether the body of a 200 says that it was done.
