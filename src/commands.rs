@@ -17,7 +17,6 @@ mod connect;
 mod dead_letters;
 mod screen;
 
-pub use self::dead_letters::Direct;
 pub use self::screen::Screen;
 
 /// What a command leaves behind.

@@ -8,6 +8,7 @@
 mod assignment;
 mod consumer;
 mod create_id;
+mod direct;
 mod job;
 mod lanes;
 pub mod letter;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub use self::direct::Direct;
 pub use self::letter::Letter;
 pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
