@@ -174,7 +174,6 @@ impl Writer {
                         .map_or_else(servicenow::Error::is_answer, |_| true)
                     {
                         self.pulse.beat();
-                        alarm.over();
                     }
                     let error = result.as_ref().err().cloned();
                     let since = core.answered(&task, result, self.moment());

@@ -13,6 +13,7 @@
 mod auth;
 mod commands;
 mod crash;
+mod dead_letters;
 mod faults;
 mod kafka;
 mod migrate;

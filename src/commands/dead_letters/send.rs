@@ -17,6 +17,9 @@ use crate::stop::Stop;
 /// How long the acknowledgements of one lot are waited for.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// How long a record waits for others at most.
+const LINGER: Duration = Duration::from_millis(5);
+
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -45,6 +48,8 @@ impl Way {
         // What is mistyped in a letter must not make topics.
         let mut kafka = config.kafka.clone();
         kafka.create_topics = None;
+        // Each lot is waited for.
+        kafka.linger = kafka.linger.min(LINGER);
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(&kafka, &metrics, &health);
         let producer = producer.map_err(|error| Failure::new(78, error.to_string()))?;

@@ -24,12 +24,10 @@ fn kind(error: &Error) -> &'static str {
     if error.is_too_large() {
         return "too_large";
     }
-    if let Some(Cause::Forbidden { words }) = error.cause()
-        && let Some((_, kind)) = RULES.iter().find(|(said, _)| words.contains(said))
-    {
-        return kind;
+    match RULES.iter().find(|(said, _)| words(error).contains(said)) {
+        Some((_, kind)) => kind,
+        None => error.kind(),
     }
-    error.kind()
 }
 
 fn status(error: &Error) -> Option<u16> {
@@ -56,11 +54,7 @@ fn status(error: &Error) -> Option<u16> {
 
 /// Whether the instance says that there is such a row already.
 pub(super) fn is_duplicate(error: &Error) -> bool {
-    let words = match error.cause() {
-        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words,
-        _ => return false,
-    };
-    let words = words.to_ascii_lowercase();
+    let words = words(error).to_ascii_lowercase();
     ["unique key", "duplicate"]
         .iter()
         .any(|said| words.contains(said))
@@ -68,9 +62,13 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 
 /// Whether the instance's words name this text.
 pub(super) fn names(error: &Error, text: &str) -> bool {
+    words(error).contains(text)
+}
+
+fn words(error: &Error) -> &str {
     match error.cause() {
-        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words.contains(text),
-        _ => false,
+        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words,
+        _ => "",
     }
 }
 
