@@ -28,6 +28,9 @@ use crate::metrics::Metrics;
 /// Bound on one question about offsets.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Bound on one look whether trouble is over; the group waits for us meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
@@ -121,6 +124,31 @@ impl Consumer {
     pub fn answers(&self) -> bool {
         let topic = self.topics.keys().next().map(String::as_str);
         self.base.fetch_metadata(topic, ANSWER).is_ok()
+    }
+
+    /// Whether the topics are there and the group lets us in.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        let told = |error: &KafkaError| error.rdkafka_error_code().map(words);
+        for topic in self.topics.keys() {
+            let found = self.base.fetch_metadata(Some(topic), LOOK);
+            let found = found.map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))?;
+            let mut topics = found.topics().iter();
+            let error = topics.find_map(|topic| topic.error());
+            if let Some(error) = error.map(Code::from) {
+                return Err(format!("topic {topic}: {}", words(error)));
+            }
+        }
+        let mut any = TopicPartitionList::new();
+        if let Some(topic) = self.topics.keys().next() {
+            any.add_partition(topic, 0);
+        }
+        let committed = self.base.committed_offsets(any, LOOK);
+        committed
+            .map(|_| ())
+            .map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))
     }
 
     /// Waits for the next record, at most `timeout`.

@@ -66,14 +66,26 @@ fn own_writes_do_not_come_back() {
         (arrived(&rig, &id, "short_description") == ["first"]).then_some(())
     });
     // Ours: an update, and a new row.
-    produce(&rig, &id, &format!(r#"{{"sys_id":"{id}","short_description":"ours"}}"#));
+    produce(
+        &rig,
+        &id,
+        &format!(r#"{{"sys_id":"{id}","short_description":"ours"}}"#),
+    );
     wait_value(&rig, &id, "short_description", "ours");
-    produce(&rig, "new", r#"{"short_description":"made","correlation_id":"new"}"#);
+    produce(
+        &rig,
+        "new",
+        r#"{"short_description":"made","correlation_id":"new"}"#,
+    );
     bridge.wait_metric(r#"bridge_source_own_writes_total{table="incident"}"#, 2.0);
     assert_eq!(arrived(&rig, &id, "short_description"), ["first"]);
     // A human's: it arrives, and so does what we write on top of it before it was read.
     rig.sim.update("incident", &id, [("state", "6")]).unwrap();
-    produce(&rig, &id, &format!(r#"{{"sys_id":"{id}","short_description":"on top"}}"#));
+    produce(
+        &rig,
+        &id,
+        &format!(r#"{{"sys_id":"{id}","short_description":"on top"}}"#),
+    );
     wait_value(&rig, &id, "short_description", "on top");
     wait_for("the human's edit", || {
         let states = arrived(&rig, &id, "state");
