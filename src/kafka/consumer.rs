@@ -9,7 +9,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -78,7 +78,8 @@ pub enum Polled {
     Fatal(String),
 }
 
-/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`].
+/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`]; it waits for
+/// the coordinator, at most about `session.timeout.ms` (45 s).
 pub struct Consumer {
     base: BaseConsumer<Context>,
     topics: BTreeMap<String, Arc<str>>,
@@ -222,17 +223,6 @@ impl Consumer {
     pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
         start::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))
-    }
-
-    /// Leaves the group: gives all partitions back, and waits until `deadline` at most for the
-    /// coordinator to take them.
-    pub fn close(self, deadline: Instant) {
-        // Drop does the same without a bound; closing twice is closing once.
-        if self.base.close_queue().is_ok() {
-            while !self.base.closed() && Instant::now() < deadline {
-                self.base.poll(Duration::from_millis(50));
-            }
-        }
     }
 }
 

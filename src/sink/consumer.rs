@@ -81,7 +81,7 @@ impl Consume {
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
         let left = self.finish(&consumer);
-        consumer.close(Instant::now() + Duration::from_secs(5));
+        drop(consumer);
         match end {
             End::Stopped => Ok(left),
             End::Renew(why) => Err(why),
