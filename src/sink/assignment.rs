@@ -174,10 +174,8 @@ impl Assignment {
     /// Whether records are out or partitions paused, so that something may change soon.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state
-            .topics
-            .iter()
-            .any(|topic| 0 < topic.out || topic.paused)
+        state.topics.iter().any(|topic| 0 < topic.out)
+            || state.partitions.values().any(|assigned| assigned.paused)
     }
 
     /// Whether so much is done that a commit should not wait for its time.
