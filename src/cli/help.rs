@@ -195,9 +195,9 @@ letter has a place there, partition and offset: `0:12`.
   drop    mark letters as done without sending them; the topic keeps them
 
 The marks are the committed offsets of the group `{sink.group_id}-dead-letters`; the Kafka user
-needs Describe and Read on it. Kafka forgets them when nothing was replayed or dropped for
-`offsets.retention.minutes` (7 days): do not keep letters longer than that in the topic, or use
---since. Run one replay at a time.
+needs Describe and Read on it. Kafka forgets them `offsets.retention.minutes` (7 days) after the
+last replay or drop: do not keep letters longer than that in the topic, or use --since. Run one
+replay at a time.
 
 filters, of which all must hold:
   --table T           was to be written to this table

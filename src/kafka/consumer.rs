@@ -9,7 +9,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -27,6 +27,9 @@ use crate::metrics::Metrics;
 
 /// Bound on one question about offsets.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Bound on one look whether trouble is over; the group waits for us meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +78,8 @@ pub enum Polled {
     Fatal(String),
 }
 
-/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`].
+/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`]; it waits for
+/// the coordinator, at most about `session.timeout.ms` (45 s).
 pub struct Consumer {
     base: BaseConsumer<Context>,
     topics: BTreeMap<String, Arc<str>>,
@@ -121,6 +125,31 @@ impl Consumer {
     pub fn answers(&self) -> bool {
         let topic = self.topics.keys().next().map(String::as_str);
         self.base.fetch_metadata(topic, ANSWER).is_ok()
+    }
+
+    /// Whether the topics are there and the group lets us in.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        let told = |error: &KafkaError| error.rdkafka_error_code().map(words);
+        for topic in self.topics.keys() {
+            let found = self.base.fetch_metadata(Some(topic), LOOK);
+            let found = found.map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))?;
+            let mut topics = found.topics().iter();
+            let error = topics.find_map(|topic| topic.error());
+            if let Some(error) = error.map(Code::from) {
+                return Err(format!("topic {topic}: {}", words(error)));
+            }
+        }
+        let mut any = TopicPartitionList::new();
+        if let Some(topic) = self.topics.keys().next() {
+            any.add_partition(topic, 0);
+        }
+        let committed = self.base.committed_offsets(any, LOOK);
+        committed
+            .map(|_| ())
+            .map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))
     }
 
     /// Waits for the next record, at most `timeout`.
@@ -194,17 +223,6 @@ impl Consumer {
     pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
         start::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))
-    }
-
-    /// Leaves the group: gives all partitions back, and waits until `deadline` at most for the
-    /// coordinator to take them.
-    pub fn close(self, deadline: Instant) {
-        // Drop does the same without a bound; closing twice is closing once.
-        if self.base.close_queue().is_ok() {
-            while !self.base.closed() && Instant::now() < deadline {
-                self.base.poll(Duration::from_millis(50));
-            }
-        }
     }
 }
 

@@ -359,6 +359,32 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_joins_nothing_and_commits_nothing_by_itself() {
+        let mut kafka = kafka();
+        kafka.properties = vec![
+            ("socket.keepalive.enable".to_owned(), "true".to_owned()),
+            ("session.timeout.ms".to_owned(), "600000".to_owned()),
+        ];
+        let settings = Settings::browser(&kafka, "g").unwrap();
+        for (name, value) in [
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("group.id", "g"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("allow.auto.create.topics", "false"),
+            ("socket.keepalive.enable", "true"),
+            ("session.timeout.ms", "10000"),
+        ] {
+            assert_eq!(settings.client.get(name), Some(value), "{name}");
+        }
+        kafka.properties = vec![("sasl.password".to_owned(), "x".to_owned())];
+        assert!(matches!(
+            Settings::browser(&kafka, "g"),
+            Err(Error::Property(name)) if name == "sasl.password"
+        ));
+    }
+
+    #[test]
     fn no_error_text_holds_a_secret() {
         let mut kafka = kafka();
         kafka.sasl = Some(sasl());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::job::{Done, Ticket};
+use super::job::{Done, End, Ticket};
 use super::tracker::Tracker;
 use crate::health::{Condition, Health};
 use crate::kafka::{Group, Partition, Start};
@@ -36,6 +36,8 @@ struct State {
     partitions: BTreeMap<Partition, Assigned>,
     topics: Vec<Topic>,
     bytes: usize,
+    /// Records whose writing was begun and given up.
+    given_up: usize,
     commits: Condition,
     commit_failing: bool,
     /// One commit at a time, so that its answer is known to be about it.
@@ -99,6 +101,7 @@ impl Assignment {
             partitions: BTreeMap::new(),
             topics: limits.iter().map(topic).collect(),
             bytes: 0,
+            given_up: 0,
             commits,
             commit_failing: false,
             commit_under_way: false,
@@ -216,9 +219,16 @@ impl Assignment {
 
     /// Ends all leases: what has begun goes on, nothing else begins.
     pub(super) fn end_leases(&self) {
-        for assigned in self.state().partitions.values_mut() {
+        let mut state = self.state();
+        state.given_up = 0;
+        for assigned in state.partitions.values_mut() {
             assigned.lease = None;
         }
+    }
+
+    /// Records whose writing was begun and given up since the leases ended.
+    pub(super) fn given_up(&self) -> usize {
+        self.state().given_up
     }
 
     /// Waits until nothing is out, at most until `deadline`; how many records still are.
@@ -247,7 +257,7 @@ impl Assignment {
 
 impl State {
     fn settle(&mut self, done: &Done) {
-        let Done { ticket, finished } = done;
+        let Done { ticket, end } = done;
         self.bytes = self.bytes.saturating_sub(ticket.bytes);
         if let Some(topic) = self.topics.get_mut(ticket.topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -255,8 +265,10 @@ impl State {
         let assigned = self.partitions.get_mut(&ticket.partition);
         if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
             assigned.out = assigned.out.saturating_sub(1);
-            if *finished {
-                assigned.tracker.finish(ticket.offset);
+            match end {
+                End::Finished => assigned.tracker.finish(ticket.offset),
+                End::Untouched => {}
+                End::GivenUp => self.given_up += 1,
             }
         }
     }

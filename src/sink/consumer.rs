@@ -19,6 +19,8 @@ const TURN: Duration = Duration::from_millis(50);
 const IDLE_TURN: Duration = Duration::from_millis(500);
 /// Between commits. What was written since the last one is repeated after a crash.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// Between looks whether trouble is over.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// How long the thread may be silent: a revocation waits for writes that run.
 const SILENCE: Duration = Duration::from_secs(180);
 /// First and longest pause before a new consumer is made.
@@ -79,7 +81,7 @@ impl Consume {
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
         let left = self.finish(&consumer);
-        consumer.close(Instant::now() + Duration::from_secs(5));
+        drop(consumer);
         match end {
             End::Stopped => Ok(left),
             End::Renew(why) => Err(why),
@@ -105,6 +107,7 @@ impl Consume {
 
     fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> End {
         let mut commit_at = Instant::now() + COMMIT_EVERY;
+        let mut check_at = None;
         self.condition.ok();
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SILENCE);
@@ -116,6 +119,9 @@ impl Consume {
                 consumer.commit(&self.assignment.take_commits());
                 commit_at = Instant::now() + COMMIT_EVERY;
             }
+            if check_at.is_some_and(|at| at <= Instant::now()) {
+                check_at = self.check(consumer);
+            }
             let turn = if self.assignment.is_busy() {
                 TURN
             } else {
@@ -124,13 +130,16 @@ impl Consume {
             match consumer.poll(turn) {
                 Polled::Record(record) => {
                     backoff.reset();
-                    self.condition.ok();
                     if let Err(why) = self.hand_out(record, place) {
                         return End::Renew(why);
                     }
                 }
                 Polled::Nothing => {}
-                Polled::Trouble(why) => self.condition.fail(why),
+                Polled::Trouble(why) => {
+                    log::warn!(error = why; "the sink's consumer is in trouble; trying again");
+                    self.condition.fail(why);
+                    check_at = Some(Instant::now() + CHECK_EVERY);
+                }
                 Polled::OutOfRange => match consumer.restart_lost_positions() {
                     Ok(starts) => self.assignment.restarted(&starts),
                     Err(why) => return End::Renew(why),
@@ -139,6 +148,22 @@ impl Consume {
             }
         }
         End::Stopped
+    }
+
+    /// librdkafka tells of trouble but not of its end. Gives the time of the next look, unless all is
+    /// well.
+    fn check(&self, consumer: &Consumer) -> Option<Instant> {
+        match consumer.check() {
+            Ok(()) => {
+                self.condition.ok();
+                log::info!("the sink's consumer is out of trouble");
+                None
+            }
+            Err(why) => {
+                self.condition.fail(why);
+                Some(Instant::now() + CHECK_EVERY)
+            }
+        }
     }
 
     fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
@@ -189,7 +214,7 @@ impl Consume {
             }
         };
         consumer.commit_now(&self.assignment.take_last_commits());
-        left as u64
+        (left + self.assignment.given_up()) as u64
     }
 }
 

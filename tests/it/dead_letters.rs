@@ -11,7 +11,7 @@ use servicenow_kafka_bridge::kafka::Received;
 use servicenow_kafka_bridge::sink::Letter;
 
 use self::letters::{ID, Rig, go_letter, letter, refusal};
-use crate::support::bridge::{run, texts};
+use crate::support::bridge::{PROGRAM, run, texts};
 
 /// Output, errors and exit code of `dead-letters` with these words.
 fn call(folder: &Path, words: &str) -> (String, String, i32) {
@@ -102,6 +102,7 @@ fn letters_are_listed_and_filtered() {
     assert_eq!(object["error"], "boom \u{1b}[31m\r\u{9b}2J");
     assert_eq!(object["offset"], 1);
     assert!(object.get("original_payload").is_none() && object["payload_bytes"] == 9);
+    assert_eq!(objects[2]["key"], "G");
 
     for (filter, places) in [
         ("--table problem", &["0:1"][..]),
@@ -356,6 +357,51 @@ fn a_body_that_was_left_out_is_looked_up() {
         ("K", "the body")
     );
     assert_eq!(header(again, "h"), [b""]);
+}
+
+/// Markers of transactions take offsets that no letter will ever have, and what was aborted is none.
+#[test]
+fn gaps_do_not_keep_marks_from_moving_on() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = Rig::new("dl-gaps");
+    rig.put_in_transactions(&[(letter(&rig.topic, 0), true), (letter(&rig.topic, 1), true)]);
+    rig.put_in_transactions(&[(letter(&rig.topic, 2), false)]);
+    rig.put(&[letter(&rig.topic, 3)]);
+    let (_, errors, code) = call(rig.folder(), "replay");
+    assert_eq!(
+        (last(&errors), code),
+        ("3 letters replayed, 0 not, 0 done before", 0)
+    );
+    assert_eq!(rig.base(), 7);
+    assert_eq!(rig.replayed().len(), 3);
+}
+
+#[test]
+fn a_reader_may_close_the_output() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = Rig::new("dl-closed");
+    let letters: Vec<Letter> = (0..2_000)
+        .map(|number| letter(&rig.topic, number))
+        .collect();
+    rig.put(&letters);
+    let line = format!("{PROGRAM} dead-letters list; echo $? >code");
+    let shell = format!("( {line} ) | head -n 1");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .current_dir(rig.folder())
+        .output()
+        .unwrap();
+    let (output, errors, _) = texts(&output);
+    assert!(
+        output.starts_with("PLACE") && errors.is_empty(),
+        "{output}{errors}"
+    );
+    let code = std::fs::read_to_string(rig.folder().join("code")).unwrap();
+    assert_eq!(code, "0\n");
 }
 
 #[test]

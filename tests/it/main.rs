@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod both;
 mod commands;
 mod crash;
 mod dead_letters;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Act, Bench, JSON, Server, answer, bench, password, rows, token, unauthorized};
+use super::server::{Act, Bench, JSON, Server, answer, bench, password, token, unauthorized};
 use crate::servicenow::write::{self, Write, Written};
 use crate::servicenow::{Cause, Error};
 

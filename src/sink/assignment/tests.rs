@@ -46,8 +46,13 @@ impl Rig {
     }
 
     fn finish(&self, ticket: &Ticket, finished: bool) {
+        let end = if finished {
+            End::Finished
+        } else {
+            End::GivenUp
+        };
         let ticket = ticket.clone();
-        self.done.send(Done { ticket, finished }).unwrap();
+        self.done.send(Done { ticket, end }).unwrap();
     }
 }
 

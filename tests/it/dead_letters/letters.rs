@@ -89,6 +89,45 @@ impl Rig {
         self.produce(&self.letters, &[(Some(key), Some(value), &[])]);
     }
 
+    /// Puts letters into the dead letter topic, each in a transaction that is committed or not.
+    pub(crate) fn put_in_transactions(&self, letters: &[(Letter, bool)]) {
+        use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+        let producer: BaseProducer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", self.broker.plain_addr())
+            .set("transactional.id", &self.letters)
+            .create()
+            .unwrap();
+        producer.init_transactions(LONG).unwrap();
+        for (letter, commit) in letters {
+            producer.begin_transaction().unwrap();
+            let text = letter.encode();
+            let record = BaseRecord::<[u8], [u8]>::to(&self.letters).payload(&text);
+            producer.send(record).unwrap();
+            producer.flush(LONG).unwrap();
+            match commit {
+                true => producer.commit_transaction(LONG).unwrap(),
+                false => producer.abort_transaction(LONG).unwrap(),
+            }
+        }
+    }
+
+    /// The lowest letter that is not done.
+    pub(crate) fn base(&self) -> i64 {
+        use rdkafka::consumer::{BaseConsumer, Consumer as _};
+        let group = format!("{}-dead-letters", self.letters.trim_end_matches(".letters"));
+        let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", self.broker.plain_addr())
+            .set("group.id", group)
+            .create()
+            .unwrap();
+        let mut asked = rdkafka::TopicPartitionList::new();
+        asked.add_partition(&self.letters, 0);
+        let committed = consumer.committed_offsets(asked, LONG).unwrap();
+        let element = &committed.elements()[0];
+        assert_eq!(element.metadata(), "");
+        element.offset().to_raw().unwrap()
+    }
+
     pub(crate) fn produce(&self, topic: &str, records: &[Put<'_>]) {
         let config = Kafka {
             brokers: vec![self.broker.plain_addr()],
