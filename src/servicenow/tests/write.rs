@@ -81,6 +81,12 @@ fn the_status_says_that_it_was_done() {
         let written = made_of(post, &answer("201 Created", &[&location], body)).unwrap();
         assert_eq!(written.sys_id.as_deref(), Some(ID), "{body}");
     }
+    // The last segment of these is a table's name.
+    for table in ["incident", "cafe"] {
+        let location = format!("Location: https://x/api/now/table/{table}");
+        let written = made_of(post, &answer("201 Created", &[&location], "")).unwrap();
+        assert_eq!(written, Written::default());
+    }
     let row =
         format!(r#"{{"result":{{"sys_id":"{ID}","sys_mod_count":"4","sys_updated_by":"me"}}}}"#);
     let known = Written {

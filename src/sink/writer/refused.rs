@@ -52,17 +52,17 @@ fn status(error: &Error) -> Option<u16> {
     }
 }
 
-/// Whether the instance says that there is such a row already.
-pub(super) fn is_duplicate(error: &Error) -> bool {
+/// Whether the instance refuses a row because this one is there already. `tried`: an earlier attempt
+/// may have made it; for a record that nobody tried, a unique index of another column is the likelier
+/// reason. So it is where the database's words name a value that is not the sys_id.
+pub(super) fn is_duplicate_of(error: &Error, sys_id: &str, tried: bool) -> bool {
     let words = words(error).to_ascii_lowercase();
-    ["unique key", "duplicate"]
+    let duplicate = ["unique key", "duplicate"]
         .iter()
-        .any(|said| words.contains(said))
-}
-
-/// Whether the instance's words name this text.
-pub(super) fn names(error: &Error, text: &str) -> bool {
-    words(error).contains(text)
+        .any(|said| words.contains(said));
+    let names_ours = words.contains(&sys_id.to_ascii_lowercase());
+    let names_other = !names_ours && words.contains("entry '");
+    duplicate && (names_ours || tried && !names_other)
 }
 
 fn words(error: &Error) -> &str {

@@ -404,6 +404,24 @@ fn a_stop_ends_a_long_wait() {
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
+#[test]
+fn an_abort_is_not_the_end_of_trouble() {
+    let fake = Arc::new(plain(vec![
+        ("POST", broken()),
+        ("GET", vec![Act::Wait(Duration::from_secs(60))]),
+    ]));
+    let writing = {
+        let fake = Arc::clone(&fake);
+        spawn(move || fake.write_with(&record(1, "{}"), History::Fresh))
+    };
+    while fake.server.seen().len() < 2 {
+        std::thread::yield_now();
+    }
+    fake.bench.client.abort();
+    let (outcome, heard) = writing.join().unwrap();
+    assert_eq!((outcome, heard), (Outcome::Stopped, vec!["server".into()]));
+}
+
 #[derive(Default)]
 struct Source {
     wrote: Mutex<Vec<(String, u64, String)>>,
@@ -433,12 +451,17 @@ fn own_writes_are_told_to_the_source() {
         ("PATCH", updated(ID, 10)),
         (version, missing()),
         ("PATCH", updated(ID, 11)),
+        // What was read before the update that broke is not the version before this one.
+        (version, updated(ID, 4)),
+        ("PATCH", broken()),
+        (version, missing()),
+        ("PATCH", updated(ID, 5)),
         ("POST", created(OTHER)),
     ]);
     let source = Arc::new(Source::default());
     fake.writer.guard = Some(Arc::clone(&source) as Arc<dyn OwnWrites>);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert_eq!(word(&fake.write(&update)), "update");
     }
     assert_eq!(word(&fake.write(&record(2, "{}"))), "insert");

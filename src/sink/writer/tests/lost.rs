@@ -177,3 +177,31 @@ fn a_delete_that_was_lost() {
     assert_eq!(fake.write(&delete), Outcome::Skipped("missing"));
     fake.seen();
 }
+
+/// The lost update may be executed after its repetition; the next record must not be overtaken.
+#[test]
+fn the_next_record_of_a_row_waits_for_a_lost_update() {
+    let fake = plain(vec![
+        ("PATCH", lost()),
+        ("PATCH", updated(ID, 2)),
+        ("PATCH", updated(OTHER, 1)),
+        ("PATCH", updated(ID, 3)),
+    ]);
+    let began = Instant::now();
+    let update = |id, offset| record(offset, &format!(r#"{{"sys_id":"{id}","a":{offset}}}"#));
+    fake.write(&update(ID, 1));
+    fake.write(&update(OTHER, 2));
+    fake.write(&update(ID, 3));
+    assert!(settings().transaction_time <= began.elapsed());
+    assert!(fake.seen()[2].line.contains(OTHER));
+}
+
+/// A 503 says that nothing was taken: after an outage nobody waits.
+#[test]
+fn nobody_waits_for_an_update_that_was_turned_away() {
+    let unavailable = answer("503 Service Unavailable", &[], "");
+    let fake = plain(vec![("PATCH", unavailable), ("PATCH", updated(ID, 2))]);
+    fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));
+    fake.seen();
+    assert_eq!(fake.writer.late.until(ID), None);
+}

@@ -132,6 +132,9 @@ fn a_duplicate_that_cannot_be_read() {
     insert(of_record()).refuses("forbidden", &first);
     let named = "Duplicate entry '0123456789abcdef0123456789abcdef' for key 'PRIMARY'";
     insert(of_record()).writes("insert", &[("insert", Forbids(named)), ("row", Misses)]);
+    // Neither does an earlier attempt make a duplicate in another column ours.
+    let other: &str = "Unique Key violation ((conn=7) Duplicate entry 'A7' for key 'u_code')";
+    suspect.refuses("forbidden", &[("insert", Forbids(other)), ("row", Misses)]);
     // Of an id that others may have used, nothing is known.
     let suspect = insert(of_key()).with(|case| case.suspect = true);
     suspect.refuses("forbidden", &first);
