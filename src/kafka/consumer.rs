@@ -200,11 +200,14 @@ impl Consumer {
         }
     }
 
-    /// Commits positions without waiting; [`Group::committed`] tells how it went.
+    /// Commits positions; [`Group::committed`] tells how it went.
+    ///
+    /// It waits for the answer: librdkafka tells nothing of a commit that nobody waits for, unless
+    /// there is a callback in its settings, and the binding sets none.
     pub fn commit(&self, positions: &[(Partition, i64)]) {
         self.base
             .context()
-            .commit(&self.base, positions, CommitMode::Async);
+            .commit(&self.base, positions, CommitMode::Sync);
     }
 
     /// Commits positions and waits for the answer.
