@@ -43,7 +43,11 @@ impl SinkRig {
 
     /// An instance with switches, and the same broker.
     pub(crate) fn with(options: Options) -> SinkRig {
-        SinkRig::on(Kafka::Embedded(Embedded::start(4).unwrap()), "sink", options)
+        SinkRig::on(
+            Kafka::Embedded(Embedded::start(4).unwrap()),
+            "sink",
+            options,
+        )
     }
 
     /// With this Kafka. `name` keeps tests that share a broker apart.
@@ -119,7 +123,8 @@ impl SinkRig {
 
     /// The topic to `incident`, with a dead letter topic.
     pub(crate) fn config(&self) -> Config {
-        self.config_alone().sink(&format!("dlq_topic: {}", self.dead()))
+        self.config_alone()
+            .sink(&format!("dlq_topic: {}", self.dead()))
     }
 
     /// The same without a dead letter topic.
@@ -196,7 +201,7 @@ impl SinkRig {
                 Instant::now() < deadline,
                 "{left} records of {topic} are not committed: {}\n{}\n{}",
                 bridge.get("/readyz").1,
-                bridge.get("/metrics").1.lines().filter(|l| l.contains("sink_")&&!l.starts_with("#")).collect::<Vec<_>>().join("\n"),
+                figures(bridge),
                 bridge.log_tail()
             );
             (left == 0).then_some(())
@@ -265,6 +270,13 @@ impl Pace {
 pub(crate) fn alive(bridge: &mut Bridge) {
     let ended = bridge.try_exit();
     assert!(ended.is_none(), "the bridge ended: {}", bridge.log());
+}
+
+/// What the sink counts, for a test that fails.
+fn figures(bridge: &Bridge) -> String {
+    let (_, text) = bridge.get("/metrics");
+    let lines = text.lines().filter(|line| line.starts_with("bridge_sink_"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A record that makes a row of its own.
