@@ -21,6 +21,7 @@ mod migrate;
 mod observe;
 mod operate;
 mod secure;
+mod sink;
 mod source;
 mod support;
 mod tidy;
