@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub use self::letter::Letter;
 pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
 

@@ -1,5 +1,8 @@
 //! One HTTP exchange with the instance: the agent and its bounds, and the verdict on an answer.
 
+mod payload;
+
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -7,13 +10,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, BodyReader, Proxy, ProxyProtocol};
+use ureq::{Agent, BodyReader, Proxy, ProxyProtocol, SendBody};
+
+pub(super) use payload::Payload;
 
 use super::error::{Asked, Cause, Error, error_words, shown};
 use super::names::Names;
 use super::{Body, Meta, Response, limits, tls};
 use crate::config;
 use crate::metrics::Metrics;
+use payload::Tracked;
 
 /// Connections kept for reuse; about as many as threads ask at once.
 const IDLE_CONNECTIONS: usize = 16;
@@ -52,8 +58,15 @@ pub(super) struct Outgoing<'a> {
     pub(super) endpoint: &'static str,
     /// None only for token requests.
     pub(super) credential: Option<&'a Credential>,
-    /// Body of a token request.
-    pub(super) form: Option<&'a str>,
+    /// Its body.
+    pub(super) payload: Payload<'a>,
+}
+
+impl Outgoing<'_> {
+    /// It changes rows: what was done is said by the status, not by the body.
+    fn writes(&self) -> bool {
+        self.method == Method::DELETE || matches!(self.payload, Payload::Json(_))
+    }
 }
 
 /// Why an exchange brought nothing.
@@ -63,6 +76,8 @@ pub(super) struct Failure {
     pub(super) cause: Cause,
     /// What the instance asked for in `Retry-After`.
     pub(super) retry_after: Option<Duration>,
+    /// When the request went out; `None` if it did not, or not whole.
+    pub(super) sent: Option<Instant>,
 }
 
 impl From<Cause> for Failure {
@@ -70,6 +85,7 @@ impl From<Cause> for Failure {
         Failure {
             cause,
             retry_after: None,
+            sent: None,
         }
     }
 }
@@ -130,7 +146,7 @@ impl Http {
         }
     }
 
-    /// Sends and waits for the head. Ok only for a 200 with JSON.
+    /// Sends and waits for the head. Ok only for a 200 with JSON, and for a write that was done.
     pub(super) fn exchange(&self, out: &Outgoing<'_>) -> Result<Response, Failure> {
         let method = out.method.as_str();
         self.metrics
@@ -138,18 +154,23 @@ impl Http {
             .with(&[method, out.endpoint])
             .inc();
         let started = Instant::now();
-        let result = self.send(out);
+        let sent = Cell::new(None);
+        let result = self.send(out, &sent);
         let latency = self.metrics.api_latency.with(&[method, out.endpoint]);
         latency.observe(started.elapsed().as_secs_f64());
         let mut label = None;
-        let verdict = match result {
+        let mut verdict = match result {
             Ok(response) => {
                 label = (response.status() != 200).then(|| response.status().as_str().to_owned());
-                self.judge(response)
+                self.judge(response, sent.get().unwrap_or(started), out.writes())
             }
             Err(error) => Err(cause_of(&error, self.max_body).into()),
         };
-        if let Err(failure) = &verdict {
+        if let Err(failure) = &mut verdict {
+            failure.sent = match out.payload {
+                Payload::None => Some(started),
+                Payload::Form(_) | Payload::Json(_) => sent.get(),
+            };
             let label = label.unwrap_or_else(|| failure.cause.kind().to_owned());
             self.count_error(method, &label);
         }
@@ -161,34 +182,53 @@ impl Http {
         self.metrics.api_errors.with(&[method, label]).inc();
     }
 
-    fn send(&self, out: &Outgoing<'_>) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    /// `sent` is set when the body is handed over.
+    fn send(
+        &self,
+        out: &Outgoing<'_>,
+        sent: &Cell<Option<Instant>>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = Request::builder()
             .method(out.method.clone())
             .uri(format!("{}{}", self.base_url, out.target));
         if let Some(credential) = out.credential {
             request = request.header(credential.name.clone(), credential.value.clone());
         }
-        match out.form {
-            None => self.agent.run(request.body(())?),
-            Some(form) => {
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                self.agent
-                    .run(request.header(header::CONTENT_TYPE, kind).body(form)?)
-            }
-        }
+        let (kind, bytes) = match out.payload {
+            Payload::None => return self.agent.run(request.body(())?),
+            Payload::Form(form) => ("application/x-www-form-urlencoded", form.as_bytes()),
+            Payload::Json(json) => ("application/json", json),
+        };
+        let mut body = Tracked::new(bytes, sent);
+        let request = request
+            .header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
+            .header(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))
+            .body(SendBody::from_reader(&mut body))?;
+        self.agent.run(request)
     }
 
-    fn judge(&self, response: ureq::http::Response<ureq::Body>) -> Result<Response, Failure> {
+    fn judge(
+        &self,
+        response: ureq::http::Response<ureq::Body>,
+        sent: Instant,
+        writes: bool,
+    ) -> Result<Response, Failure> {
         let received = Instant::now();
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let meta = Meta {
             date: text(&head.headers, &header::DATE).and_then(limits::http_date),
+            sent,
             received,
+            status,
+            location: text(&head.headers, &header::LOCATION).map(shown),
             total_count: text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
         };
         let body = Body(body.into_with_config().limit(self.max_body).reader());
+        if writes && matches!(status, 201 | 204) {
+            return Ok(Response { meta, body });
+        }
         if status == 200 && is_json(&head.headers) {
             // ureq takes this header away from what it inflates.
             return match text(&head.headers, &header::CONTENT_ENCODING) {
@@ -203,7 +243,10 @@ impl Http {
         let retry_after = text(&head.headers, &header::RETRY_AFTER)
             .and_then(|value| limits::retry_after(value, meta.date.unwrap_or_else(now_seconds)));
         let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
-        Err(Failure { cause, retry_after })
+        Err(Failure {
+            retry_after,
+            ..cause.into()
+        })
     }
 
     fn cause_of_status(

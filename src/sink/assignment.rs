@@ -16,6 +16,8 @@ use crate::kafka::{Group, Partition, Start};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::{self, Stop, Trigger};
 
+/// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
+const EXPOSED: usize = 4;
 /// Bytes of records that may be out at once, of all topics.
 const MAX_BYTES: usize = 16 << 20;
 
@@ -36,6 +38,8 @@ struct State {
     bytes: usize,
     commits: Condition,
     commit_failing: bool,
+    /// One commit at a time, so that its answer is known to be about it.
+    commit_under_way: bool,
 }
 
 /// The limits of a topic, and how much of them is used.
@@ -56,7 +60,7 @@ struct Assigned {
     lease: Option<Trigger>,
     stop: Stop,
     since: Instant,
-    /// Records that may have been written before this assignment: as many as can be out at once.
+    /// Records that may have been written before this assignment: as many as can come again.
     suspects: usize,
     out: usize,
     /// Whether librdkafka was told to pause it.
@@ -97,6 +101,7 @@ impl Assignment {
             bytes: 0,
             commits,
             commit_failing: false,
+            commit_under_way: false,
         };
         Assignment {
             state: Mutex::new(state),
@@ -149,10 +154,10 @@ impl Assignment {
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
-            let wanted = state
-                .topics
-                .get(assigned.topic)
-                .is_some_and(|topic| topic.paused);
+            let exposed = usize::try_from(assigned.tracker.exposed()).unwrap_or(usize::MAX);
+            let topic = state.topics.get(assigned.topic);
+            let wanted =
+                topic.is_some_and(|topic| topic.paused || topic.limit * EXPOSED <= exposed);
             if assigned.paused == wanted || assigned.gone.is_some() {
                 continue;
             }
@@ -169,14 +174,36 @@ impl Assignment {
     /// Whether records are out or partitions paused, so that something may change soon.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state
-            .topics
-            .iter()
-            .any(|topic| 0 < topic.out || topic.paused)
+        state.topics.iter().any(|topic| 0 < topic.out)
+            || state.partitions.values().any(|assigned| assigned.paused)
     }
 
-    /// Positions that are not committed yet.
+    /// Whether so much is done that a commit should not wait for its time.
+    pub(super) fn wants_commit(&self) -> bool {
+        let state = self.state();
+        let full = |assigned: &Assigned| {
+            let limit = state
+                .topics
+                .get(assigned.topic)
+                .map_or(0, |topic| topic.limit);
+            limit as u64 <= assigned.tracker.uncommitted()
+        };
+        !state.commit_under_way && state.partitions.values().any(full)
+    }
+
+    /// Positions to commit now: none while a commit is under way.
     pub(super) fn take_commits(&self) -> Vec<(Partition, i64)> {
+        let mut state = self.state();
+        if state.commit_under_way {
+            return Vec::new();
+        }
+        let positions = state.take_commits(|_| true);
+        state.commit_under_way = !positions.is_empty();
+        positions
+    }
+
+    /// All positions that are not committed yet, for the last commit.
+    pub(super) fn take_last_commits(&self) -> Vec<(Partition, i64)> {
         self.state().take_commits(|_| true)
     }
 
@@ -279,7 +306,10 @@ impl Group for Assignment {
                 lease: Some(lease),
                 stop,
                 since: Instant::now(),
-                suspects: state.topics.get(at).map_or(0, |topic| topic.limit),
+                suspects: state
+                    .topics
+                    .get(at)
+                    .map_or(0, |topic| topic.limit * EXPOSED),
                 out: 0,
                 paused: false,
                 gone,
@@ -322,6 +352,12 @@ impl Group for Assignment {
         let mut state = self.state();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.sink_commits.with(&[label]).inc();
+        state.commit_under_way = false;
+        if result.is_ok() {
+            for assigned in state.partitions.values_mut() {
+                assigned.tracker.commit_done();
+            }
+        }
         match result {
             Ok(()) if !state.commit_failing => {}
             Ok(()) => {
@@ -377,3 +413,6 @@ fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
 fn as_f64(records: usize) -> f64 {
     records as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,7 @@ impl Consume {
             let flow = self.assignment.flow();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);
-            if commit_at <= Instant::now() {
+            if commit_at <= Instant::now() || self.assignment.wants_commit() {
                 consumer.commit(&self.assignment.take_commits());
                 commit_at = Instant::now() + COMMIT_EVERY;
             }
@@ -181,21 +181,14 @@ impl Consume {
 
     /// Waits for what has begun, and commits.
     fn finish(&self, consumer: &Consumer) -> u64 {
-        let mut waited = Duration::ZERO;
         let left = loop {
             self.heartbeat.beat(SILENCE);
             let left = self.assignment.wait_all(Instant::now() + TURN);
-            waited += TURN;
             if left == 0 || self.abandon.is_stopped() {
                 break left;
             }
-            // The group must not expel us meanwhile; nothing comes, as all is paused or dropped.
-            if waited.as_secs() >= 1 {
-                waited = Duration::ZERO;
-                consumer.commit(&self.assignment.take_commits());
-            }
         };
-        consumer.commit_now(&self.assignment.take_commits());
+        consumer.commit_now(&self.assignment.take_last_commits());
         left as u64
     }
 }

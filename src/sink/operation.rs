@@ -202,12 +202,19 @@ impl Operation {
 }
 
 impl Create {
+    /// The sys_id of the new row, if it is chosen here.
+    pub fn sys_id(&self) -> Option<&str> {
+        match self {
+            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(id),
+            Create::Field { .. } | Create::None => None,
+        }
+    }
+
     /// The column that identifies the new row, and its value.
     fn column(&self) -> Option<(&str, &str)> {
         match self {
-            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(("sys_id", id)),
             Create::Field { field, value, .. } => Some((field, value)),
-            Create::None => None,
+            other => other.sys_id().map(|id| ("sys_id", id)),
         }
     }
 }

@@ -14,6 +14,10 @@ pub(super) struct Tracker {
     next: Option<i64>,
     /// The position that was committed last, or is on its way.
     committed: Option<i64>,
+    /// Records that the position has passed: in all, up to `committed`, up to what Kafka has.
+    passed: u64,
+    asked: u64,
+    acknowledged: u64,
 }
 
 impl Tracker {
@@ -36,6 +40,7 @@ impl Tracker {
         }
         while self.open.front().is_some_and(|(_, done)| *done) {
             self.open.pop_front();
+            self.passed += 1;
         }
     }
 
@@ -50,12 +55,29 @@ impl Tracker {
             .position()
             .filter(|position| Some(*position) != self.committed)?;
         self.committed = Some(position);
+        self.asked = self.passed;
         Some(position)
+    }
+
+    /// Kafka has what was taken.
+    pub(super) fn commit_done(&mut self) {
+        self.acknowledged = self.asked;
     }
 
     /// A commit failed: the position is to be committed again.
     pub(super) fn commit_failed(&mut self) {
         self.committed = None;
+        self.asked = self.acknowledged;
+    }
+
+    /// Records that the next commit would cover.
+    pub(super) fn uncommitted(&self) -> u64 {
+        self.passed - self.asked
+    }
+
+    /// Records that would come again after a crash, done or not.
+    pub(super) fn exposed(&self) -> u64 {
+        self.passed - self.acknowledged + self.open.len() as u64
     }
 }
 
@@ -78,6 +100,11 @@ mod tests {
         assert_eq!(tracker.take_commit(), Some(3));
         tracker.finish(3);
         assert_eq!(tracker.position(), Some(9));
+        assert_eq!((tracker.uncommitted(), tracker.exposed()), (2, 3));
+        tracker.take_commit();
+        assert_eq!((tracker.uncommitted(), tracker.exposed()), (0, 3));
+        tracker.commit_done();
+        assert_eq!(tracker.exposed(), 1);
         tracker.finish(9);
         assert_eq!(tracker.position(), Some(10));
     }

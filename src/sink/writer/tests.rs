@@ -1,0 +1,1 @@
+//! The writer against scripted servers.
