@@ -15,6 +15,7 @@ use crate::source;
 
 mod connect;
 mod dead_letters;
+mod reload;
 mod screen;
 
 pub use self::dead_letters::Direct;
@@ -80,6 +81,7 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Run { config } => run(&config),
     }
 }
