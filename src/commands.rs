@@ -18,7 +18,6 @@ mod dead_letters;
 mod reload;
 mod screen;
 
-pub use self::dead_letters::Direct;
 pub use self::screen::Screen;
 
 /// What a command leaves behind.

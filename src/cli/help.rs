@@ -217,13 +217,14 @@ letter has a place there, partition and offset: `0:12`.
 
   list    print a line for each letter
   show    print all of one letter, with what was to be written
-  replay  send the records to their topics again, where the sink finds them. It may be interrupted
-          and repeated: what was acknowledged is marked as done and not sent again
+  replay  send the records to their topics again, where the sink finds them. It may be
+          interrupted and repeated: what was acknowledged is marked as done, not sent again
   drop    mark letters as done without sending them; the topic keeps them
 
-What is done is kept in Kafka, as the committed offsets of the group GROUP-dead-letters, GROUP being
-`sink.group_id`. The Kafka user needs Describe and Read on that group. Kafka forgets it when nothing
-was replayed or dropped for `offsets.retention.minutes` (7 days): give the topic no longer retention. Do not run two replays at once.
+The marks are the committed offsets of the group `{sink.group_id}-dead-letters`; the Kafka user
+needs Describe and Read on it. Kafka forgets them `offsets.retention.minutes` (7 days) after the
+last replay or drop: do not keep letters longer than that in the topic, or use --since. Run one
+replay at a time.
 
 filters, of which all must hold:
   --table T           was to be written to this table

@@ -11,8 +11,10 @@
 )]
 
 mod auth;
+mod both;
 mod commands;
 mod crash;
+mod dead_letters;
 mod faults;
 mod kafka;
 mod lifecycle;
@@ -21,6 +23,7 @@ mod observe;
 mod operate;
 mod reload;
 mod secure;
+mod sink;
 mod source;
 mod support;
 mod tidy;
