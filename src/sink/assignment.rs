@@ -134,6 +134,12 @@ impl Assignment {
         Some((ticket, assigned.stop.clone(), suspect))
     }
 
+    /// A record that was begun could not be handed out.
+    pub(super) fn take_back(&self, ticket: Ticket) {
+        let end = End::Untouched;
+        self.state().settle(&Done { ticket, end });
+    }
+
     /// Takes in what has come back.
     pub(super) fn settle(&self) {
         let mut state = self.state();

@@ -197,10 +197,10 @@ impl Consume {
         };
         // More than the limit cannot be out, as the topic is paused before.
         topic.lanes.put(lane, job).map_err(|job| {
-            format!(
-                "{}: the workers take no more records; this is a bug",
-                job.ticket.partition
-            )
+            let partition = job.ticket.partition.clone();
+            // Nobody else will: its partition would be waited for without end.
+            self.assignment.take_back(job.ticket);
+            format!("{partition}: the workers take no more records; this is a bug")
         })
     }
 

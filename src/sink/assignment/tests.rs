@@ -220,3 +220,13 @@ fn only_the_first_records_of_an_assignment_may_have_been_written_before() {
         .collect();
     assert_eq!(suspects, [true, true, true, true, false]);
 }
+
+#[test]
+fn a_record_that_is_not_handed_out_is_not_waited_for() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.assignment.take_back(ticket);
+    assert_eq!(rig.assignment.wait_all(Instant::now() + SOON), 0);
+    assert_eq!(rig.assignment.take_commits(), [(partition(0), 5)]);
+}

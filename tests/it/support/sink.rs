@@ -43,7 +43,11 @@ impl SinkRig {
 
     /// An instance with switches, and the same broker.
     pub(crate) fn with(options: Options) -> SinkRig {
-        SinkRig::on(Kafka::Embedded(Embedded::start(4).unwrap()), "sink", options)
+        SinkRig::on(
+            Kafka::Embedded(Embedded::start(4).unwrap()),
+            "sink",
+            options,
+        )
     }
 
     /// With this Kafka. `name` keeps tests that share a broker apart.
@@ -119,7 +123,8 @@ impl SinkRig {
 
     /// The topic to `incident`, with a dead letter topic.
     pub(crate) fn config(&self) -> Config {
-        self.config_alone().sink(&format!("dlq_topic: {}", self.dead()))
+        self.config_alone()
+            .sink(&format!("dlq_topic: {}", self.dead()))
     }
 
     /// The same without a dead letter topic.
@@ -196,7 +201,13 @@ impl SinkRig {
                 Instant::now() < deadline,
                 "{left} records of {topic} are not committed: {}\n{}\n{}",
                 bridge.get("/readyz").1,
-                bridge.get("/metrics").1.lines().filter(|l| l.contains("sink_")&&!l.starts_with("#")).collect::<Vec<_>>().join("\n"),
+                bridge
+                    .get("/metrics")
+                    .1
+                    .lines()
+                    .filter(|l| l.contains("sink_") && !l.starts_with("#"))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
                 bridge.log_tail()
             );
             (left == 0).then_some(())
