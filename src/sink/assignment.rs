@@ -208,6 +208,10 @@ impl Assignment {
         }
         let positions = state.take_commits(|_| true);
         state.commit_under_way = !positions.is_empty();
+        if positions.is_empty() && state.commit_failing {
+            // What could not be committed went away with its partition.
+            state.commits_work();
+        }
         positions
     }
 
@@ -277,6 +281,11 @@ impl State {
                 End::GivenUp => self.given_up += 1,
             }
         }
+    }
+
+    fn commits_work(&mut self) {
+        self.commit_failing = false;
+        self.commits.ok();
     }
 
     fn out(&self, wanted: &impl Fn(&Partition) -> bool) -> usize {
@@ -379,8 +388,7 @@ impl Group for Assignment {
         match result {
             Ok(()) if !state.commit_failing => {}
             Ok(()) => {
-                state.commit_failing = false;
-                state.commits.ok();
+                state.commits_work();
                 log::info!("positions are committed again");
             }
             Err(why) => {

@@ -230,3 +230,18 @@ fn a_record_that_is_not_handed_out_is_not_waited_for() {
     assert_eq!(rig.assignment.wait_all(Instant::now() + SOON), 0);
     assert_eq!(rig.assignment.take_commits(), [(partition(0), 5)]);
 }
+
+#[test]
+fn a_failed_commit_is_forgotten_with_its_partition() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    rig.assignment.take_commits();
+    rig.assignment.committed(Err("not a member".to_owned()));
+    rig.assignment.lost(&[partition(0)]);
+    assert!(!rig.health.readiness().ok);
+    assert_eq!(rig.assignment.take_commits(), []);
+    assert!(rig.health.readiness().ok, "there is nothing to commit");
+}
