@@ -197,7 +197,8 @@ impl Assignment {
                 .map_or(0, |topic| topic.limit);
             limit as u64 <= assigned.tracker.uncommitted()
         };
-        !state.commit_under_way && state.partitions.values().any(full)
+        // While commits fail each is an answer away from the next one: those wait for their time.
+        !state.commit_under_way && !state.commit_failing && state.partitions.values().any(full)
     }
 
     /// Positions to commit now: none while a commit is under way.

@@ -245,3 +245,17 @@ fn a_failed_commit_is_forgotten_with_its_partition() {
     assert_eq!(rig.assignment.take_commits(), []);
     assert!(rig.health.readiness().ok, "there is nothing to commit");
 }
+
+#[test]
+fn commits_that_fail_are_not_hurried() {
+    let rig = rig(1);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    assert!(rig.assignment.wants_commit());
+    rig.assignment.take_commits();
+    rig.assignment.committed(Err("rebalance".to_owned()));
+    assert!(!rig.assignment.wants_commit());
+    assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
+}
