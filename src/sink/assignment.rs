@@ -224,8 +224,15 @@ impl Assignment {
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
     pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
         let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();
-        self.state().remove(&partitions);
+        let paused = self.state().remove(&partitions);
         self.assigned(starts);
+        // They are still paused for librdkafka; who forgets that does not resume them.
+        let mut state = self.state();
+        for partition in paused {
+            if let Some(assigned) = state.partitions.get_mut(&partition) {
+                assigned.paused = true;
+            }
+        }
     }
 
     /// Ends all leases: what has begun goes on, nothing else begins.
@@ -305,10 +312,16 @@ impl State {
         self.partitions.iter_mut().filter_map(take).collect()
     }
 
-    fn remove(&mut self, partitions: &[Partition]) {
+    /// Gives those of them that were paused.
+    fn remove(&mut self, partitions: &[Partition]) -> Vec<Partition> {
+        let mut paused = Vec::new();
         for partition in partitions {
-            self.partitions.remove(partition);
+            let removed = self.partitions.remove(partition);
+            if removed.is_some_and(|assigned| assigned.paused) {
+                paused.push(partition.clone());
+            }
         }
+        paused
     }
 }
 

@@ -259,3 +259,15 @@ fn commits_that_fail_are_not_hurried() {
     assert!(!rig.assignment.wants_commit());
     assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
 }
+
+#[test]
+fn what_begins_anew_while_it_is_paused_is_resumed() {
+    let rig = rig(1);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    rig.finish(&ticket, true);
+    rig.assignment.restarted(&[(partition(0), Start::Oldest)]);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+}
