@@ -158,8 +158,10 @@ impl Assignment {
         let state = &mut *state;
         let mut flow = Flow::default();
         for topic in &mut state.topics {
-            let full = topic.limit <= topic.out || MAX_BYTES <= state.bytes;
-            let low = topic.out <= topic.limit / 2 && state.bytes <= MAX_BYTES / 2;
+            // Without one that is out a topic may have one, so that no topic waits for another.
+            let none = topic.out == 0;
+            let full = topic.limit <= topic.out || (MAX_BYTES <= state.bytes && !none);
+            let low = topic.out <= topic.limit / 2 && (state.bytes <= MAX_BYTES / 2 || none);
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {

@@ -271,3 +271,31 @@ fn what_begins_anew_while_it_is_paused_is_resumed() {
     rig.assignment.settle();
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
 }
+
+#[test]
+fn large_records_of_one_topic_do_not_stop_another() {
+    let health = Arc::new(Health::new());
+    let (_done, finished) = bounded(100);
+    let limits = [(Arc::from("in"), 10), (Arc::from("other"), 10)];
+    let metrics = Arc::new(Metrics::new());
+    let assignment = Assignment::new(&limits, finished, SOON, &health, &metrics);
+    let other = Partition {
+        topic: Arc::from("other"),
+        number: 0,
+    };
+    for partition in [partition(0), other.clone()] {
+        assignment.assigned(&[(partition, Start::Oldest)]);
+    }
+    let ticket = |partition, topic, bytes| Ticket {
+        partition,
+        offset: 0,
+        epoch: 0,
+        topic,
+        bytes,
+    };
+    let large = ticket(partition(0), 0, MAX_BYTES);
+    assignment.begin(large).unwrap();
+    assert_eq!(assignment.flow().pause, [partition(0)]);
+    assignment.begin(ticket(other.clone(), 1, 10)).unwrap();
+    assert_eq!(assignment.flow().pause, [other], "one at a time");
+}
