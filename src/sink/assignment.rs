@@ -120,6 +120,9 @@ impl Assignment {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&ticket.partition)?;
+        if assigned.gone.is_some() {
+            return None;
+        }
         ticket.epoch = assigned.epoch;
         assigned.tracker.begin(ticket.offset);
         assigned.out += 1;

@@ -299,3 +299,22 @@ fn large_records_of_one_topic_do_not_stop_another() {
     assignment.begin(ticket(other.clone(), 1, 10)).unwrap();
     assert_eq!(assignment.flow().pause, [other], "one at a time");
 }
+
+#[test]
+fn nothing_of_a_held_partition_is_handed_out() {
+    let rig = rig(10);
+    let gone = Start::Gone {
+        committed: 3,
+        low: 7,
+        high: 9,
+    };
+    rig.assignment.assigned(&[(partition(0), gone)]);
+    let ticket = Ticket {
+        partition: partition(0),
+        offset: 9,
+        epoch: 0,
+        topic: 0,
+        bytes: 10,
+    };
+    assert!(rig.assignment.begin(ticket).is_none());
+}
