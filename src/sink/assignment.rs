@@ -240,6 +240,18 @@ impl Assignment {
         }
     }
 
+    /// A new consumer begins: nothing is assigned, and no answer of the last one will come.
+    pub(super) fn renewed(&self) {
+        let mut state = self.state();
+        state.partitions.clear();
+        state.commit_under_way = false;
+    }
+
+    /// How long writes that run may be waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Ends all leases: what has begun goes on, nothing else begins.
     pub(super) fn end_leases(&self) {
         let mut state = self.state();

@@ -71,6 +71,7 @@ impl Consume {
 
     /// The life of one consumer.
     fn consume(&self, backoff: &mut Backoff) -> Result<u64, String> {
+        self.assignment.renewed();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
         let group: Arc<dyn Group> = Arc::clone(&self.assignment) as _;
         let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
@@ -80,7 +81,15 @@ impl Consume {
         };
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
-        let left = self.finish(&consumer);
+        let patience = match &end {
+            End::Stopped => None,
+            End::Renew(why) => {
+                self.condition.fail(why.clone());
+                Some(self.assignment.patience())
+            }
+        };
+        let left = self.finish(&consumer, patience);
+        self.heartbeat.beat(SILENCE);
         drop(consumer);
         match end {
             End::Stopped => Ok(left),
@@ -204,12 +213,14 @@ impl Consume {
         })
     }
 
-    /// Waits for what has begun, and commits.
-    fn finish(&self, consumer: &Consumer) -> u64 {
+    /// Waits for what has begun, for `patience` at most, and commits.
+    fn finish(&self, consumer: &Consumer, patience: Option<Duration>) -> u64 {
+        let deadline = patience.map(|patience| Instant::now() + patience);
         let left = loop {
             self.heartbeat.beat(SILENCE);
             let left = self.assignment.wait_all(Instant::now() + TURN);
-            if left == 0 || self.abandon.is_stopped() {
+            let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if left == 0 || over || self.abandon.is_stopped() {
                 break left;
             }
         };

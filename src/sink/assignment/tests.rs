@@ -318,3 +318,19 @@ fn nothing_of_a_held_partition_is_handed_out() {
     };
     assert!(rig.assignment.begin(ticket).is_none());
 }
+
+#[test]
+fn a_new_consumer_does_not_wait_for_the_commit_of_the_last_one() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
+    rig.assignment.renewed();
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 6);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_commits(), [(partition(0), 7)]);
+}
