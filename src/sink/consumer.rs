@@ -150,6 +150,11 @@ impl Consume {
                     check_at = Some(Instant::now() + CHECK_EVERY);
                 }
                 Polled::OutOfRange => match consumer.restart_lost_positions() {
+                    // It has stopped fetching. Which one it was is known only while it is outside.
+                    Ok(starts) if starts.is_empty() => {
+                        let why = "a position was outside of its partition for a moment";
+                        return End::Renew(why.to_owned());
+                    }
                     Ok(starts) => self.assignment.restarted(&starts),
                     Err(why) => return End::Renew(why),
                 },
