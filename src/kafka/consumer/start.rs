@@ -73,6 +73,7 @@ pub(super) fn starts(
     let start = |partition: &Partition| match commits.get(partition) {
         None => Start::Unknown,
         Some(None) => Start::Oldest,
+        Some(_) if deadline <= Instant::now() => Start::Unknown,
         Some(committed) => match range(base, partition) {
             Ok(range) => Start::of(*committed, range),
             Err(_) => Start::Unknown,
