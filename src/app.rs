@@ -361,7 +361,7 @@ impl Bridge {
         } = self;
         client.abort();
         drop(deliver);
-        let records = sink.map_or(0, sink::Pipeline::join);
+        let records = sink.map_or(0, |sink| sink.join(started + timeout));
         let rows = pipelines.into_iter().map(Pipeline::join).sum::<u64>();
         client.shutdown();
         let left = context.producer.shutdown(started + timeout);

@@ -24,7 +24,7 @@ pub mod writer;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -165,8 +165,22 @@ impl Pipeline {
 
     /// Waits for the threads; the number of writes whose outcome is not known. To be called when
     /// [`Pipeline::is_finished`], or after the abandon and with all requests ended.
-    pub fn join(self) -> u64 {
-        let left = self.consumer.join().unwrap_or(1);
+    ///
+    /// The group is left until `deadline`: librdkafka waits more than a minute for brokers that are
+    /// away. Its thread ends with the process then, and its last commit is not known.
+    pub fn join(self, deadline: Instant) -> u64 {
+        let (_trigger, pause) = stop::pair();
+        while !self.consumer.is_finished() && Instant::now() < deadline {
+            pause.wait(Duration::from_millis(20));
+        }
+        let left = if self.consumer.is_finished() {
+            self.consumer.join().unwrap_or(1)
+        } else {
+            log::warn!(
+                "Kafka does not let the sink leave its group; what was not committed is repeated"
+            );
+            1
+        };
         drop(self.end);
         let panicked = self
             .others
