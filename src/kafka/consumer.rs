@@ -1,4 +1,4 @@
-//! The consumer of a group: cooperative assignments, commits by hand, no jump over lost records.
+//! The consumer of a group: cooperative assignments, commits of what is done, no jump over lost records.
 //!
 //! librdkafka's own reset of offsets is off: where to begin is decided here, so that "a new group"
 //! (begin with the oldest record) and "the committed record is gone" (hold, and say so) are two
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -52,15 +52,15 @@ pub trait Group: Send + Sync + 'static {
     /// These are ours from now on, and where they begin. What begins with [`Start::Gone`] is paused.
     fn assigned(&self, partitions: &[(Partition, Start)]);
 
-    /// These go to another member. Gives the positions to commit: of each, the first offset that
-    /// is not done. May take its time, within a bound.
+    /// These go to another member. Gives the positions to commit before they go: of each, the first
+    /// offset that is not done. May take its time, within a bound.
     fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
 
     /// These were taken from us; another member may have them already. Nothing is committed.
     fn lost(&self, partitions: &[Partition]);
 
-    /// A commit reached Kafka, or why not.
-    fn committed(&self, result: Result<(), String>);
+    /// These positions are committed, or why not; then they are committed again.
+    fn committed(&self, result: Result<&[(Partition, i64)], String>);
 }
 
 /// What a poll brought.
@@ -200,18 +200,9 @@ impl Consumer {
         }
     }
 
-    /// Commits positions without waiting; [`Group::committed`] tells how it went.
-    pub fn commit(&self, positions: &[(Partition, i64)]) {
-        self.base
-            .context()
-            .commit(&self.base, positions, CommitMode::Async);
-    }
-
-    /// Commits positions and waits for the answer.
-    pub fn commit_now(&self, positions: &[(Partition, i64)]) {
-        self.base
-            .context()
-            .commit(&self.base, positions, CommitMode::Sync);
+    /// Has these positions committed soon; [`Group::committed`] tells.
+    pub fn store(&self, positions: &[(Partition, i64)]) {
+        context::store(&self.base, positions);
     }
 
     /// Finds the partitions whose position lies outside of them, and moves those that may begin

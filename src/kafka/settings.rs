@@ -82,9 +82,12 @@ const CONSUMING: [(&str, &str); 6] = [
 ];
 
 /// What the promises of the sink rest on.
-const CONSUMER: [(&str, &str); 6] = [
+const CONSUMER: [(&str, &str); 7] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("enable.auto.commit", "false"),
+    // librdkafka commits what the sink has stored, and nothing else: by time, before partitions go,
+    // and at the end. A commit of our own would either tell no outcome or wait for it without bound.
+    ("enable.auto.commit", "true"),
+    ("auto.commit.interval.ms", "250"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     // Where to begin is decided by `consumer::start`.

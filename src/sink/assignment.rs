@@ -40,8 +40,6 @@ struct State {
     given_up: usize,
     commits: Condition,
     commit_failing: bool,
-    /// One commit at a time, so that its answer is known to be about it.
-    commit_under_way: bool,
 }
 
 /// The limits of a topic, and how much of them is used.
@@ -104,7 +102,6 @@ impl Assignment {
             given_up: 0,
             commits,
             commit_failing: false,
-            commit_under_way: false,
         };
         Assignment {
             state: Mutex::new(state),
@@ -192,38 +189,16 @@ impl Assignment {
             || state.partitions.values().any(|assigned| assigned.paused)
     }
 
-    /// Whether so much is done that a commit should not wait for its time.
-    pub(super) fn wants_commit(&self) -> bool {
-        let state = self.state();
-        let full = |assigned: &Assigned| {
-            let limit = state
-                .topics
-                .get(assigned.topic)
-                .map_or(0, |topic| topic.limit);
-            limit as u64 <= assigned.tracker.uncommitted()
-        };
-        // While commits fail each is an answer away from the next one: those wait for their time.
-        !state.commit_under_way && !state.commit_failing && state.partitions.values().any(full)
-    }
-
-    /// Positions to commit now: none while a commit is under way.
-    pub(super) fn take_commits(&self) -> Vec<(Partition, i64)> {
+    /// Positions that have moved.
+    pub(super) fn take_positions(&self) -> Vec<(Partition, i64)> {
         let mut state = self.state();
-        if state.commit_under_way {
-            return Vec::new();
-        }
-        let positions = state.take_commits(|_| true);
-        state.commit_under_way = !positions.is_empty();
-        if positions.is_empty() && state.commit_failing {
+        let state = &mut *state;
+        let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
+        if state.commit_failing && trackers.all(Tracker::is_committed) {
             // What could not be committed went away with its partition.
             state.commits_work();
         }
-        positions
-    }
-
-    /// All positions that are not committed yet, for the last commit.
-    pub(super) fn take_last_commits(&self) -> Vec<(Partition, i64)> {
-        self.state().take_commits(|_| true)
+        state.take_positions(|_| true)
     }
 
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
@@ -240,11 +215,10 @@ impl Assignment {
         }
     }
 
-    /// A new consumer begins: nothing is assigned, and no answer of the last one will come.
+    /// A new consumer begins: nothing is assigned.
     pub(super) fn renewed(&self) {
         let mut state = self.state();
         state.partitions.clear();
-        state.commit_under_way = false;
     }
 
     /// How long writes that run may be waited for.
@@ -321,9 +295,9 @@ impl State {
         wanted.map(|(_, assigned)| assigned.out).sum()
     }
 
-    fn take_commits(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
+    fn take_positions(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
         let take = |(partition, assigned): (&Partition, &mut Assigned)| {
-            let position = wanted(partition).then(|| assigned.tracker.take_commit())??;
+            let position = wanted(partition).then(|| assigned.tracker.take_position())??;
             Some((partition.clone(), position))
         };
         self.partitions.iter_mut().filter_map(take).collect()
@@ -394,7 +368,7 @@ impl Group for Assignment {
                 "partitions are given back while writes still run; the next owner repeats them");
         }
         let mut state = self.state();
-        let positions = state.take_commits(ours);
+        let positions = state.take_positions(ours);
         state.remove(partitions);
         log::info!(partitions = names(partitions.iter()); "partitions are given back");
         positions
@@ -406,26 +380,23 @@ impl Group for Assignment {
             "partitions were taken from us; what is out of them is repeated by their next owner");
     }
 
-    fn committed(&self, result: Result<(), String>) {
+    fn committed(&self, result: Result<&[(Partition, i64)], String>) {
         let mut state = self.state();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.sink_commits.with(&[label]).inc();
-        state.commit_under_way = false;
-        if result.is_ok() {
-            for assigned in state.partitions.values_mut() {
-                assigned.tracker.commit_done();
-            }
-        }
         match result {
-            Ok(()) if !state.commit_failing => {}
-            Ok(()) => {
-                state.commits_work();
-                log::info!("positions are committed again");
+            Ok(positions) => {
+                for (partition, position) in positions {
+                    if let Some(assigned) = state.partitions.get_mut(partition) {
+                        assigned.tracker.committed(*position);
+                    }
+                }
+                if state.commit_failing {
+                    state.commits_work();
+                    log::info!("positions are committed again");
+                }
             }
             Err(why) => {
-                for assigned in state.partitions.values_mut() {
-                    assigned.tracker.commit_failed();
-                }
                 if !std::mem::replace(&mut state.commit_failing, true) {
                     log::warn!(error = why; "positions cannot be committed; trying again");
                 }

@@ -17,8 +17,6 @@ use crate::stop::Stop;
 /// One wait for a record while others are out, and while there is nothing to do.
 const TURN: Duration = Duration::from_millis(50);
 const IDLE_TURN: Duration = Duration::from_millis(500);
-/// Between commits. What was written since the last one is repeated after a crash.
-const COMMIT_EVERY: Duration = Duration::from_millis(500);
 /// Between looks whether trouble is over.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// How long the thread may be silent: a revocation waits for writes that run.
@@ -115,7 +113,6 @@ impl Consume {
     }
 
     fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> End {
-        let mut commit_at = Instant::now() + COMMIT_EVERY;
         let mut check_at = None;
         self.condition.ok();
         while !self.stop.is_stopped() {
@@ -124,10 +121,7 @@ impl Consume {
             let flow = self.assignment.flow();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);
-            if commit_at <= Instant::now() || self.assignment.wants_commit() {
-                consumer.commit(&self.assignment.take_commits());
-                commit_at = Instant::now() + COMMIT_EVERY;
-            }
+            consumer.store(&self.assignment.take_positions());
             if check_at.is_some_and(|at| at <= Instant::now()) {
                 check_at = self.check(consumer);
             }
@@ -218,7 +212,7 @@ impl Consume {
         })
     }
 
-    /// Waits for what has begun, for `patience` at most, and commits.
+    /// Waits for what has begun, for `patience` at most.
     fn finish(&self, consumer: &Consumer, patience: Option<Duration>) -> u64 {
         let deadline = patience.map(|patience| Instant::now() + patience);
         let left = loop {
@@ -229,7 +223,8 @@ impl Consume {
                 break left;
             }
         };
-        consumer.commit_now(&self.assignment.take_last_commits());
+        // They are committed when the consumer leaves the group.
+        consumer.store(&self.assignment.take_positions());
         (left + self.assignment.given_up()) as u64
     }
 }

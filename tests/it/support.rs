@@ -9,7 +9,7 @@ pub(crate) mod small;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything; generous, as the machine may be busy.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 /// Waits until `check` gives a value; panics with `what` when it takes too long.
 pub(crate) fn wait_for<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {

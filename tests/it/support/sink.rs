@@ -201,13 +201,7 @@ impl SinkRig {
                 Instant::now() < deadline,
                 "{left} records of {topic} are not committed: {}\n{}\n{}",
                 bridge.get("/readyz").1,
-                bridge
-                    .get("/metrics")
-                    .1
-                    .lines()
-                    .filter(|l| l.contains("sink_") && !l.starts_with("#"))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
+                figures(bridge),
                 bridge.log_tail()
             );
             (left == 0).then_some(())
@@ -276,6 +270,13 @@ impl Pace {
 pub(crate) fn alive(bridge: &mut Bridge) {
     let ended = bridge.try_exit();
     assert!(ended.is_none(), "the bridge ended: {}", bridge.log());
+}
+
+/// What the sink counts, for a test that fails.
+fn figures(bridge: &Bridge) -> String {
+    let (_, text) = bridge.get("/metrics");
+    let lines = text.lines().filter(|line| line.starts_with("bridge_sink_"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A record that makes a row of its own.
