@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+mod current;
 mod defaults;
 mod duration;
 mod env;
@@ -26,6 +27,7 @@ mod url;
 mod validate;
 mod yaml;
 
+pub use current::Current;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems, Warning};
 pub use show::show;
@@ -385,6 +387,17 @@ pub struct Offset {
 pub struct Observability {
     /// Address as written: `:8080` is all addresses, v6 and v4.
     pub addr: String,
+    /// Who may do more than look; `None`: nobody.
+    pub admin: Option<Admin>,
+}
+
+/// What opens the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// `admin_token_file`.
+    pub token_file: PathBuf,
+    /// What is in it.
+    pub token: Secret,
 }
 
 /// `log_format`.

@@ -10,8 +10,8 @@ use serde_yaml::{Mapping, Value};
 
 use super::validate::property_is_private;
 use super::{
-    Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Partitioner, QueryTimeZone,
-    ServiceNow, Source, Table, Tls, defaults, duration,
+    Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Observability, Partitioner,
+    QueryTimeZone, ServiceNow, Source, Table, Tls, defaults, duration,
 };
 
 mod sink;
@@ -32,10 +32,7 @@ pub fn show(config: &Config) -> String {
         ("source", source(&config.source)),
         ("sink", sink::sink(&config.sink)),
         ("offset", map(offset)),
-        (
-            "observability",
-            map([("addr", text(&config.observability.addr))]),
-        ),
+        ("observability", observability(&config.observability)),
         (
             "log_level",
             text(&config.log_level.as_str().to_ascii_lowercase()),
@@ -322,6 +319,14 @@ fn table(table: &Table) -> Value {
         ("query", optional(table.query.as_deref(), text)),
         ("display_value", text(display)),
         ("skip_own_writes", Value::from(table.skip_own_writes)),
+    ])
+}
+
+fn observability(observability: &Observability) -> Value {
+    let token_file = observability.admin.as_ref().map(|admin| &*admin.token_file);
+    map([
+        ("addr", text(&observability.addr)),
+        ("admin_token_file", optional(token_file, path)),
     ])
 }
 

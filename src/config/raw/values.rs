@@ -245,6 +245,15 @@ impl Section<'_> {
         }
     }
 
+    /// A secret that is always in a file of its own, and that file.
+    pub(in crate::config) fn secret_file(&self, key: &'static str) -> Option<(PathBuf, Secret)> {
+        self.parsed(key, Need::Optional, |text| {
+            let secret = read_secret(Path::new(text));
+            let secret = secret.map_err(|why| format!("cannot use {}: {why}", quoted(text)))?;
+            Ok((PathBuf::from(text), secret))
+        })
+    }
+
     /// Notes what went wrong.
     pub(in crate::config) fn noted<T>(&self, key: &str, result: Result<T, String>) -> Option<T> {
         match result {
