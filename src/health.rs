@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a thread may be silent for between its registration and its first beat.
 const FIRST_BEAT: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ pub struct Health {
 struct Registered {
     next: u64,
     threads: BTreeMap<u64, Thread>,
-    conditions: BTreeMap<u64, (String, State)>,
+    conditions: BTreeMap<u64, Held>,
 }
 
 #[derive(Debug)]
@@ -42,10 +42,49 @@ struct Thread {
     panicked: bool,
 }
 
+/// A condition as it is kept.
+#[derive(Debug)]
+struct Held {
+    name: String,
+    state: State,
+    trouble: Option<Trouble>,
+}
+
 #[derive(Debug)]
 enum State {
     Ok,
     Failing(String),
+}
+
+/// Something that went wrong at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When.
+    pub at: SystemTime,
+    /// What, in one line.
+    pub words: String,
+}
+
+/// A condition as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Why it fails, if it does.
+    pub failing: Option<String>,
+    /// What went wrong last, however long ago.
+    pub trouble: Option<Trouble>,
+}
+
+/// A thread as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it, if anything is.
+    pub wrong: Option<String>,
+    /// How long it may still be silent.
+    pub due_in: Duration,
 }
 
 /// What [`Health`] found.
@@ -96,7 +135,12 @@ impl Health {
         let state = State::Failing(reason.to_owned());
         let mut registered = self.registered();
         let id = registered.next_id();
-        registered.conditions.insert(id, (name.to_owned(), state));
+        let held = Held {
+            name: name.to_owned(),
+            state,
+            trouble: None,
+        };
+        registered.conditions.insert(id, held);
         Condition {
             health: Arc::clone(self),
             id,
@@ -108,14 +152,34 @@ impl Health {
         let now = self.millis(now);
         let registered = self.registered();
         report(registered.threads.values().filter_map(|thread| {
-            let deadline = thread.deadline.load(Relaxed);
-            if thread.panicked {
-                return Some(format!("thread {}: ended by a panic", thread.name));
-            }
-            let late = now.checked_sub(deadline).filter(|late| 0 < *late)?;
-            let seconds = late.div_ceil(1000);
-            Some(format!("thread {}: overdue for {seconds} s", thread.name))
+            let wrong = thread.wrong(now)?;
+            Some(format!("thread {}: {wrong}", thread.name))
         }))
+    }
+
+    /// All threads that promise to be heard of, in the order of their start.
+    pub fn threads(&self, now: Instant) -> Vec<Life> {
+        let now = self.millis(now);
+        let life = |thread: &Thread| Life {
+            name: thread.name.clone(),
+            wrong: thread.wrong(now),
+            due_in: Duration::from_millis(thread.deadline.load(Relaxed).saturating_sub(now)),
+        };
+        self.registered().threads.values().map(life).collect()
+    }
+
+    /// All conditions, in the order of their making.
+    pub fn standings(&self) -> Vec<Standing> {
+        let standing = |held: &Held| Standing {
+            name: held.name.clone(),
+            failing: match &held.state {
+                State::Ok => None,
+                State::Failing(reason) => Some(one_line(reason)),
+            },
+            trouble: held.trouble.clone(),
+        };
+        let registered = self.registered();
+        registered.conditions.values().map(standing).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
@@ -125,9 +189,9 @@ impl Health {
         let failing = registered
             .conditions
             .values()
-            .filter_map(|(name, state)| match state {
+            .filter_map(|held| match &held.state {
                 State::Ok => None,
-                State::Failing(reason) => Some(format!("{name}: {reason}")),
+                State::Failing(reason) => Some(format!("{}: {reason}", held.name)),
             });
         report(stopping.into_iter().chain(failing))
     }
@@ -146,6 +210,18 @@ impl Health {
     fn millis(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.epoch).as_millis();
         u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+impl Thread {
+    /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
+    fn wrong(&self, now: u64) -> Option<String> {
+        if self.panicked {
+            return Some("ended by a panic".to_owned());
+        }
+        let deadline = self.deadline.load(Relaxed);
+        let late = now.checked_sub(deadline).filter(|late| 0 < *late)?;
+        Some(format!("overdue for {} s", late.div_ceil(1000)))
     }
 }
 
@@ -201,20 +277,36 @@ impl Condition {
 
     /// It does not hold; `reason` says why and what to do, without secrets and record bodies.
     pub fn fail(&self, reason: impl Into<String>) {
-        self.set(State::Failing(reason.into()));
+        let reason = reason.into();
+        self.note(&reason);
+        self.set(State::Failing(reason));
+    }
+
+    /// Something went wrong that is no reason to fail yet; it is remembered as the last trouble.
+    pub fn note(&self, words: &str) {
+        let trouble = Trouble {
+            at: SystemTime::now(),
+            words: one_line(words),
+        };
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.trouble = Some(trouble);
+        }
     }
 
     /// Whether it holds.
     pub fn is_ok(&self) -> bool {
         matches!(
             self.health.registered().conditions.get(&self.id),
-            Some((_, State::Ok))
+            Some(Held {
+                state: State::Ok,
+                ..
+            })
         )
     }
 
     fn set(&self, state: State) {
-        if let Some((_, held)) = self.health.registered().conditions.get_mut(&self.id) {
-            *held = state;
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.state = state;
         }
     }
 }
@@ -317,6 +409,37 @@ mod tests {
         assert!(health.readiness().ok);
         health.set_stopping();
         assert_eq!(health.readiness().lines, ["stopping"]);
+    }
+
+    #[test]
+    fn the_last_trouble_is_remembered() {
+        let health = Arc::new(Health::new());
+        let table = health.condition("table incident", "not read yet");
+        let standing = || health.standings().remove(0);
+        assert_eq!(standing().failing.as_deref(), Some("not read yet"));
+        assert_eq!(standing().trouble, None, "to begin is no trouble");
+        table.ok();
+        table.note("a time-out\nof the instance");
+        assert!(health.readiness().ok);
+        let trouble = standing().trouble.unwrap();
+        assert_eq!(trouble.words, "a time-out of the instance");
+        table.fail("403");
+        table.ok();
+        assert_eq!(standing().failing, None);
+        assert_eq!(standing().trouble.unwrap().words, "403");
+    }
+
+    #[test]
+    fn threads_are_listed() {
+        let health = Arc::new(Health::new());
+        let beat = health.thread("token");
+        beat.beat(10 * SECOND);
+        let life = health.threads(Instant::now()).remove(0);
+        assert_eq!((life.name.as_str(), life.wrong), ("token", None));
+        assert!(8 * SECOND < life.due_in && life.due_in <= 10 * SECOND);
+        let late = health.threads(Instant::now() + 11 * SECOND).remove(0);
+        assert_eq!(late.wrong.as_deref(), Some("overdue for 1 s"));
+        assert_eq!(late.due_in, Duration::ZERO);
     }
 
     #[test]

@@ -238,6 +238,44 @@ impl<T: Value> Family<T> {
     }
 }
 
+impl<T: Value> Family<T> {
+    /// Looks at every series: its label values in the order of the family's labels, and its value.
+    /// Nothing is made by looking.
+    pub fn visit(&self, mut see: impl FnMut(&[String], &T)) {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        for (labels, value) in series.iter() {
+            see(labels, value);
+        }
+    }
+
+    /// The series with these label values, if it is there.
+    pub fn find(&self, values: &[&str]) -> Option<T> {
+        let key: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.get(&key).cloned()
+    }
+}
+
+impl Family<Counter> {
+    /// The sum over all series whose first label has this value.
+    pub fn sum(&self, first: &str) -> u64 {
+        let mut sum = 0_u64;
+        self.visit(|labels, counter| {
+            if labels.first().is_some_and(|label| label == first) {
+                sum = sum.saturating_add(counter.get());
+            }
+        });
+        sum
+    }
+
+    /// The sum over all series.
+    pub fn total(&self) -> u64 {
+        let mut sum = 0_u64;
+        self.visit(|_, counter| sum = sum.saturating_add(counter.get()));
+        sum
+    }
+}
+
 impl Family<Histogram> {
     pub(super) fn histogram(
         name: &'static str,

@@ -66,6 +66,7 @@ struct Meters {
     hidden: Gauge,
     remaining: Gauge,
     last_success: Gauge,
+    next_poll: Gauge,
     metrics: Arc<Metrics>,
 }
 
@@ -128,6 +129,7 @@ impl Poller {
                 hidden: metrics.source_hidden_rows.with(&labels),
                 remaining: metrics.source_remaining_rows.with(&labels),
                 last_success: metrics.source_last_success.with(&labels),
+                next_poll: metrics.source_next_poll.with(&labels),
                 metrics: Arc::clone(metrics),
             },
             instance: Arc::clone(&context.instance),
@@ -372,6 +374,7 @@ impl Poller {
     /// Waits for the next poll; a wish to go back ends it.
     fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
         self.heartbeat.beat(pause + SLACK);
+        self.meters.next_poll.set(seconds_after(pause));
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
@@ -394,6 +397,7 @@ impl Poller {
         if fault.wants_less() {
             self.window.shrink();
         }
+        self.condition.note(&fault.to_string());
         let retryable = fault.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();
@@ -425,12 +429,7 @@ impl Poller {
     fn recovered(&mut self) {
         self.condition.ok();
         self.backoff.reset();
-        let now = jiff::Timestamp::now().as_second();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds since 1970 fit a double exactly"
-        )]
-        self.meters.last_success.set(now as f64);
+        self.meters.last_success.set(seconds_after(Duration::ZERO));
     }
 
     fn caught_up(&mut self) {
@@ -485,4 +484,15 @@ impl Poller {
         log::info!(table = self.table.name, rows = done, left:? = left, rows_per_second = rate,
             time_left:? = time_left; "reading the table");
     }
+}
+
+/// Seconds since the epoch, `time` from now.
+fn seconds_after(time: Duration) -> f64 {
+    let now = jiff::Timestamp::now().as_millisecond();
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 fit a double exactly"
+    )]
+    let now = now as f64 / 1000.0;
+    now + time.as_secs_f64()
 }
