@@ -11,7 +11,8 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select, tick};
 
 use crate::admin;
 use crate::checkpoint;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::control;
 use crate::daemon::{self, Signal};
 use crate::health::Health;
 use crate::kafka::{self, Producer};
@@ -102,12 +103,15 @@ pub fn run(config: &Config, metrics: &Arc<Metrics>) -> Result<(), Error> {
     let store = checkpoint::Store::open(&config.offset.file_path, metrics);
     let store = Arc::new(store.map_err(Error::Checkpoint)?);
     let (_signals, signals) = daemon::signals().map_err(Error::System)?;
-    let server = admin::Server::start(
-        &config.observability.addr,
-        Arc::clone(metrics),
-        Arc::clone(&health),
-    )
-    .map_err(Error::Admin)?;
+    // Nobody takes commands yet: who asks is told so.
+    let (control, _) = control::pair();
+    let shown = admin::Shown {
+        metrics: Arc::clone(metrics),
+        health: Arc::clone(&health),
+        control,
+        config: Arc::new(config::Current::new(config.clone())),
+    };
+    let server = admin::Server::start(&config.observability.addr, shown).map_err(Error::Admin)?;
     for addr in server.local_addrs() {
         log::info!(addr:% = addr; "health and metrics are served");
     }

@@ -30,7 +30,7 @@ mod yaml;
 pub use current::Current;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems, Warning};
-pub use show::show;
+pub use show::{show, show_tree};
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 
 /// The whole configuration, checked, with every default filled in.

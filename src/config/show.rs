@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
 use super::validate::property_is_private;
@@ -20,13 +21,19 @@ const REDACTED: &str = "[redacted]";
 
 /// Every key with its effective value, as YAML. Null is "not set".
 pub fn show(config: &Config) -> String {
+    // A tree of texts and numbers always has a YAML form.
+    serde_yaml::to_string(&show_tree(config)).unwrap_or_default()
+}
+
+/// The same, for another form than YAML.
+pub fn show_tree(config: &Config) -> impl Serialize + use<> {
     let offset = [
         ("storage", text("file")),
         ("file_path", path(&config.offset.file_path)),
         ("kafka_topic", text(&config.offset.kafka_topic)),
         ("flush_interval", time(config.offset.flush_interval)),
     ];
-    let tree = map([
+    map([
         ("servicenow", servicenow(&config.servicenow)),
         ("kafka", kafka(&config.kafka)),
         ("source", source(&config.source)),
@@ -39,9 +46,7 @@ pub fn show(config: &Config) -> String {
         ),
         ("log_format", text(log_format(config.log_format))),
         ("shutdown_timeout", time(config.shutdown_timeout)),
-    ]);
-    // A tree of texts and numbers always has a YAML form.
-    serde_yaml::to_string(&tree).unwrap_or_default()
+    ])
 }
 
 fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
