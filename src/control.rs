@@ -232,7 +232,8 @@ mod tests {
         requests.recv().unwrap().answer(Ok("done".to_owned()));
         assert_eq!(pending.answer(), Some(Ok("done".to_owned())));
         let pending = control.send(Command::RefreshToken).unwrap();
-        drop(requests);
+        // It ends with the request in its hand.
+        drop(requests.recv().unwrap());
         assert!(pending.answer().unwrap().is_err());
     }
 

@@ -43,6 +43,7 @@ pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
         started: metrics.start_seconds(),
         ready: readiness.ok,
         reasons: readiness.lines,
+        notes: readiness.notes,
         unhealthy: health.liveness(now).lines,
         servicenow: view.instance(&config),
         kafka: view.kafka(&config),
@@ -82,7 +83,7 @@ pub(super) fn readings(shown: &Shown) -> Vec<Reading> {
     let topics = topics(&config).map(|topic| Reading {
         kind: Kind::Topic,
         name: topic.topic.clone(),
-        count: shown.metrics.sink_records.sum(&topic.table),
+        count: shown.metrics.sink_records.sum_of(&topic.table),
         lag: lag_of_topic(shown, topic),
     });
     tables.chain(topics).collect()
@@ -170,8 +171,8 @@ impl View<'_> {
             words,
             auth: auth.to_owned(),
             token_expires: Some(metrics.token_expiry.get()).filter(|at| at.is_finite()),
-            requests: metrics.api_requests.total(),
-            errors: metrics.api_errors.total(),
+            requests: metrics.api_requests.sum(),
+            errors: metrics.api_errors.sum(),
             limit_wait: metrics.rate_limit_wait.get().as_secs_f64(),
         }
     }
@@ -184,7 +185,7 @@ impl View<'_> {
             ok: words.is_none() && metrics.kafka_connected.get() > 0.0,
             words,
             queue: metrics.produce_queue.get(),
-            errors: metrics.produce_errors.total(),
+            errors: metrics.produce_errors.sum(),
         }
     }
 
@@ -208,7 +209,7 @@ impl View<'_> {
             last_success: gauge(&metrics.source_last_success, name).filter(|at| *at > 0.0),
             next_poll: gauge(&metrics.source_next_poll, name)
                 .filter(|at| *at > 0.0 && state != State::Paused),
-            errors: metrics.source_errors.sum(name),
+            errors: metrics.source_errors.sum_of(name),
             last_error: last(&own),
             history: self.history.series(Kind::Table, name),
             ..Pipeline::default()
@@ -225,7 +226,7 @@ impl View<'_> {
         let common = self.own(|it| it == "sink" || it == "sink commits");
         let held = gauge(&metrics.sink_held, name).is_some_and(|held| held > 0.0);
         let (state, words) = self.state(Kind::Topic, name, held, &own, &common);
-        let rows = metrics.sink_records.sum(table);
+        let rows = metrics.sink_records.sum_of(table);
         Pipeline {
             name: name.clone(),
             to: table.clone(),
@@ -235,9 +236,9 @@ impl View<'_> {
             rate: self.rate(Kind::Topic, name, rows),
             lag: lag_of_topic(self.shown, topic),
             in_flight: gauge(&metrics.sink_in_flight, name),
-            skipped: Some(metrics.sink_skipped.sum(table)),
-            dead_letters: Some(metrics.sink_dead_letters.sum(table)),
-            errors: metrics.sink_errors.sum(table),
+            skipped: Some(metrics.sink_skipped.sum_of(table)),
+            dead_letters: Some(metrics.sink_dead_letters.sum_of(table)),
+            errors: metrics.sink_errors.sum_of(table),
             last_error: last(&own),
             history: self.history.series(Kind::Topic, name),
             ..Pipeline::default()

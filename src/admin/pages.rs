@@ -94,12 +94,14 @@ impl Pages {
 
 /// The words of the Go bridge, and the reasons.
 fn status(report: &Report, good: &str, bad: &str) -> Answer {
-    if report.ok {
-        return Answer::json(200, &serde_json::json!({ "status": good }));
-    }
-    let reasons = serde_json::Value::from(report.lines.clone());
+    let list = |name: &str, lines: &[String]| match lines {
+        [] => String::new(),
+        lines => format!(r#","{name}":{}"#, serde_json::Value::from(lines)),
+    };
+    let (status, word) = if report.ok { (200, good) } else { (503, bad) };
+    let (reasons, notes) = (list("reasons", &report.lines), list("notes", &report.notes));
     Answer {
-        body: format!(r#"{{"status":"{bad}","reasons":{reasons}}}"#),
-        ..Answer::json(503, &())
+        body: format!(r#"{{"status":"{word}"{reasons}{notes}}}"#),
+        ..Answer::json(status, &())
     }
 }

@@ -23,6 +23,8 @@ pub struct Status {
     pub ready: bool,
     /// Why it is not ready.
     pub reasons: Vec<String>,
+    /// What is to be known although it is no reason.
+    pub notes: Vec<String>,
     /// What `/healthz` finds wrong.
     pub unhealthy: Vec<String>,
     /// The instance.

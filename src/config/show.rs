@@ -46,6 +46,7 @@ pub fn show_tree(config: &Config) -> impl Serialize + use<> {
         ),
         ("log_format", text(log_format(config.log_format))),
         ("shutdown_timeout", time(config.shutdown_timeout)),
+        ("reload_rollback", Value::from(config.reload_rollback)),
     ])
 }
 

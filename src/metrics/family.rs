@@ -238,6 +238,25 @@ impl<T: Value> Family<T> {
     }
 }
 
+impl<T> Family<T> {
+    /// Takes all series away whose label `label` is `value`. Handles of them count on for nobody.
+    pub fn remove(&self, label: &str, value: &str) {
+        self.remove_all(&[(label, value)]);
+    }
+
+    /// Takes all series away that have all these labels.
+    pub fn remove_all(&self, labels: &[(&str, &str)]) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|values, _| {
+            let has = |(label, value): &(&str, &str)| {
+                let mut pairs = self.labels.iter().zip(values);
+                pairs.any(|(name, is)| name == label && is == value)
+            };
+            !labels.iter().all(has)
+        });
+    }
+}
+
 impl<T: Value> Family<T> {
     /// Looks at every series: its label values in the order of the family's labels, and its value.
     /// Nothing is made by looking.
@@ -258,7 +277,7 @@ impl<T: Value> Family<T> {
 
 impl Family<Counter> {
     /// The sum over all series whose first label has this value.
-    pub fn sum(&self, first: &str) -> u64 {
+    pub fn sum_of(&self, first: &str) -> u64 {
         let mut sum = 0_u64;
         self.visit(|labels, counter| {
             if labels.first().is_some_and(|label| label == first) {
@@ -268,11 +287,19 @@ impl Family<Counter> {
         sum
     }
 
-    /// The sum over all series.
-    pub fn total(&self) -> u64 {
-        let mut sum = 0_u64;
-        self.visit(|_, counter| sum = sum.saturating_add(counter.get()));
-        sum
+    /// All series together.
+    pub fn sum(&self) -> u64 {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.values().map(Counter::get).sum()
+    }
+}
+
+impl Family<Gauge> {
+    /// The values that are known.
+    pub fn values(&self) -> Vec<f64> {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = series.values().map(Gauge::get);
+        values.filter(|value| !value.is_nan()).collect()
     }
 }
 

@@ -81,7 +81,7 @@ impl Troubles {
 
     /// Something went wrong with a record; the status page shows it.
     pub(super) fn note(&self, words: &str) {
-        self.condition.note(words);
+        self.condition.remember(words);
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<usize, String>)) {

@@ -46,6 +46,7 @@ pub(super) struct Poller {
     items: Sender<Item>,
     spare: Receiver<Block>,
     rewinds: Receiver<Rewind>,
+    poked: Receiver<()>,
     stop: Stop,
     backoff: Backoff,
     /// The upper bound up to which everything is read.
@@ -81,7 +82,7 @@ struct Progress {
 impl Poller {
     #[expect(
         clippy::too_many_arguments,
-        reason = "the ends of four channels are named here once"
+        reason = "the ends of five channels are named here once"
     )]
     pub(super) fn new(
         context: &Context,
@@ -91,6 +92,7 @@ impl Poller {
         items: Sender<Item>,
         spare: Receiver<Block>,
         rewinds: Receiver<Rewind>,
+        poked: Receiver<()>,
         stop: &Stop,
     ) -> Poller {
         let metrics = &context.metrics;
@@ -111,6 +113,7 @@ impl Poller {
             items,
             spare,
             rewinds,
+            poked,
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
@@ -378,6 +381,7 @@ impl Poller {
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
+            recv(self.poked) -> _ => Ok(()),
             recv(self.stop.receiver()) -> _ => Ok(()),
             recv(self.rewinds) -> rewind => match rewind {
                 Ok(rewind) => Err(Fault::Rewound(rewind)),
@@ -397,7 +401,7 @@ impl Poller {
         if fault.wants_less() {
             self.window.shrink();
         }
-        self.condition.note(&fault.to_string());
+        self.condition.remember(&fault.to_string());
         let retryable = fault.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();

@@ -307,18 +307,21 @@
   }
 
   // ---- all of it
+  function lines(section, list, words) {
+    $(section).hidden = words.length === 0;
+    const wanted = words.join("\n");
+    if ($(list).dataset.words === wanted) return;
+    $(list).dataset.words = wanted;
+    $(list).replaceChildren(...words.map((line) => make("li", "", line)));
+  }
   function show() {
     const { tables, topics, reloads, history } = status;
     const host = status.servicenow.url.replace(/^[a-z]+:\/\//, "");
     write($("instance"), host);
     sign($("ready"), status.ready ? "running" : "error", status.ready ? "Ready" : "Not ready", status.ready ? "ok" : "bad");
     document.title = (status.ready ? "" : "▲ ") + host + " – servicenow-kafka-bridge";
-    const reasons = status.reasons.join("\n");
-    if ($("reasons").dataset.words !== reasons) {
-      $("reasons").dataset.words = reasons;
-      $("reasons").replaceChildren(...status.reasons.map((line) => make("li", "", line)));
-    }
-    $("trouble").hidden = status.ready;
+    lines("trouble", "reasons", status.reasons);
+    lines("known", "notes", status.notes);
     const changes = [...pipelines("tables", TABLES, tables), ...pipelines("topics", TOPICS, topics)];
     const ready = states.get("ready");
     states.set("ready", status.ready);

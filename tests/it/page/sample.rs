@@ -40,7 +40,7 @@ fn made(name: &str, to: &str, rate: Vec<Value>, lag: Vec<Value>, more: &Value) -
 fn tables() -> Vec<Made> {
     let too_large = "record 9d385017c611228701d22104cc95c371 is larger than \
                      kafka.max_message_bytes (1000000)";
-    let forbidden = "403 from the instance: User Not Authorized <b>bold</b>; grant the \
+    let forbidden = "403 from the instance: User Not Authorized; grant the \
                      integration user read access";
     vec![
         made(
@@ -144,10 +144,10 @@ pub(super) fn status() -> Value {
         "reasons": [
             "delivery of change_request: held: record 9d385017c611228701d22104cc95c371 is larger \
              than kafka.max_message_bytes (1000000)",
-            "table task_sla: 403 from the instance: User Not Authorized <b>bold</b>; grant the \
+            "table task_sla: 403 from the instance: User Not Authorized; grant the \
              integration user read access",
         ],
-        "unhealthy": [],
+        "unhealthy": [], "notes": [],
         "servicenow": {"url": "https://example.service-now.com", "ok": true, "words": null,
             "auth": "oauth", "token_expires": NOW + 1210.0, "requests": 418_233, "errors": 31,
             "limit_wait": 12.4},
