@@ -63,6 +63,11 @@ impl Gauge {
         self.0.store(value.to_bits(), Relaxed);
     }
 
+    /// Sets it to the time `ahead` from now, in seconds since the epoch.
+    pub fn set_time(&self, ahead: Duration) {
+        self.set(super::now_seconds() + ahead.as_secs_f64());
+    }
+
     /// The value now.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Relaxed))

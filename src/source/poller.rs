@@ -377,7 +377,7 @@ impl Poller {
     /// Waits for the next poll; a wish to go back ends it.
     fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
         self.heartbeat.beat(pause + SLACK);
-        self.meters.next_poll.set(seconds_after(pause));
+        self.meters.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
@@ -433,7 +433,7 @@ impl Poller {
     fn recovered(&mut self) {
         self.condition.ok();
         self.backoff.reset();
-        self.meters.last_success.set(seconds_after(Duration::ZERO));
+        self.meters.last_success.set_time(Duration::ZERO);
     }
 
     fn caught_up(&mut self) {
@@ -488,15 +488,4 @@ impl Poller {
         log::info!(table = self.table.name, rows = done, left:? = left, rows_per_second = rate,
             time_left:? = time_left; "reading the table");
     }
-}
-
-/// Seconds since the epoch, `time` from now.
-fn seconds_after(time: Duration) -> f64 {
-    let now = jiff::Timestamp::now().as_millisecond();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since 1970 fit a double exactly"
-    )]
-    let now = now as f64 / 1000.0;
-    now + time.as_secs_f64()
 }
