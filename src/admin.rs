@@ -372,7 +372,9 @@ impl Poller {
             log::warn!(error:% = err; "the admin port cannot accept all connections now");
         }
         if !self.give_one_up(now) {
-            self.paused = Some(now + PAUSE);
+            // Only so long as each of ours has just come.
+            let pause = now + PAUSE;
+            self.paused = Some(self.expendable().map_or(pause, |soon| soon.min(pause)));
         }
     }
 }

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod admin;
 mod auth;
 mod commands;
 mod crash;

@@ -277,6 +277,7 @@ mod tests {
             THREAD         WILL BE HEARD OF
             read:incident  within 61 s
             token          overdue for 3 s
-        "#]].assert_eq(&printed(|screen| threads(&value, screen).unwrap()));
+        "#]]
+        .assert_eq(&printed(|screen| threads(&value, screen).unwrap()));
     }
 }
