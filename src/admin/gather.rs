@@ -254,8 +254,8 @@ impl View<'_> {
         own: &[&Standing],
         common: &[&Standing],
     ) -> (State, Option<String>) {
-        let found = self.phases.iter();
-        let found = found.filter(|it| it.kind == kind && it.name == name).last();
+        let mut phases = self.phases.iter();
+        let found = phases.find(|it| it.kind == kind && it.name == name);
         match found.map(|it| &it.phase) {
             Some(Phase::Paused) => return (State::Paused, None),
             Some(Phase::Restarting { why }) => return (State::Restarting, Some(why.clone())),

@@ -131,7 +131,9 @@ fn address(addr: &str) -> Result<String, Failure> {
 /// The words of an answer that is none.
 fn refusal(status: u16, body: &str) -> Failure {
     let answer: Option<Value> = serde_json::from_str(body).ok();
-    let words = answer.as_ref().and_then(|answer| answer["error"].as_str());
+    let words = answer
+        .as_ref()
+        .and_then(|answer| answer.get("error")?.as_str());
     let words = match words {
         Some(words) => clean(words).into_owned(),
         None => format!("what listens there is no bridge of this version: status {status}"),
@@ -165,7 +167,9 @@ fn print(answer: &str, action: &AdminAction, screen: &mut Screen<'_>) -> Result<
         }
         _ => {
             let done: Value = understood(answer)?;
-            screen.line(&clean(done["done"].as_str().unwrap_or("done")))?;
+            screen.line(&clean(
+                done.get("done").and_then(Value::as_str).unwrap_or("done"),
+            ))?;
         }
     }
     screen.flush()?;
