@@ -43,6 +43,11 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Let the running bridge read its configuration again.
+    Reload {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// Look at a checkpoint or change it.
     Checkpoint {
         /// The configuration file.
@@ -227,6 +232,7 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             action: AdminAction::Config,
         },
         Topic::ShowConfig => Command::ShowConfig { config },
+        Topic::Reload => Command::Reload { config },
         _ => Command::Run { config },
     })
 }

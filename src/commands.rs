@@ -16,9 +16,9 @@ use crate::source;
 mod admin;
 mod connect;
 mod dead_letters;
+mod reload;
 mod screen;
 
-pub use self::dead_letters::Direct;
 pub use self::screen::Screen;
 
 /// What a command leaves behind.
@@ -84,6 +84,7 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         Command::Admin { config, action } => {
             with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
         }
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Run { config } => run(&config),
     }
 }

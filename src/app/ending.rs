@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::slot::Slot;
 use super::supervisor::{Inputs, Supervisor};
 use crate::daemon::Signal;
 
@@ -63,7 +62,10 @@ impl Supervisor {
 
     fn are_over(&mut self) -> bool {
         let tables = self.pipelines.tables.values_mut();
-        tables.map(Slot::is_over).fold(true, |all, one| all && one) && self.pipelines.sink.is_over()
+        // Each is asked, as being asked lets it end.
+        let going = tables.filter_map(|slot| (!slot.is_over()).then_some(()));
+        let sink = self.pipelines.sink.is_over();
+        going.count() == 0 && sink
     }
 
     /// Waits until all pipelines have ended, or until the time of the stop is nearly over; until when

@@ -66,7 +66,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    fn new(outcome: Outcome, words: impl ToString) -> Refused {
+    fn new(outcome: Outcome, words: &dyn ToString) -> Refused {
         Refused {
             outcome,
             words: vec![words.to_string()],
@@ -111,11 +111,11 @@ impl Task {
     fn client(&self, config: &Config) -> Result<Tried<Client>, Refused> {
         let health = Arc::new(Health::new());
         let client = Client::start(&config.servicenow, &self.metrics, &health)
-            .map_err(|error| Refused::new(Outcome::Refused, error))?;
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
         if config.reload_rollback {
             self.try_out(&client, config).map_err(|error| Refused {
                 retry: error.is_retryable(),
-                ..Refused::new(Outcome::RolledBack, error)
+                ..Refused::new(Outcome::RolledBack, &error)
             })?;
         }
         Ok(Tried { it: client, health })
@@ -155,7 +155,7 @@ impl Task {
     ) -> Result<Tried<Producer>, Refused> {
         let health = Arc::new(Health::new());
         let producer = Producer::start(&config.kafka, &self.metrics, &health)
-            .map_err(|error| Refused::new(Outcome::Refused, error))?;
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
         if config.reload_rollback {
             let wanted = config.topics().into_iter().collect();
             let (found, troubles) = helpers::look(&producer, &wanted);

@@ -309,11 +309,11 @@ impl<W: Work> Slot<W> {
         self.outdated = false;
         match ending.fault {
             None => State::Idle,
-            Some(why) => self.wait(why, now),
+            Some(why) => self.wait(&why, now),
         }
     }
 
-    fn wait(&mut self, why: String, now: Instant) -> State<W> {
+    fn wait(&mut self, why: &str, now: Instant) -> State<W> {
         let pause = self.ends.ceiling();
         self.ends.next(1.0);
         self.restarts.with(&[&self.name]).inc();
@@ -352,7 +352,7 @@ impl<W: Work> Slot<W> {
             }
             Err(Refusal::Later(why)) => {
                 log::error!(what = self.name, error = why; "it does not start");
-                self.wait(why, now)
+                self.wait(&why, now)
             }
             Err(Refusal::Never(why)) => {
                 log::error!(what = self.name, error = why; "it stays stopped until somebody acts");

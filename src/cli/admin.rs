@@ -6,7 +6,7 @@ use super::dead_letters::Given;
 use super::{Topic, Usage};
 
 /// The commands that are asked of a running bridge.
-pub(super) const VERBS: [&str; 8] = [
+pub(super) const VERBS: [&str; 7] = [
     "status",
     "threads",
     "pause",
@@ -14,7 +14,6 @@ pub(super) const VERBS: [&str; 8] = [
     "poll",
     "refresh-token",
     "log-level",
-    "reload",
 ];
 /// Levels of the log, as the configuration names them.
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -44,8 +43,6 @@ pub enum AdminAction {
     RefreshToken,
     /// Log from this level on.
     LogLevel(String),
-    /// Read the configuration again.
-    Reload,
 }
 
 fn usage(message: impl Into<String>) -> Usage {
@@ -78,7 +75,6 @@ pub(super) fn parse(words: &[OsString], given: &Given) -> Result<AdminAction, Us
         ("status", None) => AdminAction::Status { json },
         ("threads", None) => AdminAction::Threads { json },
         ("refresh-token", None) => AdminAction::RefreshToken,
-        ("reload", None) => AdminAction::Reload,
         ("pause", Some(name)) => AdminAction::Pause(name.to_owned()),
         ("resume", Some(name)) => AdminAction::Resume(name.to_owned()),
         ("poll", Some(name)) => AdminAction::Poll(name.to_owned()),

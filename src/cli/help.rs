@@ -11,6 +11,8 @@ pub enum Topic {
     Check,
     /// `show-config`.
     ShowConfig,
+    /// `reload`.
+    Reload,
     /// `checkpoint`.
     Checkpoint,
     /// `dead-letters`.
@@ -26,6 +28,7 @@ impl Topic {
             "run" => Some(Topic::Run),
             "check" => Some(Topic::Check),
             "show-config" => Some(Topic::ShowConfig),
+            "reload" => Some(Topic::Reload),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
             "admin" => Some(Topic::Admin),
@@ -41,6 +44,7 @@ impl Topic {
             Topic::Run => " run",
             Topic::Check => " check",
             Topic::ShowConfig => " show-config",
+            Topic::Reload => " reload",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
             Topic::Admin => " admin",
@@ -55,6 +59,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Run => RUN,
         Topic::Check => CHECK,
         Topic::ShowConfig => SHOW_CONFIG,
+        Topic::Reload => RELOAD,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
         Topic::Admin => ADMIN,
@@ -70,6 +75,7 @@ commands:
   run           move records until SIGTERM or SIGINT (default)
   check         check the configuration; with --connect also the instance and Kafka
   show-config   print every setting in effect, secrets redacted
+  reload        let the running bridge read its configuration again
   checkpoint    show, set or reset how far a table has been read
   dead-letters  look at records that could not be written, send them again, or drop them
   version       print one line with version and commit
@@ -79,7 +85,7 @@ of a running bridge (`help admin`):
   status, threads                  print what it is doing
   pause NAME, resume NAME          a table, or a topic of the sink
   poll TABLE                       poll it now
-  refresh-token, reload            get a new access token; read the configuration again
+  refresh-token                    get a new access token
   log-level LEVEL                  log from this level on
 
 options:
@@ -107,6 +113,9 @@ usage: servicenow-kafka-bridge [run] [-c FILE]
 Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
 Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. A status
 page, health and metrics are served at `observability.addr`: /, /healthz, /readyz, /metrics.
+
+When the configuration or a file that it names changes, only what changed starts again; SIGHUP and
+`reload` do the same. An edit that is not valid, or whose credentials do not work, changes nothing.
 
 SIGTERM or SIGINT stops: rows under way are delivered within `shutdown_timeout` and checkpoints
 written. A second signal leaves at once; nothing is lost, some rows are sent again at the next
@@ -164,6 +173,24 @@ exit codes:
   78  the configuration must be put right first
 ";
 
+const RELOAD: &str = "\
+usage: servicenow-kafka-bridge reload [-c FILE]
+
+Lets the running bridge read its configuration again. It does so by itself when the file changes;
+this is for file systems that tell no changes, and for scripts that want to know the outcome.
+
+The configuration is checked here first: with problems nothing is sent. The bridge is found by the
+lock beside `offset.file_path`, gets SIGHUP, and is asked at `observability.addr` what became of it.
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+
+exit codes:
+  0   reloaded, or sent where the outcome cannot be told (the output says which)
+  75  no bridge runs with this checkpoint, or it did not use the configuration
+  78  the configuration must be put right first
+";
+
 const CHECKPOINT: &str = "\
 usage: servicenow-kafka-bridge checkpoint show [TABLE] [-c FILE]
        servicenow-kafka-bridge checkpoint set TABLE --timestamp TIME [--last-identifier ID]
@@ -204,14 +231,14 @@ letter has a place there, partition and offset: `0:12`.
 
   list    print a line for each letter
   show    print all of one letter, with what was to be written
-  replay  send the records to their topics again, where the sink finds them. It may be interrupted
-          and repeated: what was acknowledged is marked as done and not sent again
+  replay  send the records to their topics again, where the sink finds them. It may be
+          interrupted and repeated: what was acknowledged is marked as done, not sent again
   drop    mark letters as done without sending them; the topic keeps them
 
-What is done is kept in Kafka, as the committed offsets of the group GROUP-dead-letters, GROUP being
-`sink.group_id`. The Kafka user needs Describe and Read on that group. Kafka forgets it when nothing
-was replayed or dropped for `offsets.retention.minutes` (7 days): give the topic no longer
-retention. Do not run two replays at once.
+The marks are the committed offsets of the group `{sink.group_id}-dead-letters`; the Kafka user
+needs Describe and Read on it. Kafka forgets them `offsets.retention.minutes` (7 days) after the
+last replay or drop: do not keep letters longer than that in the topic, or use --since. Run one
+replay at a time.
 
 filters, of which all must hold:
   --table T           was to be written to this table
@@ -254,7 +281,6 @@ usage: servicenow-kafka-bridge status [--json] [-c FILE]
        servicenow-kafka-bridge poll TABLE
        servicenow-kafka-bridge refresh-token
        servicenow-kafka-bridge log-level error|warn|info|debug|trace
-       servicenow-kafka-bridge reload
        servicenow-kafka-bridge show-config --running
 
 Asks a bridge that runs with the same configuration, at `observability.addr` (`:8080` is
@@ -266,7 +292,6 @@ Asks a bridge that runs with the same configuration, at `observability.addr` (`:
   poll           poll a table now instead of at the end of its interval
   refresh-token  get a new access token
   log-level      log from this level on, until a reload that changes `log_level`
-  reload         read the configuration again, and say what became of it
 
 options:
   --json              the whole answer as JSON

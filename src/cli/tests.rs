@@ -100,7 +100,6 @@ fn questions_to_a_running_bridge() {
     check("resume incident", AdminAction::Resume(name()));
     check("poll incident", AdminAction::Poll(name()));
     check("refresh-token", AdminAction::RefreshToken);
-    check("reload", AdminAction::Reload);
     check("log-level debug", AdminAction::LogLevel("debug".to_owned()));
     check("show-config --running", AdminAction::Config);
     assert_eq!(line("help pause"), Ok(Command::Help(Topic::Admin)));
@@ -112,7 +111,6 @@ fn questions_to_a_running_bridge() {
         ),
         ("poll", "`poll` needs the name of a table"),
         ("poll a b", "one argument too many: \"b\""),
-        ("reload now", "one argument too many: \"now\""),
         (
             "log-level",
             "`log-level` needs one of error, warn, info, debug, trace",

@@ -62,7 +62,6 @@ fn ask(config: &Config, action: &AdminAction) -> Result<String, Failure> {
         AdminAction::Poll(name) => ("/api/poll", named(name)),
         AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
         AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
-        AdminAction::Reload => ("/api/reload", Some(Value::Null)),
     };
     let addr = address(&config.observability.addr)?;
     let url = format!("http://{addr}{path}");

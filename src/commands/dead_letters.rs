@@ -22,8 +22,6 @@ use crate::sink::Letter;
 use crate::sink::letter::Unreadable;
 use crate::stop::Stop;
 
-pub use self::send::Direct;
-
 /// Why a command ends early.
 struct Failure {
     code: u8,

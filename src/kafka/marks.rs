@@ -25,6 +25,9 @@ pub struct Marks {
     group: String,
     topic: String,
     sets: BTreeMap<i32, DoneSet>,
+    /// Partitions that have marks in Kafka.
+    kept: BTreeSet<i32>,
+    /// Partitions whose marks are not in Kafka yet.
     changed: BTreeSet<i32>,
 }
 
@@ -45,6 +48,7 @@ impl Marks {
             group: group.to_owned(),
             topic: topic.to_owned(),
             sets: BTreeMap::new(),
+            kept: BTreeSet::new(),
             changed: BTreeSet::new(),
         };
         let mut asked = TopicPartitionList::with_capacity(partitions.len());
@@ -58,6 +62,9 @@ impl Marks {
             if let Some(offsets) = partitions.get(&element.partition()) {
                 let set = marks.read(element.offset(), element.metadata(), offsets)?;
                 marks.sets.insert(element.partition(), set);
+                if matches!(element.offset(), Offset::Offset(_)) {
+                    marks.kept.insert(element.partition());
+                }
             }
         }
         Ok(marks)
@@ -134,6 +141,15 @@ impl Marks {
         self.commit()
     }
 
+    /// Commits all marks again, so that Kafka keeps them for another while.
+    ///
+    /// # Errors
+    /// As [`Marks::commit`].
+    pub fn renew(&mut self) -> Result<(), BrowseError> {
+        self.changed.extend(&self.kept);
+        self.commit()
+    }
+
     /// Writes what has changed and waits for the answer.
     ///
     /// # Errors
@@ -158,7 +174,7 @@ impl Marks {
         // how long the coordinator is waited for and how long its answer.
         let outcome = self.client.commit(&list, CommitMode::Sync);
         outcome.map_err(|error| self.failed(&error))?;
-        self.changed.clear();
+        self.kept.append(&mut self.changed);
         Ok(())
     }
 

@@ -82,9 +82,12 @@ const CONSUMING: [(&str, &str); 6] = [
 ];
 
 /// What the promises of the sink rest on.
-const CONSUMER: [(&str, &str); 6] = [
+const CONSUMER: [(&str, &str); 7] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("enable.auto.commit", "false"),
+    // librdkafka commits what the sink has stored, and nothing else: by time, before partitions go,
+    // and at the end. A commit of our own would either tell no outcome or wait for it without bound.
+    ("enable.auto.commit", "true"),
+    ("auto.commit.interval.ms", "250"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     // Where to begin is decided by `consumer::start`.
@@ -356,6 +359,32 @@ mod tests {
                 matches!(Settings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
             );
         }
+    }
+
+    #[test]
+    fn a_browser_joins_nothing_and_commits_nothing_by_itself() {
+        let mut kafka = kafka();
+        kafka.properties = vec![
+            ("socket.keepalive.enable".to_owned(), "true".to_owned()),
+            ("session.timeout.ms".to_owned(), "600000".to_owned()),
+        ];
+        let settings = Settings::browser(&kafka, "g").unwrap();
+        for (name, value) in [
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("group.id", "g"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("allow.auto.create.topics", "false"),
+            ("socket.keepalive.enable", "true"),
+            ("session.timeout.ms", "10000"),
+        ] {
+            assert_eq!(settings.client.get(name), Some(value), "{name}");
+        }
+        kafka.properties = vec![("sasl.password".to_owned(), "x".to_owned())];
+        assert!(matches!(
+            Settings::browser(&kafka, "g"),
+            Err(Error::Property(name)) if name == "sasl.password"
+        ));
     }
 
     #[test]

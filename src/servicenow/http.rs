@@ -1,5 +1,6 @@
 //! One HTTP exchange with the instance: the agent and its bounds, and the verdict on an answer.
 
+mod agent;
 mod payload;
 
 use std::cell::Cell;
@@ -9,30 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, BodyReader, Proxy, ProxyProtocol, SendBody};
+use ureq::{Agent, BodyReader, SendBody};
 
 pub(super) use payload::Payload;
 
 use super::error::{Asked, Cause, Error, error_words, shown};
-use super::names::Names;
-use super::{Body, Meta, Response, limits, tls};
+use super::{Body, Meta, Response, limits};
 use crate::config;
 use crate::metrics::Metrics;
+use agent::{MAX_HEAD, READS, WRITES};
 use payload::Tracked;
 
-/// Connections kept for reuse; about as many as threads ask at once.
-const IDLE_CONNECTIONS: usize = 16;
-/// How long an unused connection is kept: longer than the slow interval of 30 s, as a TLS handshake
-/// per poll costs both sides. ServiceNow announces 20 s or 70 s; ureq looks whether the other side
-/// has closed before it uses a connection again.
-const IDLE_AGE: Duration = Duration::from_secs(50);
-/// Bytes of a response head.
-const MAX_HEAD: usize = 64 * 1024;
-/// Bytes per read from a connection. ureq copies once from here into the caller's buffer.
-const INPUT_BUFFER: usize = 128 * 1024;
-/// Must hold the longest line of a request: a long query, a JWT.
-const OUTPUT_BUFFER: usize = 64 * 1024;
 /// Bytes of an error's body that are read, so that its connection can be used again.
 const MAX_ERROR_BODY: u64 = 16 * 1024;
 
@@ -90,10 +78,11 @@ impl From<Cause> for Failure {
     }
 }
 
-/// The agent, shared by all threads.
+/// The agents, shared by all threads.
 #[derive(Debug)]
 pub(super) struct Http {
-    agent: Agent,
+    reads: Agent,
+    writes: Agent,
     base_url: String,
     host: String,
     max_body: u64,
@@ -109,11 +98,16 @@ impl Http {
             .parse()
             .map_err(|why| Error::Setup(format!("servicenow.base_url: `{base_url}`: {why}")))?;
         let host = uri.host().unwrap_or_default().to_owned();
-        let agent = agent(config, uri.scheme_str() == Some("https"))?;
+        let https = uri.scheme_str() == Some("https");
+        let (reads, writes) = (
+            agent::new(config, https, &READS)?,
+            agent::new(config, https, &WRITES)?,
+        );
         let metrics = Arc::clone(metrics);
         let aborted = AtomicBool::new(false);
         Ok(Http {
-            agent,
+            reads,
+            writes,
             base_url,
             host,
             max_body: config.max_response_bytes,
@@ -134,7 +128,8 @@ impl Http {
     pub(super) fn abort(&self) {
         self.aborted.store(true, SeqCst);
         // Clones share their connections: this closes them all, and the pool for good.
-        self.agent.clone().shutdown();
+        self.reads.clone().shutdown();
+        self.writes.clone().shutdown();
     }
 
     /// The error for `cause`, or that the program is stopping if that is why.
@@ -194,8 +189,13 @@ impl Http {
         if let Some(credential) = out.credential {
             request = request.header(credential.name.clone(), credential.value.clone());
         }
+        let agent = if out.writes() {
+            &self.writes
+        } else {
+            &self.reads
+        };
         let (kind, bytes) = match out.payload {
-            Payload::None => return self.agent.run(request.body(())?),
+            Payload::None => return agent.run(request.body(())?),
             Payload::Form(form) => ("application/x-www-form-urlencoded", form.as_bytes()),
             Payload::Json(json) => ("application/json", json),
         };
@@ -204,7 +204,7 @@ impl Http {
             .header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
             .header(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))
             .body(SendBody::from_reader(&mut body))?;
-        self.agent.run(request)
+        agent.run(request)
     }
 
     fn judge(
@@ -319,64 +319,6 @@ impl Http {
             None => Cause::Body(error.to_string()),
         }
     }
-}
-
-fn agent(config: &config::ServiceNow, https: bool) -> Result<Agent, Error> {
-    let mut builder = Agent::config_builder()
-        // ureq's default comes from the environment.
-        .proxy(config.proxy.as_ref().map(proxy).transpose()?)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!(
-            "servicenow-kafka-bridge/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .accept("application/json")
-        .timeout_global(Some(config.timeout))
-        .timeout_resolve(Some(config.conn_timeout))
-        .timeout_connect(Some(config.conn_timeout))
-        .timeout_per_read(Some(config.read_timeout))
-        .timeout_per_write(Some(config.read_timeout))
-        .max_response_header_size(MAX_HEAD)
-        .input_buffer_size(INPUT_BUFFER)
-        .output_buffer_size(OUTPUT_BUFFER)
-        .max_idle_connections(IDLE_CONNECTIONS)
-        .max_idle_connections_per_host(IDLE_CONNECTIONS)
-        .max_idle_age(IDLE_AGE);
-    let proxy_https = config
-        .proxy
-        .as_ref()
-        .is_some_and(|proxy| proxy.url.starts_with("https:"));
-    if https || proxy_https {
-        builder = builder.tls_config(tls::tls_config(&config.tls)?);
-    }
-    Ok(Agent::with_parts(
-        builder.build(),
-        DefaultConnector::new(),
-        Names::default(),
-    ))
-}
-
-fn proxy(proxy: &config::Proxy) -> Result<Proxy, Error> {
-    let invalid = || {
-        let url = shown(&proxy.url);
-        Error::Setup(format!("servicenow.proxy: `{url}` is no http://host:port"))
-    };
-    let uri: Uri = proxy.url.parse().map_err(|_| invalid())?;
-    let protocol = match uri.scheme_str() {
-        Some("http") | None => ProxyProtocol::Http,
-        Some("https") => ProxyProtocol::Https,
-        Some(_) => return Err(invalid()),
-    };
-    let mut builder = Proxy::builder(protocol).host(uri.host().ok_or_else(invalid)?);
-    if let Some(port) = uri.port_u16() {
-        builder = builder.port(port);
-    }
-    if let Some(username) = &proxy.username {
-        builder = builder.username(username);
-        builder = builder.password(proxy.password.as_ref().map_or("", config::Secret::expose));
-    }
-    builder.build().map_err(|_| invalid())
 }
 
 fn cause_of(error: &ureq::Error, max_body: u64) -> Cause {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::job::{Done, Ticket};
+use super::job::{Done, End, Ticket};
 use super::tracker::Tracker;
 use crate::health::{Condition, Health};
 use crate::kafka::{Group, Partition, Start};
@@ -36,10 +36,10 @@ struct State {
     partitions: BTreeMap<Partition, Assigned>,
     topics: Vec<Topic>,
     bytes: usize,
+    /// Records whose writing was begun and given up.
+    given_up: usize,
     commits: Condition,
     commit_failing: bool,
-    /// One commit at a time, so that its answer is known to be about it.
-    commit_under_way: bool,
 }
 
 /// The limits of a topic, and how much of them is used.
@@ -99,9 +99,9 @@ impl Assignment {
             partitions: BTreeMap::new(),
             topics: limits.iter().map(topic).collect(),
             bytes: 0,
+            given_up: 0,
             commits,
             commit_failing: false,
-            commit_under_way: false,
         };
         Assignment {
             state: Mutex::new(state),
@@ -178,33 +178,9 @@ impl Assignment {
             || state.partitions.values().any(|assigned| assigned.paused)
     }
 
-    /// Whether so much is done that a commit should not wait for its time.
-    pub(super) fn wants_commit(&self) -> bool {
-        let state = self.state();
-        let full = |assigned: &Assigned| {
-            let limit = state
-                .topics
-                .get(assigned.topic)
-                .map_or(0, |topic| topic.limit);
-            limit as u64 <= assigned.tracker.uncommitted()
-        };
-        !state.commit_under_way && state.partitions.values().any(full)
-    }
-
-    /// Positions to commit now: none while a commit is under way.
-    pub(super) fn take_commits(&self) -> Vec<(Partition, i64)> {
-        let mut state = self.state();
-        if state.commit_under_way {
-            return Vec::new();
-        }
-        let positions = state.take_commits(|_| true);
-        state.commit_under_way = !positions.is_empty();
-        positions
-    }
-
-    /// All positions that are not committed yet, for the last commit.
-    pub(super) fn take_last_commits(&self) -> Vec<(Partition, i64)> {
-        self.state().take_commits(|_| true)
+    /// Positions that have moved.
+    pub(super) fn take_positions(&self) -> Vec<(Partition, i64)> {
+        self.state().take_positions(|_| true)
     }
 
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
@@ -216,9 +192,16 @@ impl Assignment {
 
     /// Ends all leases: what has begun goes on, nothing else begins.
     pub(super) fn end_leases(&self) {
-        for assigned in self.state().partitions.values_mut() {
+        let mut state = self.state();
+        state.given_up = 0;
+        for assigned in state.partitions.values_mut() {
             assigned.lease = None;
         }
+    }
+
+    /// Records whose writing was begun and given up since the leases ended.
+    pub(super) fn given_up(&self) -> usize {
+        self.state().given_up
     }
 
     /// Waits until nothing is out, at most until `deadline`; how many records still are.
@@ -247,7 +230,7 @@ impl Assignment {
 
 impl State {
     fn settle(&mut self, done: &Done) {
-        let Done { ticket, finished } = done;
+        let Done { ticket, end } = done;
         self.bytes = self.bytes.saturating_sub(ticket.bytes);
         if let Some(topic) = self.topics.get_mut(ticket.topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -255,8 +238,10 @@ impl State {
         let assigned = self.partitions.get_mut(&ticket.partition);
         if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
             assigned.out = assigned.out.saturating_sub(1);
-            if *finished {
-                assigned.tracker.finish(ticket.offset);
+            match end {
+                End::Finished => assigned.tracker.finish(ticket.offset),
+                End::Untouched => {}
+                End::GivenUp => self.given_up += 1,
             }
         }
     }
@@ -269,9 +254,9 @@ impl State {
         wanted.map(|(_, assigned)| assigned.out).sum()
     }
 
-    fn take_commits(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
+    fn take_positions(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
         let take = |(partition, assigned): (&Partition, &mut Assigned)| {
-            let position = wanted(partition).then(|| assigned.tracker.take_commit())??;
+            let position = wanted(partition).then(|| assigned.tracker.take_position())??;
             Some((partition.clone(), position))
         };
         self.partitions.iter_mut().filter_map(take).collect()
@@ -336,7 +321,7 @@ impl Group for Assignment {
                 "partitions are given back while writes still run; the next owner repeats them");
         }
         let mut state = self.state();
-        let positions = state.take_commits(ours);
+        let positions = state.take_positions(ours);
         state.remove(partitions);
         log::info!(partitions = names(partitions.iter()); "partitions are given back");
         positions
@@ -348,27 +333,23 @@ impl Group for Assignment {
             "partitions were taken from us; what is out of them is repeated by their next owner");
     }
 
-    fn committed(&self, result: Result<(), String>) {
+    fn committed(&self, result: Result<&[(Partition, i64)], String>) {
         let mut state = self.state();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.sink_commits.with(&[label]).inc();
-        state.commit_under_way = false;
-        if result.is_ok() {
-            for assigned in state.partitions.values_mut() {
-                assigned.tracker.commit_done();
-            }
-        }
         match result {
-            Ok(()) if !state.commit_failing => {}
-            Ok(()) => {
-                state.commit_failing = false;
-                state.commits.ok();
-                log::info!("positions are committed again");
+            Ok(positions) => {
+                for (partition, position) in positions {
+                    if let Some(assigned) = state.partitions.get_mut(partition) {
+                        assigned.tracker.committed(*position);
+                    }
+                }
+                if std::mem::take(&mut state.commit_failing) {
+                    state.commits.ok();
+                    log::info!("positions are committed again");
+                }
             }
             Err(why) => {
-                for assigned in state.partitions.values_mut() {
-                    assigned.tracker.commit_failed();
-                }
                 if !std::mem::replace(&mut state.commit_failing, true) {
                     log::warn!(error = why; "positions cannot be committed; trying again");
                 }

@@ -229,5 +229,11 @@ fn push(body: &mut Vec<u8>, name: &str, value: &str) {
     body.extend_from_slice(value.as_bytes());
 }
 
+/// The fields of an object, for tests.
+#[cfg(test)]
+pub(super) fn fields_of(object: &str) -> Vec<(String, Box<RawValue>)> {
+    fields::parse(object.as_bytes()).unwrap()
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 mod core;
 mod guard;
 mod journal;
+mod late;
 mod patience;
 mod refused;
 mod requests;
@@ -20,10 +21,11 @@ use std::time::Instant;
 use self::core::Core;
 use self::guard::Version;
 use self::journal::Claims;
+use self::late::Late;
 use self::patience::{Limits, Patience};
 use self::task::{Moment, Rules, Step};
 use super::Refusal;
-use super::operation::Operation;
+use super::operation::{Operation, Row};
 use crate::config::{self, SinkTopic};
 use crate::servicenow::write::Written;
 use crate::servicenow::{self, Client};
@@ -58,6 +60,7 @@ pub struct Writer {
     limits: Limits,
     pulse: Arc<Pulse>,
     claims: Mutex<Claims>,
+    late: Late,
     /// The instance chooses the sys_ids of new rows itself.
     ids_ignored: AtomicBool,
     /// Journals cannot be read; this was said.
@@ -132,6 +135,7 @@ impl Writer {
             },
             pulse,
             claims: Mutex::default(),
+            late: Late::default(),
             ids_ignored: AtomicBool::new(false),
             blind: AtomicBool::new(false),
         }
@@ -146,6 +150,12 @@ impl Writer {
         stop: &Stop,
         watch: &dyn Watch,
     ) -> Outcome {
+        if let Row::SysId(id) = &operation.row
+            && let Some(until) = self.late.until(id)
+            && stop.wait_until(until)
+        {
+            return Outcome::Stopped;
+        }
         let now = Instant::now();
         let backoff = self.client.backoff();
         let patience = Patience::new(self.limits, backoff, now, self.pulse.count());
@@ -174,7 +184,6 @@ impl Writer {
                         .map_or_else(servicenow::Error::is_answer, |_| true)
                     {
                         self.pulse.beat();
-                        alarm.over();
                     }
                     let error = result.as_ref().err().cloned();
                     let since = core.answered(&task, result, self.moment());
@@ -205,6 +214,9 @@ impl Writer {
     /// What others should know after a record is done.
     fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
         let table = self.rules.table.as_str();
+        if let Some((row, until)) = core.late() {
+            self.late.note(row, *until, Instant::now());
+        }
         if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
             log::error!(
                 table;

@@ -12,15 +12,20 @@
 
 mod admin;
 mod auth;
+mod both;
 mod commands;
 mod crash;
+mod dead_letters;
 mod faults;
 mod kafka;
+mod lifecycle;
 mod migrate;
 mod observe;
 mod operate;
 mod page;
+mod reload;
 mod secure;
+mod sink;
 mod source;
 mod support;
 mod tidy;

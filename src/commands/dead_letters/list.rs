@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::table::Lines;
+use super::table::{self, Lines};
 use super::text::{body, clean, clean_json, of_bytes};
 use super::{Desk, Failure, Found, Marked, Screen, plural};
 use crate::cli::{Place, Which};
@@ -57,6 +57,7 @@ pub(super) fn drop(
     result?;
     if !dry_run {
         desk.marks.finish(&mut places)?;
+        desk.marks.renew()?;
     }
     lines.end(screen)?;
     let done = if dry_run {
@@ -103,7 +104,8 @@ pub(super) fn show(
             clean_json(&String::from_utf8_lossy(bytes))
         }
         (Ok(letter), false) => readable(&found, letter),
-        (Err(error), _) => unreadable(&found, &error.to_string()),
+        (Err(_), true) => clean_json(&table::json(&found, true)),
+        (Err(error), false) => unreadable(&found, &error.to_string()),
     };
     screen.line(&text)?;
     screen.flush()?;

@@ -57,6 +57,9 @@ pub(super) fn replay(
     if scanned.is_ok() && run.failure.is_none() {
         run.send(&mut desk.marks);
     }
+    if scanned.is_ok() && run.failure.is_none() {
+        run.failure = desk.marks.renew().err().map(Failure::from);
+    }
     run.end(scanned)
 }
 

@@ -11,25 +11,14 @@ use crate::config::Config;
 use crate::health::Health;
 use crate::kafka::{Batch, Error, Headers, Producer, Received, Record, SendError};
 use crate::metrics::Metrics;
-use crate::sink::Refusal;
+use crate::sink::Direct;
 use crate::stop::Stop;
 
 /// How long the acknowledgements of one lot are waited for.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Writes a record to the instance as the sink would.
-pub trait Direct {
-    /// Writes it and says in a word what was done.
-    ///
-    /// # Errors
-    /// Why it cannot be written.
-    fn write(&self, record: &Received) -> Result<&'static str, Refusal>;
-}
-
-/// What `--direct` writes with.
-fn direct(_config: &Config) -> Result<Box<dyn Direct>, Failure> {
-    Err(Failure::new(64, "`replay --direct` is not available yet"))
-}
+/// How long a record waits for others at most.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,18 +34,22 @@ pub(super) enum Outcome {
 /// Where records go.
 pub(super) enum Way {
     Topics(Topics),
-    Instance(Box<dyn Direct>),
+    Instance(Box<Direct>),
 }
 
 impl Way {
     /// Connects to Kafka, or to the instance.
     pub(super) fn open(config: &Config, to_instance: bool) -> Result<Way, Failure> {
         if to_instance {
-            return direct(config).map(Way::Instance);
+            let direct = Direct::new(config);
+            let direct = direct.map_err(|error| Failure::new(78, error.to_string()))?;
+            return Ok(Way::Instance(Box::new(direct)));
         }
         // What is mistyped in a letter must not make topics.
         let mut kafka = config.kafka.clone();
         kafka.create_topics = None;
+        // Each lot is waited for.
+        kafka.linger = kafka.linger.min(LINGER);
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(&kafka, &metrics, &health);
         let producer = producer.map_err(|error| Failure::new(78, error.to_string()))?;
@@ -79,7 +72,7 @@ impl Way {
         match self {
             Way::Topics(topics) => topics.send(records, now),
             Way::Instance(instance) => {
-                let write = |record| match instance.write(record) {
+                let write = |record| match instance.write(record, now) {
                     _ if now.is_stopped() => Outcome::Open("interrupted".to_owned()),
                     Ok(_) => Outcome::Done,
                     Err(refusal) => Outcome::Failed(refusal.error),

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::filter::UNREADABLE;
@@ -43,7 +45,7 @@ impl Lines {
     /// Adds a letter.
     pub(super) fn add(&mut self, found: &Found, screen: &mut Screen<'_>) -> io::Result<()> {
         if self.json {
-            return screen.line(&clean_json(&json(found)));
+            return screen.line(&clean_json(&json(found, false)));
         }
         self.rows.push(row(found));
         if BLOCK <= self.rows.len() {
@@ -137,12 +139,13 @@ fn row(found: &Found) -> [String; 8] {
     ]
 }
 
-/// A letter without its body as a JSON object, with its place.
-fn json(found: &Found) -> String {
-    let mut object = match &found.letter {
+/// A letter without its body as a JSON object, with its place. What is no letter may come with its
+/// body, as there is nothing else to show.
+pub(super) fn json(found: &Found, with_body: bool) -> String {
+    let mut object: Map<String, Value> = match &found.letter {
         Ok(letter) => {
-            let value = serde_json::from_slice(&letter.encode());
-            let mut object: Map<String, Value> = value.unwrap_or_default();
+            let mut object: Map<String, Value> =
+                serde_json::from_slice(&letter.encode()).unwrap_or_default();
             object.remove("original_payload");
             object.remove("original_payload_base64");
             let bytes = letter.value.as_ref().map(Vec::len);
@@ -153,12 +156,32 @@ fn json(found: &Found) -> String {
             let mut object = Map::new();
             object.insert("error_kind".to_owned(), Value::from(UNREADABLE));
             object.insert("error".to_owned(), Value::from(error.to_string()));
+            if with_body {
+                put(&mut object, "value", found.record.value.as_deref());
+            }
             object
         }
     };
+    // Letters of the Go program have the key beside them.
+    put(&mut object, "key", found.key());
     object.insert("place".to_owned(), Value::from(found.place.to_string()));
     object.insert("done".to_owned(), Value::from(found.done));
     Value::Object(object).to_string()
+}
+
+/// Bytes as in letters: text, or Base64 under another name.
+fn put(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+    let text = bytes.map(str::from_utf8);
+    match (bytes, text) {
+        (Some(bytes), Some(Err(_))) => {
+            let base64 = Value::from(STANDARD.encode(bytes));
+            object.insert(format!("{name}_base64"), base64);
+        }
+        (_, text) => {
+            let text = text.and_then(Result::ok);
+            object.insert(name.to_owned(), Value::from(text));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -46,8 +46,13 @@ impl Rig {
     }
 
     fn finish(&self, ticket: &Ticket, finished: bool) {
+        let end = if finished {
+            End::Finished
+        } else {
+            End::GivenUp
+        };
         let ticket = ticket.clone();
-        self.done.send(Done { ticket, finished }).unwrap();
+        self.done.send(Done { ticket, end }).unwrap();
     }
 }
 
@@ -115,20 +120,19 @@ fn a_revocation_does_not_wait_for_ever() {
     let rig = rig(10);
     rig.assign(0);
     let (running, ..) = rig.begin(0, 5);
-    assert_eq!(rig.assignment.revoked(&[partition(0)]), [(partition(0), 5)]);
+    assert_eq!(rig.assignment.revoked(&[partition(0)]), []);
     rig.assign(0);
     let (again, ..) = rig.begin(0, 5);
     rig.finish(&running, true);
     rig.assignment.settle();
     assert_eq!(
-        rig.assignment.take_commits(),
-        [(partition(0), 5)],
-        "that was the old one"
+        rig.assignment.take_positions(),
+        [],
+        "that was under the old assignment"
     );
-    rig.assignment.committed(Ok(()));
     rig.finish(&again, true);
     rig.assignment.settle();
-    assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
 }
 
 #[test]
@@ -140,26 +144,25 @@ fn what_was_lost_is_not_committed() {
     assert!(lease.is_stopped());
     rig.finish(&ticket, true);
     rig.assignment.settle();
-    assert_eq!(rig.assignment.take_commits(), []);
+    assert_eq!(rig.assignment.take_positions(), []);
     assert!(!rig.assignment.is_busy(), "its place is free again");
 }
 
 #[test]
-fn a_failed_commit_is_tried_again() {
+fn a_failing_commit_is_told_until_one_succeeds() {
     let rig = rig(10);
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 5);
     rig.finish(&ticket, true);
     rig.assignment.settle();
-    assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
-    assert_eq!(rig.assignment.take_commits(), []);
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+    assert_eq!(rig.assignment.take_positions(), []);
     rig.assignment.committed(Err("no coordinator".to_owned()));
     assert_eq!(
         rig.health.readiness().lines,
         ["sink commits: positions cannot be committed: no coordinator"]
     );
-    assert_eq!(rig.assignment.take_commits(), [(partition(0), 6)]);
-    rig.assignment.committed(Ok(()));
+    rig.assignment.committed(Ok(&[(partition(0), 6)]));
     assert!(rig.health.readiness().ok);
 }
 
@@ -193,16 +196,14 @@ fn what_would_come_again_is_bounded() {
         rig.finish(&ticket, true);
         rig.assignment.settle();
     }
-    assert!(rig.assignment.wants_commit());
     assert_eq!(rig.assignment.flow().pause, [partition(0)]);
-    assert_eq!(rig.assignment.take_commits(), [(partition(0), 4)]);
-    assert!(!rig.assignment.wants_commit());
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 4)]);
     assert_eq!(
         rig.assignment.flow(),
         Flow::default(),
         "Kafka has not answered"
     );
-    rig.assignment.committed(Ok(()));
+    rig.assignment.committed(Ok(&[(partition(0), 4)]));
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
 }
 

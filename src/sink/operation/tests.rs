@@ -360,6 +360,16 @@ fn identities_in_a_column() {
         text(insert.body(true, &[])),
         format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
     );
+    let all = SinkTopic {
+        fields: Vec::new(),
+        ..topic.clone()
+    };
+    let insert = written(&record(Some(r#"{"a":1,"correlation_id":null}"#)), &all);
+    let hash = insert.create_id().unwrap().to_owned();
+    assert_eq!(
+        text(insert.body(true, &[])),
+        format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
+    );
     let insert = written(&record(Some(r#"{"correlation_id":"X","a":1}"#)), &topic);
     assert_eq!(insert.create_id(), None);
     assert_eq!(

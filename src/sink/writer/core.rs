@@ -64,6 +64,8 @@ pub(super) struct Core<'a> {
     doubt: Option<Doubt>,
     /// There was such an attempt at some time.
     doubted: bool,
+    /// An update whose answer was lost may be executed until then, over what is written later.
+    late: Option<(String, Instant)>,
     suspect: bool,
     first_sent: Option<Instant>,
     /// Journal columns that have our entry already.
@@ -110,6 +112,7 @@ impl<'a> Core<'a> {
             last_error: None,
             doubt,
             doubted: doubt.is_some(),
+            late: None,
             suspect: doubt.is_some(),
             first_sent: None,
             without: Vec::new(),
@@ -153,6 +156,11 @@ impl<'a> Core<'a> {
     /// Columns to leave out of an update.
     pub(super) fn without(&self) -> &[&'static str] {
         &self.without
+    }
+
+    /// A row, and until when a lost update of it may still be executed.
+    pub(super) fn late(&self) -> Option<&(String, Instant)> {
+        self.late.as_ref()
     }
 
     pub(super) fn foreign_id(&self) -> bool {
@@ -396,6 +404,9 @@ impl<'a> Core<'a> {
             }
             Task::Update(id) => {
                 self.set_doubt(sent, running);
+                if may_come_late(error) {
+                    self.late = Some((id.clone(), sent + self.rules.transaction_time));
+                }
                 self.update(id.clone());
             }
             Task::Delete(_) => self.set_doubt(sent, running),
@@ -427,6 +438,12 @@ fn may_still_run(error: &Error) -> bool {
         error.cause(),
         Some(Cause::Body(_) | Cause::Failed { .. } | Cause::Server { status: 500, .. })
     )
+}
+
+/// Whether the instance took the request and lost only the answer. A 503 says that it did not.
+fn may_come_late(error: &Error) -> bool {
+    let refused = matches!(error.cause(), Some(Cause::Server { status: 503, .. }));
+    may_still_run(error) && !refused
 }
 
 #[cfg(test)]

@@ -281,6 +281,19 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_for_all_begins_anew() {
+        let mut bench = bench();
+        for _ in 0..4 {
+            assert_eq!(bench.fail(1), WAIT);
+        }
+        bench.patience.failed(bench.now, bench.pulse, true, 1.0);
+        for _ in 0..4 {
+            assert_eq!(bench.fail(1), WAIT);
+        }
+        assert_eq!(bench.fail(1), Verdict::GiveUp);
+    }
+
+    #[test]
     fn a_pause_that_was_asked_for_costs_nothing() {
         let mut bench = bench();
         bench.patience.limits.instance = Some(SECOND * 10);

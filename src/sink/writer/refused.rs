@@ -24,12 +24,10 @@ fn kind(error: &Error) -> &'static str {
     if error.is_too_large() {
         return "too_large";
     }
-    if let Some(Cause::Forbidden { words }) = error.cause()
-        && let Some((_, kind)) = RULES.iter().find(|(said, _)| words.contains(said))
-    {
-        return kind;
+    match RULES.iter().find(|(said, _)| words(error).contains(said)) {
+        Some((_, kind)) => kind,
+        None => error.kind(),
     }
-    error.kind()
 }
 
 fn status(error: &Error) -> Option<u16> {
@@ -54,23 +52,23 @@ fn status(error: &Error) -> Option<u16> {
     }
 }
 
-/// Whether the instance says that there is such a row already.
-pub(super) fn is_duplicate(error: &Error) -> bool {
-    let words = match error.cause() {
-        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words,
-        _ => return false,
-    };
-    let words = words.to_ascii_lowercase();
-    ["unique key", "duplicate"]
+/// Whether the instance refuses a row because this one is there already. `tried`: an earlier attempt
+/// may have made it; for a record that nobody tried, a unique index of another column is the likelier
+/// reason. So it is where the database's words name a value that is not the sys_id.
+pub(super) fn is_duplicate_of(error: &Error, sys_id: &str, tried: bool) -> bool {
+    let words = words(error).to_ascii_lowercase();
+    let duplicate = ["unique key", "duplicate"]
         .iter()
-        .any(|said| words.contains(said))
+        .any(|said| words.contains(said));
+    let names_ours = words.contains(&sys_id.to_ascii_lowercase());
+    let names_other = !names_ours && words.contains("entry '");
+    duplicate && (names_ours || tried && !names_other)
 }
 
-/// Whether the instance's words name this text.
-pub(super) fn names(error: &Error, text: &str) -> bool {
+fn words(error: &Error) -> &str {
     match error.cause() {
-        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words.contains(text),
-        _ => false,
+        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words,
+        _ => "",
     }
 }
 

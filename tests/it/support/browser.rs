@@ -17,9 +17,9 @@ use super::wait_for;
 /// Names under which distributions have it.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// A browser with one tab; killed when dropped.
+/// A browser with one tab.
 pub(crate) struct Browser {
-    child: Child,
+    _process: Process,
     _profile: TempDir,
     socket: BufReader<TcpStream>,
     last_id: u64,
@@ -31,7 +31,7 @@ impl Browser {
     /// Starts it; `None` where there is none, which on CI is a failure.
     pub(crate) fn start() -> Option<Browser> {
         let profile = tempfile::tempdir().unwrap();
-        let Some(child) = NAMES.iter().find_map(|name| spawn(name, &profile)) else {
+        let Some(process) = NAMES.iter().find_map(|name| spawn(name, &profile)) else {
             assert!(std::env::var_os("CI").is_none(), "no browser is installed");
             let words = "chromium is missing (Debian: apt install chromium): not checked";
             // Straight to the terminal: what a test prints is shown only when it fails.
@@ -44,7 +44,7 @@ impl Browser {
         });
         let path = wait_for("the browser's tab", || tab(port));
         let mut browser = Browser {
-            child,
+            _process: process,
             _profile: profile,
             socket: BufReader::new(upgrade(port, &path)),
             last_id: 0,
@@ -149,15 +149,18 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
+/// Killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
         // Both fail when it has ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
-fn spawn(name: &str, profile: &TempDir) -> Option<Child> {
+fn spawn(name: &str, profile: &TempDir) -> Option<Process> {
     let arguments = [
         "--headless",
         "--no-sandbox",
@@ -178,6 +181,7 @@ fn spawn(name: &str, profile: &TempDir) -> Option<Child> {
         .stderr(Stdio::null())
         .spawn()
         .ok()
+        .map(Process)
 }
 
 /// The path of the tab's socket.

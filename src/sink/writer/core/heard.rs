@@ -1,6 +1,6 @@
 //! What a good answer, or a refusal, means for what comes next.
 
-use super::super::refused::{is_duplicate, names};
+use super::super::refused::is_duplicate_of;
 use super::super::task::{Answer, Found, Task};
 use super::super::{Outcome, WrittenRow};
 use super::{At, Core, Doubt};
@@ -98,11 +98,9 @@ impl Core<'_> {
             self.at = At::Insert;
             return;
         };
-        // A row that the user may not read is not there for a GET; its duplicate is refused. For a
-        // record that nobody tried before, another column's unique index is the likelier reason.
+        // A row that the user may not read is not there for a GET; its duplicate is refused.
         if let Create::Record { id, replayed } = &self.op.create
-            && is_duplicate(&error)
-            && (self.doubted || *replayed || names(&error, id))
+            && is_duplicate_of(&error, id, self.doubted || *replayed)
         {
             let row = WrittenRow::of(id);
             self.written("insert", row);
@@ -183,10 +181,7 @@ impl Core<'_> {
                 self.written("insert", row);
             }
             (None, Some(error)) => self.refuse(&error),
-            (None, None) => {
-                self.doubt = None;
-                self.at = At::Insert;
-            }
+            (None, None) => self.at = At::Insert,
         }
     }
 
