@@ -105,6 +105,7 @@ impl Worker {
         log::warn!(table = self.topic.config.table, partition:% = job.ticket.partition,
             offset = job.ticket.offset, kind = refusal.kind, attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
+        self.topic.troubles.note(&refusal.to_string());
         match &self.topic.policy {
             Policy::Letters(letters) => {
                 let table = self.topic.config.table.clone();
@@ -164,6 +165,7 @@ impl Watch for Worker {
     fn trouble(&self, error: &servicenow::Error, since: Instant) {
         self.heartbeat.beat(SILENCE);
         self.topic.count_error(error.kind());
+        self.topic.troubles.note(&error.to_string());
         if PATIENCE <= since.elapsed() {
             let seconds = since.elapsed().as_secs();
             self.topic
