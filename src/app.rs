@@ -126,6 +126,7 @@ pub fn run(
     let store = checkpoint::Store::open(&config.offset.file_path, metrics);
     let store = Arc::new(store.map_err(Error::Checkpoint)?);
     let (_signals, signals) = daemon::signals().map_err(Error::System)?;
+    let (control, requests) = control::pair();
     let server = admin::Server::start(
         &config.observability.addr,
         Arc::clone(metrics),
@@ -135,7 +136,6 @@ pub fn run(
     for addr in server.local_addrs() {
         log::info!(addr:% = addr; "health and metrics are served");
     }
-    let (control, requests) = control::pair();
     let parts = Parts {
         metrics: Arc::clone(metrics),
         health,
