@@ -41,6 +41,11 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Let the running bridge read its configuration again.
+    Reload {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// Look at a checkpoint or change it.
     Checkpoint {
         /// The configuration file.
@@ -203,6 +208,7 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             connect: given.connect,
         },
         Topic::ShowConfig => Command::ShowConfig { config },
+        Topic::Reload => Command::Reload { config },
         Topic::General | Topic::Run | Topic::Checkpoint | Topic::DeadLetters => {
             Command::Run { config }
         }

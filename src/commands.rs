@@ -8,13 +8,14 @@ use std::sync::Arc;
 use crate::app;
 use crate::checkpoint::{self, Entry, Position};
 use crate::cli::{self, CheckpointAction, Command};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::daemon;
 use crate::metrics::Metrics;
 use crate::source;
 
 mod connect;
 mod dead_letters;
+mod reload;
 mod screen;
 
 pub use self::screen::Screen;
@@ -79,7 +80,8 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
-        Command::Run { config } => with_config(&config, run),
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
+        Command::Run { config } => run(&config),
     }
 }
 
@@ -97,10 +99,15 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
     }
 }
 
-fn run(config: &Config, warnings: &[String]) -> Done {
+fn run(path: &Path) -> Done {
+    let (loaded, files) = config::load_with_files(path);
+    let (config, warnings) = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => return Done::failed(78, &problems),
+    };
     let metrics = Arc::new(Metrics::new());
     let logging = daemon::init_logging(config.log_level, config.log_format, &metrics);
-    let _logging = match logging {
+    let logging = match logging {
         Ok(logging) => logging,
         Err(error) => return Done::failed(70, &error),
     };
@@ -110,10 +117,12 @@ fn run(config: &Config, warnings: &[String]) -> Done {
         .set(1.0);
     log::info!(version = cli::VERSION, revision = cli::REVISION, instance = config.servicenow.base_url,
         tables = config.source.tables.len(); "servicenow-kafka-bridge starts");
+    let file = path.display().to_string();
     for warning in warnings {
-        log::warn!(warning = warning; "configuration");
+        log::warn!(warning = warning.in_file(&file); "configuration");
     }
-    match app::run(config, &metrics) {
+    let loaded = Loaded { config, files };
+    match app::run(path, loaded, &metrics, logging) {
         Ok(()) => Done::default(),
         Err(error) => {
             let code = error.exit_code();

@@ -11,6 +11,8 @@ pub enum Topic {
     Check,
     /// `show-config`.
     ShowConfig,
+    /// `reload`.
+    Reload,
     /// `checkpoint`.
     Checkpoint,
     /// `dead-letters`.
@@ -24,6 +26,7 @@ impl Topic {
             "run" => Some(Topic::Run),
             "check" => Some(Topic::Check),
             "show-config" => Some(Topic::ShowConfig),
+            "reload" => Some(Topic::Reload),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
             _ => None,
@@ -37,6 +40,7 @@ impl Topic {
             Topic::Run => " run",
             Topic::Check => " check",
             Topic::ShowConfig => " show-config",
+            Topic::Reload => " reload",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
         }
@@ -50,6 +54,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Run => RUN,
         Topic::Check => CHECK,
         Topic::ShowConfig => SHOW_CONFIG,
+        Topic::Reload => RELOAD,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
     }
@@ -64,6 +69,7 @@ commands:
   run           move records until SIGTERM or SIGINT (default)
   check         check the configuration; with --connect also the instance and Kafka
   show-config   print every setting in effect, secrets redacted
+  reload        let the running bridge read its configuration again
   checkpoint    show, set or reset how far a table has been read
   dead-letters  look at records that could not be written, send them again, or drop them
   version       print one line with version and commit
@@ -94,6 +100,9 @@ usage: servicenow-kafka-bridge [run] [-c FILE]
 Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
 Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. Health and
 metrics are served at `observability.addr`: /healthz, /readyz, /metrics.
+
+When the configuration or a file that it names changes, only what changed starts again; SIGHUP and
+`reload` do the same. An edit that is not valid, or whose credentials do not work, changes nothing.
 
 SIGTERM or SIGINT stops: rows under way are delivered within `shutdown_timeout` and checkpoints
 written. A second signal leaves at once; nothing is lost, some rows are sent again at the next
@@ -147,6 +156,24 @@ example:
 
 exit codes:
   0   printed
+  78  the configuration must be put right first
+";
+
+const RELOAD: &str = "\
+usage: servicenow-kafka-bridge reload [-c FILE]
+
+Lets the running bridge read its configuration again. It does so by itself when the file changes;
+this is for file systems that tell no changes, and for scripts that want to know the outcome.
+
+The configuration is checked here first: with problems nothing is sent. The bridge is found by the
+lock beside `offset.file_path`, gets SIGHUP, and is asked at `observability.addr` what became of it.
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+
+exit codes:
+  0   reloaded, or sent where the outcome cannot be told (the output says which)
+  75  no bridge runs with this checkpoint, or it did not use the configuration
   78  the configuration must be put right first
 ";
 

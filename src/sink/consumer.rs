@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignment::Assignment;
-use super::job::{Job, Ticket};
+use super::job::{Done, End, Job, Ticket};
 use super::operation::{self, Place};
 use super::topic::Topic;
 use crate::config::Kafka;
@@ -41,7 +41,7 @@ pub(super) struct Consume {
 }
 
 /// Why a consumer is given up.
-enum End {
+enum Over {
     Stopped,
     /// A new one may do better.
     Renew(String),
@@ -81,8 +81,8 @@ impl Consume {
         let left = self.finish(&consumer);
         drop(consumer);
         match end {
-            End::Stopped => Ok(left),
-            End::Renew(why) => Err(why),
+            Over::Stopped => Ok(left),
+            Over::Renew(why) => Err(why),
         }
     }
 
@@ -103,7 +103,7 @@ impl Consume {
         }
     }
 
-    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> End {
+    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> Over {
         let mut check_at = None;
         self.condition.ok();
         while !self.stop.is_stopped() {
@@ -125,7 +125,7 @@ impl Consume {
                 Polled::Record(record) => {
                     backoff.reset();
                     if let Err(why) = self.hand_out(record, place) {
-                        return End::Renew(why);
+                        return Over::Renew(why);
                     }
                 }
                 Polled::Nothing => {}
@@ -136,12 +136,12 @@ impl Consume {
                 }
                 Polled::OutOfRange => match consumer.restart_lost_positions() {
                     Ok(starts) => self.assignment.restarted(&starts),
-                    Err(why) => return End::Renew(why),
+                    Err(why) => return Over::Renew(why),
                 },
-                Polled::Fatal(why) => return End::Renew(why),
+                Polled::Fatal(why) => return Over::Renew(why),
             }
         }
-        End::Stopped
+        Over::Stopped
     }
 
     /// librdkafka tells of trouble but not of its end. Gives the time of the next look, unless all is
@@ -191,10 +191,13 @@ impl Consume {
         };
         // More than the limit cannot be out, as the topic is paused before.
         topic.lanes.put(lane, job).map_err(|job| {
-            format!(
-                "{}: the workers take no more records; this is a bug",
+            let words = format!(
+                "{}: no room for a record; this is a bug",
                 job.ticket.partition
-            )
+            );
+            let (ticket, end) = (job.ticket, End::Untouched);
+            topic.done.try_send(Done { ticket, end }).ok();
+            words
         })
     }
 

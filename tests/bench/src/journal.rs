@@ -25,6 +25,8 @@ pub(crate) struct Journal {
     pub(crate) late: u64,
     /// Rows that were written.
     pub(crate) rows: usize,
+    /// Writes that were not carried out: refused, or cut off.
+    pub(crate) failed: usize,
 }
 
 impl Journal {
@@ -36,9 +38,11 @@ impl Journal {
         let body = answer.body_mut().with_config().limit(LIMIT);
         let journal: Value = serde_json::from_reader(body.reader())?;
         let list = journal.get("writes").and_then(Value::as_array);
+        let list = list.ok_or("the instance has no journal")?;
+        let is_applied = |write: &&Value| write.get("applied") == Some(&Value::Bool(true));
         let mut writes = list
-            .ok_or("the instance has no journal")?
             .iter()
+            .filter(is_applied)
             .map(|write| Write::read(write, row))
             .collect::<Option<Vec<Write<'_>>>>()
             .ok_or("a write of the journal cannot be read")?;
@@ -59,6 +63,7 @@ impl Journal {
             ended: at(youngest).ok_or("nothing was written")?,
             late,
             rows: last.len(),
+            failed: list.len() - writes.len(),
         })
     }
 
@@ -80,7 +85,6 @@ struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    /// `None` also for a write that was not carried out: these runs have none.
     fn read(write: &'a Value, row: Option<&str>) -> Option<Write<'a>> {
         let fields = write.get("fields")?.as_array()?;
         let field = |name: &str| {
@@ -97,7 +101,7 @@ impl<'a> Write<'a> {
                 None => write.get("sys_id")?.as_str()?,
             },
             number: field(NUMBER)?.parse().ok()?,
-            sequence: number("sequence").filter(|place| 0 < *place)?,
+            sequence: number("sequence")?,
             begun: Duration::from_millis(begun),
             ended: Duration::from_millis(begun.saturating_sub(number("took_ms")?)),
         })

@@ -202,8 +202,8 @@ impl Case {
     fn run(&self, watched: &Watched) -> Result<Run, Box<dyn Error>> {
         let journal = Journal::read(&self.instance.url, self.asked.row())?;
         if journal.writes != self.records {
-            let (all, writes) = (self.records, journal.writes);
-            return Err(format!("{all} records became {writes} writes").into());
+            let (all, writes, failed) = (self.records, journal.writes, journal.failed);
+            return Err(format!("{all} records became {writes} writes, {failed} failed").into());
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of records")]
         let writes = journal.writes as f64;
