@@ -30,6 +30,7 @@
 
 mod columns;
 mod decimal;
+pub mod decode;
 mod encode;
 mod evolve;
 mod model;
