@@ -8,6 +8,7 @@
     reason = "a program for people"
 )]
 
+mod avro;
 mod bare;
 mod bridge;
 mod live;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         ["bare", url, brokers, topic, page, rows, compression] => {
             bare_child(url, brokers, topic, page, rows, compression)
         }
+        ["--avro"] => avro::all(),
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         _ => Err("usage: bridge-bench BRIDGE SIMULATOR [--quick]".into()),
