@@ -1,5 +1,6 @@
 //! What each command of the command line does. Output is handed back, not printed, so that `main`
-//! alone owns the terminal; `run` and `check` report progress through their own channels.
+//! alone owns the terminal; `run` and `check` report progress through their own channels, and
+//! `dead-letters` writes to the [`Screen`] that `main` gives it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,12 +8,17 @@ use std::sync::Arc;
 use crate::app;
 use crate::checkpoint::{self, Entry, Position};
 use crate::cli::{self, CheckpointAction, Command};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::daemon;
 use crate::metrics::Metrics;
 use crate::source;
 
 mod connect;
+mod dead_letters;
+mod reload;
+mod screen;
+
+pub use self::screen::Screen;
 
 /// What a command leaves behind.
 #[derive(Debug, Default)]
@@ -21,7 +27,7 @@ pub struct Done {
     pub output: Vec<String>,
     /// Lines for standard error.
     pub errors: Vec<String>,
-    /// Exit code: 0 done, 64 usage, 70 bug, 75 try again, 78 configuration.
+    /// Exit code: 0 done, 1 partly done, 64 usage, 70 bug, 75 try again, 78 configuration.
     pub code: u8,
 }
 
@@ -42,8 +48,8 @@ impl Done {
     }
 }
 
-/// Executes a command.
-pub fn execute(command: Command) -> Done {
+/// Executes a command. `screen` is for those that say more than fits into [`Done`].
+pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
     match command {
         Command::Version => Done::output(cli::version()),
         Command::Help(topic) => Done::output(cli::help(topic)),
@@ -66,11 +72,20 @@ pub fn execute(command: Command) -> Done {
         Command::Checkpoint { config, action } => with_config(&config, |loaded, _| {
             checkpoint_command(loaded, action.clone())
         }),
-        Command::Run { config } => with_config(&config, run),
+        Command::DeadLetters {
+            config,
+            action,
+            which,
+            json,
+        } => with_config(&config, |loaded, _| {
+            dead_letters::execute(loaded, &action, &which, json, screen)
+        }),
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
+        Command::Run { config } => run(&config),
     }
 }
 
-fn with_config(path: &Path, then: impl Fn(&Config, &[String]) -> Done) -> Done {
+fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Done {
     match config::load(path) {
         Ok((config, warnings)) => {
             let file = path.display().to_string();
@@ -84,10 +99,15 @@ fn with_config(path: &Path, then: impl Fn(&Config, &[String]) -> Done) -> Done {
     }
 }
 
-fn run(config: &Config, warnings: &[String]) -> Done {
+fn run(path: &Path) -> Done {
+    let (loaded, files) = config::load_with_files(path);
+    let (config, warnings) = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => return Done::failed(78, &problems),
+    };
     let metrics = Arc::new(Metrics::new());
     let logging = daemon::init_logging(config.log_level, config.log_format, &metrics);
-    let _logging = match logging {
+    let logging = match logging {
         Ok(logging) => logging,
         Err(error) => return Done::failed(70, &error),
     };
@@ -97,10 +117,12 @@ fn run(config: &Config, warnings: &[String]) -> Done {
         .set(1.0);
     log::info!(version = cli::VERSION, revision = cli::REVISION, instance = config.servicenow.base_url,
         tables = config.source.tables.len(); "servicenow-kafka-bridge starts");
+    let file = path.display().to_string();
     for warning in warnings {
-        log::warn!(warning = warning; "configuration");
+        log::warn!(warning = warning.in_file(&file); "configuration");
     }
-    match app::run(config, &metrics) {
+    let loaded = Loaded { config, files };
+    match app::run(path, loaded, &metrics, logging) {
         Ok(()) => Done::default(),
         Err(error) => {
             let code = error.exit_code();

@@ -14,8 +14,10 @@ use zeroize::Zeroizing;
 mod defaults;
 mod duration;
 mod env;
+mod files;
 mod load;
 pub(crate) mod names;
+mod plan;
 mod problem;
 mod raw;
 mod show;
@@ -24,12 +26,16 @@ mod sink;
 mod tests;
 mod url;
 mod validate;
+mod watch;
 mod yaml;
 
-pub use load::{load, parse};
+pub use files::Files;
+pub use load::{load, load_with_files, parse};
+pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
 pub use show::show;
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
+pub use watch::Watch;
 
 /// The whole configuration, checked, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +58,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `shutdown_timeout`: how long a stop may take before undelivered work is left behind.
     pub shutdown_timeout: Duration,
+    /// `reload_rollback`: keep what runs when the credentials of an edit do not work.
+    pub reload_rollback: bool,
 }
 
 impl Config {

@@ -2,11 +2,12 @@
 //!
 //! Liveness looks only inside: each thread promises when it will be heard of next. Readiness is a
 //! list of conditions that their owners set; what is wrong is said in words. Restarting never
-//! repairs the other side, so nothing remote belongs into liveness.
+//! repairs the other side, so nothing remote belongs into liveness. A note says what somebody should
+//! know although all works.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// What a thread may be silent for between its registration and its first beat.
@@ -31,7 +32,20 @@ pub struct Health {
 struct Registered {
     next: u64,
     threads: BTreeMap<u64, Thread>,
-    conditions: BTreeMap<u64, (String, State)>,
+    conditions: BTreeMap<u64, (Kind, String, State)>,
+    /// Others whose reports are part of this one.
+    attached: Vec<Weak<Health>>,
+}
+
+/// What a condition says when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Not ready.
+    Ready,
+    /// Not alive.
+    Vital,
+    /// Only that.
+    Note,
 }
 
 #[derive(Debug)]
@@ -55,6 +69,8 @@ pub struct Report {
     pub ok: bool,
     /// What is wrong, one reason each; empty when `ok`.
     pub lines: Vec<String>,
+    /// What is to be known although it is no reason; of readiness only.
+    pub notes: Vec<String>,
 }
 
 impl Health {
@@ -93,43 +109,86 @@ impl Health {
     /// Something that must hold for readiness; it fails with `reason` until told otherwise.
     /// Dropping the [`Condition`] deregisters it.
     pub fn condition(self: &Arc<Self>, name: &str, reason: &str) -> Condition {
-        let state = State::Failing(reason.to_owned());
+        self.register(Kind::Ready, name, State::Failing(reason.to_owned()))
+    }
+
+    /// Something that must hold for liveness, which it does until told otherwise: only what a new
+    /// start of the process may repair.
+    pub fn vital(self: &Arc<Self>, name: &str) -> Condition {
+        self.register(Kind::Vital, name, State::Ok)
+    }
+
+    /// Something to know: while it fails, its reason stands beside the readiness and leaves it be.
+    pub fn note(self: &Arc<Self>, name: &str) -> Condition {
+        self.register(Kind::Note, name, State::Ok)
+    }
+
+    fn register(self: &Arc<Self>, kind: Kind, name: &str, state: State) -> Condition {
         let mut registered = self.registered();
         let id = registered.next_id();
-        registered.conditions.insert(id, (name.to_owned(), state));
+        registered
+            .conditions
+            .insert(id, (kind, name.to_owned(), state));
         Condition {
             health: Arc::clone(self),
             id,
         }
     }
 
-    /// Fails when a thread was silent for longer than it promised.
+    /// Makes the reports of `other` part of this one, as long as somebody holds it: for what is
+    /// tried out before it takes over.
+    pub fn attach(&self, other: &Arc<Health>) {
+        let mut registered = self.registered();
+        registered.attached.retain(|it| it.strong_count() > 0);
+        registered.attached.push(Arc::downgrade(other));
+    }
+
+    /// Forgets threads of this name that ended by a panic: their owner has seen it.
+    pub fn bury(&self, name: &str) {
+        let mut registered = self.registered();
+        registered
+            .threads
+            .retain(|_, thread| !(thread.panicked && thread.name == name));
+    }
+
+    /// Fails when a thread was silent for longer than it promised, or something vital is wrong.
     pub fn liveness(&self, now: Instant) -> Report {
+        let lines = self.attached().into_iter().map(|it| it.liveness(now).lines);
+        let mut lines: Vec<String> = lines.flatten().collect();
         let now = self.millis(now);
         let registered = self.registered();
-        report(registered.threads.values().filter_map(|thread| {
-            let deadline = thread.deadline.load(Relaxed);
-            if thread.panicked {
-                return Some(format!("thread {}: ended by a panic", thread.name));
-            }
-            let late = now.checked_sub(deadline).filter(|late| 0 < *late)?;
-            let seconds = late.div_ceil(1000);
-            Some(format!("thread {}: overdue for {seconds} s", thread.name))
-        }))
+        lines.extend(registered.threads.values().filter_map(|it| it.wrong(now)));
+        lines.extend(registered.failing(Kind::Vital));
+        report(lines, Vec::new())
+    }
+
+    /// The threads that are silent for longer than they promised.
+    pub fn silent(&self, now: Instant) -> Vec<String> {
+        let now = self.millis(now);
+        let registered = self.registered();
+        let threads = registered.threads.values();
+        let silent = threads.filter(|it| !it.panicked && it.deadline.load(Relaxed) < now);
+        silent.map(|thread| thread.name.clone()).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
     pub fn readiness(&self) -> Report {
         let stopping = self.stopping.load(Relaxed).then(|| "stopping".to_owned());
+        let mut lines: Vec<String> = stopping.into_iter().collect();
+        let others = self.attached();
+        lines.extend(others.into_iter().flat_map(|it| it.readiness().lines));
         let registered = self.registered();
-        let failing = registered
-            .conditions
-            .values()
-            .filter_map(|(name, state)| match state {
-                State::Ok => None,
-                State::Failing(reason) => Some(format!("{name}: {reason}")),
-            });
-        report(stopping.into_iter().chain(failing))
+        lines.extend(registered.failing(Kind::Ready));
+        report(lines, registered.failing(Kind::Note).collect())
+    }
+
+    fn attached(&self) -> Vec<Arc<Health>> {
+        let registered = self.registered();
+        registered
+            .attached
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     /// Readiness fails from now on.
@@ -153,6 +212,27 @@ impl Registered {
     fn next_id(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// The reasons of what fails.
+    fn failing(&self, kind: Kind) -> impl Iterator<Item = String> {
+        let conditions = self.conditions.values();
+        conditions.filter_map(move |(is, name, state)| match state {
+            State::Failing(reason) if *is == kind => Some(format!("{name}: {reason}")),
+            State::Failing(_) | State::Ok => None,
+        })
+    }
+}
+
+impl Thread {
+    /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
+    fn wrong(&self, now: u64) -> Option<String> {
+        if self.panicked {
+            return Some(format!("thread {}: ended by a panic", self.name));
+        }
+        let late = now.checked_sub(self.deadline.load(Relaxed))?;
+        let seconds = late.div_ceil(1000);
+        (0 < late).then(|| format!("thread {}: overdue for {seconds} s", self.name))
     }
 }
 
@@ -208,12 +288,12 @@ impl Condition {
     pub fn is_ok(&self) -> bool {
         matches!(
             self.health.registered().conditions.get(&self.id),
-            Some((_, State::Ok))
+            Some((_, _, State::Ok))
         )
     }
 
     fn set(&self, state: State) {
-        if let Some((_, held)) = self.health.registered().conditions.get_mut(&self.id) {
+        if let Some((_, _, held)) = self.health.registered().conditions.get_mut(&self.id) {
             *held = state;
         }
     }
@@ -225,8 +305,16 @@ impl Drop for Condition {
     }
 }
 
+fn report(reasons: Vec<String>, notes: Vec<String>) -> Report {
+    Report {
+        ok: reasons.is_empty(),
+        lines: bounded(reasons),
+        notes: bounded(notes),
+    }
+}
+
 /// Bounds the reasons in number and length and makes each one line.
-fn report(reasons: impl Iterator<Item = String>) -> Report {
+fn bounded(reasons: Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut more = 0_usize;
     for reason in reasons {
@@ -239,10 +327,7 @@ fn report(reasons: impl Iterator<Item = String>) -> Report {
     if 0 < more {
         lines.push(format!("and {more} more"));
     }
-    Report {
-        ok: lines.is_empty(),
-        lines,
-    }
+    lines
 }
 
 fn one_line(reason: &str) -> String {
@@ -296,6 +381,58 @@ mod tests {
             health.liveness(Instant::now()).lines,
             ["thread token: ended by a panic"]
         );
+    }
+
+    #[test]
+    fn a_panic_is_forgotten_by_its_owner_and_a_vital_fault_is_not_ready_to_live() {
+        let health = Arc::new(Health::new());
+        let beat = health.thread("read:a");
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _beat = beat;
+            panic!("on purpose");
+        });
+        assert!(thread.unwrap().join().is_err());
+        let running = health.thread("read:a");
+        health.bury("read:b");
+        assert!(!health.liveness(Instant::now()).ok);
+        health.bury("read:a");
+        assert!(health.liveness(Instant::now()).ok);
+        running.beat(SECOND);
+        let later = Instant::now() + 2 * SECOND;
+        assert_eq!(health.silent(later), ["read:a"], "a living one is kept");
+        let vital = health.vital("table a");
+        vital.fail("died 5 times");
+        let report = health.liveness(Instant::now());
+        assert_eq!(report.lines, ["table a: died 5 times"]);
+        assert!(health.readiness().ok);
+        drop(vital);
+        assert!(health.liveness(Instant::now()).ok);
+    }
+
+    #[test]
+    fn what_is_attached_is_reported_as_long_as_it_lives() {
+        let (health, other) = (Arc::new(Health::new()), Arc::new(Health::new()));
+        let condition = other.condition("servicenow", "no answer");
+        assert!(health.readiness().ok);
+        health.attach(&other);
+        assert_eq!(health.readiness().lines, ["servicenow: no answer"]);
+        drop(other);
+        assert!(!health.readiness().ok, "the condition holds it");
+        drop(condition);
+        assert!(health.readiness().ok);
+    }
+
+    #[test]
+    fn a_note_leaves_readiness_be() {
+        let health = Arc::new(Health::new());
+        let note = health.note("configuration");
+        assert_eq!(health.readiness().notes, [""; 0]);
+        note.fail("the last edit is not used");
+        let report = health.readiness();
+        assert!(report.ok && health.liveness(Instant::now()).ok);
+        assert_eq!(report.notes, ["configuration: the last edit is not used"]);
+        note.ok();
+        assert_eq!(health.readiness().notes, [""; 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod assignment;
 mod consumer;
 mod create_id;
+mod direct;
 mod job;
 mod lanes;
 pub mod letter;
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub use self::direct::Direct;
+pub use self::letter::Letter;
 pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
 
@@ -72,7 +75,7 @@ pub struct Context {
 pub struct Pipeline {
     consumer: JoinHandle<u64>,
     /// Ends the workers and the letters.
-    end: Trigger,
+    end: Option<Trigger>,
     others: Vec<JoinHandle<()>>,
 }
 
@@ -100,7 +103,7 @@ impl Pipeline {
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
-            let (lanes, queue) = Lanes::new(limit(topic));
+            let (lanes, queue) = Lanes::new(limit(topic).saturating_add(workers(topic)));
             let mut writer = Writer::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
@@ -145,7 +148,7 @@ impl Pipeline {
             .spawn(move || consume.run())?;
         Ok(Pipeline {
             consumer,
-            end,
+            end: Some(end),
             others,
         })
     }
@@ -153,6 +156,23 @@ impl Pipeline {
     /// Whether the group is left: everything is written and committed that will be.
     pub fn is_finished(&self) -> bool {
         self.consumer.is_finished()
+    }
+
+    /// Lets the workers end once the group is left; whether all threads have ended.
+    pub fn settle(&mut self) -> bool {
+        if self.consumer.is_finished() {
+            self.end = None;
+        }
+        self.consumer.is_finished() && self.others.iter().all(JoinHandle::is_finished)
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
+        let others = self.others.iter().map(|other| name(other.thread()));
+        std::iter::once(name(self.consumer.thread()))
+            .chain(others)
+            .collect()
     }
 
     /// Whether a thread has ended although nothing asked for it.
@@ -173,10 +193,14 @@ impl Pipeline {
     }
 }
 
-/// How many records of a topic may be out at once.
+/// How many records of a topic may be out at once. Its lanes hold one more for each worker: a record
+/// is given back a moment before its lane is free, and the next one may come in between.
 fn limit(topic: &SinkTopic) -> usize {
-    let workers = usize::try_from(topic.concurrency).unwrap_or(usize::MAX);
-    workers.saturating_mul(PER_WORKER).max(LEAST_OUT)
+    workers(topic).saturating_mul(PER_WORKER).max(LEAST_OUT)
+}
+
+fn workers(topic: &SinkTopic) -> usize {
+    usize::try_from(topic.concurrency).unwrap_or(usize::MAX)
 }
 
 fn policy(config: &Config, letters: &Sender<Refused>) -> Policy {

@@ -65,18 +65,15 @@ impl Pages {
 /// The words of the Go bridge, and the reasons.
 fn status(report: &Report, good: &str, bad: &str) -> Answer {
     let content_type = "application/json";
-    if report.ok {
-        return Answer {
-            status: 200,
-            content_type,
-            body: format!(r#"{{"status":"{good}"}}"#),
-        };
-    }
-    let reasons = serde_json::Value::from(report.lines.clone());
-    let body = format!(r#"{{"status":"{bad}","reasons":{reasons}}}"#);
+    let list = |name: &str, lines: &[String]| match lines {
+        [] => String::new(),
+        lines => format!(r#","{name}":{}"#, serde_json::Value::from(lines)),
+    };
+    let (status, word) = if report.ok { (200, good) } else { (503, bad) };
+    let (reasons, notes) = (list("reasons", &report.lines), list("notes", &report.notes));
     Answer {
-        status: 503,
+        status,
         content_type,
-        body,
+        body: format!(r#"{{"status":"{word}"{reasons}{notes}}}"#),
     }
 }

@@ -42,6 +42,7 @@ pub fn show(config: &Config) -> String {
         ),
         ("log_format", text(log_format(config.log_format))),
         ("shutdown_timeout", time(config.shutdown_timeout)),
+        ("reload_rollback", Value::from(config.reload_rollback)),
     ]);
     // A tree of texts and numbers always has a YAML form.
     serde_yaml::to_string(&tree).unwrap_or_default()

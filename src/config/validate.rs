@@ -33,6 +33,7 @@ pub(super) fn config(root: &Section<'_>) -> Config {
             )
             .unwrap_or(LogFormat::Json),
         shutdown_timeout: root.duration("shutdown_timeout", &defaults::SHUTDOWN_TIMEOUT),
+        reload_rollback: root.boolean("reload_rollback").unwrap_or(true),
     };
     if !config.source.enabled && !config.sink.enabled {
         root.problem(

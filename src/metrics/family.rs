@@ -238,6 +238,42 @@ impl<T: Value> Family<T> {
     }
 }
 
+impl<T> Family<T> {
+    /// Takes all series away whose label `label` is `value`. Handles of them count on for nobody.
+    pub fn remove(&self, label: &str, value: &str) {
+        self.remove_all(&[(label, value)]);
+    }
+
+    /// Takes all series away that have all these labels.
+    pub fn remove_all(&self, labels: &[(&str, &str)]) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|values, _| {
+            let has = |(label, value): &(&str, &str)| {
+                let mut pairs = self.labels.iter().zip(values);
+                pairs.any(|(name, is)| name == label && is == value)
+            };
+            !labels.iter().all(has)
+        });
+    }
+}
+
+impl Family<Counter> {
+    /// All series together.
+    pub fn sum(&self) -> u64 {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.values().map(Counter::get).sum()
+    }
+}
+
+impl Family<Gauge> {
+    /// The values that are known.
+    pub fn values(&self) -> Vec<f64> {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = series.values().map(Gauge::get);
+        values.filter(|value| !value.is_nan()).collect()
+    }
+}
+
 impl Family<Histogram> {
     pub(super) fn histogram(
         name: &'static str,

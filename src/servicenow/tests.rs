@@ -3,5 +3,6 @@
 mod answers;
 mod bodies;
 mod login;
-pub(super) mod server;
+pub(crate) mod server;
 mod token;
+mod write;

@@ -46,6 +46,7 @@ pub(super) struct Poller {
     items: Sender<Item>,
     spare: Receiver<Block>,
     rewinds: Receiver<Rewind>,
+    poked: Receiver<()>,
     stop: Stop,
     backoff: Backoff,
     /// The upper bound up to which everything is read.
@@ -80,7 +81,7 @@ struct Progress {
 impl Poller {
     #[expect(
         clippy::too_many_arguments,
-        reason = "the ends of four channels are named here once"
+        reason = "the ends of five channels are named here once"
     )]
     pub(super) fn new(
         context: &Context,
@@ -90,6 +91,7 @@ impl Poller {
         items: Sender<Item>,
         spare: Receiver<Block>,
         rewinds: Receiver<Rewind>,
+        poked: Receiver<()>,
         stop: &Stop,
     ) -> Poller {
         let metrics = &context.metrics;
@@ -110,6 +112,7 @@ impl Poller {
             items,
             spare,
             rewinds,
+            poked,
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
@@ -375,6 +378,7 @@ impl Poller {
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
+            recv(self.poked) -> _ => Ok(()),
             recv(self.stop.receiver()) -> _ => Ok(()),
             recv(self.rewinds) -> rewind => match rewind {
                 Ok(rewind) => Err(Fault::Rewound(rewind)),

@@ -11,14 +11,19 @@
 )]
 
 mod auth;
+mod both;
 mod commands;
 mod crash;
+mod dead_letters;
 mod faults;
 mod kafka;
+mod lifecycle;
 mod migrate;
 mod observe;
 mod operate;
+mod reload;
 mod secure;
+mod sink;
 mod source;
 mod support;
 mod tidy;

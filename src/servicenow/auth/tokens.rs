@@ -17,7 +17,7 @@ use crate::health::{Health, Heartbeat};
 use crate::servicenow::Shared;
 use crate::servicenow::encode;
 use crate::servicenow::error::{Asked, Cause, Error, error_words};
-use crate::servicenow::http::{Credential, Outgoing};
+use crate::servicenow::http::{Credential, Outgoing, Payload};
 use crate::servicenow::limits::MAX_WAIT;
 use crate::stop::{self, Stop, Trigger};
 
@@ -131,6 +131,14 @@ impl Tokens {
         if state.schedule.refuse(generation, Instant::now()) {
             drop(state);
             self.wake();
+        }
+    }
+
+    /// Asks for a new token although the current one may still be good.
+    pub(super) fn renew(&self) {
+        let newest = self.board.lock().schedule.newest();
+        if let Some((generation, _)) = newest {
+            self.refused(generation);
         }
     }
 
@@ -275,7 +283,7 @@ impl Keeper {
             target: &target,
             endpoint: ENDPOINT,
             credential: None,
-            form: Some(form),
+            payload: Payload::Form(form),
         };
         let sent = Instant::now();
         let (cause, trouble) = match shared.http.exchange(&out) {

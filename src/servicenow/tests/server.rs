@@ -15,17 +15,17 @@ use crate::stop::{self, Stop, Trigger};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) line: String,
-    pub(super) head: String,
-    pub(super) body: String,
-    pub(super) at: Instant,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
+    pub(crate) at: Instant,
     /// Number of its connection, from 1.
-    pub(super) connection: usize,
+    pub(crate) connection: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -35,7 +35,7 @@ impl Seen {
 
 /// What the server does for one request, in order; then it takes the next one.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
     Close,
@@ -44,9 +44,9 @@ pub(super) enum Act {
 /// Numbers the request, from 0, and says what to do.
 type Script = Arc<dyn Fn(usize, &Seen) -> Vec<Act> + Send + Sync>;
 
-pub(super) struct Server {
-    pub(super) addr: SocketAddr,
-    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     stopping: Arc<AtomicBool>,
     accept: Option<JoinHandle<()>>,
     /// Dropped to end waits.
@@ -54,7 +54,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(
+    pub(crate) fn start(
         script: impl Fn(usize, &Seen) -> Vec<Act> + Send + Sync + 'static,
     ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -90,12 +90,12 @@ impl Server {
         }
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Requests whose line contains `part`.
-    pub(super) fn count(&self, part: &str) -> usize {
+    pub(crate) fn count(&self, part: &str) -> usize {
         self.seen()
             .iter()
             .filter(|seen| seen.line.contains(part))
@@ -112,9 +112,7 @@ impl Drop for Server {
     }
 }
 
-pub(in crate::servicenow) fn spawn<T: Send + 'static>(
-    run: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
+pub(crate) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     thread::Builder::new()
         .name("test".into())
         .spawn(run)
@@ -179,7 +177,7 @@ fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
 }
 
 /// A whole answer with a length.
-pub(super) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
+pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
     let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         text.push_str(header);
@@ -190,19 +188,19 @@ pub(super) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
     vec![Act::Send(text.into_bytes())]
 }
 
-pub(in crate::servicenow) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
-pub(in crate::servicenow) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
-pub(super) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
+pub(crate) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
+pub(crate) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
+pub(crate) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
 
-pub(super) fn rows() -> Vec<Act> {
+pub(crate) fn rows() -> Vec<Act> {
     answer("200 OK", &[JSON], ROWS)
 }
 
-pub(super) fn unauthorized() -> Vec<Act> {
+pub(crate) fn unauthorized() -> Vec<Act> {
     answer("401 Unauthorized", &[JSON], REFUSED)
 }
 
-pub(super) fn token(text: &str, expires_in: u64) -> Vec<Act> {
+pub(crate) fn token(text: &str, expires_in: u64) -> Vec<Act> {
     let body = format!(
         r#"{{"access_token":"{text}","refresh_token":"r-{text}","scope":"useraccount","token_type":"Bearer","expires_in":{expires_in}}}"#
     );
@@ -210,27 +208,27 @@ pub(super) fn token(text: &str, expires_in: u64) -> Vec<Act> {
 }
 
 /// A client of `server`, and what it needs to live.
-pub(super) struct Bench {
-    pub(super) client: Arc<Client>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<Health>,
-    pub(super) stop: Stop,
-    pub(super) trigger: Option<Trigger>,
+pub(crate) struct Bench {
+    pub(crate) client: Arc<Client>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: Stop,
+    pub(crate) trigger: Option<Trigger>,
 }
 
 impl Bench {
-    pub(super) fn get(&self) -> Result<Response, Error> {
+    pub(crate) fn get(&self) -> Result<Response, Error> {
         self.client.get(&request(), &self.stop)
     }
 
-    pub(super) fn result(&self) -> Result<serde_json::Value, Error> {
+    pub(crate) fn result(&self) -> Result<serde_json::Value, Error> {
         self.client
             .get_result(&request(), &self.stop)
             .map(|(value, _)| value)
     }
 
     /// The whole body, or the error of head or body.
-    pub(super) fn read(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
         let response = self.get()?;
         response
             .body
@@ -239,16 +237,17 @@ impl Bench {
     }
 }
 
-pub(in crate::servicenow) fn request() -> Get<'static> {
+pub(crate) fn request() -> Get<'static> {
     Get {
         path: "/api/now/table/incident".to_owned(),
         params: vec![("sysparm_query", "active=true^ORDERBYsys_id".to_owned())],
         endpoint: "/api/now/table/{table}",
         what: "table `incident`".to_owned(),
+        private: false,
     }
 }
 
-pub(in crate::servicenow) fn config(addr: SocketAddr) -> config::ServiceNow {
+pub(crate) fn config(addr: SocketAddr) -> config::ServiceNow {
     config::ServiceNow {
         base_url: format!("http://{addr}"),
         table_api_path: "/api/now/table".to_owned(),
@@ -269,7 +268,7 @@ pub(in crate::servicenow) fn config(addr: SocketAddr) -> config::ServiceNow {
     }
 }
 
-pub(super) fn oauth(grant: config::Grant) -> Auth {
+pub(crate) fn oauth(grant: config::Grant) -> Auth {
     Auth::OAuth(config::OAuth {
         client_id: "id".to_owned(),
         client_secret: Secret::new("s&cret"),
@@ -278,14 +277,14 @@ pub(super) fn oauth(grant: config::Grant) -> Auth {
     })
 }
 
-pub(super) fn password() -> Auth {
+pub(crate) fn password() -> Auth {
     oauth(config::Grant::Password {
         username: "bridge".to_owned(),
         password: Secret::new("p=w %"),
     })
 }
 
-pub(super) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
+pub(crate) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
     let mut config = config(server.addr);
     change(&mut config);
     let metrics = Arc::new(Metrics::new());

@@ -12,7 +12,7 @@ use servicenow_kafka_bridge::schema::{
 };
 use servicenow_kafka_bridge::servicenow::query::parse_time;
 
-use crate::ROW_BYTES;
+use crate::instance::ROW_BYTES;
 
 /// Different rows.
 const ROWS: usize = 2_000;
