@@ -7,18 +7,18 @@
 //! or reads the environment, the place of the system's CA store apart.
 
 mod auth;
-mod encode;
+pub(crate) mod encode;
 mod error;
 mod http;
 mod limits;
-mod names;
+pub(crate) mod names;
 pub mod page;
 pub mod query;
 pub mod row;
 mod split;
 mod standing;
 pub mod table;
-mod tls;
+pub(crate) mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -27,11 +27,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use ureq::http::Method;
 
-pub(crate) use self::error::error_words;
 pub use self::error::{Asked, Cause, Error};
+pub(crate) use self::error::{error_words, shown};
 
 use self::auth::Auth;
-use self::error::shown;
 use self::http::{Credential, Failure, Http, Outgoing};
 use self::limits::Limits;
 use self::standing::Standing;
@@ -391,4 +390,4 @@ fn result_of(bytes: &[u8]) -> Result<Value, Cause> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,5 +3,5 @@
 mod answers;
 mod bodies;
 mod login;
-pub(super) mod server;
+pub(crate) mod server;
 mod token;

@@ -15,17 +15,17 @@ use crate::stop::{self, Stop, Trigger};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) line: String,
-    pub(super) head: String,
-    pub(super) body: String,
-    pub(super) at: Instant,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
+    pub(crate) at: Instant,
     /// Number of its connection, from 1.
-    pub(super) connection: usize,
+    pub(crate) connection: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -35,7 +35,7 @@ impl Seen {
 
 /// What the server does for one request, in order; then it takes the next one.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
     Close,
@@ -44,9 +44,9 @@ pub(super) enum Act {
 /// Numbers the request, from 0, and says what to do.
 type Script = Arc<dyn Fn(usize, &Seen) -> Vec<Act> + Send + Sync>;
 
-pub(super) struct Server {
-    pub(super) addr: SocketAddr,
-    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     stopping: Arc<AtomicBool>,
     accept: Option<JoinHandle<()>>,
     /// Dropped to end waits.
@@ -54,7 +54,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(
+    pub(crate) fn start(
         script: impl Fn(usize, &Seen) -> Vec<Act> + Send + Sync + 'static,
     ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -90,12 +90,12 @@ impl Server {
         }
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Requests whose line contains `part`.
-    pub(super) fn count(&self, part: &str) -> usize {
+    pub(crate) fn count(&self, part: &str) -> usize {
         self.seen()
             .iter()
             .filter(|seen| seen.line.contains(part))
@@ -112,9 +112,7 @@ impl Drop for Server {
     }
 }
 
-pub(in crate::servicenow) fn spawn<T: Send + 'static>(
-    run: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
+pub(crate) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     thread::Builder::new()
         .name("test".into())
         .spawn(run)
@@ -179,7 +177,7 @@ fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
 }
 
 /// A whole answer with a length.
-pub(super) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
+pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
     let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         text.push_str(header);
@@ -190,7 +188,7 @@ pub(super) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
     vec![Act::Send(text.into_bytes())]
 }
 
-pub(in crate::servicenow) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
+pub(crate) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
 pub(in crate::servicenow) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
 pub(super) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
 
