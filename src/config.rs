@@ -18,6 +18,7 @@ mod load;
 pub(crate) mod names;
 mod problem;
 mod raw;
+mod schema;
 mod show;
 mod sink;
 #[cfg(test)]
@@ -28,6 +29,10 @@ mod yaml;
 
 pub use load::{load, parse};
 pub use problem::{Problem, Problems, Warning};
+pub use schema::{
+    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
+    SinkFormat, SubjectStrategy, TableSchema,
+};
 pub use show::show;
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 

@@ -1,0 +1,3 @@
+//! Avro and the schema registry.
+
+pub mod registry;
