@@ -8,6 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["health", "metrics", "own_writes", "retry", "stop"],
     &["config"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
+    &["schema"],
     &["sink", "source"],
     &["app"],
     &["cli"],
