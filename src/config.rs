@@ -43,6 +43,8 @@ pub struct Config {
     pub servicenow: ServiceNow,
     /// How to reach Kafka.
     pub kafka: Kafka,
+    /// Where Avro schemas are kept, if anywhere.
+    pub schema_registry: SchemaRegistry,
     /// ServiceNow tables to Kafka topics.
     pub source: Source,
     /// Kafka topics to ServiceNow tables.
@@ -234,8 +236,6 @@ pub struct Kafka {
     pub create_topics: Option<CreateTopics>,
     /// `properties`: further librdkafka properties, checked not to touch a guarantee.
     pub properties: Vec<(String, String)>,
-    /// `schema_registry_url`: reserved for Avro.
-    pub schema_registry_url: Option<String>,
 }
 
 impl fmt::Debug for Kafka {
@@ -250,7 +250,6 @@ impl fmt::Debug for Kafka {
             max_message_bytes,
             create_topics,
             properties,
-            schema_registry_url,
         } = self;
         // A value here may be the password of a key.
         let properties: Vec<&str> = properties.iter().map(|(name, _)| name.as_str()).collect();
@@ -264,7 +263,6 @@ impl fmt::Debug for Kafka {
             .field("max_message_bytes", max_message_bytes)
             .field("create_topics", create_topics)
             .field("properties", &properties)
-            .field("schema_registry_url", schema_registry_url)
             .finish()
     }
 }
@@ -321,6 +319,8 @@ pub struct Source {
     pub initial_query_hours_ago: Option<u32>,
     /// `timestamp_delay_seconds`: how far to stay behind the instance's clock.
     pub timestamp_delay: Duration,
+    /// `schema`: for tables without their own.
+    pub schema: TableSchema,
 }
 
 /// One table to poll, overrides applied.
@@ -350,6 +350,10 @@ pub struct Table {
     pub display_value: DisplayValue,
     /// `skip_own_writes`: leave out rows whose last change is one of our sink's.
     pub skip_own_writes: bool,
+    /// `format`: Avro if there is a registry, unless the table says otherwise.
+    pub format: Format,
+    /// `schema`: how the table becomes a schema. Only used with [`Format::Avro`].
+    pub schema: TableSchema,
 }
 
 /// How the record key, and by it the partition, is made.

@@ -14,6 +14,7 @@ use super::{
     ServiceNow, Source, Table, Tls, defaults, duration,
 };
 
+mod schema;
 mod sink;
 
 const REDACTED: &str = "[redacted]";
@@ -28,7 +29,11 @@ pub fn show(config: &Config) -> String {
     ];
     let tree = map([
         ("servicenow", servicenow(&config.servicenow)),
-        ("kafka", kafka(&config.kafka)),
+        (
+            "kafka",
+            kafka(&config.kafka, schema::urls(&config.schema_registry)),
+        ),
+        ("schema_registry", schema::registry(&config.schema_registry)),
         ("source", source(&config.source)),
         ("sink", sink::sink(&config.sink)),
         ("offset", map(offset)),
@@ -209,7 +214,7 @@ fn tls(tls: &Tls) -> Mapping {
     files.into_iter().map(entry).collect()
 }
 
-fn kafka(kafka: &Kafka) -> Value {
+fn kafka(kafka: &Kafka, registry_urls: Value) -> Value {
     let mut tls_keys = Mapping::new();
     tls_keys.insert(Value::from("enabled"), Value::from(kafka.tls.is_some()));
     tls_keys.extend(tls(kafka.tls.as_ref().unwrap_or(&Tls::default())));
@@ -263,10 +268,7 @@ fn kafka(kafka: &Kafka) -> Value {
             "properties",
             Value::Mapping(kafka.properties.iter().map(property).collect()),
         ),
-        (
-            "schema_registry_url",
-            optional(kafka.schema_registry_url.as_deref(), text),
-        ),
+        ("schema_registry_url", registry_urls),
     ])
 }
 
@@ -285,6 +287,7 @@ fn source(source: &Source) -> Value {
             "timestamp_delay_seconds",
             Value::from(source.timestamp_delay.as_secs()),
         ),
+        ("schema", schema::table(source.schema)),
         (
             "tables",
             source
@@ -322,6 +325,8 @@ fn table(table: &Table) -> Value {
         ("query", optional(table.query.as_deref(), text)),
         ("display_value", text(display)),
         ("skip_own_writes", Value::from(table.skip_own_writes)),
+        ("format", text(schema::format(table.format))),
+        ("schema", schema::table(table.schema)),
     ])
 }
 
