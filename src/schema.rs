@@ -29,14 +29,20 @@
 //! and deserializers", section "Wire format".
 
 mod columns;
+mod decimal;
+pub mod decode;
+mod encode;
 mod evolve;
 mod model;
 mod names;
 pub mod registry;
 mod strings;
+mod times;
 mod typed;
+mod wire;
 
 pub use columns::{Choice, Column, Columns};
+pub use encode::{EncodeError, Encoder, KEY_SCHEMA, Malformed, OnTypeError, Report, encode_key};
 pub use evolve::{Change, Evolution};
 pub use model::{Field, Kind, NAMESPACE, NotOurs, RAW, Schema};
 pub use typed::{Decimals, Typing};
