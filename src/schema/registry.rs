@@ -17,7 +17,7 @@ mod subject;
 mod tests;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 
@@ -152,6 +152,7 @@ impl Registry {
                 kind: stored.kind,
                 schema: stored.schema,
                 references: found.list,
+                read: OnceLock::new(),
             };
             Ok((Arc::new(writer), weight))
         })

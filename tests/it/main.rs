@@ -18,6 +18,7 @@ mod kafka;
 mod migrate;
 mod observe;
 mod operate;
+mod registry;
 mod secure;
 mod source;
 mod support;

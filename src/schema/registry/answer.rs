@@ -1,6 +1,10 @@
 //! Answers of a registry (Confluent Schema Registry API reference).
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Deserializer};
+
+use crate::schema::decode::{SchemaError, WriterSchema};
 
 /// What a schema is written in: `schemaType`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -45,7 +49,7 @@ pub struct Registered {
 }
 
 /// The schema that a record was written with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Writer {
     /// Its id.
     pub id: u32,
@@ -55,6 +59,25 @@ pub struct Writer {
     pub schema: String,
     /// The schemas it refers to, each behind those that it refers to itself. Only of Avro.
     pub references: Vec<Reference>,
+    pub(super) read: OnceLock<Result<WriterSchema, SchemaError>>,
+}
+
+impl Writer {
+    /// The schema, to read records with; of [`Kind::Avro`] only. It is taken apart once.
+    ///
+    /// # Errors
+    /// It is not Avro, or one that cannot be read.
+    pub fn avro(&self) -> Result<&WriterSchema, &SchemaError> {
+        let read = || {
+            let references: Vec<&str> = self
+                .references
+                .iter()
+                .map(|reference| reference.schema.as_str())
+                .collect();
+            WriterSchema::parse(&self.schema, &references)
+        };
+        self.read.get_or_init(read).as_ref()
+    }
 }
 
 /// A schema that another one refers to.

@@ -9,12 +9,13 @@ mod broker;
 mod embedded;
 mod error;
 mod jars;
+pub mod java;
 mod properties;
 mod read;
 
 pub use broker::{Broker, Options, shared};
 pub use embedded::{Cluster, Embedded};
-pub use error::Error;
+pub use error::{Context, Error};
 pub use jars::{available, require_or_skip};
 pub use properties::{PASSWORD, USER};
 pub use read::{Reader, Record};

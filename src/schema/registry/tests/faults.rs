@@ -311,7 +311,7 @@ fn a_stop_ends_every_wait_at_once() {
     let began = Instant::now();
     drop(trigger);
     for thread in threads {
-        assert_eq!(thread.join().unwrap(), Err(Error::Stopped));
+        assert_eq!(thread.join().unwrap().unwrap_err(), Error::Stopped);
     }
     assert!(began.elapsed() < Duration::from_secs(5));
 }
