@@ -17,7 +17,7 @@ build: ## Build the release binary: target/release/servicenow-kafka-bridge
 	$(CARGO) build --locked --release --bin $(BIN)
 
 .PHONY: demo
-demo: ## Show rows of a simulated instance arriving in an embedded Kafka; Ctrl-C ends it
+demo: ## Show both directions between a simulated instance and an embedded Kafka; Ctrl-C ends it
 	$(CARGO) build --locked --quiet --bin $(BIN)
 	$(CARGO) run --locked --quiet -p bridge-demo -- $(OUT)/debug/$(BIN)
 

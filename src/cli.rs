@@ -9,11 +9,13 @@ use std::path::PathBuf;
 
 use lexopt::Arg;
 
+mod dead_letters;
 mod help;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub use dead_letters::{LetterAction, Place, Which};
 pub use help::{Topic, help};
 
 /// The file that is read when none is named, as in the Go program.
@@ -45,6 +47,17 @@ pub enum Command {
         config: PathBuf,
         /// What to do with it.
         action: CheckpointAction,
+    },
+    /// Look at dead letters, send their records again, or give them up.
+    DeadLetters {
+        /// The configuration file.
+        config: PathBuf,
+        /// What to do with them.
+        action: LetterAction,
+        /// With which of them.
+        which: Which,
+        /// Print JSON lines instead of a table.
+        json: bool,
     },
     /// Print one line with version and commit.
     Version,
@@ -104,6 +117,7 @@ struct Given {
     connect: bool,
     timestamp: Option<OsString>,
     last_identifier: Option<OsString>,
+    letters: dead_letters::Given,
     help: bool,
     version: bool,
 }
@@ -157,6 +171,9 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
         return Err(usage(format!("`{option}` belongs to `{command}`")));
     }
+    if let Some(option) = given.letters.any().filter(|_| topic != Topic::DeadLetters) {
+        return Err(usage(format!("`--{option}` belongs to `dead-letters`")));
+    }
     let config = given
         .config
         .take()
@@ -165,6 +182,16 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
         return Ok(Command::Checkpoint {
             config,
             action: checkpoint(&given)?,
+        });
+    }
+    if topic == Topic::DeadLetters {
+        let words = given.words.get(1..).unwrap_or_default();
+        let (action, which, json) = dead_letters::parse(words, &given.letters)?;
+        return Ok(Command::DeadLetters {
+            config,
+            action,
+            which,
+            json,
         });
     }
     if let Some(extra) = given.words.get(1) {
@@ -176,7 +203,9 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             connect: given.connect,
         },
         Topic::ShowConfig => Command::ShowConfig { config },
-        Topic::General | Topic::Run | Topic::Checkpoint => Command::Run { config },
+        Topic::General | Topic::Run | Topic::Checkpoint | Topic::DeadLetters => {
+            Command::Run { config }
+        }
     })
 }
 
@@ -263,18 +292,15 @@ fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
             Arg::Long("timestamp") => option = Some("timestamp"),
             Arg::Long("last-identifier") => option = Some("last-identifier"),
             Arg::Long(name) => {
-                let known = [
-                    "help",
-                    "version",
-                    "connect",
-                    "config",
-                    "timestamp",
-                    "last-identifier",
-                ];
-                let guess = crate::config::names::closest(name, known);
-                let guess = guess.map(|guess| format!(", did you mean `--{guess}`?"));
-                let guess = guess.unwrap_or_default();
-                return Err(usage(format!("unknown option `--{name}`{guess}")));
+                let is = |known: &&'static str| *known == name;
+                if let Some(known) = dead_letters::SWITCHES.into_iter().find(is) {
+                    given.letters.switches.push(known);
+                } else {
+                    option = dead_letters::VALUES.into_iter().find(is);
+                    if option.is_none() {
+                        return Err(unknown_option(name));
+                    }
+                }
             }
             Arg::Short(letter) => return Err(usage(format!("unknown option `-{letter}`"))),
         }
@@ -286,7 +312,10 @@ fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
         match option {
             "config" => given.config = Some(PathBuf::from(value)),
             "timestamp" => given.timestamp = Some(value),
-            _ => given.last_identifier = Some(value),
+            "last-identifier" => given.last_identifier = Some(value),
+            other => {
+                given.letters.values.insert(other, value);
+            }
         }
     }
 }
@@ -303,12 +332,32 @@ fn double_dash(arg: OsString) -> OsString {
     }
 }
 
+fn unknown_option(name: &str) -> Usage {
+    let known = [
+        "help",
+        "version",
+        "connect",
+        "config",
+        "timestamp",
+        "last-identifier",
+    ];
+    let known = known.into_iter().chain(dead_letters::SWITCHES);
+    let known = known.chain(dead_letters::VALUES);
+    let guess = crate::config::names::closest(name, known);
+    let guess = guess.map(|guess| format!(", did you mean `--{guess}`?"));
+    Usage {
+        message: format!("unknown option `--{name}`{}", guess.unwrap_or_default()),
+        topic: Topic::General,
+    }
+}
+
 fn unknown_command(word: &str) -> Usage {
     let known = [
         "run",
         "check",
         "show-config",
         "checkpoint",
+        "dead-letters",
         "version",
         "help",
     ];

@@ -1,5 +1,6 @@
 //! What each command of the command line does. Output is handed back, not printed, so that `main`
-//! alone owns the terminal; `run` and `check` report progress through their own channels.
+//! alone owns the terminal; `run` and `check` report progress through their own channels, and
+//! `dead-letters` writes to the [`Screen`] that `main` gives it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use crate::metrics::Metrics;
 use crate::source;
 
 mod connect;
+mod dead_letters;
+mod screen;
+
+pub use self::screen::Screen;
 
 /// What a command leaves behind.
 #[derive(Debug, Default)]
@@ -21,7 +26,7 @@ pub struct Done {
     pub output: Vec<String>,
     /// Lines for standard error.
     pub errors: Vec<String>,
-    /// Exit code: 0 done, 64 usage, 70 bug, 75 try again, 78 configuration.
+    /// Exit code: 0 done, 1 partly done, 64 usage, 70 bug, 75 try again, 78 configuration.
     pub code: u8,
 }
 
@@ -42,8 +47,8 @@ impl Done {
     }
 }
 
-/// Executes a command.
-pub fn execute(command: Command) -> Done {
+/// Executes a command. `screen` is for those that say more than fits into [`Done`].
+pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
     match command {
         Command::Version => Done::output(cli::version()),
         Command::Help(topic) => Done::output(cli::help(topic)),
@@ -66,11 +71,19 @@ pub fn execute(command: Command) -> Done {
         Command::Checkpoint { config, action } => with_config(&config, |loaded, _| {
             checkpoint_command(loaded, action.clone())
         }),
+        Command::DeadLetters {
+            config,
+            action,
+            which,
+            json,
+        } => with_config(&config, |loaded, _| {
+            dead_letters::execute(loaded, &action, &which, json, screen)
+        }),
         Command::Run { config } => with_config(&config, run),
     }
 }
 
-fn with_config(path: &Path, then: impl Fn(&Config, &[String]) -> Done) -> Done {
+fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Done {
     match config::load(path) {
         Ok((config, warnings)) => {
             let file = path.display().to_string();

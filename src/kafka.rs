@@ -4,10 +4,12 @@
 //! [`Record`], [`Headers`], [`Batch`] and the errors.
 
 mod batch;
+mod browse;
 mod consumer;
 mod context;
 mod headers;
 mod link;
+mod marks;
 mod producer;
 mod received;
 mod settings;
@@ -19,7 +21,9 @@ use std::fmt;
 use rdkafka::message::{Header, OwnedHeaders};
 
 pub use self::batch::{Batch, DeliveryError};
+pub use self::browse::{BrowseError, Browser};
 pub use self::consumer::{Consumer, Group, Partition, Polled, Start};
+pub use self::marks::Marks;
 pub use self::producer::{Producer, SendError};
 pub use self::received::Received;
 pub use self::topics::Topic;

@@ -5,8 +5,10 @@
     reason = "the terminal belongs to this file"
 )]
 
+use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
+use servicenow_kafka_bridge::commands::{Done, Screen};
 use servicenow_kafka_bridge::{cli, commands};
 
 fn main() -> ExitCode {
@@ -17,7 +19,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let done = commands::execute(command);
+    let done = execute(command);
     // A closed pipe is the reader's choice, not an error.
     for line in &done.output {
         println!("{line}");
@@ -26,4 +28,20 @@ fn main() -> ExitCode {
         eprintln!("servicenow-kafka-bridge: {line}");
     }
     ExitCode::from(done.code)
+}
+
+fn execute(command: cli::Command) -> Done {
+    // Locked for a moment at a time: `run` writes to stderr from other threads.
+    let (stdout, mut stderr) = (io::stdout(), io::stderr());
+    let terminal = stdout
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(&stdout));
+    let width = terminal.map(|size| match size {
+        Ok(size) if 0 < size.ws_col => usize::from(size.ws_col),
+        _ => 80,
+    });
+    let live = stderr.is_terminal();
+    let mut output = BufWriter::new(stdout);
+    let mut screen = Screen::new(&mut output, &mut stderr, width, live);
+    commands::execute(command, &mut screen)
 }

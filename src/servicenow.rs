@@ -19,6 +19,7 @@ mod split;
 mod standing;
 pub mod table;
 pub(crate) mod tls;
+pub mod write;
 
 use std::io;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub use self::error::{Asked, Cause, Error};
 pub(crate) use self::error::{error_words, shown};
 
 use self::auth::Auth;
-use self::http::{Credential, Failure, Http, Outgoing};
+use self::http::{Credential, Failure, Http, Outgoing, Payload};
 use self::limits::Limits;
 use self::standing::Standing;
 use crate::config;
@@ -56,6 +57,8 @@ pub struct Get<'a> {
     pub endpoint: &'static str,
     /// What is asked, in the user's words: ``table `incident` ``.
     pub what: String,
+    /// `sysparm_query` holds a piece of a record: errors do not show it.
+    pub private: bool,
 }
 
 /// What the head of an answer says.
@@ -63,8 +66,14 @@ pub struct Get<'a> {
 pub struct Meta {
     /// The instance's clock, seconds since the epoch.
     pub date: Option<i64>,
+    /// When the request went out.
+    pub sent: Instant,
     /// When the head was there.
     pub received: Instant,
+    /// HTTP status.
+    pub status: u16,
+    /// `Location`, cut.
+    pub location: Option<String>,
     /// `X-Total-Count`: rows of the query, whatever the limit and the access rules.
     pub total_count: Option<u64>,
 }
@@ -135,13 +144,15 @@ impl Client {
     /// Everything but a 200 with JSON.
     pub fn get(&self, request: &Get<'_>, stop: &Stop) -> Result<Response, Error> {
         let asked = self.asked(request);
-        let result = self.attempt(
-            Method::GET,
-            &target(request),
-            request.endpoint,
-            &asked,
-            stop,
-        );
+        let target = target(&request.path, &request.params);
+        let out = Outgoing {
+            method: Method::GET,
+            target: &target,
+            endpoint: request.endpoint,
+            credential: None,
+            payload: Payload::None,
+        };
+        let result = self.attempt(&out, &asked, stop);
         match &result {
             Ok(_) => self.shared.standing.ok(),
             Err(error) => self.shared.standing.failed(error, Instant::now()),
@@ -232,7 +243,7 @@ impl Client {
         let query = request
             .params
             .iter()
-            .find(|(name, _)| *name == "sysparm_query");
+            .find(|(name, _)| *name == "sysparm_query" && !request.private);
         Asked {
             method: "GET",
             url: format!("{}{}", self.base_url(), request.path),
@@ -243,29 +254,15 @@ impl Client {
     }
 
     /// One attempt of any method. Replaying is safe: a 401 means that nothing was executed.
-    fn attempt(
-        &self,
-        method: Method,
-        target: &str,
-        endpoint: &'static str,
-        asked: &Asked,
-        stop: &Stop,
-    ) -> Result<Response, Error> {
+    fn attempt(&self, out: &Outgoing<'_>, asked: &Asked, stop: &Stop) -> Result<Response, Error> {
         let (pass, credential) = self.auth.enter(asked, stop)?;
-        let mut out = Outgoing {
-            method,
-            target,
-            endpoint,
-            credential: None,
-            form: None,
-        };
-        let first = self.exchange(&mut out, &credential, asked, stop)?;
+        let first = self.exchange(out, &credential, asked, stop)?;
         let (verdict, credential) = match first {
             Err(Failure {
                 cause: Cause::Unauthorized { words },
                 ..
             }) => match self.auth.renew(&credential, asked, stop)? {
-                Some(renewed) => (self.exchange(&mut out, &renewed, asked, stop)?, renewed),
+                Some(renewed) => (self.exchange(out, &renewed, asked, stop)?, renewed),
                 None => (Err(Cause::Unauthorized { words }.into()), credential),
             },
             first => (first, credential),
@@ -289,13 +286,16 @@ impl Client {
             }) => pass.accepted(),
             Err(_) => {}
         }
-        verdict.map_err(|failure| self.shared.http.error(asked, failure.cause))
+        verdict.map_err(|failure| {
+            let error = self.shared.http.error(asked, failure.cause);
+            error.sent_at(failure.sent)
+        })
     }
 
     /// Waits for its turn and sends. The outer error is that nothing was sent.
     fn exchange(
         &self,
-        out: &mut Outgoing<'_>,
+        out: &Outgoing<'_>,
         credential: &Credential,
         asked: &Asked,
         stop: &Stop,
@@ -312,6 +312,7 @@ impl Client {
             Err(Failure {
                 cause: Cause::RateLimited { wait, .. },
                 retry_after,
+                ..
             }) => {
                 *wait = self.shared.limits.rate_limited(sent, *retry_after);
             }
@@ -356,16 +357,13 @@ impl Drop for Client {
 }
 
 /// Encoded path and query.
-fn target(request: &Get<'_>) -> String {
+fn target(path: &str, params: &[(&str, String)]) -> String {
     let mut target = String::new();
-    encode::path(&mut target, &request.path);
-    if !request.params.is_empty() {
+    encode::path(&mut target, path);
+    if !params.is_empty() {
         target.push('?');
     }
-    let pairs = request
-        .params
-        .iter()
-        .map(|(name, text)| (*name, text.as_str()));
+    let pairs = params.iter().map(|(name, text)| (*name, text.as_str()));
     encode::pairs(&mut target, pairs);
     target
 }
@@ -378,8 +376,7 @@ fn result_of(bytes: &[u8]) -> Result<Value, Cause> {
     let Value::Object(mut answer) = answer else {
         return Err(Cause::Body("the answer is no JSON object".to_owned()));
     };
-    let status = answer.get("status").and_then(Value::as_str);
-    if status == Some("failure") || answer.get("error").is_some_and(|error| !error.is_null()) {
+    if is_failure(&answer) {
         return Err(Cause::Failed {
             words: error_words(bytes),
         });
@@ -387,6 +384,12 @@ fn result_of(bytes: &[u8]) -> Result<Value, Cause> {
     answer
         .remove("result")
         .ok_or_else(|| Cause::Body("the answer has no `result`".to_owned()))
+}
+
+/// Whether an answer says of itself that it is an error.
+fn is_failure(answer: &serde_json::Map<String, Value>) -> bool {
+    answer.get("status").and_then(Value::as_str) == Some("failure")
+        || answer.get("error").is_some_and(|error| !error.is_null())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod assignment;
 mod consumer;
 mod create_id;
+mod direct;
 mod job;
 mod lanes;
 pub mod letter;
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+pub use self::direct::Direct;
+pub use self::letter::Letter;
 pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
 
@@ -100,7 +103,7 @@ impl Pipeline {
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
-            let (lanes, queue) = Lanes::new(limit(topic));
+            let (lanes, queue) = Lanes::new(limit(topic).saturating_add(workers(topic)));
             let mut writer = Writer::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
@@ -173,10 +176,14 @@ impl Pipeline {
     }
 }
 
-/// How many records of a topic may be out at once.
+/// How many records of a topic may be out at once. Its lanes hold one more for each worker: a record
+/// is given back a moment before its lane is free, and the next one may come in between.
 fn limit(topic: &SinkTopic) -> usize {
-    let workers = usize::try_from(topic.concurrency).unwrap_or(usize::MAX);
-    workers.saturating_mul(PER_WORKER).max(LEAST_OUT)
+    workers(topic).saturating_mul(PER_WORKER).max(LEAST_OUT)
+}
+
+fn workers(topic: &SinkTopic) -> usize {
+    usize::try_from(topic.concurrency).unwrap_or(usize::MAX)
 }
 
 fn policy(config: &Config, letters: &Sender<Refused>) -> Policy {

@@ -13,6 +13,8 @@ pub enum Topic {
     ShowConfig,
     /// `checkpoint`.
     Checkpoint,
+    /// `dead-letters`.
+    DeadLetters,
 }
 
 impl Topic {
@@ -23,6 +25,7 @@ impl Topic {
             "check" => Some(Topic::Check),
             "show-config" => Some(Topic::ShowConfig),
             "checkpoint" => Some(Topic::Checkpoint),
+            "dead-letters" => Some(Topic::DeadLetters),
             _ => None,
         }
     }
@@ -35,6 +38,7 @@ impl Topic {
             Topic::Check => " check",
             Topic::ShowConfig => " show-config",
             Topic::Checkpoint => " checkpoint",
+            Topic::DeadLetters => " dead-letters",
         }
     }
 }
@@ -47,6 +51,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Check => CHECK,
         Topic::ShowConfig => SHOW_CONFIG,
         Topic::Checkpoint => CHECKPOINT,
+        Topic::DeadLetters => DEAD_LETTERS,
     }
 }
 
@@ -60,6 +65,7 @@ commands:
   check         check the configuration; with --connect also the instance and Kafka
   show-config   print every setting in effect, secrets redacted
   checkpoint    show, set or reset how far a table has been read
+  dead-letters  look at records that could not be written, send them again, or drop them
   version       print one line with version and commit
   help COMMAND  say more about a command
 
@@ -75,6 +81,7 @@ examples:
 
 exit codes:
   0   done
+  1   some dead letters could not be replayed
   64  the command line makes no sense
   70  a bug in this program
   75  stopped with work undelivered, or something did not answer; safe to start again
@@ -172,4 +179,55 @@ exit codes:
   64  the command line makes no sense
   75  another process has the checkpoint file
   78  the configuration or the checkpoint file must be put right first
+";
+
+const DEAD_LETTERS: &str = "\
+usage: servicenow-kafka-bridge dead-letters list|replay|drop [FILTER ...] [-c FILE]
+       servicenow-kafka-bridge dead-letters show PLACE [--json] [-c FILE]
+
+A record that ServiceNow refuses is written to the topic `sink.dlq_topic`, with the reason. Each
+letter has a place there, partition and offset: `0:12`.
+
+  list    print a line for each letter
+  show    print all of one letter, with what was to be written
+  replay  send the records to their topics again, where the sink finds them. It may be
+          interrupted and repeated: what was acknowledged is marked as done, not sent again
+  drop    mark letters as done without sending them; the topic keeps them
+
+The marks are the committed offsets of the group `{sink.group_id}-dead-letters`; the Kafka user
+needs Describe and Read on it. Kafka forgets them `offsets.retention.minutes` (7 days) after the
+last replay or drop: do not keep letters longer than that in the topic, or use --since. Run one
+replay at a time.
+
+filters, of which all must hold:
+  --table T           was to be written to this table
+  --topic T           comes from this topic
+  --kind K            kind of error, such as `forbidden`; `unreadable`: what is no letter
+  --since TIME        written at this time or later
+  --until TIME        written before this time
+  --key K             key of the record
+  --offset WHERE      place of the letter: `0:12`, `0:12-20`, or `12-20` in every partition
+  --limit N           no more than N letters
+
+options:
+  --all               list: also what is done
+  --json              JSON lines instead of a table, for show the letter as it is
+  --dry-run           replay, drop: only say which letters
+  --direct            replay: write to the instance at once instead of sending to the topic
+  -c, --config FILE   the configuration (default: config.yaml)
+
+TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.
+
+examples:
+  servicenow-kafka-bridge dead-letters list --table incident --since '2026-01-31 08:00:00'
+  servicenow-kafka-bridge dead-letters show 0:12
+  servicenow-kafka-bridge dead-letters replay --kind forbidden --dry-run
+  servicenow-kafka-bridge dead-letters drop --offset 0:12
+
+exit codes:
+  0   done
+  1   some letters could not be replayed; each is named
+  64  the command line makes no sense
+  75  interrupted, not acknowledged, or Kafka does not answer; safe to start again
+  78  the configuration must be put right first, or has no `sink.dlq_topic`
 ";

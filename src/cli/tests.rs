@@ -83,6 +83,7 @@ fn commands() {
     }
     check("help check", &Command::Help(Topic::Check));
     check("checkpoint set --help", &Command::Help(Topic::Checkpoint));
+    check("help dead-letters", &Command::Help(Topic::DeadLetters));
 }
 
 #[test]
@@ -249,12 +250,13 @@ fn help_names_every_command_and_exit_code() {
         "check",
         "show-config",
         "checkpoint",
+        "dead-letters",
         "version",
         "help",
     ] {
         assert!(help(Topic::General).contains(word), "{word}");
     }
-    for code in ["0 ", "64 ", "70 ", "75 ", "78 "] {
+    for code in ["0 ", "1 ", "64 ", "70 ", "75 ", "78 "] {
         assert!(
             help(Topic::General).contains(&format!("\n  {code}")),
             "{code}"
@@ -266,6 +268,7 @@ fn help_names_every_command_and_exit_code() {
         Topic::Check,
         Topic::ShowConfig,
         Topic::Checkpoint,
+        Topic::DeadLetters,
     ] {
         assert!(
             help(topic).lines().all(|line| line.len() <= 100),

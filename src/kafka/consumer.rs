@@ -1,4 +1,4 @@
-//! The consumer of a group: cooperative assignments, commits by hand, no jump over lost records.
+//! The consumer of a group: cooperative assignments, commits of what is done, no jump over lost records.
 //!
 //! librdkafka's own reset of offsets is off: where to begin is decided here, so that "a new group"
 //! (begin with the oldest record) and "the committed record is gone" (hold, and say so) are two
@@ -9,9 +9,9 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -27,6 +27,9 @@ use crate::metrics::Metrics;
 
 /// Bound on one question about offsets.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Bound on one look whether trouble is over; the group waits for us meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,15 +52,15 @@ pub trait Group: Send + Sync + 'static {
     /// These are ours from now on, and where they begin. What begins with [`Start::Gone`] is paused.
     fn assigned(&self, partitions: &[(Partition, Start)]);
 
-    /// These go to another member. Gives the positions to commit: of each, the first offset that
-    /// is not done. May take its time, within a bound.
+    /// These go to another member. Gives the positions to commit before they go: of each, the first
+    /// offset that is not done. May take its time, within a bound.
     fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)>;
 
     /// These were taken from us; another member may have them already. Nothing is committed.
     fn lost(&self, partitions: &[Partition]);
 
-    /// A commit reached Kafka, or why not.
-    fn committed(&self, result: Result<(), String>);
+    /// These positions are committed, or why not; then they are committed again.
+    fn committed(&self, result: Result<&[(Partition, i64)], String>);
 }
 
 /// What a poll brought.
@@ -75,7 +78,8 @@ pub enum Polled {
     Fatal(String),
 }
 
-/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`].
+/// A member of a consumer group. Dropping it leaves the group, after [`Group::revoked`]; it waits for
+/// the coordinator, at most about `session.timeout.ms` (45 s).
 pub struct Consumer {
     base: BaseConsumer<Context>,
     topics: BTreeMap<String, Arc<str>>,
@@ -121,6 +125,31 @@ impl Consumer {
     pub fn answers(&self) -> bool {
         let topic = self.topics.keys().next().map(String::as_str);
         self.base.fetch_metadata(topic, ANSWER).is_ok()
+    }
+
+    /// Whether the topics are there and the group lets us in.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        let told = |error: &KafkaError| error.rdkafka_error_code().map(words);
+        for topic in self.topics.keys() {
+            let found = self.base.fetch_metadata(Some(topic), LOOK);
+            let found = found.map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))?;
+            let mut topics = found.topics().iter();
+            let error = topics.find_map(|topic| topic.error());
+            if let Some(error) = error.map(Code::from) {
+                return Err(format!("topic {topic}: {}", words(error)));
+            }
+        }
+        let mut any = TopicPartitionList::new();
+        if let Some(topic) = self.topics.keys().next() {
+            any.add_partition(topic, 0);
+        }
+        let committed = self.base.committed_offsets(any, LOOK);
+        committed
+            .map(|_| ())
+            .map_err(|error| told(&error).unwrap_or_else(|| error.to_string()))
     }
 
     /// Waits for the next record, at most `timeout`.
@@ -171,18 +200,9 @@ impl Consumer {
         }
     }
 
-    /// Commits positions without waiting; [`Group::committed`] tells how it went.
-    pub fn commit(&self, positions: &[(Partition, i64)]) {
-        self.base
-            .context()
-            .commit(&self.base, positions, CommitMode::Async);
-    }
-
-    /// Commits positions and waits for the answer.
-    pub fn commit_now(&self, positions: &[(Partition, i64)]) {
-        self.base
-            .context()
-            .commit(&self.base, positions, CommitMode::Sync);
+    /// Has these positions committed soon; [`Group::committed`] tells.
+    pub fn store(&self, positions: &[(Partition, i64)]) {
+        context::store(&self.base, positions);
     }
 
     /// Finds the partitions whose position lies outside of them, and moves those that may begin
@@ -194,17 +214,6 @@ impl Consumer {
     pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
         start::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))
-    }
-
-    /// Leaves the group: gives all partitions back, and waits until `deadline` at most for the
-    /// coordinator to take them.
-    pub fn close(self, deadline: Instant) {
-        // Drop does the same without a bound; closing twice is closing once.
-        if self.base.close_queue().is_ok() {
-            while !self.base.closed() && Instant::now() < deadline {
-                self.base.poll(Duration::from_millis(50));
-            }
-        }
     }
 }
 

@@ -44,6 +44,77 @@ const GUARDED: [&str; 23] = [
     "enabled_events",
 ];
 
+/// What suits every client, and may be tuned.
+const COMMON: [(&str, &str); 6] = [
+    ("client.id", CLIENT_ID),
+    // The Go program does not create topics, and a mistyped name must not make one.
+    ("allow.auto.create.topics", "false"),
+    // A broker that comes back is found within seconds; the default goes up to 10 s.
+    ("reconnect.backoff.max.ms", "2000"),
+    ("socket.keepalive.enable", "true"),
+    // Brokers close idle connections; that is no news.
+    ("log.connection.close", "false"),
+    ("enable.metrics.push", "false"),
+];
+
+/// What the promises of the producer rest on.
+const PRODUCER: [(&str, &str); 5] = [
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    // 0 is no limit: a record waits for a broker that is down, and is never given up because of
+    // time. librdkafka allows it for idempotent producers.
+    ("message.timeout.ms", "0"),
+    // Java's and Go's hash, so that a key keeps the partition it had.
+    ("partitioner", "murmur2_random"),
+    ("delivery.report.only.error", "false"),
+];
+
+/// What may be tuned of a group's member. ServiceNow is the slow side: little has to wait here.
+const CONSUMING: [(&str, &str); 6] = [
+    ("queued.min.messages", "1000"),
+    ("queued.max.messages.kbytes", "4096"),
+    ("fetch.message.max.bytes", "1048576"),
+    ("fetch.max.bytes", "4194304"),
+    // A topic that is made later is found soon.
+    ("topic.metadata.refresh.interval.ms", "30000"),
+    // For the lag.
+    ("statistics.interval.ms", "5000"),
+];
+
+/// What the promises of the sink rest on.
+const CONSUMER: [(&str, &str); 7] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // librdkafka commits what the sink has stored, and nothing else: by time, before partitions go,
+    // and at the end. A commit of our own would either tell no outcome or wait for it without bound.
+    ("enable.auto.commit", "true"),
+    ("auto.commit.interval.ms", "250"),
+    ("enable.auto.offset.store", "false"),
+    ("isolation.level", "read_committed"),
+    // Where to begin is decided by `consumer::start`.
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "false"),
+];
+
+/// What may be tuned of a reader: one partition at a time, by somebody who waits for it.
+const BROWSING: [(&str, &str); 3] = [
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.max.bytes", "4194304"),
+    ("queued.max.messages.kbytes", "8192"),
+];
+
+/// What a reader rests on.
+const BROWSER: [(&str, &str); 7] = [
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    ("isolation.level", "read_committed"),
+    // What retention took is passed over.
+    ("auto.offset.reset", "earliest"),
+    // They bound a commit: the wait for the group's coordinator, and for its answer.
+    ("session.timeout.ms", "10000"),
+    ("socket.timeout.ms", "10000"),
+];
+
 /// librdkafka's settings and what must never be shown of them.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -56,51 +127,37 @@ pub(super) struct Settings {
 impl Settings {
     /// Settings of a producer.
     pub(super) fn producer(kafka: &Kafka) -> Result<Settings, Error> {
-        let mut settings = Settings {
-            client: ClientConfig::new(),
-            brokers: kafka.brokers.join(","),
-            secrets: secrets(kafka),
-        };
-        settings.client.set_log_level(RDKafkaLogLevel::Info);
-        settings.tuning(kafka);
-        for (name, value) in &kafka.properties {
-            if GUARDED.contains(&name.as_str()) {
-                return Err(Error::Property(name.clone()));
-            }
-            settings.client.set(name, value);
-        }
-        settings.connection(kafka)?;
-        settings.guarantees();
-        Ok(settings)
+        Settings::new(kafka, |settings| settings.tuning(kafka), &PRODUCER)
     }
 
     /// Settings of a member of a consumer group.
-    pub(super) fn consumer(kafka: &Kafka, group_id: &str) -> Result<Settings, Error> {
+    pub(super) fn consumer(kafka: &Kafka, group: &str) -> Result<Settings, Error> {
+        let mut settings = Settings::new(kafka, |settings| settings.set(&CONSUMING), &CONSUMER)?;
+        settings.client.set("group.id", group);
+        Ok(settings)
+    }
+
+    /// Settings of a consumer that reads without joining a group, a little at a time.
+    pub(super) fn browser(kafka: &Kafka, group: &str) -> Result<Settings, Error> {
+        let mut settings = Settings::new(kafka, |settings| settings.set(&BROWSING), &BROWSER)?;
+        settings.client.set("group.id", group);
+        Ok(settings)
+    }
+
+    /// What may be tuned, then the user's properties, then what must not change.
+    fn new(
+        kafka: &Kafka,
+        tune: impl FnOnce(&mut Settings),
+        fixed: &[(&str, &str)],
+    ) -> Result<Settings, Error> {
         let mut settings = Settings {
             client: ClientConfig::new(),
             brokers: kafka.brokers.join(","),
             secrets: secrets(kafka),
         };
         settings.client.set_log_level(RDKafkaLogLevel::Info);
-        let tuning = [
-            ("client.id", CLIENT_ID),
-            // ServiceNow is the slow side: little has to wait here.
-            ("queued.min.messages", "1000"),
-            ("queued.max.messages.kbytes", "4096"),
-            ("fetch.message.max.bytes", "1048576"),
-            ("fetch.max.bytes", "4194304"),
-            ("reconnect.backoff.max.ms", "2000"),
-            // A topic that is made later is found soon.
-            ("topic.metadata.refresh.interval.ms", "30000"),
-            ("socket.keepalive.enable", "true"),
-            ("log.connection.close", "false"),
-            ("enable.metrics.push", "false"),
-            // For the lag.
-            ("statistics.interval.ms", "5000"),
-        ];
-        for (name, value) in tuning {
-            settings.client.set(name, value);
-        }
+        settings.set(&COMMON);
+        tune(&mut settings);
         for (name, value) in &kafka.properties {
             if GUARDED.contains(&name.as_str()) {
                 return Err(Error::Property(name.clone()));
@@ -108,21 +165,14 @@ impl Settings {
             settings.client.set(name, value);
         }
         settings.connection(kafka)?;
-        let fixed = [
-            ("group.id", group_id),
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("isolation.level", "read_committed"),
-            // Where to begin is decided by `consumer::start`.
-            ("auto.offset.reset", "error"),
-            ("allow.auto.create.topics", "false"),
-            ("enable.partition.eof", "false"),
-        ];
-        for (name, value) in fixed {
-            settings.client.set(name, value);
-        }
+        settings.set(fixed);
         Ok(settings)
+    }
+
+    fn set(&mut self, properties: &[(&str, &str)]) {
+        for (name, value) in properties {
+            self.client.set(*name, *value);
+        }
     }
 
     /// What `kafka.properties` may change. docs/performance.md has the figures.
@@ -137,8 +187,7 @@ impl Settings {
             Compression::Lz4 => "lz4",
             Compression::Zstd => "zstd",
         };
-        let text: [(&str, String); 12] = [
-            ("client.id", CLIENT_ID.to_owned()),
+        let text: [(&str, String); 6] = [
             ("compression.codec", compression.to_owned()),
             ("linger.ms", kafka.linger.as_millis().to_string()),
             (
@@ -147,14 +196,6 @@ impl Settings {
             ),
             ("queue.buffering.max.messages", records.to_string()),
             ("message.max.bytes", kafka.max_message_bytes.to_string()),
-            // The Go program does not create topics, and a mistyped name must not make one.
-            ("allow.auto.create.topics", "false".to_owned()),
-            // A broker that comes back is found within seconds; the default goes up to 10 s.
-            ("reconnect.backoff.max.ms", "2000".to_owned()),
-            ("socket.keepalive.enable", "true".to_owned()),
-            // Brokers close idle connections; that is no news.
-            ("log.connection.close", "false".to_owned()),
-            ("enable.metrics.push", "false".to_owned()),
             // Not the sticky partitioner's default of 10 ms: a batch lingers longer than that.
             (
                 "sticky.partitioning.linger.ms",
@@ -195,22 +236,6 @@ impl Settings {
             self.client.set("sasl.password", sasl.password.expose());
         }
         Ok(())
-    }
-
-    fn guarantees(&mut self) {
-        let fixed = [
-            ("acks", "all"),
-            ("enable.idempotence", "true"),
-            // 0 is no limit: a record waits for a broker that is down, and is never given up
-            // because of time. librdkafka allows it for idempotent producers.
-            ("message.timeout.ms", "0"),
-            // Java's and Go's hash, so that a key keeps the partition it had.
-            ("partitioner", "murmur2_random"),
-            ("delivery.report.only.error", "false"),
-        ];
-        for (name, value) in fixed {
-            self.client.set(name, value);
-        }
     }
 
     /// `text` without any of the secrets.
@@ -333,6 +358,32 @@ mod tests {
                 matches!(Settings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
             );
         }
+    }
+
+    #[test]
+    fn a_browser_joins_nothing_and_commits_nothing_by_itself() {
+        let mut kafka = kafka();
+        kafka.properties = vec![
+            ("socket.keepalive.enable".to_owned(), "true".to_owned()),
+            ("session.timeout.ms".to_owned(), "600000".to_owned()),
+        ];
+        let settings = Settings::browser(&kafka, "g").unwrap();
+        for (name, value) in [
+            ("bootstrap.servers", "a:9092,b:9092"),
+            ("group.id", "g"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("allow.auto.create.topics", "false"),
+            ("socket.keepalive.enable", "true"),
+            ("session.timeout.ms", "10000"),
+        ] {
+            assert_eq!(settings.client.get(name), Some(value), "{name}");
+        }
+        kafka.properties = vec![("sasl.password".to_owned(), "x".to_owned())];
+        assert!(matches!(
+            Settings::browser(&kafka, "g"),
+            Err(Error::Property(name)) if name == "sasl.password"
+        ));
     }
 
     #[test]

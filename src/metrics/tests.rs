@@ -39,6 +39,10 @@ fn sample() -> Metrics {
 #[test]
 fn a_fresh_page() {
     expect![[r##"
+        # HELP bridge_sink_commits_total Commits of positions to Kafka.
+        # TYPE bridge_sink_commits_total counter
+        bridge_sink_commits_total{result="error"} 0
+        bridge_sink_commits_total{result="ok"} 0
         # HELP bridge_checkpoint_writes_total Writes of the checkpoint file.
         # TYPE bridge_checkpoint_writes_total counter
         bridge_checkpoint_writes_total{result="error"} 0

@@ -1,10 +1,17 @@
 //! What goes wrong between this program and an instance, and whether trying again may help.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Letters of a query, and of the server's words, that a message shows.
 const SHOWN: usize = 300;
+
+/// What stands for words where an answer has none.
+const NO_REASON: &str = "no reason given";
+/// The instance's words for a user or client that may not use this API at all.
+const API_ACL: &str = "API level ACL";
+/// The instance's words for a body above its limit, which come with a 400.
+const TOO_LARGE: &str = "Rejected large REST payload";
 
 /// An error of a request to the instance, or of setting up the client.
 #[derive(Debug, Clone)]
@@ -19,6 +26,8 @@ pub enum Error {
         asked: Box<Asked>,
         /// Why it failed.
         cause: Cause,
+        /// When the request went out; `None` if it certainly did not reach the instance.
+        sent: Option<Instant>,
     },
 }
 
@@ -106,7 +115,7 @@ pub enum Cause {
         /// The server's words.
         words: String,
     },
-    /// A status that a reading request should not get.
+    /// A status that this request should not get.
     Status {
         /// HTTP status.
         status: u16,
@@ -135,6 +144,23 @@ impl Error {
         Error::Request {
             asked: Box::new(asked.clone()),
             cause,
+            sent: None,
+        }
+    }
+
+    /// The same, of a request that went out then.
+    pub(super) fn sent_at(mut self, when: Option<Instant>) -> Error {
+        if let Error::Request { sent, .. } = &mut self {
+            *sent = when;
+        }
+        self
+    }
+
+    /// When the request went out, if the instance may have executed it all the same.
+    pub fn may_have_happened(&self) -> Option<Instant> {
+        match self {
+            Error::Request { cause, sent, .. } if !cause.is_refusal() => *sent,
+            Error::Request { .. } | Error::Setup(_) | Error::Stopped => None,
         }
     }
 
@@ -149,6 +175,41 @@ impl Error {
     /// Whether the same request may succeed later without anybody's doing.
     pub fn is_retryable(&self) -> bool {
         self.cause().is_some_and(Cause::is_retryable)
+    }
+
+    /// Whether it is the API's own verdict on this request: the instance works, and knows us.
+    pub fn is_answer(&self) -> bool {
+        match self.cause() {
+            Some(Cause::Forbidden { words }) => words != NO_REASON && !words.contains(API_ACL),
+            Some(Cause::NotFound { words } | Cause::BadRequest { words, .. }) => words != NO_REASON,
+            _ => false,
+        }
+    }
+
+    /// Whether nobody's request would get through, not just this one, until somebody does something.
+    pub fn is_of_instance(&self) -> bool {
+        match self.cause() {
+            Some(
+                Cause::Unauthorized { .. }
+                | Cause::SameToken
+                | Cause::NoLogin
+                | Cause::Redirect { .. }
+                | Cause::Tls(_),
+            ) => true,
+            Some(Cause::Forbidden { words }) => words.contains(API_ACL),
+            // The API names a reason. A bare 404 is a gateway's, or of a wrong path.
+            Some(Cause::NotFound { words }) => words == NO_REASON,
+            _ => false,
+        }
+    }
+
+    /// Whether the instance takes no bodies of this size.
+    pub fn is_too_large(&self) -> bool {
+        match self.cause() {
+            Some(Cause::BadRequest { status: 413, .. }) => true,
+            Some(Cause::BadRequest { words, .. }) => words.contains(TOO_LARGE),
+            _ => false,
+        }
     }
 
     /// Whether the instance was given too little time for the amount that was asked; a smaller page
@@ -177,6 +238,13 @@ impl Error {
     }
 }
 
+impl Asked {
+    /// This was to change a row.
+    fn writes(&self) -> bool {
+        !self.login && self.method != "GET"
+    }
+}
+
 impl Cause {
     /// Client errors stay until somebody changes something. A 401 may pass by itself (a session
     /// that moves between nodes), but hurrying locks accounts: the login door spaces those.
@@ -201,6 +269,31 @@ impl Cause {
             | Cause::Status { .. }
             | Cause::TooLarge { .. }
             | Cause::SameToken => false,
+        }
+    }
+
+    /// Whether it is the instance's word, or our own knowledge, that nothing was executed.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Cause::RateLimited { .. }
+            | Cause::Held { .. }
+            | Cause::Unauthorized { .. }
+            | Cause::Forbidden { .. }
+            | Cause::NotFound { .. }
+            | Cause::BadRequest { .. }
+            | Cause::Redirect { .. }
+            | Cause::NotExecuted
+            | Cause::SameToken
+            | Cause::NoLogin => true,
+            Cause::Timeout { .. }
+            | Cause::Network(_)
+            | Cause::Tls(_)
+            | Cause::NotJson { .. }
+            | Cause::Server { .. }
+            | Cause::Status { .. }
+            | Cause::TooLarge { .. }
+            | Cause::Body(_)
+            | Cause::Failed { .. } => false,
         }
     }
 
@@ -234,7 +327,7 @@ impl fmt::Display for Error {
         match self {
             Error::Setup(why) => f.write_str(why),
             Error::Stopped => f.write_str("stopped"),
-            Error::Request { asked, cause } => {
+            Error::Request { asked, cause, .. } => {
                 write!(f, "{asked}: {cause}{}", hint(asked, cause))
             }
         }
@@ -307,14 +400,27 @@ fn hint(asked: &Asked, cause: &Cause) -> &'static str {
             "; check the credentials, that the user is active and not locked, and that it may use \
              the REST API"
         }
+        Cause::Forbidden { .. } if asked.writes() => {
+            "; give the integration user create, write or delete access (an ACL on the table and on \
+             every column that is written), or look up the business rule or data policy that is named"
+        }
         Cause::Forbidden { .. } => {
             "; give the integration user read access (a read ACL on the table and on every column \
              of the query, and the role snc_platform_rest_api_access where API ACLs are active)"
         }
         Cause::NotFound { .. } if asked.login => "; check base_url and token_path",
+        Cause::NotFound { .. } if asked.writes() => {
+            "; the row is not there, or hidden from the integration user"
+        }
         Cause::NotFound { .. } => "; check table_api_path, the table name and its access rules",
         Cause::BadRequest { words, .. } if words.starts_with("Invalid table") => {
             "; check the table name"
+        }
+        Cause::BadRequest { status, words } if *status == 413 || words.contains(TOO_LARGE) => {
+            "; make the record smaller or raise glide.rest.max_content_length on the instance"
+        }
+        Cause::BadRequest { .. } if asked.writes() => {
+            "; check the table name and the record's fields"
         }
         Cause::BadRequest { status: 414, .. } => "; shorten the query or the list of fields",
         Cause::BadRequest { .. } => "; check the table name, the fields and the query",
@@ -351,7 +457,7 @@ pub(crate) fn error_words(body: &[u8]) -> String {
     };
     let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     if texts.is_empty() {
-        "no reason given".to_owned()
+        NO_REASON.to_owned()
     } else {
         shown(&texts.join(": "))
     }

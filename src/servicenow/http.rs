@@ -1,32 +1,26 @@
 //! One HTTP exchange with the instance: the agent and its bounds, and the verdict on an answer.
 
+mod agent;
+mod payload;
+
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, BodyReader, Proxy, ProxyProtocol};
+use ureq::{Agent, BodyReader, SendBody};
+
+pub(super) use payload::Payload;
 
 use super::error::{Asked, Cause, Error, error_words, shown};
-use super::names::Names;
-use super::{Body, Meta, Response, limits, tls};
+use super::{Body, Meta, Response, limits};
 use crate::config;
 use crate::metrics::Metrics;
+use agent::{MAX_HEAD, READS, WRITES};
+use payload::Tracked;
 
-/// Connections kept for reuse; about as many as threads ask at once.
-const IDLE_CONNECTIONS: usize = 16;
-/// How long an unused connection is kept: longer than the slow interval of 30 s, as a TLS handshake
-/// per poll costs both sides. ServiceNow announces 20 s or 70 s; ureq looks whether the other side
-/// has closed before it uses a connection again.
-const IDLE_AGE: Duration = Duration::from_secs(50);
-/// Bytes of a response head.
-const MAX_HEAD: usize = 64 * 1024;
-/// Bytes per read from a connection. ureq copies once from here into the caller's buffer.
-const INPUT_BUFFER: usize = 128 * 1024;
-/// Must hold the longest line of a request: a long query, a JWT.
-const OUTPUT_BUFFER: usize = 64 * 1024;
 /// Bytes of an error's body that are read, so that its connection can be used again.
 const MAX_ERROR_BODY: u64 = 16 * 1024;
 
@@ -52,8 +46,15 @@ pub(super) struct Outgoing<'a> {
     pub(super) endpoint: &'static str,
     /// None only for token requests.
     pub(super) credential: Option<&'a Credential>,
-    /// Body of a token request.
-    pub(super) form: Option<&'a str>,
+    /// Its body.
+    pub(super) payload: Payload<'a>,
+}
+
+impl Outgoing<'_> {
+    /// It changes rows: what was done is said by the status, not by the body.
+    fn writes(&self) -> bool {
+        self.method == Method::DELETE || matches!(self.payload, Payload::Json(_))
+    }
 }
 
 /// Why an exchange brought nothing.
@@ -63,6 +64,8 @@ pub(super) struct Failure {
     pub(super) cause: Cause,
     /// What the instance asked for in `Retry-After`.
     pub(super) retry_after: Option<Duration>,
+    /// When the request went out; `None` if it did not, or not whole.
+    pub(super) sent: Option<Instant>,
 }
 
 impl From<Cause> for Failure {
@@ -70,14 +73,16 @@ impl From<Cause> for Failure {
         Failure {
             cause,
             retry_after: None,
+            sent: None,
         }
     }
 }
 
-/// The agent, shared by all threads.
+/// The agents, shared by all threads.
 #[derive(Debug)]
 pub(super) struct Http {
-    agent: Agent,
+    reads: Agent,
+    writes: Agent,
     base_url: String,
     host: String,
     max_body: u64,
@@ -93,11 +98,16 @@ impl Http {
             .parse()
             .map_err(|why| Error::Setup(format!("servicenow.base_url: `{base_url}`: {why}")))?;
         let host = uri.host().unwrap_or_default().to_owned();
-        let agent = agent(config, uri.scheme_str() == Some("https"))?;
+        let https = uri.scheme_str() == Some("https");
+        let (reads, writes) = (
+            agent::new(config, https, &READS)?,
+            agent::new(config, https, &WRITES)?,
+        );
         let metrics = Arc::clone(metrics);
         let aborted = AtomicBool::new(false);
         Ok(Http {
-            agent,
+            reads,
+            writes,
             base_url,
             host,
             max_body: config.max_response_bytes,
@@ -118,7 +128,8 @@ impl Http {
     pub(super) fn abort(&self) {
         self.aborted.store(true, SeqCst);
         // Clones share their connections: this closes them all, and the pool for good.
-        self.agent.clone().shutdown();
+        self.reads.clone().shutdown();
+        self.writes.clone().shutdown();
     }
 
     /// The error for `cause`, or that the program is stopping if that is why.
@@ -130,7 +141,7 @@ impl Http {
         }
     }
 
-    /// Sends and waits for the head. Ok only for a 200 with JSON.
+    /// Sends and waits for the head. Ok only for a 200 with JSON, and for a write that was done.
     pub(super) fn exchange(&self, out: &Outgoing<'_>) -> Result<Response, Failure> {
         let method = out.method.as_str();
         self.metrics
@@ -138,18 +149,23 @@ impl Http {
             .with(&[method, out.endpoint])
             .inc();
         let started = Instant::now();
-        let result = self.send(out);
+        let sent = Cell::new(None);
+        let result = self.send(out, &sent);
         let latency = self.metrics.api_latency.with(&[method, out.endpoint]);
         latency.observe(started.elapsed().as_secs_f64());
         let mut label = None;
-        let verdict = match result {
+        let mut verdict = match result {
             Ok(response) => {
                 label = (response.status() != 200).then(|| response.status().as_str().to_owned());
-                self.judge(response)
+                self.judge(response, sent.get().unwrap_or(started), out.writes())
             }
             Err(error) => Err(cause_of(&error, self.max_body).into()),
         };
-        if let Err(failure) = &verdict {
+        if let Err(failure) = &mut verdict {
+            failure.sent = match out.payload {
+                Payload::None => Some(started),
+                Payload::Form(_) | Payload::Json(_) => sent.get(),
+            };
             let label = label.unwrap_or_else(|| failure.cause.kind().to_owned());
             self.count_error(method, &label);
         }
@@ -161,34 +177,58 @@ impl Http {
         self.metrics.api_errors.with(&[method, label]).inc();
     }
 
-    fn send(&self, out: &Outgoing<'_>) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    /// `sent` is set when the body is handed over.
+    fn send(
+        &self,
+        out: &Outgoing<'_>,
+        sent: &Cell<Option<Instant>>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = Request::builder()
             .method(out.method.clone())
             .uri(format!("{}{}", self.base_url, out.target));
         if let Some(credential) = out.credential {
             request = request.header(credential.name.clone(), credential.value.clone());
         }
-        match out.form {
-            None => self.agent.run(request.body(())?),
-            Some(form) => {
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                self.agent
-                    .run(request.header(header::CONTENT_TYPE, kind).body(form)?)
-            }
-        }
+        let agent = if out.writes() {
+            &self.writes
+        } else {
+            &self.reads
+        };
+        let (kind, bytes) = match out.payload {
+            Payload::None => return agent.run(request.body(())?),
+            Payload::Form(form) => ("application/x-www-form-urlencoded", form.as_bytes()),
+            Payload::Json(json) => ("application/json", json),
+        };
+        let mut body = Tracked::new(bytes, sent);
+        let request = request
+            .header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
+            .header(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))
+            .body(SendBody::from_reader(&mut body))?;
+        agent.run(request)
     }
 
-    fn judge(&self, response: ureq::http::Response<ureq::Body>) -> Result<Response, Failure> {
+    fn judge(
+        &self,
+        response: ureq::http::Response<ureq::Body>,
+        sent: Instant,
+        writes: bool,
+    ) -> Result<Response, Failure> {
         let received = Instant::now();
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let meta = Meta {
             date: text(&head.headers, &header::DATE).and_then(limits::http_date),
+            sent,
             received,
+            status,
+            location: text(&head.headers, &header::LOCATION).map(shown),
             total_count: text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
         };
         let body = Body(body.into_with_config().limit(self.max_body).reader());
+        if writes && matches!(status, 201 | 204) {
+            return Ok(Response { meta, body });
+        }
         if status == 200 && is_json(&head.headers) {
             // ureq takes this header away from what it inflates.
             return match text(&head.headers, &header::CONTENT_ENCODING) {
@@ -203,7 +243,10 @@ impl Http {
         let retry_after = text(&head.headers, &header::RETRY_AFTER)
             .and_then(|value| limits::retry_after(value, meta.date.unwrap_or_else(now_seconds)));
         let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
-        Err(Failure { cause, retry_after })
+        Err(Failure {
+            retry_after,
+            ..cause.into()
+        })
     }
 
     fn cause_of_status(
@@ -276,65 +319,6 @@ impl Http {
             None => Cause::Body(error.to_string()),
         }
     }
-}
-
-fn agent(config: &config::ServiceNow, https: bool) -> Result<Agent, Error> {
-    let mut builder = Agent::config_builder()
-        // ureq's default comes from the environment.
-        .proxy(config.proxy.as_ref().map(proxy).transpose()?)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!(
-            "servicenow-kafka-bridge/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .accept("application/json")
-        .timeout_global(Some(config.timeout))
-        .timeout_resolve(Some(config.conn_timeout))
-        .timeout_connect(Some(config.conn_timeout))
-        .timeout_per_read(Some(config.read_timeout))
-        .timeout_per_write(Some(config.read_timeout))
-        .max_response_header_size(MAX_HEAD)
-        .input_buffer_size(INPUT_BUFFER)
-        .output_buffer_size(OUTPUT_BUFFER)
-        .max_idle_connections(IDLE_CONNECTIONS)
-        .max_idle_connections_per_host(IDLE_CONNECTIONS)
-        .max_idle_age(IDLE_AGE);
-    let proxy_https = config
-        .proxy
-        .as_ref()
-        .is_some_and(|proxy| proxy.url.starts_with("https:"));
-    if https || proxy_https {
-        let settings = tls::tls_config("servicenow.tls", &config.tls).map_err(Error::Setup)?;
-        builder = builder.tls_config(settings);
-    }
-    Ok(Agent::with_parts(
-        builder.build(),
-        DefaultConnector::new(),
-        Names::default(),
-    ))
-}
-
-fn proxy(proxy: &config::Proxy) -> Result<Proxy, Error> {
-    let invalid = || {
-        let url = shown(&proxy.url);
-        Error::Setup(format!("servicenow.proxy: `{url}` is no http://host:port"))
-    };
-    let uri: Uri = proxy.url.parse().map_err(|_| invalid())?;
-    let protocol = match uri.scheme_str() {
-        Some("http") | None => ProxyProtocol::Http,
-        Some("https") => ProxyProtocol::Https,
-        Some(_) => return Err(invalid()),
-    };
-    let mut builder = Proxy::builder(protocol).host(uri.host().ok_or_else(invalid)?);
-    if let Some(port) = uri.port_u16() {
-        builder = builder.port(port);
-    }
-    if let Some(username) = &proxy.username {
-        builder = builder.username(username);
-        builder = builder.password(proxy.password.as_ref().map_or("", config::Secret::expose));
-    }
-    builder.build().map_err(|_| invalid())
 }
 
 fn cause_of(error: &ureq::Error, max_body: u64) -> Cause {

@@ -57,6 +57,7 @@ impl TableRequests {
             params,
             endpoint: LIST,
             what: self.what.clone(),
+            private: false,
         }
     }
 
@@ -71,6 +72,7 @@ impl TableRequests {
             params,
             endpoint: STATS,
             what: format!("row count of {}", self.what),
+            private: false,
         }
     }
 }
@@ -94,6 +96,7 @@ pub fn probe(
         params,
         endpoint: LIST,
         what: format!("table `{table}`"),
+        private: false,
     }
 }
 

@@ -5,3 +5,4 @@ mod bodies;
 mod login;
 pub(crate) mod server;
 mod token;
+mod write;

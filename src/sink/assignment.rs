@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::job::{Done, Ticket};
+use super::job::{Done, End, Ticket};
 use super::tracker::Tracker;
 use crate::health::{Condition, Health};
 use crate::kafka::{Group, Partition, Start};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::{self, Stop, Trigger};
 
+/// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
+const EXPOSED: usize = 4;
 /// Bytes of records that may be out at once, of all topics.
 const MAX_BYTES: usize = 16 << 20;
 
@@ -34,6 +36,8 @@ struct State {
     partitions: BTreeMap<Partition, Assigned>,
     topics: Vec<Topic>,
     bytes: usize,
+    /// Records whose writing was begun and given up.
+    given_up: usize,
     commits: Condition,
     commit_failing: bool,
 }
@@ -56,7 +60,7 @@ struct Assigned {
     lease: Option<Trigger>,
     stop: Stop,
     since: Instant,
-    /// Records that may have been written before this assignment: as many as can be out at once.
+    /// Records that may have been written before this assignment: as many as can come again.
     suspects: usize,
     out: usize,
     /// Whether librdkafka was told to pause it.
@@ -95,6 +99,7 @@ impl Assignment {
             partitions: BTreeMap::new(),
             topics: limits.iter().map(topic).collect(),
             bytes: 0,
+            given_up: 0,
             commits,
             commit_failing: false,
         };
@@ -149,10 +154,10 @@ impl Assignment {
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
-            let wanted = state
-                .topics
-                .get(assigned.topic)
-                .is_some_and(|topic| topic.paused);
+            let exposed = usize::try_from(assigned.tracker.exposed()).unwrap_or(usize::MAX);
+            let topic = state.topics.get(assigned.topic);
+            let wanted =
+                topic.is_some_and(|topic| topic.paused || topic.limit * EXPOSED <= exposed);
             if assigned.paused == wanted || assigned.gone.is_some() {
                 continue;
             }
@@ -169,15 +174,13 @@ impl Assignment {
     /// Whether records are out or partitions paused, so that something may change soon.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state
-            .topics
-            .iter()
-            .any(|topic| 0 < topic.out || topic.paused)
+        state.topics.iter().any(|topic| 0 < topic.out)
+            || state.partitions.values().any(|assigned| assigned.paused)
     }
 
-    /// Positions that are not committed yet.
-    pub(super) fn take_commits(&self) -> Vec<(Partition, i64)> {
-        self.state().take_commits(|_| true)
+    /// Positions that have moved.
+    pub(super) fn take_positions(&self) -> Vec<(Partition, i64)> {
+        self.state().take_positions(|_| true)
     }
 
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
@@ -189,9 +192,16 @@ impl Assignment {
 
     /// Ends all leases: what has begun goes on, nothing else begins.
     pub(super) fn end_leases(&self) {
-        for assigned in self.state().partitions.values_mut() {
+        let mut state = self.state();
+        state.given_up = 0;
+        for assigned in state.partitions.values_mut() {
             assigned.lease = None;
         }
+    }
+
+    /// Records whose writing was begun and given up since the leases ended.
+    pub(super) fn given_up(&self) -> usize {
+        self.state().given_up
     }
 
     /// Waits until nothing is out, at most until `deadline`; how many records still are.
@@ -220,7 +230,7 @@ impl Assignment {
 
 impl State {
     fn settle(&mut self, done: &Done) {
-        let Done { ticket, finished } = done;
+        let Done { ticket, end } = done;
         self.bytes = self.bytes.saturating_sub(ticket.bytes);
         if let Some(topic) = self.topics.get_mut(ticket.topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -228,8 +238,10 @@ impl State {
         let assigned = self.partitions.get_mut(&ticket.partition);
         if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
             assigned.out = assigned.out.saturating_sub(1);
-            if *finished {
-                assigned.tracker.finish(ticket.offset);
+            match end {
+                End::Finished => assigned.tracker.finish(ticket.offset),
+                End::Untouched => {}
+                End::GivenUp => self.given_up += 1,
             }
         }
     }
@@ -242,9 +254,9 @@ impl State {
         wanted.map(|(_, assigned)| assigned.out).sum()
     }
 
-    fn take_commits(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
+    fn take_positions(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
         let take = |(partition, assigned): (&Partition, &mut Assigned)| {
-            let position = wanted(partition).then(|| assigned.tracker.take_commit())??;
+            let position = wanted(partition).then(|| assigned.tracker.take_position())??;
             Some((partition.clone(), position))
         };
         self.partitions.iter_mut().filter_map(take).collect()
@@ -279,7 +291,10 @@ impl Group for Assignment {
                 lease: Some(lease),
                 stop,
                 since: Instant::now(),
-                suspects: state.topics.get(at).map_or(0, |topic| topic.limit),
+                suspects: state
+                    .topics
+                    .get(at)
+                    .map_or(0, |topic| topic.limit * EXPOSED),
                 out: 0,
                 paused: false,
                 gone,
@@ -306,7 +321,7 @@ impl Group for Assignment {
                 "partitions are given back while writes still run; the next owner repeats them");
         }
         let mut state = self.state();
-        let positions = state.take_commits(ours);
+        let positions = state.take_positions(ours);
         state.remove(partitions);
         log::info!(partitions = names(partitions.iter()); "partitions are given back");
         positions
@@ -318,21 +333,23 @@ impl Group for Assignment {
             "partitions were taken from us; what is out of them is repeated by their next owner");
     }
 
-    fn committed(&self, result: Result<(), String>) {
+    fn committed(&self, result: Result<&[(Partition, i64)], String>) {
         let mut state = self.state();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.sink_commits.with(&[label]).inc();
         match result {
-            Ok(()) if !state.commit_failing => {}
-            Ok(()) => {
-                state.commit_failing = false;
-                state.commits.ok();
-                log::info!("positions are committed again");
+            Ok(positions) => {
+                for (partition, position) in positions {
+                    if let Some(assigned) = state.partitions.get_mut(partition) {
+                        assigned.tracker.committed(*position);
+                    }
+                }
+                if std::mem::take(&mut state.commit_failing) {
+                    state.commits.ok();
+                    log::info!("positions are committed again");
+                }
             }
             Err(why) => {
-                for assigned in state.partitions.values_mut() {
-                    assigned.tracker.commit_failed();
-                }
                 if !std::mem::replace(&mut state.commit_failing, true) {
                     log::warn!(error = why; "positions cannot be committed; trying again");
                 }
@@ -377,3 +394,6 @@ fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
 fn as_f64(records: usize) -> f64 {
     records as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignment::Assignment;
-use super::job::{Job, Ticket};
+use super::job::{Done, End, Job, Ticket};
 use super::operation::{self, Place};
 use super::topic::Topic;
 use crate::config::Kafka;
@@ -17,8 +17,8 @@ use crate::stop::Stop;
 /// One wait for a record while others are out, and while there is nothing to do.
 const TURN: Duration = Duration::from_millis(50);
 const IDLE_TURN: Duration = Duration::from_millis(500);
-/// Between commits. What was written since the last one is repeated after a crash.
-const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// Between looks whether trouble is over.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// How long the thread may be silent: a revocation waits for writes that run.
 const SILENCE: Duration = Duration::from_secs(180);
 /// First and longest pause before a new consumer is made.
@@ -41,7 +41,7 @@ pub(super) struct Consume {
 }
 
 /// Why a consumer is given up.
-enum End {
+enum Over {
     Stopped,
     /// A new one may do better.
     Renew(String),
@@ -79,10 +79,10 @@ impl Consume {
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
         let left = self.finish(&consumer);
-        consumer.close(Instant::now() + Duration::from_secs(5));
+        drop(consumer);
         match end {
-            End::Stopped => Ok(left),
-            End::Renew(why) => Err(why),
+            Over::Stopped => Ok(left),
+            Over::Renew(why) => Err(why),
         }
     }
 
@@ -103,8 +103,8 @@ impl Consume {
         }
     }
 
-    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> End {
-        let mut commit_at = Instant::now() + COMMIT_EVERY;
+    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> Over {
+        let mut check_at = None;
         self.condition.ok();
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SILENCE);
@@ -112,9 +112,9 @@ impl Consume {
             let flow = self.assignment.flow();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);
-            if commit_at <= Instant::now() {
-                consumer.commit(&self.assignment.take_commits());
-                commit_at = Instant::now() + COMMIT_EVERY;
+            consumer.store(&self.assignment.take_positions());
+            if check_at.is_some_and(|at| at <= Instant::now()) {
+                check_at = self.check(consumer);
             }
             let turn = if self.assignment.is_busy() {
                 TURN
@@ -124,21 +124,40 @@ impl Consume {
             match consumer.poll(turn) {
                 Polled::Record(record) => {
                     backoff.reset();
-                    self.condition.ok();
                     if let Err(why) = self.hand_out(record, place) {
-                        return End::Renew(why);
+                        return Over::Renew(why);
                     }
                 }
                 Polled::Nothing => {}
-                Polled::Trouble(why) => self.condition.fail(why),
+                Polled::Trouble(why) => {
+                    log::warn!(error = why; "the sink's consumer is in trouble; trying again");
+                    self.condition.fail(why);
+                    check_at = Some(Instant::now() + CHECK_EVERY);
+                }
                 Polled::OutOfRange => match consumer.restart_lost_positions() {
                     Ok(starts) => self.assignment.restarted(&starts),
-                    Err(why) => return End::Renew(why),
+                    Err(why) => return Over::Renew(why),
                 },
-                Polled::Fatal(why) => return End::Renew(why),
+                Polled::Fatal(why) => return Over::Renew(why),
             }
         }
-        End::Stopped
+        Over::Stopped
+    }
+
+    /// librdkafka tells of trouble but not of its end. Gives the time of the next look, unless all is
+    /// well.
+    fn check(&self, consumer: &Consumer) -> Option<Instant> {
+        match consumer.check() {
+            Ok(()) => {
+                self.condition.ok();
+                log::info!("the sink's consumer is out of trouble");
+                None
+            }
+            Err(why) => {
+                self.condition.fail(why);
+                Some(Instant::now() + CHECK_EVERY)
+            }
+        }
     }
 
     fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
@@ -172,31 +191,28 @@ impl Consume {
         };
         // More than the limit cannot be out, as the topic is paused before.
         topic.lanes.put(lane, job).map_err(|job| {
-            format!(
-                "{}: the workers take no more records; this is a bug",
+            let words = format!(
+                "{}: no room for a record; this is a bug",
                 job.ticket.partition
-            )
+            );
+            let (ticket, end) = (job.ticket, End::Untouched);
+            topic.done.try_send(Done { ticket, end }).ok();
+            words
         })
     }
 
-    /// Waits for what has begun, and commits.
+    /// Waits for what has begun.
     fn finish(&self, consumer: &Consumer) -> u64 {
-        let mut waited = Duration::ZERO;
         let left = loop {
             self.heartbeat.beat(SILENCE);
             let left = self.assignment.wait_all(Instant::now() + TURN);
-            waited += TURN;
             if left == 0 || self.abandon.is_stopped() {
                 break left;
             }
-            // The group must not expel us meanwhile; nothing comes, as all is paused or dropped.
-            if waited.as_secs() >= 1 {
-                waited = Duration::ZERO;
-                consumer.commit(&self.assignment.take_commits());
-            }
         };
-        consumer.commit_now(&self.assignment.take_commits());
-        left as u64
+        // They are committed when the consumer leaves the group.
+        consumer.store(&self.assignment.take_positions());
+        (left + self.assignment.given_up()) as u64
     }
 }
 

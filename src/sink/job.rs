@@ -40,6 +40,16 @@ pub(super) struct Ticket {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) ticket: Ticket,
-    /// Whether it may be committed. If not it comes again, to us or to another member.
-    pub(super) finished: bool,
+    pub(super) end: End,
+}
+
+/// How the way of a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It may be committed.
+    Finished,
+    /// Nothing was begun. It comes again, to us or to another member.
+    Untouched,
+    /// Its writing was begun and given up. It comes again as well.
+    GivenUp,
 }

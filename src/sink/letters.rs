@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::job::{Done, Job};
+use super::job::{Done, End, Job};
 use super::letter::Letter;
 use super::operation::{Decision, Kind, Operation};
 use super::topic::Refused;
@@ -72,7 +72,7 @@ impl Letters {
             self.settle(&mut sent, &wake, &mut backoff);
         }
         for Sent { refused, .. } in sent {
-            self.give_back(refused.job, false);
+            self.give_back(refused.job, End::GivenUp);
         }
     }
 
@@ -99,7 +99,7 @@ impl Letters {
     fn acknowledged(&self, refused: Refused, backoff: &mut Backoff) {
         let labels = [refused.table.as_str(), refused.refusal.kind];
         self.metrics.sink_dead_letters.with(&labels).inc();
-        self.give_back(refused.job, true);
+        self.give_back(refused.job, End::Finished);
         if backoff.failures() > 0 {
             backoff.reset();
             self.condition.ok();
@@ -120,7 +120,7 @@ impl Letters {
         loop {
             self.heartbeat.beat(SILENCE);
             if refused.job.lease.is_stopped() || self.stop.is_stopped() {
-                self.give_back(refused.job, false);
+                self.give_back(refused.job, End::GivenUp);
                 return None;
             }
             let batch = Batch::new(wake.clone());
@@ -175,10 +175,10 @@ impl Letters {
         job.lease.wait(pause);
     }
 
-    fn give_back(&self, job: Job, finished: bool) {
+    fn give_back(&self, job: Job, end: End) {
         let ticket = job.ticket;
         // There is room for every record that can be out.
-        self.done.try_send(Done { ticket, finished }).ok();
+        self.done.try_send(Done { ticket, end }).ok();
     }
 }
 

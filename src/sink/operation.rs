@@ -202,12 +202,19 @@ impl Operation {
 }
 
 impl Create {
+    /// The sys_id of the new row, if it is chosen here.
+    pub fn sys_id(&self) -> Option<&str> {
+        match self {
+            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(id),
+            Create::Field { .. } | Create::None => None,
+        }
+    }
+
     /// The column that identifies the new row, and its value.
     fn column(&self) -> Option<(&str, &str)> {
         match self {
-            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(("sys_id", id)),
             Create::Field { field, value, .. } => Some((field, value)),
-            Create::None => None,
+            other => other.sys_id().map(|id| ("sys_id", id)),
         }
     }
 }
@@ -220,6 +227,12 @@ fn push(body: &mut Vec<u8>, name: &str, value: &str) {
     body.extend_from_slice(name.as_bytes());
     body.push(b':');
     body.extend_from_slice(value.as_bytes());
+}
+
+/// The fields of an object, for tests.
+#[cfg(test)]
+pub(super) fn fields_of(object: &str) -> Vec<(String, Box<RawValue>)> {
+    fields::parse(object.as_bytes()).unwrap()
 }
 
 #[cfg(test)]

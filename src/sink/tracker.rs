@@ -12,8 +12,11 @@ pub(super) struct Tracker {
     open: VecDeque<(i64, bool)>,
     /// The offset behind the last one handed out; `None`: none was.
     next: Option<i64>,
-    /// The position that was committed last, or is on its way.
-    committed: Option<i64>,
+    /// Records that the position has passed: in all, and up to what is committed.
+    passed: u64,
+    acknowledged: u64,
+    /// Positions on their way to Kafka, and how many records they pass.
+    asked: VecDeque<(i64, u64)>,
 }
 
 impl Tracker {
@@ -36,6 +39,7 @@ impl Tracker {
         }
         while self.open.front().is_some_and(|(_, done)| *done) {
             self.open.pop_front();
+            self.passed += 1;
         }
     }
 
@@ -44,18 +48,27 @@ impl Tracker {
         self.open.front().map(|(offset, _)| *offset).or(self.next)
     }
 
-    /// The position, if it is not committed yet; then it counts as committed.
-    pub(super) fn take_commit(&mut self) -> Option<i64> {
-        let position = self
-            .position()
-            .filter(|position| Some(*position) != self.committed)?;
-        self.committed = Some(position);
+    /// The position, if it has moved since the last call.
+    pub(super) fn take_position(&mut self) -> Option<i64> {
+        let position = self.position()?;
+        let last = self.asked.back().map(|(position, _)| *position);
+        if self.passed == self.acknowledged || last == Some(position) {
+            return None;
+        }
+        self.asked.push_back((position, self.passed));
         Some(position)
     }
 
-    /// A commit failed: the position is to be committed again.
-    pub(super) fn commit_failed(&mut self) {
-        self.committed = None;
+    /// Kafka has this position.
+    pub(super) fn committed(&mut self, position: i64) {
+        while let Some((_, passed)) = self.asked.pop_front_if(|(asked, _)| *asked <= position) {
+            self.acknowledged = passed;
+        }
+    }
+
+    /// Records that would come again after a crash, done or not.
+    pub(super) fn exposed(&self) -> u64 {
+        self.passed - self.acknowledged + self.open.len() as u64
     }
 }
 
@@ -67,19 +80,24 @@ mod tests {
     #[test]
     fn the_position_waits_for_the_first() {
         let mut tracker = Tracker::default();
-        assert_eq!(tracker.take_commit(), None);
+        assert_eq!(tracker.take_position(), None);
         for offset in [3, 4, 9] {
             tracker.begin(offset);
         }
         tracker.finish(4);
-        assert_eq!(tracker.take_commit(), Some(3));
-        assert_eq!(tracker.take_commit(), None);
-        tracker.commit_failed();
-        assert_eq!(tracker.take_commit(), Some(3));
+        assert_eq!(tracker.take_position(), None, "nothing has moved");
         tracker.finish(3);
-        assert_eq!(tracker.position(), Some(9));
+        assert_eq!((tracker.position(), tracker.exposed()), (Some(9), 3));
+        assert_eq!(tracker.take_position(), Some(9));
+        assert_eq!(tracker.take_position(), None);
+        tracker.committed(9);
+        assert_eq!(tracker.exposed(), 1);
         tracker.finish(9);
-        assert_eq!(tracker.position(), Some(10));
+        assert_eq!(tracker.take_position(), Some(10));
+        tracker.committed(9);
+        assert_eq!(tracker.exposed(), 1, "that was the one before");
+        tracker.committed(10);
+        assert_eq!((tracker.position(), tracker.exposed()), (Some(10), 0));
     }
 
     /// What happens to the offsets of a partition, in order.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 
 use super::Refusal;
-use super::job::{Done, Job};
+use super::job::{Done, End, Job};
 use super::operation::Decision;
 use super::topic::{PATIENCE, Policy, Refused, Topic};
 use super::writer::{History, Outcome, Watch};
@@ -51,7 +51,7 @@ impl Worker {
         self.heartbeat.beat(SILENCE);
         let lane = job.lane;
         if job.lease.is_stopped() {
-            self.give_back(job, false);
+            self.give_back(job, End::Untouched);
         } else {
             self.write(job);
         }
@@ -64,10 +64,10 @@ impl Worker {
             Outcome::Written(operation, _) => {
                 let labels = [self.topic.config.table.as_str(), operation];
                 self.topic.metrics.sink_records.with(&labels).inc();
-                self.give_back(job, true);
+                self.give_back(job, End::Finished);
             }
             Outcome::Skipped(reason) => self.skip(job, reason),
-            Outcome::Stopped => self.give_back(job, false),
+            Outcome::Stopped => self.give_back(job, End::GivenUp),
             Outcome::Refused(refusal) => self.refuse(job, refusal),
         }
     }
@@ -91,7 +91,7 @@ impl Worker {
         self.topic.metrics.sink_skipped.with(&[table, reason]).inc();
         log::debug!(table = table, partition:% = job.ticket.partition, offset = job.ticket.offset,
             reason = reason; "a record is passed over");
-        self.give_back(job, true);
+        self.give_back(job, End::Finished);
     }
 
     fn refuse(&self, job: Job, refusal: Refusal) {
@@ -109,13 +109,13 @@ impl Worker {
                 };
                 // There is room for every record that can be out; without the thread we stop.
                 if let Err(back) = letters.try_send(refused) {
-                    self.give_back(back.into_inner().job, false);
+                    self.give_back(back.into_inner().job, End::GivenUp);
                 }
             }
             Policy::Skip => {
                 let labels = [self.topic.config.table.as_str(), refusal.kind];
                 self.topic.metrics.sink_skipped.with(&labels).inc();
-                self.give_back(job, true);
+                self.give_back(job, End::Finished);
             }
             Policy::Hold => self.hold(job, refusal),
         }
@@ -133,7 +133,7 @@ impl Worker {
             let pause = backoff.ceiling();
             backoff.next(1.0);
             if job.lease.wait(pause) {
-                return self.give_back(job, false);
+                return self.give_back(job, End::Untouched);
             }
             // What the record itself says does not change; the instance may.
             match self.attempt(&job) {
@@ -141,18 +141,18 @@ impl Worker {
                 Outcome::Written(operation, _) => {
                     let labels = [self.topic.config.table.as_str(), operation];
                     self.topic.metrics.sink_records.with(&labels).inc();
-                    return self.give_back(job, true);
+                    return self.give_back(job, End::Finished);
                 }
                 Outcome::Skipped(reason) => return self.skip(job, reason),
-                Outcome::Stopped => return self.give_back(job, false),
+                Outcome::Stopped => return self.give_back(job, End::GivenUp),
             }
         }
     }
 
-    fn give_back(&self, job: Job, finished: bool) {
+    fn give_back(&self, job: Job, end: End) {
         let ticket = job.ticket;
         // There is room for every record that can be out. Nobody listens after the end.
-        self.topic.done.try_send(Done { ticket, finished }).ok();
+        self.topic.done.try_send(Done { ticket, end }).ok();
     }
 }
 

@@ -1,14 +1,37 @@
 //! Writes one record, whatever happens to its answers.
+//!
+//! `core` decides and `task` is its language; here its requests are made and their answers read.
+//! Failures are waited out with exponential back-off as long as they may pass by themselves:
+//! `servicenow.max_retries` is for reads and plays no part, as a record cannot be left out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+mod core;
+mod guard;
+mod journal;
+mod late;
+mod patience;
+mod refused;
+mod requests;
+mod task;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use self::core::Core;
+use self::guard::Version;
+use self::journal::Claims;
+use self::late::Late;
+use self::patience::{Limits, Patience};
+use self::task::{Moment, Rules, Step};
 use super::Refusal;
-use super::operation::Operation;
+use super::operation::{Operation, Row};
 use crate::config::{self, SinkTopic};
+use crate::servicenow::write::Written;
 use crate::servicenow::{self, Client};
 use crate::stop::Stop;
+
+pub use self::guard::OwnWrites;
 
 /// Counts the good answers of an instance, to anybody: whether it works while one record fails.
 #[derive(Debug, Default)]
@@ -28,8 +51,20 @@ impl Pulse {
 
 /// Writes records of one topic; shared by its workers.
 pub struct Writer {
-    /// Whom to tell of changes that are ours, so that the source leaves them out.
+    /// Whom to tell of changes that are ours, so that the source leaves them out. It costs a read
+    /// before each update.
     pub guard: Option<Arc<dyn OwnWrites>>,
+    client: Arc<Client>,
+    table_api_path: String,
+    rules: Rules,
+    limits: Limits,
+    pulse: Arc<Pulse>,
+    claims: Mutex<Claims>,
+    late: Late,
+    /// The instance chooses the sys_ids of new rows itself.
+    ids_ignored: AtomicBool,
+    /// Journals cannot be read; this was said.
+    blind: AtomicBool,
 }
 
 /// What became of a record.
@@ -70,19 +105,10 @@ pub enum History {
 
 /// Hears of trouble that is waited out.
 pub trait Watch {
-    /// Before each wait: what went wrong, and since when nothing went right.
+    /// Before each wait: what went wrong, and since when.
     fn trouble(&self, error: &servicenow::Error, since: Instant);
     /// It is over, one way or the other. Called only after [`Watch::trouble`].
     fn fine(&self);
-}
-
-/// The loop guard: what keeps the source from sending our own changes back.
-pub trait OwnWrites: Send + Sync {
-    /// Whether the source has read the row's version of this time (as the instance writes it) and
-    /// `mod_count`.
-    fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool;
-    /// This version of the row is our doing alone.
-    fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str);
 }
 
 impl Writer {
@@ -94,12 +120,29 @@ impl Writer {
         sink: &config::Sink,
         pulse: Arc<Pulse>,
     ) -> Writer {
-        let _ = (client, table_api_path, topic, sink, pulse);
-        Writer { guard: None }
+        Writer {
+            guard: None,
+            client,
+            table_api_path: table_api_path.to_owned(),
+            rules: Rules {
+                table: topic.table.clone(),
+                on_missing: topic.on_missing,
+                transaction_time: sink.transaction_time,
+            },
+            limits: Limits {
+                instance: sink.retry_for,
+                record: sink.record_retry_for,
+            },
+            pulse,
+            claims: Mutex::default(),
+            late: Late::default(),
+            ids_ignored: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
+        }
     }
 
     /// Writes until the instance has it, it is refused, or `stop`. It may take as long as the
-    /// instance is away.
+    /// instance is away; `servicenow.max_retries` does not apply.
     pub fn write(
         &self,
         operation: &Operation,
@@ -107,7 +150,163 @@ impl Writer {
         stop: &Stop,
         watch: &dyn Watch,
     ) -> Outcome {
-        let _ = (operation, history, stop, watch);
-        Outcome::Stopped
+        if let Row::SysId(id) = &operation.row
+            && let Some(until) = self.late.until(id)
+            && stop.wait_until(until)
+        {
+            return Outcome::Stopped;
+        }
+        let now = Instant::now();
+        let backoff = self.client.backoff();
+        let patience = Patience::new(self.limits, backoff, now, self.pulse.count());
+        let guarded = self.guard.is_some();
+        let mut core = Core::new(operation, &self.rules, guarded, history, patience, now);
+        let mut attempt = Attempt {
+            operation,
+            stop,
+            version: None,
+        };
+        let mut alarm = Alarm {
+            watch,
+            raised: false,
+        };
+        loop {
+            match core.next(Instant::now()) {
+                Step::Wait(time) => {
+                    if stop.wait(time) {
+                        return Outcome::Stopped;
+                    }
+                }
+                Step::Do(task) => {
+                    let result = self.request(&task, &mut attempt, core.without());
+                    if result
+                        .as_ref()
+                        .map_or_else(servicenow::Error::is_answer, |_| true)
+                    {
+                        self.pulse.beat();
+                    }
+                    let error = result.as_ref().err().cloned();
+                    let since = core.answered(&task, result, self.moment());
+                    if let (Some(error), Some(since)) = (error, since) {
+                        alarm.raise(&error, since, &self.rules.table);
+                    }
+                }
+                Step::Done(outcome) => {
+                    if outcome != Outcome::Stopped {
+                        alarm.over();
+                        self.conclude(&core, &attempt, &outcome);
+                    }
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: Instant::now(),
+            pulse: self.pulse.count(),
+            random: fastrand::f64(),
+            ids_ignored: self.ids_ignored.load(Relaxed),
+        }
+    }
+
+    /// What others should know after a record is done.
+    fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
+        let table = self.rules.table.as_str();
+        if let Some((row, until)) = core.late() {
+            self.late.note(row, *until, Instant::now());
+        }
+        if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
+            log::error!(
+                table;
+                "the instance chooses the sys_ids of new rows itself; records whose insert is not \
+                 answered cannot be written: set `create_id: field`"
+            );
+        }
+        if core.blind() && !self.blind.swap(true, Relaxed) {
+            log::warn!(
+                table;
+                "journal entries cannot be read, so that one whose update is not answered may show \
+                 twice: give the integration user read access to sys_journal_field"
+            );
+        }
+        if core.twins() {
+            log::warn!(table; "more than one row carries the identity of a record");
+        }
+        if let (Some(guard), Outcome::Written(word, Some(row))) = (&self.guard, outcome) {
+            match (*word, &attempt.version) {
+                ("insert", _) => guard::inserted(guard.as_ref(), row),
+                ("update", Some(before)) => guard::updated(guard.as_ref(), before, row),
+                _ => {}
+            }
+        }
     }
 }
+
+/// A record while it is written.
+struct Attempt<'a> {
+    operation: &'a Operation,
+    stop: &'a Stop,
+    /// The row before the update.
+    version: Option<Version>,
+}
+
+/// Tells the owner of trouble and of its end.
+struct Alarm<'a> {
+    watch: &'a dyn Watch,
+    raised: bool,
+}
+
+impl Alarm<'_> {
+    fn raise(&mut self, error: &servicenow::Error, since: Instant, table: &str) {
+        if !self.raised {
+            log::debug!(table, error:% = error; "a record waits for the instance");
+        }
+        self.raised = true;
+        self.watch.trouble(error, since);
+    }
+
+    fn over(&mut self) {
+        if std::mem::take(&mut self.raised) {
+            self.watch.fine();
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("rules", &self.rules)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WrittenRow {
+    fn of(sys_id: &str) -> WrittenRow {
+        WrittenRow {
+            sys_id: Some(sys_id.to_owned()),
+            ..WrittenRow::default()
+        }
+    }
+
+    /// With this sys_id if it has none.
+    fn or(mut self, sys_id: &str) -> WrittenRow {
+        self.sys_id.get_or_insert_with(|| sys_id.to_owned());
+        self
+    }
+}
+
+impl From<Written> for WrittenRow {
+    fn from(written: Written) -> WrittenRow {
+        WrittenRow {
+            sys_id: written.sys_id,
+            mod_count: written.mod_count,
+            updated_by: written.updated_by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,10 @@
 )]
 
 mod auth;
+mod both;
 mod commands;
 mod crash;
+mod dead_letters;
 mod faults;
 mod kafka;
 mod migrate;
@@ -20,6 +22,7 @@ mod observe;
 mod operate;
 mod registry;
 mod secure;
+mod sink;
 mod source;
 mod support;
 mod tidy;

@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod config;
 pub(crate) mod rig;
+pub(crate) mod sink;
 pub(crate) mod small;
 
 use std::time::{Duration, Instant};

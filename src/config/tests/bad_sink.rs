@@ -5,6 +5,10 @@ use expect_test::{Expect, expect};
 use super::*;
 
 /// Problems, or the warnings where there are none.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`expect!` makes a value where it is called"
+)]
 fn remarks(sink: &str, expected: Expect) {
     let found = match parse(&format!("{LEAST}{sink}"), &env) {
         Err(problems) => problems.to_string(),

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
-};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
@@ -33,23 +32,6 @@ impl Context {
             callbacks: Callbacks(signals),
             group,
             lag: metrics.sink_lag.clone(),
-        }
-    }
-
-    /// Commits and tells the owner of a failure; success comes with the callback.
-    pub(super) fn commit(
-        &self,
-        base: &BaseConsumer<Context>,
-        positions: &[(Partition, i64)],
-        mode: CommitMode,
-    ) {
-        if positions.is_empty() {
-            return;
-        }
-        match base.commit(&positions_list(positions), mode) {
-            Ok(()) if matches!(mode, CommitMode::Sync) => self.group.committed(Ok(())),
-            Ok(()) => {}
-            Err(error) => self.group.committed(Err(commit_words(&error))),
         }
     }
 
@@ -93,8 +75,8 @@ impl Context {
         if base.assignment_lost() {
             self.group.lost(&partitions);
         } else {
-            let positions = self.group.revoked(&partitions);
-            self.commit(base, &positions, CommitMode::Sync);
+            // They are committed while the partitions are taken away.
+            store(base, &self.group.revoked(&partitions));
         }
         let done = match base.rebalance_protocol() {
             RebalanceProtocol::Cooperative => base.incremental_unassign(list),
@@ -107,6 +89,16 @@ impl Context {
             let number = partition.number.to_string();
             self.lag.with(&[&partition.topic, &number]).set(0.0);
         }
+    }
+}
+
+/// Stores positions; librdkafka commits them.
+pub(super) fn store(base: &BaseConsumer<Context>, positions: &[(Partition, i64)]) {
+    if positions.is_empty() {
+        return;
+    }
+    if let Err(error) = base.store_offsets(&positions_list(positions)) {
+        log::warn!(target: "kafka", error:% = error; "positions cannot be stored");
     }
 }
 
@@ -166,14 +158,28 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
             // There was nothing to commit.
             Err(KafkaError::ConsumerCommit(Code::NoOffset)) => {}
             Err(error) => self.group.committed(Err(commit_words(&error))),
-            Ok(()) => self.group.committed(Ok(())),
+            Ok(()) => self.group.committed(Ok(&committed(offsets))),
         }
     }
+}
+
+/// The positions of a commit that went well.
+fn committed(offsets: &TopicPartitionList) -> Vec<(Partition, i64)> {
+    let elements = offsets.elements();
+    let position = |element: &TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) if element.error().is_ok() => {
+            let topic = Arc::from(element.topic());
+            let number = element.partition();
+            Some((Partition { topic, number }, offset))
+        }
+        _ => None,
+    };
+    elements.iter().filter_map(position).collect()
 }
 
 /// Of librdkafka's statistics, what says how far we are behind.

@@ -17,7 +17,7 @@ use crate::health::{Health, Heartbeat};
 use crate::servicenow::Shared;
 use crate::servicenow::encode;
 use crate::servicenow::error::{Asked, Cause, Error, error_words};
-use crate::servicenow::http::{Credential, Outgoing};
+use crate::servicenow::http::{Credential, Outgoing, Payload};
 use crate::servicenow::limits::MAX_WAIT;
 use crate::stop::{self, Stop, Trigger};
 
@@ -275,7 +275,7 @@ impl Keeper {
             target: &target,
             endpoint: ENDPOINT,
             credential: None,
-            form: Some(form),
+            payload: Payload::Form(form),
         };
         let sent = Instant::now();
         let (cause, trouble) = match shared.http.exchange(&out) {

@@ -189,18 +189,18 @@ pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
 }
 
 pub(crate) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
-pub(in crate::servicenow) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
-pub(super) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
+pub(crate) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
+pub(crate) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
 
-pub(super) fn rows() -> Vec<Act> {
+pub(crate) fn rows() -> Vec<Act> {
     answer("200 OK", &[JSON], ROWS)
 }
 
-pub(super) fn unauthorized() -> Vec<Act> {
+pub(crate) fn unauthorized() -> Vec<Act> {
     answer("401 Unauthorized", &[JSON], REFUSED)
 }
 
-pub(super) fn token(text: &str, expires_in: u64) -> Vec<Act> {
+pub(crate) fn token(text: &str, expires_in: u64) -> Vec<Act> {
     let body = format!(
         r#"{{"access_token":"{text}","refresh_token":"r-{text}","scope":"useraccount","token_type":"Bearer","expires_in":{expires_in}}}"#
     );
@@ -208,27 +208,27 @@ pub(super) fn token(text: &str, expires_in: u64) -> Vec<Act> {
 }
 
 /// A client of `server`, and what it needs to live.
-pub(super) struct Bench {
-    pub(super) client: Arc<Client>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<Health>,
-    pub(super) stop: Stop,
-    pub(super) trigger: Option<Trigger>,
+pub(crate) struct Bench {
+    pub(crate) client: Arc<Client>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: Stop,
+    pub(crate) trigger: Option<Trigger>,
 }
 
 impl Bench {
-    pub(super) fn get(&self) -> Result<Response, Error> {
+    pub(crate) fn get(&self) -> Result<Response, Error> {
         self.client.get(&request(), &self.stop)
     }
 
-    pub(super) fn result(&self) -> Result<serde_json::Value, Error> {
+    pub(crate) fn result(&self) -> Result<serde_json::Value, Error> {
         self.client
             .get_result(&request(), &self.stop)
             .map(|(value, _)| value)
     }
 
     /// The whole body, or the error of head or body.
-    pub(super) fn read(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
         let response = self.get()?;
         response
             .body
@@ -237,16 +237,17 @@ impl Bench {
     }
 }
 
-pub(in crate::servicenow) fn request() -> Get<'static> {
+pub(crate) fn request() -> Get<'static> {
     Get {
         path: "/api/now/table/incident".to_owned(),
         params: vec![("sysparm_query", "active=true^ORDERBYsys_id".to_owned())],
         endpoint: "/api/now/table/{table}",
         what: "table `incident`".to_owned(),
+        private: false,
     }
 }
 
-pub(in crate::servicenow) fn config(addr: SocketAddr) -> config::ServiceNow {
+pub(crate) fn config(addr: SocketAddr) -> config::ServiceNow {
     config::ServiceNow {
         base_url: format!("http://{addr}"),
         table_api_path: "/api/now/table".to_owned(),
@@ -267,7 +268,7 @@ pub(in crate::servicenow) fn config(addr: SocketAddr) -> config::ServiceNow {
     }
 }
 
-pub(super) fn oauth(grant: config::Grant) -> Auth {
+pub(crate) fn oauth(grant: config::Grant) -> Auth {
     Auth::OAuth(config::OAuth {
         client_id: "id".to_owned(),
         client_secret: Secret::new("s&cret"),
@@ -276,14 +277,14 @@ pub(super) fn oauth(grant: config::Grant) -> Auth {
     })
 }
 
-pub(super) fn password() -> Auth {
+pub(crate) fn password() -> Auth {
     oauth(config::Grant::Password {
         username: "bridge".to_owned(),
         password: Secret::new("p=w %"),
     })
 }
 
-pub(super) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
+pub(crate) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
     let mut config = config(server.addr);
     change(&mut config);
     let metrics = Arc::new(Metrics::new());

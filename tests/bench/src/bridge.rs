@@ -15,22 +15,30 @@ use crate::proc::{Sample, usage};
 pub(crate) struct Bridge {
     child: Child,
     addr: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bridge {
     /// Starts `program` for one table; `extra` are further lines below `source:`.
     pub(crate) fn start(program: &str, job: &Job, extra: &str) -> Result<Bridge, Box<dyn Error>> {
+        Bridge::launch(program, &text(job, extra))
+    }
+
+    /// Starts `program` with this configuration, which lacks the port only.
+    pub(crate) fn launch(program: &str, config: &str) -> Result<Bridge, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
         let addr = format!("127.0.0.1:{port}");
-        let config = folder.path().join("config.yaml");
-        fs::write(&config, text(job, &addr, extra))?;
+        let path = folder.path().join("config.yaml");
+        fs::write(
+            &path,
+            format!("{config}observability:\n  addr: {addr}\nlog_level: warn\n"),
+        )?;
         let child = Command::new(Path::new(program).canonicalize()?)
             .arg("--config")
-            .arg(&config)
+            .arg(&path)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -39,8 +47,16 @@ impl Bridge {
         Ok(Bridge {
             child,
             addr,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// The end of its log, for an error.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let mut last: Vec<&str> = log.lines().rev().take(5).collect();
+        last.reverse();
+        last.join("\n")
     }
 
     /// Process id, as text for /proc.
@@ -50,12 +66,21 @@ impl Bridge {
 
     /// Rows acknowledged by Kafka so far.
     pub(crate) fn produced(&self) -> u64 {
+        self.sum("bridge_source_produce_total{")
+    }
+
+    /// Records written to the instance so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.sum("bridge_sink_records_total{")
+    }
+
+    /// All series of a counter together.
+    fn sum(&self, start: &str) -> u64 {
         let text = self.get("/metrics").unwrap_or_default();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("bridge_source_produce_total{"));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
-            .unwrap_or(0)
+        let lines = text.lines().filter(|line| line.starts_with(start));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
     }
 
     fn get(&self, path: &str) -> std::io::Result<String> {
@@ -79,7 +104,7 @@ impl Drop for Bridge {
     }
 }
 
-fn text(job: &Job, addr: &str, extra: &str) -> String {
+fn text(job: &Job, extra: &str) -> String {
     let Job {
         url,
         table,
@@ -92,8 +117,7 @@ fn text(job: &Job, addr: &str, extra: &str) -> String {
     format!(
         "servicenow:\n  base_url: {url}\n  auth:\n    type: basic\n    basic: {{username: bridge, password: secret}}\n\
          kafka:\n  brokers: ['{brokers}']\n  compression: {compression}\n\
-         source:\n  enabled: true\n  topic_prefix: bench\n  batch_size: {page}\n{extra}  tables:\n    - name: {table}\n      topic: {topic}\n\
-         observability:\n  addr: {addr}\nlog_level: warn\n"
+         source:\n  enabled: true\n  topic_prefix: bench\n  batch_size: {page}\n{extra}  tables:\n    - name: {table}\n      topic: {topic}\n"
     )
 }
 

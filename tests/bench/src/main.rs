@@ -9,19 +9,22 @@
 )]
 
 mod bare;
+mod bare_sink;
 mod bridge;
+mod instance;
+mod journal;
 mod live;
 mod proc;
+mod sink;
+mod watch;
 
 use std::error::Error;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Stdio};
 
 use bare::Job;
+use instance::Instance;
 use proc::{Sample, median};
 
-/// Size of a row in bytes.
-const ROW_BYTES: usize = 1800;
 /// Runs of each program; the middle one counts.
 const RUNS: usize = 3;
 
@@ -32,9 +35,13 @@ fn main() -> ExitCode {
         ["bare", url, brokers, topic, page, rows, compression] => {
             bare_child(url, brokers, topic, page, rows, compression)
         }
+        ["bare-sink", url, brokers, topic, records, workers] => {
+            bare_sink::child(url, brokers, topic, records, workers)
+        }
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
-        _ => Err("usage: bridge-bench BRIDGE SIMULATOR [--quick]".into()),
+        [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
+        _ => Err("usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,9 +77,10 @@ fn bare_child(
 /// One line of the table: compression, rows per page, rows.
 type Case = (&'static str, usize, u64);
 
-/// Every case, latency and idling; some minutes.
+/// Every case, latency, idling and the sink; some minutes.
 fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
     let broker = start_broker()?;
+    head();
     for case in [
         ("none", 20, 20_000),
         ("none", 1_000, 200_000),
@@ -84,22 +92,31 @@ fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
         compare(bridge, simulator, &broker, case)?;
     }
     live::latency(bridge, &broker)?;
-    live::idle(bridge, &broker)
+    live::idle(bridge, &broker)?;
+    sink::all(bridge, simulator, &broker)
 }
 
 /// The one case that has a goal; half a minute.
 fn quick(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
     let broker = start_broker()?;
+    head();
     compare(bridge, simulator, &broker, ("none", 1_000, 200_000))
+}
+
+/// The sink's cases; three minutes.
+fn sink_only(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
+    sink::all(bridge, simulator, &start_broker()?)
 }
 
 fn start_broker() -> Result<real_kafka::Broker, Box<dyn Error>> {
     real_kafka::available()?;
     eprintln!("starting a real Kafka 4.1 ...");
-    let broker = real_kafka::Broker::start(&real_kafka::Options::default())?;
+    Ok(real_kafka::Broker::start(&real_kafka::Options::default())?)
+}
+
+fn head() {
     println!("| compression | page | copy | rows/s | CPU us/row | peak MiB |");
     println!("|---|---|---|---|---|---|");
-    Ok(broker)
 }
 
 /// Runs both programs in turns and prints their middle figures and the ratio.
@@ -155,60 +172,4 @@ fn run_bare(job: &Job) -> Result<Sample, Box<dyn Error>> {
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     Sample::from_line(&text).ok_or_else(|| "the bare copy failed".into())
-}
-
-/// A simulated instance as a process.
-struct Instance {
-    child: Child,
-    url: String,
-}
-
-impl Instance {
-    fn start(simulator: &str, rows: u64) -> Result<Instance, Box<dyn Error>> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
-        let addr = format!("127.0.0.1:{port}");
-        let child = Command::new(simulator)
-            .args(["--addr", &addr, "--tables", "incident"])
-            .args([
-                "--rows",
-                &rows.to_string(),
-                "--row-bytes",
-                &ROW_BYTES.to_string(),
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let instance = Instance {
-            child,
-            url: format!("http://{addr}"),
-        };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !instance.is_filled(rows) {
-            if Instant::now() > deadline {
-                return Err("the simulated instance does not start".into());
-            }
-            crossbeam_channel::after(Duration::from_millis(50)).recv()?;
-        }
-        Ok(instance)
-    }
-
-    /// Whether all rows are there: the simulator listens before it has made them.
-    fn is_filled(&self, rows: u64) -> bool {
-        let url = format!("{}/api/now/stats/incident?sysparm_count=true", self.url);
-        let answer = ureq::get(url)
-            .header("authorization", bare::AUTHORIZATION)
-            .call();
-        let text = answer.and_then(|mut answer| answer.body_mut().read_to_string());
-        text.is_ok_and(|text| text.contains(&format!("\"count\":\"{rows}\"")))
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        // Both fail when it has ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }

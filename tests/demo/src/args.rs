@@ -9,10 +9,11 @@ pub(crate) const USAGE: &str = "\
 usage: bridge-demo [--rows N] [--until-read] PATH_TO_BRIDGE
 
 Starts a simulated ServiceNow instance, an embedded Kafka and the bridge, and shows the rows that
-arrive. Ctrl-C ends it.
+arrive in topics and how many records of a topic are written to a table. Ctrl-C ends it.
 
   --rows N       rows that exist at the start, 1 to 20000 (default 200)
-  --until-read   change no rows; end when all rows have arrived and the bridge stopped with 0";
+  --until-read   change no rows, produce 100 records; end when all rows have arrived, all records
+                 are written or refused, and the bridge stopped with 0";
 
 const MOST_ROWS: usize = 20_000;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,12 +12,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::inbox::{self, INBOX};
 use crate::{Failure, TABLES, topics, tried};
 
 /// Longest wait for the port of the bridge.
 const START: Duration = Duration::from_secs(30);
 /// Longest wait for its end after SIGTERM; its own `shutdown_timeout` is 25 s.
 const STOP: Duration = Duration::from_secs(40);
+/// Longest wait for its metrics.
+const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running bridge; killed when dropped.
@@ -47,7 +52,20 @@ source:
     for (table, _) in TABLES {
         text.push_str(&format!("    - name: {table}\n"));
     }
-    text.push_str("observability:\n  addr: 127.0.0.1:0\nlog_format: json\n");
+    text.push_str(&format!(
+        "sink:
+  enabled: true
+  dlq_topic: {}
+  topics:
+    - topic: {INBOX}
+      table: {}
+observability:
+  addr: 127.0.0.1:0
+log_format: json
+",
+        topics::LETTERS,
+        inbox::TABLE
+    ));
     let path = folder.join("config.yaml");
     fs::write(&path, text).map_err(tried("write the configuration"))?;
     Ok(path)
@@ -109,6 +127,25 @@ impl Bridge {
     /// Where health and metrics are served.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Records that it holds because they or the instance are in trouble; `None` when it does not
+    /// say.
+    pub(crate) fn held(&self) -> Option<u64> {
+        let address = self.url.strip_prefix("http://")?;
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(ANSWER)).ok()?;
+        write!(
+            stream,
+            "GET /metrics HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).ok()?;
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("bridge_sink_held{"))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     /// What it logs.

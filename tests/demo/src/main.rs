@@ -1,4 +1,5 @@
-//! Shows rows of a simulated instance arriving in an embedded Kafka, moved by the real bridge.
+//! Shows rows of a simulated instance arriving in an embedded Kafka, and records of a topic being
+//! written to a table, moved by the real bridge.
 //!
 //! The instance and the broker live in this process, the bridge is a child. Ctrl-C ends all three.
 
@@ -16,12 +17,14 @@ use signal_hook::iterator::{Handle, Signals};
 
 mod args;
 mod bridge;
+mod inbox;
 mod show;
 mod topics;
 
 use args::Args;
 use bridge::Bridge;
-use show::Show;
+use inbox::Inbox;
+use show::{Inward, Show};
 use topics::{Arrival, Topics};
 
 /// The tables, and their changes per second once the first rows are there.
@@ -94,7 +97,24 @@ impl World {
                 .create_topic(&topics::name(table))
                 .map_err(tried("make a topic"))?;
         }
+        for topic in [inbox::INBOX, topics::LETTERS] {
+            kafka.create_topic(topic).map_err(tried("make a topic"))?;
+        }
         Ok(World { sim, kafka })
+    }
+
+    /// How the way to the instance stands.
+    fn inward(&self, bridge: &Bridge) -> Inward {
+        Inward {
+            written: self.written(),
+            held: bridge.held(),
+        }
+    }
+
+    /// Writes that the instance carried out.
+    fn written(&self) -> u64 {
+        let writes = self.sim.writes();
+        writes.iter().filter(|write| write.applied).count() as u64
     }
 
     /// Rows keep changing from now on.
@@ -130,18 +150,24 @@ fn demo(args: &Args) -> Result<(), Failure> {
     } else {
         world.churn()?
     };
+    let mut inbox = Inbox::new(&world.sim, world.kafka.bootstrap())?;
     show.plan(args.rows, churn.is_empty());
-    let watched = watch(args, &signals, &mut bridge, topics.arrivals(), &mut show);
+    let stage = Stage {
+        args,
+        world: &world,
+        bridge: &mut bridge,
+        inbox: &mut inbox,
+        show: &mut show,
+    };
+    let watched = stage.watch(&signals, topics.arrivals());
     drop(churn);
     show.note("stopping the bridge: SIGTERM");
     let ended = bridge.stop()?;
     show.note(&format!("the bridge {ended}"));
     match watched? {
-        End::Stopped if args.until_read => {
-            Err(Failure("stopped before all rows had arrived".into()))
-        }
+        End::Stopped if args.until_read => Err(Failure("stopped before all had arrived".into())),
         End::Read | End::Stopped if ended.is_clean() => {
-            show.total();
+            show.total(world.inward(&bridge));
             Ok(())
         }
         End::Read | End::Stopped => Err(Failure(format!("the bridge {ended}"))),
@@ -165,39 +191,73 @@ enum End {
     Stopped,
 }
 
-fn watch(
-    args: &Args,
-    signals: &Receiver<()>,
-    bridge: &mut Bridge,
-    arrivals: &Receiver<Arrival>,
-    show: &mut Show,
-) -> Result<End, Failure> {
-    let ticks = tick(Duration::from_millis(100));
-    let begun = Instant::now();
-    loop {
-        select! {
-            recv(signals) -> _ => return Ok(End::Stopped),
-            recv(arrivals) -> arrival => match arrival {
-                Ok(arrival) => show.arrived(&arrival),
-                Err(_) => return Err(Failure("the topics cannot be read any more".into())),
-            },
-            recv(ticks) -> _ => {
-                show.tick();
-                bridge.check()?;
-            },
+/// What the show is made of.
+struct Stage<'a> {
+    args: &'a Args,
+    world: &'a World,
+    bridge: &'a mut Bridge,
+    inbox: &'a mut Inbox,
+    show: &'a mut Show,
+}
+
+impl Stage<'_> {
+    /// Shows what arrives until it is over.
+    fn watch(self, signals: &Receiver<()>, arrivals: &Receiver<Arrival>) -> Result<End, Failure> {
+        if self.args.until_read {
+            self.inbox.fill()?;
         }
-        if show.is_closed() {
-            return Ok(End::Stopped);
-        }
-        if args.until_read {
-            if show.rows() >= args.rows {
-                return Ok(End::Read);
+        let ticks = tick(Duration::from_millis(100));
+        let begun = Instant::now();
+        loop {
+            select! {
+                recv(signals) -> _ => return Ok(End::Stopped),
+                recv(arrivals) -> arrival => match arrival {
+                    Ok(Arrival::Row(row)) => self.show.arrived(&row),
+                    Ok(Arrival::Letter(letter)) => self.show.refused(&letter),
+                    Err(_) => return Err(Failure("the topics cannot be read any more".into())),
+                },
+                recv(ticks) -> _ => {
+                    self.bridge.check()?;
+                    if !self.args.until_read {
+                        self.inbox.tick()?;
+                    }
+                    if self.show.is_due() {
+                        self.show.status(self.world.inward(self.bridge));
+                    }
+                },
             }
-            if begun.elapsed() > PATIENCE {
-                let words = format!("{} of {} rows after {PATIENCE:?}", show.rows(), args.rows);
-                return Err(bridge.failure(&words));
+            if self.show.is_closed() {
+                return Ok(End::Stopped);
+            }
+            if self.args.until_read {
+                if self.is_done() {
+                    return Ok(End::Read);
+                }
+                if begun.elapsed() > PATIENCE {
+                    return Err(self.bridge.failure(&self.missing()));
+                }
             }
         }
+    }
+
+    /// Whether both directions are through.
+    fn is_done(&self) -> bool {
+        self.args.rows <= self.show.rows()
+            && self.inbox.bad() <= self.show.letters()
+            && self.inbox.good() <= self.world.written()
+    }
+
+    /// How far both directions came.
+    fn missing(&self) -> String {
+        format!(
+            "{} of {} rows arrived, {} of {} records were written, {} of {} refused after {PATIENCE:?}",
+            self.show.rows(),
+            self.args.rows,
+            self.world.written(),
+            self.inbox.good(),
+            self.show.letters(),
+            self.inbox.bad()
+        )
     }
 }
 

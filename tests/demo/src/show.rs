@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use crate::Places;
-use crate::topics::Arrival;
+use crate::inbox::{INBOX, TABLE};
+use crate::topics::{Letter, Row};
 
 /// Rows shown per second; the others are only counted.
 const SHOWN_PER_SECOND: usize = 8;
@@ -30,6 +31,17 @@ pub(crate) struct Show {
     unshown: u64,
     status_at: Instant,
     statuses: u64,
+    letters: u64,
+    letter_at: Option<Instant>,
+}
+
+/// How the other direction stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inward {
+    /// Writes that the instance carried out.
+    pub(crate) written: u64,
+    /// Records that wait for an end of trouble; `None`: not known.
+    pub(crate) held: Option<u64>,
 }
 
 impl Show {
@@ -47,6 +59,8 @@ impl Show {
             unshown: 0,
             status_at: now,
             statuses: 0,
+            letters: 0,
+            letter_at: None,
         }
     }
 
@@ -82,24 +96,25 @@ impl Show {
         self.line(&format!(
             "First the {} rows that exist, {then}.\n\
              Lag is the age of the row's stamp: stamps are whole seconds, and a second is read when \
-             it is over.\n",
+             it is over.\n\
+             Meanwhile records of {INBOX} are written to {TABLE}; now and then one is no JSON.\n",
             grouped(rows as u64)
         ));
         self.columns();
     }
 
     fn columns(&mut self) {
-        self.line(&row("time (UTC)", "table", "key", "partition", "lag"));
+        self.line(&columns("time (UTC)", "table", "key", "partition", "lag"));
     }
 
     /// Counts a record, and shows it while there is room.
-    pub(crate) fn arrived(&mut self, arrival: &Arrival) {
-        let Arrival {
+    pub(crate) fn arrived(&mut self, row: &Row) {
+        let Row {
             table,
             key,
             partition,
             stamp,
-        } = arrival;
+        } = row;
         self.records += 1;
         self.seen.insert((table.clone(), key.clone()));
         let now = Instant::now();
@@ -124,22 +139,35 @@ impl Show {
             format!("{}.{} s", lag / 1000, lag % 1000 / 100)
         });
         let time = clock.strftime("%H:%M:%S%.3f").to_string();
-        self.line(&row(&time, table, key, &partition.to_string(), &lag));
+        self.line(&columns(&time, table, key, &partition.to_string(), &lag));
     }
 
     /// Says how many rows were not shown.
     fn skipped(&mut self) {
         if self.unshown > 0 {
             let count = grouped(std::mem::take(&mut self.unshown));
-            self.line(&row("...", &format!("and {count} more"), "", "", ""));
+            self.line(&columns("...", &format!("and {count} more"), "", "", ""));
         }
     }
 
-    /// Prints the figures when it is time.
-    pub(crate) fn tick(&mut self) {
-        if self.status_at.elapsed() < STATUS {
+    /// Counts a dead letter, and shows it if none was shown lately.
+    pub(crate) fn refused(&mut self, letter: &Letter) {
+        self.letters += 1;
+        if self.letter_at.is_some_and(|at| at.elapsed() < STATUS) {
             return;
         }
+        self.letter_at = Some(Instant::now());
+        let Letter { place, error } = letter;
+        self.note(&format!("dead letter: {place}: {error}"));
+    }
+
+    /// Whether it is time for the figures.
+    pub(crate) fn is_due(&self) -> bool {
+        STATUS <= self.status_at.elapsed()
+    }
+
+    /// Prints the figures.
+    pub(crate) fn status(&mut self, inward: Inward) {
         self.status_at = Instant::now();
         self.skipped();
         let rate = self.rate();
@@ -148,6 +176,7 @@ impl Show {
             grouped(self.records),
             grouped(self.seen.len() as u64)
         ));
+        self.inward(inward);
         self.statuses += 1;
         if self.repeat && self.statuses.is_multiple_of(4) {
             self.columns();
@@ -171,15 +200,31 @@ impl Show {
         self.line(&format!("-- {text}"));
     }
 
-    /// How much has arrived.
-    pub(crate) fn total(&mut self) {
+    fn inward(&mut self, inward: Inward) {
+        let (written, letters) = (grouped(inward.written), grouped(self.letters));
+        let held = inward
+            .held
+            .map_or(String::new(), |held| format!(", {} held", grouped(held)));
+        self.line(&format!(
+            "-- {INBOX}: {written} written, {letters} refused (dead letters){held}"
+        ));
+    }
+
+    /// How much has arrived, and was written.
+    pub(crate) fn total(&mut self, inward: Inward) {
         let (records, rows) = (grouped(self.records), grouped(self.seen.len() as u64));
         self.note(&format!("{records} records of {rows} rows arrived"));
+        self.inward(inward);
     }
 
     /// Different rows that arrived.
     pub(crate) fn rows(&self) -> usize {
         self.seen.len()
+    }
+
+    /// Dead letters that arrived.
+    pub(crate) fn letters(&self) -> u64 {
+        self.letters
     }
 
     /// Whether nobody reads any more.
@@ -194,7 +239,7 @@ impl Show {
     }
 }
 
-fn row(time: &str, table: &str, key: &str, partition: &str, lag: &str) -> String {
+fn columns(time: &str, table: &str, key: &str, partition: &str, lag: &str) -> String {
     format!("{time:<13} {table:<14} {key:<32} {partition:>9} {lag:>9}")
 }
 

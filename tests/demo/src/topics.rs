@@ -15,6 +15,8 @@ use crate::{Failure, PARTITIONS, tried};
 
 /// First part of the topics' names.
 pub(crate) const PREFIX: &str = "servicenow";
+/// Where the bridge puts records that cannot be written.
+pub(crate) const LETTERS: &str = "servicenow.dead-letters";
 
 /// The topic of a table.
 pub(crate) fn name(table: &str) -> String {
@@ -23,12 +25,30 @@ pub(crate) fn name(table: &str) -> String {
 
 /// A record that came out of a topic.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) enum Arrival {
+    /// A row of a table.
+    Row(Row),
+    /// A record that could not be written.
+    Letter(Letter),
+}
+
+/// A row on its way from the instance.
+#[derive(Debug)]
+pub(crate) struct Row {
     pub(crate) table: String,
     pub(crate) key: String,
     pub(crate) partition: i32,
     /// `sys_updated_on` of the row, epoch seconds.
     pub(crate) stamp: Option<i64>,
+}
+
+/// A dead letter.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    /// Topic, partition and offset of the record.
+    pub(crate) place: String,
+    /// Why it was refused.
+    pub(crate) error: String,
 }
 
 /// A thread that reads; ends with this value.
@@ -39,7 +59,7 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// Begins to read the topics of `tables`.
+    /// Begins to read the topics of `tables` and the dead letters.
     pub(crate) fn follow(bootstrap: &str, tables: &[&str]) -> Result<Topics, Failure> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
@@ -49,9 +69,10 @@ impl Topics {
             .create()
             .map_err(tried("read topics"))?;
         let mut list = TopicPartitionList::new();
-        for table in tables {
+        let names = tables.iter().map(|table| name(table));
+        for topic in names.chain([LETTERS.to_owned()]) {
             for partition in 0..PARTITIONS {
-                list.add_partition_offset(&name(table), partition, Offset::Beginning)
+                list.add_partition_offset(&topic, partition, Offset::Beginning)
                     .map_err(tried("read topics"))?;
             }
         }
@@ -92,21 +113,31 @@ fn read(consumer: &BaseConsumer, sender: &Sender<Arrival>, stopped: &AtomicBool)
 }
 
 fn arrival(message: &BorrowedMessage<'_>) -> Arrival {
-    let row: Option<serde_json::Value> = message
+    let value: Option<serde_json::Value> = message
         .payload()
         .and_then(|value| serde_json::from_slice(value).ok());
-    let stamp = row
-        .as_ref()
-        .and_then(|row| row.get("sys_updated_on")?.as_str())
-        .and_then(servicenow_sim::parse_stamp);
+    let field = |name: &str| value.as_ref().and_then(|value| value.get(name));
+    let text = |name: &str| field(name).and_then(|value| value.as_str());
     let topic = message.topic();
+    if topic == LETTERS {
+        let number = |name: &str| {
+            field(name)
+                .and_then(serde_json::Value::as_i64)
+                .unwrap_or(-1)
+        };
+        let of = text("topic").unwrap_or_default();
+        return Arrival::Letter(Letter {
+            place: format!("{of}/{} offset {}", number("partition"), number("offset")),
+            error: text("error").unwrap_or_default().to_owned(),
+        });
+    }
     let table = topic.strip_prefix(PREFIX).unwrap_or(topic);
-    Arrival {
+    Arrival::Row(Row {
         table: table.trim_start_matches('.').to_owned(),
         key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
         partition: message.partition(),
-        stamp,
-    }
+        stamp: text("sys_updated_on").and_then(servicenow_sim::parse_stamp),
+    })
 }
 
 impl Drop for Topics {

@@ -33,6 +33,12 @@ fn ends_by_itself_when_all_rows_have_arrived() {
         text.contains("-- 2,000 records of 2,000 rows arrived"),
         "{text}"
     );
+    let inward = "-- servicenow.change_request.in: 90 written, 10 refused (dead letters)\n";
+    assert!(text.ends_with(inward), "{text}");
+    assert!(
+        text.contains("-- dead letter: servicenow.change_request.in/"),
+        "{text}"
+    );
     assert_eq!(errors, "");
 }
 
@@ -60,6 +66,10 @@ fn ctrl_c_leaves_nothing_behind() {
     // Rows that changed while it ran, too.
     line(" problem ");
     line("so far");
+    // The other direction, too.
+    line("dead letter: ");
+    let status = line("-- servicenow.change_request.in: ");
+    assert!(status.ends_with(" (dead letters), 0 held"), "{status}");
     let pid = demo.id().to_string();
     assert!(
         Command::new("kill")
@@ -70,6 +80,8 @@ fn ctrl_c_leaves_nothing_behind() {
     );
     line("-- the bridge ended with exit code 0");
     line("rows arrived");
+    let total = line("-- servicenow.change_request.in: ");
+    assert!(!total.contains(" 0 written"), "{total}");
     assert!(demo.wait().unwrap().success());
     assert!(!config.exists(), "{} is left", config.display());
     let address = health

@@ -11,10 +11,16 @@ pub(crate) struct Config {
     pub(crate) servicenow: String,
     /// Lines below `kafka:`.
     pub(crate) kafka: String,
+    /// Whether tables are polled.
+    pub(crate) reads: bool,
     /// Lines below `source:` before the tables.
     pub(crate) source: String,
     /// Tables, one text of lines below `- ` each.
     pub(crate) tables: Vec<String>,
+    /// Lines below `sink:` before the topics.
+    pub(crate) sink: String,
+    /// Topics of the sink, one text of lines below `- ` each; without one it is off.
+    pub(crate) sink_topics: Vec<String>,
     /// Lines below `offset:`.
     pub(crate) offset: String,
     /// Top-level lines.
@@ -29,8 +35,11 @@ impl Config {
                 "base_url: {url}\nauth:\n  type: basic\n  basic: {{username: bridge, password: secret}}"
             ),
             kafka: format!("brokers: ['{brokers}']"),
+            reads: true,
             source: "fast_poll_interval: 50ms\nslow_poll_interval: 100ms".to_owned(),
             tables: vec!["name: incident".to_owned()],
+            sink: String::new(),
+            sink_topics: Vec::new(),
             offset: "flush_interval: 100ms".to_owned(),
             top: "log_level: debug".to_owned(),
         }
@@ -65,6 +74,18 @@ impl Config {
         self
     }
 
+    /// Adds lines below `sink:`.
+    pub(crate) fn sink(mut self, lines: &str) -> Config {
+        let _ = write!(self.sink, "\n{lines}");
+        self
+    }
+
+    /// Adds lines to the last topic of the sink.
+    pub(crate) fn sink_topic(mut self, lines: &str) -> Config {
+        let _ = write!(self.sink_topics.last_mut().unwrap(), "\n{lines}");
+        self
+    }
+
     /// The YAML text.
     pub(crate) fn text(&self) -> String {
         let indent = |text: &str, by: &str| {
@@ -72,15 +93,24 @@ impl Config {
                 .map(|line| format!("{by}{line}\n"))
                 .collect::<String>()
         };
-        let tables: String = self
-            .tables
-            .iter()
-            .map(|table| indent(table, "      ").replacen("      ", "    - ", 1))
-            .collect();
+        let list = |items: &[String]| {
+            let item = |item: &String| indent(item, "      ").replacen("      ", "    - ", 1);
+            items.iter().map(item).collect::<String>()
+        };
+        let tables = list(&self.tables);
+        let sink = match self.sink_topics.as_slice() {
+            [] => String::new(),
+            topics => format!(
+                "sink:\n  enabled: true\n{}  topics:\n{}",
+                indent(&self.sink, "  "),
+                list(topics)
+            ),
+        };
         format!(
-            "servicenow:\n{}kafka:\n{}source:\n  enabled: true\n  topic_prefix: servicenow\n{}  tables:\n{}offset:\n{}observability:\n  addr: 127.0.0.1:0\n{}\n",
+            "servicenow:\n{}kafka:\n{}source:\n  enabled: {}\n  topic_prefix: servicenow\n{}  tables:\n{}{sink}offset:\n{}observability:\n  addr: 127.0.0.1:0\n{}\n",
             indent(&self.servicenow, "  "),
             indent(&self.kafka, "  "),
+            self.reads,
             indent(&self.source, "  "),
             tables,
             indent(&self.offset, "  "),

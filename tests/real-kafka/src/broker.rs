@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 use crate::error::{Context, Error};
@@ -20,6 +23,7 @@ use crate::jars::{class_path, java};
 use crate::java::{free_port, guarded};
 use crate::properties::{self, Ports};
 use crate::read::Reader;
+use crate::write::Writer;
 
 /// How long a start may take; it takes about 4 s on an idle host.
 const START: Duration = Duration::from_secs(120);
@@ -147,6 +151,42 @@ impl Broker {
         let results = block_on(admin.delete_topics(&[name], &options))?
             .context(&format!("delete topic {name}"))?;
         settled("delete topic", results)
+    }
+
+    /// Deletes the records of a partition before an offset.
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) -> Result<(), Error> {
+        let what = format!("delete records of {topic}");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(before))
+            .context(&what)?;
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+        let admin = self.admin()?;
+        let results = block_on(admin.delete_records(&list, &options))?.context(&what)?;
+        for element in results.elements() {
+            element.error().context(&what)?;
+        }
+        Ok(())
+    }
+
+    /// Changes settings of a topic; those that are not named get their default again.
+    pub fn configure_topic(&self, name: &str, configs: &[(&str, &str)]) -> Result<(), Error> {
+        let what = format!("configure topic {name}");
+        let mut wanted = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (key, value) in configs {
+            wanted = wanted.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+        let admin = self.admin()?;
+        let results = block_on(admin.alter_configs([&wanted], &options))?.context(&what)?;
+        for result in results {
+            result.map_err(|(_, code)| Error::new(format!("{what}: {code}")))?;
+        }
+        Ok(())
+    }
+
+    /// Writes to topics.
+    pub fn writer(&self) -> Result<Writer, Error> {
+        Writer::new(&self.plain_addr())
     }
 
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {

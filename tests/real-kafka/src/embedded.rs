@@ -8,6 +8,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use crate::error::{Context, Error};
 use crate::read::Reader;
+use crate::write::Writer;
 
 /// The mock cluster; see [`Embedded::with`].
 pub type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -60,6 +61,11 @@ impl Embedded {
     /// Reads topics.
     pub fn reader(&self) -> Reader {
         Reader::new(&self.bootstrap)
+    }
+
+    /// Writes to topics.
+    pub fn writer(&self) -> Result<Writer, Error> {
+        Writer::new(&self.bootstrap)
     }
 
     /// Runs a call on the thread that owns the cluster, which cannot leave it: errors, delays,

@@ -83,6 +83,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
 num.partitions=3
 auto.create.topics.enable={auto_create}
 log.cleaner.dedupe.buffer.size=4194304

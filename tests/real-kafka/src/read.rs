@@ -45,7 +45,7 @@ impl Record {
 /// Reads the topics of one cluster.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    config: ClientConfig,
+    pub(crate) config: ClientConfig,
 }
 
 impl Reader {
@@ -111,7 +111,7 @@ impl Reader {
     }
 
     /// Partition, first offset and end of each partition.
-    fn ends(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Error> {
+    pub fn ends(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Error> {
         let consumer = self.consumer()?;
         let ends = partitions(&consumer, topic)?.into_iter().map(|partition| {
             let (low, high) = consumer
@@ -165,7 +165,7 @@ impl Reader {
     }
 }
 
-fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>, Error> {
+pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>, Error> {
     let metadata = consumer
         .fetch_metadata(Some(topic), ANSWER)
         .context("ask for metadata")?;

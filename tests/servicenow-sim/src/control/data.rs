@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -63,6 +64,8 @@ fn param<'a>(request: &'a Request, name: &str) -> Result<&'a str, Error> {
 fn writes(instance: &Instance) -> Value {
     // A write that is due by now counts as applied.
     drop(instance.read());
+    // One moment for all ages, so that they can be compared.
+    let now = Instant::now();
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let list: Vec<Value> = instance
         .writes
@@ -75,7 +78,7 @@ fn writes(instance: &Instance) -> Value {
                 "operation": write.operation.name().to_ascii_lowercase(),
                 "sys_id": write.sys_id,
                 "fields": &*write.fields,
-                "age_ms": millis(write.began.elapsed()),
+                "age_ms": millis(now.duration_since(write.began)),
                 "took_ms": millis(write.ended.duration_since(write.began)),
                 "status": write.status,
                 "applied": write.applied,

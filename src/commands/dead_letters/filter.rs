@@ -1,0 +1,155 @@
+//! Which letters are meant.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Found;
+use crate::cli::Which;
+
+/// The kind of what is no letter.
+pub(super) const UNREADABLE: &str = "unreadable";
+
+/// The offsets that are to be looked at.
+pub(super) fn ranges(
+    which: &Which,
+    partitions: &BTreeMap<i32, Range<i64>>,
+) -> BTreeMap<i32, Range<i64>> {
+    let wanted = |partition: &i32| which.partition.is_none_or(|wanted| wanted == *partition);
+    let narrow = |(partition, range): (&i32, &Range<i64>)| {
+        let (mut start, mut end) = (range.start, range.end);
+        if let Some(offsets) = &which.offsets {
+            start = start.max(*offsets.start());
+            end = end.min(offsets.end().saturating_add(1));
+        }
+        (*partition, start..end)
+    };
+    let chosen = partitions.iter().filter(|(partition, _)| wanted(partition));
+    chosen.map(narrow).collect()
+}
+
+/// Whether a letter is one of those that are meant. Its place was looked at before.
+pub(super) fn matches(which: &Which, found: &Found) -> bool {
+    let letter = found.letter.as_ref().ok();
+    let table = letter.map(|letter| letter.table.as_str());
+    let topic = letter.map(|letter| letter.topic.as_str());
+    let kind = match &found.letter {
+        Ok(letter) => letter.error_kind.as_deref(),
+        Err(_) => Some(UNREADABLE),
+    };
+    let same =
+        |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
+    let second = found.time().map(|time| time.as_second());
+    same(&which.table, table)
+        && same(&which.topic, topic)
+        && same(&which.kind, kind)
+        && which
+            .since
+            .is_none_or(|since| second.is_some_and(|second| since <= second))
+        && which
+            .until
+            .is_none_or(|until| second.is_some_and(|second| second < until))
+        && which
+            .key
+            .as_ref()
+            .is_none_or(|key| found.key() == Some(key.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::cli::Place;
+    use crate::kafka::Received;
+    use crate::sink::{Letter, Refusal};
+
+    fn found(text: Option<&[u8]>) -> Found {
+        let mut record = Received {
+            topic: Arc::from("t"),
+            partition: 3,
+            offset: 42,
+            timestamp: Some(1_000_500),
+            key: Some(b"K".to_vec()),
+            value: Some(b"{}".to_vec()),
+            headers: Vec::new(),
+        };
+        let now = Timestamp::from_second(2_000).unwrap();
+        let refusal = Refusal::unsent("no_identity", "has none");
+        let letter = Letter::new(&record, "incident", None, None, &refusal, now);
+        record.value = Some(text.map_or_else(|| letter.encode(), <[u8]>::to_vec));
+        Found {
+            place: Place {
+                partition: 0,
+                offset: 1,
+            },
+            letter: Letter::decode(record.value.as_deref().unwrap()),
+            record,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn every_filter_must_hold() {
+        let some = |text: &str| Some(text.to_owned());
+        let all = Which {
+            table: some("incident"),
+            topic: some("t"),
+            kind: some("no_identity"),
+            since: Some(2_000),
+            until: Some(2_001),
+            key: some("K"),
+            ..Which::default()
+        };
+        assert!(matches(&Which::default(), &found(None)) && matches(&all, &found(None)));
+        type Change = fn(&mut Which);
+        let changes: [Change; 6] = [
+            |which| which.table = Some("problem".to_owned()),
+            |which| which.topic = Some("u".to_owned()),
+            |which| which.kind = Some("forbidden".to_owned()),
+            |which| which.since = Some(2_001),
+            |which| which.until = Some(2_000),
+            |which| which.key = Some("L".to_owned()),
+        ];
+        for change in changes {
+            let mut which = all.clone();
+            change(&mut which);
+            assert!(!matches(&which, &found(None)), "{which:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_letter_has_a_kind_a_time_and_a_key() {
+        let broken = found(Some(b"{"));
+        let mut which = Which {
+            kind: Some(UNREADABLE.to_owned()),
+            since: Some(1_000),
+            until: Some(1_001),
+            key: Some("K".to_owned()),
+            ..Which::default()
+        };
+        assert!(matches(&which, &broken));
+        assert!(!matches(&which, &found(None)));
+        which.table = Some("incident".to_owned());
+        assert!(!matches(&which, &broken));
+    }
+
+    #[test]
+    fn offsets_are_looked_up_where_they_are() {
+        let partitions = BTreeMap::from([(0, 5..20), (1, 0..3)]);
+        let ranges_of = |partition, offsets| {
+            let which = Which {
+                partition,
+                offsets,
+                ..Which::default()
+            };
+            ranges(&which, &partitions)
+        };
+        assert_eq!(ranges_of(None, None), partitions);
+        assert_eq!(ranges_of(Some(0), Some(7..=8)), BTreeMap::from([(0, 7..9)]));
+        assert_eq!(ranges_of(Some(7), None), BTreeMap::new());
+        let both = ranges_of(None, Some(2..=i64::MAX));
+        assert_eq!(both, BTreeMap::from([(0, 5..20), (1, 2..3)]));
+    }
+}

@@ -1,0 +1,51 @@
+//! Ctrl-C while letters are sent: the first ends the work in order, the second at once.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+use crate::daemon::{self, Signals};
+use crate::stop::{self, Stop};
+
+/// Listens for signals until it is dropped.
+pub(super) struct Interrupt {
+    /// Begin nothing new.
+    pub(super) soon: Stop,
+    /// Wait for nothing.
+    pub(super) now: Stop,
+    signals: Option<Signals>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Interrupt {
+    pub(super) fn listen() -> io::Result<Interrupt> {
+        let (signals, receiver) = daemon::signals()?;
+        let (first, soon) = stop::pair();
+        let (second, now) = stop::pair();
+        let thread = thread::Builder::new()
+            .name("interrupt".to_owned())
+            .spawn(move || {
+                // Without the signals thread there is nobody to be interrupted any more.
+                let mut triggers = vec![second, first];
+                for _ in receiver {
+                    triggers.pop();
+                }
+            })?;
+        Ok(Interrupt {
+            soon,
+            now,
+            signals: Some(signals),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.signals = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the interrupt thread ended by a panic");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! `dead-letters list`, `show` and `drop`.
+
+use std::ops::ControlFlow;
+
+use super::table::{self, Lines};
+use super::text::{body, clean, clean_json, of_bytes};
+use super::{Desk, Failure, Found, Marked, Screen, plural};
+use crate::cli::{Place, Which};
+use crate::sink::Letter;
+use crate::stop;
+
+/// Prints a line for each letter; the last line, beside the output, counts them.
+pub(super) fn list(
+    desk: &mut Desk,
+    which: &Which,
+    (all, json): (bool, bool),
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let (_trigger, stop) = stop::pair();
+    let mut lines = Lines::new(json);
+    let mut written = Ok(());
+    let marked = if all { Marked::Too } else { Marked::No };
+    let counts = desk.scan(which, marked, &stop, |_, found| {
+        written = lines.add(&found, screen);
+        flow(written.is_ok())
+    })?;
+    written.and_then(|()| lines.end(screen))?;
+    screen.note(&format!(
+        "{}, {} done before",
+        plural(counts.found, "letter"),
+        counts.done
+    ));
+    Ok(0)
+}
+
+/// Marks letters as done and prints them.
+pub(super) fn drop(
+    desk: &mut Desk,
+    which: &Which,
+    (dry_run, json): (bool, bool),
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    /// Letters whose marks are written at once.
+    const TOGETHER: usize = 100;
+    let (_trigger, stop) = stop::pair();
+    let mut lines = Lines::new(json);
+    let mut result: Result<(), Failure> = Ok(());
+    let mut places = Vec::new();
+    let counts = desk.scan(which, Marked::No, &stop, |marks, found| {
+        places.push((found.place.partition, found.place.offset));
+        result = lines.add(&found, screen).map_err(Failure::from);
+        if result.is_ok() && !dry_run && TOGETHER <= places.len() {
+            result = marks.finish(&mut places).map_err(Failure::from);
+        }
+        flow(result.is_ok())
+    })?;
+    result?;
+    if !dry_run {
+        desk.marks.finish(&mut places)?;
+        desk.marks.renew()?;
+    }
+    lines.end(screen)?;
+    let done = if dry_run {
+        "would be dropped"
+    } else {
+        "dropped"
+    };
+    screen.note(&format!(
+        "{} {done}, {} done before",
+        plural(counts.found, "letter"),
+        counts.done
+    ));
+    Ok(0)
+}
+
+/// Prints all of one letter.
+pub(super) fn show(
+    desk: &mut Desk,
+    place: Place,
+    json: bool,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let (_trigger, stop) = stop::pair();
+    let which = Which {
+        partition: Some(place.partition),
+        offsets: Some(place.offset..=place.offset),
+        ..Which::default()
+    };
+    let mut letter = None;
+    desk.scan(&which, Marked::Too, &stop, |_, found| {
+        letter = Some(found);
+        ControlFlow::Break(())
+    })?;
+    let Some(found) = letter else {
+        let topic = &desk.topic;
+        return Err(Failure::new(
+            64,
+            format!("there is no letter at {place} of topic {topic}"),
+        ));
+    };
+    let text = match (&found.letter, json) {
+        (Ok(_), true) => {
+            let bytes = found.record.value.as_deref().unwrap_or_default();
+            clean_json(&String::from_utf8_lossy(bytes))
+        }
+        (Ok(letter), false) => readable(&found, letter),
+        (Err(_), true) => clean_json(&table::json(&found, true)),
+        (Err(error), false) => unreadable(&found, &error.to_string()),
+    };
+    screen.line(&text)?;
+    screen.flush()?;
+    Ok(0)
+}
+
+fn readable(found: &Found, letter: &Letter) -> String {
+    let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let number = |number: Option<i64>| or(number.map(|number| number.to_string()));
+    let millis = letter
+        .record_timestamp
+        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    let lines = [
+        ("letter", found.place.to_string()),
+        ("done", if found.done { "yes" } else { "no" }.to_owned()),
+        ("written", letter.time.to_string()),
+        ("table", clean(&letter.table).into_owned()),
+        (
+            "operation",
+            or(letter
+                .operation
+                .as_deref()
+                .map(|text| clean(text).into_owned())),
+        ),
+        ("error", clean(&letter.error).into_owned()),
+        (
+            "kind",
+            or(letter
+                .error_kind
+                .as_deref()
+                .map(|text| clean(text).into_owned())),
+        ),
+        ("status", number(letter.status.map(i64::from))),
+        ("attempts", number(letter.attempts.map(i64::from))),
+        ("topic", clean(&letter.topic).into_owned()),
+        ("partition", number(letter.partition.map(i64::from))),
+        ("offset", number(letter.offset)),
+        ("record time", or(millis.map(|time| time.to_string()))),
+        ("create id", or(letter.create_id.clone())),
+        ("key", or(found.key().map(of_bytes))),
+    ];
+    let mut text: Vec<String> = lines
+        .iter()
+        .map(|(name, value)| format!("{name:11}  {value}"))
+        .collect();
+    for (name, value) in &letter.headers {
+        let value = value.as_deref().map_or_else(|| "null".to_owned(), of_bytes);
+        text.push(format!("{:11}  {}: {value}", "header", clean(name)));
+    }
+    text.push(String::new());
+    text.push(match &letter.value {
+        _ if letter.payload_omitted => "(too large for the letter; it is in its topic)".to_owned(),
+        None => "(no body: a tombstone)".to_owned(),
+        Some(value) => body(value),
+    });
+    text.join("\n")
+}
+
+fn unreadable(found: &Found, error: &str) -> String {
+    let key = found.key().map_or_else(|| "-".to_owned(), of_bytes);
+    let value = found.record.value.as_deref();
+    let value = value.map_or_else(|| "(no body)".to_owned(), body);
+    format!(
+        "{:11}  {}\n{:11}  {error}\n{:11}  {key}\n\n{value}",
+        "letter", found.place, "error", "key"
+    )
+}
+
+fn flow(go_on: bool) -> ControlFlow<()> {
+    match go_on {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    }
+}

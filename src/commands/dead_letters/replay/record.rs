@@ -1,0 +1,152 @@
+//! From a letter to the record that is sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::super::{Desk, Found};
+use crate::config::{Config, Kafka};
+use crate::kafka::{BrowseError, Browser, Error, Received};
+use crate::sink::Letter;
+use crate::sink::letter::CREATE_ID;
+use crate::stop::Stop;
+
+/// Header that says from which letter a record came.
+const REPLAYED_FROM: &str = "sn_replayed_from";
+
+/// Why there is no record.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// This letter cannot be sent.
+    Letter(String),
+    /// Kafka fails.
+    All(BrowseError),
+}
+
+/// Makes records of letters.
+pub(super) struct Records {
+    /// The dead letter topic.
+    from: String,
+    /// Topics of the sink: elsewhere nobody would consume a record, or somebody not meant.
+    topics: BTreeSet<String>,
+    needs_place: bool,
+    originals: Originals,
+}
+
+impl Records {
+    pub(super) fn new(config: &Config, desk: &Desk, needs_place: bool) -> Records {
+        let topics = config.sink.topics.iter().map(|topic| topic.topic.clone());
+        Records {
+            from: desk.topic.clone(),
+            topics: topics.collect(),
+            needs_place,
+            originals: Originals {
+                kafka: config.kafka.clone(),
+                group: desk.group.clone(),
+                browser: None,
+                partitions: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// The record of a letter, with the headers that tell where it comes from.
+    pub(super) fn of(&mut self, found: &Found, stop: &Stop) -> Result<Received, Unfit> {
+        let unfit = |why: String| Err(Unfit::Letter(why));
+        let letter = match &found.letter {
+            Ok(letter) => letter,
+            Err(error) => return unfit(error.to_string()),
+        };
+        if !self.topics.contains(&letter.topic) {
+            let topic = super::super::text::clean(&letter.topic);
+            return unfit(format!("its topic {topic} is not in sink.topics"));
+        }
+        let place = letter.partition.zip(letter.offset);
+        if self.needs_place && place.is_none() {
+            return unfit("it does not say where the record is; replay it to its topic".to_owned());
+        }
+        let mut record = match (letter.payload_omitted, place) {
+            (true, None) => return unfit("it has neither the body nor its place".to_owned()),
+            (true, Some(place)) => self.originals.find(letter, place, stop)?,
+            (false, _) => Received {
+                topic: Arc::from(letter.topic.as_str()),
+                partition: letter.partition.unwrap_or(-1),
+                offset: letter.offset.unwrap_or(-1),
+                timestamp: letter.record_timestamp,
+                // The Go program's letters have the key in their record only.
+                key: match place {
+                    Some(_) => letter.key.clone(),
+                    None => found.key().map(<[u8]>::to_vec),
+                },
+                value: letter.value.clone(),
+                headers: letter.headers.clone(),
+            },
+        };
+        let from = format!(
+            "{}/{}/{}",
+            self.from, found.place.partition, found.place.offset
+        );
+        put(&mut record, REPLAYED_FROM, &from);
+        if let Some(id) = &letter.create_id {
+            put(&mut record, CREATE_ID, id);
+        }
+        Ok(record)
+    }
+}
+
+/// Sets a header that is there once.
+fn put(record: &mut Received, name: &str, value: &str) {
+    record.headers.retain(|(known, _)| known != name);
+    let value = value.as_bytes().to_vec();
+    record.headers.push((name.to_owned(), Some(value)));
+}
+
+/// Looks up records that were too large for their letters. Made when the first is needed.
+struct Originals {
+    kafka: Kafka,
+    group: String,
+    browser: Option<Browser>,
+    partitions: BTreeMap<String, BTreeMap<i32, Range<i64>>>,
+}
+
+impl Originals {
+    fn find(
+        &mut self,
+        letter: &Letter,
+        (partition, offset): (i32, i64),
+        stop: &Stop,
+    ) -> Result<Received, Unfit> {
+        let gone = |why: &str| {
+            let topic = &letter.topic;
+            Unfit::Letter(format!(
+                "it does not have the body, and record {topic}/{partition}/{offset} {why}"
+            ))
+        };
+        let browser = match &mut self.browser {
+            Some(browser) => browser,
+            none => none.insert(Browser::new(&self.kafka, &self.group)?),
+        };
+        if !self.partitions.contains_key(&letter.topic) {
+            let found = browser
+                .partitions(&letter.topic)
+                .map_err(|error| match error {
+                    BrowseError::Kafka(Error::MissingTopics(_)) | BrowseError::Forbidden { .. } => {
+                        gone(&format!("cannot be read: {error}"))
+                    }
+                    error => Unfit::All(error),
+                })?;
+            self.partitions.insert(letter.topic.clone(), found);
+        }
+        let partitions = self.partitions.get(&letter.topic);
+        let range = partitions.and_then(|partitions| partitions.get(&partition));
+        if !range.is_some_and(|range| range.contains(&offset)) {
+            return Err(gone("is not there any more"));
+        }
+        let record = browser.record(&letter.topic, partition, offset, stop)?;
+        let record = record.ok_or_else(|| gone("is not there any more"))?;
+        // A topic that was made anew counts its offsets from 0 again.
+        if letter.record_timestamp.is_some() && record.timestamp != letter.record_timestamp {
+            return Err(gone("is another one now"));
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,164 @@
+//! Texts of letters for a terminal. They come from outside: no control character gets through.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
+
+/// Whether a character could do something to a terminal, or turn text around.
+fn is_active(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// One line without control characters.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_active) {
+        let replaced = |c: char| if is_active(c) { '\u{fffd}' } else { c };
+        Cow::Owned(text.chars().map(replaced).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// JSON without control characters. Those that are there stand in texts, where they may be escaped.
+pub(super) fn clean_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_active(character) {
+            text.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// At most `width` characters, the last one telling that there are more.
+pub(super) fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(['\u{2026}']).collect()
+}
+
+/// Bytes as one line: as they are, or in Base64.
+pub(super) fn of_bytes(bytes: &[u8]) -> String {
+    match str::from_utf8(bytes) {
+        Ok(text) => clean(text).into_owned(),
+        Err(_) => format!("base64:{}", STANDARD.encode(bytes)),
+    }
+}
+
+/// A body for the eye: JSON in its order with a line for each value, other text as it is, bytes in
+/// Base64.
+pub(super) fn body(bytes: &[u8]) -> String {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return of_bytes(bytes);
+    };
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => indent(&clean_json(text.trim_ascii())),
+        Err(_) => {
+            let lines: Vec<Cow<'_, str>> = text.lines().map(clean).collect();
+            lines.join("\n")
+        }
+    }
+}
+
+/// Breaks the lines of valid JSON. Numbers and names stay as they are written, which they would not
+/// in a parser's values.
+fn indent(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let (mut depth, mut inside, mut escaped) = (0_usize, false, false);
+    let mut characters = json.chars().peekable();
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+    };
+    while let Some(character) = characters.next() {
+        if inside {
+            text.push(character);
+            inside = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            continue;
+        }
+        match character {
+            '"' => {
+                inside = true;
+                text.push(character);
+            }
+            '{' | '[' => {
+                text.push(character);
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                if !characters
+                    .peek()
+                    .is_some_and(|next| matches!(next, '}' | ']'))
+                {
+                    depth += 1;
+                    line(&mut text, depth);
+                } else if let Some(end) = characters.next() {
+                    text.push(end);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut text, depth);
+                text.push(character);
+            }
+            ',' => {
+                text.push(character);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            white if white.is_ascii_whitespace() => {}
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_active_gets_through() {
+        let text = "a\u{1b}[2Jb\rc\u{9b}d\u{202e}e";
+        assert_eq!(clean(text), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
+        assert_eq!(clean_json("\"\u{7f}\u{85}\""), r#""\u007f\u0085""#);
+        assert_eq!(of_bytes(b"\xff"), "base64:/w==");
+        assert_eq!(body(b"a\n\x1bb"), "a\n\u{fffd}b");
+        assert_eq!(body("\"\u{9b}\"".as_bytes()), r#""\u009b""#);
+    }
+
+    #[test]
+    fn shortened() {
+        assert_eq!(shorten("abc", 3), "abc");
+        assert_eq!(shorten("äbcd", 3), "äb\u{2026}");
+        assert_eq!(shorten("abc", 0), "\u{2026}");
+    }
+
+    #[test]
+    fn json_for_the_eye() {
+        let text = r#"{"b":[1.10,{}, [ ]],"a":"x,{\"\\","a":null}"#;
+        let expected = "{\n  \"b\": [\n    1.10,\n    {},\n    []\n  ],\n  \
+                        \"a\": \"x,{\\\"\\\\\",\n  \"a\": null\n}";
+        assert_eq!(body(text.as_bytes()), expected);
+        assert_eq!(body(b" 17 "), "17");
+    }
+
+    proptest! {
+        #[test]
+        fn json_stays_what_it_is(texts in proptest::collection::vec(".{0,6}", 0..5)) {
+            let value = serde_json::json!({"k": texts, "e": {"[": []}, "n": 1});
+            let shown = body(value.to_string().as_bytes());
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+            prop_assert!(!shown.chars().any(|c| c != '\n' && is_active(c)));
+        }
+    }
+}

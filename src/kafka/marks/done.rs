@@ -1,0 +1,200 @@
+//! A set of offsets that grows together: everything below its base, and some above.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What Kafka takes as the metadata of a committed offset (`offset.metadata.max.bytes`).
+pub(super) const MAX_BYTES: usize = 4096;
+
+/// Offsets that are done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct DoneSet {
+    /// The lowest offset that is not done.
+    base: i64,
+    /// Beginnings and ends of the runs above it. They neither touch each other nor the base.
+    above: BTreeMap<i64, i64>,
+}
+
+impl DoneSet {
+    /// Everything below `base`.
+    pub(super) fn below(base: i64) -> DoneSet {
+        let above = BTreeMap::new();
+        DoneSet { base, above }
+    }
+
+    /// The lowest offset that is not done.
+    pub(super) fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// Whether an offset is done.
+    pub(super) fn contains(&self, offset: i64) -> bool {
+        let before = self.above.range(..=offset).next_back();
+        offset < self.base || before.is_some_and(|(_, end)| offset < *end)
+    }
+
+    /// Adds one offset.
+    pub(super) fn insert(&mut self, offset: i64) {
+        self.insert_all(offset..offset.saturating_add(1));
+    }
+
+    /// Adds all offsets of a range.
+    pub(super) fn insert_all(&mut self, range: Range<i64>) {
+        let (mut start, mut end) = (range.start.max(self.base), range.end);
+        if end <= start {
+            return;
+        }
+        // Runs that overlap or touch become one.
+        while let Some((&known, &its_end)) = self.above.range(..=end).next_back()
+            && start <= its_end
+        {
+            self.above.remove(&known);
+            (start, end) = (start.min(known), end.max(its_end));
+        }
+        if start == self.base {
+            self.base = end;
+        } else {
+            self.above.insert(start, end);
+        }
+    }
+
+    /// What is done above the base, as text: `+` and for each run the number of offsets that are
+    /// not done before it and, after a dot, its length when that is more than one.
+    ///
+    /// With base 10, `+2.4,1` is 12 to 15 and 17.
+    pub(super) fn metadata(&self) -> String {
+        let mut text = String::new();
+        let mut last = self.base;
+        for (start, end) in &self.above {
+            text.push(if text.is_empty() { '+' } else { ',' });
+            text.push_str(&(start - last).to_string());
+            if 1 < end - start {
+                text.push_str(&format!(".{}", end - start));
+            }
+            last = *end;
+        }
+        text
+    }
+
+    /// Reads what was committed. Nothing, or what others wrote, is no run above the base; `None` is
+    /// a text of ours that makes no sense.
+    pub(super) fn parse(base: i64, metadata: &str) -> Option<DoneSet> {
+        let mut set = DoneSet::below(base);
+        let Some(runs) = metadata.strip_prefix('+') else {
+            return Some(set);
+        };
+        let mut last = base;
+        for run in runs.split(',') {
+            let (gap, length) = run.split_once('.').unwrap_or((run, "1"));
+            let start = last.checked_add(number(gap)?)?;
+            last = start.checked_add(number(length)?)?;
+            set.above.insert(start, last);
+        }
+        Some(set)
+    }
+
+    /// Whether Kafka takes the metadata.
+    pub(super) fn fits(&self) -> bool {
+        // A run takes two bytes at least.
+        self.above.len() <= MAX_BYTES / 2 && self.metadata().len() <= MAX_BYTES
+    }
+}
+
+fn number(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && 0 < *number);
+    number.filter(|_| text.len() < 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_text() {
+        let mut set = DoneSet::below(10);
+        assert_eq!(set.metadata(), "");
+        for offset in [17, 12, 14, 13, 15, 3, 12] {
+            set.insert(offset);
+        }
+        assert_eq!((set.base(), set.metadata().as_str()), (10, "+2.4,1"));
+        set.insert(16);
+        assert_eq!(set.metadata(), "+2.6");
+        set.insert_all(5..12);
+        assert_eq!((set.base(), set.metadata().as_str()), (18, ""));
+    }
+
+    #[test]
+    fn texts_that_are_not_ours() {
+        for text in ["", "consumer-1", "1,2"] {
+            assert_eq!(DoneSet::parse(5, text), Some(DoneSet::below(5)));
+        }
+        for text in [
+            "+",
+            "+0",
+            "+1,",
+            "+-1",
+            "+1.0",
+            "+1.",
+            "+1.2.3",
+            "+ 1",
+            "+1,0",
+            "++1",
+            "+9223372036854775807",
+            "+99999999999999999999",
+        ] {
+            assert_eq!(DoneSet::parse(5, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_scattered_does_not_fit() {
+        let mut set = DoneSet::default();
+        for offset in 0..2047 {
+            set.insert(offset * 2 + 1);
+            assert!(set.fits());
+        }
+        for offset in 2047..2100 {
+            set.insert(offset * 2 + 1);
+        }
+        assert!(!set.fits());
+        set.insert_all(0..200);
+        assert!(set.fits(), "the older ones are done");
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_set(
+            base in 0_i64..20,
+            ranges in proptest::collection::vec((0_i64..120, 0_i64..9), 0..40),
+        ) {
+            let mut set = DoneSet::below(base);
+            let mut model: BTreeSet<i64> = (0..base).collect();
+            for (start, length) in ranges {
+                set.insert_all(start..start + length);
+                model.extend(start..start + length);
+                let lowest = (0..).find(|offset| !model.contains(offset)).unwrap();
+                prop_assert_eq!(set.base(), lowest);
+                for offset in 0..140 {
+                    prop_assert_eq!(set.contains(offset), model.contains(&offset));
+                }
+                let back = DoneSet::parse(set.base(), &set.metadata());
+                prop_assert_eq!(back.as_ref(), Some(&set));
+            }
+        }
+
+        #[test]
+        fn no_text_is_a_panic(base in 0..i64::MAX, text in "\\+?[0-9.,+a]{0,40}") {
+            if let Some(set) = DoneSet::parse(base, &text)
+                && text.starts_with('+')
+            {
+                // Leading zeros apart, the text is the set.
+                prop_assert_eq!(DoneSet::parse(base, &set.metadata()), Some(set));
+            }
+        }
+    }
+}

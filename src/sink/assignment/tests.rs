@@ -1,0 +1,218 @@
+use super::*;
+use crossbeam_channel::{Sender, bounded};
+
+const SOON: Duration = Duration::from_millis(50);
+
+struct Rig {
+    assignment: Assignment,
+    done: Sender<Done>,
+    health: Arc<Health>,
+}
+
+fn rig(limit: usize) -> Rig {
+    let health = Arc::new(Health::new());
+    let (done, finished) = bounded(100);
+    let limits = [(Arc::from("in"), limit)];
+    let metrics = Arc::new(Metrics::new());
+    Rig {
+        assignment: Assignment::new(&limits, finished, SOON, &health, &metrics),
+        done,
+        health,
+    }
+}
+
+fn partition(number: i32) -> Partition {
+    Partition {
+        topic: Arc::from("in"),
+        number,
+    }
+}
+
+impl Rig {
+    fn assign(&self, number: i32) {
+        let start = Start::Committed(0);
+        self.assignment.assigned(&[(partition(number), start)]);
+    }
+
+    fn begin(&self, number: i32, offset: i64) -> (Ticket, Stop, Option<Instant>) {
+        let ticket = Ticket {
+            partition: partition(number),
+            offset,
+            epoch: 0,
+            topic: 0,
+            bytes: 10,
+        };
+        self.assignment.begin(ticket).unwrap()
+    }
+
+    fn finish(&self, ticket: &Ticket, finished: bool) {
+        let end = if finished {
+            End::Finished
+        } else {
+            End::GivenUp
+        };
+        let ticket = ticket.clone();
+        self.done.send(Done { ticket, end }).unwrap();
+    }
+}
+
+#[test]
+fn the_limit_pauses_and_half_of_it_resumes() {
+    let rig = rig(4);
+    rig.assign(0);
+    rig.assign(1);
+    let out: Vec<Ticket> = (0..4).map(|offset| rig.begin(0, offset).0).collect();
+    let both = vec![partition(0), partition(1)];
+    assert_eq!(rig.assignment.flow().pause, both, "one topic, one pool");
+    assert_eq!(rig.assignment.flow(), Flow::default(), "told once");
+    rig.finish(&out[0], true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.flow(), Flow::default());
+    rig.finish(&out[1], true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.flow().resume, both);
+}
+
+#[test]
+fn a_partition_that_comes_while_its_topic_is_paused_is_paused() {
+    let rig = rig(1);
+    rig.assign(0);
+    rig.begin(0, 0);
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    rig.assign(1);
+    assert_eq!(rig.assignment.flow().pause, [partition(1)]);
+}
+
+#[test]
+fn many_bytes_pause_as_well() {
+    let rig = rig(100);
+    rig.assign(0);
+    let big = Ticket {
+        bytes: MAX_BYTES,
+        ..rig.begin(0, 0).0
+    };
+    rig.assignment.begin(big).unwrap();
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+}
+
+#[test]
+fn a_revocation_waits_for_what_runs_and_commits_it() {
+    let rig = rig(10);
+    rig.assign(0);
+    rig.assign(1);
+    let (first, lease, _) = rig.begin(0, 5);
+    let (second, ..) = rig.begin(0, 6);
+    let (_, other, _) = rig.begin(1, 9);
+    rig.finish(&first, true);
+    rig.finish(&second, false);
+    let positions = rig.assignment.revoked(&[partition(0)]);
+    assert_eq!(
+        positions,
+        [(partition(0), 6)],
+        "what was not done comes again"
+    );
+    assert!(lease.is_stopped() && !other.is_stopped());
+    assert!(rig.assignment.begin(first).is_none(), "no longer ours");
+}
+
+#[test]
+fn a_revocation_does_not_wait_for_ever() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (running, ..) = rig.begin(0, 5);
+    assert_eq!(rig.assignment.revoked(&[partition(0)]), []);
+    rig.assign(0);
+    let (again, ..) = rig.begin(0, 5);
+    rig.finish(&running, true);
+    rig.assignment.settle();
+    assert_eq!(
+        rig.assignment.take_positions(),
+        [],
+        "that was under the old assignment"
+    );
+    rig.finish(&again, true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+}
+
+#[test]
+fn what_was_lost_is_not_committed() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, lease, _) = rig.begin(0, 5);
+    rig.assignment.lost(&[partition(0)]);
+    assert!(lease.is_stopped());
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_positions(), []);
+    assert!(!rig.assignment.is_busy(), "its place is free again");
+}
+
+#[test]
+fn a_failing_commit_is_told_until_one_succeeds() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+    assert_eq!(rig.assignment.take_positions(), []);
+    rig.assignment.committed(Err("no coordinator".to_owned()));
+    assert_eq!(
+        rig.health.readiness().lines,
+        ["sink commits: positions cannot be committed: no coordinator"]
+    );
+    rig.assignment.committed(Ok(&[(partition(0), 6)]));
+    assert!(rig.health.readiness().ok);
+}
+
+#[test]
+fn a_partition_that_cannot_begin_is_told_and_never_resumed() {
+    let rig = rig(1);
+    let gone = Start::Gone {
+        committed: 3,
+        low: 7,
+        high: 9,
+    };
+    rig.assignment.assigned(&[(partition(0), gone)]);
+    let said = rig.health.readiness().lines.concat();
+    assert!(
+        said.contains("sink in/0: held: the group has committed offset 3"),
+        "{said}"
+    );
+    rig.assign(1);
+    rig.begin(1, 0);
+    assert_eq!(rig.assignment.flow().pause, [partition(1)]);
+    rig.assignment.revoked(&[partition(0)]);
+    assert!(rig.health.readiness().ok);
+}
+
+#[test]
+fn what_would_come_again_is_bounded() {
+    let rig = rig(1);
+    rig.assign(0);
+    for offset in 0..4 {
+        let (ticket, ..) = rig.begin(0, offset);
+        rig.finish(&ticket, true);
+        rig.assignment.settle();
+    }
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 4)]);
+    assert_eq!(
+        rig.assignment.flow(),
+        Flow::default(),
+        "Kafka has not answered"
+    );
+    rig.assignment.committed(Ok(&[(partition(0), 4)]));
+    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+}
+
+#[test]
+fn only_the_first_records_of_an_assignment_may_have_been_written_before() {
+    let rig = rig(1);
+    rig.assign(0);
+    let suspects: Vec<bool> = (0..5)
+        .map(|offset| rig.begin(0, offset).2.is_some())
+        .collect();
+    assert_eq!(suspects, [true, true, true, true, false]);
+}

@@ -1,0 +1,100 @@
+//! Writes records straight to the instance, without a consumer group: for replays.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Refusal;
+use super::operation::{self, Decision, Place};
+use super::writer::{History, Outcome, Pulse, Watch, Writer};
+use crate::config::{Config, SinkTopic};
+use crate::health::Health;
+use crate::kafka::Received;
+use crate::metrics::Metrics;
+use crate::servicenow::{self, Client};
+use crate::stop::Stop;
+
+/// How long somebody who watches waits for an instance that is down.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The sink's writers, for somebody who has the records.
+pub struct Direct {
+    client: Arc<Client>,
+    topics: Vec<(SinkTopic, Writer)>,
+    place: Place,
+    transaction_time: Duration,
+}
+
+impl Direct {
+    /// For all topics of `sink.topics`. Nothing is asked of the instance yet.
+    ///
+    /// # Errors
+    /// The client cannot be set up.
+    pub fn new(config: &Config) -> Result<Direct, servicenow::Error> {
+        let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+        let client = Arc::new(Client::start(&config.servicenow, &metrics, &health)?);
+        let mut sink = config.sink.clone();
+        sink.retry_for = Some(sink.retry_for.map_or(PATIENCE, |time| time.min(PATIENCE)));
+        let path = &config.servicenow.table_api_path;
+        let pulse = Arc::new(Pulse::default());
+        let writer = |topic: &SinkTopic| {
+            let pulse = Arc::clone(&pulse);
+            let writer = Writer::new(Arc::clone(&client), path, topic, &sink, pulse);
+            (topic.clone(), writer)
+        };
+        let topics = sink.topics.iter().map(writer).collect();
+        // The identity of a create comes with its letter; without one, the record's place in its
+        // own topic makes the same one again.
+        let place = Place {
+            instance: config.servicenow.base_url.clone(),
+            cluster: String::new(),
+        };
+        Ok(Direct {
+            client,
+            topics,
+            place,
+            transaction_time: sink.transaction_time,
+        })
+    }
+
+    /// Writes a record as the sink would and says in a word what was done.
+    ///
+    /// # Errors
+    /// Why it cannot be written; `stopped` as its kind when it was stopped.
+    pub fn write(&self, record: &Received, stop: &Stop) -> Result<&'static str, Refusal> {
+        let mut topics = self.topics.iter();
+        let Some((topic, writer)) = topics.find(|(topic, _)| *topic.topic == *record.topic) else {
+            let error = format!("topic `{}` is not in sink.topics", record.topic);
+            return Err(Refusal::unsent("unknown_topic", error));
+        };
+        let operation = match operation::read(record, topic, &self.place)? {
+            Decision::Write(operation) => operation,
+            Decision::Skip(reason) => return Ok(reason),
+        };
+        // It was tried before, or it would not be a letter.
+        let long_ago = Instant::now().checked_sub(self.transaction_time);
+        let since = long_ago.unwrap_or_else(Instant::now);
+        match writer.write(&operation, History::Suspect { since }, stop, &Quiet) {
+            Outcome::Written(word, _) => Ok(word),
+            Outcome::Skipped(reason) => Ok(reason),
+            Outcome::Refused(refusal) => Err(refusal),
+            Outcome::Stopped => Err(Refusal::unsent("stopped", "stopped")),
+        }
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.client.shutdown();
+    }
+}
+
+/// Nobody hears of trouble that passes.
+struct Quiet;
+
+impl Watch for Quiet {
+    fn trouble(&self, error: &servicenow::Error, _since: Instant) {
+        log::debug!(error:% = error; "trying again");
+    }
+
+    fn fine(&self) {}
+}

@@ -1,0 +1,79 @@
+//! A simulated instance as a process of its own.
+
+use std::error::Error;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::bare::AUTHORIZATION;
+
+/// Size of a row in bytes.
+const ROW_BYTES: usize = 1800;
+
+/// A simulated instance; killed when dropped.
+pub(crate) struct Instance {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Instance {
+    /// With so many rows of [`ROW_BYTES`].
+    pub(crate) fn start(simulator: &str, rows: u64) -> Result<Instance, Box<dyn Error>> {
+        let (rows, bytes) = (rows.to_string(), ROW_BYTES.to_string());
+        let instance = Instance::spawn(simulator, &["--rows", &rows, "--row-bytes", &bytes])?;
+        instance.wait(&rows)?;
+        Ok(instance)
+    }
+
+    /// Without rows; each write takes `latency`.
+    pub(crate) fn empty(simulator: &str, latency: Duration) -> Result<Instance, Box<dyn Error>> {
+        let millis = latency.as_millis().to_string();
+        let flags = ["--rows", "0", "--no-gzip", "--write-latency", &millis];
+        let instance = Instance::spawn(simulator, &flags)?;
+        instance.wait("0")?;
+        Ok(instance)
+    }
+
+    fn spawn(simulator: &str, flags: &[&str]) -> Result<Instance, Box<dyn Error>> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let addr = format!("127.0.0.1:{port}");
+        let child = Command::new(simulator)
+            .args(["--addr", &addr, "--tables", "incident"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok(Instance {
+            child,
+            url: format!("http://{addr}"),
+        })
+    }
+
+    fn wait(&self, rows: &str) -> Result<(), Box<dyn Error>> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.is_filled(rows) {
+            if Instant::now() > deadline {
+                return Err("the simulated instance does not start".into());
+            }
+            crossbeam_channel::after(Duration::from_millis(50)).recv()?;
+        }
+        Ok(())
+    }
+
+    /// Whether all rows are there: the simulator listens before it has made them.
+    fn is_filled(&self, rows: &str) -> bool {
+        let url = format!("{}/api/now/stats/incident?sysparm_count=true", self.url);
+        let answer = ureq::get(url).header("authorization", AUTHORIZATION).call();
+        let text = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+        text.is_ok_and(|text| text.contains(&format!("\"count\":\"{rows}\"")))
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
