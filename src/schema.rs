@@ -31,6 +31,7 @@
 mod columns;
 mod decimal;
 pub mod decode;
+pub mod dictionary;
 mod encode;
 mod evolve;
 mod model;
@@ -46,3 +47,4 @@ pub use encode::{EncodeError, Encoder, KEY_SCHEMA, Malformed, OnTypeError, Repor
 pub use evolve::{Change, Evolution};
 pub use model::{Field, Kind, NAMESPACE, NotOurs, RAW, Schema};
 pub use typed::{Decimals, Typing};
+pub use wire::PREFIX;

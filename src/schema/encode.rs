@@ -92,6 +92,46 @@ struct Slot {
     misfits: u64,
 }
 
+/// How a value fitted its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Well,
+    /// Half a letter of it is lost.
+    Torn,
+    /// Null stands in its place.
+    Not,
+}
+
+impl Slot {
+    /// Appends the value of a form and text.
+    fn put(&self, form: Form, text: &[u8], out: &mut Vec<u8>) -> Fit {
+        let is_string = self.kind == Kind::String;
+        let may_fit = match form {
+            Form::Absent | Form::Null => {
+                out.push(NULL);
+                return Fit::Well;
+            }
+            Form::Json | Form::Torn => is_string,
+            Form::Text | Form::Unescaped | Form::Word => true,
+        };
+        if text.is_empty() && !is_string {
+            out.push(NULL);
+            return Fit::Well;
+        }
+        out.push(SOME);
+        if may_fit && value::put(self.kind, text, out) {
+            return if form == Form::Torn {
+                Fit::Torn
+            } else {
+                Fit::Well
+            };
+        }
+        out.pop();
+        out.push(NULL);
+        Fit::Not
+    }
+}
+
 /// Writes the rows of one table with one schema. Keep it: it learns the order of the columns, and
 /// its memory is used again.
 #[derive(Debug)]
@@ -204,39 +244,24 @@ impl Encoder {
         let mut misfits = 0;
         let mut texts = None;
         for (at, (slot, raw)) in self.slots.iter_mut().zip(&self.values).enumerate() {
+            if slot.kind == Kind::Texts {
+                texts = Some(out.len());
+            }
             let text = raw.text(row, &self.scratch);
-            let is_string = slot.kind == Kind::String;
-            let fits = match raw.form {
-                Form::Absent | Form::Null => {
-                    if slot.kind == Kind::Texts {
-                        texts = Some(out.len());
-                    }
-                    out.push(NULL);
-                    continue;
-                }
-                Form::Json | Form::Torn => is_string,
-                Form::Text | Form::Unescaped | Form::Word => true,
-            };
-            if text.is_empty() && !is_string {
-                out.push(NULL);
+            let fit = slot.put(raw.form, text, out);
+            if fit == Fit::Well {
                 continue;
             }
-            out.push(SOME);
-            let written = fits && value::put(slot.kind, text, out);
-            if !written {
-                out.pop();
-                out.push(NULL);
-                self.unfit.push(at);
+            slot.misfits += 1;
+            misfits += 1;
+            if self.on_type_error == OnTypeError::Hold {
+                return Err(EncodeError::Misfit {
+                    column: slot.column.clone(),
+                    kind: slot.kind,
+                });
             }
-            if !written || raw.form == Form::Torn {
-                slot.misfits += 1;
-                misfits += 1;
-                if self.on_type_error == OnTypeError::Hold {
-                    return Err(EncodeError::Misfit {
-                        column: slot.column.clone(),
-                        kind: slot.kind,
-                    });
-                }
+            if fit == Fit::Not {
+                self.unfit.push(at);
             }
         }
         if let Some(texts) = texts

@@ -189,7 +189,8 @@ fn foreign_records() {
         time: "23:59:59"
         took: "1970-01-02 01:00:00"
         us: "1969-12-31 23:59:59"
-        uuid: "00112233-4455-6677-8899-aabbccddeeff""#]].assert_eq(&lines.join("\n"));
+        uuid: "00112233-4455-6677-8899-aabbccddeeff""#]]
+    .assert_eq(&lines.join("\n"));
     for cut in 0..bytes.len() {
         assert!(to_json(&schema, &bytes[..cut]).is_err(), "cut at {cut}");
     }

@@ -8,6 +8,7 @@
     reason = "a program for people"
 )]
 
+mod avro;
 mod bare;
 mod bare_sink;
 mod bridge;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         ["bare-sink", url, brokers, topic, records, workers] => {
             bare_sink::child(url, brokers, topic, records, workers)
         }
+        ["--avro"] => avro::all(),
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
