@@ -11,12 +11,14 @@ use lexopt::Arg;
 
 mod dead_letters;
 mod help;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use dead_letters::{LetterAction, Place, Which};
 pub use help::{Topic, help};
+pub use schema::SchemaAction;
 
 /// The file that is read when none is named, as in the Go program.
 const DEFAULT_CONFIG: &str = "config.yaml";
@@ -57,6 +59,17 @@ pub enum Command {
         /// With which of them.
         which: Which,
         /// Print JSON lines instead of a table.
+        json: bool,
+    },
+    /// Look at the Avro schema of a table, or register it.
+    Schema {
+        /// The configuration file.
+        config: PathBuf,
+        /// What to do with it.
+        action: SchemaAction,
+        /// The table.
+        table: String,
+        /// Print JSON instead of words.
         json: bool,
     },
     /// Print one line with version and commit.
@@ -171,7 +184,11 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
         return Err(usage(format!("`{option}` belongs to `{command}`")));
     }
-    if let Some(option) = given.letters.any().filter(|_| topic != Topic::DeadLetters) {
+    if let Some(option) = given
+        .letters
+        .any()
+        .filter(|_| !matches!(topic, Topic::DeadLetters | Topic::Schema))
+    {
         return Err(usage(format!("`--{option}` belongs to `dead-letters`")));
     }
     let config = given
@@ -194,6 +211,16 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             json,
         });
     }
+    if topic == Topic::Schema {
+        let words = given.words.get(1..).unwrap_or_default();
+        let (action, table, json) = schema::parse(words, &given.letters)?;
+        return Ok(Command::Schema {
+            config,
+            action,
+            table,
+            json,
+        });
+    }
     if let Some(extra) = given.words.get(1) {
         return Err(usage(format!("one argument too many: {extra:?}")));
     }
@@ -203,7 +230,7 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             connect: given.connect,
         },
         Topic::ShowConfig => Command::ShowConfig { config },
-        Topic::General | Topic::Run | Topic::Checkpoint | Topic::DeadLetters => {
+        Topic::General | Topic::Run | Topic::Checkpoint | Topic::DeadLetters | Topic::Schema => {
             Command::Run { config }
         }
     })
@@ -358,6 +385,7 @@ fn unknown_command(word: &str) -> Usage {
         "show-config",
         "checkpoint",
         "dead-letters",
+        "schema",
         "version",
         "help",
     ];

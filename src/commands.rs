@@ -15,6 +15,7 @@ use crate::source;
 
 mod connect;
 mod dead_letters;
+mod schema;
 mod screen;
 
 pub use self::screen::Screen;
@@ -78,6 +79,14 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
             json,
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
+        }),
+        Command::Schema {
+            config,
+            action,
+            table,
+            json,
+        } => with_config(&config, |loaded, _| {
+            schema::execute(loaded, action, &table, json)
         }),
         Command::Run { config } => with_config(&config, run),
     }

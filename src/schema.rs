@@ -40,6 +40,7 @@ pub mod registry;
 mod strings;
 mod times;
 mod typed;
+pub mod wanted;
 mod wire;
 
 pub use columns::{Choice, Column, Columns};

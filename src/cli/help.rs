@@ -15,6 +15,8 @@ pub enum Topic {
     Checkpoint,
     /// `dead-letters`.
     DeadLetters,
+    /// `schema`.
+    Schema,
 }
 
 impl Topic {
@@ -26,6 +28,7 @@ impl Topic {
             "show-config" => Some(Topic::ShowConfig),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
+            "schema" => Some(Topic::Schema),
             _ => None,
         }
     }
@@ -39,6 +42,7 @@ impl Topic {
             Topic::ShowConfig => " show-config",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
+            Topic::Schema => " schema",
         }
     }
 }
@@ -52,6 +56,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::ShowConfig => SHOW_CONFIG,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
+        Topic::Schema => SCHEMA,
     }
 }
 
@@ -66,6 +71,7 @@ commands:
   show-config   print every setting in effect, secrets redacted
   checkpoint    show, set or reset how far a table has been read
   dead-letters  look at records that could not be written, send them again, or drop them
+  schema        show or register the Avro schema of a table
   version       print one line with version and commit
   help COMMAND  say more about a command
 
@@ -230,4 +236,34 @@ exit codes:
   64  the command line makes no sense
   75  interrupted, not acknowledged, or Kafka does not answer; safe to start again
   78  the configuration must be put right first, or has no `sink.dlq_topic`
+";
+
+const SCHEMA: &str = "\
+usage: servicenow-kafka-bridge schema show TABLE [--json] [-c FILE]
+       servicenow-kafka-bridge schema diff TABLE [--json]
+       servicenow-kafka-bridge schema register TABLE [--json]
+
+The Avro schema of a table of `source.tables`, made of its configuration and, where that does not
+name the columns or wants their types, of the dictionary of the instance. A schema that is
+registered already grows and never shrinks. `run` registers by itself unless
+`schema_registry.auto_register` is false.
+
+  show      print the schema that would be registered, and its subject
+  diff      say how it differs from the one that is registered, and whether the registry would
+            take it
+  register  register it, and the one of the key with `key: avro`
+
+options:
+  --json              print one JSON object
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge schema diff incident
+  servicenow-kafka-bridge schema show incident --json | jq .schema
+
+exit codes:
+  0   done, whether there is a difference or not
+  64  the command line makes no sense
+  75  the instance or the registry did not answer
+  78  the configuration, or what is registered, must be put right first
 ";

@@ -4,6 +4,7 @@
 //! strategy".
 
 use crate::config::SubjectStrategy;
+use crate::schema::Schema;
 
 /// Which part of a record a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub fn subject(strategy: SubjectStrategy, topic: &str, part: Part, record: Optio
             Part::Key => format!("{topic}-key"),
             Part::Value => format!("{topic}-value"),
         },
+    }
+}
+
+impl Schema {
+    /// The full name of the record, by which some strategies call its subject.
+    pub fn full_name(&self) -> String {
+        match self.namespace.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}.{}", self.namespace, self.name),
+        }
     }
 }
 
