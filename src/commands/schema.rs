@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::Done;
 use crate::cli::SchemaAction;
@@ -162,41 +163,114 @@ impl Findings {
     }
 
     /// One object with what all actions know, and `more`.
-    fn json(&self, more: Value) -> String {
-        let mut all = json!({
-            "table": self.table,
-            "subject": self.subject,
-            "schema": value(self.schema.json()),
-            "registered": self.latest.as_ref().map(|latest| json!({
-                "id": latest.id,
-                "version": latest.version,
-                "schema": value(&latest.schema),
-            })),
-            "is_registered": self.is_registered(),
-            "changes": self.changes,
-            "notes": self.notes,
-        });
-        if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
-            all.extend(more);
-        }
-        all.to_string()
+    fn json(&self, more: More) -> String {
+        let answer = Answer {
+            table: &self.table,
+            subject: &self.subject,
+            schema: serde_json::from_str(self.schema.json()).ok(),
+            registered: self.latest.as_ref().map(|latest| Latest {
+                id: latest.id,
+                version: latest.version,
+                schema: serde_json::from_str(&latest.schema).ok(),
+            }),
+            is_registered: self.is_registered(),
+            changes: &self.changes,
+            notes: &self.notes,
+            more,
+        };
+        // Texts, numbers and JSON always have a JSON form.
+        serde_json::to_string(&answer).unwrap_or_default()
     }
 }
 
-fn value(schema: &str) -> Value {
-    serde_json::from_str(schema).unwrap_or_else(|_| Value::from(schema))
+/// What `--json` prints. Schemas stay as they are: the order of their members is for people.
+#[derive(Serialize)]
+struct Answer<'a> {
+    table: &'a str,
+    subject: &'a str,
+    schema: Option<&'a RawValue>,
+    registered: Option<Latest<'a>>,
+    is_registered: bool,
+    changes: &'a [String],
+    notes: &'a [String],
+    #[serde(flatten)]
+    more: More,
+}
+
+#[derive(Serialize)]
+struct Latest<'a> {
+    id: u32,
+    version: Option<u32>,
+    schema: Option<&'a RawValue>,
+}
+
+/// What only some actions know.
+#[derive(Default, Serialize)]
+#[serde(untagged)]
+enum More {
+    #[default]
+    Nothing,
+    Fit {
+        compatible: bool,
+        reasons: Vec<String>,
+        compatibility: Option<String>,
+    },
+    Registered {
+        ids: Vec<Subject>,
+    },
+}
+
+#[derive(Serialize)]
+struct Subject {
+    subject: String,
+    id: u32,
 }
 
 fn show(findings: &Findings, json: bool) -> Done {
     if json {
-        return findings.done(vec![findings.json(json!({}))]);
+        return findings.done(vec![findings.json(More::Nothing)]);
     }
-    // A JSON value always has a text.
-    let pretty = serde_json::to_string_pretty(&value(findings.schema.json()));
     findings.done(vec![
         format!("subject {}: {}", findings.subject, findings.registered()),
-        pretty.unwrap_or_default(),
+        lines(findings.schema.json()),
     ])
+}
+
+/// JSON with a line for each member of the record and for each field.
+fn lines(json: &str) -> String {
+    const DEEPEST: usize = 2;
+    let mut out = String::new();
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    for letter in json.chars() {
+        let mark = !in_text && !escaped;
+        match letter {
+            '"' if !escaped => in_text = !in_text,
+            '}' | ']' if mark => {
+                depth = depth.saturating_sub(1);
+                if depth < DEEPEST {
+                    line(&mut out, depth);
+                }
+            }
+            _ => {}
+        }
+        out.push(letter);
+        match letter {
+            '{' | '[' if mark => {
+                depth += 1;
+                if depth <= DEEPEST {
+                    line(&mut out, depth);
+                }
+            }
+            ',' if mark && depth <= DEEPEST => line(&mut out, depth),
+            _ => {}
+        }
+        escaped = in_text && letter == '\\' && !escaped;
+    }
+    out
 }
 
 fn diff(
@@ -225,11 +299,11 @@ fn diff(
         output.push(format!("  the subject's compatibility is {level}"));
     }
     if json {
-        let more = json!({
-            "compatible": fits.compatible,
-            "reasons": fits.reasons,
-            "compatibility": level,
-        });
+        let more = More::Fit {
+            compatible: fits.compatible,
+            reasons: fits.reasons,
+            compatibility: level,
+        };
         output = vec![findings.json(more)];
     }
     let mut done = findings.done(output);
@@ -255,10 +329,13 @@ fn register(
     for (subject, schema) in value.into_iter().chain(key) {
         let id = registry.register(subject, schema, stop)?;
         output.push(format!("subject {subject}: id {id}"));
-        ids.push(json!({"subject": subject, "id": id}));
+        ids.push(Subject {
+            subject: subject.to_owned(),
+            id,
+        });
     }
     if json {
-        output = vec![findings.json(json!({ "ids": ids }))];
+        output = vec![findings.json(More::Registered { ids })];
     }
     Ok(findings.done(output))
 }

@@ -1,6 +1,7 @@
 //! The command against a scripted registry; the instance is not needed where the columns are named.
 
 use expect_test::{Expect, expect};
+use serde_json::Value;
 
 use super::*;
 use crate::config;
@@ -65,70 +66,74 @@ fn check(server: &Server, more: &str, action: SchemaAction, expected: &Expect) {
 #[test]
 fn a_new_table() {
     let server = registry(None, true);
-    check(&server, "", SchemaAction::Show, &expect![[r#"
-        subject sn.incident-value: nothing is registered
-        {
-          "fields": [
+    check(
+        &server,
+        "",
+        SchemaAction::Show,
+        &expect![[r#"
+            subject sn.incident-value: nothing is registered
             {
-              "default": null,
-              "name": "number",
-              "type": [
-                "null",
-                "string"
-              ]
-            },
-            {
-              "default": null,
-              "name": "sys_id",
-              "type": [
-                "null",
-                "string"
-              ]
-            },
-            {
-              "default": null,
-              "name": "sys_updated_on",
-              "type": [
-                "null",
-                "string"
+              "type":"record",
+              "name":"incident",
+              "namespace":"com.servicenow.bridge",
+              "fields":[
+                {"name":"number","type":["null","string"],"default":null},
+                {"name":"sys_id","type":["null","string"],"default":null},
+                {"name":"sys_updated_on","type":["null","string"],"default":null}
               ]
             }
-          ],
-          "name": "incident",
-          "namespace": "com.servicenow.bridge",
-          "type": "record"
-        }
-        exit 0
-    "#]]);
-    check(&server, "", SchemaAction::Diff, &expect![[r#"
+            exit 0
+        "#]],
+    );
+    check(
+        &server,
+        "",
+        SchemaAction::Diff,
+        &expect![[r#"
         subject sn.incident-value: nothing is registered
         the registry would take the schema of `schema show`
         exit 0
-    "#]]);
+    "#]],
+    );
     let key = "      schema: {key: avro}\n";
-    check(&server, key, SchemaAction::Register, &expect![[r#"
+    check(
+        &server,
+        key,
+        SchemaAction::Register,
+        &expect![[r#"
         subject sn.incident-value: id 8
         subject sn.incident-key: id 8
         exit 0
-    "#]]);
+    "#]],
+    );
     assert_eq!(server.count("POST /subjects/sn.incident-key/versions "), 1);
 }
 
 #[test]
 fn a_table_that_has_grown() {
     let server = registry(Some(OLD), true);
-    check(&server, "", SchemaAction::Diff, &expect![[r#"
+    check(
+        &server,
+        "",
+        SchemaAction::Diff,
+        &expect![[r#"
         subject sn.incident-value: version 3, id 7, is registered
           column `old` is gone; its field stays and is null
           column `sys_id` is new, as string
           column `sys_updated_on` is new, as string
         the registry would take the schema of `schema show`
         exit 0
-    "#]]);
-    check(&server, "", SchemaAction::Register, &expect![[r#"
+    "#]],
+    );
+    check(
+        &server,
+        "",
+        SchemaAction::Register,
+        &expect![[r#"
         subject sn.incident-value: id 8
         exit 0
-    "#]]);
+    "#]],
+    );
     let seen = server.seen();
     let sent = seen
         .iter()
@@ -145,7 +150,11 @@ fn a_table_that_has_grown() {
 #[test]
 fn a_table_that_does_not_fit() {
     let server = registry(Some(OLD), false);
-    check(&server, "", SchemaAction::Diff, &expect![[r#"
+    check(
+        &server,
+        "",
+        SchemaAction::Diff,
+        &expect![[r#"
         subject sn.incident-value: version 3, id 7, is registered
           column `old` is gone; its field stays and is null
           column `sys_id` is new, as string
@@ -154,11 +163,17 @@ fn a_table_that_does_not_fit() {
           field `old`: at /fields/0
           the subject's compatibility is FULL
         exit 78
-    "#]]);
-    check(&server, "", SchemaAction::Register, &expect![[r#"
+    "#]],
+    );
+    check(
+        &server,
+        "",
+        SchemaAction::Register,
+        &expect![[r#"
         ! schema registry: POST http://HOST/subjects/sn.incident-value/versions (subject `sn.incident-value`): the schema does not fit to what is registered (compatibility FULL): field `old`: at /fields/0; relax the compatibility of the subject for this change, or use another topic
         exit 78
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -212,4 +227,14 @@ fn what_has_no_schema_is_said() {
         assert_eq!(done.code, code, "{done:?}");
         assert!(done.errors[0].contains(part), "{done:?}");
     }
+}
+
+#[test]
+fn schemas_have_a_line_for_each_field() {
+    let json = r#"{"type":"record","doc":"a \"[,]\\","fields":[{"a":[1,2]},{"b":{}}]}"#;
+    assert_eq!(
+        lines(json),
+        "{\n  \"type\":\"record\",\n  \"doc\":\"a \\\"[,]\\\\\",\n  \"fields\":[\n    \
+         {\"a\":[1,2]},\n    {\"b\":{}}\n  ]\n}"
+    );
 }
