@@ -108,3 +108,6 @@ fn of_rows(
     }
     Ok(columns)
 }
+
+#[cfg(test)]
+mod tests;
