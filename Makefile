@@ -22,7 +22,7 @@ demo: ## Show both directions between a simulated instance and an embedded Kafka
 	$(CARGO) run --locked --quiet -p bridge-demo -- $(OUT)/debug/$(BIN)
 
 .PHONY: test
-test: ## Run all tests, with a real Kafka 4.1 where Java and Maven are found
+test: ## Run all tests, with a real Kafka 4.1 and a real registry where Java and Maven are found
 	$(CARGO) test --locked --quiet --workspace
 
 .PHONY: lint

@@ -12,6 +12,7 @@ use lexopt::Arg;
 mod admin;
 mod dead_letters;
 mod help;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -19,6 +20,7 @@ mod time;
 pub use admin::AdminAction;
 pub use dead_letters::{LetterAction, Place, Which};
 pub use help::{Topic, help};
+pub use schema::SchemaAction;
 
 /// The file that is read when none is named, as in the Go program.
 const DEFAULT_CONFIG: &str = "config.yaml";
@@ -72,6 +74,17 @@ pub enum Command {
         config: PathBuf,
         /// What.
         action: AdminAction,
+    },
+    /// Look at the Avro schema of a table, or register it.
+    Schema {
+        /// The configuration file.
+        config: PathBuf,
+        /// What to do with it.
+        action: SchemaAction,
+        /// The table.
+        table: String,
+        /// Print JSON instead of words.
+        json: bool,
     },
     /// Print one line with version and commit.
     Version,
@@ -191,7 +204,7 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
         return Err(usage(format!("`{option}` belongs to `{command}`")));
     }
-    let others = ![Topic::DeadLetters, Topic::Admin].contains(&topic);
+    let others = ![Topic::DeadLetters, Topic::Admin, Topic::Schema].contains(&topic);
     if let Some(option) = given.letters.any().filter(|_| others) {
         return Err(usage(format!("`--{option}` belongs to `dead-letters`")));
     }
@@ -218,6 +231,16 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     if topic == Topic::Admin {
         let action = admin::parse(&given.words, &given.letters)?;
         return Ok(Command::Admin { config, action });
+    }
+    if topic == Topic::Schema {
+        let words = given.words.get(1..).unwrap_or_default();
+        let (action, table, json) = schema::parse(words, &given.letters)?;
+        return Ok(Command::Schema {
+            config,
+            action,
+            table,
+            json,
+        });
     }
     if let Some(extra) = given.words.get(1) {
         return Err(usage(format!("one argument too many: {extra:?}")));
@@ -388,6 +411,7 @@ fn unknown_command(word: &str) -> Usage {
         "show-config",
         "checkpoint",
         "dead-letters",
+        "schema",
         "version",
         "help",
     ];

@@ -21,6 +21,7 @@ pub(crate) mod names;
 mod plan;
 mod problem;
 mod raw;
+mod schema;
 mod show;
 mod sink;
 #[cfg(test)]
@@ -32,9 +33,13 @@ mod yaml;
 
 pub use current::Current;
 pub use files::Files;
-pub use load::{load, load_with_files, parse};
+pub use load::{check_runnable, load, load_with_files, parse};
 pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
+pub use schema::{
+    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
+    SinkFormat, SubjectStrategy, TableSchema,
+};
 pub use show::{show, show_tree};
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 pub use watch::Watch;
@@ -46,6 +51,8 @@ pub struct Config {
     pub servicenow: ServiceNow,
     /// How to reach Kafka.
     pub kafka: Kafka,
+    /// Where Avro schemas are kept, if anywhere.
+    pub schema_registry: SchemaRegistry,
     /// ServiceNow tables to Kafka topics.
     pub source: Source,
     /// Kafka topics to ServiceNow tables.
@@ -239,8 +246,6 @@ pub struct Kafka {
     pub create_topics: Option<CreateTopics>,
     /// `properties`: further librdkafka properties, checked not to touch a guarantee.
     pub properties: Vec<(String, String)>,
-    /// `schema_registry_url`: reserved for Avro.
-    pub schema_registry_url: Option<String>,
 }
 
 impl fmt::Debug for Kafka {
@@ -255,7 +260,6 @@ impl fmt::Debug for Kafka {
             max_message_bytes,
             create_topics,
             properties,
-            schema_registry_url,
         } = self;
         // A value here may be the password of a key.
         let properties: Vec<&str> = properties.iter().map(|(name, _)| name.as_str()).collect();
@@ -269,7 +273,6 @@ impl fmt::Debug for Kafka {
             .field("max_message_bytes", max_message_bytes)
             .field("create_topics", create_topics)
             .field("properties", &properties)
-            .field("schema_registry_url", schema_registry_url)
             .finish()
     }
 }
@@ -326,6 +329,8 @@ pub struct Source {
     pub initial_query_hours_ago: Option<u32>,
     /// `timestamp_delay_seconds`: how far to stay behind the instance's clock.
     pub timestamp_delay: Duration,
+    /// `schema`: for tables without their own.
+    pub schema: TableSchema,
 }
 
 /// One table to poll, overrides applied.
@@ -355,6 +360,10 @@ pub struct Table {
     pub display_value: DisplayValue,
     /// `skip_own_writes`: leave out rows whose last change is one of our sink's.
     pub skip_own_writes: bool,
+    /// `format`: Avro if there is a registry, unless the table says otherwise.
+    pub format: Format,
+    /// `schema`: how the table becomes a schema. Only used with [`Format::Avro`].
+    pub schema: TableSchema,
 }
 
 /// How the record key, and by it the partition, is made.

@@ -1,6 +1,6 @@
 //! Avro: what a table's columns mean as a schema, and records in both directions.
 //!
-//! Everything but [`dictionary`] is pure: no network, no clock. The way of a row out:
+//! Everything but [`dictionary`] and [`registry`] is pure: no network, no clock. The way of a row out:
 //!
 //! ```no_run
 //! use servicenow_kafka_bridge::schema::{Columns, Encoder, OnTypeError, Schema};
@@ -36,9 +36,11 @@ mod encode;
 mod evolve;
 mod model;
 mod names;
+pub mod registry;
 mod strings;
 mod times;
 mod typed;
+pub mod wanted;
 mod wire;
 
 pub use columns::{Choice, Column, Columns};

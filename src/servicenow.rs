@@ -7,18 +7,18 @@
 //! or reads the environment, the place of the system's CA store apart.
 
 mod auth;
-mod encode;
+pub(crate) mod encode;
 mod error;
 mod http;
 mod limits;
-mod names;
+pub(crate) mod names;
 pub mod page;
 pub mod query;
 pub mod row;
 mod split;
 mod standing;
 pub mod table;
-mod tls;
+pub(crate) mod tls;
 pub mod write;
 
 use std::io;
@@ -28,11 +28,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use ureq::http::Method;
 
-pub(crate) use self::error::error_words;
 pub use self::error::{Asked, Cause, Error};
+pub(crate) use self::error::{error_words, shown};
 
 use self::auth::Auth;
-use self::error::shown;
 use self::http::{Credential, Failure, Http, Outgoing, Payload};
 use self::limits::Limits;
 use self::standing::Standing;

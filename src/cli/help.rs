@@ -19,6 +19,8 @@ pub enum Topic {
     DeadLetters,
     /// What is asked of a running bridge.
     Admin,
+    /// `schema`.
+    Schema,
 }
 
 impl Topic {
@@ -33,6 +35,7 @@ impl Topic {
             "dead-letters" => Some(Topic::DeadLetters),
             "admin" => Some(Topic::Admin),
             word if super::admin::VERBS.contains(&word) => Some(Topic::Admin),
+            "schema" => Some(Topic::Schema),
             _ => None,
         }
     }
@@ -48,6 +51,7 @@ impl Topic {
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
             Topic::Admin => " admin",
+            Topic::Schema => " schema",
         }
     }
 }
@@ -63,6 +67,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
         Topic::Admin => ADMIN,
+        Topic::Schema => SCHEMA,
     }
 }
 
@@ -78,6 +83,7 @@ commands:
   reload        let the running bridge read its configuration again
   checkpoint    show, set or reset how far a table has been read
   dead-letters  look at records that could not be written, send them again, or drop them
+  schema        show or register the Avro schema of a table
   version       print one line with version and commit
   help COMMAND  say more about a command
 
@@ -307,4 +313,34 @@ exit codes:
   64  the command line makes no sense
   75  no answer: it does not run, or is too busy
   78  the configuration has no token, or not the one that the bridge has
+";
+
+const SCHEMA: &str = "\
+usage: servicenow-kafka-bridge schema show TABLE [--json] [-c FILE]
+       servicenow-kafka-bridge schema diff TABLE [--json]
+       servicenow-kafka-bridge schema register TABLE [--json]
+
+The Avro schema of a table of `source.tables`, made of its configuration and, where that does not
+name the columns or wants their types, of the dictionary of the instance. A schema that is
+registered already grows and never shrinks. `run` registers by itself unless
+`schema_registry.auto_register` is false.
+
+  show      print the schema that would be registered, and its subject
+  diff      say how it differs from the one that is registered, and whether the registry would
+            take it
+  register  register it, and the one of the key with `key: avro`
+
+options:
+  --json              print one JSON object
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge schema diff incident
+  servicenow-kafka-bridge schema show incident --json | jq .schema
+
+exit codes:
+  0   done, whether there is a difference or not
+  64  the command line makes no sense
+  75  the instance or the registry did not answer
+  78  the configuration, or what is registered, must be put right first
 ";

@@ -317,6 +317,7 @@ fn help_names_every_command_and_exit_code() {
         Topic::Check,
         Topic::ShowConfig,
         Topic::Checkpoint,
+        Topic::Schema,
         Topic::DeadLetters,
         Topic::Admin,
     ] {
@@ -335,4 +336,43 @@ fn version_is_one_line() {
     let parts: Vec<&str> = version.split(' ').collect();
     assert_eq!(parts.len(), 5, "{version}");
     assert_eq!(parts[..2], ["servicenow-kafka-bridge", VERSION]);
+}
+
+#[test]
+fn schemas() {
+    let schema = |action, json| Command::Schema {
+        config: PathBuf::from("config.yaml"),
+        action,
+        table: "incident".to_owned(),
+        json,
+    };
+    check("schema show incident", &schema(SchemaAction::Show, false));
+    check(
+        "--json schema diff incident",
+        &schema(SchemaAction::Diff, true),
+    );
+    check(
+        "schema register incident",
+        &schema(SchemaAction::Register, false),
+    );
+    check("schema show --help", &Command::Help(Topic::Schema));
+    for (text, words) in [
+        ("schema", "needs show, diff or register"),
+        ("schema show", "`schema show` needs the name of a table"),
+        ("schema drop x", "only show, diff and register are known"),
+        ("schema show a b", "one argument too many"),
+        (
+            "schema show a --all --json",
+            "`--all` belongs to `dead-letters`",
+        ),
+        (
+            "schema show a --table b",
+            "`--table` belongs to `dead-letters`",
+        ),
+        ("schema show a --connect", "`--connect` belongs to `check`"),
+        ("schem show a", "did you mean `schema`?"),
+    ] {
+        let usage = line(text).unwrap_err().to_string();
+        assert!(usage.contains(words), "{text}: {usage}");
+    }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::raw::{Span, Whole};
+use super::{Decimals, KeyFormat, OnTypeError, SchemaStyle, TableSchema};
 
 pub(super) const TABLE_API_PATH: &str = "/api/now/table";
 pub(super) const TOKEN_PATH: &str = "/oauth_token.do";
@@ -93,6 +94,16 @@ pub(super) const RECORD_RETRY_FOR: Span = span(secs(60), ms(100), DAY);
 pub(super) const TRANSACTION_TIME: Span = span(secs(60), ms(100), secs(600));
 pub(super) const RETRY_FOR: Span = span(Duration::ZERO, ms(100), secs(100 * 86_400));
 pub(super) const CREATE_ID_FIELD: &str = "correlation_id";
+
+/// A request to one address of the schema registry.
+pub(super) const REGISTRY_TIMEOUT: Span = span(secs(10), ms(100), secs(300));
+/// The Go program's schemas; a value that does not fit does not stop a table.
+pub(super) const TABLE_SCHEMA: TableSchema = TableSchema {
+    style: SchemaStyle::Strings,
+    decimals: Decimals::Bytes,
+    on_type_error: OnTypeError::Null,
+    key: KeyFormat::String,
+};
 
 pub(super) const FLUSH_INTERVAL: Span = span(secs(5), ms(10), secs(3_600));
 pub(super) const SHUTDOWN_TIMEOUT: Span = span(secs(25), ms(100), secs(3_600));

@@ -290,7 +290,7 @@ fn servicenow_keys(old: &ServiceNow, new: &ServiceNow) -> Vec<&'static str> {
 fn kafka_keys(old: &Kafka, new: &Kafka) -> Vec<&'static str> {
     differing!(Kafka {
         brokers, tls, sasl, compression, linger, queue_bytes, max_message_bytes, create_topics,
-        properties, schema_registry_url,
+        properties,
     }, old, new)
 }
 
@@ -299,6 +299,7 @@ fn table_keys(old: &Table, new: &Table) -> Vec<&'static str> {
     differing!(Table {
         name, timestamp_field, identifier_field, fields, topic, partitioner, fast_poll_interval,
         slow_poll_interval, batch_size, query, display_value, skip_own_writes,
+        format, schema,
     }, old, new)
 }
 

@@ -15,6 +15,7 @@ use super::{
     QueryTimeZone, ServiceNow, Source, Table, Tls, defaults, duration,
 };
 
+mod schema;
 mod sink;
 
 const REDACTED: &str = "[redacted]";
@@ -35,7 +36,11 @@ pub fn show_tree(config: &Config) -> impl Serialize + use<> {
     ];
     map([
         ("servicenow", servicenow(&config.servicenow)),
-        ("kafka", kafka(&config.kafka)),
+        (
+            "kafka",
+            kafka(&config.kafka, schema::urls(&config.schema_registry)),
+        ),
+        ("schema_registry", schema::registry(&config.schema_registry)),
         ("source", source(&config.source)),
         ("sink", sink::sink(&config.sink)),
         ("offset", map(offset)),
@@ -212,7 +217,7 @@ fn tls(tls: &Tls) -> Mapping {
     files.into_iter().map(entry).collect()
 }
 
-fn kafka(kafka: &Kafka) -> Value {
+fn kafka(kafka: &Kafka, registry_urls: Value) -> Value {
     let mut tls_keys = Mapping::new();
     tls_keys.insert(Value::from("enabled"), Value::from(kafka.tls.is_some()));
     tls_keys.extend(tls(kafka.tls.as_ref().unwrap_or(&Tls::default())));
@@ -266,10 +271,7 @@ fn kafka(kafka: &Kafka) -> Value {
             "properties",
             Value::Mapping(kafka.properties.iter().map(property).collect()),
         ),
-        (
-            "schema_registry_url",
-            optional(kafka.schema_registry_url.as_deref(), text),
-        ),
+        ("schema_registry_url", registry_urls),
     ])
 }
 
@@ -288,6 +290,7 @@ fn source(source: &Source) -> Value {
             "timestamp_delay_seconds",
             Value::from(source.timestamp_delay.as_secs()),
         ),
+        ("schema", schema::table(source.schema)),
         (
             "tables",
             source
@@ -325,6 +328,8 @@ fn table(table: &Table) -> Value {
         ("query", optional(table.query.as_deref(), text)),
         ("display_value", text(display)),
         ("skip_own_writes", Value::from(table.skip_own_writes)),
+        ("format", text(schema::format(table.format))),
+        ("schema", schema::table(table.schema)),
     ])
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::SinkFormat;
+
 /// `sink`: Kafka topics to ServiceNow tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sink {
@@ -55,6 +57,8 @@ pub struct SinkTopic {
     pub table: String,
     /// Writers of this topic.
     pub concurrency: u32,
+    /// What the values of the topic are.
+    pub format: SinkFormat,
     /// What a record means that carries no `sn_operation` header.
     pub operation: SinkOperation,
     /// Column that identifies a row instead of its sys_id.

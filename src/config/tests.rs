@@ -7,6 +7,7 @@ use super::*;
 mod bad;
 mod bad_access;
 mod bad_rest;
+mod bad_schema;
 mod bad_sink;
 mod example;
 mod good;

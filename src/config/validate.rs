@@ -13,6 +13,7 @@ const SHORT_TOKEN: usize = 16;
 
 mod kafka;
 mod properties;
+mod schema;
 mod servicenow;
 mod sink;
 mod source;
@@ -21,11 +22,18 @@ pub(super) use properties::is_private as property_is_private;
 
 /// Reads the whole file.
 pub(super) fn config(root: &Section<'_>) -> Config {
+    let servicenow = root.section("servicenow", servicenow::servicenow);
+    let (kafka, registry_urls) = root.section("kafka", kafka::kafka);
+    let schema_registry = root.section("schema_registry", |section| {
+        schema::registry(section, &registry_urls)
+    });
+    let avro = !schema_registry.urls.is_empty();
     let config = Config {
-        servicenow: root.section("servicenow", servicenow::servicenow),
-        kafka: root.section("kafka", kafka::kafka),
-        source: root.section("source", source::source),
-        sink: root.section("sink", sink::sink),
+        servicenow,
+        kafka,
+        schema_registry,
+        source: root.section("source", |section| source::source(section, avro)),
+        sink: root.section("sink", |section| sink::sink(section, avro)),
         offset: root.section("offset", offset),
         observability: root.section("observability", observability),
         log_level: log_level(root),

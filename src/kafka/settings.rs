@@ -298,7 +298,6 @@ mod tests {
             max_message_bytes: 1_000_000,
             create_topics: None,
             properties: Vec::new(),
-            schema_registry_url: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 /// Appends `text` with everything but RFC 3986's unreserved characters percent-encoded, UTF-8 byte
 /// by byte. Right for a value of a query and for a field of a form.
-pub(super) fn value(out: &mut String, text: &str) {
+pub(crate) fn value(out: &mut String, text: &str) {
     percent(out, text, b"-._~");
 }
 
@@ -39,7 +39,7 @@ fn percent(out: &mut String, text: &str, keep: &[u8]) {
 }
 
 /// Standard Base64 with padding (RFC 4648 section 4).
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let letter = |six: u32| {
         let six = u8::try_from(six & 63).unwrap_or(0);
         char::from(match six {

@@ -471,7 +471,7 @@ fn text<'a>(value: &'a serde_json::Value, name: &str) -> &'a str {
 }
 
 /// Fit for a message: one line, at most 300 letters.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
     let mut out: String = text.chars().take(SHOWN).map(clean).collect();
     if text.chars().nth(SHOWN).is_some() {

@@ -18,9 +18,9 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long they are better than nothing.
 const STALE: Duration = Duration::from_secs(600);
 
-/// A resolver with a memory for the few hosts of one agent: the instance and the proxy.
+/// A resolver with a memory for the few hosts of one agent.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     lookup: DefaultResolver,
     known: Mutex<Vec<Known>>,
 }

@@ -28,7 +28,7 @@ impl TableRequests {
             path: format!("{table_api_path}/{}", table.name),
             stats_path: format!("{STATS_PATH}/{}", table.name),
             what: format!("table `{}`", table.name),
-            fields: field_list(table),
+            fields: fetched(table).map(|fields| fields.join(",")),
             display: table.display_value,
         }
     }
@@ -109,9 +109,9 @@ pub fn columns(table: &Table) -> Columns {
     }
 }
 
-/// `sysparm_fields`: what was configured, the cursor columns, and what tells our own writes; `None` is
-/// all.
-fn field_list(table: &Table) -> Option<String> {
+/// The columns that are asked for: what was configured, the cursor columns, and what tells our own
+/// writes; `None` is all.
+pub fn fetched(table: &Table) -> Option<Vec<String>> {
     if table.fields.is_empty() {
         return None;
     }
@@ -124,5 +124,5 @@ fn field_list(table: &Table) -> Option<String> {
             fields.push(column.to_owned());
         }
     }
-    Some(fields.join(","))
+    Some(fields)
 }

@@ -1,4 +1,4 @@
-//! TLS for the client: the system's CA store, the user's own CA, a client certificate.
+//! TLS for HTTP clients: the system's CA store, the user's own CA, a client certificate.
 //!
 //! ureq panics on a client key that does not fit its certificate, and on a missing set of roots.
 //! So everything is read and tried here first, with words for what is wrong.
@@ -13,19 +13,21 @@ use ureq::tls::{
     Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem,
 };
 
-use super::error::Error;
 use crate::config;
 
-/// The TLS settings of the agent.
-pub(super) fn tls_config(tls: &config::Tls) -> Result<TlsConfig, Error> {
+/// The TLS settings of an agent. `section` is what the user calls them, as `servicenow.tls`.
+///
+/// # Errors
+/// Words on which file is wrong and why.
+pub(crate) fn tls_config(section: &str, tls: &config::Tls) -> Result<TlsConfig, String> {
     let provider = Arc::new(ring::default_provider());
-    let roots = roots(tls.ca_cert.as_deref())?;
+    let roots = roots(section, tls.ca_cert.as_deref())?;
     let client = match (&tls.cert_file, &tls.key_file) {
-        (Some(cert), Some(key)) => Some(client_cert(cert, key, &roots, &provider)?),
+        (Some(cert), Some(key)) => Some(client_cert(section, cert, key, &roots, &provider)?),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            return Err(Error::Setup(
-                "servicenow.tls: cert_file and key_file go together, one is missing".to_owned(),
+            return Err(format!(
+                "{section}: cert_file and key_file go together, one is missing"
             ));
         }
     };
@@ -38,7 +40,7 @@ pub(super) fn tls_config(tls: &config::Tls) -> Result<TlsConfig, Error> {
 }
 
 /// The system's certificates and those of `ca_cert`.
-fn roots(ca_cert: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
+fn roots(section: &str, ca_cert: Option<&Path>) -> Result<Vec<Certificate<'static>>, String> {
     let system = rustls_native_certs::load_native_certs();
     let mut roots: Vec<_> = system
         .certs
@@ -46,58 +48,59 @@ fn roots(ca_cert: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
         .map(|cert| Certificate::from_der(cert).to_owned())
         .collect();
     if let Some(path) = ca_cert {
-        let own = certificates(path, "servicenow.tls.ca_cert")?;
-        check_roots(path, &own)?;
+        let key = format!("{section}.ca_cert");
+        let own = certificates(path, &key)?;
+        check_roots(path, &key, &own)?;
         roots.extend(own);
     }
     // An unreadable file among many good ones must not keep the program from starting.
     if roots.is_empty() {
         let reasons: Vec<String> = system.errors.iter().map(ToString::to_string).collect();
-        return Err(no_roots(&reasons));
+        return Err(no_roots(section, &reasons));
     }
     Ok(roots)
 }
 
-fn no_roots(reasons: &[String]) -> Error {
+fn no_roots(section: &str, reasons: &[String]) -> String {
     let reasons = reasons.iter().map(|reason| format!("; {reason}"));
-    Error::Setup(format!(
+    format!(
         "no CA certificates found on this host: install its ca-certificates package, set \
-         SSL_CERT_FILE, or set servicenow.tls.ca_cert{}",
+         SSL_CERT_FILE, or set {section}.ca_cert{}",
         reasons.collect::<String>()
-    ))
+    )
 }
 
 /// ureq silently leaves out roots it cannot parse.
-fn check_roots(path: &Path, roots: &[Certificate<'static>]) -> Result<(), Error> {
+fn check_roots(path: &Path, key: &str, roots: &[Certificate<'static>]) -> Result<(), String> {
     let mut store = RootCertStore::empty();
     for root in roots {
-        store.add(CertificateDer::from(root.der())).map_err(|why| {
-            Error::Setup(format!("servicenow.tls.ca_cert: {}: {why}", path.display()))
-        })?;
+        let added = store.add(CertificateDer::from(root.der()));
+        added.map_err(|why| format!("{key}: {}: {why}", path.display()))?;
     }
     Ok(())
 }
 
 fn client_cert(
+    section: &str,
     cert: &Path,
     key: &Path,
     roots: &[Certificate<'static>],
     provider: &Arc<CryptoProvider>,
-) -> Result<ClientCert, Error> {
-    let chain = certificates(cert, "servicenow.tls.cert_file")?;
-    let key_pem = read(key, "servicenow.tls.key_file")?;
+) -> Result<ClientCert, String> {
+    let chain = certificates(cert, &format!("{section}.cert_file"))?;
+    let key_pem = read(key, &format!("{section}.key_file"))?;
     let private = PrivateKey::from_pem(&key_pem).map_err(|_| {
-        Error::Setup(format!(
-            "servicenow.tls.key_file: {}: no unencrypted PEM private key in it",
+        format!(
+            "{section}.key_file: {}: no unencrypted PEM private key in it",
             key.display()
-        ))
+        )
     })?;
     try_client_cert(&chain, &key_pem, roots, provider).map_err(|why| {
-        Error::Setup(format!(
-            "servicenow.tls: certificate {} and key {} cannot be used together: {why}",
+        format!(
+            "{section}: certificate {} and key {} cannot be used together: {why}",
             cert.display(),
             key.display()
-        ))
+        )
     })?;
     Ok(ClientCert::new_with_certs(&chain, private))
 }
@@ -126,7 +129,7 @@ fn try_client_cert(
         .map_err(|why| why.to_string())
 }
 
-fn certificates(path: &Path, key: &str) -> Result<Vec<Certificate<'static>>, Error> {
+fn certificates(path: &Path, key: &str) -> Result<Vec<Certificate<'static>>, String> {
     let pem = read(path, key)?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
@@ -134,28 +137,25 @@ fn certificates(path: &Path, key: &str) -> Result<Vec<Certificate<'static>>, Err
             Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
             Ok(_) => {}
             Err(why) => {
-                return Err(Error::Setup(format!("{key}: {}: {why}", path.display())));
+                return Err(format!("{key}: {}: {why}", path.display()));
             }
         }
     }
     if certificates.is_empty() {
-        return Err(Error::Setup(format!(
+        return Err(format!(
             "{key}: {}: no PEM certificate in it",
             path.display()
-        )));
+        ));
     }
     Ok(certificates)
 }
 
-fn read(path: &Path, key: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
+fn read(path: &Path, key: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(zeroize::Zeroizing::new(bytes)),
-        Err(why) => Err(Error::Setup(format!(
-            "{key}: cannot read {}: {why}",
-            path.display()
-        ))),
+        Err(why) => Err(format!("{key}: cannot read {}: {why}", path.display())),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -32,7 +32,6 @@ fn config(address: String) -> Kafka {
         max_message_bytes: 1_000_000,
         create_topics: None,
         properties: Vec::new(),
-        schema_registry_url: None,
     }
 }
 

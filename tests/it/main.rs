@@ -23,6 +23,7 @@ mod migrate;
 mod observe;
 mod operate;
 mod page;
+mod registry;
 mod reload;
 mod secure;
 mod sink;

@@ -2,7 +2,7 @@
 
 use serde_yaml::Value;
 
-use super::{map, optional, text, texts, time};
+use super::{map, optional, schema, text, texts, time};
 use crate::config::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 
 pub(super) fn sink(sink: &Sink) -> Value {
@@ -55,6 +55,7 @@ fn topic(topic: &SinkTopic) -> Value {
         ("topic", text(&topic.topic)),
         ("table", text(&topic.table)),
         ("concurrency", Value::from(topic.concurrency)),
+        ("format", text(schema::sink_format(topic.format))),
         ("operation", text(operation)),
         ("key_field", optional(topic.key_field.as_deref(), text)),
         ("fields", texts(&topic.fields)),

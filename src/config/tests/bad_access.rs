@@ -223,11 +223,4 @@ fn kafka_log_in() {
             config.yaml:7: kafka.tls.key_file: is required with `cert_file`
             config.yaml: 1 problem"#]],
     );
-    refused_under(
-        "kafka",
-        "schema_registry_url: http://registry:8081",
-        expect![[r#"
-            config.yaml:7: kafka.schema_registry_url: asks for Avro, which is not part of this version yet: remove it to get JSON
-            config.yaml: 1 problem"#]],
-    );
 }

@@ -35,6 +35,8 @@ fn the_least_gets_every_default() {
         query: None,
         display_value: DisplayValue::False,
         skip_own_writes: false,
+        format: Format::Json,
+        schema: config.source.schema,
     };
     assert_eq!(config.source.tables, [table]);
     assert_eq!(config.source.initial_query_hours_ago, None);

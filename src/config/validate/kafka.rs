@@ -1,11 +1,12 @@
 //! `kafka`: brokers, protection, the producer's levers.
 
-use super::properties;
 use super::servicenow::tls;
+use super::{properties, schema};
 use crate::config::raw::{Need, Section};
 use crate::config::{Compression, CreateTopics, Kafka, Sasl, Tls, defaults, names, url};
 
-pub(super) fn kafka(section: &Section<'_>) -> Kafka {
+/// With the addresses of `schema_registry_url`, the Go program's key.
+pub(super) fn kafka(section: &Section<'_>) -> (Kafka, Vec<String>) {
     let brokers = brokers(section);
     let tls = section.section("tls", |tls_section| {
         let enabled = tls_section.boolean("enabled").unwrap_or(false);
@@ -30,12 +31,7 @@ pub(super) fn kafka(section: &Section<'_>) -> Kafka {
         max_message_bytes: narrow(section.whole("max_message_bytes", &defaults::MAX_MESSAGE_BYTES)),
         create_topics: section.section("create_topics", create_topics),
         properties: section.pairs("properties", |name, _| properties::check(name)),
-        schema_registry_url: section.text("schema_registry_url", Need::Optional),
     };
-    if kafka.schema_registry_url.is_some() {
-        let message = "asks for Avro, which is not part of this version yet: remove it to get JSON";
-        section.problem("schema_registry_url", message);
-    }
     if kafka.queue_bytes < u64::from(kafka.max_message_bytes) {
         let message = "is smaller than `max_message_bytes`: the largest record would never fit";
         section.problem("queue_bytes", message);
@@ -45,7 +41,8 @@ pub(super) fn kafka(section: &Section<'_>) -> Kafka {
             section.warning(&format!("properties.{name}"), message);
         }
     }
-    kafka
+    let urls = section.parsed("schema_registry_url", Need::Optional, schema::urls);
+    (kafka, urls.unwrap_or_default())
 }
 
 fn brokers(section: &Section<'_>) -> Vec<String> {

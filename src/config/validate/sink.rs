@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::raw::{Need, Section};
+use super::schema;
 use crate::config::{
     Config, CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic, defaults, duration, names,
 };
@@ -17,7 +18,8 @@ const PLATFORM: [&str; 6] = [
     "sys_mod_count",
 ];
 
-pub(super) fn sink(section: &Section<'_>) -> Sink {
+/// `avro`: there is a schema registry.
+pub(super) fn sink(section: &Section<'_>, avro: bool) -> Sink {
     let enabled = section.boolean("enabled").unwrap_or(false);
     let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
     let mut sink = Sink {
@@ -41,7 +43,7 @@ pub(super) fn sink(section: &Section<'_>) -> Sink {
         record_retry_for: section.duration("record_retry_for", &defaults::RECORD_RETRY_FOR),
         transaction_time: section.duration("transaction_time", &defaults::TRANSACTION_TIME),
     };
-    sink.topics = section.sections("topics", |section| topic(section, &sink));
+    sink.topics = section.sections("topics", |section| topic(section, &sink, avro));
     if enabled && sink.topics.is_empty() && section.is_empty("topics") {
         let message = "is required: a list with a `topic` and a `table` for each topic to consume";
         section.problem("topics", message);
@@ -71,7 +73,7 @@ fn retry_for(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn topic(section: &Section<'_>, sink: &Sink) -> SinkTopic {
+fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
     let need = match sink.enabled {
         true => Need::Required(""),
         false => Need::Optional,
@@ -96,6 +98,7 @@ fn topic(section: &Section<'_>, sink: &Sink) -> SinkTopic {
         topic: checked("topic", names::check_topic),
         table: checked("table", names::check_table),
         concurrency: concurrency(section).unwrap_or(sink.concurrency),
+        format: schema::sink_format(section, avro),
         operation: section
             .choice("operation", &operations)
             .unwrap_or(SinkOperation::Auto),

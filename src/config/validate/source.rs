@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::super::raw::{Need, Section};
+use super::schema;
 use crate::config::{DisplayValue, Partitioner, Source, Table, defaults, names};
 
-pub(super) fn source(section: &Section<'_>) -> Source {
+/// `avro`: there is a schema registry.
+pub(super) fn source(section: &Section<'_>, avro: bool) -> Source {
     let enabled = section.boolean("enabled").unwrap_or(false);
     let mut source = Source {
         enabled,
@@ -21,8 +23,11 @@ pub(super) fn source(section: &Section<'_>) -> Source {
         timestamp_delay: Duration::from_secs(
             section.whole("timestamp_delay_seconds", &defaults::TIMESTAMP_DELAY),
         ),
+        schema: section.section("schema", |s| schema::table(s, defaults::TABLE_SCHEMA)),
     };
-    source.tables = section.sections("tables", |table_section| table(table_section, &source));
+    source.tables = section.sections("tables", |table_section| {
+        table(table_section, &source, avro)
+    });
     if enabled && source.tables.is_empty() && section.is_empty("tables") {
         section.problem(
             "tables",
@@ -49,7 +54,7 @@ fn rows(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn table(section: &Section<'_>, source: &Source) -> Table {
+fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
     let column = |key, default: &str| {
         let name = section.parsed(key, Need::Optional, |text| {
             names::check_column(text).map(|()| text.to_owned())
@@ -94,6 +99,8 @@ fn table(section: &Section<'_>, source: &Source) -> Table {
             .choice("display_value", &display)
             .unwrap_or(DisplayValue::False),
         skip_own_writes: section.boolean("skip_own_writes").unwrap_or(false),
+        format: schema::format(section, avro),
+        schema: section.section("schema", |s| schema::table(s, source.schema)),
     };
     if table
         .query

@@ -26,7 +26,6 @@ fn config(bootstrap: &str) -> Kafka {
         max_message_bytes: 1_000_000,
         create_topics: None,
         properties: Vec::new(),
-        schema_registry_url: None,
     }
 }
 

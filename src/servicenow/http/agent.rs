@@ -67,7 +67,8 @@ pub(super) fn new(config: &config::ServiceNow, https: bool, shape: &Shape) -> Re
         .as_ref()
         .is_some_and(|proxy| proxy.url.starts_with("https:"));
     if https || proxy_https {
-        builder = builder.tls_config(tls::tls_config(&config.tls)?);
+        let settings = tls::tls_config("servicenow.tls", &config.tls).map_err(Error::Setup)?;
+        builder = builder.tls_config(settings);
     }
     Ok(Agent::with_parts(
         builder.build(),

@@ -17,12 +17,12 @@ use super::*;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server;
-use crate::servicenow::{Cause, Client};
+use crate::servicenow::{Cause, Client, Error};
 
 type Ca = CertifiedIssuer<'static, KeyPair>;
 
 /// A folder of PEM files and the authority that signed them.
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     ca: Ca,
 }
@@ -34,7 +34,7 @@ fn authority() -> Ca {
 }
 
 impl Files {
-    fn new() -> Files {
+    pub(crate) fn new() -> Files {
         let files = Files {
             folder: TempDir::new().unwrap(),
             ca: authority(),
@@ -72,8 +72,8 @@ impl Files {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// Answers one request over TLS, with a client certificate of the authority.
-    fn serve(&self) -> (SocketAddr, JoinHandle<()>) {
+    /// Answers one request without a body over TLS, with a client certificate of the authority.
+    pub(crate) fn serve(&self, body: &'static str) -> (SocketAddr, JoinHandle<()>) {
         let cert = CertificateDer::from_pem_file(self.path("server.pem")).unwrap();
         let key = PrivateKeyDer::from_pem_file(self.path("server.key")).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -102,7 +102,6 @@ impl Files {
                     _ => return,
                 }
             }
-            let body = server::ROWS;
             let head = format!(
                 "HTTP/1.1 200 OK\r\n{}\r\nContent-Length: {}\r\n\r\n{body}",
                 server::JSON,
@@ -113,7 +112,7 @@ impl Files {
         (addr, thread)
     }
 
-    fn tls(&self, ca: &str, cert: &str, key: &str) -> config::Tls {
+    pub(crate) fn tls(&self, ca: &str, cert: &str, key: &str) -> config::Tls {
         let path = |name: &str| (!name.is_empty()).then(|| self.path(name));
         config::Tls {
             ca_cert: path(ca),
@@ -124,7 +123,7 @@ impl Files {
 
     /// One request with these settings.
     fn ask(&self, tls: config::Tls) -> Result<serde_json::Value, Error> {
-        let (addr, thread) = self.serve();
+        let (addr, thread) = self.serve(server::ROWS);
         let mut config = server::config(addr);
         config.base_url = format!("https://{addr}");
         config.tls = tls;
@@ -174,13 +173,12 @@ fn a_missing_client_certificate_is_an_error_of_the_request() {
 #[test]
 fn wrong_files_are_named_at_start() {
     let files = Files::new();
-    let check = |tls: config::Tls, words: &[&str]| match tls_config(&tls) {
-        Err(Error::Setup(text)) => {
+    let check = |tls: config::Tls, words: &[&str]| match tls_config("servicenow.tls", &tls) {
+        Err(text) => {
             for word in words {
                 assert!(text.contains(word), "{text}");
             }
         }
-        Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("no error, expected {words:?}"),
     };
     check(
@@ -224,7 +222,7 @@ fn wrong_files_are_named_at_start() {
 
 #[test]
 fn an_empty_store_is_explained() {
-    let text = no_roots(&["cannot open /etc/ssl".to_owned()]).to_string();
+    let text = no_roots("servicenow.tls", &["cannot open /etc/ssl".to_owned()]);
     assert!(
         text.contains("ca-certificates") && text.ends_with("; cannot open /etc/ssl"),
         "{text}"

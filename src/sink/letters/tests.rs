@@ -22,7 +22,6 @@ fn kafka() -> Kafka {
         max_message_bytes: 1000,
         create_topics: None,
         properties: Vec::new(),
-        schema_registry_url: None,
     }
 }
 

@@ -15,6 +15,7 @@ fn topic() -> SinkTopic {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
+        format: crate::config::SinkFormat::Auto,
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),

@@ -39,6 +39,7 @@ fn topic() -> SinkTopic {
         deletes: false,
         on_missing: OnMissing::DeadLetter,
         create_id: CreateId::Record,
+        format: config::SinkFormat::Auto,
     }
 }
 

@@ -20,6 +20,7 @@ fn topic() -> SinkTopic {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
+        format: config::SinkFormat::Auto,
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),

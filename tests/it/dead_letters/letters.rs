@@ -139,7 +139,6 @@ impl Rig {
             max_message_bytes: 1_000_000,
             create_topics: None,
             properties: Vec::new(),
-            schema_registry_url: None,
         };
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(&config, &metrics, &health).unwrap();

@@ -3,10 +3,9 @@
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::error::{Context, Error};
 use crate::jars::{class_path, java};
+use crate::java::{free_port, guarded};
 use crate::properties::{self, Ports};
 use crate::read::Reader;
 use crate::write::Writer;
@@ -31,21 +31,6 @@ const START: Duration = Duration::from_secs(120);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Any id will do, as each broker is a cluster of its own with its own folder.
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
-
-/// Runs the broker so that it never outlives this process: a line on stdin kills it (`kill -9`), the
-/// end of stdin kills it and removes its folder. $1 is the folder, the rest is the command.
-const GUARD: &str = r#"
-folder=$1; shift
-exec 3<&0
-"$@" 3<&- </dev/null & broker=$!
-( if read -r word <&3; then trap '' TERM; kill -9 "$broker"
-  else trap '' TERM; kill -9 "$broker"; sleep 0.2; rm -rf "$folder"; fi ) 2>/dev/null &
-watch=$!
-exec 3<&-
-wait "$broker"; code=$?
-kill "$watch" 2>/dev/null
-exit "$code"
-"#;
 
 /// What may be different about a broker.
 #[derive(Debug, Clone, Default)]
@@ -237,21 +222,14 @@ impl Broker {
             .append(true)
             .open(self.log_path())
             .context("open the broker's log")?;
-        let errors = log.try_clone().context("open the broker's log")?;
         let logging = folder.join("log4j2.properties");
-        Command::new("sh")
-            .args(["-c", GUARD, "sh"])
-            .arg(folder)
-            .arg(java())
+        guarded(folder, &java().map_err(Error::new)?, log)?
             .args(JVM)
             .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
             .arg("-cp")
             .arg(class_path()?)
             .arg("kafka.Kafka")
             .arg(folder.join("server.properties"))
-            .stdin(Stdio::piped())
-            .stdout(log)
-            .stderr(errors)
             .spawn()
             .context("start the broker")
     }
@@ -304,7 +282,7 @@ fn format(folder: &Path) -> Result<(), Error> {
             properties::PASSWORD
         )
     };
-    let output = Command::new(java())
+    let output = Command::new(java().map_err(Error::new)?)
         .args(JVM)
         .arg("-cp")
         .arg(class_path()?)
@@ -325,23 +303,11 @@ fn format(folder: &Path) -> Result<(), Error> {
     Err(Error::new(format!("format the broker's storage: {said}")))
 }
 
-/// Ports below the range that the kernel gives to outgoing connections, so that they are still free
-/// when a killed broker comes back.
 fn free_ports() -> Result<Ports, Error> {
-    use std::hash::{BuildHasher, RandomState};
-    let next = || {
-        let free = (0_u32..200).find_map(|attempt| {
-            let random = RandomState::new().hash_one(attempt) % 15_000;
-            let port = 16_000 + u16::try_from(random).ok()?;
-            TcpListener::bind(("127.0.0.1", port)).ok()?;
-            Some(port)
-        });
-        free.ok_or_else(|| Error::new("no free port between 16000 and 31000"))
-    };
     Ok(Ports {
-        plain: next()?,
-        controller: next()?,
-        sasl: next()?,
+        plain: free_port()?,
+        controller: free_port()?,
+        sasl: free_port()?,
     })
 }
 

@@ -7,7 +7,8 @@ use std::fmt;
 pub struct Error(String);
 
 impl Error {
-    pub(crate) fn new(text: impl Into<String>) -> Error {
+    /// An error with this text.
+    pub fn new(text: impl Into<String>) -> Error {
         Error(text.into())
     }
 }
@@ -21,7 +22,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Puts what was tried before why it failed.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
     /// `what` is a phrase without a full stop.
     fn context(self, what: &str) -> Result<T, Error>;
 }

@@ -10,13 +10,14 @@ mod embedded;
 mod error;
 mod group;
 mod jars;
+pub mod java;
 mod properties;
 mod read;
 mod write;
 
 pub use broker::{Broker, Options, shared};
 pub use embedded::{Cluster, Embedded};
-pub use error::Error;
+pub use error::{Context, Error};
 pub use jars::{available, require_or_skip};
 pub use properties::{PASSWORD, USER};
 pub use read::{Reader, Record};

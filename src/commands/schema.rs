@@ -1,0 +1,344 @@
+//! `schema`: the Avro schema of a table, beside the one that is registered.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Done;
+use crate::cli::SchemaAction;
+use crate::config::{Config, Format, KeyFormat, Table};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::schema::registry::{self, Cause, Part, Registered, Registry};
+use crate::schema::wanted::{self, Wanted};
+use crate::schema::{Evolution, KEY_SCHEMA, Schema};
+use crate::servicenow::Client;
+use crate::stop::{self, Stop};
+
+/// Retries are for long-running bridges; a command answers soon.
+const RETRIES: u32 = 1;
+
+/// Why the command ends early.
+struct Failure(u8, String);
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Failure {
+        let refused = matches!(
+            error.cause(),
+            Some(
+                Cause::Incompatible { .. } | Cause::InvalidSchema { .. } | Cause::References { .. }
+            )
+        );
+        let code = match &error {
+            registry::Error::Setup(_) => 78,
+            _ if refused => 78,
+            _ => 75,
+        };
+        Failure(code, error.to_string())
+    }
+}
+
+/// What is known of a table's schema.
+struct Findings {
+    table: String,
+    subject: String,
+    /// What is to be registered: what is there already, grown, or the wanted one.
+    schema: Schema,
+    latest: Option<Registered>,
+    /// In words.
+    changes: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Executes the command.
+pub(super) fn execute(config: &Config, action: SchemaAction, table: &str, json: bool) -> Done {
+    // Nobody stops a command but by killing it; its waits have bounds of their own.
+    let (_trigger, stop) = stop::pair();
+    let result = find(config, table).and_then(|table| {
+        let registry = Registry::new(&config.schema_registry)?;
+        let findings = findings(config, table, &registry, &stop)?;
+        match action {
+            SchemaAction::Show => Ok(show(&findings, json)),
+            SchemaAction::Diff => diff(&findings, &registry, json, &stop),
+            SchemaAction::Register => register(&findings, table, &registry, json, &stop),
+        }
+    });
+    result.unwrap_or_else(|Failure(code, words)| Done::failed(code, &words))
+}
+
+fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Table, Failure> {
+    let mut tables = config.source.tables.iter();
+    let Some(table) = tables.find(|table| table.name == name) else {
+        let words = format!("table `{name}` is not in `source.tables` of the configuration");
+        return Err(Failure(64, words));
+    };
+    if config.schema_registry.urls.is_empty() {
+        let words = "`schema_registry.url` is not set: there is no Avro";
+        return Err(Failure(78, words.to_owned()));
+    }
+    if table.format == Format::Json {
+        let words = format!("table `{name}` has `format: json`, and so no schema");
+        return Err(Failure(78, words));
+    }
+    Ok(table)
+}
+
+fn findings(
+    config: &Config,
+    table: &Table,
+    registry: &Registry,
+    stop: &Stop,
+) -> Result<Findings, Failure> {
+    let Wanted { schema, mut notes } = wanted(config, table, stop)?;
+    let name = schema.full_name();
+    let subject = registry.subject(&table.topic, Part::Value, Some(&name));
+    let latest = registry.latest(&subject, stop)?;
+    let mut changes = Vec::new();
+    let schema = match latest.as_ref().map(|latest| Schema::parse(&latest.schema)) {
+        None => schema,
+        Some(Ok(known)) => {
+            let Evolution {
+                schema: grown,
+                changes: list,
+            } = known.evolve(&schema);
+            changes = list.iter().map(ToString::to_string).collect();
+            grown.unwrap_or(known)
+        }
+        Some(Err(why)) => {
+            notes.push(format!("what is registered as `{subject}` is {why}"));
+            schema
+        }
+    };
+    Ok(Findings {
+        table: table.name.clone(),
+        subject,
+        schema,
+        latest,
+        changes,
+        notes,
+    })
+}
+
+/// Asks the instance only where the configuration does not say everything.
+fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure> {
+    if let Some(schema) = wanted::without_instance(table) {
+        let notes = Vec::new();
+        return Ok(Wanted { schema, notes });
+    }
+    let mut servicenow = config.servicenow.clone();
+    servicenow.max_retries = Some(RETRIES);
+    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+    let client = Client::start(&servicenow, &metrics, &health)
+        .map_err(|error| Failure(78, error.to_string()))?;
+    wanted::wanted(&client, &servicenow.table_api_path, table, stop)
+        .map_err(|error| Failure(75, error.to_string()))
+}
+
+impl Findings {
+    /// Whether the registry has it already, as the latest.
+    fn is_registered(&self) -> bool {
+        let latest = self.latest.as_ref();
+        latest.is_some_and(|latest| match Schema::parse(&latest.schema) {
+            Ok(known) => known == self.schema,
+            Err(_) => false,
+        })
+    }
+
+    /// `version 3, id 17` of what is registered.
+    fn registered(&self) -> String {
+        let Some(latest) = &self.latest else {
+            return "nothing is registered".to_owned();
+        };
+        let version = latest.version.unwrap_or_default();
+        format!("version {version}, id {}, is registered", latest.id)
+    }
+
+    fn done(&self, output: Vec<String>) -> Done {
+        Done {
+            output,
+            errors: self.notes.clone(),
+            code: 0,
+        }
+    }
+
+    /// One object with what all actions know, and `more`.
+    fn json(&self, more: More) -> String {
+        let answer = Answer {
+            table: &self.table,
+            subject: &self.subject,
+            schema: serde_json::from_str(self.schema.json()).ok(),
+            registered: self.latest.as_ref().map(|latest| Latest {
+                id: latest.id,
+                version: latest.version,
+                schema: serde_json::from_str(&latest.schema).ok(),
+            }),
+            is_registered: self.is_registered(),
+            changes: &self.changes,
+            notes: &self.notes,
+            more,
+        };
+        // Texts, numbers and JSON always have a JSON form.
+        serde_json::to_string(&answer).unwrap_or_default()
+    }
+}
+
+/// What `--json` prints. Schemas stay as they are: the order of their members is for people.
+#[derive(Serialize)]
+struct Answer<'a> {
+    table: &'a str,
+    subject: &'a str,
+    schema: Option<&'a RawValue>,
+    registered: Option<Latest<'a>>,
+    is_registered: bool,
+    changes: &'a [String],
+    notes: &'a [String],
+    #[serde(flatten)]
+    more: More,
+}
+
+#[derive(Serialize)]
+struct Latest<'a> {
+    id: u32,
+    version: Option<u32>,
+    schema: Option<&'a RawValue>,
+}
+
+/// What only some actions know.
+#[derive(Default, Serialize)]
+#[serde(untagged)]
+enum More {
+    #[default]
+    Nothing,
+    Fit {
+        compatible: bool,
+        reasons: Vec<String>,
+        compatibility: Option<String>,
+    },
+    Registered {
+        ids: Vec<Subject>,
+    },
+}
+
+#[derive(Serialize)]
+struct Subject {
+    subject: String,
+    id: u32,
+}
+
+fn show(findings: &Findings, json: bool) -> Done {
+    if json {
+        return findings.done(vec![findings.json(More::Nothing)]);
+    }
+    findings.done(vec![
+        format!("subject {}: {}", findings.subject, findings.registered()),
+        lines(findings.schema.json()),
+    ])
+}
+
+/// JSON with a line for each member of the record and for each field.
+fn lines(json: &str) -> String {
+    const DEEPEST: usize = 2;
+    let mut out = String::new();
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    for letter in json.chars() {
+        let mark = !in_text && !escaped;
+        match letter {
+            '"' if !escaped => in_text = !in_text,
+            '}' | ']' if mark => {
+                depth = depth.saturating_sub(1);
+                if depth < DEEPEST {
+                    line(&mut out, depth);
+                }
+            }
+            _ => {}
+        }
+        out.push(letter);
+        match letter {
+            '{' | '[' if mark => {
+                depth += 1;
+                if depth <= DEEPEST {
+                    line(&mut out, depth);
+                }
+            }
+            ',' if mark && depth <= DEEPEST => line(&mut out, depth),
+            _ => {}
+        }
+        escaped = in_text && letter == '\\' && !escaped;
+    }
+    out
+}
+
+fn diff(
+    findings: &Findings,
+    registry: &Registry,
+    json: bool,
+    stop: &Stop,
+) -> Result<Done, Failure> {
+    let (subject, schema) = (&findings.subject, findings.schema.json());
+    let fits = registry.check(subject, schema, stop)?;
+    let level = match findings.latest {
+        Some(_) => registry.level(subject, stop).ok(),
+        None => None,
+    };
+    let mut output = vec![format!("subject {subject}: {}", findings.registered())];
+    output.extend(findings.changes.iter().map(|change| format!("  {change}")));
+    output.push(match findings.is_registered() {
+        true => "what is registered serves: there is nothing to register".to_owned(),
+        false if fits.compatible => {
+            "the registry would take the schema of `schema show`".to_owned()
+        }
+        false => "the registry would refuse the schema of `schema show`".to_owned(),
+    });
+    output.extend(fits.reasons.iter().map(|reason| format!("  {reason}")));
+    if let Some(level) = level.as_ref().filter(|_| !fits.compatible) {
+        output.push(format!("  the subject's compatibility is {level}"));
+    }
+    if json {
+        let more = More::Fit {
+            compatible: fits.compatible,
+            reasons: fits.reasons,
+            compatibility: level,
+        };
+        output = vec![findings.json(more)];
+    }
+    let mut done = findings.done(output);
+    if !fits.compatible {
+        done.code = 78;
+    }
+    Ok(done)
+}
+
+/// Also without `auto_register`, as somebody asks for it.
+fn register(
+    findings: &Findings,
+    table: &Table,
+    registry: &Registry,
+    json: bool,
+    stop: &Stop,
+) -> Result<Done, Failure> {
+    let mut output = Vec::new();
+    let mut ids = Vec::new();
+    let key = registry.subject(&table.topic, Part::Key, None);
+    let key = (table.schema.key == KeyFormat::Avro).then_some((key.as_str(), KEY_SCHEMA));
+    let value = Some((findings.subject.as_str(), findings.schema.json()));
+    for (subject, schema) in value.into_iter().chain(key) {
+        let id = registry.register(subject, schema, stop)?;
+        output.push(format!("subject {subject}: id {id}"));
+        ids.push(Subject {
+            subject: subject.to_owned(),
+            id,
+        });
+    }
+    if json {
+        output = vec![findings.json(More::Registered { ids })];
+    }
+    Ok(findings.done(output))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! The schema registry: Confluent's REST API, and Apicurio's of the same shape.
+//!
+//! One [`Registry`] is shared by all threads. A schema by its id, and the id of a schema under a
+//! subject, are asked for once: both stay true for good. Every wait is bounded and ends with the
+//! caller's `Stop`. Redirects are not followed, so that the credentials stay with the addresses that
+//! are configured.
+//!
+//! Source: Confluent Schema Registry API reference. Apicurio 3 serves it at `/apis/ccompat/v7`.
+
+mod answer;
+mod cache;
+mod error;
+mod http;
+mod incompatible;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::json;
+
+pub use self::answer::{Compatibility, Kind, Reference, Registered, Writer};
+pub use self::error::{Asked, Cause, Error};
+pub use self::subject::{Part, subject};
+
+use self::answer::{Checked, Id, Level, Link, Mode, Stored};
+use self::cache::Cache;
+use self::http::{Ask, Http};
+use crate::config::{SchemaRegistry, SubjectStrategy};
+use crate::servicenow::encode;
+use crate::stop::Stop;
+
+/// Schemas that one schema may refer to, directly or not.
+const MAX_REFERENCES: usize = 64;
+
+/// The client of one registry.
+#[derive(Debug)]
+pub struct Registry {
+    http: Http,
+    auto_register: bool,
+    normalize: bool,
+    strategy: SubjectStrategy,
+    writers: Cache<u32, Arc<Writer>>,
+    /// By subject and schema.
+    registered: Cache<(String, String), u32>,
+}
+
+impl Registry {
+    /// Reads certificates; no network yet.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with words on what to change.
+    pub fn new(config: &SchemaRegistry) -> Result<Registry, Error> {
+        Ok(Registry {
+            http: Http::new(config)?,
+            auto_register: config.auto_register,
+            normalize: config.normalize,
+            strategy: config.subject_strategy,
+            writers: Cache::new(),
+            registered: Cache::new(),
+        })
+    }
+
+    /// The subject of a schema, as `schema_registry.subject_strategy` says; see [`subject`].
+    pub fn subject(&self, topic: &str, part: Part, record: Option<&str>) -> String {
+        subject(self.strategy, topic, part, record)
+    }
+
+    /// What records are to be written with: `schema`, registered where it is not yet; with
+    /// `auto_register: false` the latest schema of the subject instead. That one is asked for again
+    /// with each call.
+    ///
+    /// # Errors
+    /// As [`Registry::register`]; without `auto_register`, [`Cause::NoSubject`] when there is none.
+    pub fn publish(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Registered, Error> {
+        if !self.auto_register {
+            return self.http.ask(&latest(subject), stop);
+        }
+        Ok(Registered {
+            subject: subject.to_owned(),
+            id: self.register(subject, schema, stop)?,
+            version: None,
+            schema: schema.to_owned(),
+            kind: Kind::Avro,
+        })
+    }
+
+    /// Registers a schema and gives its id; the same id for the same schema, which is why it may be
+    /// repeated. `POST /subjects/{subject}/versions`.
+    ///
+    /// # Errors
+    /// Of [`Cause::Incompatible`] the reasons were looked up.
+    pub fn register(&self, subject: &str, schema: &str, stop: &Stop) -> Result<u32, Error> {
+        let key = (subject.to_owned(), schema.to_owned());
+        self.registered.get(&key, stop, || {
+            let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
+            let Id { id } = match self.http.ask(&ask, stop) {
+                Err(Error::Request {
+                    asked,
+                    cause: Cause::Incompatible { reasons, .. },
+                }) => {
+                    let cause = self.explain(subject, schema, &reasons, stop);
+                    return Err(Error::Request { asked, cause });
+                }
+                answer => answer?,
+            };
+            Ok((id, subject.len() + schema.len()))
+        })
+    }
+
+    /// The id and version of a schema that is registered under a subject; `None` if it is not.
+    /// `POST /subjects/{subject}`. Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn lookup(
+        &self,
+        subject: &str,
+        schema: &str,
+        stop: &Stop,
+    ) -> Result<Option<Registered>, Error> {
+        let ask = self.with_schema(&path(subject), subject, schema);
+        or_none(self.http.ask(&ask, stop))
+    }
+
+    /// The latest schema of a subject; `None` if there is no such subject.
+    /// `GET /subjects/{subject}/versions/latest`. Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn latest(&self, subject: &str, stop: &Stop) -> Result<Option<Registered>, Error> {
+        or_none(self.http.ask(&latest(subject), stop))
+    }
+
+    /// The schema of an id, with the schemas it refers to. `GET /schemas/ids/{id}`.
+    ///
+    /// # Errors
+    /// [`Cause::NoSchema`] for an id that nobody knows.
+    pub fn by_id(&self, id: u32, stop: &Stop) -> Result<Arc<Writer>, Error> {
+        self.writers.get(&id, stop, || {
+            let ask = Ask::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
+            let stored: Stored = self.http.ask(&ask, stop)?;
+            let mut found = Found::default();
+            if stored.kind == Kind::Avro {
+                self.resolve(&ask, &stored.references, &mut found, stop)?;
+            }
+            let weight = stored.schema.len() + found.weight;
+            let writer = Writer {
+                id,
+                kind: stored.kind,
+                schema: stored.schema,
+                references: found.list,
+                read: OnceLock::new(),
+            };
+            Ok((Arc::new(writer), weight))
+        })
+    }
+
+    /// Whether a schema fits to what is registered under a subject, at the subject's level. What
+    /// nothing is registered for fits. `POST /compatibility/subjects/{subject}/versions`.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn check(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Compatibility, Error> {
+        let checked = self.compatibility(subject, schema, stop)?;
+        let mut reasons = Vec::new();
+        if !checked.is_compatible {
+            let latest = self.latest(subject, stop)?;
+            let known = latest.as_ref().map(|latest| latest.schema.as_str());
+            reasons = incompatible::reasons(&checked.messages, &[], schema, known);
+        }
+        Ok(Compatibility {
+            compatible: checked.is_compatible,
+            reasons,
+        })
+    }
+
+    /// The compatibility level of a subject, its own or the registry's, as `BACKWARD`.
+    /// `GET /config/{subject}?defaultToGlobal=true`.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn level(&self, subject: &str, stop: &Stop) -> Result<String, Error> {
+        let path = format!("/config/{}?defaultToGlobal=true", encoded(subject));
+        let level: Level = self.http.ask(&Ask::get(path, name(subject)), stop)?;
+        Ok(level.level)
+    }
+
+    /// Whether the registry takes schemas: `READWRITE`, `READONLY`, `IMPORT` and their kin. The
+    /// smallest question that needs address and credentials to be right. `GET /mode`.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn mode(&self, stop: &Stop) -> Result<String, Error> {
+        let ask = Ask::get("/mode".to_owned(), "its mode".to_owned());
+        let mode: Mode = self.http.ask(&ask, stop)?;
+        Ok(mode.mode)
+    }
+
+    fn with_schema(&self, path: &str, subject: &str, schema: &str) -> Ask {
+        let normalize = if self.normalize {
+            "?normalize=true"
+        } else {
+            ""
+        };
+        Ask::post(format!("{path}{normalize}"), body(schema), name(subject))
+    }
+
+    fn compatibility(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Checked, Error> {
+        let path = format!("/compatibility{}/versions?verbose=true", path(subject));
+        let checked = or_none(
+            self.http
+                .ask(&Ask::post(path, body(schema), name(subject)), stop),
+        );
+        Ok(checked?.unwrap_or(Checked {
+            is_compatible: true,
+            messages: Vec::new(),
+        }))
+    }
+
+    /// Why the registry said 409. What cannot be found out is left out: the 409 is the error.
+    fn explain(&self, subject: &str, schema: &str, message: &[String], stop: &Stop) -> Cause {
+        let checked = self.compatibility(subject, schema, stop).ok();
+        let latest = self.latest(subject, stop).ok().flatten();
+        let known = latest.as_ref().map(|latest| latest.schema.as_str());
+        let messages = checked.map(|checked| checked.messages).unwrap_or_default();
+        Cause::Incompatible {
+            reasons: incompatible::reasons(&messages, message, schema, known),
+            level: self.level(subject, stop).ok(),
+        }
+    }
+
+    /// Fetches what `links` name, and what that refers to before it.
+    fn resolve(
+        &self,
+        ask: &Ask,
+        links: &[Link],
+        found: &mut Found,
+        stop: &Stop,
+    ) -> Result<(), Error> {
+        for link in links {
+            if !found.seen.insert((link.subject.clone(), link.version)) {
+                continue;
+            }
+            if MAX_REFERENCES < found.seen.len() {
+                let why = format!("more than {MAX_REFERENCES} schemas");
+                return Err(self.http.error(ask, Cause::References(why)));
+            }
+            let path = format!("{}/versions/{}", path(&link.subject), link.version);
+            let what = format!("{} for {}", name(&link.subject), ask.what);
+            let stored: Stored = self.http.ask(&Ask::get(path, what), stop)?;
+            self.resolve(ask, &stored.references, found, stop)?;
+            found.weight += stored.schema.len();
+            found.list.push(Reference {
+                name: link.name.clone(),
+                schema: stored.schema,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What was found for a schema that refers to others. A schema that is seen twice, also in a circle,
+/// is fetched once.
+#[derive(Default)]
+struct Found {
+    seen: HashSet<(String, u32)>,
+    list: Vec<Reference>,
+    weight: usize,
+}
+
+fn latest(subject: &str) -> Ask {
+    Ask::get(format!("{}/versions/latest", path(subject)), name(subject))
+}
+
+/// `/subjects/{subject}`.
+fn path(subject: &str) -> String {
+    format!("/subjects/{}", encoded(subject))
+}
+
+/// A subject as one step of a path.
+fn encoded(subject: &str) -> String {
+    let mut out = String::new();
+    encode::value(&mut out, subject);
+    out
+}
+
+fn name(subject: &str) -> String {
+    format!("subject `{subject}`")
+}
+
+/// Without `schemaType` it is Avro, also for registries that know nothing else.
+fn body(schema: &str) -> String {
+    json!({ "schema": schema }).to_string()
+}
+
+fn or_none<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Err(error) if error.cause().is_some_and(Cause::is_absence) => Ok(None),
+        result => result.map(Some),
+    }
+}

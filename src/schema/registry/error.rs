@@ -1,0 +1,320 @@
+//! What goes wrong between this program and a schema registry, and whether trying again may help.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Reasons of an incompatibility that a message shows.
+const REASONS: usize = 5;
+
+/// An error of a request to the registry, or of setting up the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The client could not be set up; the text says what to change.
+    Setup(String),
+    /// The caller's `Stop` ended the wait.
+    Stopped,
+    /// A request that brought no usable answer.
+    Request {
+        /// What was asked.
+        asked: Box<Asked>,
+        /// Why it failed.
+        cause: Cause,
+    },
+}
+
+/// What was asked of the registry, for messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// HTTP method.
+    pub method: &'static str,
+    /// URL without its query; of the address that was asked last.
+    pub url: String,
+    /// In the user's words: ``subject `sn.incident-value` ``.
+    pub what: String,
+    /// What the addresses that were asked before said.
+    pub before: Vec<String>,
+}
+
+/// Why a request failed. Texts named `words` are the registry's, cut and without control characters.
+/// The numbers are the `error_code` of Confluent's API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing came in time; which limit it was.
+    Timeout(String),
+    /// No connection, or it broke.
+    Network(String),
+    /// The certificate or the handshake was refused.
+    Tls(String),
+    /// 429.
+    RateLimited {
+        /// What the registry asked for in `Retry-After`.
+        wait: Option<Duration>,
+        /// The registry's words.
+        words: String,
+    },
+    /// 401.
+    Unauthorized {
+        /// The registry's words.
+        words: String,
+    },
+    /// 403.
+    Forbidden {
+        /// The registry's words.
+        words: String,
+    },
+    /// 40401: nothing is registered under this subject.
+    NoSubject {
+        /// The registry's words.
+        words: String,
+    },
+    /// 40402: the subject has no such version.
+    NoVersion {
+        /// The registry's words.
+        words: String,
+    },
+    /// 40403: there is no schema of this id, or not under this subject.
+    NoSchema {
+        /// The registry's words.
+        words: String,
+    },
+    /// Another 404: there is something, but no registry.
+    NotFound {
+        /// The registry's words.
+        words: String,
+    },
+    /// 409: the schema does not fit to those that are registered.
+    Incompatible {
+        /// Each is one difference, with the field where it can be told.
+        reasons: Vec<String>,
+        /// The level of the subject, as `BACKWARD`.
+        level: Option<String>,
+    },
+    /// 42201: the registry does not take this for a schema.
+    InvalidSchema {
+        /// The registry's words.
+        words: String,
+    },
+    /// 42205: the registry, or the subject, takes no new schemas.
+    ReadOnly {
+        /// The registry's words.
+        words: String,
+    },
+    /// Another 4xx: the request itself is wrong.
+    BadRequest {
+        /// HTTP status.
+        status: u16,
+        /// The registry's words.
+        words: String,
+    },
+    /// 3xx: not followed, as it would take the credentials elsewhere.
+    Redirect {
+        /// Host of the Location header.
+        host: String,
+    },
+    /// 5xx, and 50001 to 50004 of a registry that cannot reach its store or its leader.
+    Server {
+        /// HTTP status.
+        status: u16,
+        /// What the registry asked for in `Retry-After`.
+        wait: Option<Duration>,
+        /// The registry's words.
+        words: String,
+    },
+    /// A status that no registry answers with.
+    Status(u16),
+    /// The body is larger than that many bytes.
+    TooLarge(u64),
+    /// The answer is damaged, ends early, or is no answer of a registry.
+    Body(String),
+    /// The schemas that a schema refers to cannot be put together.
+    References(String),
+}
+
+impl Error {
+    /// Why the request failed, if there was one.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Error::Request { cause, .. } => Some(cause),
+            Error::Setup(_) | Error::Stopped => None,
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody's doing.
+    pub fn is_retryable(&self) -> bool {
+        self.cause().is_some_and(Cause::is_retryable)
+    }
+
+    /// A bounded label for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Setup(_) => "setup",
+            Error::Stopped => "stopped",
+            Error::Request { cause, .. } => cause.kind(),
+        }
+    }
+}
+
+impl Cause {
+    /// What a registry refuses stays refused until somebody changes something.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Cause::Timeout(_)
+                | Cause::Network(_)
+                | Cause::RateLimited { .. }
+                | Cause::Server { .. }
+                | Cause::Body(_)
+        )
+    }
+
+    /// Whether another address of the same registry may do better.
+    pub(super) fn is_of_the_address(&self) -> bool {
+        matches!(
+            self,
+            Cause::Timeout(_)
+                | Cause::Network(_)
+                | Cause::Tls(_)
+                | Cause::Server { .. }
+                | Cause::Body(_)
+        )
+    }
+
+    /// Whether there is nothing of that name: a subject, a version, a schema under a subject.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Cause::NoSubject { .. } | Cause::NoVersion { .. } | Cause::NoSchema { .. }
+        )
+    }
+
+    /// How long the registry wants to be left alone.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Cause::RateLimited { wait, .. } | Cause::Server { wait, .. } => *wait,
+            _ => None,
+        }
+    }
+
+    /// A bounded label for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Cause::Timeout(_) => "timeout",
+            Cause::Network(_) => "network",
+            Cause::Tls(_) => "tls",
+            Cause::RateLimited { .. } => "rate_limited",
+            Cause::Unauthorized { .. } => "unauthorized",
+            Cause::Forbidden { .. } => "forbidden",
+            Cause::NoSubject { .. }
+            | Cause::NoVersion { .. }
+            | Cause::NoSchema { .. }
+            | Cause::NotFound { .. } => "not_found",
+            Cause::Incompatible { .. } => "incompatible",
+            Cause::InvalidSchema { .. } => "invalid_schema",
+            Cause::ReadOnly { .. } => "read_only",
+            Cause::BadRequest { .. } => "bad_request",
+            Cause::Redirect { .. } => "redirect",
+            Cause::Server { .. } => "server",
+            Cause::Status(_) => "status",
+            Cause::TooLarge(_) => "too_large",
+            Cause::Body(_) => "body",
+            Cause::References(_) => "references",
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Setup(why) => f.write_str(why),
+            Error::Stopped => f.write_str("stopped"),
+            Error::Request { asked, cause } => {
+                write!(
+                    f,
+                    "schema registry: {} {} ({}): {cause}{}",
+                    asked.method,
+                    asked.url,
+                    asked.what,
+                    hint(cause)
+                )?;
+                asked
+                    .before
+                    .iter()
+                    .try_for_each(|before| write!(f, "; before that {before}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Timeout(limit) => write!(f, "timed out: {limit}"),
+            Cause::Network(why) => f.write_str(why),
+            Cause::Tls(why) => write!(f, "no secure connection: {why}"),
+            Cause::RateLimited { words, .. } => write!(f, "429 rate limited: {words}"),
+            Cause::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
+            Cause::Forbidden { words } => write!(f, "403 forbidden: {words}"),
+            Cause::NoSubject { words } => write!(f, "nothing is registered: {words}"),
+            Cause::NoVersion { words } => write!(f, "no such version: {words}"),
+            Cause::NoSchema { words } => write!(f, "no such schema: {words}"),
+            Cause::NotFound { words } => write!(f, "404 not found: {words}"),
+            Cause::Incompatible { reasons, level } => incompatible(f, reasons, level.as_deref()),
+            Cause::InvalidSchema { words } => write!(f, "refused as no valid schema: {words}"),
+            Cause::ReadOnly { words } => write!(f, "takes no new schemas: {words}"),
+            Cause::BadRequest { status, words } => write!(f, "{status} bad request: {words}"),
+            Cause::Redirect { host } => write!(f, "redirected to {host}, which is not followed"),
+            Cause::Server { status, words, .. } => write!(f, "{status} server error: {words}"),
+            Cause::Status(status) => write!(f, "unexpected status {status}"),
+            Cause::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
+            Cause::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
+            Cause::References(why) => write!(f, "cannot resolve what the schema refers to: {why}"),
+        }
+    }
+}
+
+fn incompatible(
+    f: &mut fmt::Formatter<'_>,
+    reasons: &[String],
+    level: Option<&str>,
+) -> fmt::Result {
+    f.write_str("the schema does not fit to what is registered")?;
+    if let Some(level) = level {
+        write!(f, " (compatibility {level})")?;
+    }
+    for (index, reason) in reasons.iter().take(REASONS).enumerate() {
+        write!(f, "{} {reason}", if index == 0 { ":" } else { ";" })?;
+    }
+    match reasons.len().saturating_sub(REASONS) {
+        0 => Ok(()),
+        more => write!(f, "; and {more} more"),
+    }
+}
+
+/// What the user can do about it, beginning with a separator; empty where nothing can be said.
+fn hint(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Unauthorized { .. } => "; check `schema_registry.auth`",
+        Cause::Forbidden { .. } => {
+            "; this user lacks a right: to read the subject, or to register under it"
+        }
+        Cause::NoSubject { .. } => {
+            "; register a schema with `servicenow-kafka-bridge schema register`, or set \
+             `schema_registry.auto_register: true`"
+        }
+        Cause::NotFound { .. } => {
+            "; is `schema_registry.url` a registry, with its path? Apicurio's is \
+             `/apis/ccompat/v7`"
+        }
+        Cause::Incompatible { .. } => {
+            "; relax the compatibility of the subject for this change, or use another topic"
+        }
+        Cause::Redirect { .. } => {
+            "; set `schema_registry.url` to the address of the registry itself"
+        }
+        Cause::Tls(_) => "; a private authority goes into `schema_registry.tls.ca_cert`",
+        Cause::TooLarge(_) => "; that is no schema of records",
+        _ => "",
+    }
+}

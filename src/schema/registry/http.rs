@@ -1,0 +1,430 @@
+//! HTTP exchanges with the addresses of one registry: bounded, repeated, one address after another.
+
+use std::io::Read as _;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{bounded, select};
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use ureq::unversioned::transport::DefaultConnector;
+
+use super::error::{Asked, Cause, Error};
+use crate::config::{RegistryAuth, SchemaRegistry};
+use crate::retry::Backoff;
+use crate::servicenow::names::Names;
+use crate::servicenow::{encode, error_words, shown, tls};
+use crate::stop::Stop;
+
+/// Content type of requests (Confluent Schema Registry API reference, "Content Types").
+const CONTENT_TYPE: HeaderValue =
+    HeaderValue::from_static("application/vnd.schemaregistry.v1+json");
+/// What answers may be. A registry that knows none of the first two says plain JSON.
+const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
+                      application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5";
+/// How often a request is repeated at all addresses, before the caller decides.
+const RETRIES: u32 = 3;
+/// The first wait before that.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait before that of our own choice.
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Longest wait that the registry may ask for.
+const MAX_ASKED_WAIT: Duration = Duration::from_secs(30);
+/// Bound on look-up, connect and TLS, so that another address has its turn soon.
+const CONNECT: Duration = Duration::from_secs(5);
+/// What a request may take beyond its time-out before its thread is given up.
+const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of a body.
+pub(super) const MAX_BODY: u64 = 4 << 20;
+/// Bytes of an error's body.
+const MAX_ERROR_BODY: u64 = 16 << 10;
+/// Bytes of a response head.
+const MAX_HEAD: usize = 64 << 10;
+/// How long an unused connection is kept.
+const IDLE_AGE: Duration = Duration::from_secs(20);
+
+/// A request, the same for each address.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// HTTP method.
+    pub(super) method: Method,
+    /// Path below the address, encoded, with its query.
+    pub(super) path: String,
+    /// JSON.
+    pub(super) body: Option<String>,
+    /// What is asked, in the user's words.
+    pub(super) what: String,
+}
+
+impl Ask {
+    /// A reading request.
+    pub(super) fn get(path: String, what: String) -> Ask {
+        Ask {
+            method: Method::GET,
+            path,
+            body: None,
+            what,
+        }
+    }
+
+    /// A request with a body. All that are used here may be repeated: registering twice gives the
+    /// same id.
+    pub(super) fn post(path: String, body: String, what: String) -> Ask {
+        Ask {
+            method: Method::POST,
+            path,
+            body: Some(body),
+            what,
+        }
+    }
+}
+
+/// Why one exchange brought nothing.
+enum Failure {
+    Stopped,
+    Cause(Cause),
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Failure {
+        Failure::Cause(cause)
+    }
+}
+
+/// The agent and the addresses, shared by all threads.
+#[derive(Debug)]
+pub(super) struct Http {
+    agent: Agent,
+    urls: Vec<String>,
+    /// Index of the address that answered last.
+    good: AtomicUsize,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+impl Http {
+    /// Reads certificates; no network yet.
+    pub(super) fn new(config: &SchemaRegistry) -> Result<Http, Error> {
+        if config.urls.is_empty() {
+            return Err(Error::Setup("schema_registry.url: is not set".to_owned()));
+        }
+        Ok(Http {
+            agent: agent(config)?,
+            urls: config.urls.clone(),
+            good: AtomicUsize::new(0),
+            authorization: authorization(&config.auth)?,
+            timeout: config.timeout,
+        })
+    }
+
+    /// Asks until there is an answer or no use in asking.
+    pub(super) fn ask<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
+        let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF);
+        loop {
+            let error = match self.round(ask, stop) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !error.is_retryable() || RETRIES <= backoff.failures() {
+                return Err(error);
+            }
+            let asked = error.cause().and_then(Cause::wait).unwrap_or_default();
+            let delay = backoff.next(fastrand::f64()).max(asked.min(MAX_ASKED_WAIT));
+            log::debug!(error:% = error, delay_ms = delay.as_millis(); "asking the registry again");
+            if stop.wait(delay) {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    /// Asks each address once, beginning with the one that answered last.
+    fn round<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
+        let mut failed: Vec<(&str, Cause)> = Vec::new();
+        let (head, tail) = self
+            .urls
+            .split_at_checked(self.good.load(Relaxed))
+            .unwrap_or((&[], &self.urls));
+        for url in tail.iter().chain(head) {
+            let result = self.exchange(url, ask, stop).and_then(|body| {
+                // serde's words carry a position, and a value at most.
+                let answer = serde_json::from_slice(&body);
+                answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
+            });
+            match result {
+                Err(Failure::Stopped) => return Err(Error::Stopped),
+                Err(Failure::Cause(cause)) if cause.is_of_the_address() => {
+                    failed.push((url, cause));
+                }
+                Err(Failure::Cause(cause)) => {
+                    self.remember(url);
+                    return Err(error(ask, url, cause, &failed));
+                }
+                Ok(answer) => {
+                    self.remember(url);
+                    return Ok(answer);
+                }
+            }
+        }
+        // One address that may come back is enough to try again.
+        let main = failed
+            .iter()
+            .position(|(_, cause)| cause.is_retryable())
+            .unwrap_or(0);
+        let (url, cause) = match failed.is_empty() {
+            true => ("", Cause::Network("no address".to_owned())),
+            false => failed.remove(main),
+        };
+        Err(error(ask, url, cause, &failed))
+    }
+
+    /// An error of a request that was answered well.
+    pub(super) fn error(&self, ask: &Ask, cause: Cause) -> Error {
+        let url = self.urls.get(self.good.load(Relaxed));
+        error(ask, url.map_or("", String::as_str), cause, &[])
+    }
+
+    /// Index of the address that is asked first.
+    #[cfg(test)]
+    pub(super) fn good(&self) -> usize {
+        self.good.load(Relaxed)
+    }
+
+    fn remember(&self, url: &str) {
+        let index = self.urls.iter().position(|known| known == url);
+        self.good.store(index.unwrap_or(0), Relaxed);
+    }
+
+    /// One request to one address, on a thread of its own: nothing else ends a wait for a
+    /// connection or an answer early. The thread ends with the request's own time-out at the latest.
+    fn exchange(&self, base: &str, ask: &Ask, stop: &Stop) -> Result<Vec<u8>, Failure> {
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(format!("{base}{}", ask.path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
+        }
+        let agent = self.agent.clone();
+        let body = ask.body.clone();
+        let run = move || match body {
+            None => judge(agent.run(request.body(()).map_err(ureq::Error::from)?)?),
+            Some(body) => {
+                let request = request.header(header::CONTENT_TYPE, CONTENT_TYPE);
+                judge(agent.run(request.body(body).map_err(ureq::Error::from)?)?)
+            }
+        };
+        let (done, answer) = bounded(1);
+        let thread = thread::Builder::new()
+            .name("registry".into())
+            .spawn(move || drop(done.send(run())));
+        thread.map_err(|why| Cause::Network(format!("cannot start a thread: {why}")))?;
+        select! {
+            recv(answer) -> verdict => match verdict {
+                Ok(verdict) => Ok(verdict?),
+                Err(_) => Err(Cause::Body("the request ended in a panic".to_owned()).into()),
+            },
+            recv(stop.receiver()) -> _ => Err(Failure::Stopped),
+            default(self.timeout + GRACE) => {
+                Err(Cause::Timeout("no answer at all".to_owned()).into())
+            }
+        }
+    }
+}
+
+impl Drop for Http {
+    /// Ends what nobody waits for any more.
+    fn drop(&mut self) {
+        self.agent.clone().shutdown();
+    }
+}
+
+fn error(ask: &Ask, url: &str, cause: Cause, others: &[(&str, Cause)]) -> Error {
+    let method = match ask.method {
+        Method::POST => "POST",
+        _ => "GET",
+    };
+    let path = ask.path.split('?').next().unwrap_or_default();
+    let asked = Asked {
+        method,
+        url: format!("{url}{path}"),
+        what: ask.what.clone(),
+        before: others
+            .iter()
+            .map(|(url, cause)| format!("{url}: {cause}"))
+            .collect(),
+    };
+    Error::Request {
+        asked: Box::new(asked),
+        cause,
+    }
+}
+
+fn agent(config: &SchemaRegistry) -> Result<Agent, Error> {
+    let mut builder = Agent::config_builder()
+        // ureq's default comes from the environment.
+        .proxy(None)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(concat!(
+            "servicenow-kafka-bridge/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .accept(ACCEPT)
+        .timeout_global(Some(config.timeout))
+        .timeout_resolve(Some(config.timeout.min(CONNECT)))
+        .timeout_connect(Some(config.timeout.min(CONNECT)))
+        .max_response_header_size(MAX_HEAD)
+        .max_idle_age(IDLE_AGE);
+    if config.urls.iter().any(|url| url.starts_with("https:")) {
+        let tls = tls::tls_config("schema_registry.tls", &config.tls).map_err(Error::Setup)?;
+        builder = builder.tls_config(tls);
+    }
+    Ok(Agent::with_parts(
+        builder.build(),
+        DefaultConnector::new(),
+        Names::default(),
+    ))
+}
+
+fn authorization(auth: &RegistryAuth) -> Result<Option<HeaderValue>, Error> {
+    let text = match auth {
+        RegistryAuth::None => return Ok(None),
+        RegistryAuth::Basic { username, password } => {
+            let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.expose()));
+            format!("Basic {}", encode::base64(pair.as_bytes()))
+        }
+        RegistryAuth::Bearer { token } => format!("Bearer {}", token.expose()),
+    };
+    let text = zeroize::Zeroizing::new(text);
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Error::Setup(
+            "schema_registry.auth.token: must be printable ASCII, as it goes into a header"
+                .to_owned(),
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// The body of a good answer, or what is wrong.
+fn judge(response: Response<ureq::Body>) -> Result<Vec<u8>, Cause> {
+    let (head, body) = response.into_parts();
+    let mut bytes = Vec::new();
+    if head.status.is_success() {
+        let read = body.into_with_config().limit(MAX_BODY).reader();
+        return match { read }.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(why) => Err(cause_of_read(&why)),
+        };
+    }
+    let start = body.into_with_config().limit(MAX_BODY).reader();
+    // What cannot be read is left out; the status says enough.
+    if start.take(MAX_ERROR_BODY).read_to_end(&mut bytes).is_err() {
+        bytes.clear();
+    }
+    Err(cause_of_status(head.status.as_u16(), &head.headers, &bytes))
+}
+
+/// The table of `error_code`s is in the Confluent Schema Registry API reference, "Errors".
+fn cause_of_status(status: u16, headers: &HeaderMap, body: &[u8]) -> Cause {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let code = answer.get("error_code").and_then(serde_json::Value::as_i64);
+    let words = error_words(body);
+    let wait = text(headers, &header::RETRY_AFTER)
+        .and_then(|value| value.parse().ok())
+        .map(Duration::from_secs);
+    match (status, code) {
+        (300..400, _) => Cause::Redirect {
+            host: redirect_host(headers),
+        },
+        (401, _) => Cause::Unauthorized { words },
+        (403, _) => Cause::Forbidden { words },
+        // 40404: soft-deleted.
+        (404, Some(40_401 | 40_404)) => Cause::NoSubject { words },
+        (404, Some(40_402 | 40_406)) => Cause::NoVersion { words },
+        (404, Some(40_403)) => Cause::NoSchema { words },
+        (404, _) => Cause::NotFound { words },
+        // The whole message: it is taken apart later.
+        (409, _) => Cause::Incompatible {
+            reasons: message(&answer),
+            level: None,
+        },
+        (422, Some(42_201)) => Cause::InvalidSchema { words },
+        (422, Some(42_205)) => Cause::ReadOnly { words },
+        (429, _) => Cause::RateLimited { wait, words },
+        // These two are load balancers' words for "try again".
+        (408 | 425 | 500..600, _) => Cause::Server {
+            status,
+            wait,
+            words,
+        },
+        (400..500, _) => Cause::BadRequest { status, words },
+        (other, _) => Cause::Status(other),
+    }
+}
+
+fn message(answer: &serde_json::Value) -> Vec<String> {
+    let message = answer.get("message").and_then(serde_json::Value::as_str);
+    message.map(str::to_owned).into_iter().collect()
+}
+
+/// Only the host: the rest of a Location may carry secrets.
+fn redirect_host(headers: &HeaderMap) -> String {
+    let location = text(headers, &header::LOCATION).and_then(|to| to.parse::<Uri>().ok());
+    match location.as_ref().and_then(Uri::host) {
+        Some(host) => shown(host),
+        None => "another page of the same host".to_owned(),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+impl From<ureq::Error> for Cause {
+    fn from(error: ureq::Error) -> Cause {
+        use ureq::Timeout;
+        match error {
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                Cause::Timeout("no connection".to_owned())
+            }
+            ureq::Error::Timeout(_) => {
+                Cause::Timeout("no complete answer in `schema_registry.timeout`".to_owned())
+            }
+            ureq::Error::Io(error) => {
+                let inner = error.get_ref();
+                match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    Some(why) => Cause::Tls(why.to_string()),
+                    None => Cause::Network(error.to_string()),
+                }
+            }
+            ureq::Error::HostNotFound => Cause::Network("host not found".to_owned()),
+            ureq::Error::Tls(why) => Cause::Tls(why.to_owned()),
+            ureq::Error::Rustls(why) => Cause::Tls(why.to_string()),
+            ureq::Error::BodyExceedsLimit(limit) => Cause::TooLarge(limit),
+            ureq::Error::LargeResponseHeader(..) => {
+                Cause::Body(format!("the head is larger than {MAX_HEAD} bytes"))
+            }
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => Cause::BadRequest {
+                status: 400,
+                words: "the URL cannot be sent".to_owned(),
+            },
+            other => Cause::Body(shown(&other.to_string())),
+        }
+    }
+}
+
+fn cause_of_read(error: &std::io::Error) -> Cause {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    match inner {
+        Some(ureq::Error::BodyExceedsLimit(limit)) => Cause::TooLarge(*limit),
+        Some(ureq::Error::Timeout(_)) => {
+            Cause::Timeout("no complete answer in `schema_registry.timeout`".to_owned())
+        }
+        Some(other) => Cause::Body(shown(&other.to_string())),
+        None => Cause::Body(error.to_string()),
+    }
+}

@@ -1,0 +1,345 @@
+//! Everything that goes wrong, with its words.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+/// The message for an answer to registering, and whether it was tried again.
+fn refused(
+    status: &'static str,
+    headers: &'static [&'static str],
+    body: &'static str,
+    expected: &Expect,
+) {
+    let server = Server::start(move |_, seen| match path(seen) {
+        "/subjects/t-value/versions" => {
+            let mut all = vec![KIND];
+            all.extend(headers);
+            answer(status, &all, body)
+        }
+        "/subjects/t-value/versions/latest" => ok(
+            r#"{"subject":"t","version":1,"id":1,"schema":"{\"fields\":[{\"name\":\"number\"}]}"}"#,
+        ),
+        "/config/t-value?defaultToGlobal=true" => ok(r#"{"compatibilityLevel":"BACKWARD"}"#),
+        "/compatibility/subjects/t-value/versions?verbose=true" => ok(
+            r#"{"is_compatible":false,"messages":["{errorType:'TYPE_MISMATCH', description:'The type (path '/fields/0/type') of a field in the new schema does not match with the old schema', additionalInfo:'reader type: INT not compatible with writer type: STRING'}","{oldSchemaVersion: 1}"]}"#,
+        ),
+        _ => json("500 Internal Server Error", ""),
+    });
+    let error = of(&server).register().unwrap_err();
+    let asked = server.count("POST /subjects/t-value/versions ");
+    assert_eq!(asked > 1, error.is_retryable(), "{error}");
+    let words = error.to_string().replace(&server.addr.to_string(), "HOST");
+    expected.assert_eq(&words);
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    refused(
+        "401 Unauthorized",
+        &["WWW-Authenticate: Basic realm=\"SR\""],
+        r#"{"error_code":401,"message":"Unauthorized"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 401 unauthorized: Unauthorized; check `schema_registry.auth`"
+        ],
+    );
+    refused(
+        "403 Forbidden",
+        &[],
+        r#"{"error_code":40301,"message":"User is denied operation Write on Subject: t-value"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 403 forbidden: User is denied operation Write on Subject: t-value; this user lacks a right: to read the subject, or to register under it"
+        ],
+    );
+    refused(
+        "404 Not Found",
+        &[],
+        "<html>nginx</html>",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 404 not found: no reason given; is `schema_registry.url` a registry, with its path? Apicurio's is `/apis/ccompat/v7`"
+        ],
+    );
+    refused(
+        "409 Conflict",
+        &[],
+        r#"{"error_code":409,"message":"Schema being registered is incompatible with an earlier schema"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): the schema does not fit to what is registered (compatibility BACKWARD): field `number`: The type (path '/fields/0/type') of a field in the new schema does not match with the old schema (reader type: INT not compatible with writer type: STRING); relax the compatibility of the subject for this change, or use another topic"
+        ],
+    );
+    refused(
+        "422 Unprocessable Entity",
+        &[],
+        r#"{"error_code":42201,"message":"Invalid schema: \"recrd\" is not a defined name"}"#,
+        &expect![[
+            r#"schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): refused as no valid schema: Invalid schema: "recrd" is not a defined name"#
+        ]],
+    );
+    refused(
+        "422 Unprocessable Entity",
+        &[],
+        r#"{"error_code":42205,"message":"Subject t-value is in read-only mode"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): takes no new schemas: Subject t-value is in read-only mode"
+        ],
+    );
+    refused(
+        "422 Unprocessable Entity",
+        &[],
+        r#"{"error_code":42208,"message":"Invalid subject"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 422 bad request: Invalid subject"
+        ],
+    );
+    refused(
+        "301 Moved Permanently",
+        &["Location: https://elsewhere.example/x?token=hunter2"],
+        "",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): redirected to elsewhere.example, which is not followed; set `schema_registry.url` to the address of the registry itself"
+        ],
+    );
+    refused(
+        "405 Method Not Allowed",
+        &[],
+        "",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 405 bad request: no reason given"
+        ],
+    );
+    refused(
+        "101 Switching Protocols",
+        &[],
+        "",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): unexpected status 101"
+        ],
+    );
+}
+
+#[test]
+fn trouble_of_the_registry_is_waited_out() {
+    refused(
+        "500 Internal Server Error",
+        &[],
+        r#"{"error_code":50001,"message":"Error in the backend datastore"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 500 server error: Error in the backend datastore"
+        ],
+    );
+    refused(
+        "500 Internal Server Error",
+        &[],
+        r#"{"error_code":50003,"message":"Error while forwarding the request to the primary"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 500 server error: Error while forwarding the request to the primary"
+        ],
+    );
+    refused(
+        "503 Service Unavailable",
+        &["Retry-After: 0"],
+        "down",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 503 server error: no reason given"
+        ],
+    );
+    refused(
+        "429 Too Many Requests",
+        &[],
+        r#"{"error_code":429,"message":"Too Many Requests"}"#,
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): 429 rate limited: Too Many Requests"
+        ],
+    );
+    refused(
+        "200 OK",
+        &[],
+        "<html>log in</html>",
+        &expect![
+            "schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): incomplete or damaged answer: expected value at line 1 column 1"
+        ],
+    );
+    refused(
+        "200 OK",
+        &[],
+        r#"{"id":"seven"}"#,
+        &expect![[
+            r#"schema registry: POST http://HOST/subjects/t-value/versions (subject `t-value`): incomplete or damaged answer: invalid type: string "seven", expected u32 at line 1 column 13"#
+        ]],
+    );
+}
+
+#[test]
+fn it_comes_back() {
+    let server = Server::start(|number, _| match number {
+        0 => vec![Act::Close],
+        1 => json(
+            "500 Internal Server Error",
+            r#"{"error_code":50002,"message":"Timeout"}"#,
+        ),
+        _ => ok(r#"{"id":3}"#),
+    });
+    assert_eq!(of(&server).register(), Ok(3));
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
+fn the_registry_says_how_long_to_wait() {
+    let server = Server::start(|number, _| match number {
+        0 => answer("429 Too Many Requests", &["Retry-After: 1"], ""),
+        _ => ok(r#"{"id":3}"#),
+    });
+    let began = Instant::now();
+    assert_eq!(of(&server).register(), Ok(3));
+    assert!(Duration::from_secs(1) <= began.elapsed());
+}
+
+#[test]
+fn a_refusal_is_remembered_for_a_moment_only_and_trouble_not_at_all() {
+    let server = Server::start(|number, seen| match path(seen) {
+        "/schemas/ids/1" => json(
+            "404 Not Found",
+            r#"{"error_code":40403,"message":"Schema 1 not found"}"#,
+        ),
+        _ if number < 5 => json("500 Internal Server Error", ""),
+        _ => ok(r#"{"schema":"x"}"#),
+    });
+    let bench = of(&server);
+    for _ in 0..100 {
+        let error = bench.by_id(1).unwrap_err();
+        assert!(error.to_string().contains("no such schema"), "{error}");
+        assert_eq!(error.kind(), "not_found");
+    }
+    assert_eq!(server.seen().len(), 1);
+    assert!(bench.by_id(2).is_err());
+    assert_eq!(server.seen().len(), 5);
+    assert!(bench.by_id(2).is_ok());
+}
+
+#[test]
+fn an_endless_body_is_cut_off() {
+    let server = Server::start(|_, _| {
+        let mut acts = answer("200 OK", &[KIND], "");
+        acts[0] = Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n".to_vec());
+        acts.push(Act::Send(vec![b' '; 5 << 20]));
+        acts
+    });
+    let error = of(&server).register().unwrap_err();
+    assert!(
+        error.to_string().contains("larger than 4194304 bytes"),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
+}
+
+#[test]
+fn another_address_steps_in_and_is_remembered() {
+    let server = Server::start(|number, _| ok(&format!(r#"{{"id":{number}}}"#)));
+    let mut config = config(NOBODY);
+    config.urls.push(format!("http://{}/path", server.addr));
+    config.auth = RegistryAuth::Bearer {
+        token: Secret::new("t"),
+    };
+    let bench = bench(&config);
+    let register = |schema| bench.registry.register("s", schema, &bench.stop);
+    assert_eq!(register("a"), Ok(0));
+    assert_eq!(bench.registry.http.good(), 1);
+    assert_eq!(register("b"), Ok(1));
+    assert_eq!(path(&server.seen()[0]), "/path/subjects/s/versions");
+}
+
+#[test]
+fn a_refusal_is_not_asked_for_twice() {
+    let refuse = |_: usize, _: &Seen| json("403 Forbidden", "{}");
+    let (one, other) = (Server::start(refuse), Server::start(refuse));
+    let mut config = config(format!("http://{}", one.addr));
+    config.urls.push(format!("http://{}", other.addr));
+    assert_eq!(bench(&config).register().unwrap_err().kind(), "forbidden");
+    assert_eq!((one.seen().len(), other.seen().len()), (1, 0));
+}
+
+#[test]
+fn when_all_addresses_fail_all_are_named() {
+    let server = Server::start(|_, _| json("502 Bad Gateway", ""));
+    let mut config = config(NOBODY);
+    config.urls.push(format!("http://{}", server.addr));
+    let error = bench(&config).register().unwrap_err();
+    let words = error.to_string();
+    assert!(error.is_retryable());
+    assert!(
+        words.contains("127.0.0.1:1/") && words.contains("502 server error"),
+        "{words}"
+    );
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[test]
+fn a_redirect_takes_no_credentials_along() {
+    let thief = Server::start(|_, _| ok(r#"{"id":1}"#));
+    let to = format!("Location: http://{}/subjects", thief.addr);
+    let server = Server::start(move |_, _| answer("307 Temporary Redirect", &[&to], ""));
+    let mut config = config(format!("http://{}", server.addr));
+    config.auth = RegistryAuth::Bearer {
+        token: Secret::new("hunter2"),
+    };
+    assert_eq!(bench(&config).register().unwrap_err().kind(), "redirect");
+    assert!(thief.seen().is_empty());
+}
+
+#[test]
+fn a_stop_ends_every_wait_at_once() {
+    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let mut config = config(format!("http://{}", server.addr));
+    config.timeout = Duration::from_secs(60);
+    let bench = bench(&config);
+    let Bench {
+        registry,
+        stop,
+        _trigger: trigger,
+    } = bench;
+    let registry = Arc::new(registry);
+    // One asks, one waits for the one who asks.
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (registry, stop) = (Arc::clone(&registry), stop.clone());
+            server::spawn(move || registry.by_id(1, &stop))
+        })
+        .collect();
+    while server.seen().is_empty() {
+        stop.wait(Duration::from_millis(5));
+    }
+    let began = Instant::now();
+    drop(trigger);
+    for thread in threads {
+        assert_eq!(thread.join().unwrap().unwrap_err(), Error::Stopped);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn time_runs_out() {
+    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let mut config = config(format!("http://{}", server.addr));
+    config.timeout = Duration::from_millis(100);
+    let error = bench(&config).register().unwrap_err();
+    assert!(
+        error.to_string().contains("in `schema_registry.timeout`"),
+        "{error}"
+    );
+    assert!(error.is_retryable());
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[test]
+fn addresses_and_tokens_are_checked_at_start() {
+    let mut config = config(NOBODY);
+    config.auth = RegistryAuth::Bearer {
+        token: Secret::new("a\nb"),
+    };
+    let error = Registry::new(&config).unwrap_err();
+    assert!(error.to_string().contains("printable ASCII"), "{error}");
+    config.urls.clear();
+    let error = Registry::new(&config).unwrap_err();
+    assert_eq!(error.to_string(), "schema_registry.url: is not set");
+    assert_eq!(error.kind(), "setup");
+}

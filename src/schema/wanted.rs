@@ -1,0 +1,113 @@
+//! The schema that a table asks for: its configuration, and what the instance says of its columns.
+
+use super::dictionary::{self, Described};
+use super::{Columns, Decimals, Schema, Typing};
+use crate::config::{self, OnTypeError, SchemaStyle, Table};
+use crate::servicenow::{Client, Error, table as requests};
+use crate::stop::Stop;
+
+/// Rows whose columns are taken where the dictionary is hidden.
+const ROWS: &str = "10";
+
+/// A schema, and what was in the way of a better one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The schema.
+    pub schema: Schema,
+    /// Why there are no types, or no more columns than these; empty when all is well.
+    pub notes: Vec<String>,
+}
+
+/// The schema of a table whose configuration says everything: texts, and the names of the columns.
+pub fn without_instance(table: &Table) -> Option<Schema> {
+    let fields = requests::fetched(table).filter(|_| table.schema.style == SchemaStyle::Strings)?;
+    Some(Schema::strings(&Columns::named(&table.name, fields)))
+}
+
+/// The schema of a table. The dictionary is asked where types are wanted, or columns that are not
+/// named; where it is hidden, some rows are.
+///
+/// # Errors
+/// The instance could not be asked.
+pub fn wanted(
+    client: &Client,
+    table_api_path: &str,
+    table: &Table,
+    stop: &Stop,
+) -> Result<Wanted, Error> {
+    if let Some(schema) = without_instance(table) {
+        let notes = Vec::new();
+        return Ok(Wanted { schema, notes });
+    }
+    let described = dictionary::describe(client, table_api_path, &table.name, stop)?;
+    let named = requests::fetched(table);
+    match described {
+        Described::Columns(columns) => {
+            let columns = match named {
+                Some(fields) => columns.select(&fields),
+                None => columns,
+            };
+            Ok(Wanted {
+                schema: styled(table, &columns),
+                notes: Vec::new(),
+            })
+        }
+        Described::Hidden(why) => {
+            let columns = match named {
+                Some(fields) => Columns::named(&table.name, fields),
+                None => of_rows(client, table_api_path, table, stop)?,
+            };
+            let mut notes = vec![why];
+            if columns.list.is_empty() {
+                let name = &table.name;
+                notes.push(format!(
+                    "table `{name}` has no row that can be read, so its columns are not known: \
+                     name them in `fields`"
+                ));
+            }
+            Ok(Wanted {
+                schema: Schema::strings(&columns),
+                notes,
+            })
+        }
+    }
+}
+
+fn styled(table: &Table, columns: &Columns) -> Schema {
+    if table.schema.style == SchemaStyle::Strings {
+        return Schema::strings(columns);
+    }
+    let typing = Typing {
+        decimals: match table.schema.decimals {
+            config::Decimals::Bytes => Decimals::Bytes,
+            config::Decimals::String => Decimals::Text,
+        },
+        raw: table.schema.on_type_error == OnTypeError::StringField,
+    };
+    Schema::typed(columns, &typing)
+}
+
+/// The columns of some rows: of one alone those are missing that the user may not read in it.
+fn of_rows(
+    client: &Client,
+    table_api_path: &str,
+    table: &Table,
+    stop: &Stop,
+) -> Result<Columns, Error> {
+    let params = vec![
+        ("sysparm_limit", ROWS.to_owned()),
+        ("sysparm_exclude_reference_link", "true".to_owned()),
+    ];
+    let get = requests::probe(table_api_path, &table.name, params);
+    let (result, _) = client.get_result(&get, stop)?;
+    let mut columns = Columns::named(&table.name, [""; 0]);
+    for row in result.as_array().into_iter().flatten() {
+        if let Some(more) = Columns::of_row(&table.name, row.to_string().as_bytes()) {
+            columns.add(more);
+        }
+    }
+    Ok(columns)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! A simulated instance with a dictionary, and one that hides it.
+
+use std::sync::Arc;
+
+use servicenow_sim::{Options, Sim};
+
+use super::*;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::servicenow::tests::server::{JSON, Seen, Server, answer};
+use crate::stop;
+
+/// What a table with these settings asks of an instance at `url`.
+fn ask(url: &str, settings: &str) -> Wanted {
+    let text = format!(
+        "servicenow:\n  base_url: {url}\n  max_retries: 1\n  auth: {{type: basic, basic: \
+         {{username: bridge, password: secret}}}}\n\
+         kafka: {{brokers: ['localhost:9092']}}\n\
+         source:\n  enabled: true\n  topic_prefix: sn\n  tables:\n    - {{name: incident{settings}}}\n"
+    );
+    let (config, _) = config::parse(&text, &|_| None).unwrap_or_else(|p| panic!("{p}"));
+    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+    let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
+    let (_trigger, stop) = stop::pair();
+    let path = &config.servicenow.table_api_path;
+    wanted(&client, path, &config.source.tables[0], &stop).unwrap()
+}
+
+fn columns(wanted: &Wanted) -> Vec<&str> {
+    let fields = wanted.schema.fields().iter();
+    fields.map(|field| field.column.as_str()).collect()
+}
+
+#[test]
+fn the_dictionary_gives_names_and_types() {
+    let sim = Sim::start(Options::default()).unwrap();
+    let all = ask(sim.url(), "");
+    assert_eq!(all.notes, [""; 0]);
+    for column in ["number", "sys_id", "caller_id"] {
+        assert!(columns(&all).contains(&column), "{:?}", columns(&all));
+    }
+    let typed = ", fields: [number, sys_created_on, caller_id.name], schema: {style: typed}";
+    let some = ask(sim.url(), typed);
+    assert_eq!(
+        columns(&some),
+        [
+            "number",
+            "sys_created_on",
+            "caller_id.name",
+            "sys_id",
+            "sys_updated_on"
+        ]
+    );
+    assert!(
+        some.schema.json().contains("timestamp-"),
+        "{}",
+        some.schema.json()
+    );
+    let raw = ask(
+        sim.url(),
+        ", schema: {style: typed, on_type_error: string_field}",
+    );
+    assert!(
+        raw.schema.json().contains(r#""_raw""#),
+        "{}",
+        raw.schema.json()
+    );
+}
+
+/// No rights to the dictionary, and `rows` in the table.
+fn hiding(rows: &'static str) -> Server {
+    Server::start(
+        move |_, seen: &Seen| match seen.line.contains("/table/incident?") {
+            true => answer("200 OK", &[JSON], rows),
+            false => answer("200 OK", &[JSON], r#"{"result":[]}"#),
+        },
+    )
+}
+
+#[test]
+fn a_hidden_dictionary_leaves_texts() {
+    let server = hiding(r#"{"result":[{"b":"1","a":"2"},{"c":"","a":"3"}]}"#);
+    let url = format!("http://{}", server.addr);
+    let of_rows = ask(&url, ", schema: {style: typed}");
+    assert_eq!(columns(&of_rows), ["a", "b", "c"]);
+    assert_eq!(of_rows.notes.len(), 1);
+    assert!(
+        of_rows.notes[0].contains("sys_dictionary"),
+        "{:?}",
+        of_rows.notes
+    );
+    let named = ask(&url, ", fields: [x], schema: {style: typed}");
+    assert_eq!(columns(&named), ["x", "sys_id", "sys_updated_on"]);
+    assert_eq!(named.notes.len(), 1);
+}
+
+#[test]
+fn a_table_of_which_nothing_is_known_is_said() {
+    let server = hiding(r#"{"result":[]}"#);
+    let nothing = ask(&format!("http://{}", server.addr), "");
+    assert_eq!(columns(&nothing), [""; 0]);
+    assert!(
+        nothing.notes[1].contains("name them in `fields`"),
+        "{:?}",
+        nothing.notes
+    );
+}
+
+#[test]
+fn named_texts_need_no_instance() {
+    let wanted = ask(
+        "http://127.0.0.1:1",
+        ", fields: [number], skip_own_writes: true",
+    );
+    let expected = [
+        "number",
+        "sys_id",
+        "sys_updated_on",
+        "sys_mod_count",
+        "sys_updated_by",
+    ];
+    assert_eq!(columns(&wanted), expected);
+}
