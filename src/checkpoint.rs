@@ -6,7 +6,7 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,8 @@ struct State {
     /// Rows since the last write was tried, failed ones included: a full disk is retried at the
     /// interval, not in a loop.
     rows: u64,
+    /// Tables whose position is not shown.
+    hidden: BTreeSet<String>,
 }
 
 impl Store {
@@ -96,13 +98,14 @@ impl Store {
                 on_disk: tables.clone(),
                 tables,
                 rows: 0,
+                hidden: BTreeSet::new(),
             }),
             due: bounded(1),
             writes_ok: metrics.checkpoint_writes.with(&["ok"]),
             writes_failed: metrics.checkpoint_writes.with(&["error"]),
             timestamps: metrics.checkpoint_timestamp.clone(),
         };
-        store.show_timestamps(&Tables::new(), &store.state().on_disk);
+        store.show_timestamps(&Tables::new(), &store.state());
         Ok(store)
     }
 
@@ -116,6 +119,7 @@ impl Store {
     /// flush thread.
     pub fn advance(&self, table: &str, entry: Entry, rows: u64) {
         let mut state = self.state();
+        state.hidden.remove(table);
         let written = state.tables.entry(table.to_owned()).or_default();
         written.timestamp = Some(entry.position.timestamp);
         written.last_identifier = entry.position.last_identifier;
@@ -125,6 +129,12 @@ impl Store {
             // A full channel means that the thread is being woken already.
             self.due.0.try_send(()).ok();
         }
+    }
+
+    /// Shows no position of a table that is no longer read, until it moves again. It stays on disk.
+    pub fn hide(&self, table: &str) {
+        self.state().hidden.insert(table.to_owned());
+        self.timestamps.remove("table", table);
     }
 
     /// Forgets a table, so that it is read from the beginning; false if it was not known.
@@ -150,8 +160,8 @@ impl Store {
         }
         self.writes_ok.inc();
         let mut state = self.state();
-        self.show_timestamps(&state.on_disk, &tables);
-        state.on_disk = tables;
+        let before = std::mem::replace(&mut state.on_disk, tables);
+        self.show_timestamps(&before, &state);
         Ok(())
     }
 
@@ -178,11 +188,15 @@ impl Store {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show_timestamps(&self, before: &Tables, now: &Tables) {
+    fn show_timestamps(&self, before: &Tables, state: &State) {
+        let now = &state.on_disk;
         for table in before.keys().filter(|table| !now.contains_key(*table)) {
             self.timestamps.with(&[table]).set(f64::NAN);
         }
-        for (table, written) in now {
+        for (table, written) in now
+            .iter()
+            .filter(|(table, _)| !state.hidden.contains(*table))
+        {
             if let Some(entry) = written.entry() {
                 #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^53")]
                 self.timestamps
@@ -191,6 +205,15 @@ impl Store {
             }
         }
     }
+}
+
+/// The process that works with the checkpoints in `path`, as it holds their lock, and the lock's
+/// file; `None` when none does.
+///
+/// # Errors
+/// The lock cannot be read.
+pub fn holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
+    file::holder_of(path)
 }
 
 /// The checkpoints in a file, without lock: also while another process uses it. A missing file is

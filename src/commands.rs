@@ -1,6 +1,6 @@
 //! What each command of the command line does. Output is handed back, not printed, so that `main`
 //! alone owns the terminal; `run` and `check` report progress through their own channels, and
-//! `dead-letters` writes to the [`Screen`] that `main` gives it.
+//! `dead-letters` and `status` write to the [`Screen`] that `main` gives it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use crate::app;
 use crate::checkpoint::{self, Entry, Position};
 use crate::cli::{self, CheckpointAction, Command};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::daemon;
 use crate::metrics::Metrics;
 use crate::source;
 
+mod admin;
 mod connect;
 mod dead_letters;
+mod reload;
 mod schema;
 mod screen;
 
@@ -88,7 +90,11 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             schema::execute(loaded, action, &table, json)
         }),
-        Command::Run { config } => with_config(&config, run),
+        Command::Admin { config, action } => {
+            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
+        }
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
+        Command::Run { config } => run(&config),
     }
 }
 
@@ -106,10 +112,15 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
     }
 }
 
-fn run(config: &Config, warnings: &[String]) -> Done {
+fn run(path: &Path) -> Done {
+    let (loaded, files) = config::load_with_files(path);
+    let (config, warnings) = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => return Done::failed(78, &problems),
+    };
     let metrics = Arc::new(Metrics::new());
     let logging = daemon::init_logging(config.log_level, config.log_format, &metrics);
-    let _logging = match logging {
+    let logging = match logging {
         Ok(logging) => logging,
         Err(error) => return Done::failed(70, &error),
     };
@@ -119,10 +130,12 @@ fn run(config: &Config, warnings: &[String]) -> Done {
         .set(1.0);
     log::info!(version = cli::VERSION, revision = cli::REVISION, instance = config.servicenow.base_url,
         tables = config.source.tables.len(); "servicenow-kafka-bridge starts");
+    let file = path.display().to_string();
     for warning in warnings {
-        log::warn!(warning = warning; "configuration");
+        log::warn!(warning = warning.in_file(&file); "configuration");
     }
-    match app::run(config, &metrics) {
+    let loaded = Loaded { config, files };
+    match app::run(path, loaded, &metrics, logging) {
         Ok(()) => Done::default(),
         Err(error) => {
             let code = error.exit_code();

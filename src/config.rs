@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+mod current;
 mod defaults;
 mod duration;
 mod env;
+mod files;
 mod load;
 pub(crate) mod names;
+mod plan;
 mod problem;
 mod raw;
 mod schema;
@@ -25,16 +28,21 @@ mod sink;
 mod tests;
 mod url;
 mod validate;
+mod watch;
 mod yaml;
 
-pub use load::{load, parse};
+pub use current::Current;
+pub use files::Files;
+pub use load::{load, load_with_files, parse};
+pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
 pub use schema::{
     Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
     SinkFormat, SubjectStrategy, TableSchema,
 };
-pub use show::show;
+pub use show::{show, show_tree};
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
+pub use watch::Watch;
 
 /// The whole configuration, checked, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +67,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `shutdown_timeout`: how long a stop may take before undelivered work is left behind.
     pub shutdown_timeout: Duration,
+    /// `reload_rollback`: keep what runs when the credentials of an edit do not work.
+    pub reload_rollback: bool,
 }
 
 impl Config {
@@ -394,6 +404,17 @@ pub struct Offset {
 pub struct Observability {
     /// Address as written: `:8080` is all addresses, v6 and v4.
     pub addr: String,
+    /// Who may do more than look; `None`: nobody.
+    pub admin: Option<Admin>,
+}
+
+/// What opens the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// `admin_token_file`.
+    pub token_file: PathBuf,
+    /// What is in it.
+    pub token: Secret,
 }
 
 /// `log_format`.

@@ -1,11 +1,13 @@
-//! What makes a program a daemon: its log and its signals.
+//! What makes a program a daemon: its log, its signals, and what systemd wants to hear.
 //!
 //! The log goes to stderr, as text or JSON lines; stdout is for data. It never holds the program
 //! up, and a line that repeats is written once in ten seconds. See `docs/decisions/0002`.
 
 mod limit;
 mod line;
+mod notify;
 mod output;
+mod panics;
 mod signals;
 
 use std::fs::File;
@@ -26,9 +28,10 @@ use limit::Limiter;
 use line::{Style, is_ours};
 use output::Output;
 
+pub use notify::Notify;
 pub use signals::{Signal, Signals, signals};
 
-/// Makes `log`'s macros write to stderr. Once per process.
+/// Makes `log`'s macros write to stderr, and panics too. Once per process.
 pub fn init_logging(
     level: LevelFilter,
     format: LogFormat,
@@ -50,6 +53,7 @@ pub fn init_logging(
     )))?;
     control.set_level(level);
     control.set_format(format);
+    panics::log_panics();
     Ok(control)
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Liveness looks only inside: each thread promises when it will be heard of next. Readiness is a
 //! list of conditions that their owners set; what is wrong is said in words. Restarting never
-//! repairs the other side, so nothing remote belongs into liveness.
+//! repairs the other side, so nothing remote belongs into liveness. A note says what somebody should
+//! know although all works.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a thread may be silent for between its registration and its first beat.
 const FIRST_BEAT: Duration = Duration::from_secs(60);
@@ -31,7 +32,20 @@ pub struct Health {
 struct Registered {
     next: u64,
     threads: BTreeMap<u64, Thread>,
-    conditions: BTreeMap<u64, (String, State)>,
+    conditions: BTreeMap<u64, Held>,
+    /// Others whose reports are part of this one.
+    attached: Vec<Weak<Health>>,
+}
+
+/// What a condition says when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Not ready.
+    Ready,
+    /// Not alive.
+    Vital,
+    /// Only that.
+    Note,
 }
 
 #[derive(Debug)]
@@ -42,10 +56,50 @@ struct Thread {
     panicked: bool,
 }
 
+/// A condition as it is kept.
+#[derive(Debug)]
+struct Held {
+    kind: Kind,
+    name: String,
+    state: State,
+    trouble: Option<Trouble>,
+}
+
 #[derive(Debug)]
 enum State {
     Ok,
     Failing(String),
+}
+
+/// Something that went wrong at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When.
+    pub at: SystemTime,
+    /// What, in one line.
+    pub words: String,
+}
+
+/// A condition as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Why it fails, if it does.
+    pub failing: Option<String>,
+    /// What went wrong last, however long ago.
+    pub trouble: Option<Trouble>,
+}
+
+/// A thread as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it, if anything is.
+    pub wrong: Option<String>,
+    /// How long it may still be silent.
+    pub due_in: Duration,
 }
 
 /// What [`Health`] found.
@@ -55,6 +109,8 @@ pub struct Report {
     pub ok: bool,
     /// What is wrong, one reason each; empty when `ok`.
     pub lines: Vec<String>,
+    /// What is to be known although it is no reason; of readiness only.
+    pub notes: Vec<String>,
 }
 
 impl Health {
@@ -93,43 +149,126 @@ impl Health {
     /// Something that must hold for readiness; it fails with `reason` until told otherwise.
     /// Dropping the [`Condition`] deregisters it.
     pub fn condition(self: &Arc<Self>, name: &str, reason: &str) -> Condition {
-        let state = State::Failing(reason.to_owned());
+        self.register(Kind::Ready, name, State::Failing(reason.to_owned()))
+    }
+
+    /// Something that must hold for liveness, which it does until told otherwise: only what a new
+    /// start of the process may repair.
+    pub fn vital(self: &Arc<Self>, name: &str) -> Condition {
+        self.register(Kind::Vital, name, State::Ok)
+    }
+
+    /// Something to know: while it fails, its reason stands beside the readiness and leaves it be.
+    pub fn note(self: &Arc<Self>, name: &str) -> Condition {
+        self.register(Kind::Note, name, State::Ok)
+    }
+
+    fn register(self: &Arc<Self>, kind: Kind, name: &str, state: State) -> Condition {
         let mut registered = self.registered();
         let id = registered.next_id();
-        registered.conditions.insert(id, (name.to_owned(), state));
+        let held = Held {
+            kind,
+            name: name.to_owned(),
+            state,
+            trouble: None,
+        };
+        registered.conditions.insert(id, held);
         Condition {
             health: Arc::clone(self),
             id,
         }
     }
 
-    /// Fails when a thread was silent for longer than it promised.
+    /// Makes the reports of `other` part of this one, as long as somebody holds it: for what is
+    /// tried out before it takes over.
+    pub fn attach(&self, other: &Arc<Health>) {
+        let mut registered = self.registered();
+        registered.attached.retain(|it| it.strong_count() > 0);
+        registered.attached.push(Arc::downgrade(other));
+    }
+
+    /// Forgets threads of this name that ended by a panic: their owner has seen it.
+    pub fn bury(&self, name: &str) {
+        let mut registered = self.registered();
+        registered
+            .threads
+            .retain(|_, thread| !(thread.panicked && thread.name == name));
+    }
+
+    /// Fails when a thread was silent for longer than it promised, or something vital is wrong.
     pub fn liveness(&self, now: Instant) -> Report {
+        let lines = self.attached().into_iter().map(|it| it.liveness(now).lines);
+        let mut lines: Vec<String> = lines.flatten().collect();
         let now = self.millis(now);
         let registered = self.registered();
-        report(registered.threads.values().filter_map(|thread| {
-            let deadline = thread.deadline.load(Relaxed);
-            if thread.panicked {
-                return Some(format!("thread {}: ended by a panic", thread.name));
-            }
-            let late = now.checked_sub(deadline).filter(|late| 0 < *late)?;
-            let seconds = late.div_ceil(1000);
-            Some(format!("thread {}: overdue for {seconds} s", thread.name))
-        }))
+        lines.extend(registered.threads.values().filter_map(|thread| {
+            let wrong = thread.wrong(now)?;
+            Some(format!("thread {}: {wrong}", thread.name))
+        }));
+        lines.extend(registered.failing(Kind::Vital));
+        report(lines, Vec::new())
+    }
+
+    /// The threads that are silent for longer than they promised.
+    pub fn silent(&self, now: Instant) -> Vec<String> {
+        let now = self.millis(now);
+        let registered = self.registered();
+        let threads = registered.threads.values();
+        let silent = threads.filter(|it| !it.panicked && it.deadline.load(Relaxed) < now);
+        silent.map(|thread| thread.name.clone()).collect()
+    }
+
+    /// All threads that promise to be heard of, in the order of their start.
+    pub fn threads(&self, now: Instant) -> Vec<Life> {
+        let others = self.attached().into_iter().flat_map(|it| it.threads(now));
+        let others: Vec<Life> = others.collect();
+        let now = self.millis(now);
+        let life = |thread: &Thread| Life {
+            name: thread.name.clone(),
+            wrong: thread.wrong(now),
+            due_in: Duration::from_millis(thread.deadline.load(Relaxed).saturating_sub(now)),
+        };
+        let registered = self.registered();
+        let own = registered.threads.values().map(life);
+        own.chain(others).collect()
+    }
+
+    /// All conditions of readiness, in the order of their making.
+    pub fn standings(&self) -> Vec<Standing> {
+        let others = self.attached().into_iter().flat_map(|it| it.standings());
+        let others: Vec<Standing> = others.collect();
+        let standing = |held: &Held| Standing {
+            name: held.name.clone(),
+            failing: match &held.state {
+                State::Ok => None,
+                State::Failing(reason) => Some(one_line(reason)),
+            },
+            trouble: held.trouble.clone(),
+        };
+        let registered = self.registered();
+        let own = registered.conditions.values();
+        let own = own.filter(|held| held.kind == Kind::Ready).map(standing);
+        own.chain(others).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
     pub fn readiness(&self) -> Report {
         let stopping = self.stopping.load(Relaxed).then(|| "stopping".to_owned());
+        let mut lines: Vec<String> = stopping.into_iter().collect();
+        let others = self.attached();
+        lines.extend(others.into_iter().flat_map(|it| it.readiness().lines));
         let registered = self.registered();
-        let failing = registered
-            .conditions
-            .values()
-            .filter_map(|(name, state)| match state {
-                State::Ok => None,
-                State::Failing(reason) => Some(format!("{name}: {reason}")),
-            });
-        report(stopping.into_iter().chain(failing))
+        lines.extend(registered.failing(Kind::Ready));
+        report(lines, registered.failing(Kind::Note).collect())
+    }
+
+    fn attached(&self) -> Vec<Arc<Health>> {
+        let registered = self.registered();
+        registered
+            .attached
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     /// Readiness fails from now on.
@@ -153,6 +292,27 @@ impl Registered {
     fn next_id(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// The reasons of what fails.
+    fn failing(&self, kind: Kind) -> impl Iterator<Item = String> {
+        let conditions = self.conditions.values();
+        conditions.filter_map(move |held| match &held.state {
+            State::Failing(reason) if held.kind == kind => Some(format!("{}: {reason}", held.name)),
+            State::Failing(_) | State::Ok => None,
+        })
+    }
+}
+
+impl Thread {
+    /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
+    fn wrong(&self, now: u64) -> Option<String> {
+        if self.panicked {
+            return Some("ended by a panic".to_owned());
+        }
+        let late = now.checked_sub(self.deadline.load(Relaxed))?;
+        let seconds = late.div_ceil(1000);
+        (0 < late).then(|| format!("overdue for {seconds} s"))
     }
 }
 
@@ -201,20 +361,36 @@ impl Condition {
 
     /// It does not hold; `reason` says why and what to do, without secrets and record bodies.
     pub fn fail(&self, reason: impl Into<String>) {
-        self.set(State::Failing(reason.into()));
+        let reason = reason.into();
+        self.remember(&reason);
+        self.set(State::Failing(reason));
+    }
+
+    /// Something went wrong that is no reason to fail yet; it is kept as the last trouble.
+    pub fn remember(&self, words: &str) {
+        let trouble = Trouble {
+            at: SystemTime::now(),
+            words: one_line(words),
+        };
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.trouble = Some(trouble);
+        }
     }
 
     /// Whether it holds.
     pub fn is_ok(&self) -> bool {
         matches!(
             self.health.registered().conditions.get(&self.id),
-            Some((_, State::Ok))
+            Some(Held {
+                state: State::Ok,
+                ..
+            })
         )
     }
 
     fn set(&self, state: State) {
-        if let Some((_, held)) = self.health.registered().conditions.get_mut(&self.id) {
-            *held = state;
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.state = state;
         }
     }
 }
@@ -225,8 +401,16 @@ impl Drop for Condition {
     }
 }
 
+fn report(reasons: Vec<String>, notes: Vec<String>) -> Report {
+    Report {
+        ok: reasons.is_empty(),
+        lines: bounded(reasons),
+        notes: bounded(notes),
+    }
+}
+
 /// Bounds the reasons in number and length and makes each one line.
-fn report(reasons: impl Iterator<Item = String>) -> Report {
+fn bounded(reasons: Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut more = 0_usize;
     for reason in reasons {
@@ -239,10 +423,7 @@ fn report(reasons: impl Iterator<Item = String>) -> Report {
     if 0 < more {
         lines.push(format!("and {more} more"));
     }
-    Report {
-        ok: lines.is_empty(),
-        lines,
-    }
+    lines
 }
 
 fn one_line(reason: &str) -> String {
@@ -255,86 +436,4 @@ fn one_line(reason: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_thread_is_alive_as_long_as_it_promised() {
-        let health = Arc::new(Health::new());
-        assert!(health.liveness(Instant::now() + 1000 * SECOND).ok);
-        let beat = health.thread("source:incident");
-        assert!(
-            health.liveness(Instant::now() + 50 * SECOND).ok,
-            "before the first beat"
-        );
-        beat.beat(10 * SECOND);
-        assert!(health.liveness(Instant::now() + 9 * SECOND).ok);
-        let late = health.liveness(Instant::now() + 12 * SECOND);
-        assert_eq!(late.lines, ["thread source:incident: overdue for 2 s"]);
-        beat.beat(Duration::MAX);
-        assert!(health.liveness(Instant::now() + 1_000_000 * SECOND).ok);
-        beat.beat(SECOND);
-        drop(beat);
-        assert!(
-            health.liveness(Instant::now() + 1000 * SECOND).ok,
-            "deregistered"
-        );
-    }
-
-    #[test]
-    fn a_thread_that_panicked_is_dead() {
-        let health = Arc::new(Health::new());
-        let beat = health.thread("token");
-        let thread = std::thread::Builder::new().spawn(move || {
-            beat.beat(1000 * SECOND);
-            panic!("on purpose");
-        });
-        assert!(thread.unwrap().join().is_err());
-        assert_eq!(
-            health.liveness(Instant::now()).lines,
-            ["thread token: ended by a panic"]
-        );
-    }
-
-    #[test]
-    fn readiness_lists_what_fails() {
-        let health = Arc::new(Health::new());
-        assert!(health.readiness().ok);
-        let kafka = health.condition("kafka", "no broker has answered yet");
-        let table = health.condition("table incident", "not read yet");
-        let twin = health.condition("table incident", "not read yet");
-        assert!(!kafka.is_ok());
-        kafka.ok();
-        assert!(kafka.is_ok());
-        table.fail("403 from\nthe instance");
-        twin.ok();
-        let report = health.readiness();
-        assert!(!report.ok);
-        assert_eq!(report.lines, ["table incident: 403 from the instance"]);
-        drop(table);
-        assert!(health.readiness().ok);
-        health.set_stopping();
-        assert_eq!(health.readiness().lines, ["stopping"]);
-    }
-
-    #[test]
-    fn the_report_is_bounded() {
-        let health = Arc::new(Health::new());
-        let failing: Vec<_> = (0..60)
-            .map(|number| health.condition(&format!("c{number}"), &"ä".repeat(1000)))
-            .collect();
-        let report = health.readiness();
-        assert_eq!(report.lines.len(), MAX_LINES + 1);
-        assert_eq!(report.lines.last().unwrap(), "and 10 more");
-        assert!(
-            report
-                .lines
-                .iter()
-                .all(|line| line.chars().count() <= MAX_REASON + 3)
-        );
-        drop(failing);
-        assert!(health.readiness().ok);
-    }
-}
+mod tests;

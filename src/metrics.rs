@@ -14,7 +14,7 @@ pub use family::{
     Counter, CounterVec, Family, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES,
     SecondsCounter, Single, Value,
 };
-use process::Process;
+pub use process::Process;
 use text::Text;
 
 /// Buckets in seconds of the Go client library; a poll.
@@ -59,6 +59,7 @@ pub struct Metrics {
     pub source_held: GaugeVec,
     pub source_remaining_rows: GaugeVec,
     pub source_last_success: GaugeVec,
+    pub source_next_poll: GaugeVec,
     pub checkpoint_timestamp: GaugeVec,
     pub checkpoint_writes: CounterVec,
     pub token_expiry: Single<Gauge>,
@@ -71,6 +72,9 @@ pub struct Metrics {
     pub ready: Single<Gauge>,
     pub log_messages: CounterVec,
     pub build_info: GaugeVec,
+    pub reload_successful: Single<Gauge>,
+    pub reload_timestamp: Single<Gauge>,
+    pub pipeline_restarts: CounterVec,
 
     /// When the process started, seconds since the epoch.
     start_seconds: f64,
@@ -93,6 +97,62 @@ impl Metrics {
         metrics
     }
 
+    /// The configuration was read: into use or not.
+    pub fn reloaded(&self, used: bool) {
+        self.reload_successful.set(if used { 1.0 } else { 0.0 });
+        self.reload_timestamp.set(now_seconds());
+    }
+
+    /// Takes away what is told of a table that is no longer read.
+    pub fn forget_table(&self, table: &str) {
+        let counters = [
+            &self.source_records,
+            &self.source_produced,
+            &self.source_errors,
+            &self.source_own_writes,
+        ];
+        for family in counters {
+            family.remove("table", table);
+        }
+        let gauges = [
+            &self.offset_lag,
+            &self.source_page_size,
+            &self.source_hidden_rows,
+            &self.source_held,
+            &self.source_remaining_rows,
+            &self.source_last_success,
+            &self.source_next_poll,
+            &self.checkpoint_timestamp,
+        ];
+        for family in gauges {
+            family.remove("table", table);
+        }
+        self.source_poll_duration.remove("table", table);
+        let restarts = format!("table {table}");
+        self.pipeline_restarts.remove("pipeline", &restarts);
+    }
+
+    /// Takes away what is told of a topic that the sink no longer consumes.
+    pub fn forget_topic(&self, topic: &str) {
+        let gauges = [&self.sink_in_flight, &self.sink_held, &self.sink_lag];
+        for family in gauges {
+            family.remove("topic", topic);
+        }
+    }
+
+    /// Takes away what is told of a table that the sink no longer writes.
+    pub fn forget_written(&self, table: &str) {
+        let counters = [
+            &self.sink_records,
+            &self.sink_errors,
+            &self.sink_skipped,
+            &self.sink_dead_letters,
+        ];
+        for family in counters {
+            family.remove("table", table);
+        }
+    }
+
     /// The page in text exposition format 0.0.4.
     pub fn render(&self) -> String {
         let mut out = Text::default();
@@ -103,9 +163,14 @@ impl Metrics {
         out.finish()
     }
 
+    /// When the process started, seconds since the epoch.
+    pub fn start_seconds(&self) -> f64 {
+        self.start_seconds
+    }
+
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 34] {
+    fn families(&self) -> [&dyn Show; 38] {
         let Metrics {
             source_records,
             source_produced,
@@ -129,6 +194,7 @@ impl Metrics {
             source_held,
             source_remaining_rows,
             source_last_success,
+            source_next_poll,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -141,6 +207,9 @@ impl Metrics {
             ready,
             log_messages,
             build_info,
+            reload_successful,
+            reload_timestamp,
+            pipeline_restarts,
             start_seconds: _,
         } = self;
         [
@@ -166,6 +235,7 @@ impl Metrics {
             source_held,
             source_remaining_rows,
             source_last_success,
+            source_next_poll,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -178,6 +248,9 @@ impl Metrics {
             ready,
             log_messages,
             build_info,
+            reload_successful,
+            reload_timestamp,
+            pipeline_restarts,
         ]
     }
 }
@@ -242,6 +315,9 @@ fn catalogue() -> Metrics {
         source_last_success: Family::new("bridge_source_last_success_timestamp_seconds",
             "When a poll of the table last succeeded, seconds since the epoch; 0 is never.",
             &["table"]),
+        source_next_poll: Family::new("bridge_source_next_poll_timestamp_seconds",
+            "When the table is polled next, seconds since the epoch; in the past while it is.",
+            &["table"]),
         checkpoint_timestamp: Family::new("bridge_checkpoint_timestamp_seconds",
             "The position in the checkpoint file, seconds since the epoch.",
             &["table"]),
@@ -268,6 +344,13 @@ fn catalogue() -> Metrics {
             "Lines logged, suppressed ones included.", &["level"]),
         build_info: Family::new("bridge_build_info",
             "Always 1; the labels say what runs.", &["version", "revision", "target"]),
+        reload_successful: Single::new("bridge_config_last_reload_successful",
+            "1 while the configuration that was read last is the one that runs, else 0."),
+        reload_timestamp: Single::new("bridge_config_last_reload_timestamp_seconds",
+            "When the configuration was last read, used or not, seconds since the epoch."),
+        pipeline_restarts: Family::new("bridge_pipeline_restarts_total",
+            "Starts of a table or of the sink after a thread of it ended by itself.",
+            &["pipeline"]),
         start_seconds: now_seconds(),
     }
 }

@@ -217,6 +217,11 @@ impl Client {
         self.broken_body(&asked, error)
     }
 
+    /// Gets a new access token in the background; false where the credentials are no tokens.
+    pub fn renew_token(&self) -> bool {
+        self.auth.renew_now()
+    }
+
     /// Ends the requests that still run; they and all later ones fail with [`Error::Stopped`].
     /// A connection that is being made is not ended; it has its own bound.
     pub fn abort(&self) {

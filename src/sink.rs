@@ -75,7 +75,7 @@ pub struct Context {
 pub struct Pipeline {
     consumer: JoinHandle<u64>,
     /// Ends the workers and the letters.
-    end: Trigger,
+    end: Option<Trigger>,
     others: Vec<JoinHandle<()>>,
 }
 
@@ -148,7 +148,7 @@ impl Pipeline {
             .spawn(move || consume.run())?;
         Ok(Pipeline {
             consumer,
-            end,
+            end: Some(end),
             others,
         })
     }
@@ -156,6 +156,23 @@ impl Pipeline {
     /// Whether the group is left: everything is written and committed that will be.
     pub fn is_finished(&self) -> bool {
         self.consumer.is_finished()
+    }
+
+    /// Lets the workers end once the group is left; whether all threads have ended.
+    pub fn settle(&mut self) -> bool {
+        if self.consumer.is_finished() {
+            self.end = None;
+        }
+        self.consumer.is_finished() && self.others.iter().all(JoinHandle::is_finished)
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
+        let others = self.others.iter().map(|other| name(other.thread()));
+        std::iter::once(name(self.consumer.thread()))
+            .chain(others)
+            .collect()
     }
 
     /// Whether a thread has ended although nothing asked for it.

@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Entry, Position};
@@ -113,6 +113,7 @@ pub struct Pipeline {
     name: String,
     poller: JoinHandle<()>,
     sender: JoinHandle<u64>,
+    poke: Sender<()>,
 }
 
 impl Pipeline {
@@ -134,6 +135,7 @@ impl Pipeline {
         let (items_in, items) = bounded(QUEUED_BLOCKS);
         let (spare_in, spare) = bounded(QUEUED_BLOCKS);
         let (rewind_in, rewinds) = bounded(1);
+        let (poke, poked) = bounded(1);
         let sender = sender::Sender::new(
             context,
             table,
@@ -145,7 +147,7 @@ impl Pipeline {
             abandon,
         );
         let poller = poller::Poller::new(
-            context, source, table, start, items_in, spare, rewinds, stop,
+            context, source, table, start, items_in, spare, rewinds, poked, stop,
         );
         let spawn = |error| Error::Thread {
             table: table.name.clone(),
@@ -153,6 +155,7 @@ impl Pipeline {
         };
         Ok(Pipeline {
             name: table.name.clone(),
+            poke,
             sender: thread::Builder::new()
                 .name(format!("send:{}", table.name))
                 .spawn(move || sender.run())
@@ -167,6 +170,18 @@ impl Pipeline {
     /// The table's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Ends the wait for the next poll. While a poll runs, the next one follows it at once.
+    pub fn poll_now(&self) {
+        // Full means that it will be done.
+        self.poke.try_send(()).ok();
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
+        vec![name(self.poller.thread()), name(self.sender.thread())]
     }
 
     /// Whether both threads have ended.

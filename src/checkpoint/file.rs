@@ -168,6 +168,25 @@ fn lock(target: &Path, folder: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// The process that holds the lock of the checkpoint `path`; `None` when nobody does.
+pub(super) fn holder_of(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
+    let target = resolve(path).map_err(|source| Error::read(path, source))?;
+    let path = folder_of(&target).join(beside(&target, "", ".lock"));
+    let file = match OpenOptions::new().read(true).open(&path) {
+        Ok(file) => file,
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::lock(&path, source)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => match holder(&file) {
+            Some(pid) => Ok(Some((pid, path))),
+            None => Err(Error::lock(&path, io::Error::other("it names no process"))),
+        },
+        Err(TryLockError::Error(source)) => Err(Error::lock(&path, source)),
+    }
+}
+
 /// The process id in a lock file; `None` when it cannot be read or is no number.
 fn holder(file: &File) -> Option<u32> {
     let mut text = String::new();

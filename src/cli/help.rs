@@ -11,12 +11,16 @@ pub enum Topic {
     Check,
     /// `show-config`.
     ShowConfig,
+    /// `reload`.
+    Reload,
     /// `checkpoint`.
     Checkpoint,
     /// `dead-letters`.
     DeadLetters,
     /// `schema`.
     Schema,
+    /// What is asked of a running bridge.
+    Admin,
 }
 
 impl Topic {
@@ -26,9 +30,12 @@ impl Topic {
             "run" => Some(Topic::Run),
             "check" => Some(Topic::Check),
             "show-config" => Some(Topic::ShowConfig),
+            "reload" => Some(Topic::Reload),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
             "schema" => Some(Topic::Schema),
+            "admin" => Some(Topic::Admin),
+            word if super::admin::VERBS.contains(&word) => Some(Topic::Admin),
             _ => None,
         }
     }
@@ -40,9 +47,11 @@ impl Topic {
             Topic::Run => " run",
             Topic::Check => " check",
             Topic::ShowConfig => " show-config",
+            Topic::Reload => " reload",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
             Topic::Schema => " schema",
+            Topic::Admin => " admin",
         }
     }
 }
@@ -54,9 +63,11 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Run => RUN,
         Topic::Check => CHECK,
         Topic::ShowConfig => SHOW_CONFIG,
+        Topic::Reload => RELOAD,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
         Topic::Schema => SCHEMA,
+        Topic::Admin => ADMIN,
     }
 }
 
@@ -69,11 +80,19 @@ commands:
   run           move records until SIGTERM or SIGINT (default)
   check         check the configuration; with --connect also the instance and Kafka
   show-config   print every setting in effect, secrets redacted
+  reload        let the running bridge read its configuration again
   checkpoint    show, set or reset how far a table has been read
   dead-letters  look at records that could not be written, send them again, or drop them
   schema        show or register the Avro schema of a table
   version       print one line with version and commit
   help COMMAND  say more about a command
+
+of a running bridge (`help admin`):
+  status, threads                  print what it is doing
+  pause NAME, resume NAME          a table, or a topic of the sink
+  poll TABLE                       poll it now
+  refresh-token                    get a new access token
+  log-level LEVEL                  log from this level on
 
 options:
   -c, --config FILE   the configuration (default: config.yaml)
@@ -87,7 +106,7 @@ examples:
 
 exit codes:
   0   done
-  1   some dead letters could not be replayed
+  1   some dead letters could not be replayed; the running bridge refused
   64  the command line makes no sense
   70  a bug in this program
   75  stopped with work undelivered, or something did not answer; safe to start again
@@ -98,8 +117,11 @@ const RUN: &str = "\
 usage: servicenow-kafka-bridge [run] [-c FILE]
 
 Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
-Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. Health and
-metrics are served at `observability.addr`: /healthz, /readyz, /metrics.
+Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. A status
+page, health and metrics are served at `observability.addr`: /, /healthz, /readyz, /metrics.
+
+When the configuration or a file that it names changes, only what changed starts again; SIGHUP and
+`reload` do the same. An edit that is not valid, or whose credentials do not work, changes nothing.
 
 SIGTERM or SIGINT stops: rows under way are delivered within `shutdown_timeout` and checkpoints
 written. A second signal leaves at once; nothing is lost, some rows are sent again at the next
@@ -140,12 +162,13 @@ exit codes:
 ";
 
 const SHOW_CONFIG: &str = "\
-usage: servicenow-kafka-bridge show-config [-c FILE]
+usage: servicenow-kafka-bridge show-config [--running] [-c FILE]
 
 Prints every setting in effect as YAML on stdout: defaults filled in, variables replaced, values
 of `*_file` keys read, secrets as `[redacted]`. What is null is not set.
 
 options:
+  --running           ask the running bridge what it runs with, as JSON (see `help admin`)
   -c, --config FILE   the configuration (default: config.yaml)
 
 example:
@@ -153,6 +176,24 @@ example:
 
 exit codes:
   0   printed
+  78  the configuration must be put right first
+";
+
+const RELOAD: &str = "\
+usage: servicenow-kafka-bridge reload [-c FILE]
+
+Lets the running bridge read its configuration again. It does so by itself when the file changes;
+this is for file systems that tell no changes, and for scripts that want to know the outcome.
+
+The configuration is checked here first: with problems nothing is sent. The bridge is found by the
+lock beside `offset.file_path`, gets SIGHUP, and is asked at `observability.addr` what became of it.
+
+options:
+  -c, --config FILE   the configuration (default: config.yaml)
+
+exit codes:
+  0   reloaded, or sent where the outcome cannot be told (the output says which)
+  75  no bridge runs with this checkpoint, or it did not use the configuration
   78  the configuration must be put right first
 ";
 
@@ -266,4 +307,40 @@ exit codes:
   64  the command line makes no sense
   75  the instance or the registry did not answer
   78  the configuration, or what is registered, must be put right first
+";
+
+const ADMIN: &str = "\
+usage: servicenow-kafka-bridge status [--json] [-c FILE]
+       servicenow-kafka-bridge threads [--json]
+       servicenow-kafka-bridge pause NAME
+       servicenow-kafka-bridge resume NAME
+       servicenow-kafka-bridge poll TABLE
+       servicenow-kafka-bridge refresh-token
+       servicenow-kafka-bridge log-level error|warn|info|debug|trace
+       servicenow-kafka-bridge show-config --running
+
+Asks a bridge that runs with the same configuration, at `observability.addr` (`:8080` is
+127.0.0.1:8080). All but `status` need `observability.admin_token_file`, which both read.
+
+  status         what it is doing, as the page at its address shows it
+  threads        its threads, and what they promised
+  pause, resume  stop a table or a topic of the sink, and let it go on; a restart forgets it
+  poll           poll a table now instead of at the end of its interval
+  refresh-token  get a new access token
+  log-level      log from this level on, until a reload that changes `log_level`
+
+options:
+  --json              the whole answer as JSON
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge status
+  servicenow-kafka-bridge pause incident -c /etc/servicenow-kafka-bridge/config.yaml
+
+exit codes:
+  0   done
+  1   the bridge refused, and says why
+  64  the command line makes no sense
+  75  no answer: it does not run, or is too busy
+  78  the configuration has no token, or not the one that the bridge has
 ";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::problem::MAX_LISTED;
 use super::raw::{Context, Notes, Remark};
-use super::{Config, Problem, Problems, Warning, validate, yaml};
+use super::{Config, Files, Problem, Problems, Warning, validate, yaml};
 
 /// A larger file is not a configuration of this program.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -17,10 +17,30 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
+    load_with_files(path).0
+}
+
+/// As [`load`], and the files it was read from, also where something is wrong with it.
+pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>, Files) {
+    let mut files = Files::default();
+    let loaded = load_into(path, &mut files);
+    if let Ok((config, _)) = &loaded {
+        let named = config.kafka.properties.iter();
+        let named = named.filter(|(name, _)| name.ends_with(".location"));
+        named.for_each(|(_, file)| files.note_now(Path::new(file)));
+    }
+    (loaded, files)
+}
+
+fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), Problems> {
     let file = path.display().to_string();
     let whole = |message: String| Problems::whole_file(&file, None, message);
+    files.note_now(path);
     let (text, mode) = read(path).map_err(whole)?;
-    let (config, notes) = check(&file, &text, &environment)?;
+    files.note(path, text.as_bytes());
+    let (checked, notes) = examine(&file, &text, &environment)?;
+    files.extend(&notes.files);
+    let config = checked?;
     let mut warnings = warnings(&text, notes.warnings);
     if notes.inline_secret && mode & 0o004 != 0 {
         warnings.push(Warning {
@@ -55,6 +75,16 @@ pub(super) fn check(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, Notes), Problems> {
+    let (config, notes) = examine(file, text, env)?;
+    Ok((config?, notes))
+}
+
+/// The tree or its problems, and what else was noted. The outer error is that the text is no YAML.
+fn examine(
+    file: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Result<Config, Problems>, Notes), Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (node, faults) =
         yaml::parse(text).map_err(|err| Problems::whole_file(file, err.line, err.message))?;
@@ -69,10 +99,11 @@ pub(super) fn check(
             message: fault.message,
         });
     }
-    if notes.problems.is_empty() {
-        return Ok((config, notes));
-    }
-    Err(problems(file, text, notes.problems))
+    let config = match std::mem::take(&mut notes.problems) {
+        found if found.is_empty() => Ok(config),
+        found => Err(problems(file, text, found)),
+    };
+    Ok((config, notes))
 }
 
 fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> Problems {

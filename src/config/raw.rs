@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use super::env;
+use super::files::Files;
 use super::names::{closest, quoted};
 use super::yaml::{Entry, Kind, Node};
 
@@ -44,6 +45,7 @@ pub(super) struct Context<'a> {
     unknown: RefCell<Vec<Unknown>>,
     known: RefCell<BTreeSet<String>>,
     inline_secret: Cell<bool>,
+    files: RefCell<Files>,
 }
 
 /// Everything that was noted.
@@ -58,6 +60,8 @@ pub(super) struct Notes {
     pub(super) known: BTreeSet<String>,
     /// Whether a secret stands in the file itself.
     pub(super) inline_secret: bool,
+    /// The files that were named and read.
+    pub(super) files: Files,
 }
 
 impl<'a> Context<'a> {
@@ -69,6 +73,7 @@ impl<'a> Context<'a> {
             unknown: RefCell::default(),
             known: RefCell::default(),
             inline_secret: Cell::new(false),
+            files: RefCell::default(),
         }
     }
 
@@ -97,6 +102,7 @@ impl<'a> Context<'a> {
             #[cfg(test)]
             known,
             inline_secret: self.inline_secret.get(),
+            files: self.files.into_inner(),
         }
     }
 

@@ -12,6 +12,7 @@ mod bad_sink;
 mod example;
 mod good;
 mod hostile;
+mod plan;
 mod warn;
 
 /// The variables of all tests.

@@ -15,7 +15,7 @@ use rdkafka::Offset;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -155,7 +155,7 @@ impl Browser {
                 Some(Ok(message)) => {
                     let offset = message.offset();
                     if range.contains(&offset) {
-                        let flow = visit(received(&message, topic));
+                        let flow = visit(Received::of(&message, Arc::clone(topic)));
                         if flow.is_break() {
                             return Ok(flow);
                         }
@@ -183,20 +183,5 @@ impl Browser {
         // Serves what librdkafka said about its connections.
         drop(self.client.poll(Duration::ZERO));
         self.client.context().judge(error, topic)
-    }
-}
-
-fn received(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Received {
-    let headers = message.headers().into_iter().flat_map(|list| list.iter());
-    Received {
-        topic: Arc::clone(topic),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: headers
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect(),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -171,19 +171,11 @@ impl Consumer {
     }
 
     fn received(&self, message: &BorrowedMessage<'_>) -> Received {
-        let headers = message.headers().into_iter().flat_map(|list| list.iter());
         let topic = self.topics.get(message.topic());
-        Received {
-            topic: topic.map_or_else(|| Arc::from(message.topic()), Arc::clone),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-            headers: headers
-                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-                .collect(),
-        }
+        Received::of(
+            message,
+            topic.map_or_else(|| Arc::from(message.topic()), Arc::clone),
+        )
     }
 
     /// Takes no more records of these partitions until [`Consumer::resume`].

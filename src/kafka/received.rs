@@ -1,6 +1,9 @@
 //! A record as it was consumed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
 /// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +23,28 @@ pub struct Received {
     pub value: Option<Vec<u8>>,
     /// Headers in their order; names may repeat, values may be null.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// A header's name is not UTF-8; all headers are left out.
+    pub unreadable_headers: bool,
 }
 
 impl Received {
+    /// Copies a message of librdkafka.
+    pub(super) fn of(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Received {
+        // rdkafka 0.39 has no way to read a name but one that panics when it is not UTF-8, and anybody
+        // who may write to the topic can send such a record.
+        let headers = catch_unwind(AssertUnwindSafe(|| headers(message)));
+        Received {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            unreadable_headers: headers.is_err(),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+
     /// The value of the last header of this name, as Kafka's own clients look headers up.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.headers.iter().rev();
@@ -36,4 +58,11 @@ impl Received {
         let header = |(name, value): &(String, Option<Vec<u8>>)| name.len() + len(value);
         len(&self.key) + len(&self.value) + self.headers.iter().map(header).sum::<usize>()
     }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
+    let headers = message.headers().into_iter().flat_map(|list| list.iter());
+    headers
+        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+        .collect()
 }

@@ -89,6 +89,12 @@ fn a_fresh_page() {
         bridge_log_messages_total{level="info"} 0
         bridge_log_messages_total{level="trace"} 0
         bridge_log_messages_total{level="warn"} 0
+        # HELP bridge_config_last_reload_successful 1 while the configuration that was read last is the one that runs, else 0.
+        # TYPE bridge_config_last_reload_successful gauge
+        bridge_config_last_reload_successful 0
+        # HELP bridge_config_last_reload_timestamp_seconds When the configuration was last read, used or not, seconds since the epoch.
+        # TYPE bridge_config_last_reload_timestamp_seconds gauge
+        bridge_config_last_reload_timestamp_seconds 0
     "##]].assert_eq(&stable(&Metrics::new().render()));
 }
 
@@ -211,4 +217,20 @@ fn promtool_finds_nothing() {
         );
         assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
     }
+}
+
+#[test]
+fn what_is_gone_is_forgotten_and_the_rest_stays() {
+    let metrics = sample();
+    metrics.source_records.with(&["problem"]).add(7);
+    metrics.sink_lag.with(&["t", "0"]).set(3.0);
+    metrics.sink_lag.with(&["t", "1"]).set(4.0);
+    metrics.sink_lag.with(&["u", "0"]).set(5.0);
+    assert_eq!(metrics.source_records.sum(), 49);
+    metrics.forget_table("incident");
+    metrics.forget_topic("t");
+    let page = metrics.render();
+    assert!(!page.contains("table=\"incident\""), "{page}");
+    assert!(page.contains("bridge_source_records_total{table=\"problem\"} 7\n"));
+    assert_eq!(metrics.sink_lag.values(), [5.0]);
 }

@@ -99,6 +99,17 @@ impl Auth {
         }
     }
 
+    /// Asks for a new token; false where there are none.
+    pub(super) fn renew_now(&self) -> bool {
+        match &self.source {
+            Source::Fixed(_) => false,
+            Source::Tokens(tokens) => {
+                tokens.renew();
+                true
+            }
+        }
+    }
+
     /// The instance refused this credential for good.
     pub(super) fn refused(&self, credential: &Credential) {
         if let Source::Tokens(tokens) = &self.source {

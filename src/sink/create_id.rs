@@ -111,6 +111,7 @@ mod tests {
             key: Some(b"k".to_vec()),
             value: Some(b"{}".to_vec()),
             headers: Vec::new(),
+            unreadable_headers: false,
         }
     }
 

@@ -46,6 +46,7 @@ pub(super) struct Poller {
     items: Sender<Item>,
     spare: Receiver<Block>,
     rewinds: Receiver<Rewind>,
+    poked: Receiver<()>,
     stop: Stop,
     backoff: Backoff,
     /// The upper bound up to which everything is read.
@@ -66,6 +67,7 @@ struct Meters {
     hidden: Gauge,
     remaining: Gauge,
     last_success: Gauge,
+    next_poll: Gauge,
     metrics: Arc<Metrics>,
 }
 
@@ -80,7 +82,7 @@ struct Progress {
 impl Poller {
     #[expect(
         clippy::too_many_arguments,
-        reason = "the ends of four channels are named here once"
+        reason = "the ends of five channels are named here once"
     )]
     pub(super) fn new(
         context: &Context,
@@ -90,6 +92,7 @@ impl Poller {
         items: Sender<Item>,
         spare: Receiver<Block>,
         rewinds: Receiver<Rewind>,
+        poked: Receiver<()>,
         stop: &Stop,
     ) -> Poller {
         let metrics = &context.metrics;
@@ -110,6 +113,7 @@ impl Poller {
             items,
             spare,
             rewinds,
+            poked,
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
@@ -128,6 +132,7 @@ impl Poller {
                 hidden: metrics.source_hidden_rows.with(&labels),
                 remaining: metrics.source_remaining_rows.with(&labels),
                 last_success: metrics.source_last_success.with(&labels),
+                next_poll: metrics.source_next_poll.with(&labels),
                 metrics: Arc::clone(metrics),
             },
             instance: Arc::clone(&context.instance),
@@ -372,9 +377,11 @@ impl Poller {
     /// Waits for the next poll; a wish to go back ends it.
     fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
         self.heartbeat.beat(pause + SLACK);
+        self.meters.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
+            recv(self.poked) -> _ => Ok(()),
             recv(self.stop.receiver()) -> _ => Ok(()),
             recv(self.rewinds) -> rewind => match rewind {
                 Ok(rewind) => Err(Fault::Rewound(rewind)),
@@ -394,6 +401,7 @@ impl Poller {
         if fault.wants_less() {
             self.window.shrink();
         }
+        self.condition.remember(&fault.to_string());
         let retryable = fault.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();
@@ -425,12 +433,7 @@ impl Poller {
     fn recovered(&mut self) {
         self.condition.ok();
         self.backoff.reset();
-        let now = jiff::Timestamp::now().as_second();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds since 1970 fit a double exactly"
-        )]
-        self.meters.last_success.set(now as f64);
+        self.meters.last_success.set_time(Duration::ZERO);
     }
 
     fn caught_up(&mut self) {

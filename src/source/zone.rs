@@ -119,13 +119,19 @@ impl Instance {
             if let Some(literals) = self.literals.get() {
                 return Ok(literals);
             }
-            match self.measuring.try_lock() {
-                Ok(_turn) => {
+            // One that panicked while it measured has left nothing behind that could be wrong.
+            let turn = match self.measuring.try_lock() {
+                Ok(turn) => Some(turn),
+                Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            match turn {
+                Some(_turn) => {
                     let literals = self.measure(stop)?;
                     log::info!(literals:% = literals; "measured how the instance reads times");
                     return Ok(self.literals.get_or_init(|| literals));
                 }
-                Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => {
+                None => {
                     if stop.wait(Duration::from_millis(100)) {
                         return Err(ZoneError::Stopped);
                     }

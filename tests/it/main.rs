@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod admin;
 mod auth;
 mod both;
 mod commands;
@@ -17,10 +18,13 @@ mod crash;
 mod dead_letters;
 mod faults;
 mod kafka;
+mod lifecycle;
 mod migrate;
 mod observe;
 mod operate;
+mod page;
 mod registry;
+mod reload;
 mod secure;
 mod sink;
 mod source;

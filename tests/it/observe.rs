@@ -158,7 +158,7 @@ fn json_logs_are_one_object_per_line() {
     }
     for words in [
         "servicenow-kafka-bridge starts",
-        "all tables are started",
+        "all pipelines are started",
         "stopped",
     ] {
         assert!(log.contains(words), "no `{words}` in\n{log}");

@@ -5,7 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up. A module uses modules of lower layers only, and its own children.
 const LAYERS: &[&[&str]] = &[
-    &["health", "metrics", "own_writes", "retry", "stop"],
+    &[
+        "control",
+        "health",
+        "metrics",
+        "own_writes",
+        "retry",
+        "stop",
+    ],
     &["config"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
     &["schema"],

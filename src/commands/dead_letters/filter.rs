@@ -74,6 +74,7 @@ mod tests {
             key: Some(b"K".to_vec()),
             value: Some(b"{}".to_vec()),
             headers: Vec::new(),
+            unreadable_headers: false,
         };
         let now = Timestamp::from_second(2_000).unwrap();
         let refusal = Refusal::unsent("no_identity", "has none");

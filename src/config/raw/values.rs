@@ -199,6 +199,7 @@ impl Section<'_> {
     pub(in crate::config) fn existing_file(&self, key: &'static str) -> Option<PathBuf> {
         self.parsed(key, Need::Optional, |text| {
             let path = PathBuf::from(text);
+            self.context.files.borrow_mut().note_now(&path);
             match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => {
                     Err(format!("{} is a directory, not a file", quoted(text)))
@@ -231,9 +232,7 @@ impl Section<'_> {
                 Some(Secret::new(inline.text))
             }
             (Given::Absent | Given::Faulty, Given::Text(path)) => {
-                let secret = read_secret(Path::new(&path.text))
-                    .map_err(|why| format!("cannot use {}: {why}", quoted(&path.text)));
-                self.noted(file_key, secret)
+                self.noted(file_key, self.read_secret(&path.text))
             }
             (Given::Absent, Given::Absent) => {
                 if let Need::Required(when) = need {
@@ -243,6 +242,28 @@ impl Section<'_> {
             }
             (Given::Faulty, _) | (_, Given::Faulty) => None,
         }
+    }
+
+    /// A secret that is always in a file of its own, and that file.
+    pub(in crate::config) fn secret_file(&self, key: &'static str) -> Option<(PathBuf, Secret)> {
+        self.parsed(key, Need::Optional, |text| {
+            Ok((PathBuf::from(text), self.read_secret(text)?))
+        })
+    }
+
+    /// The secret in a file, which is watched from now on, whatever is in it.
+    fn read_secret(&self, name: &str) -> Result<Secret, String> {
+        let path = Path::new(name);
+        let bytes = read_bounded(path);
+        let mut files = self.context.files.borrow_mut();
+        match &bytes {
+            Ok(bytes) => files.note(path, bytes),
+            Err(_) => files.note_now(path),
+        }
+        drop(files);
+        bytes
+            .and_then(|bytes| secret_in(&bytes))
+            .map_err(|why| format!("cannot use {}: {why}", quoted(name)))
     }
 
     /// Notes what went wrong.
@@ -298,8 +319,8 @@ fn in_bounds(
     Ok(found)
 }
 
-/// Reads a secret from its file; one newline at its end is the editor's, not the secret's.
-fn read_secret(path: &Path) -> Result<Secret, String> {
+/// What a secret's file holds.
+fn read_bounded(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(|err| err.to_string())?;
     file.take(MAX_SECRET_BYTES + 1)
@@ -308,7 +329,12 @@ fn read_secret(path: &Path) -> Result<Secret, String> {
     if MAX_SECRET_BYTES < u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
         return Err(format!("it is larger than {MAX_SECRET_BYTES} bytes"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    Ok(bytes)
+}
+
+/// The secret in its file; one newline at its end is the editor's, not the secret's.
+fn secret_in(bytes: &[u8]) -> Result<Secret, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     let text = text
         .strip_suffix('\n')
         .map_or(text, |rest| rest.strip_suffix('\r').unwrap_or(rest));

@@ -73,6 +73,7 @@ pub(super) fn starts(
     let start = |partition: &Partition| match commits.get(partition) {
         None => Start::Unknown,
         Some(None) => Start::Oldest,
+        Some(_) if deadline <= Instant::now() => Start::Unknown,
         Some(committed) => match range(base, partition) {
             Ok(range) => Start::of(*committed, range),
             Err(_) => Start::Unknown,
@@ -96,7 +97,10 @@ pub(super) fn restart_lost_positions(
         if position.is_some_and(|position| (low..=high).contains(&position)) {
             continue;
         }
+        // What a new group has not committed yet may be lost as well. (Above the end, it is a topic
+        // that was made anew.)
         let committed = commits.get(&partition).copied().flatten();
+        let committed = committed.or(position.filter(|position| *position < low));
         let start = Start::of(committed, (low, high));
         let target = match &start {
             Start::Committed(offset) => Some(Offset::Offset(*offset)),

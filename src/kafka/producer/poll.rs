@@ -72,6 +72,9 @@ impl Poller {
                 self.renew(code, &reason);
             } else {
                 self.watch();
+                // Every turn: another producer that ends or is tried out sets it as well.
+                let connected = self.condition.is_ok();
+                self.connected.set(if connected { 1.0 } else { 0.0 });
             }
         }
         self.connected.set(0.0);

@@ -134,6 +134,14 @@ impl Tokens {
         }
     }
 
+    /// Asks for a new token although the current one may still be good.
+    pub(super) fn renew(&self) {
+        let newest = self.board.lock().schedule.newest();
+        if let Some((generation, _)) = newest {
+            self.refused(generation);
+        }
+    }
+
     /// The API took the token of `generation`.
     pub(super) fn proven(&self, generation: u64) {
         self.board.lock().schedule.proven(generation);

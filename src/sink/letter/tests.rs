@@ -21,6 +21,7 @@ fn record() -> Received {
             ("none".to_owned(), None),
             ("text".to_owned(), Some(b"t".to_vec())),
         ],
+        unreadable_headers: false,
     }
 }
 
@@ -173,7 +174,7 @@ proptest! {
         bare in any::<bool>(),
     ) {
         let topic = Arc::from(topic);
-        let record = Received { topic, partition, offset, timestamp, key, value, headers };
+        let record = Received { topic, partition, offset, timestamp, key, value, headers, unreadable_headers: false };
         let refusal = Refusal { kind: "a_kind", status, error, attempts };
         let (operation, id) = (operation.as_deref(), create_id.as_deref());
         let now = Timestamp::new(second, nanosecond).unwrap();

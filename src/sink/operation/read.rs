@@ -41,6 +41,11 @@ impl Reader<'_> {
 
     /// What the header asks for.
     fn asked(&self) -> Result<Option<Kind>, Refusal> {
+        if self.record.unreadable_headers {
+            let error = "a header's name is not UTF-8, so what the record asks for is not known; \
+                         its headers are not in the dead letter";
+            return Err(Refusal::unsent("invalid_headers", error));
+        }
         let Some(word) = self.record.header(HEADER) else {
             return Ok(None);
         };

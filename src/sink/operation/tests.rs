@@ -56,6 +56,7 @@ fn record(value: Option<&str>) -> Received {
         key: Some(b"k".to_vec()),
         value: value.map(|value| value.as_bytes().to_vec()),
         headers: Vec::new(),
+        unreadable_headers: false,
     }
 }
 
@@ -148,6 +149,15 @@ fn the_header_wins_over_the_configuration() {
     }
     let kind = refused(&asking("merge", Some("{}")), &topic());
     assert_eq!(kind, "invalid_operation");
+}
+
+#[test]
+fn without_its_headers_a_record_cannot_be_understood() {
+    let damaged = Received {
+        unreadable_headers: true,
+        ..record(Some("{}"))
+    };
+    assert_eq!(refused(&damaged, &topic()), "invalid_headers");
 }
 
 #[test]

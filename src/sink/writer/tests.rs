@@ -54,6 +54,7 @@ fn record(offset: i64, value: &str) -> Received {
         key: Some(b"k".to_vec()),
         value: Some(value.as_bytes().to_vec()),
         headers: Vec::new(),
+        unreadable_headers: false,
     }
 }
 

@@ -181,6 +181,7 @@ impl Rig {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
                 headers: Vec::new(),
+                unreadable_headers: false,
             });
             true
         };
@@ -212,6 +213,7 @@ pub(crate) fn letter(topic: &str, number: i64) -> Letter {
             ("sn_create_id".to_owned(), Some(b"old".to_vec())),
             ("none".to_owned(), None),
         ],
+        unreadable_headers: false,
     };
     let now = "2024-01-25T00:00:00Z".parse().unwrap();
     Letter::new(

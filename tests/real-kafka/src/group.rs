@@ -10,7 +10,7 @@ use crate::error::{Context, Error};
 use crate::read::{Reader, partitions};
 
 /// Bound on a question about offsets.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
 
 impl Reader {
     /// What the group has committed of each partition; `None` is nothing.

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use crate::error::{Context, Error};
 
 /// Bound on a question about metadata or offsets.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A record as it stands in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,6 +79,7 @@ impl Records {
                 },
                 value: letter.value.clone(),
                 headers: letter.headers.clone(),
+                unreadable_headers: false,
             },
         };
         let from = format!(

@@ -1,0 +1,187 @@
+//! The stop: sources stop asking, what was begun gets its end, and everything inside a deadline.
+//!
+//! Only what has ended is joined. A thread that hangs is left to the end of the process, and counts
+//! as work that is left.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::supervisor::{Inputs, Supervisor};
+use crate::daemon::Signal;
+
+/// Share of a stop's time that a page under way may take before its request is ended.
+const GRACE: u32 = 4;
+/// What is kept of a stop's time for what follows the pipelines.
+const RESERVE: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Supervisor {
+    /// Stops reading and consuming, waits until what was begun has its end, writes the checkpoint.
+    pub(super) fn stop(mut self, inputs: &Inputs) -> Result<(), Error> {
+        let (started, timeout) = (Instant::now(), self.running.config.shutdown_timeout);
+        log::info!(timeout:? = timeout; "stopping: nothing more is asked for");
+        self.parts.health.set_stopping();
+        self.systemd.stopping(timeout);
+        self.reloads.abandon();
+        self.end_all(false);
+        let deadline = self.await_pipelines(inputs, started, timeout);
+        self.links.abort();
+        self.end_all(true);
+        while Instant::now() < deadline && !self.are_over() {
+            pause();
+        }
+        let left = self.collect(deadline)?;
+        log::info!(undelivered = left.rows, unanswered = left.records, hanging = left.threads,
+            seconds = started.elapsed().as_secs_f64(); "stopped");
+        if left.rows > 0 || left.records > 0 || left.threads > 0 {
+            let (rows, records) = (left.rows, left.records);
+            let threads = left.threads;
+            Err(Error::Undelivered {
+                rows,
+                records,
+                threads,
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn end_all(&mut self, abandon: bool) {
+        let pipelines = &mut self.pipelines;
+        pipelines
+            .tables
+            .values_mut()
+            .for_each(|slot| slot.end(abandon));
+        pipelines.sink.end(abandon);
+        pipelines.topics.end(true);
+        pipelines.probe.end(true);
+    }
+
+    fn are_over(&mut self) -> bool {
+        let tables = self.pipelines.tables.values_mut();
+        // Each is asked, as being asked lets it end.
+        let going = tables.filter_map(|slot| (!slot.is_over()).then_some(()));
+        let sink = self.pipelines.sink.is_over();
+        going.count() == 0 && sink
+    }
+
+    /// Waits until all pipelines have ended, or until the time of the stop is nearly over; until when
+    /// the rest may take.
+    fn await_pipelines(&mut self, inputs: &Inputs, started: Instant, timeout: Duration) -> Instant {
+        let mut grace = Some(started + timeout / GRACE);
+        let deadline = started + timeout;
+        let enough = deadline - RESERVE.min(timeout / 2);
+        while !self.are_over() {
+            self.heartbeat.beat(timeout + RESERVE * 30);
+            let now = Instant::now();
+            if enough <= now {
+                break;
+            }
+            // A page is read again; a write that is ended may have to be looked up.
+            if grace.is_some_and(|grace| grace <= now) && self.pipelines.sink.is_over() {
+                self.links.abort();
+                grace = None;
+            }
+            if inputs.signals.recv_timeout(LOOK) == Ok(Signal::Terminate) {
+                log::warn!("second signal: stopping at once");
+                return deadline.min(Instant::now() + RESERVE);
+            }
+        }
+        deadline
+    }
+
+    /// Joins what has ended, and lets the rest end until `deadline`.
+    fn collect(self, deadline: Instant) -> Result<Left, Error> {
+        let pipelines = self.pipelines;
+        let mut left = Left::default();
+        for slot in pipelines.tables.into_values() {
+            left.rows += slot.collect();
+        }
+        left.records = pipelines.sink.collect();
+        let (producer, client) = (
+            Arc::clone(&self.links.producer),
+            Arc::clone(&self.links.client),
+        );
+        // Records that wait are given up a little before the end, as giving up takes a moment too.
+        let give_up =
+            deadline - (RESERVE / 4).min(deadline.saturating_duration_since(Instant::now()));
+        let ending = [
+            spawn("end-kafka", move || producer.shutdown(give_up) as u64),
+            spawn("end-client", move || {
+                client.shutdown();
+                0
+            }),
+        ];
+        let [kafka, client] = ending.map(|thread| await_end(thread, deadline));
+        left.rows = left.rows.max(kafka.unwrap_or(1));
+        left.note(client.is_some(), "the instance's client");
+        let mut flusher = pipelines.flusher;
+        flusher.end(true);
+        while Instant::now() < deadline && !flusher.is_over() {
+            pause();
+        }
+        if flusher.is_over() {
+            // It has written already; this catches an error that it could only log.
+            self.parts.store.flush().map_err(Error::Checkpoint)?;
+        } else {
+            left.note(false, "the checkpoint writer");
+        }
+        flusher.collect();
+        for mut slot in [pipelines.topics, pipelines.probe] {
+            slot.is_over();
+            slot.collect();
+        }
+        // Joins its thread, which may be in a look at a slow disk.
+        let watch = self.watch;
+        let watch = spawn("end-watch", move || {
+            drop(watch);
+            0
+        });
+        await_end(watch, deadline);
+        Ok(left)
+    }
+}
+
+/// What a stop leaves.
+#[derive(Default)]
+struct Left {
+    /// Rows read and not acknowledged.
+    rows: u64,
+    /// Records whose writing was begun and has no answer.
+    records: u64,
+    /// Threads that matter and have not ended.
+    threads: u64,
+}
+
+impl Left {
+    fn note(&mut self, ended: bool, what: &str) {
+        if !ended {
+            log::error!(what = what; "does not end and is left behind");
+            self.threads += 1;
+        }
+    }
+}
+
+fn spawn(name: &str, end: impl FnOnce() -> u64 + Send + 'static) -> Option<JoinHandle<u64>> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(end).ok()
+}
+
+/// What the thread gives, if it ends in time.
+fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> {
+    let thread = thread?;
+    // Half a second more than nothing: at a deadline that has passed, most have just ended.
+    let deadline = deadline.max(Instant::now() + RESERVE / 2);
+    while !thread.is_finished() && Instant::now() < deadline {
+        pause();
+    }
+    thread.is_finished().then(|| thread.join().ok()).flatten()
+}
+
+/// Nobody is waited for by name here, so there is nothing to be woken by.
+fn pause() {
+    thread::park_timeout(LOOK);
+}

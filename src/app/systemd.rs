@@ -1,0 +1,129 @@
+//! What systemd is told, and when.
+
+use std::time::{Duration, Instant};
+
+use super::Parts;
+use crate::daemon::Notify;
+use crate::metrics::Metrics;
+
+/// Between two status lines.
+const STATUS: Duration = Duration::from_secs(5);
+/// While the bridge waits to start, systemd is asked for this much more time with every line.
+const LONGER: Duration = Duration::from_secs(60);
+
+/// The state of the conversation.
+pub(super) struct Systemd {
+    notify: Notify,
+    ready: bool,
+    status_at: Instant,
+    watchdog_at: Instant,
+    before: Option<(Instant, u64, u64)>,
+}
+
+impl Systemd {
+    pub(super) fn new(notify: Notify) -> Systemd {
+        let now = Instant::now();
+        Systemd {
+            notify,
+            ready: false,
+            status_at: now,
+            watchdog_at: now,
+            before: None,
+        }
+    }
+
+    /// Whether the start is over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Says what is due. The watchdog is fed only while no thread is dead or silent.
+    pub(super) fn step(&mut self, now: Instant, parts: &Parts, running: bool) {
+        if running && !self.ready {
+            self.ready = true;
+            self.notify.ready();
+        }
+        if let Some(interval) = self.notify.watchdog_interval()
+            && self.watchdog_at <= now
+            && parts.health.liveness(now).ok
+        {
+            self.notify.watchdog();
+            // The supervisor looks once a second.
+            self.watchdog_at = now + interval.min(STATUS).mul_f64(0.8);
+        }
+        if self.status_at <= now {
+            self.status_at = now + STATUS;
+            if !self.ready {
+                self.notify.starting(LONGER);
+            }
+            let line = self.status(now, parts);
+            self.notify.status(&line);
+        }
+    }
+
+    /// A reload begins.
+    pub(super) fn reloading(&self) {
+        self.notify.reloading();
+    }
+
+    /// A reload has ended.
+    pub(super) fn reloaded(&self) {
+        if self.ready {
+            self.notify.ready();
+        }
+    }
+
+    /// The stop begins.
+    pub(super) fn stopping(&self, timeout: Duration) {
+        self.notify.stopping();
+        let seconds = timeout.as_secs();
+        self.notify.status(&format!(
+            "stopping: delivering what was begun, {seconds} s at most"
+        ));
+    }
+
+    fn status(&mut self, now: Instant, parts: &Parts) -> String {
+        let metrics = &parts.metrics;
+        let read = metrics.source_produced.sum();
+        let written = metrics.sink_records.sum();
+        let before = self.before.replace((now, read, written));
+        let (read, written) = before.map_or((0, 0), |(at, read_then, written_then)| {
+            let seconds = now.saturating_duration_since(at).as_secs().max(1);
+            let rate = |now: u64, then: u64| now.saturating_sub(then) / seconds;
+            (rate(read, read_then), rate(written, written_then))
+        });
+        let line = line(read, written, metrics);
+        let report = parts.health.readiness();
+        match report.lines.first() {
+            None => line,
+            Some(reason) => format!("{line}; not ready: {reason}"),
+        }
+    }
+}
+
+/// Rates per second and what is behind.
+fn line(read: u64, written: u64, metrics: &Metrics) -> String {
+    let lag = metrics.offset_lag.values().into_iter().fold(0.0, f64::max);
+    let behind: f64 = metrics.sink_lag.values().into_iter().sum();
+    format!(
+        "source {read} rows/s, {lag:.0} s behind; sink {written} records/s, {behind:.0} records behind"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_rates_and_lags() {
+        let metrics = Metrics::new();
+        metrics.offset_lag.with(&["a"]).set(3.2);
+        metrics.offset_lag.with(&["b"]).set(1.0);
+        metrics.sink_lag.with(&["t", "0"]).set(5.0);
+        metrics.sink_lag.with(&["t", "1"]).set(f64::NAN);
+        assert_eq!(
+            line(10, 2, &metrics),
+            "source 10 rows/s, 3 s behind; sink 2 records/s, 5 records behind"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! The files that a configuration was read from, and what they held.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+/// What is looked at of a file; none that belongs to a configuration is larger.
+const MAX_BYTES: u64 = 2 << 20;
+
+/// SHA-256 of a content.
+type Digest = [u8; 32];
+
+/// Files with a digest of what each one held, which tells whether it changed. The content itself,
+/// often a secret, is not kept.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Files(BTreeMap<PathBuf, Option<Digest>>);
+
+impl Files {
+    /// Takes in a file and what was read from it.
+    pub(super) fn note(&mut self, path: &Path, content: &[u8]) {
+        self.0.insert(path.to_owned(), Some(digest(content)));
+    }
+
+    /// Takes in a file with what it holds now.
+    pub(super) fn note_now(&mut self, path: &Path) {
+        self.0.insert(path.to_owned(), digest_of(path));
+    }
+
+    /// The same files with what they hold now.
+    pub fn again(&self) -> Files {
+        let now = |path: &PathBuf| (path.clone(), digest_of(path));
+        Files(self.0.keys().map(now).collect())
+    }
+
+    /// Whether this file holds something else than in `other`.
+    pub fn differs(&self, other: &Files, path: &Path) -> bool {
+        self.0.get(path) != other.0.get(path)
+    }
+
+    /// Adds the files of `other` that are not here.
+    pub fn extend(&mut self, other: &Files) {
+        for (path, digest) in &other.0 {
+            self.0.entry(path.clone()).or_insert(*digest);
+        }
+    }
+
+    /// Their paths, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+}
+
+impl std::fmt::Debug for Files {
+    /// Without the digests: a short secret could be guessed from its own.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn digest(content: &[u8]) -> Digest {
+    Sha256::digest(content).into()
+}
+
+fn digest_of(path: &Path) -> Option<Digest> {
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    let file = File::open(path).ok()?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(digest(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_counts_and_nothing_is_told_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        std::fs::write(&one, "a").unwrap();
+        let mut files = Files::default();
+        files.note(&one, b"a");
+        files.note_now(&two);
+        assert_eq!(files.again(), files);
+        std::fs::write(&one, "a").unwrap();
+        assert_eq!(files.again(), files, "written again with the same content");
+        std::fs::write(&two, "b").unwrap();
+        let now = files.again();
+        assert!(now.differs(&files, &two) && !now.differs(&files, &one));
+        assert!(format!("{now:?}").len() < 2 * folder.path().to_string_lossy().len() + 30);
+    }
+}

@@ -1,0 +1,292 @@
+//! Tells when a file of the configuration holds something else than before.
+//!
+//! What is watched are folders: an editor writes a new file and renames it, Kubernetes swaps a
+//! symbolic link above the file. Events only say when to look; what counts is the content. A slow
+//! look now and then makes up for file systems that send no events.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, after, bounded, select};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::Files;
+use crate::stop::{self, Stop, Trigger};
+
+/// Without events for this long, a change is complete.
+const QUIET: Duration = Duration::from_millis(200);
+/// A file that is written all the time is looked at this often.
+const IMPATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks without any event.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The watching thread; joined when this is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    files: Sender<Files>,
+    thread: Option<(Trigger, JoinHandle<()>)>,
+}
+
+impl Watch {
+    /// Watches `files`. The receiver gets a message when one holds something else; messages that
+    /// nobody takes are not piled up.
+    ///
+    /// # Errors
+    /// The operating system gives no thread. That it gives no events is only logged.
+    pub fn start(files: Files) -> io::Result<(Watch, Receiver<()>)> {
+        let (changed_in, changed) = bounded(1);
+        let (files_in, newer) = bounded(1);
+        let (trigger, stop) = stop::pair();
+        let watcher = Watching::new(files, changed_in, newer, stop);
+        let thread = thread::Builder::new().name("config-watch".to_owned());
+        let handle = thread.spawn(move || watcher.run())?;
+        let watch = Watch {
+            files: files_in,
+            thread: Some((trigger, handle)),
+        };
+        Ok((watch, changed))
+    }
+
+    /// Watches these files from now on, which held what they say.
+    pub fn follow(&self, files: Files) {
+        // The thread takes it within one look; the supervisor must not wait for a slow disk, and
+        // without it the files of before are watched on, of which the configuration is one.
+        self.files.send_timeout(files, QUIET).ok();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some((trigger, thread)) = self.thread.take() {
+            drop(trigger);
+            if thread.join().is_err() {
+                log::error!("the thread that watches the configuration ended by a panic");
+            }
+        }
+    }
+}
+
+/// What the thread owns.
+struct Watching {
+    files: Files,
+    /// Folders that are watched, with what they are: a folder of the same name may be another one.
+    folders: BTreeMap<PathBuf, (u64, u64)>,
+    watcher: Option<RecommendedWatcher>,
+    events: Receiver<()>,
+    changed: Sender<()>,
+    newer: Receiver<Files>,
+    stop: Stop,
+}
+
+impl Watching {
+    fn new(files: Files, changed: Sender<()>, newer: Receiver<Files>, stop: Stop) -> Watching {
+        let (event_in, events) = bounded(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| is_change(event.kind)) {
+                // Full means that it is going to look already.
+                event_in.try_send(()).ok();
+            }
+        });
+        let watcher = watcher.inspect_err(|error| {
+            log::warn!(error:% = error, every:? = LOOK;
+                "no events of the configuration's files: they are only looked at");
+        });
+        Watching {
+            files,
+            folders: BTreeMap::new(),
+            watcher: watcher.ok(),
+            events,
+            changed,
+            newer,
+            stop,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            self.watch_folders();
+            select! {
+                recv(self.newer) -> newer => match newer {
+                    Ok(newer) => self.files = newer,
+                    Err(_) => return,
+                },
+                recv(self.events) -> _ => self.settle(),
+                recv(self.stop.receiver()) -> _ => return,
+                default(LOOK) => {}
+            }
+            if self.stop.is_stopped() {
+                return;
+            }
+            self.look();
+        }
+    }
+
+    /// Waits until nothing more happens.
+    fn settle(&self) {
+        let end = after(IMPATIENCE);
+        loop {
+            select! {
+                recv(self.events) -> _ => {}
+                recv(end) -> _ => return,
+                recv(self.stop.receiver()) -> _ => return,
+                default(QUIET) => return,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let now = self.files.again();
+        if now != self.files {
+            self.files = now;
+            self.changed.try_send(()).ok();
+        }
+    }
+
+    /// Watches the folders in which a change may happen, and no others.
+    fn watch_folders(&mut self) {
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        let mut wanted = BTreeMap::new();
+        for folder in self.files.paths().flat_map(folders_of) {
+            if let Ok(metadata) = folder.metadata() {
+                wanted.insert(folder, (metadata.dev(), metadata.ino()));
+            }
+        }
+        for (folder, identity) in &self.folders {
+            if wanted.get(folder) != Some(identity) {
+                // It may be gone, and the watch with it.
+                watcher.unwatch(folder).ok();
+            }
+        }
+        let new = wanted
+            .iter()
+            .filter(|(folder, identity)| self.folders.get(*folder) != Some(identity));
+        for (folder, _) in new {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                log::warn!(folder:% = folder.display(), error:% = error, every:? = LOOK;
+                    "no events of a folder of the configuration: it is only looked at");
+            }
+        }
+        self.folders = wanted;
+    }
+}
+
+/// Reading is no change; our own look would wake us for ever.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
+
+/// The folders of a file, of each symbolic link on the way to it, and of what it is in the end.
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![folder_of(path)];
+    let mut at = path.to_owned();
+    for _ in 0..8 {
+        let Ok(target) = std::fs::read_link(&at) else {
+            break;
+        };
+        at = folder_of(&at).join(target);
+        folders.push(folder_of(&at));
+    }
+    if let Ok(real) = path.canonicalize() {
+        folders.push(folder_of(&real));
+    }
+    folders
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::time::Instant;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    struct World {
+        folder: tempfile::TempDir,
+        _watch: Watch,
+        changed: Receiver<()>,
+    }
+
+    fn world(prepare: impl FnOnce(&Path)) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        let mut files = Files::default();
+        files.note_now(&folder.path().join("config.yaml"));
+        files.note_now(&folder.path().join("secret"));
+        let (watch, changed) = Watch::start(files).unwrap();
+        World {
+            folder,
+            _watch: watch,
+            changed,
+        }
+    }
+
+    impl World {
+        #[track_caller]
+        fn sees(&self, change: impl FnOnce(&Path)) {
+            change(self.folder.path());
+            let began = Instant::now();
+            self.changed.recv_timeout(LONG).unwrap();
+            assert!(began.elapsed() < LOOK, "events tell it, not the slow look");
+        }
+    }
+
+    #[test]
+    fn writes_renames_and_new_files_are_seen_and_what_holds_the_same_is_not() {
+        let world = world(|folder| fs::write(folder.join("config.yaml"), "a").unwrap());
+        // The thread needs a moment to begin.
+        assert!(world.changed.recv_timeout(QUIET * 2).is_err());
+        world.sees(|folder| fs::write(folder.join("config.yaml"), "b").unwrap());
+        for text in ["c", "d"] {
+            world.sees(|folder| {
+                fs::write(folder.join("new"), text).unwrap();
+                fs::rename(folder.join("new"), folder.join("config.yaml")).unwrap();
+            });
+        }
+        world.sees(|folder| fs::write(folder.join("secret"), "s").unwrap());
+        fs::write(world.folder.path().join("config.yaml"), "d").unwrap();
+        fs::write(world.folder.path().join("another"), "x").unwrap();
+        assert!(world.changed.recv_timeout(QUIET * 5).is_err());
+        world.sees(|folder| fs::remove_file(folder.join("config.yaml")).unwrap());
+    }
+
+    #[test]
+    fn a_swapped_link_is_seen_as_kubernetes_does_it() {
+        let put = |folder: &Path, version: &str| {
+            let data = folder.join(version);
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("config.yaml"), version).unwrap();
+            symlink(version, folder.join("..tmp")).unwrap();
+            fs::rename(folder.join("..tmp"), folder.join("..data")).unwrap();
+        };
+        let world = world(|folder| {
+            put(folder, "v1");
+            symlink("..data/config.yaml", folder.join("config.yaml")).unwrap();
+        });
+        assert!(world.changed.recv_timeout(QUIET * 2).is_err());
+        for (version, old) in [("v2", "v1"), ("v3", "v2")] {
+            world.sees(|folder| {
+                put(folder, version);
+                fs::remove_dir_all(folder.join(old)).unwrap();
+            });
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! kill -9 again and again: no record is lost, no row is made twice.
+
+use std::time::Duration;
+
+use crossbeam_channel::after;
+use real_kafka::require_or_skip;
+use servicenow_sim::Options;
+
+use crate::support::sink::{SinkRig, TABLE, alive, create};
+use crate::support::wait_for;
+
+/// What makes a group notice a member that was killed in less than a life.
+pub(super) const SOON: &str = "properties: {session.timeout.ms: 1500, heartbeat.interval.ms: 300}";
+
+#[test]
+fn killed_every_1500_ms_it_makes_each_row_once() {
+    const ROWS: usize = 3_000;
+    if !require_or_skip() {
+        return;
+    }
+    let options = Options {
+        write_latency: Duration::from_millis(10),
+        ..Options::default()
+    };
+    let rig = SinkRig::shared("crash", options);
+    rig.produce((0..ROWS).map(create));
+    let config = rig.config().kafka(SOON).sink("concurrency: 30");
+    config.write(rig.folder.path());
+    let rows = || rig.sim.count(TABLE).unwrap();
+    let (mut kills, mut before) = (0, 0);
+    loop {
+        let mut bridge = rig.restart();
+        let life = after(Duration::from_millis(1500));
+        wait_for("further rows", || {
+            alive(&mut bridge);
+            let moved = before < rows() && life.is_full();
+            (moved || rows() == ROWS).then_some(())
+        });
+        before = rows();
+        if before == ROWS {
+            rig.finish(bridge);
+            break;
+        }
+        bridge.kill();
+        kills += 1;
+    }
+    assert!(kills >= 4, "only {kills} kills");
+    rig.assert_created_once(ROWS);
+    assert_eq!(rig.letters().len(), 0);
+}

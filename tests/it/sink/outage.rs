@@ -1,0 +1,152 @@
+//! An instance that is away, wants to be left alone, or forgets who we are.
+
+use std::time::Duration;
+
+use crossbeam_channel::after;
+use servicenow_sim::{Fault, LoggedRequest, Options, Rule, Target};
+
+use crate::support::sink::{SinkRig, TABLE, by_row, create, update};
+use crate::support::{wait_at_most, wait_for};
+
+/// Creates, and changes of ten rows that must keep their order.
+fn load(rig: &SinkRig) -> Vec<String> {
+    let ids: Vec<String> = (0..10).map(|number| rig.row(number)).collect();
+    let changes = (0..20).flat_map(|version| ids.iter().map(move |id| (id, version)));
+    let changes = changes.map(|(id, version)| update(id, "state", version));
+    rig.produce((0..200).map(create).chain(changes));
+    ids
+}
+
+/// Everything arrived: rows once, changes in their order.
+fn check(rig: &SinkRig, ids: &[String]) {
+    rig.assert_created_once(200 + ids.len());
+    let writes = rig.applied();
+    let rows = by_row(&writes);
+    for id in ids {
+        let states: Vec<usize> = rows[id.as_str()]
+            .iter()
+            .map(|write| write.field("state").unwrap().parse().unwrap())
+            .collect();
+        assert!(states.is_sorted(), "row {id}: {states:?}");
+        assert_eq!(states.last(), Some(&19));
+        let mut distinct = states;
+        distinct.dedup();
+        assert_eq!(distinct.len(), 20, "row {id}");
+    }
+    assert_eq!(rig.letters().len(), 0);
+}
+
+#[test]
+fn fifteen_seconds_out_of_service_cost_nothing() {
+    let rig = SinkRig::new();
+    let ids = load(&rig);
+    let outage = rig.sim.faults().on(Target::Any, Fault::Unavailable);
+    let mut bridge = rig.start(&rig.config());
+    let end = after(Duration::from_secs(15));
+    bridge.wait_not_ready("503 server error");
+    bridge.wait_not_ready("held");
+    assert_eq!(bridge.get("/healthz").0, 200, "a restart would not help");
+    wait_for("the end of the outage", || end.is_full().then_some(()));
+    assert_eq!(rig.letters().len(), 0);
+    assert_eq!(rig.applied().len(), 0);
+    rig.sim.faults().remove(outage);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    check(&rig, &ids);
+}
+
+/// In the middle of the load, and with the answers of some writes lost before that.
+#[test]
+fn connections_that_break_cost_nothing() {
+    let rig = SinkRig::new();
+    let rule = Rule::new(Target::writes(TABLE), Fault::Reset);
+    rig.sim.faults().add(rule.chance(0.2));
+    let ids = load(&rig);
+    let mut bridge = rig.start(&rig.config().sink("transaction_time: 1s"));
+    for share in 1..4 {
+        rig.wait_rows(&mut bridge, ids.len() + share * 50);
+        rig.sim.drop_connections();
+    }
+    rig.finish(bridge);
+    check(&rig, &ids);
+}
+
+#[test]
+fn a_pause_that_is_asked_for_is_kept() {
+    let rig = SinkRig::new();
+    let ids = load(&rig);
+    let limited = Fault::RateLimited { retry_after: 3 };
+    let rule = Rule::new(Target::writes(TABLE), limited);
+    let fault = rig.sim.faults().add(rule.skip(100).times(1));
+    let bridge = rig.start(&rig.config());
+    rig.finish(bridge);
+    check(&rig, &ids);
+    assert_eq!(rig.sim.faults().fired(fault), 1);
+    let requests = rig.sim.requests();
+    let refused = requests.iter().find(|it| it.status == 429).unwrap();
+    let early = requests.iter().filter(|request| {
+        // What was on its way when the answer came.
+        let told = refused.at + Duration::from_millis(200);
+        told < request.at && request.at < refused.at + Duration::from_millis(2_900)
+    });
+    assert_eq!(early.count(), 0);
+}
+
+fn is_write(request: &LoggedRequest) -> bool {
+    request.operation().is_some()
+}
+
+#[test]
+fn a_token_that_is_revoked_costs_a_new_one() {
+    let rig = SinkRig::with(Options {
+        write_latency: Duration::from_millis(2),
+        ..Options::default()
+    });
+    let mut config = rig.config();
+    let client = "client_id: client-id, client_secret: client-secret";
+    let oauth = format!("{{{client}, username: bridge, password: secret}}");
+    config.servicenow = format!(
+        "base_url: {}\nauth: {{type: oauth, oauth: {oauth}}}",
+        rig.sim.url()
+    );
+    let ids = load(&rig);
+    let mut bridge = rig.start(&config);
+    for share in 1..4 {
+        rig.wait_rows(&mut bridge, ids.len() + share * 50);
+        rig.sim.revoke_tokens();
+    }
+    rig.finish(bridge);
+    check(&rig, &ids);
+    let refused = rig
+        .sim
+        .count_requests(|it| is_write(it) && it.status == 401);
+    assert!(
+        refused >= 3,
+        "only {refused} writes met a token that was gone"
+    );
+    assert!((4..=5).contains(&rig.sim.token_requests()));
+}
+
+/// With `retry_for` a record is not waited for without end.
+#[test]
+fn retry_for_ends_the_waiting() {
+    let rig = SinkRig::new();
+    rig.produce((0..3).map(create));
+    rig.sim
+        .faults()
+        .on(Target::writes(TABLE), Fault::Unavailable);
+    rig.sim
+        .faults()
+        .on(Target::table(TABLE), Fault::Unavailable);
+    let mut bridge = rig.start(&rig.config().sink("retry_for: 2s"));
+    wait_at_most(Duration::from_secs(60), "the letters", || {
+        (rig.letters().len() == 3).then_some(())
+    });
+    rig.wait_done(&mut bridge);
+    for (_, letter) in rig.letters() {
+        assert_eq!(letter["status"], 503, "{letter}");
+        assert!(letter["attempts"].as_u64().unwrap() > 1, "{letter}");
+    }
+    assert_eq!(bridge.terminate(), 0);
+}
