@@ -103,15 +103,18 @@ pub(super) fn restart_lost_positions(
         let committed = committed.or(position.filter(|position| *position < low));
         let start = Start::of(committed, (low, high));
         let target = match &start {
-            Start::Committed(offset) => Some(Offset::Offset(*offset)),
-            Start::Oldest | Start::Unknown => Some(Offset::Beginning),
+            Start::Committed(offset) => Some(*offset),
+            Start::Oldest | Start::Unknown => Some(low),
             Start::Gone { .. } => None,
         };
         match target {
             Some(offset) => {
                 let mut wanted = TopicPartitionList::new();
+                let offset = Offset::Offset(offset);
                 wanted.add_partition_offset(&partition.topic, partition.number, offset)?;
-                base.seek_partitions(wanted, ANSWER)?;
+                base.seek_partitions(wanted.clone(), ANSWER)?;
+                // What was stored for the old topic must not be committed for the new one.
+                base.store_offsets(&wanted)?;
             }
             None => base.pause(&list(std::iter::once(&partition)))?,
         }

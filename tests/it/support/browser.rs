@@ -35,7 +35,8 @@ impl Browser {
             assert!(std::env::var_os("CI").is_none(), "no browser is installed");
             let words = "chromium is missing (Debian: apt install chromium): not checked";
             // Straight to the terminal: what a test prints is shown only when it fails.
-            writeln!(std::io::stderr(), "{words}").unwrap();
+            let mut terminal = std::io::stderr();
+            writeln!(terminal, "{words}").unwrap();
             return None;
         };
         let port: u16 = wait_for("the browser's port", || {
