@@ -56,6 +56,7 @@ impl Plan {
         let mut config = new.config.clone();
         config.observability.addr = old.config.observability.addr.clone();
         config.offset.file_path = old.config.offset.file_path.clone();
+        config.schema_registry = old.config.schema_registry.clone();
         let before = &old.config;
         let servicenow = words.servicenow(old, new);
         let kafka = words.kafka(old, new);
@@ -140,7 +141,15 @@ impl Words {
                 "{key} cannot change while the bridge runs: it stays `{old}`; restart to use `{new}`"
             )
         });
-        words.collect()
+        let mut words: Vec<String> = words.collect();
+        // Its secrets are not for words.
+        if old.schema_registry != new.schema_registry {
+            words.push(
+                "schema_registry cannot change while the bridge runs; restart to use what was edited"
+                    .to_owned(),
+            );
+        }
+        words
     }
 
     fn servicenow(&mut self, old: &Loaded, new: &Loaded) -> bool {

@@ -33,13 +33,13 @@ fn topic() -> SinkTopic {
         topic: "in".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
+        format: config::SinkFormat::Auto,
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),
         deletes: false,
         on_missing: OnMissing::DeadLetter,
         create_id: CreateId::Record,
-        format: config::SinkFormat::Auto,
     }
 }
 
