@@ -104,9 +104,8 @@ fn upserts_find_their_row_by_the_key_field() {
         let twin = Row::new().set("correlation_id", "twins");
         rig.sim.insert(TABLE, twin).unwrap();
     }
-    let upsert = |key: &str, state: &str| {
-        record(&json!({"correlation_id": key, "state": state})).key(key)
-    };
+    let upsert =
+        |key: &str, state: &str| record(&json!({"correlation_id": key, "state": state})).key(key);
     let config = rig.config().sink_topic("key_field: correlation_id");
     let bridge = done(
         &rig,
@@ -135,7 +134,9 @@ fn updates_without_a_row() {
     let missing = "0123456789abcdef0123456789abcdef";
     for (on_missing, rows, letters) in [("dead_letter", 0, 1), ("insert", 1, 0), ("skip", 0, 0)] {
         let rig = SinkRig::new();
-        let config = rig.config().sink_topic(&format!("on_missing: {on_missing}"));
+        let config = rig
+            .config()
+            .sink_topic(&format!("on_missing: {on_missing}"));
         let draft = record(&json!({"sys_id": missing, "state": "2"})).key(missing);
         let bridge = done(&rig, &config, [draft]);
         assert_eq!(rig.sim.count(TABLE).unwrap(), rows, "{on_missing}");
@@ -185,7 +186,11 @@ fn what_of_a_record_is_sent() {
     });
     assert_eq!(body, expected);
     assert_eq!(rig.column(&id, "short_description"), "");
-    assert_eq!(rig.column(&id, "close_notes"), "old", "absent is left alone");
+    assert_eq!(
+        rig.column(&id, "close_notes"),
+        "old",
+        "absent is left alone"
+    );
     assert_eq!(rig.column(&id, "sys_updated_by"), "bridge");
     assert_eq!(bridge.terminate(), 0);
 }
@@ -193,7 +198,9 @@ fn what_of_a_record_is_sent() {
 #[test]
 fn only_the_fields_that_are_listed_are_sent() {
     let rig = SinkRig::new();
-    let config = rig.config().sink_topic("fields: [state, short_description]");
+    let config = rig
+        .config()
+        .sink_topic("fields: [state, short_description]");
     let value = json!({"state": "2", "priority": "1", "short_description": "x"});
     let bridge = done(&rig, &config, [record(&value).key("k")]);
     let writes = rig.applied();

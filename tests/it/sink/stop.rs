@@ -20,7 +20,9 @@ fn stopped_in_a_backlog_it_finishes_what_has_begun_and_repeats_nothing() {
     });
     let ids: Vec<String> = (0..ROWS).map(|number| rig.row(number)).collect();
     rig.produce(ids.iter().map(|id| update(id, "state", 2)));
-    rig.config().sink("concurrency: 10").write(rig.folder.path());
+    rig.config()
+        .sink("concurrency: 10")
+        .write(rig.folder.path());
     for share in [20, 60] {
         let mut bridge = rig.restart();
         wait_for("some writes", || {
