@@ -10,7 +10,7 @@ OUT    := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the release binary: target/release/servicenow-kafka-bridge
@@ -35,6 +35,14 @@ lint: ## Check the format, the lints, the documentation and the shipped files
 bench: ## Measure against a bare copy, with a real Kafka 4.1 (docs/performance.md)
 	$(CARGO) build --locked --quiet --release --workspace
 	$(OUT)/release/bridge-bench $(OUT)/release/$(BIN) $(OUT)/release/servicenow-sim
+
+.PHONY: screenshots
+screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)
+	@for tool in chromium pngquant; do command -v $$tool >/dev/null || { echo "make screenshots: $$tool is missing (Debian: apt install $$tool)" >&2; exit 1; }; done
+	mkdir -p docs/screenshots
+	SCREENSHOTS=$(CURDIR)/docs/screenshots $(CARGO) test --locked --quiet --test it page::
+	pngquant --force --ext .png --quality 80-100 --strip docs/screenshots/*.png
+	@ls -l docs/screenshots
 
 .PHONY: static
 static: ## Build the static musl binary, check that it is static and that it runs the demo

@@ -1,12 +1,18 @@
-//! The admin port: health, readiness and metrics over HTTP.
+//! The admin port: status page, health, readiness, metrics and the admin API over HTTP.
 //!
 //! One thread serves all connections with poll(2) and never waits for any of them. Their number is
 //! bounded: when all places are taken, the connection that is least worth is given up for a new
 //! one, so that neither half-open clients nor a flood keep a probe from its answer.
 
+mod api;
 mod connection;
+mod gather;
+mod history;
 mod http;
+mod page;
 mod pages;
+pub mod status;
+pub mod threads;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -19,9 +25,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self as socket, AddressFamily, SocketFlags, SocketType};
 
+use crate::config;
+use crate::control::Control;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use connection::{Connection, Wants};
+use connection::{Connection, LOOK_EVERY, Wants};
 use pages::Pages;
 
 /// Connections at one time.
@@ -35,6 +43,19 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 /// Connections the kernel keeps until we accept them.
 const BACKLOG: i32 = 1024;
 
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Health and readiness.
+    pub health: Arc<Health>,
+    /// The way to the supervisor.
+    pub control: Control,
+    /// The configuration in effect; its token opens the admin API.
+    pub config: Arc<config::Current>,
+}
+
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
@@ -47,14 +68,14 @@ pub struct Server {
 impl Server {
     /// Listens on `addr`, `host:port` or `:port` for all addresses, and serves on a thread of its
     /// own. Port 0 takes a free one; see [`Server::local_addrs`].
-    pub fn start(addr: &str, metrics: Arc<Metrics>, health: Arc<Health>) -> Result<Server, Error> {
+    pub fn start(addr: &str, shown: Shown) -> Result<Server, Error> {
         let listeners = listen(addr).map_err(|source| Error::Listen(addr.to_owned(), source))?;
         let addrs = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let (wake, woken) = UnixStream::pair().map_err(Error::Start)?;
-        let pages = Pages { metrics, health };
+        let pages = Pages::new(shown);
         let poller = Poller {
             listeners,
             woken,
@@ -209,6 +230,7 @@ impl Poller {
                 return;
             };
             let now = Instant::now();
+            self.pages.sample_if_due(now);
             let mut ready = ready.into_iter();
             self.connections.retain_mut(|connection| {
                 let open = ready.next() != Some(true) || connection.turn(&self.pages, now);
@@ -241,7 +263,7 @@ impl Poller {
             let flags = match connection.wants() {
                 Wants::Read => PollFlags::IN,
                 Wants::Write => PollFlags::OUT,
-                Wants::Turn => PollFlags::empty(),
+                Wants::Turn | Wants::Later => PollFlags::empty(),
             };
             fds.push(PollFd::new(connection.stream(), flags));
         }
@@ -252,10 +274,8 @@ impl Poller {
                     .map(|it| PollFd::new(it, PollFlags::IN)),
             );
         }
-        let timeout = self
-            .due(accepting, now)
-            .map(|due| due.saturating_duration_since(now));
-        let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+        let timeout = self.due(accepting, now).saturating_duration_since(now);
+        let timeout = Timespec::try_from(timeout).ok();
         if let Err(err) = poll(&mut fds, timeout.as_ref())
             && err != rustix::io::Errno::INTR
         {
@@ -266,20 +286,20 @@ impl Poller {
         if found.next() == Some(true) {
             return Found::Stop;
         }
-        let turn =
-            |(connection, found): (&Connection, bool)| found || connection.wants() == Wants::Turn;
+        let turn = |(connection, found): (&Connection, bool)| {
+            found || matches!(connection.wants(), Wants::Turn | Wants::Later)
+        };
         Found::Ready(self.connections.iter().zip(found).map(turn).collect())
     }
 
-    /// Until when poll(2) may wait; `None` is for ever.
-    fn due(&self, accepting: bool, now: Instant) -> Option<Instant> {
-        if self
-            .connections
-            .iter()
-            .any(|connection| connection.wants() == Wants::Turn)
-        {
-            return Some(now);
+    /// Until when poll(2) may wait.
+    fn due(&self, accepting: bool, now: Instant) -> Instant {
+        let wanted = |what: Wants| self.connections.iter().any(|it| it.wants() == what);
+        if wanted(Wants::Turn) {
+            return now;
         }
+        let look = wanted(Wants::Later).then(|| now + LOOK_EVERY);
+        let sample = self.pages.sample_due(now);
         let deadline = self.connections.iter().map(Connection::deadline).min();
         let place = if accepting {
             None
@@ -288,7 +308,8 @@ impl Poller {
                 .filter(|until| now < *until)
                 .or_else(|| self.expendable())
         };
-        deadline.into_iter().chain(place).min()
+        let others = deadline.into_iter().chain(place).chain(look);
+        others.fold(sample, Instant::min)
     }
 
     /// Takes what waits on the listeners, as long as there are places.
@@ -351,7 +372,9 @@ impl Poller {
             log::warn!(error:% = err; "the admin port cannot accept all connections now");
         }
         if !self.give_one_up(now) {
-            self.paused = Some(now + PAUSE);
+            // Only so long as each of ours has just come.
+            let pause = now + PAUSE;
+            self.paused = Some(self.expendable().map_or(pause, |soon| soon.min(pause)));
         }
     }
 }

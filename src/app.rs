@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::admin;
 use crate::checkpoint;
-use crate::config::Loaded;
+use crate::config::{self, Loaded};
 use crate::control::{self, Control};
 use crate::daemon::{self, LogControl};
 use crate::health::Health;
@@ -37,6 +37,8 @@ struct Parts {
     health: Arc<Health>,
     store: Arc<checkpoint::Store>,
     control: Control,
+    /// For the admin port.
+    current: Arc<config::Current>,
 }
 
 /// Why the bridge does not run, or did not end well. Decides the exit code.
@@ -126,21 +128,24 @@ pub fn run(
     let store = checkpoint::Store::open(&config.offset.file_path, metrics);
     let store = Arc::new(store.map_err(Error::Checkpoint)?);
     let (_signals, signals) = daemon::signals().map_err(Error::System)?;
-    let server = admin::Server::start(
-        &config.observability.addr,
-        Arc::clone(metrics),
-        Arc::clone(&health),
-    )
-    .map_err(Error::Admin)?;
+    let (control, requests) = control::pair();
+    let current = Arc::new(config::Current::new(config.clone()));
+    let shown = admin::Shown {
+        metrics: Arc::clone(metrics),
+        health: Arc::clone(&health),
+        control: control.clone(),
+        config: Arc::clone(&current),
+    };
+    let server = admin::Server::start(&config.observability.addr, shown).map_err(Error::Admin)?;
     for addr in server.local_addrs() {
         log::info!(addr:% = addr; "health and metrics are served");
     }
-    let (control, requests) = control::pair();
     let parts = Parts {
         metrics: Arc::clone(metrics),
         health,
         store,
         control,
+        current,
     };
     metrics.reloaded(true);
     let inputs = (signals, requests);

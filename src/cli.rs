@@ -9,12 +9,14 @@ use std::path::PathBuf;
 
 use lexopt::Arg;
 
+mod admin;
 mod dead_letters;
 mod help;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub use admin::AdminAction;
 pub use dead_letters::{LetterAction, Place, Which};
 pub use help::{Topic, help};
 
@@ -63,6 +65,13 @@ pub enum Command {
         which: Which,
         /// Print JSON lines instead of a table.
         json: bool,
+    },
+    /// Ask something of a running bridge.
+    Admin {
+        /// The configuration file it runs with.
+        config: PathBuf,
+        /// What.
+        action: AdminAction,
     },
     /// Print one line with version and commit.
     Version,
@@ -120,6 +129,7 @@ struct Given {
     words: Vec<OsString>,
     config: Option<PathBuf>,
     connect: bool,
+    running: bool,
     timestamp: Option<OsString>,
     last_identifier: Option<OsString>,
     letters: dead_letters::Given,
@@ -163,6 +173,11 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     let misplaced = [
         ("--connect", "check", given.connect && topic != Topic::Check),
         (
+            "--running",
+            "show-config",
+            given.running && topic != Topic::ShowConfig,
+        ),
+        (
             "--timestamp",
             "checkpoint set",
             given.timestamp.is_some() && topic != Topic::Checkpoint,
@@ -176,7 +191,8 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
     if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
         return Err(usage(format!("`{option}` belongs to `{command}`")));
     }
-    if let Some(option) = given.letters.any().filter(|_| topic != Topic::DeadLetters) {
+    let others = ![Topic::DeadLetters, Topic::Admin].contains(&topic);
+    if let Some(option) = given.letters.any().filter(|_| others) {
         return Err(usage(format!("`--{option}` belongs to `dead-letters`")));
     }
     let config = given
@@ -199,6 +215,10 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             json,
         });
     }
+    if topic == Topic::Admin {
+        let action = admin::parse(&given.words, &given.letters)?;
+        return Ok(Command::Admin { config, action });
+    }
     if let Some(extra) = given.words.get(1) {
         return Err(usage(format!("one argument too many: {extra:?}")));
     }
@@ -207,11 +227,13 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             config,
             connect: given.connect,
         },
+        Topic::ShowConfig if given.running => Command::Admin {
+            config,
+            action: AdminAction::Config,
+        },
         Topic::ShowConfig => Command::ShowConfig { config },
         Topic::Reload => Command::Reload { config },
-        Topic::General | Topic::Run | Topic::Checkpoint | Topic::DeadLetters => {
-            Command::Run { config }
-        }
+        _ => Command::Run { config },
     })
 }
 
@@ -294,6 +316,7 @@ fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
             Arg::Short('h') | Arg::Long("help") => given.help = true,
             Arg::Short('V') | Arg::Long("version") => given.version = true,
             Arg::Long("connect") => given.connect = true,
+            Arg::Long("running") => given.running = true,
             Arg::Short('c') | Arg::Long("config") => option = Some("config"),
             Arg::Long("timestamp") => option = Some("timestamp"),
             Arg::Long("last-identifier") => option = Some("last-identifier"),
@@ -343,6 +366,7 @@ fn unknown_option(name: &str) -> Usage {
         "help",
         "version",
         "connect",
+        "running",
         "config",
         "timestamp",
         "last-identifier",
@@ -367,6 +391,7 @@ fn unknown_command(word: &str) -> Usage {
         "version",
         "help",
     ];
+    let known = known.into_iter().chain(admin::VERBS);
     let hint = match crate::config::names::closest(word, known) {
         Some(guess) => format!(", did you mean `{guess}`?"),
         None if word.contains(['.', '/']) => {

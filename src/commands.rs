@@ -1,6 +1,6 @@
 //! What each command of the command line does. Output is handed back, not printed, so that `main`
 //! alone owns the terminal; `run` and `check` report progress through their own channels, and
-//! `dead-letters` writes to the [`Screen`] that `main` gives it.
+//! `dead-letters` and `status` write to the [`Screen`] that `main` gives it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::daemon;
 use crate::metrics::Metrics;
 use crate::source;
 
+mod admin;
 mod connect;
 mod dead_letters;
 mod reload;
@@ -80,6 +81,9 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
+        Command::Admin { config, action } => {
+            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
+        }
         Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Run { config } => run(&config),
     }

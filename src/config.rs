@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+mod current;
 mod defaults;
 mod duration;
 mod env;
@@ -29,11 +30,12 @@ mod validate;
 mod watch;
 mod yaml;
 
+pub use current::Current;
 pub use files::Files;
 pub use load::{load, load_with_files, parse};
 pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
-pub use show::show;
+pub use show::{show, show_tree};
 pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 pub use watch::Watch;
 
@@ -393,6 +395,17 @@ pub struct Offset {
 pub struct Observability {
     /// Address as written: `:8080` is all addresses, v6 and v4.
     pub addr: String,
+    /// Who may do more than look; `None`: nobody.
+    pub admin: Option<Admin>,
+}
+
+/// What opens the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// `admin_token_file`.
+    pub token_file: PathBuf,
+    /// What is in it.
+    pub token: Secret,
 }
 
 /// `log_format`.

@@ -8,13 +8,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
 
 /// Commands that wait for the supervisor; it takes them one after the other.
 const CAPACITY: usize = 8;
 /// Reloads that are remembered.
 const MAX_RELOADS: usize = 20;
+/// Also when the supervisor has ended meanwhile.
+const NO_ANSWER: &str = "the supervisor has not answered yet; look at the log";
 
 /// What can be asked of the running bridge. A name is a table of the source or a topic of the sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,21 @@ impl Request {
     pub fn answer(self, answer: Answer) {
         // There is room for the one answer.
         self.reply.try_send(answer).ok();
+    }
+}
+
+/// An answer that is still to come. See [`Control::send`].
+#[derive(Debug)]
+pub struct Pending(Receiver<Answer>);
+
+impl Pending {
+    /// The answer, once it is there.
+    pub fn answer(&self) -> Option<Answer> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(NO_ANSWER.to_owned())),
+        }
     }
 }
 
@@ -140,14 +157,23 @@ impl Control {
     /// What the supervisor says against it, or that it does not answer: then the command may still
     /// be done.
     pub fn ask(&self, command: Command, patience: Duration) -> Answer {
+        let Pending(answer) = self.send(command)?;
+        answer
+            .recv_timeout(patience)
+            .unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))
+    }
+
+    /// Sends a command, for those who cannot wait.
+    ///
+    /// # Errors
+    /// The supervisor does not take it.
+    pub fn send(&self, command: Command) -> Result<Pending, String> {
         let (reply, answer) = bounded(1);
         let request = Request { command, reply };
         self.requests
             .try_send(request)
             .map_err(|_| "the supervisor takes no commands now; try again".to_owned())?;
-        answer.recv_timeout(patience).unwrap_or_else(|_| {
-            Err("the supervisor has not answered yet; look at the log".to_owned())
-        })
+        Ok(Pending(answer))
     }
 
     /// All pipelines, tables first, each in the order of the configuration.
@@ -196,6 +222,19 @@ mod tests {
         supervisor.unwrap().join().unwrap();
         let gone = control.ask(Command::Reload, LONG).unwrap_err();
         assert!(gone.contains("takes no commands"), "{gone}");
+    }
+
+    #[test]
+    fn one_who_cannot_wait_looks_again() {
+        let (control, requests) = pair();
+        let pending = control.send(Command::RefreshToken).unwrap();
+        assert_eq!(pending.answer(), None);
+        requests.recv().unwrap().answer(Ok("done".to_owned()));
+        assert_eq!(pending.answer(), Some(Ok("done".to_owned())));
+        let pending = control.send(Command::RefreshToken).unwrap();
+        // It ends with the request in its hand.
+        drop(requests.recv().unwrap());
+        assert!(pending.answer().unwrap().is_err());
     }
 
     #[test]

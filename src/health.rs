@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a thread may be silent for between its registration and its first beat.
 const FIRST_BEAT: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ pub struct Health {
 struct Registered {
     next: u64,
     threads: BTreeMap<u64, Thread>,
-    conditions: BTreeMap<u64, (Kind, String, State)>,
+    conditions: BTreeMap<u64, Held>,
     /// Others whose reports are part of this one.
     attached: Vec<Weak<Health>>,
 }
@@ -56,10 +56,50 @@ struct Thread {
     panicked: bool,
 }
 
+/// A condition as it is kept.
+#[derive(Debug)]
+struct Held {
+    kind: Kind,
+    name: String,
+    state: State,
+    trouble: Option<Trouble>,
+}
+
 #[derive(Debug)]
 enum State {
     Ok,
     Failing(String),
+}
+
+/// Something that went wrong at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When.
+    pub at: SystemTime,
+    /// What, in one line.
+    pub words: String,
+}
+
+/// A condition as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Why it fails, if it does.
+    pub failing: Option<String>,
+    /// What went wrong last, however long ago.
+    pub trouble: Option<Trouble>,
+}
+
+/// A thread as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it, if anything is.
+    pub wrong: Option<String>,
+    /// How long it may still be silent.
+    pub due_in: Duration,
 }
 
 /// What [`Health`] found.
@@ -126,9 +166,13 @@ impl Health {
     fn register(self: &Arc<Self>, kind: Kind, name: &str, state: State) -> Condition {
         let mut registered = self.registered();
         let id = registered.next_id();
-        registered
-            .conditions
-            .insert(id, (kind, name.to_owned(), state));
+        let held = Held {
+            kind,
+            name: name.to_owned(),
+            state,
+            trouble: None,
+        };
+        registered.conditions.insert(id, held);
         Condition {
             health: Arc::clone(self),
             id,
@@ -157,7 +201,10 @@ impl Health {
         let mut lines: Vec<String> = lines.flatten().collect();
         let now = self.millis(now);
         let registered = self.registered();
-        lines.extend(registered.threads.values().filter_map(|it| it.wrong(now)));
+        lines.extend(registered.threads.values().filter_map(|thread| {
+            let wrong = thread.wrong(now)?;
+            Some(format!("thread {}: {wrong}", thread.name))
+        }));
         lines.extend(registered.failing(Kind::Vital));
         report(lines, Vec::new())
     }
@@ -169,6 +216,39 @@ impl Health {
         let threads = registered.threads.values();
         let silent = threads.filter(|it| !it.panicked && it.deadline.load(Relaxed) < now);
         silent.map(|thread| thread.name.clone()).collect()
+    }
+
+    /// All threads that promise to be heard of, in the order of their start.
+    pub fn threads(&self, now: Instant) -> Vec<Life> {
+        let others = self.attached().into_iter().flat_map(|it| it.threads(now));
+        let others: Vec<Life> = others.collect();
+        let now = self.millis(now);
+        let life = |thread: &Thread| Life {
+            name: thread.name.clone(),
+            wrong: thread.wrong(now),
+            due_in: Duration::from_millis(thread.deadline.load(Relaxed).saturating_sub(now)),
+        };
+        let registered = self.registered();
+        let own = registered.threads.values().map(life);
+        own.chain(others).collect()
+    }
+
+    /// All conditions of readiness, in the order of their making.
+    pub fn standings(&self) -> Vec<Standing> {
+        let others = self.attached().into_iter().flat_map(|it| it.standings());
+        let others: Vec<Standing> = others.collect();
+        let standing = |held: &Held| Standing {
+            name: held.name.clone(),
+            failing: match &held.state {
+                State::Ok => None,
+                State::Failing(reason) => Some(one_line(reason)),
+            },
+            trouble: held.trouble.clone(),
+        };
+        let registered = self.registered();
+        let own = registered.conditions.values();
+        let own = own.filter(|held| held.kind == Kind::Ready).map(standing);
+        own.chain(others).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
@@ -217,8 +297,8 @@ impl Registered {
     /// The reasons of what fails.
     fn failing(&self, kind: Kind) -> impl Iterator<Item = String> {
         let conditions = self.conditions.values();
-        conditions.filter_map(move |(is, name, state)| match state {
-            State::Failing(reason) if *is == kind => Some(format!("{name}: {reason}")),
+        conditions.filter_map(move |held| match &held.state {
+            State::Failing(reason) if held.kind == kind => Some(format!("{}: {reason}", held.name)),
             State::Failing(_) | State::Ok => None,
         })
     }
@@ -228,11 +308,11 @@ impl Thread {
     /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
     fn wrong(&self, now: u64) -> Option<String> {
         if self.panicked {
-            return Some(format!("thread {}: ended by a panic", self.name));
+            return Some("ended by a panic".to_owned());
         }
         let late = now.checked_sub(self.deadline.load(Relaxed))?;
         let seconds = late.div_ceil(1000);
-        (0 < late).then(|| format!("thread {}: overdue for {seconds} s", self.name))
+        (0 < late).then(|| format!("overdue for {seconds} s"))
     }
 }
 
@@ -281,20 +361,36 @@ impl Condition {
 
     /// It does not hold; `reason` says why and what to do, without secrets and record bodies.
     pub fn fail(&self, reason: impl Into<String>) {
-        self.set(State::Failing(reason.into()));
+        let reason = reason.into();
+        self.remember(&reason);
+        self.set(State::Failing(reason));
+    }
+
+    /// Something went wrong that is no reason to fail yet; it is kept as the last trouble.
+    pub fn remember(&self, words: &str) {
+        let trouble = Trouble {
+            at: SystemTime::now(),
+            words: one_line(words),
+        };
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.trouble = Some(trouble);
+        }
     }
 
     /// Whether it holds.
     pub fn is_ok(&self) -> bool {
         matches!(
             self.health.registered().conditions.get(&self.id),
-            Some((_, _, State::Ok))
+            Some(Held {
+                state: State::Ok,
+                ..
+            })
         )
     }
 
     fn set(&self, state: State) {
-        if let Some((_, _, held)) = self.health.registered().conditions.get_mut(&self.id) {
-            *held = state;
+        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
+            held.state = state;
         }
     }
 }
@@ -340,138 +436,4 @@ fn one_line(reason: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_thread_is_alive_as_long_as_it_promised() {
-        let health = Arc::new(Health::new());
-        assert!(health.liveness(Instant::now() + 1000 * SECOND).ok);
-        let beat = health.thread("source:incident");
-        assert!(
-            health.liveness(Instant::now() + 50 * SECOND).ok,
-            "before the first beat"
-        );
-        beat.beat(10 * SECOND);
-        assert!(health.liveness(Instant::now() + 9 * SECOND).ok);
-        let late = health.liveness(Instant::now() + 12 * SECOND);
-        assert_eq!(late.lines, ["thread source:incident: overdue for 2 s"]);
-        beat.beat(Duration::MAX);
-        assert!(health.liveness(Instant::now() + 1_000_000 * SECOND).ok);
-        beat.beat(SECOND);
-        drop(beat);
-        assert!(
-            health.liveness(Instant::now() + 1000 * SECOND).ok,
-            "deregistered"
-        );
-    }
-
-    #[test]
-    fn a_thread_that_panicked_is_dead() {
-        let health = Arc::new(Health::new());
-        let beat = health.thread("token");
-        let thread = std::thread::Builder::new().spawn(move || {
-            beat.beat(1000 * SECOND);
-            panic!("on purpose");
-        });
-        assert!(thread.unwrap().join().is_err());
-        assert_eq!(
-            health.liveness(Instant::now()).lines,
-            ["thread token: ended by a panic"]
-        );
-    }
-
-    #[test]
-    fn a_panic_is_forgotten_by_its_owner_and_a_vital_fault_is_not_ready_to_live() {
-        let health = Arc::new(Health::new());
-        let beat = health.thread("read:a");
-        let thread = std::thread::Builder::new().spawn(move || {
-            let _beat = beat;
-            panic!("on purpose");
-        });
-        assert!(thread.unwrap().join().is_err());
-        let running = health.thread("read:a");
-        health.bury("read:b");
-        assert!(!health.liveness(Instant::now()).ok);
-        health.bury("read:a");
-        assert!(health.liveness(Instant::now()).ok);
-        running.beat(SECOND);
-        let later = Instant::now() + 2 * SECOND;
-        assert_eq!(health.silent(later), ["read:a"], "a living one is kept");
-        let vital = health.vital("table a");
-        vital.fail("died 5 times");
-        let report = health.liveness(Instant::now());
-        assert_eq!(report.lines, ["table a: died 5 times"]);
-        assert!(health.readiness().ok);
-        drop(vital);
-        assert!(health.liveness(Instant::now()).ok);
-    }
-
-    #[test]
-    fn what_is_attached_is_reported_as_long_as_it_lives() {
-        let (health, other) = (Arc::new(Health::new()), Arc::new(Health::new()));
-        let condition = other.condition("servicenow", "no answer");
-        assert!(health.readiness().ok);
-        health.attach(&other);
-        assert_eq!(health.readiness().lines, ["servicenow: no answer"]);
-        drop(other);
-        assert!(!health.readiness().ok, "the condition holds it");
-        drop(condition);
-        assert!(health.readiness().ok);
-    }
-
-    #[test]
-    fn a_note_leaves_readiness_be() {
-        let health = Arc::new(Health::new());
-        let note = health.note("configuration");
-        assert_eq!(health.readiness().notes, [""; 0]);
-        note.fail("the last edit is not used");
-        let report = health.readiness();
-        assert!(report.ok && health.liveness(Instant::now()).ok);
-        assert_eq!(report.notes, ["configuration: the last edit is not used"]);
-        note.ok();
-        assert_eq!(health.readiness().notes, [""; 0]);
-    }
-
-    #[test]
-    fn readiness_lists_what_fails() {
-        let health = Arc::new(Health::new());
-        assert!(health.readiness().ok);
-        let kafka = health.condition("kafka", "no broker has answered yet");
-        let table = health.condition("table incident", "not read yet");
-        let twin = health.condition("table incident", "not read yet");
-        assert!(!kafka.is_ok());
-        kafka.ok();
-        assert!(kafka.is_ok());
-        table.fail("403 from\nthe instance");
-        twin.ok();
-        let report = health.readiness();
-        assert!(!report.ok);
-        assert_eq!(report.lines, ["table incident: 403 from the instance"]);
-        drop(table);
-        assert!(health.readiness().ok);
-        health.set_stopping();
-        assert_eq!(health.readiness().lines, ["stopping"]);
-    }
-
-    #[test]
-    fn the_report_is_bounded() {
-        let health = Arc::new(Health::new());
-        let failing: Vec<_> = (0..60)
-            .map(|number| health.condition(&format!("c{number}"), &"ä".repeat(1000)))
-            .collect();
-        let report = health.readiness();
-        assert_eq!(report.lines.len(), MAX_LINES + 1);
-        assert_eq!(report.lines.last().unwrap(), "and 10 more");
-        assert!(
-            report
-                .lines
-                .iter()
-                .all(|line| line.chars().count() <= MAX_REASON + 3)
-        );
-        drop(failing);
-        assert!(health.readiness().ok);
-    }
-}
+mod tests;

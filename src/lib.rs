@@ -16,6 +16,7 @@ pub mod kafka;
 pub mod metrics;
 pub mod own_writes;
 pub mod retry;
+pub mod schema;
 pub mod servicenow;
 pub mod sink;
 pub mod source;

@@ -14,7 +14,7 @@ pub use family::{
     Counter, CounterVec, Family, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES,
     SecondsCounter, Single, Value,
 };
-use process::Process;
+pub use process::Process;
 use text::Text;
 
 /// Buckets in seconds of the Go client library; a poll.
@@ -59,6 +59,7 @@ pub struct Metrics {
     pub source_held: GaugeVec,
     pub source_remaining_rows: GaugeVec,
     pub source_last_success: GaugeVec,
+    pub source_next_poll: GaugeVec,
     pub checkpoint_timestamp: GaugeVec,
     pub checkpoint_writes: CounterVec,
     pub token_expiry: Single<Gauge>,
@@ -120,6 +121,7 @@ impl Metrics {
             &self.source_held,
             &self.source_remaining_rows,
             &self.source_last_success,
+            &self.source_next_poll,
             &self.checkpoint_timestamp,
         ];
         for family in gauges {
@@ -161,9 +163,14 @@ impl Metrics {
         out.finish()
     }
 
+    /// When the process started, seconds since the epoch.
+    pub fn start_seconds(&self) -> f64 {
+        self.start_seconds
+    }
+
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 37] {
+    fn families(&self) -> [&dyn Show; 38] {
         let Metrics {
             source_records,
             source_produced,
@@ -187,6 +194,7 @@ impl Metrics {
             source_held,
             source_remaining_rows,
             source_last_success,
+            source_next_poll,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -227,6 +235,7 @@ impl Metrics {
             source_held,
             source_remaining_rows,
             source_last_success,
+            source_next_poll,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -305,6 +314,9 @@ fn catalogue() -> Metrics {
             "Rows left to read in the first load.", &["table"]),
         source_last_success: Family::new("bridge_source_last_success_timestamp_seconds",
             "When a poll of the table last succeeded, seconds since the epoch; 0 is never.",
+            &["table"]),
+        source_next_poll: Family::new("bridge_source_next_poll_timestamp_seconds",
+            "When the table is polled next, seconds since the epoch; in the past while it is.",
             &["table"]),
         checkpoint_timestamp: Family::new("bridge_checkpoint_timestamp_seconds",
             "The position in the checkpoint file, seconds since the epoch.",

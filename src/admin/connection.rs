@@ -8,15 +8,20 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::http::{self, Answer, MAX_HEAD, Method, Received};
-use super::pages::Pages;
+use super::http::{self, Answer, MAX_REQUEST, Method, Received};
+use super::pages::{Pages, Reply};
+use crate::control::Pending;
 
-/// From the connection, or the first byte of a further request, to the end of the head.
+/// From the connection, or the first byte of a further request, to its end.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Between two requests.
 const IDLE_TIME: Duration = Duration::from_secs(15);
 /// For the client to take an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// For the supervisor to answer a command; a reload may have to log in anew.
+const COMMAND_TIME: Duration = Duration::from_secs(60);
+/// How often we look for its answer.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// From our end of the connection to the client's.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Reads, answers and writes in one turn, so that one busy client does not hold up the others.
@@ -41,8 +46,10 @@ enum Phase {
     Drain,
     /// Between two requests.
     Idle,
-    /// A head is awaited.
+    /// A request is awaited.
     Head,
+    /// The supervisor's answer is awaited.
+    Command { pending: Pending, keep_alive: bool },
     /// An answer is being sent.
     Answer {
         bytes: Vec<u8>,
@@ -60,6 +67,8 @@ pub(super) enum Wants {
     Write,
     /// Another turn: there is more to do already.
     Turn,
+    /// Another turn in a while.
+    Later,
 }
 
 impl Connection {
@@ -87,6 +96,7 @@ impl Connection {
                 Phase::Drain => DRAIN_TIME,
                 Phase::Idle => IDLE_TIME,
                 Phase::Head => HEAD_TIME,
+                Phase::Command { .. } => COMMAND_TIME + ANSWER_TIME,
                 Phase::Answer { .. } => ANSWER_TIME,
             }
     }
@@ -98,6 +108,7 @@ impl Connection {
             Phase::Idle => 1,
             Phase::Head => 2,
             Phase::Answer { .. } => 3,
+            Phase::Command { .. } => 4,
         };
         (phase, self.since)
     }
@@ -107,7 +118,7 @@ impl Connection {
     pub(super) fn expendable(&self, grace: Duration) -> Instant {
         match self.phase {
             Phase::Drain | Phase::Idle => self.since,
-            Phase::Head | Phase::Answer { .. } => self.since + grace,
+            Phase::Head | Phase::Answer { .. } | Phase::Command { .. } => self.since + grace,
         }
     }
 
@@ -122,6 +133,7 @@ impl Connection {
             let step = match self.phase {
                 Phase::Drain => self.drain(),
                 Phase::Idle | Phase::Head => self.request(pages, now),
+                Phase::Command { .. } => self.command(now),
                 Phase::Answer { .. } => self.send(now),
             };
             // An error of a socket means that the client is gone, which is nobody's concern.
@@ -136,7 +148,7 @@ impl Connection {
 
     /// Reads until there is a whole request and prepares its answer; `None` at the end.
     fn request(&mut self, pages: &Pages, now: Instant) -> io::Result<Option<Wants>> {
-        let (answer, method, keep_alive) = match http::parse(&self.received) {
+        let (reply, method, keep_alive) = match http::parse(&self.received) {
             Received::Incomplete => match self.fill() {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
@@ -150,30 +162,56 @@ impl Connection {
             },
             Received::Request(request) => {
                 self.received.drain(..request.length);
-                (
-                    pages.answer(request.method, &request.path),
-                    request.method,
-                    request.keep_alive,
-                )
+                (pages.answer(&request), request.method, request.keep_alive)
             }
-            Received::Refused(status) => (Answer::plain(status), Method::Get, false),
+            Received::Refused(status) => (Reply::Now(Answer::plain(status)), Method::Get, false),
         };
-        let bytes = answer.bytes(method, keep_alive, Timestamp::now());
-        self.enter(
-            Phase::Answer {
-                bytes,
-                sent: 0,
-                keep_alive,
-            },
-            now,
-        );
+        match reply {
+            Reply::Now(answer) => self.answer(&answer, method, keep_alive, now),
+            Reply::Later(pending) => self.enter(
+                Phase::Command {
+                    pending,
+                    keep_alive,
+                },
+                now,
+            ),
+        }
+        Ok(Some(Wants::Turn))
+    }
+
+    fn answer(&mut self, answer: &Answer, method: Method, keep_alive: bool, now: Instant) {
+        let phase = Phase::Answer {
+            bytes: answer.bytes(method, keep_alive, Timestamp::now()),
+            sent: 0,
+            keep_alive,
+        };
+        self.enter(phase, now);
+    }
+
+    /// Looks whether the supervisor has answered.
+    fn command(&mut self, now: Instant) -> io::Result<Option<Wants>> {
+        let Phase::Command {
+            pending,
+            keep_alive,
+        } = &self.phase
+        else {
+            return Ok(Some(Wants::Turn));
+        };
+        let answer = match pending.answer() {
+            Some(Ok(words)) => Answer::json(200, &serde_json::json!({ "done": words })),
+            Some(Err(words)) => Answer::error(409, &words),
+            None if now < self.since + COMMAND_TIME => return Ok(Some(Wants::Later)),
+            None => Answer::error(504, "the supervisor has not answered yet; look at the log"),
+        };
+        let keep_alive = *keep_alive;
+        self.answer(&answer, Method::Post, keep_alive, now);
         Ok(Some(Wants::Turn))
     }
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 2048];
-        // Never more than a head: what follows it stays in the socket.
-        let room = MAX_HEAD
+        // Never more than a request: what follows it stays in the socket.
+        let room = MAX_REQUEST
             .saturating_sub(self.received.len())
             .min(chunk.len());
         let chunk = chunk.get_mut(..room).unwrap_or_default();

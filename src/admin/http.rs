@@ -1,48 +1,60 @@
-//! As much of HTTP/1.1 as the admin port speaks: request heads and whole answers.
+//! As much of HTTP/1.1 as the admin port speaks: request heads, short bodies, whole answers.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use serde::Serialize;
+
+use crate::config::Secret;
 
 /// Bytes of a request head.
-pub(super) const MAX_HEAD: usize = 8 * 1024;
+const MAX_HEAD: usize = 8 * 1024;
+/// Bytes of a request body: a name or a level.
+const MAX_BODY: usize = 4 * 1024;
+/// Bytes of a request.
+pub(super) const MAX_REQUEST: usize = MAX_HEAD + MAX_BODY;
 /// Header lines of a request.
 const MAX_HEADERS: usize = 64;
 
 /// What the received bytes are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// The head goes on.
+    /// The request goes on.
     Incomplete,
-    /// A whole head.
+    /// A whole request.
     Request(Request),
     /// Nothing we would answer otherwise than with this status; the connection ends.
     Refused(u16),
 }
 
-/// A request. It never has a body.
+/// A request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// Bytes of the head.
+    /// Bytes of the head and the body.
     pub(super) length: usize,
     pub(super) method: Method,
     /// Path without the query.
     pub(super) path: String,
     /// Whether the client may send another request.
     pub(super) keep_alive: bool,
+    /// What stands behind `Authorization: Bearer`.
+    pub(super) bearer: Option<Secret>,
+    pub(super) body: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Get,
     Head,
+    Post,
     Other,
 }
 
-/// Looks for a request head at the start of `bytes`. `Host` is ignored: no page depends on it.
+/// Looks for a request at the start of `bytes`. `Host` is ignored: no page depends on it.
 pub(super) fn parse(bytes: &[u8]) -> Received {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
-    let length = match head.parse(bytes) {
+    let most = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let head_length = match head.parse(most) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Received::Incomplete,
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
@@ -50,33 +62,69 @@ pub(super) fn parse(bytes: &[u8]) -> Received {
         }
         Err(_) => return Received::Refused(400),
     };
+    let method = match head.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
+        _ => Method::Other,
+    };
     let mut keep_alive = head.version == Some(1);
+    let mut bearer = None;
+    let mut body_length = None;
     for header in head.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        // A body would have to be read before the next request could be found.
-        if is("transfer-encoding") || is("content-length") && header.value != b"0" {
+        if is("transfer-encoding") {
             return Received::Refused(413);
+        }
+        if is("content-length") {
+            match length_of(header.value) {
+                // Two that differ are how requests are smuggled past a proxy.
+                Some(length) if body_length.is_none_or(|it| it == length) => {
+                    body_length = Some(length);
+                }
+                _ => return Received::Refused(400),
+            }
+        }
+        if is("authorization") {
+            bearer = token(header.value);
         }
         if is("connection") && has_close(header.value) {
             keep_alive = false;
         }
     }
-    let method = match head.method {
-        Some("GET") => Method::Get,
-        Some("HEAD") => Method::Head,
-        _ => Method::Other,
+    let body_length = body_length.unwrap_or(0);
+    let may_have_one = matches!(method, Method::Post | Method::Other);
+    if body_length > if may_have_one { MAX_BODY } else { 0 } {
+        return Received::Refused(413);
+    }
+    let length = head_length + body_length;
+    let Some(body) = bytes.get(head_length..length) else {
+        return Received::Incomplete;
     };
     let path = head.path.unwrap_or_default();
-    let path = path
-        .split_once('?')
-        .map_or(path, |(path, _)| path)
-        .to_owned();
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     Received::Request(Request {
         length,
         method,
-        path,
+        path: path.to_owned(),
         keep_alive,
+        bearer,
+        body: body.to_vec(),
     })
+}
+
+/// The length of a body; a number that is too large for a machine word is still too large.
+fn length_of(value: &[u8]) -> Option<usize> {
+    let value = std::str::from_utf8(value).ok()?;
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(usize::MAX))
+}
+
+fn token(value: &[u8]) -> Option<Secret> {
+    let value = std::str::from_utf8(value).ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| Secret::new(token.trim()))
 }
 
 fn has_close(value: &[u8]) -> bool {
@@ -91,7 +139,11 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) body: String,
+    /// Further header lines, each with its end.
+    pub(super) headers: String,
 }
+
+const JSON: &str = "application/json";
 
 impl Answer {
     /// The status in words, for people.
@@ -101,7 +153,32 @@ impl Answer {
             status,
             content_type: "text/plain; charset=utf-8",
             body,
+            headers: String::new(),
         }
+    }
+
+    /// The method is not for this page.
+    pub(super) fn only(methods: &str) -> Answer {
+        Answer {
+            headers: format!("Allow: {methods}\r\n"),
+            ..Answer::plain(405)
+        }
+    }
+
+    /// A value as JSON.
+    pub(super) fn json(status: u16, value: &impl Serialize) -> Answer {
+        Answer {
+            status,
+            content_type: JSON,
+            // Our values are texts and numbers, which always have a JSON form.
+            body: serde_json::to_string(value).unwrap_or_default(),
+            headers: String::new(),
+        }
+    }
+
+    /// What went wrong, in words, as JSON.
+    pub(super) fn error(status: u16, words: &str) -> Answer {
+        Answer::json(status, &serde_json::json!({ "error": words }))
     }
 
     /// The bytes to send; to a `HEAD` without the body, but with its length.
@@ -110,6 +187,7 @@ impl Answer {
             status,
             content_type,
             body,
+            headers,
         } = self;
         let reason = reason(*status);
         let length = body.len();
@@ -127,9 +205,7 @@ impl Answer {
             text.push_str(&date);
             text.push_str("\r\n");
         }
-        if *status == 405 {
-            text.push_str("Allow: GET, HEAD\r\n");
-        }
+        text.push_str(headers);
         text.push_str("\r\n");
         if method != Method::Head {
             text.push_str(body);
@@ -142,11 +218,15 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
         413 => "Content Too Large",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "",
     }
 }
@@ -184,6 +264,40 @@ mod tests {
                 (Method::Head, keep_alive)
             );
         }
+    }
+
+    #[test]
+    fn bodies_are_short_and_whole() {
+        let head =
+            "POST /api/pause HTTP/1.1\r\nAuthorization: bearer  abc\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(parse(head.as_bytes()), Received::Incomplete);
+        let Received::Request(request) = parse(format!("{head}abcGET").as_bytes()) else {
+            panic!("a whole request")
+        };
+        assert_eq!(request.length, head.len() + 3);
+        assert_eq!(
+            (request.method, &*request.body),
+            (Method::Post, &b"abc"[..])
+        );
+        assert_eq!(request.bearer.unwrap().expose(), "abc");
+        for (length, status) in [
+            ("4097", 413),
+            ("99999999999999999999", 413),
+            ("-1", 400),
+            ("", 400),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+            refused(head.as_bytes(), status);
+        }
+        refused(
+            b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            400,
+        );
+        let basic = b"GET / HTTP/1.1\r\nAuthorization: Basic abc\r\n\r\n";
+        let Received::Request(request) = parse(basic) else {
+            panic!("a whole request")
+        };
+        assert_eq!(request.bearer, None);
     }
 
     #[test]

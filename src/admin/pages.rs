@@ -1,70 +1,99 @@
 //! The pages of the admin port.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::http::{Answer, Method};
-use crate::health::{Health, Report};
-use crate::metrics::Metrics;
+use super::history::History;
+use super::http::{Answer, Method, Request};
+use super::page::Page;
+use super::{Shown, api, gather};
+use crate::control::Pending;
+use crate::health::Report;
 
-const INDEX: &str = "servicenow-kafka-bridge\n\n\
-                     /healthz  whether the process is alive; if not, restart it\n\
-                     /readyz   whether it does its work; if not, what is wrong\n\
-                     /metrics  figures for Prometheus\n";
-
-/// What the pages show.
+/// What is served, and what it is made of.
 #[derive(Debug)]
 pub(super) struct Pages {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<Health>,
+    shown: Shown,
+    history: History,
+    page: Page,
+}
+
+/// An answer, now or when the supervisor has spoken.
+pub(super) enum Reply {
+    Now(Answer),
+    Later(Pending),
 }
 
 impl Pages {
-    /// The answer to a request.
-    pub(super) fn answer(&self, method: Method, path: &str) -> Answer {
-        let page: fn(&Pages) -> Answer = match path {
-            "/" => |_| Answer {
-                body: INDEX.to_owned(),
-                ..Answer::plain(200)
-            },
-            "/healthz" => Pages::healthz,
-            "/readyz" => Pages::readyz,
-            "/metrics" => Pages::metrics,
-            _ => return Answer::plain(404),
-        };
-        match method {
-            Method::Get | Method::Head => page(self),
-            Method::Other => Answer::plain(405),
+    pub(super) fn new(shown: Shown) -> Pages {
+        Pages {
+            shown,
+            history: History::default(),
+            page: Page::new(),
         }
     }
 
+    /// When [`Pages::sample_if_due`] wants to be called next.
+    pub(super) fn sample_due(&self, now: Instant) -> Instant {
+        self.history.due(now)
+    }
+
+    /// Takes a sample for the charts when its time has come.
+    pub(super) fn sample_if_due(&mut self, now: Instant) {
+        if self.history.due(now) <= now {
+            self.history.sample(now, gather::readings(&self.shown));
+        }
+    }
+
+    /// The answer to a request.
+    pub(super) fn answer(&self, request: &Request) -> Reply {
+        if let Some(path) = request.path.strip_prefix("/api/") {
+            return api::answer(&self.shown, path, request);
+        }
+        let page: fn(&Pages) -> Answer = match request.path.as_str() {
+            "/" => |pages| pages.page.answer(),
+            "/status.json" => Pages::status,
+            "/healthz" => Pages::healthz,
+            "/readyz" => Pages::readyz,
+            "/metrics" => Pages::metrics,
+            _ => return Reply::Now(Answer::plain(404)),
+        };
+        Reply::Now(match request.method {
+            Method::Get | Method::Head => page(self),
+            Method::Post | Method::Other => Answer::only("GET, HEAD"),
+        })
+    }
+
+    fn status(&self) -> Answer {
+        let status = gather::status(&self.shown, &self.history, Instant::now());
+        Answer::json(200, &status)
+    }
+
     fn healthz(&self) -> Answer {
-        status(
-            &self.health.liveness(Instant::now()),
-            "healthy",
-            "unhealthy",
-        )
+        let report = self.shown.health.liveness(Instant::now());
+        status(&report, "healthy", "unhealthy")
     }
 
     fn readyz(&self) -> Answer {
-        status(&self.health.readiness(), "ready", "not_ready")
+        status(&self.shown.health.readiness(), "ready", "not_ready")
     }
 
     fn metrics(&self) -> Answer {
-        self.metrics
+        let Shown {
+            metrics, health, ..
+        } = &self.shown;
+        metrics
             .ready
-            .set(if self.health.readiness().ok { 1.0 } else { 0.0 });
+            .set(if health.readiness().ok { 1.0 } else { 0.0 });
         Answer {
-            status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: self.metrics.render(),
+            body: metrics.render(),
+            ..Answer::plain(200)
         }
     }
 }
 
 /// The words of the Go bridge, and the reasons.
 fn status(report: &Report, good: &str, bad: &str) -> Answer {
-    let content_type = "application/json";
     let list = |name: &str, lines: &[String]| match lines {
         [] => String::new(),
         lines => format!(r#","{name}":{}"#, serde_json::Value::from(lines)),
@@ -72,8 +101,7 @@ fn status(report: &Report, good: &str, bad: &str) -> Answer {
     let (status, word) = if report.ok { (200, good) } else { (503, bad) };
     let (reasons, notes) = (list("reasons", &report.lines), list("notes", &report.notes));
     Answer {
-        status,
-        content_type,
         body: format!(r#"{{"status":"{word}"{reasons}{notes}}}"#),
+        ..Answer::json(status, &())
     }
 }

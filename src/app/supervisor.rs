@@ -295,6 +295,7 @@ impl Supervisor {
         }
         self.pipelines.apply(&plan, topics, &self.parts);
         let words = plan.words.iter().chain(&plan.kept).cloned().collect();
+        self.parts.current.set(plan.config.clone());
         self.running = Loaded {
             config: plan.config,
             files: files.clone(),

@@ -17,6 +17,8 @@ pub enum Topic {
     Checkpoint,
     /// `dead-letters`.
     DeadLetters,
+    /// What is asked of a running bridge.
+    Admin,
 }
 
 impl Topic {
@@ -29,6 +31,8 @@ impl Topic {
             "reload" => Some(Topic::Reload),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
+            "admin" => Some(Topic::Admin),
+            word if super::admin::VERBS.contains(&word) => Some(Topic::Admin),
             _ => None,
         }
     }
@@ -43,6 +47,7 @@ impl Topic {
             Topic::Reload => " reload",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
+            Topic::Admin => " admin",
         }
     }
 }
@@ -57,6 +62,7 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Reload => RELOAD,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
+        Topic::Admin => ADMIN,
     }
 }
 
@@ -75,6 +81,13 @@ commands:
   version       print one line with version and commit
   help COMMAND  say more about a command
 
+of a running bridge (`help admin`):
+  status, threads                  print what it is doing
+  pause NAME, resume NAME          a table, or a topic of the sink
+  poll TABLE                       poll it now
+  refresh-token                    get a new access token
+  log-level LEVEL                  log from this level on
+
 options:
   -c, --config FILE   the configuration (default: config.yaml)
   -V, --version       as `version`
@@ -87,7 +100,7 @@ examples:
 
 exit codes:
   0   done
-  1   some dead letters could not be replayed
+  1   some dead letters could not be replayed; the running bridge refused
   64  the command line makes no sense
   70  a bug in this program
   75  stopped with work undelivered, or something did not answer; safe to start again
@@ -98,8 +111,8 @@ const RUN: &str = "\
 usage: servicenow-kafka-bridge [run] [-c FILE]
 
 Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
-Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. Health and
-metrics are served at `observability.addr`: /healthz, /readyz, /metrics.
+Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. A status
+page, health and metrics are served at `observability.addr`: /, /healthz, /readyz, /metrics.
 
 When the configuration or a file that it names changes, only what changed starts again; SIGHUP and
 `reload` do the same. An edit that is not valid, or whose credentials do not work, changes nothing.
@@ -143,12 +156,13 @@ exit codes:
 ";
 
 const SHOW_CONFIG: &str = "\
-usage: servicenow-kafka-bridge show-config [-c FILE]
+usage: servicenow-kafka-bridge show-config [--running] [-c FILE]
 
 Prints every setting in effect as YAML on stdout: defaults filled in, variables replaced, values
 of `*_file` keys read, secrets as `[redacted]`. What is null is not set.
 
 options:
+  --running           ask the running bridge what it runs with, as JSON (see `help admin`)
   -c, --config FILE   the configuration (default: config.yaml)
 
 example:
@@ -257,4 +271,40 @@ exit codes:
   64  the command line makes no sense
   75  interrupted, not acknowledged, or Kafka does not answer; safe to start again
   78  the configuration must be put right first, or has no `sink.dlq_topic`
+";
+
+const ADMIN: &str = "\
+usage: servicenow-kafka-bridge status [--json] [-c FILE]
+       servicenow-kafka-bridge threads [--json]
+       servicenow-kafka-bridge pause NAME
+       servicenow-kafka-bridge resume NAME
+       servicenow-kafka-bridge poll TABLE
+       servicenow-kafka-bridge refresh-token
+       servicenow-kafka-bridge log-level error|warn|info|debug|trace
+       servicenow-kafka-bridge show-config --running
+
+Asks a bridge that runs with the same configuration, at `observability.addr` (`:8080` is
+127.0.0.1:8080). All but `status` need `observability.admin_token_file`, which both read.
+
+  status         what it is doing, as the page at its address shows it
+  threads        its threads, and what they promised
+  pause, resume  stop a table or a topic of the sink, and let it go on; a restart forgets it
+  poll           poll a table now instead of at the end of its interval
+  refresh-token  get a new access token
+  log-level      log from this level on, until a reload that changes `log_level`
+
+options:
+  --json              the whole answer as JSON
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge status
+  servicenow-kafka-bridge pause incident -c /etc/servicenow-kafka-bridge/config.yaml
+
+exit codes:
+  0   done
+  1   the bridge refused, and says why
+  64  the command line makes no sense
+  75  no answer: it does not run, or is too busy
+  78  the configuration has no token, or not the one that the bridge has
 ";

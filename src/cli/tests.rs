@@ -87,6 +87,53 @@ fn commands() {
 }
 
 #[test]
+fn questions_to_a_running_bridge() {
+    let check = |text: &str, action| {
+        let config = PathBuf::from("config.yaml");
+        check(text, &Command::Admin { config, action });
+    };
+    let name = || "incident".to_owned();
+    check("status", AdminAction::Status { json: false });
+    check("--json status", AdminAction::Status { json: true });
+    check("threads --json", AdminAction::Threads { json: true });
+    check("pause incident", AdminAction::Pause(name()));
+    check("resume incident", AdminAction::Resume(name()));
+    check("poll incident", AdminAction::Poll(name()));
+    check("refresh-token", AdminAction::RefreshToken);
+    check("log-level debug", AdminAction::LogLevel("debug".to_owned()));
+    check("show-config --running", AdminAction::Config);
+    assert_eq!(line("help pause"), Ok(Command::Help(Topic::Admin)));
+    assert_eq!(line("help admin"), Ok(Command::Help(Topic::Admin)));
+    for (text, words) in [
+        (
+            "pause",
+            "`pause` needs the name of a table or of a topic of the sink",
+        ),
+        ("poll", "`poll` needs the name of a table"),
+        ("poll a b", "one argument too many: \"b\""),
+        (
+            "log-level",
+            "`log-level` needs one of error, warn, info, debug, trace",
+        ),
+        (
+            "log-level loud",
+            "`log-level` needs one of error, warn, info, debug, trace",
+        ),
+        ("pause a --json", "`--json` does not belong to `pause`"),
+        ("status --all", "`--all` does not belong to `status`"),
+        (
+            "admin",
+            "`admin` is no command: it is one of status, threads, pause, resume",
+        ),
+        ("run --running", "`--running` belongs to `show-config`"),
+        ("statsu", "unknown command `statsu`, did you mean `status`?"),
+    ] {
+        let usage = line(text).unwrap_err().to_string();
+        assert!(usage.starts_with(words), "{text}: {usage}");
+    }
+}
+
+#[test]
 fn checkpoints() {
     let check = |text: &str, action| {
         check(
@@ -251,6 +298,8 @@ fn help_names_every_command_and_exit_code() {
         "show-config",
         "checkpoint",
         "dead-letters",
+        "status",
+        "pause",
         "version",
         "help",
     ] {
@@ -269,6 +318,7 @@ fn help_names_every_command_and_exit_code() {
         Topic::ShowConfig,
         Topic::Checkpoint,
         Topic::DeadLetters,
+        Topic::Admin,
     ] {
         assert!(
             help(topic).lines().all(|line| line.len() <= 100),

@@ -6,7 +6,7 @@ mod list;
 mod replay;
 mod send;
 mod table;
-mod text;
+pub(super) mod text;
 
 use std::collections::BTreeMap;
 use std::io;

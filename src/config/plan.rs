@@ -54,7 +54,7 @@ impl Plan {
         let mut words = Words::default();
         let kept = words.kept(&old.config, &new.config);
         let mut config = new.config.clone();
-        config.observability = old.config.observability.clone();
+        config.observability.addr = old.config.observability.addr.clone();
         config.offset.file_path = old.config.offset.file_path.clone();
         let before = &old.config;
         let servicenow = words.servicenow(old, new);
@@ -68,6 +68,11 @@ impl Plan {
         );
         let level = words.value("log_level", &before.log_level, &config.log_level);
         let format = words.value("log_format", &before.log_format, &config.log_format);
+        if before.observability.admin != config.observability.admin {
+            words.say(
+                "observability.admin_token_file: from now on what is in it opens the admin API",
+            );
+        }
         words.value(
             "shutdown_timeout",
             &before.shutdown_timeout,

@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
 use super::validate::property_is_private;
 use super::{
-    Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Partitioner, QueryTimeZone,
-    ServiceNow, Source, Table, Tls, defaults, duration,
+    Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Observability, Partitioner,
+    QueryTimeZone, ServiceNow, Source, Table, Tls, defaults, duration,
 };
 
 mod sink;
@@ -20,22 +21,25 @@ const REDACTED: &str = "[redacted]";
 
 /// Every key with its effective value, as YAML. Null is "not set".
 pub fn show(config: &Config) -> String {
+    // A tree of texts and numbers always has a YAML form.
+    serde_yaml::to_string(&show_tree(config)).unwrap_or_default()
+}
+
+/// The same, for another form than YAML.
+pub fn show_tree(config: &Config) -> impl Serialize + use<> {
     let offset = [
         ("storage", text("file")),
         ("file_path", path(&config.offset.file_path)),
         ("kafka_topic", text(&config.offset.kafka_topic)),
         ("flush_interval", time(config.offset.flush_interval)),
     ];
-    let tree = map([
+    map([
         ("servicenow", servicenow(&config.servicenow)),
         ("kafka", kafka(&config.kafka)),
         ("source", source(&config.source)),
         ("sink", sink::sink(&config.sink)),
         ("offset", map(offset)),
-        (
-            "observability",
-            map([("addr", text(&config.observability.addr))]),
-        ),
+        ("observability", observability(&config.observability)),
         (
             "log_level",
             text(&config.log_level.as_str().to_ascii_lowercase()),
@@ -43,9 +47,7 @@ pub fn show(config: &Config) -> String {
         ("log_format", text(log_format(config.log_format))),
         ("shutdown_timeout", time(config.shutdown_timeout)),
         ("reload_rollback", Value::from(config.reload_rollback)),
-    ]);
-    // A tree of texts and numbers always has a YAML form.
-    serde_yaml::to_string(&tree).unwrap_or_default()
+    ])
 }
 
 fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
@@ -323,6 +325,14 @@ fn table(table: &Table) -> Value {
         ("query", optional(table.query.as_deref(), text)),
         ("display_value", text(display)),
         ("skip_own_writes", Value::from(table.skip_own_writes)),
+    ])
+}
+
+fn observability(observability: &Observability) -> Value {
+    let token_file = observability.admin.as_ref().map(|admin| &*admin.token_file);
+    map([
+        ("addr", text(&observability.addr)),
+        ("admin_token_file", optional(token_file, path)),
     ])
 }
 

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw::{Need, Section};
-use super::{Config, LogFormat, Observability, Offset, defaults, names, url};
+use super::{Admin, Config, LogFormat, Observability, Offset, defaults, names, url};
+
+/// A token with less than this many characters is no secret.
+const SHORT_TOKEN: usize = 16;
 
 mod kafka;
 mod properties;
@@ -95,5 +98,25 @@ fn observability(section: &Section<'_>) -> Observability {
     });
     Observability {
         addr: addr.unwrap_or_else(|| defaults::ADDR.to_owned()),
+        admin: admin(section),
     }
+}
+
+fn admin(section: &Section<'_>) -> Option<Admin> {
+    let key = "admin_token_file";
+    let (token_file, token) = section.secret_file(key)?;
+    // What goes into a header as it is.
+    if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        section.problem(
+            key,
+            "names a file with a blank or a special character in it",
+        );
+        return None;
+    }
+    if token.expose().len() < SHORT_TOKEN {
+        let message = "names a file with a token that can be guessed; make one with \
+                       `openssl rand -hex 32`";
+        section.warning(key, message);
+    }
+    Some(Admin { token_file, token })
 }

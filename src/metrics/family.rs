@@ -63,6 +63,11 @@ impl Gauge {
         self.0.store(value.to_bits(), Relaxed);
     }
 
+    /// Sets it to the time `ahead` from now, in seconds since the epoch.
+    pub fn set_time(&self, ahead: Duration) {
+        self.set(super::now_seconds() + ahead.as_secs_f64());
+    }
+
     /// The value now.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Relaxed))
@@ -257,7 +262,36 @@ impl<T> Family<T> {
     }
 }
 
+impl<T: Value> Family<T> {
+    /// Looks at every series: its label values in the order of the family's labels, and its value.
+    /// Nothing is made by looking.
+    pub fn visit(&self, mut see: impl FnMut(&[String], &T)) {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        for (labels, value) in series.iter() {
+            see(labels, value);
+        }
+    }
+
+    /// The series with these label values, if it is there.
+    pub fn find(&self, values: &[&str]) -> Option<T> {
+        let key: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.get(&key).cloned()
+    }
+}
+
 impl Family<Counter> {
+    /// The sum over all series whose first label has this value.
+    pub fn sum_of(&self, first: &str) -> u64 {
+        let mut sum = 0_u64;
+        self.visit(|labels, counter| {
+            if labels.first().is_some_and(|label| label == first) {
+                sum = sum.saturating_add(counter.get());
+            }
+        });
+        sum
+    }
+
     /// All series together.
     pub fn sum(&self) -> u64 {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);

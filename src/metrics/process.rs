@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use serde::{Deserialize, Serialize};
+
 use super::text::Text;
 
 /// Ticks per second of the times in `/proc/self/stat`. The kernel counts in its own HZ but reports
@@ -13,17 +15,23 @@ use super::text::Text;
 const USER_HZ: f64 = 100.0;
 
 /// Figures of `/proc/self`; `None` is unknown.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Process {
-    cpu_seconds: Option<f64>,
-    resident_bytes: Option<u64>,
-    open_fds: Option<u64>,
-    max_fds: Option<u64>,
-    threads: Option<u64>,
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// CPU time spent so far.
+    pub cpu_seconds: Option<f64>,
+    /// Memory that is in use.
+    pub resident_bytes: Option<u64>,
+    /// Open file descriptors.
+    pub open_fds: Option<u64>,
+    /// How many there may be.
+    pub max_fds: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
 }
 
 impl Process {
-    pub(super) fn read() -> Process {
+    /// Reads them now.
+    pub fn read() -> Process {
         let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
         let stat = text("stat");
         // The listing opens one descriptor of its own.

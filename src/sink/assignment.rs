@@ -117,6 +117,9 @@ impl Assignment {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&ticket.partition)?;
+        if assigned.gone.is_some() {
+            return None;
+        }
         ticket.epoch = assigned.epoch;
         assigned.tracker.begin(ticket.offset);
         assigned.out += 1;
@@ -129,6 +132,12 @@ impl Assignment {
             topic.out += 1;
         }
         Some((ticket, assigned.stop.clone(), suspect))
+    }
+
+    /// A record that was begun could not be handed out.
+    pub(super) fn take_back(&self, ticket: Ticket) {
+        let end = End::Untouched;
+        self.state().settle(&Done { ticket, end });
     }
 
     /// Takes in what has come back.
@@ -149,8 +158,10 @@ impl Assignment {
         let state = &mut *state;
         let mut flow = Flow::default();
         for topic in &mut state.topics {
-            let full = topic.limit <= topic.out || MAX_BYTES <= state.bytes;
-            let low = topic.out <= topic.limit / 2 && state.bytes <= MAX_BYTES / 2;
+            // Without one that is out a topic may have one, so that no topic waits for another.
+            let none = topic.out == 0;
+            let full = topic.limit <= topic.out || (MAX_BYTES <= state.bytes && !none);
+            let low = topic.out <= topic.limit / 2 && (state.bytes <= MAX_BYTES / 2 || none);
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
@@ -180,14 +191,39 @@ impl Assignment {
 
     /// Positions that have moved.
     pub(super) fn take_positions(&self) -> Vec<(Partition, i64)> {
-        self.state().take_positions(|_| true)
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
+        if state.commit_failing && trackers.all(Tracker::is_committed) {
+            // What could not be committed went away with its partition.
+            state.commits_work();
+        }
+        state.take_positions(|_| true)
     }
 
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
     pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
         let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();
-        self.state().remove(&partitions);
+        let paused = self.state().remove(&partitions);
         self.assigned(starts);
+        // They are still paused for librdkafka; who forgets that does not resume them.
+        let mut state = self.state();
+        for partition in paused {
+            if let Some(assigned) = state.partitions.get_mut(&partition) {
+                assigned.paused = true;
+            }
+        }
+    }
+
+    /// A new consumer begins: nothing is assigned.
+    pub(super) fn renewed(&self) {
+        let mut state = self.state();
+        state.partitions.clear();
+    }
+
+    /// How long writes that run may be waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Ends all leases: what has begun goes on, nothing else begins.
@@ -246,6 +282,11 @@ impl State {
         }
     }
 
+    fn commits_work(&mut self) {
+        self.commit_failing = false;
+        self.commits.ok();
+    }
+
     fn out(&self, wanted: &impl Fn(&Partition) -> bool) -> usize {
         let wanted = self
             .partitions
@@ -262,10 +303,16 @@ impl State {
         self.partitions.iter_mut().filter_map(take).collect()
     }
 
-    fn remove(&mut self, partitions: &[Partition]) {
+    /// Gives those of them that were paused.
+    fn remove(&mut self, partitions: &[Partition]) -> Vec<Partition> {
+        let mut paused = Vec::new();
         for partition in partitions {
-            self.partitions.remove(partition);
+            let removed = self.partitions.remove(partition);
+            if removed.is_some_and(|assigned| assigned.paused) {
+                paused.push(partition.clone());
+            }
         }
+        paused
     }
 }
 
@@ -344,8 +391,8 @@ impl Group for Assignment {
                         assigned.tracker.committed(*position);
                     }
                 }
-                if std::mem::take(&mut state.commit_failing) {
-                    state.commits.ok();
+                if state.commit_failing {
+                    state.commits_work();
                     log::info!("positions are committed again");
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignment::Assignment;
-use super::job::{Done, End, Job, Ticket};
+use super::job::{Job, Ticket};
 use super::operation::{self, Place};
 use super::topic::Topic;
 use crate::config::Kafka;
@@ -69,6 +69,7 @@ impl Consume {
 
     /// The life of one consumer.
     fn consume(&self, backoff: &mut Backoff) -> Result<u64, String> {
+        self.assignment.renewed();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
         let group: Arc<dyn Group> = Arc::clone(&self.assignment) as _;
         let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
@@ -78,7 +79,15 @@ impl Consume {
         };
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
-        let left = self.finish(&consumer);
+        let patience = match &end {
+            Over::Stopped => None,
+            Over::Renew(why) => {
+                self.condition.fail(why.clone());
+                Some(self.assignment.patience())
+            }
+        };
+        let left = self.finish(&consumer, patience);
+        self.heartbeat.beat(SILENCE);
         drop(consumer);
         match end {
             Over::Stopped => Ok(left),
@@ -135,6 +144,11 @@ impl Consume {
                     check_at = Some(Instant::now() + CHECK_EVERY);
                 }
                 Polled::OutOfRange => match consumer.restart_lost_positions() {
+                    // It has stopped fetching. Which one it was is known only while it is outside.
+                    Ok(starts) if starts.is_empty() => {
+                        let why = "a position was outside of its partition for a moment";
+                        return Over::Renew(why.to_owned());
+                    }
                     Ok(starts) => self.assignment.restarted(&starts),
                     Err(why) => return Over::Renew(why),
                 },
@@ -191,22 +205,21 @@ impl Consume {
         };
         // More than the limit cannot be out, as the topic is paused before.
         topic.lanes.put(lane, job).map_err(|job| {
-            let words = format!(
-                "{}: no room for a record; this is a bug",
-                job.ticket.partition
-            );
-            let (ticket, end) = (job.ticket, End::Untouched);
-            topic.done.try_send(Done { ticket, end }).ok();
-            words
+            let partition = job.ticket.partition.clone();
+            // Nobody else will: its partition would be waited for without end.
+            self.assignment.take_back(job.ticket);
+            format!("{partition}: the workers take no more records; this is a bug")
         })
     }
 
-    /// Waits for what has begun.
-    fn finish(&self, consumer: &Consumer) -> u64 {
+    /// Waits for what has begun, for `patience` at most.
+    fn finish(&self, consumer: &Consumer, patience: Option<Duration>) -> u64 {
+        let deadline = patience.map(|patience| Instant::now() + patience);
         let left = loop {
             self.heartbeat.beat(SILENCE);
             let left = self.assignment.wait_all(Instant::now() + TURN);
-            if left == 0 || self.abandon.is_stopped() {
+            let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if left == 0 || over || self.abandon.is_stopped() {
                 break left;
             }
         };

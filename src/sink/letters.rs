@@ -70,6 +70,10 @@ impl Letters {
                 default(BEAT) => {}
             }
             self.settle(&mut sent, &wake, &mut backoff);
+            if sent.is_empty() && self.refused.is_empty() {
+                // The last one went away with its partition: no letter waits.
+                self.works(&mut backoff);
+            }
         }
         for Sent { refused, .. } in sent {
             self.give_back(refused.job, End::GivenUp);
@@ -101,9 +105,15 @@ impl Letters {
         self.metrics.sink_dead_letters.with(&labels).inc();
         self.give_back(refused.job, End::Finished);
         if backoff.failures() > 0 {
+            log::info!(topic = self.topic; "dead letters are taken again");
+        }
+        self.works(backoff);
+    }
+
+    fn works(&self, backoff: &mut Backoff) {
+        if backoff.failures() > 0 {
             backoff.reset();
             self.condition.ok();
-            log::info!(topic = self.topic; "dead letters are taken again");
         }
     }
 
@@ -202,3 +212,6 @@ fn letter(refused: &Refused) -> Letter {
     let now = jiff::Timestamp::now();
     Letter::new(&job.record, table, name, create_id, refusal, now)
 }
+
+#[cfg(test)]
+mod tests;

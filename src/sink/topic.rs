@@ -79,6 +79,11 @@ impl Troubles {
         self.change(|reasons| drop(reasons.remove(&who)));
     }
 
+    /// Something went wrong with a record; the status page shows it.
+    pub(super) fn note(&self, words: &str) {
+        self.condition.remember(words);
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<usize, String>)) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let before = reasons.len();

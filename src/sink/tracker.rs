@@ -66,6 +66,11 @@ impl Tracker {
         }
     }
 
+    /// Whether Kafka has the position.
+    pub(super) fn is_committed(&self) -> bool {
+        self.passed == self.acknowledged
+    }
+
     /// Records that would come again after a crash, done or not.
     pub(super) fn exposed(&self) -> u64 {
         self.passed - self.acknowledged + self.open.len() as u64

@@ -50,24 +50,30 @@ impl Worker {
     fn handle(&self, job: Job) {
         self.heartbeat.beat(SILENCE);
         let lane = job.lane;
-        if job.lease.is_stopped() {
-            self.give_back(job, End::Untouched);
+        let done = if job.lease.is_stopped() {
+            Some(done(job, End::Untouched))
         } else {
-            self.write(job);
-        }
+            self.write(job)
+        };
         self.topic.troubles.over(self.number);
+        // In this order: who hears that a record is done may put the next one into its place.
         self.topic.lanes.done(lane);
+        if let Some(done) = done {
+            // There is room for every record that can be out. Nobody listens after the end.
+            self.topic.done.try_send(done).ok();
+        }
     }
 
-    fn write(&self, job: Job) {
+    /// What became of the record; `None` when its letter is still to be written.
+    fn write(&self, job: Job) -> Option<Done> {
         match self.attempt(&job) {
             Outcome::Written(operation, _) => {
                 let labels = [self.topic.config.table.as_str(), operation];
                 self.topic.metrics.sink_records.with(&labels).inc();
-                self.give_back(job, End::Finished);
+                Some(done(job, End::Finished))
             }
-            Outcome::Skipped(reason) => self.skip(job, reason),
-            Outcome::Stopped => self.give_back(job, End::GivenUp),
+            Outcome::Skipped(reason) => Some(self.skip(job, reason)),
+            Outcome::Stopped => Some(done(job, End::GivenUp)),
             Outcome::Refused(refusal) => self.refuse(job, refusal),
         }
     }
@@ -86,19 +92,20 @@ impl Worker {
         }
     }
 
-    fn skip(&self, job: Job, reason: &'static str) {
+    fn skip(&self, job: Job, reason: &'static str) -> Done {
         let table = self.topic.config.table.as_str();
         self.topic.metrics.sink_skipped.with(&[table, reason]).inc();
         log::debug!(table = table, partition:% = job.ticket.partition, offset = job.ticket.offset,
             reason = reason; "a record is passed over");
-        self.give_back(job, End::Finished);
+        done(job, End::Finished)
     }
 
-    fn refuse(&self, job: Job, refusal: Refusal) {
+    fn refuse(&self, job: Job, refusal: Refusal) -> Option<Done> {
         self.topic.count_error(refusal.kind);
         log::warn!(table = self.topic.config.table, partition:% = job.ticket.partition,
             offset = job.ticket.offset, kind = refusal.kind, attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
+        self.topic.troubles.note(&refusal.to_string());
         match &self.topic.policy {
             Policy::Letters(letters) => {
                 let table = self.topic.config.table.clone();
@@ -108,21 +115,20 @@ impl Worker {
                     refusal,
                 };
                 // There is room for every record that can be out; without the thread we stop.
-                if let Err(back) = letters.try_send(refused) {
-                    self.give_back(back.into_inner().job, End::GivenUp);
-                }
+                let back = letters.try_send(refused).err()?;
+                Some(done(back.into_inner().job, End::GivenUp))
             }
             Policy::Skip => {
                 let labels = [self.topic.config.table.as_str(), refusal.kind];
                 self.topic.metrics.sink_skipped.with(&labels).inc();
-                self.give_back(job, End::Finished);
+                Some(done(job, End::Finished))
             }
-            Policy::Hold => self.hold(job, refusal),
+            Policy::Hold => Some(self.hold(job, refusal)),
         }
     }
 
     /// Stays with the record until it can be written or its partition goes away.
-    fn hold(&self, job: Job, mut refusal: Refusal) {
+    fn hold(&self, job: Job, mut refusal: Refusal) -> Done {
         let mut backoff = Backoff::new(HOLD.0, HOLD.1);
         loop {
             let place = format!("{} offset {}", job.ticket.partition, job.ticket.offset);
@@ -133,7 +139,7 @@ impl Worker {
             let pause = backoff.ceiling();
             backoff.next(1.0);
             if job.lease.wait(pause) {
-                return self.give_back(job, End::Untouched);
+                return done(job, End::Untouched);
             }
             // What the record itself says does not change; the instance may.
             match self.attempt(&job) {
@@ -141,25 +147,25 @@ impl Worker {
                 Outcome::Written(operation, _) => {
                     let labels = [self.topic.config.table.as_str(), operation];
                     self.topic.metrics.sink_records.with(&labels).inc();
-                    return self.give_back(job, End::Finished);
+                    return done(job, End::Finished);
                 }
                 Outcome::Skipped(reason) => return self.skip(job, reason),
-                Outcome::Stopped => return self.give_back(job, End::GivenUp),
+                Outcome::Stopped => return done(job, End::GivenUp),
             }
         }
     }
+}
 
-    fn give_back(&self, job: Job, end: End) {
-        let ticket = job.ticket;
-        // There is room for every record that can be out. Nobody listens after the end.
-        self.topic.done.try_send(Done { ticket, end }).ok();
-    }
+fn done(job: Job, end: End) -> Done {
+    let ticket = job.ticket;
+    Done { ticket, end }
 }
 
 impl Watch for Worker {
     fn trouble(&self, error: &servicenow::Error, since: Instant) {
         self.heartbeat.beat(SILENCE);
         self.topic.count_error(error.kind());
+        self.topic.troubles.note(&error.to_string());
         if PATIENCE <= since.elapsed() {
             let seconds = since.elapsed().as_secs();
             self.topic
@@ -172,3 +178,6 @@ impl Watch for Worker {
         self.topic.troubles.over(self.number);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,7 @@ struct Meters {
     hidden: Gauge,
     remaining: Gauge,
     last_success: Gauge,
+    next_poll: Gauge,
     metrics: Arc<Metrics>,
 }
 
@@ -131,6 +132,7 @@ impl Poller {
                 hidden: metrics.source_hidden_rows.with(&labels),
                 remaining: metrics.source_remaining_rows.with(&labels),
                 last_success: metrics.source_last_success.with(&labels),
+                next_poll: metrics.source_next_poll.with(&labels),
                 metrics: Arc::clone(metrics),
             },
             instance: Arc::clone(&context.instance),
@@ -375,6 +377,7 @@ impl Poller {
     /// Waits for the next poll; a wish to go back ends it.
     fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
         self.heartbeat.beat(pause + SLACK);
+        self.meters.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => Ok(()),
@@ -398,6 +401,7 @@ impl Poller {
         if fault.wants_less() {
             self.window.shrink();
         }
+        self.condition.remember(&fault.to_string());
         let retryable = fault.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();
@@ -429,12 +433,7 @@ impl Poller {
     fn recovered(&mut self) {
         self.condition.ok();
         self.backoff.reset();
-        let now = jiff::Timestamp::now().as_second();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds since 1970 fit a double exactly"
-        )]
-        self.meters.last_success.set(now as f64);
+        self.meters.last_success.set_time(Duration::ZERO);
     }
 
     fn caught_up(&mut self) {

@@ -140,7 +140,7 @@ fn bad_configurations_are_refused_with_all_that_is_wrong() {
         (
             "offset:\n",
             "sink:\n  enabled: true\noffset:\n",
-            &["sink.enabled"],
+            &["sink.topics"],
         ),
         (
             "offset:\n",

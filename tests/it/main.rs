@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod admin;
 mod auth;
 mod both;
 mod commands;
@@ -21,6 +22,7 @@ mod lifecycle;
 mod migrate;
 mod observe;
 mod operate;
+mod page;
 mod reload;
 mod secure;
 mod sink;

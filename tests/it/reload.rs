@@ -1,7 +1,10 @@
 //! Edits of the configuration while the bridge runs.
 
+mod sink;
+
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -473,7 +476,13 @@ fn nothing_grows_over_200_reloads() {
     let before = settle(&bridge);
     (41..=240).for_each(&edit);
     let after = settle(&bridge);
-    println!("threads, descriptors, resident KiB: {before:?} before, {after:?} after 200 reloads");
+    // Straight to the terminal: what a test prints is shown only when it fails.
+    let words = "threads, descriptors, resident KiB";
+    writeln!(
+        std::io::stderr(),
+        "{words}: {before:?} before, {after:?} after 200 reloads"
+    )
+    .unwrap();
     assert!(
         after.0 <= before.0 + 2 && after.1 <= before.1 + 8,
         "{before:?} {after:?}"

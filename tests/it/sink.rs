@@ -2,9 +2,11 @@
 
 mod bad;
 mod crash;
+mod dead;
 mod group;
 mod held;
 mod lost;
+mod offsets;
 mod operations;
 mod order;
 mod outage;

@@ -1,6 +1,7 @@
 //! What the tests share: a running bridge, waiting with a deadline, small configurations.
 
 pub(crate) mod bridge;
+pub(crate) mod browser;
 pub(crate) mod config;
 pub(crate) mod rig;
 pub(crate) mod sink;

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["config"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
+    &["schema"],
     &["sink", "source"],
     &["app"],
     &["cli"],

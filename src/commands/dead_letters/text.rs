@@ -14,7 +14,7 @@ fn is_active(character: char) -> bool {
 }
 
 /// One line without control characters.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
+pub(in crate::commands) fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_active) {
         let replaced = |c: char| if is_active(c) { '\u{fffd}' } else { c };
         Cow::Owned(text.chars().map(replaced).collect())
@@ -24,7 +24,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// JSON without control characters. Those that are there stand in texts, where they may be escaped.
-pub(super) fn clean_json(json: &str) -> String {
+pub(in crate::commands) fn clean_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         if is_active(character) {
@@ -37,7 +37,7 @@ pub(super) fn clean_json(json: &str) -> String {
 }
 
 /// At most `width` characters, the last one telling that there are more.
-pub(super) fn shorten(text: &str, width: usize) -> String {
+pub(in crate::commands) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

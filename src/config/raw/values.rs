@@ -232,17 +232,7 @@ impl Section<'_> {
                 Some(Secret::new(inline.text))
             }
             (Given::Absent | Given::Faulty, Given::Text(path)) => {
-                let bytes = read_bounded(Path::new(&path.text));
-                let mut files = self.context.files.borrow_mut();
-                match &bytes {
-                    Ok(bytes) => files.note(Path::new(&path.text), bytes),
-                    Err(_) => files.note_now(Path::new(&path.text)),
-                }
-                drop(files);
-                let secret = bytes
-                    .and_then(|bytes| secret_in(&bytes))
-                    .map_err(|why| format!("cannot use {}: {why}", quoted(&path.text)));
-                self.noted(file_key, secret)
+                self.noted(file_key, self.read_secret(&path.text))
             }
             (Given::Absent, Given::Absent) => {
                 if let Need::Required(when) = need {
@@ -252,6 +242,28 @@ impl Section<'_> {
             }
             (Given::Faulty, _) | (_, Given::Faulty) => None,
         }
+    }
+
+    /// A secret that is always in a file of its own, and that file.
+    pub(in crate::config) fn secret_file(&self, key: &'static str) -> Option<(PathBuf, Secret)> {
+        self.parsed(key, Need::Optional, |text| {
+            Ok((PathBuf::from(text), self.read_secret(text)?))
+        })
+    }
+
+    /// The secret in a file, which is watched from now on, whatever is in it.
+    fn read_secret(&self, name: &str) -> Result<Secret, String> {
+        let path = Path::new(name);
+        let bytes = read_bounded(path);
+        let mut files = self.context.files.borrow_mut();
+        match &bytes {
+            Ok(bytes) => files.note(path, bytes),
+            Err(_) => files.note_now(path),
+        }
+        drop(files);
+        bytes
+            .and_then(|bytes| secret_in(&bytes))
+            .map_err(|why| format!("cannot use {}: {why}", quoted(name)))
     }
 
     /// Notes what went wrong.

@@ -244,3 +244,46 @@ fn the_rest() {
         "#]],
     );
 }
+
+#[test]
+fn the_admin_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let name = file.display().to_string();
+    let text = format!("{LEAST}observability: {{admin_token_file: {name}}}\n");
+    let words = |content: Option<&str>| {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let problems = parse(&text, &|_| None).unwrap_err().to_string();
+        problems.replace(&name, "FILE")
+    };
+    expect![[r#"
+        config.yaml:13: observability.admin_token_file: cannot use `FILE`: No such file or directory (os error 2)
+        config.yaml: 1 problem"#]].assert_eq(&words(None));
+    expect![[r#"
+        config.yaml:13: observability.admin_token_file: cannot use `FILE`: it is empty
+        config.yaml: 1 problem"#]]
+    .assert_eq(&words(Some("\n")));
+    expect![[r#"
+        config.yaml:13: observability.admin_token_file: names a file with a blank or a special character in it
+        config.yaml: 1 problem"#]].assert_eq(&words(Some("two words of a token\n")));
+    std::fs::write(&file, "0123456789abcdef\n").unwrap();
+    let (config, warnings) = parse(&text, &|_| None).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(
+        config.observability.admin.as_ref().unwrap().token.expose(),
+        "0123456789abcdef"
+    );
+    let shown = show(&config);
+    assert!(shown.contains(&format!("admin_token_file: {name}")) && !shown.contains("0123456789"));
+    assert_eq!(
+        parse(&shown.replace("'[redacted]'", "p"), &|_| None)
+            .unwrap()
+            .0,
+        config
+    );
+    std::fs::write(&file, "hello").unwrap();
+    let (_, warnings) = parse(&text, &|_| None).unwrap();
+    expect!["config.yaml:13: observability.admin_token_file: names a file with a token that can be guessed; make one with `openssl rand -hex 32`"].assert_eq(&warnings[0].in_file("config.yaml"));
+}

@@ -163,7 +163,15 @@ impl ConsumerContext for Context {
             // There was nothing to commit.
             Err(KafkaError::ConsumerCommit(Code::NoOffset)) => {}
             Err(error) => self.group.committed(Err(commit_words(&error))),
-            Ok(()) => self.group.committed(Ok(&committed(offsets))),
+            Ok(()) => {
+                self.group.committed(Ok(&committed(offsets)));
+                // librdkafka speaks of a failure when no partition went well.
+                let elements = offsets.elements();
+                let failed = elements.iter().find_map(|element| element.error().err());
+                if let Some(error) = failed {
+                    self.group.committed(Err(commit_words(&error)));
+                }
+            }
         }
     }
 }

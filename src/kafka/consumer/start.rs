@@ -73,6 +73,7 @@ pub(super) fn starts(
     let start = |partition: &Partition| match commits.get(partition) {
         None => Start::Unknown,
         Some(None) => Start::Oldest,
+        Some(_) if deadline <= Instant::now() => Start::Unknown,
         Some(committed) => match range(base, partition) {
             Ok(range) => Start::of(*committed, range),
             Err(_) => Start::Unknown,
@@ -96,18 +97,24 @@ pub(super) fn restart_lost_positions(
         if position.is_some_and(|position| (low..=high).contains(&position)) {
             continue;
         }
+        // What a new group has not committed yet may be lost as well. (Above the end, it is a topic
+        // that was made anew.)
         let committed = commits.get(&partition).copied().flatten();
+        let committed = committed.or(position.filter(|position| *position < low));
         let start = Start::of(committed, (low, high));
         let target = match &start {
-            Start::Committed(offset) => Some(Offset::Offset(*offset)),
-            Start::Oldest | Start::Unknown => Some(Offset::Beginning),
+            Start::Committed(offset) => Some(*offset),
+            Start::Oldest | Start::Unknown => Some(low),
             Start::Gone { .. } => None,
         };
         match target {
             Some(offset) => {
                 let mut wanted = TopicPartitionList::new();
+                let offset = Offset::Offset(offset);
                 wanted.add_partition_offset(&partition.topic, partition.number, offset)?;
-                base.seek_partitions(wanted, ANSWER)?;
+                base.seek_partitions(wanted.clone(), ANSWER)?;
+                // What was stored for the old topic must not be committed for the new one.
+                base.store_offsets(&wanted)?;
             }
             None => base.pause(&list(std::iter::once(&partition)))?,
         }

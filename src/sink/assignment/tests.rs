@@ -216,3 +216,87 @@ fn only_the_first_records_of_an_assignment_may_have_been_written_before() {
         .collect();
     assert_eq!(suspects, [true, true, true, true, false]);
 }
+
+#[test]
+fn a_record_that_is_not_handed_out_is_not_waited_for() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.assignment.take_back(ticket);
+    assert_eq!(rig.assignment.wait_all(Instant::now() + SOON), 0);
+    assert_eq!(rig.assignment.take_positions(), [], "it comes again");
+}
+
+#[test]
+fn a_failed_commit_is_forgotten_with_its_partition() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    rig.finish(&ticket, true);
+    rig.assignment.settle();
+    rig.assignment.take_positions();
+    rig.assignment.committed(Err("not a member".to_owned()));
+    rig.assignment.lost(&[partition(0)]);
+    assert!(!rig.health.readiness().ok);
+    assert_eq!(rig.assignment.take_positions(), []);
+    assert!(rig.health.readiness().ok, "there is nothing to commit");
+}
+
+#[test]
+fn what_begins_anew_while_it_is_paused_is_resumed() {
+    let rig = rig(1);
+    rig.assign(0);
+    let (ticket, ..) = rig.begin(0, 5);
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    rig.finish(&ticket, true);
+    rig.assignment.restarted(&[(partition(0), Start::Oldest)]);
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+}
+
+#[test]
+fn large_records_of_one_topic_do_not_stop_another() {
+    let health = Arc::new(Health::new());
+    let (_done, finished) = bounded(100);
+    let limits = [(Arc::from("in"), 10), (Arc::from("other"), 10)];
+    let metrics = Arc::new(Metrics::new());
+    let assignment = Assignment::new(&limits, finished, SOON, &health, &metrics);
+    let other = Partition {
+        topic: Arc::from("other"),
+        number: 0,
+    };
+    for partition in [partition(0), other.clone()] {
+        assignment.assigned(&[(partition, Start::Oldest)]);
+    }
+    let ticket = |partition, topic, bytes| Ticket {
+        partition,
+        offset: 0,
+        epoch: 0,
+        topic,
+        bytes,
+    };
+    let large = ticket(partition(0), 0, MAX_BYTES);
+    assignment.begin(large).unwrap();
+    assert_eq!(assignment.flow().pause, [partition(0)]);
+    assignment.begin(ticket(other.clone(), 1, 10)).unwrap();
+    assert_eq!(assignment.flow().pause, [other], "one at a time");
+}
+
+#[test]
+fn nothing_of_a_held_partition_is_handed_out() {
+    let rig = rig(10);
+    let gone = Start::Gone {
+        committed: 3,
+        low: 7,
+        high: 9,
+    };
+    rig.assignment.assigned(&[(partition(0), gone)]);
+    let ticket = Ticket {
+        partition: partition(0),
+        offset: 9,
+        epoch: 0,
+        topic: 0,
+        bytes: 10,
+    };
+    assert!(rig.assignment.begin(ticket).is_none());
+}

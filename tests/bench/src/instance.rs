@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::bare::AUTHORIZATION;
 
 /// Size of a row in bytes.
-const ROW_BYTES: usize = 1800;
+pub(crate) const ROW_BYTES: usize = 1800;
 
 /// A simulated instance; killed when dropped.
 pub(crate) struct Instance {

@@ -8,6 +8,7 @@
     reason = "a program for people"
 )]
 
+mod avro;
 mod bare;
 mod bare_sink;
 mod bridge;
@@ -35,13 +36,17 @@ fn main() -> ExitCode {
         ["bare", url, brokers, topic, page, rows, compression] => {
             bare_child(url, brokers, topic, page, rows, compression)
         }
+        ["--avro"] => avro::all(),
         ["bare-sink", url, brokers, topic, records, workers] => {
             bare_sink::child(url, brokers, topic, records, workers)
         }
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
-        _ => Err("usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink]".into()),
+        _ => Err(
+            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink], or bridge-bench --avro"
+                .into(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -151,7 +151,6 @@ impl Rig {
                 key: *key,
                 value: *value,
                 headers: &Headers::copied(headers),
-                unreadable_headers: false,
             };
             producer.send(&record, &batch, &stop, LONG).unwrap();
         }

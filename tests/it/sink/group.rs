@@ -1,138 +1,197 @@
-//! Two members of one group, of which one dies or is stopped, and a broker that dies.
+//! Members of a group come, go and die; the broker dies and comes back.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
-use real_kafka::{Broker, require_or_skip};
-use servicenow_sim::Options;
+use real_kafka::{Broker, Options as Own, require_or_skip};
+use servicenow_sim::{Operation, Options};
+use tempfile::TempDir;
 
-use super::crash::SOON;
 use crate::support::bridge::Bridge;
-use crate::support::sink::{Kafka, SinkRig, alive, by_row, create, update};
+use crate::support::config::Config;
+use crate::support::sink::{Kafka, SinkRig, TABLE, create, update};
 use crate::support::{wait_at_most, wait_for};
 
-const CREATES: usize = 1_000;
+/// Records of each partition that come again after a crash, with five workers.
+const EXPOSED: usize = 64 * 5;
 const ROWS: usize = 20;
-const VERSIONS: usize = 50;
 
-/// An instance that takes its time, and a load of creates and of versions of rows.
-fn load(kafka: Kafka, name: &str) -> (SinkRig, Vec<String>) {
-    let options = Options {
-        write_latency: Duration::from_millis(10),
-        ..Options::default()
-    };
-    let rig = SinkRig::on(kafka, name, options);
-    let ids: Vec<String> = (0..ROWS).map(|number| rig.row(number)).collect();
-    let changes = (0..VERSIONS).flat_map(|version| ids.iter().map(move |id| (id, version)));
-    let mut records: Vec<_> = changes
-        .map(|(id, version)| update(id, "state", version))
-        .collect();
-    records.extend((0..CREATES).map(create));
-    interleave(&mut records);
-    rig.produce(records);
-    (rig, ids)
+/// An instance of the bridge with a folder of its own.
+struct Member {
+    _folder: TempDir,
+    bridge: Bridge,
 }
 
-/// Puts creates between the changes, which keep their order.
-fn interleave<T>(records: &mut Vec<T>) {
-    let tail = records.split_off(records.len() - CREATES);
-    let head = std::mem::take(records);
-    for (change, create) in head.into_iter().zip(tail) {
-        records.extend([change, create]);
+impl Member {
+    fn start(config: &Config) -> Member {
+        let folder = tempfile::tempdir().unwrap();
+        config.write(folder.path());
+        let bridge = Bridge::start(folder.path());
+        Member {
+            _folder: folder,
+            bridge,
+        }
+    }
+
+    /// Waits until it was given partitions `times` times.
+    fn wait_partitions(&mut self, times: usize) {
+        wait_at_most(Duration::from_secs(90), "partitions", || {
+            assert!(self.bridge.try_exit().is_none(), "{}", self.bridge.log());
+            let log = self.bridge.log();
+            let ours = log
+                .lines()
+                .filter(|line| line.contains("partitions are ours") && line.contains(".in/"));
+            (times <= ours.count()).then_some(())
+        });
     }
 }
 
-/// A member that has partitions.
-fn member(rig: &SinkRig, folder: &Path) -> Bridge {
+/// The death of a member is noticed soon.
+fn config(rig: &SinkRig) -> Config {
     rig.config()
-        .kafka(SOON)
-        .sink("concurrency: 20")
-        .write(folder);
-    Bridge::start(folder)
+        .kafka("properties: {session.timeout.ms: '6000'}")
 }
 
-fn wait_assigned(bridge: &mut Bridge) {
-    wait_for("partitions", || {
-        alive(bridge);
-        bridge.log().contains("partitions are ours").then_some(())
-    });
-}
-
-/// Every create once; each row has its last version, and no more than `again` writes were repeated.
-fn check(rig: &SinkRig, ids: &[String], again: usize) {
-    rig.assert_created_once(CREATES + ROWS);
-    let writes = rig.applied();
-    let rows = by_row(&writes);
-    let mut changes = 0;
-    for id in ids {
-        let last = (VERSIONS - 1).to_string();
-        assert_eq!(rig.column(id, "state"), last);
-        changes += rows[id.as_str()].len();
+fn slow(latency: u64) -> Options {
+    Options {
+        write_latency: Duration::from_millis(latency),
+        ..Options::default()
     }
-    let repeated = changes - ROWS * VERSIONS;
-    assert!(repeated <= again, "{repeated} changes came again");
+}
+
+/// Writes versions of the rows and creates until `end`; gives how many rounds there were.
+fn load(rig: &SinkRig, ids: &[String], end: &AtomicBool, rounds: &AtomicUsize) {
+    let (_trigger, pause) = crossbeam_channel::bounded::<()>(0);
+    while !end.load(Relaxed) {
+        let round = rounds.load(Relaxed);
+        let updates = ids.iter().map(|id| update(id, "short_description", round));
+        rig.produce(updates.chain([create(round)]));
+        rounds.fetch_add(1, Relaxed);
+        pause.recv_timeout(Duration::from_millis(100)).unwrap_err();
+    }
+}
+
+/// Writes by what they wrote: how often each was carried out.
+fn counts(rig: &SinkRig) -> HashMap<(Operation, String, String), usize> {
+    let mut counts = HashMap::new();
+    for write in rig.applied() {
+        let what = match write.operation {
+            Operation::Insert => write.field("correlation_id").unwrap().to_owned(),
+            _ => write.field("short_description").unwrap().to_owned(),
+        };
+        let row = match write.operation {
+            Operation::Insert => String::new(),
+            _ => write.sys_id.clone(),
+        };
+        *counts.entry((write.operation, row, what)).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[test]
+fn members_die_come_and_go() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("group-members", slow(5));
+    let ids: Vec<String> = (0..ROWS).map(|number| rig.row(number)).collect();
+    let (end, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let config = config(&rig);
+    let mut last = thread::scope(|scope| {
+        let loading = thread::Builder::new()
+            .spawn_scoped(scope, || load(&rig, &ids, &end, &rounds))
+            .unwrap();
+        let mut first = Member::start(&config);
+        first.wait_partitions(1);
+        let mut second = Member::start(&config);
+        second.wait_partitions(1);
+        first.bridge.kill();
+        second.wait_partitions(2);
+        let mut third = Member::start(&config);
+        third.wait_partitions(1);
+        assert_eq!(second.bridge.terminate(), 0);
+        third.wait_partitions(2);
+        end.store(true, Relaxed);
+        loading.join().unwrap();
+        third
+    });
+    let rounds = rounds.into_inner();
+    rig.wait_done(&mut last.bridge);
+    last.bridge.wait_ready();
+    assert_eq!(last.bridge.terminate(), 0);
+
+    rig.assert_created_once(ROWS + rounds);
+    for id in &ids {
+        let last = rig.column(id, "short_description");
+        assert_eq!(last, (rounds - 1).to_string(), "row {id}");
+    }
+    let counts = counts(&rig);
+    assert_eq!(counts.len(), (ROWS + 1) * rounds, "each was written");
+    let again: usize = counts.values().map(|count| count - 1).sum();
+    assert!(again <= EXPOSED * 4, "{again} came again");
     assert_eq!(rig.letters().len(), 0);
 }
 
-#[test]
-fn a_member_that_is_killed_loses_nothing() {
+/// One of two members is stopped in the middle: nothing is written twice.
+fn hand_over(name: &str, latency: u64, records: usize) {
     if !require_or_skip() {
         return;
     }
-    let shared = Kafka::Shared(real_kafka::shared().unwrap());
-    let (rig, ids) = load(shared, "group-kill");
-    let second = tempfile::tempdir().unwrap();
-    let mut first = member(&rig, rig.folder.path());
-    let mut other = member(&rig, second.path());
-    wait_assigned(&mut first);
-    wait_assigned(&mut other);
-    rig.wait_rows(&mut first, ROWS + 100);
-    other.kill();
-    rig.finish(first);
-    // 64 x 20 of each of its two partitions, as the README allows.
-    check(&rig, &ids, 2 * 64 * 20);
-}
-
-#[test]
-fn a_member_that_is_stopped_repeats_nothing() {
-    if !require_or_skip() {
-        return;
-    }
-    let shared = Kafka::Shared(real_kafka::shared().unwrap());
-    let (rig, ids) = load(shared, "group-stop");
-    let second = tempfile::tempdir().unwrap();
-    let mut first = member(&rig, rig.folder.path());
-    wait_assigned(&mut first);
-    let mut other = member(&rig, second.path());
-    wait_assigned(&mut other);
-    rig.wait_rows(&mut first, ROWS + 100);
-    assert_eq!(other.terminate(), 0);
-    rig.finish(first);
-    check(&rig, &ids, 0);
-    assert_eq!(
-        rig.sim.writes().len(),
-        CREATES + ROWS * VERSIONS,
-        "no create was sent again either"
+    let rig = SinkRig::shared(name, slow(latency));
+    let config = config(&rig);
+    let mut first = Member::start(&config);
+    first.wait_partitions(1);
+    let mut second = Member::start(&config);
+    second.wait_partitions(1);
+    rig.produce((0..records).map(create));
+    rig.wait_rows(&mut second.bridge, records / 10);
+    assert_eq!(first.bridge.terminate(), 0);
+    assert!(
+        rig.sim.count(TABLE).unwrap() < records,
+        "it was over already"
     );
+    rig.wait_done(&mut second.bridge);
+    assert_eq!(second.bridge.terminate(), 0);
+    let writes = rig.sim.writes();
+    assert_eq!(writes.len(), records, "each was sent once");
+    rig.assert_created_once(records);
 }
 
 #[test]
-fn a_broker_that_dies_and_comes_back_costs_nothing() {
+fn a_hand_over_repeats_nothing() {
+    hand_over("group-hand-over", 20, 2_000);
+}
+
+#[test]
+fn a_hand_over_waits_for_slow_writes() {
+    hand_over("group-slow", 500, 200);
+}
+
+#[test]
+fn a_broker_dies_and_comes_back() {
     if !require_or_skip() {
         return;
     }
-    let broker = Broker::start(&real_kafka::Options::default()).unwrap();
-    let (rig, ids) = load(Kafka::Own(broker), "t");
-    let mut bridge = member(&rig, rig.folder.path());
-    rig.wait_rows(&mut bridge, ROWS + 100);
+    let broker = Broker::start(&Own::default()).unwrap();
+    let rig = SinkRig::on(Kafka::Own(broker), "group-broker", slow(20));
+    rig.produce((0..600).map(create));
+    let mut bridge = rig.start(&rig.config());
+    rig.wait_rows(&mut bridge, 100);
     rig.broker().kill();
-    wait_at_most(Duration::from_secs(60), "readiness to go", || {
+    wait_for("/readyz to say so", || {
         (bridge.get("/readyz").0 == 503).then_some(())
     });
-    assert_eq!(bridge.get("/healthz").0, 200, "a restart would not help");
+    assert_eq!(bridge.get("/healthz").0, 200);
     rig.broker().restart().unwrap();
-    rig.wait_done(&mut bridge);
-    bridge.wait_ready();
-    assert_eq!(bridge.terminate(), 0);
-    check(&rig, &ids, 4 * 64 * 20);
+    rig.produce((600..800).map(create));
+    wait_at_most(Duration::from_secs(120), "all rows", || {
+        (rig.sim.count(TABLE).unwrap() == 800).then_some(())
+    });
+    wait_at_most(Duration::from_secs(90), "readiness", || {
+        (bridge.get("/readyz").0 == 200).then_some(())
+    });
+    rig.finish(bridge);
+    rig.assert_created_once(800);
 }

@@ -88,6 +88,11 @@ impl Bridge {
         value["addr"].as_str()?.parse().ok()
     }
 
+    /// The address of a page of the admin port.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr.expect("the port is known"))
+    }
+
     /// Answer of the admin port: status and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         self.try_get(path).expect("the admin port answers")

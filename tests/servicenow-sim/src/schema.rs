@@ -168,6 +168,7 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(crate) name: String,
+    pub(crate) label: String,
     pub(crate) columns: Vec<Column>,
     /// This table, then its parent, up to the root.
     pub(crate) chain: Vec<String>,
@@ -210,6 +211,7 @@ impl Schema {
         );
         Schema {
             name: table.name,
+            label: table.label,
             columns,
             chain,
             view: table.view,

@@ -5,6 +5,25 @@ use crate::schema::{Column, Kind, Table};
 /// Tables in an order in which parents come first.
 pub(crate) fn tables() -> Vec<Table> {
     vec![
+        Table::new("sys_db_object")
+            .label("Table")
+            .display("label")
+            .texts(&["name", "label"])
+            .column(Column::reference("super_class", "sys_db_object")),
+        Table::new("sys_dictionary")
+            .label("Dictionary Entry")
+            .display("column_label")
+            .texts(&["name", "element", "column_label"])
+            // References by name (section 5).
+            .texts(&["internal_type", "reference", "attributes"])
+            .column(Column::new("max_length", Kind::Integer))
+            .column(Column::new("active", Kind::Boolean)),
+        Table::new("sys_choice")
+            .label("Choice")
+            .display("label")
+            .texts(&["name", "element", "value", "label", "language"])
+            .column(Column::new("inactive", Kind::Boolean))
+            .column(Column::new("sequence", Kind::Integer)),
         user(),
         Table::new("sys_user_group")
             .label("Group")

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod dictionary;
 mod later;
 mod refuse;
 mod write;
@@ -107,8 +108,8 @@ impl Store {
             field_rules: Vec::new(),
             refusals: Vec::new(),
         };
-        self.tables.insert(name, data);
-        Ok(())
+        self.tables.insert(name.clone(), data);
+        self.describe(&name)
     }
 
     /// A table by name.

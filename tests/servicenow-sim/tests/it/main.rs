@@ -10,6 +10,8 @@ mod control;
 #[cfg(test)]
 mod deletes;
 #[cfg(test)]
+mod dictionary;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod limits;

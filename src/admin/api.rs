@@ -1,0 +1,148 @@
+//! The admin API: what may be done to the running bridge by those who have the token.
+//!
+//! Everything is below `/api/`. What changes something is POST only and is asked of the
+//! supervisor; every answer is JSON, with `error` in words when it is none.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use log::LevelFilter;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use super::Shown;
+use super::http::{Answer, Method, Request};
+use super::pages::Reply;
+use super::threads::threads;
+use crate::config::{self, Secret};
+use crate::control::Command;
+
+/// What pause, resume and poll are about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Level {
+    level: String,
+}
+
+/// The answer to a request for `path` below `/api/`.
+pub(super) fn answer(shown: &Shown, path: &str, request: &Request) -> Reply {
+    if let Err(refusal) = admit(shown, request) {
+        return Reply::Now(refusal);
+    }
+    match path {
+        "config" => look(request, || {
+            Answer::json(200, &config::show_tree(&shown.config.get()))
+        }),
+        "threads" => look(request, || {
+            Answer::json(200, &threads(&shown.health, Instant::now()))
+        }),
+        "pause" | "resume" | "poll" | "log-level" | "refresh-token" | "reload" => {
+            if request.method != Method::Post {
+                return Reply::Now(only("POST"));
+            }
+            match command(path, &request.body) {
+                Ok(command) => send(shown, command),
+                Err(words) => Reply::Now(Answer::error(400, &words)),
+            }
+        }
+        _ => {
+            let known = "the admin API has config, threads, pause, resume, poll, refresh-token, \
+                         log-level and reload";
+            Reply::Now(Answer::error(404, known))
+        }
+    }
+}
+
+fn look(request: &Request, page: impl FnOnce() -> Answer) -> Reply {
+    Reply::Now(match request.method {
+        Method::Get | Method::Head => page(),
+        Method::Post | Method::Other => only("GET, HEAD"),
+    })
+}
+
+fn only(methods: &str) -> Answer {
+    Answer {
+        headers: format!("Allow: {methods}\r\n"),
+        ..Answer::error(405, &format!("this takes {methods} only"))
+    }
+}
+
+/// Lets in who has the token.
+fn admit(shown: &Shown, request: &Request) -> Result<(), Answer> {
+    let config = shown.config.get();
+    let Some(admin) = &config.observability.admin else {
+        let words = "the admin API is off; set observability.admin_token_file to switch it on";
+        return Err(Answer::error(403, words));
+    };
+    let refused = |words: &str| Answer {
+        headers: "WWW-Authenticate: Bearer\r\n".to_owned(),
+        ..Answer::error(401, words)
+    };
+    match &request.bearer {
+        Some(token) if same(token, &admin.token) => Ok(()),
+        Some(_) => {
+            log::warn!(path = request.path; "the admin API was asked with a wrong token");
+            Err(refused(
+                "the token is not that of observability.admin_token_file",
+            ))
+        }
+        None => Err(refused(
+            "send the content of observability.admin_token_file as `Authorization: Bearer TOKEN`",
+        )),
+    }
+}
+
+/// Compares in a time that tells nothing about either.
+fn same(one: &Secret, other: &Secret) -> bool {
+    let digest = |secret: &Secret| Sha256::digest(secret.expose().as_bytes());
+    let (one, other) = (digest(one), digest(other));
+    let bytes = one.iter().zip(other.iter());
+    0 == bytes.fold(0, |differ, (one, other)| black_box(differ | (one ^ other)))
+}
+
+fn command(path: &str, body: &[u8]) -> Result<Command, String> {
+    let name = || read::<Named>(body, r#"{"name": "incident"}"#).map(|named| named.name);
+    match path {
+        "pause" => name().map(Command::Pause),
+        "resume" => name().map(Command::Resume),
+        "poll" => name().map(Command::PollNow),
+        "log-level" => {
+            let Level { level } = read(body, r#"{"level": "debug"}"#)?;
+            log_level(&level).map(Command::LogLevel)
+        }
+        "refresh-token" => Ok(Command::RefreshToken),
+        _ => Ok(Command::Reload),
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("the body is not JSON as {example}: {error}"))
+}
+
+/// A level as the configuration names it.
+fn log_level(word: &str) -> Result<LevelFilter, String> {
+    match word {
+        "error" => Ok(LevelFilter::Error),
+        "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        "trace" => Ok(LevelFilter::Trace),
+        _ => Err("the level is one of error, warn, info, debug, trace".to_owned()),
+    }
+}
+
+fn send(shown: &Shown, command: Command) -> Reply {
+    log::info!(command:? = command; "asked over the admin API");
+    match shown.control.send(command) {
+        Ok(pending) => Reply::Later(pending),
+        Err(words) => Reply::Now(Answer::error(503, &words)),
+    }
+}

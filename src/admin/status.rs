@@ -1,0 +1,207 @@
+//! The shape of `/status.json`: what the status page and `status` of the command line show.
+//!
+//! Times are seconds since the epoch. What is null is not known. Fields are added in later
+//! versions, none is taken away.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::Process;
+
+/// The whole answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Commit it was built from.
+    pub revision: String,
+    /// When this was put together.
+    pub time: f64,
+    /// When the process started.
+    pub started: f64,
+    /// As `/readyz`.
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reasons: Vec<String>,
+    /// What is to be known although it is no reason.
+    pub notes: Vec<String>,
+    /// What `/healthz` finds wrong.
+    pub unhealthy: Vec<String>,
+    /// The instance.
+    pub servicenow: Instance,
+    /// Kafka.
+    pub kafka: Kafka,
+    /// The process.
+    pub process: Process,
+    /// Tables that are read, in the order of the configuration.
+    pub tables: Vec<Pipeline>,
+    /// Topics that are written to the instance, in the order of the configuration.
+    pub topics: Vec<Pipeline>,
+    /// The last reloads, the newest first.
+    pub reloads: Vec<Reload>,
+    /// The last minutes of all together.
+    pub history: Totals,
+}
+
+/// The instance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// `servicenow.base_url`.
+    pub url: String,
+    /// Whether it answers.
+    pub ok: bool,
+    /// What is wrong with it.
+    pub words: Option<String>,
+    /// `oauth`, `basic` or `api_key`.
+    pub auth: String,
+    /// When the access token expires; null without one.
+    pub token_expires: Option<f64>,
+    /// Requests so far.
+    pub requests: u64,
+    /// How many of them failed.
+    pub errors: u64,
+    /// Seconds that requests waited for a limit, all threads together.
+    pub limit_wait: f64,
+}
+
+/// Kafka.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kafka {
+    /// `kafka.brokers`.
+    pub brokers: Vec<String>,
+    /// Whether it answers.
+    pub ok: bool,
+    /// What is wrong with it.
+    pub words: Option<String>,
+    /// Records that wait for their acknowledgement.
+    pub queue: f64,
+    /// Records that were given up and sent again.
+    pub errors: u64,
+}
+
+/// A table that is read or a topic that is written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pipeline {
+    /// Name of the table or topic.
+    pub name: String,
+    /// Where its records go: the topic of a table, the table of a topic.
+    pub to: String,
+    /// What it is doing.
+    pub state: State,
+    /// Why, where there is something to say.
+    pub words: Option<String>,
+    /// Of a table: records that Kafka has. Of a topic: records written to its table, also by other
+    /// topics.
+    pub rows: u64,
+    /// The same per second, over the last minute.
+    pub rate: Option<f64>,
+    /// How far it is behind: a table in seconds, a topic in records.
+    pub lag: Option<f64>,
+    /// Rows left in the first load of a table.
+    pub remaining: Option<f64>,
+    /// When a poll of a table last succeeded.
+    pub last_success: Option<f64>,
+    /// When a table is polled next; in the past while it is.
+    pub next_poll: Option<f64>,
+    /// Records of a topic that are consumed but not done.
+    pub in_flight: Option<f64>,
+    /// Records of a topic that were passed over.
+    pub skipped: Option<u64>,
+    /// Records of a topic that went to the dead letter topic.
+    pub dead_letters: Option<u64>,
+    /// Errors so far.
+    pub errors: u64,
+    /// The last of them.
+    pub last_error: Option<Trouble>,
+    /// Its last minutes; null where there are very many pipelines.
+    pub history: Option<Series>,
+}
+
+/// What a pipeline is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing was read or consumed yet.
+    #[default]
+    Starting,
+    /// It moves records, or waits for some.
+    Running,
+    /// It waits at a record that the other side does not take.
+    Held,
+    /// It fails, and tries again.
+    Error,
+    /// Somebody paused it.
+    Paused,
+    /// It ended by itself and is started again.
+    Restarting,
+    /// It waits for somebody to act.
+    Stopped,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl State {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Held => "held",
+            State::Error => "error",
+            State::Paused => "paused",
+            State::Restarting => "restarting",
+            State::Stopped => "stopped",
+            State::Other => "unknown",
+        }
+    }
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When.
+    pub at: f64,
+    /// What.
+    pub words: String,
+}
+
+/// A reload of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reload {
+    /// When.
+    pub at: f64,
+    /// `applied`, `refused` or `rolled_back`.
+    pub outcome: String,
+    /// What was changed, or what is wrong.
+    pub words: Vec<String>,
+}
+
+/// The last minutes of all tables and of all topics.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Seconds between two points.
+    pub every: f64,
+    /// How many points there are at most.
+    pub points: usize,
+    /// When the last point was taken.
+    pub end: f64,
+    /// All tables: the sum of the rates, the longest lag.
+    pub tables: Series,
+    /// All topics: the sum of the rates, the longest lag.
+    pub topics: Series,
+}
+
+/// Points in time, the oldest first; all series end together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Series {
+    /// Records per second.
+    pub rate: Vec<Option<f64>>,
+    /// As [`Pipeline::lag`].
+    pub lag: Vec<Option<f64>>,
+}

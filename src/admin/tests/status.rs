@@ -1,0 +1,135 @@
+//! The status page and what it is drawn from.
+
+use serde_json::Value;
+
+use super::super::status::{State, Status};
+use super::*;
+use crate::control::{Kind, Outcome, Phase, Reload};
+
+const SINK: &str = "
+sink:
+  enabled: true
+  topics: [{topic: in, table: task}]
+";
+
+fn status(server: &Server) -> Status {
+    let answer = get(server, "/status.json");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("\r\nContent-Type: application/json\r\n"));
+    assert!(!body.contains("hunter2"));
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn states_follow_the_conditions_and_the_supervisor() {
+    let (shown, _requests) = shown(config(SINK));
+    let server = Server::start("127.0.0.1:0", shown.clone()).unwrap();
+    let look = || status(&server);
+    assert_eq!(look().tables[0].state, State::Starting);
+    let table = shown
+        .health
+        .condition("table incident", "waiting for the first page");
+    let delivery = shown.health.condition("delivery of incident", "");
+    delivery.ok();
+    let words = |status: &Status| status.tables[0].words.clone().unwrap_or_default();
+    assert_eq!(look().tables[0].state, State::Starting);
+    assert_eq!(words(&look()), "waiting for the first page");
+    table.ok();
+    assert_eq!(look().tables[0].state, State::Running);
+    table.fail("403 <script>");
+    assert_eq!(
+        (look().tables[0].state, words(&look()).as_str()),
+        (State::Error, "403 <script>")
+    );
+    table.ok();
+    assert_eq!(
+        look().tables[0].last_error.as_ref().unwrap().words,
+        "403 <script>"
+    );
+    shown.metrics.source_held.with(&["incident"]).set(1.0);
+    delivery.fail("held: too large");
+    assert_eq!(
+        (look().tables[0].state, words(&look()).as_str()),
+        (State::Held, "too large")
+    );
+    let phase = |kind, name: &str, phase| control::State {
+        kind,
+        name: name.to_owned(),
+        phase,
+    };
+    let why = "checkpoint of another query".to_owned();
+    shown.control.set_states(vec![
+        phase(Kind::Table, "incident", Phase::Stopped { why }),
+        phase(Kind::Topic, "in", Phase::Paused),
+    ]);
+    let status = look();
+    assert_eq!(
+        (status.tables[0].state, words(&status).as_str()),
+        (State::Stopped, "checkpoint of another query")
+    );
+    assert_eq!(status.topics[0].state, State::Paused);
+    assert!(!status.ready && status.reasons.len() == 1);
+}
+
+#[test]
+fn figures_come_from_the_metrics() {
+    let (shown, _requests) = shown(config(SINK));
+    let metrics = Arc::clone(&shown.metrics);
+    let server = Server::start("127.0.0.1:0", shown.clone()).unwrap();
+    metrics
+        .source_produced
+        .with(&["incident", "sn.incident"])
+        .add(42);
+    metrics.offset_lag.with(&["incident"]).set(1.5);
+    metrics.source_errors.with(&["incident", "timeout"]).add(2);
+    metrics.source_errors.with(&["incident", "body"]).add(1);
+    metrics.sink_records.with(&["task", "insert"]).add(3);
+    metrics.sink_records.with(&["task", "update"]).add(4);
+    metrics.sink_lag.with(&["in", "0"]).set(5.0);
+    metrics.sink_lag.with(&["in", "1"]).set(6.0);
+    metrics.sink_lag.with(&["other", "1"]).set(7.0);
+    metrics.sink_dead_letters.with(&["task", "refused"]).add(8);
+    metrics.token_expiry.set(1_706_140_800.0);
+    shown.control.add_reload(Reload {
+        at: std::time::SystemTime::now(),
+        outcome: Outcome::RolledBack,
+        words: vec!["log_level".to_owned()],
+    });
+    let status = status(&server);
+    let (table, topic) = (&status.tables[0], &status.topics[0]);
+    assert_eq!(
+        (table.name.as_str(), table.to.as_str()),
+        ("incident", "sn.incident")
+    );
+    assert_eq!((table.rows, table.lag, table.errors), (42, Some(1.5), 3));
+    assert_eq!(
+        (topic.rows, topic.lag, topic.dead_letters),
+        (7, Some(11.0), Some(8))
+    );
+    assert_eq!(status.servicenow.token_expires, Some(1_706_140_800.0));
+    assert_eq!(status.reloads[0].outcome, "rolled_back");
+    assert_eq!(status.history.points, 180);
+    // To look makes no series.
+    assert!(!metrics.render().contains("bridge_source_held{"));
+}
+
+#[test]
+fn the_page_lets_run_only_its_own_script() {
+    let (server, _) = server();
+    let answer = get(&server, "/");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
+    assert!(head.contains("\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"));
+    assert!(head.contains("\r\nContent-Security-Policy: default-src 'none'; script-src 'sha256-"));
+    assert!(body.starts_with("<!doctype html>") && body.ends_with("</html>\n"));
+}
+
+#[test]
+fn later_versions_are_understood() {
+    let status: Status = serde_json::from_value(serde_json::json!({
+        "tables": [{"name": "a", "state": "dreaming", "new": 1}],
+    }))
+    .unwrap();
+    assert_eq!(status.tables[0].state, State::Other);
+    assert_eq!(Value::from(State::Other.word()), "unknown");
+}

@@ -1,0 +1,216 @@
+//! What is asked of a running bridge, over its admin port.
+
+use std::io;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::dead_letters::text::{clean, clean_json};
+use super::{Done, Screen};
+use crate::admin::status::Status;
+use crate::admin::threads::Threads;
+use crate::cli::AdminAction;
+use crate::config::Config;
+
+mod table;
+mod words;
+
+/// How long we wait for an answer: longer than the port waits for the supervisor.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// How long for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes of an answer.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// Asks, and prints what comes back.
+pub(super) fn execute(config: &Config, action: &AdminAction, screen: &mut Screen<'_>) -> Done {
+    match ask(config, action).and_then(|answer| print(&answer, action, screen)) {
+        Ok(()) => Done::default(),
+        Err(Failure { code, words }) => Done::failed(code, &words),
+    }
+}
+
+/// Why there is nothing to print.
+struct Failure {
+    code: u8,
+    words: String,
+}
+
+impl Failure {
+    fn new(code: u8, words: impl Into<String>) -> Failure {
+        let words = words.into();
+        Failure { code, words }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::new(75, format!("cannot write: {error}"))
+    }
+}
+
+/// Sends the request; the body of a good answer.
+fn ask(config: &Config, action: &AdminAction) -> Result<String, Failure> {
+    let named = |name: &str| Some(json!({ "name": name }));
+    let (path, body) = match action {
+        AdminAction::Status { .. } => ("/status.json", None),
+        AdminAction::Threads { .. } => ("/api/threads", None),
+        AdminAction::Config => ("/api/config", None),
+        AdminAction::Pause(name) => ("/api/pause", named(name)),
+        AdminAction::Resume(name) => ("/api/resume", named(name)),
+        AdminAction::Poll(name) => ("/api/poll", named(name)),
+        AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
+        AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
+    };
+    let addr = address(&config.observability.addr)?;
+    let url = format!("http://{addr}{path}");
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .timeout_connect(Some(CONNECT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // The port is near; a proxy of the environment would get the token.
+            .proxy(None)
+            .build(),
+    );
+    let token = config.observability.admin.as_ref();
+    let bearer = token.map(|admin| format!("Bearer {}", admin.token.expose()));
+    let bearer = if path.starts_with("/api/") {
+        Some(bearer.ok_or_else(|| {
+            let words = "this needs observability.admin_token_file in the configuration: make a \
+                         token with `openssl rand -hex 32`";
+            Failure::new(78, words)
+        })?)
+    } else {
+        None
+    };
+    let sent = match &body {
+        None => with_token(agent.get(&url), bearer).call(),
+        Some(body) => with_token(agent.post(&url), bearer).send(body.to_string()),
+    };
+    let no_answer = |error: ureq::Error| {
+        Failure::new(75, format!("no answer from a bridge at {addr}: {error}"))
+    };
+    let mut response = sent.map_err(no_answer)?;
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(MAX_ANSWER);
+    let body = body.read_to_string().map_err(no_answer)?;
+    match status {
+        200 => Ok(body),
+        _ => Err(refusal(status, &body)),
+    }
+}
+
+fn with_token<B>(
+    request: ureq::RequestBuilder<B>,
+    bearer: Option<String>,
+) -> ureq::RequestBuilder<B> {
+    match bearer {
+        Some(bearer) => request.header("Authorization", bearer),
+        None => request,
+    }
+}
+
+/// Where a bridge that listens on `addr` is reached from here.
+fn address(addr: &str) -> Result<String, Failure> {
+    let (host, port) = addr.rsplit_once(':').unwrap_or((addr, ""));
+    if port == "0" {
+        let words = "observability.addr has port 0, so nobody knows where the bridge listens; set \
+                     a port";
+        return Err(Failure::new(78, words));
+    }
+    Ok(match host {
+        "" | "0.0.0.0" | "[::]" => format!("127.0.0.1:{port}"),
+        host => format!("{host}:{port}"),
+    })
+}
+
+/// The words of an answer that is none.
+fn refusal(status: u16, body: &str) -> Failure {
+    let answer: Option<Value> = serde_json::from_str(body).ok();
+    let words = answer
+        .as_ref()
+        .and_then(|answer| answer.get("error")?.as_str());
+    let words = match words {
+        Some(words) => clean(words).into_owned(),
+        None => format!("what listens there is no bridge of this version: status {status}"),
+    };
+    let code = match status {
+        401 | 403 => 78,
+        503 | 504 => 75,
+        _ => 1,
+    };
+    Failure::new(code, words)
+}
+
+fn print(answer: &str, action: &AdminAction, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    match action {
+        AdminAction::Status { json: true } | AdminAction::Threads { json: true } => {
+            screen.line(&clean_json(answer))?;
+        }
+        AdminAction::Config => {
+            let config: Value = understood(answer)?;
+            let text = serde_json::to_string_pretty(&config).unwrap_or_default();
+            text.lines()
+                .try_for_each(|line| screen.line(&clean_json(line)))?;
+        }
+        AdminAction::Status { json: false } => {
+            let status: Status = understood(answer)?;
+            words::status(&status, screen)?;
+        }
+        AdminAction::Threads { json: false } => {
+            let threads: Threads = understood(answer)?;
+            words::threads(&threads, screen)?;
+        }
+        _ => {
+            let done: Value = understood(answer)?;
+            screen.line(&clean(
+                done.get("done").and_then(Value::as_str).unwrap_or("done"),
+            ))?;
+        }
+    }
+    screen.flush()?;
+    Ok(())
+}
+
+fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, Failure> {
+    serde_json::from_str(answer)
+        .map_err(|error| Failure::new(75, format!("the answer is not understood: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_ask() {
+        let at = |addr| address(addr).map_err(|failure| failure.code);
+        assert_eq!(at(":8080"), Ok("127.0.0.1:8080".to_owned()));
+        assert_eq!(at("0.0.0.0:80"), Ok("127.0.0.1:80".to_owned()));
+        assert_eq!(at("[::]:80"), Ok("127.0.0.1:80".to_owned()));
+        assert_eq!(at("[::1]:80"), Ok("[::1]:80".to_owned()));
+        assert_eq!(at("bridge.example:80"), Ok("bridge.example:80".to_owned()));
+        assert_eq!(at("127.0.0.1:0"), Err(78));
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_bridges_words() {
+        let told = |status, body| {
+            let Failure { code, words } = refusal(status, body);
+            (code, words)
+        };
+        assert_eq!(told(401, r#"{"error":"no"}"#), (78, "no".to_owned()));
+        assert_eq!(
+            told(409, r#"{"error":"a\u001b[1m"}"#),
+            (1, "a\u{fffd}[1m".to_owned())
+        );
+        assert_eq!(told(503, r#"{"error":"later"}"#).0, 75);
+        assert!(
+            told(404, "404 page not found")
+                .1
+                .contains("no bridge of this version")
+        );
+    }
+}

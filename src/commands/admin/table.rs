@@ -1,0 +1,50 @@
+//! Cells side by side for a terminal.
+
+use std::io;
+
+use crate::commands::Screen;
+use crate::commands::dead_letters::text::{clean, shorten};
+
+/// Columns of the output when it is no terminal.
+const WIDTH: usize = 160;
+/// The most columns of one cell before the last, and the least of the last.
+const CELL: usize = 48;
+const LAST: usize = 20;
+
+/// A table with `head`; numbers stand to the right. The last column takes what room is left.
+pub(super) fn print<const N: usize>(
+    screen: &mut Screen<'_>,
+    head: [&str; N],
+    rows: &[[String; N]],
+) -> io::Result<()> {
+    let clean = |cell: &String| shorten(&clean(cell), CELL * 8);
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
+    let mut widths = head.map(str::len);
+    let mut numbers = [true; N];
+    for row in &rows {
+        for ((width, number), cell) in widths.iter_mut().zip(&mut numbers).zip(row) {
+            *width = cell.chars().count().min(CELL).max(*width);
+            *number &= cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit());
+        }
+    }
+    let total = screen.width().unwrap_or(WIDTH);
+    let line = |row: [&str; N]| {
+        let mut line = String::new();
+        for (at, ((cell, width), number)) in row.iter().zip(widths).zip(numbers).enumerate() {
+            if at + 1 == N {
+                let room = total.saturating_sub(line.chars().count()).max(LAST);
+                line.push_str(&shorten(cell, room));
+            } else {
+                let cell = shorten(cell, CELL);
+                match number {
+                    true => line.push_str(&format!("{cell:>width$}  ")),
+                    false => line.push_str(&format!("{cell:width$}  ")),
+                }
+            }
+        }
+        line.trim_end().to_owned()
+    };
+    screen.line(&line(head))?;
+    rows.iter()
+        .try_for_each(|row| screen.line(&line(row.each_ref().map(String::as_str))))
+}

@@ -1,0 +1,283 @@
+//! The answers of a running bridge as text.
+
+use std::io;
+
+use super::table;
+use crate::admin::status::{Pipeline, State, Status};
+use crate::admin::threads::{Thread, Threads};
+use crate::commands::Screen;
+use crate::commands::dead_letters::text::clean;
+
+/// What the status page shows.
+pub(super) fn status(status: &Status, screen: &mut Screen<'_>) -> io::Result<()> {
+    let up = time(status.time - status.started);
+    let line = format!(
+        "servicenow-kafka-bridge {} ({}), up {up}, {}",
+        status.version,
+        status.revision,
+        if status.ready { "ready" } else { "not ready" }
+    );
+    screen.line(&clean(&line))?;
+    let wrong = status.reasons.iter().chain(&status.unhealthy);
+    for reason in wrong.chain(&status.notes) {
+        screen.line(&clean(&format!("  {reason}")))?;
+    }
+    screen.line("")?;
+    for line in [instance(status), kafka(status), process(status)] {
+        screen.line(&clean(&line))?;
+    }
+    if let Some(reload) = status.reloads.first() {
+        let ago = time(status.time - reload.at);
+        let outcome = reload.outcome.replace('_', " ");
+        let words = reload.words.join("; ");
+        let line = format!("reload      {outcome} {ago} ago: {words}");
+        screen.line(clean(&line).trim_end_matches([':', ' ']))?;
+    }
+    if !status.tables.is_empty() {
+        screen.line("")?;
+        let head = [
+            "TABLE", "STATE", "ROWS", "PER S", "LAG", "NEXT", "ERRORS", "WHAT",
+        ];
+        let rows: Vec<_> = status
+            .tables
+            .iter()
+            .map(|it| table(it, status.time))
+            .collect();
+        table::print(screen, head, &rows)?;
+    }
+    if !status.topics.is_empty() {
+        screen.line("")?;
+        let head = [
+            "TOPIC", "TO", "STATE", "WRITTEN", "PER S", "LAG", "LETTERS", "ERRORS", "WHAT",
+        ];
+        let rows: Vec<_> = status
+            .topics
+            .iter()
+            .map(|it| topic(it, status.time))
+            .collect();
+        table::print(screen, head, &rows)?;
+    }
+    Ok(())
+}
+
+fn instance(status: &Status) -> String {
+    let it = &status.servicenow;
+    let state = it.words.as_deref().unwrap_or("answers");
+    let token = it.token_expires.map(|at| match at - status.time {
+        left if left > 0.0 => format!(", token expires in {}", time(left)),
+        over => format!(", token expired {} ago", time(-over)),
+    });
+    format!(
+        "servicenow  {}: {state}, {} requests, {} failed{}",
+        it.url,
+        it.requests,
+        it.errors,
+        token.unwrap_or_default()
+    )
+}
+
+fn kafka(status: &Status) -> String {
+    let it = &status.kafka;
+    let state = match (&it.words, it.ok) {
+        (Some(words), _) => words,
+        (None, true) => "connected",
+        (None, false) => "not connected",
+    };
+    let brokers = it.brokers.join(", ");
+    format!(
+        "kafka       {brokers}: {state}, {} records waiting",
+        it.queue
+    )
+}
+
+fn process(status: &Status) -> String {
+    let it = &status.process;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let memory = it
+        .resident_bytes
+        .map_or(f64::NAN, |bytes| bytes as f64 / 1_048_576.0);
+    format!(
+        "process     {memory:.1} MiB, {} CPU time, {} threads, {} of {} descriptors",
+        it.cpu_seconds.map_or("?".to_owned(), time),
+        shown(it.threads),
+        shown(it.open_fds),
+        shown(it.max_fds)
+    )
+}
+
+fn table(it: &Pipeline, now: f64) -> [String; 8] {
+    let next = it.next_poll.map(|at| at - now);
+    [
+        it.name.clone(),
+        it.state.word().to_owned(),
+        it.rows.to_string(),
+        rate(it),
+        it.lag.map_or_else(none, time),
+        next.map_or_else(none, |left| {
+            if left < 0.5 {
+                "now".to_owned()
+            } else {
+                time(left)
+            }
+        }),
+        it.errors.to_string(),
+        what(it, now),
+    ]
+}
+
+fn topic(it: &Pipeline, now: f64) -> [String; 9] {
+    [
+        it.name.clone(),
+        it.to.clone(),
+        it.state.word().to_owned(),
+        it.rows.to_string(),
+        rate(it),
+        it.lag.map_or_else(none, |lag| format!("{lag:.0}")),
+        it.dead_letters.map_or_else(none, |count| count.to_string()),
+        it.errors.to_string(),
+        what(it, now),
+    ]
+}
+
+/// Why it is as it is, else what went wrong last.
+fn what(it: &Pipeline, now: f64) -> String {
+    if let Some(words) = &it.words {
+        return words.clone();
+    }
+    if let Some(left) = it.remaining.filter(|_| it.state == State::Running) {
+        return format!("first load, {left:.0} rows left");
+    }
+    let last = it.last_error.as_ref();
+    last.map_or_else(String::new, |last| {
+        format!("{} ago: {}", time(now - last.at), last.words)
+    })
+}
+
+fn rate(it: &Pipeline) -> String {
+    it.rate.map_or_else(none, |rate| match rate {
+        rate if rate == 0.0 || rate >= 100.0 => format!("{rate:.0}"),
+        rate => format!("{rate:.1}"),
+    })
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+fn shown(value: Option<u64>) -> String {
+    value.map_or("?".to_owned(), |value| value.to_string())
+}
+
+/// A time as people say it.
+fn time(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast stops at the ends, and it is not below 0"
+    )]
+    let whole = seconds.round() as u64;
+    match whole {
+        0 if seconds > 0.0 => "<1 s".to_owned(),
+        0..90 => format!("{whole} s"),
+        90..5_400 => format!("{} min", whole / 60),
+        5_400..172_800 => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// The threads, and what they promised.
+pub(super) fn threads(threads: &Threads, screen: &mut Screen<'_>) -> io::Result<()> {
+    let row = |it: &Thread| {
+        let cpu = format!("{:.2} s", it.cpu_seconds);
+        [it.id.to_string(), cpu, it.state.clone(), it.name.clone()]
+    };
+    let rows: Vec<_> = threads.threads.iter().map(row).collect();
+    table::print(screen, ["ID", "CPU", "STATE", "THREAD"], &rows)?;
+    screen.line("")?;
+    let beats = threads.heartbeats.iter().map(|it| {
+        let due = match &it.wrong {
+            Some(wrong) => wrong.clone(),
+            None => format!("within {}", time(it.due_in)),
+        };
+        [it.name.clone(), due]
+    });
+    let beats: Vec<_> = beats.collect();
+    table::print(screen, ["THREAD", "WILL BE HEARD OF"], &beats)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    fn printed(print: impl FnOnce(&mut Screen<'_>)) -> String {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        print(&mut Screen::new(&mut output, &mut errors, Some(110), false));
+        String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn a_status_for_people() {
+        let value = json!({
+            "version": "0.1.0", "revision": "abc", "time": 10_000.0, "started": 0.0,
+            "reasons": ["delivery of change_request: too large"],
+            "servicenow": {"url": "https://dev1.service-now.com", "ok": true, "requests": 418,
+                "errors": 3, "token_expires": 11_200.0},
+            "kafka": {"brokers": ["a:9092", "b:9092"], "ok": true, "queue": 12.0},
+            "process": {"cpu_seconds": 81.2, "resident_bytes": 14_889_779, "open_fds": 31,
+                "max_fds": 1024, "threads": 27},
+            "reloads": [{"at": 9_000.0, "outcome": "rolled_back", "words": ["401\u{1b}[31m"]}],
+            "tables": [
+                {"name": "incident", "state": "running", "rows": 1_284_311, "rate": 15.2,
+                    "lag": 0.4, "next_poll": 10_012.0, "errors": 1,
+                    "last_error": {"at": 9_950.0, "words": "a time-out"}},
+                {"name": "change_request", "state": "held", "rows": 88, "rate": 0.0, "lag": 300.0,
+                    "words": "record 9d385017c611228701d22104cc95c371 is larger than \
+                    kafka.max_message_bytes (1000000)", "next_poll": 9_999.0, "errors": 7},
+                {"name": "cmdb_ci", "state": "paused"},
+            ],
+            "topics": [{"name": "in", "to": "task", "state": "running", "rows": 7, "lag": 11.0,
+                "dead_letters": 2}],
+        });
+        let value: Status = serde_json::from_value(value).unwrap();
+        expect![[r#"
+            servicenow-kafka-bridge 0.1.0 (abc), up 2 h 46 min, not ready
+              delivery of change_request: too large
+
+            servicenow  https://dev1.service-now.com: answers, 418 requests, 3 failed, token expires in 20 min
+            kafka       a:9092, b:9092: connected, 12 records waiting
+            process     14.2 MiB, 81 s CPU time, 27 threads, 31 of 1024 descriptors
+            reload      rolled back 16 min ago: 401�[31m
+
+            TABLE           STATE       ROWS  PER S  LAG    NEXT  ERRORS  WHAT
+            incident        running  1284311   15.2  <1 s   12 s       1  50 s ago: a time-out
+            change_request  held          88      0  5 min  now        7  record 9d385017c611228701d22104cc95c371 is larg…
+            cmdb_ci         paused         0      -  -      -          0
+
+            TOPIC  TO    STATE    WRITTEN  PER S  LAG  LETTERS  ERRORS  WHAT
+            in     task  running        7      -   11        2       0
+        "#]].assert_eq(&printed(|screen| status(&value, screen).unwrap()));
+    }
+
+    #[test]
+    fn threads_for_people() {
+        let value = json!({
+            "threads": [{"id": 7, "name": "admin", "state": "running", "cpu_seconds": 0.25}],
+            "heartbeats": [{"name": "read:incident", "due_in": 61.0},
+                {"name": "token", "wrong": "overdue for 3 s"}],
+        });
+        let value: Threads = serde_json::from_value(value).unwrap();
+        expect![[r#"
+            ID     CPU  STATE    THREAD
+             7  0.25 s  running  admin
+
+            THREAD         WILL BE HEARD OF
+            read:incident  within 61 s
+            token          overdue for 3 s
+        "#]]
+        .assert_eq(&printed(|screen| threads(&value, screen).unwrap()));
+    }
+}

@@ -1,0 +1,27 @@
+//! The configuration in effect, for those who outlive a reload.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Config;
+
+/// Shared as `Arc<Current>`: the supervisor sets it, the admin port reads it.
+#[derive(Debug)]
+pub struct Current(Mutex<Arc<Config>>);
+
+impl Current {
+    /// Begins with `config`.
+    pub fn new(config: Config) -> Current {
+        Current(Mutex::new(Arc::new(config)))
+    }
+
+    /// The configuration in effect now.
+    pub fn get(&self) -> Arc<Config> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&held)
+    }
+
+    /// Another configuration is in effect from now on.
+    pub fn set(&self, config: Config) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}

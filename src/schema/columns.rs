@@ -1,0 +1,167 @@
+//! The columns of a table, as the dictionary or a row tells them.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::fmt;
+
+/// One entry of a choice list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What is stored.
+    pub value: String,
+    /// What people see.
+    pub label: String,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Column {
+    /// Its name in a row; a dot-walked one has dots in it.
+    pub name: String,
+    /// The dictionary's type: `string`, `integer`, `glide_date_time`. Empty: not known, so text.
+    pub internal_type: String,
+    /// What people see; empty when not known.
+    pub label: String,
+    /// The table that a reference points to.
+    pub reference: Option<String>,
+    /// The dictionary's `max_length`: letters, or digits of a number.
+    pub max_length: Option<u32>,
+    /// Digits behind the point, where the dictionary says it (attribute `scale`).
+    pub scale: Option<u32>,
+    /// The choice list, in its order; empty for a column without one.
+    pub choices: Vec<Choice>,
+}
+
+/// The columns of a table in an order that is the same every time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Columns {
+    /// Name of the table.
+    pub table: String,
+    /// What people call the table; empty when not known.
+    pub label: String,
+    /// The columns.
+    pub list: Vec<Column>,
+}
+
+impl Column {
+    /// A column of which only the name is known.
+    pub fn named(name: impl Into<String>) -> Column {
+        Column {
+            name: name.into(),
+            ..Column::default()
+        }
+    }
+
+    /// A column with a type of the dictionary.
+    pub fn typed(name: impl Into<String>, internal_type: impl Into<String>) -> Column {
+        Column {
+            name: name.into(),
+            internal_type: internal_type.into(),
+            ..Column::default()
+        }
+    }
+}
+
+impl Columns {
+    /// Columns of which only the names are known, each name once, in the order given.
+    pub fn named<N: Into<String>>(table: &str, names: impl IntoIterator<Item = N>) -> Columns {
+        let mut list: Vec<Column> = Vec::new();
+        for name in names {
+            let name = name.into();
+            if !list.iter().any(|column| column.name == name) {
+                list.push(Column::named(name));
+            }
+        }
+        Columns {
+            table: table.to_owned(),
+            label: String::new(),
+            list,
+        }
+    }
+
+    /// The columns that a row has, sorted by name: an instance gives them in no stable order.
+    /// `None` when `row` is no JSON object.
+    ///
+    /// Rows of one page can differ, as columns that the user may not read are left out of the row
+    /// (ServiceNow documentation "Table API"); so take the names of some rows with [`Columns::add`].
+    pub fn of_row(table: &str, row: &[u8]) -> Option<Columns> {
+        let Names(mut names) = serde_json::from_slice(row).ok()?;
+        names.sort();
+        Some(Columns::named(table, names))
+    }
+
+    /// Adds the columns of `other` that are not here yet, behind the others.
+    pub fn add(&mut self, other: Columns) {
+        for column in other.list {
+            if self.find(&column.name).is_none() {
+                self.list.push(column);
+            }
+        }
+    }
+
+    /// Only `fields`, in that order. What is not a column here (dot-walked ones never are) becomes a
+    /// text column, as the configuration asks for it. Give the cursor columns as well: the bridge
+    /// always fetches them.
+    #[must_use]
+    pub fn select(&self, fields: &[String]) -> Columns {
+        let mut chosen = Columns::named(&self.table, fields.iter().map(String::as_str));
+        chosen.label.clone_from(&self.label);
+        for column in &mut chosen.list {
+            if let Some(known) = self.find(&column.name) {
+                column.clone_from(known);
+            }
+        }
+        chosen
+    }
+
+    /// The column of this name.
+    pub fn find(&self, name: &str) -> Option<&Column> {
+        self.list.iter().find(|column| column.name == name)
+    }
+}
+
+/// The keys of an object.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+struct Keys;
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some((name, IgnoredAny)) = map.next_entry()? {
+            names.push(name);
+        }
+        Ok(Names(names))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_come_from_a_row_and_are_chosen() {
+        let mut columns = Columns::of_row("incident", br#"{"b":"","a":{"value":"x"}}"#).unwrap();
+        assert_eq!(columns, Columns::named("incident", ["a", "b"]));
+        assert_eq!(Columns::of_row("incident", b"[]"), None);
+        columns.add(Columns::named("incident", ["b", "c"]));
+        columns.list[0].internal_type = "integer".to_owned();
+        let fields = ["c".to_owned(), "a".to_owned(), "a.b".to_owned()];
+        let chosen = columns.select(&fields);
+        let names: Vec<&str> = chosen.list.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["c", "a", "a.b"]);
+        assert_eq!(chosen.list[1].internal_type, "integer");
+    }
+}

@@ -1,0 +1,336 @@
+//! Looks at each value of a row once: strict JSON (RFC 8259), but nothing is built from it.
+
+use std::fmt;
+
+use memchr::{memchr, memchr2};
+
+/// Deepest nesting inside a value. Rows of the Table API nest at most twice.
+const MAX_DEPTH: u32 = 64;
+
+/// Where a row is not JSON: the byte in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed(usize);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a row is not valid JSON (byte {})", self.0)
+    }
+}
+
+/// What stands where a value is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Form {
+    /// Nothing: the row has no such column.
+    #[default]
+    Absent,
+    /// `null`.
+    Null,
+    /// A string without escapes: its text in the row.
+    Text,
+    /// A string with escapes: its text in the scratch.
+    Unescaped,
+    /// The same, with half a surrogate pair in it that is U+FFFD now.
+    Torn,
+    /// A number, `true` or `false`.
+    Word,
+    /// An array, or an object that stands for no value.
+    Json,
+}
+
+/// A value: its form, and where its text is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Raw {
+    pub(super) form: Form,
+    start: u32,
+    end: u32,
+}
+
+impl Raw {
+    /// Its text, in the row or in the scratch.
+    pub(super) fn text<'a>(&self, row: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
+        let from = match self.form {
+            Form::Unescaped | Form::Torn => scratch,
+            Form::Absent | Form::Null | Form::Text | Form::Word | Form::Json => row,
+        };
+        from.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// Goes over one row.
+pub(super) struct Scanner<'a> {
+    row: &'a [u8],
+    at: usize,
+    /// Whether there are control characters, which strings must not have.
+    controls: bool,
+    /// Where strings with escapes are put.
+    scratch: &'a mut Vec<u8>,
+}
+
+impl<'a> Scanner<'a> {
+    /// Begins with `row`; `scratch` is emptied.
+    pub(super) fn new(row: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Scanner<'a>, Malformed> {
+        std::str::from_utf8(row).map_err(|error| Malformed(error.valid_up_to()))?;
+        // Unescaped text is shorter, so one check is enough for both.
+        u32::try_from(row.len()).map_err(|_| Malformed(row.len()))?;
+        scratch.clear();
+        Ok(Scanner {
+            row,
+            at: 0,
+            controls: has_controls(row),
+            scratch,
+        })
+    }
+
+    /// What is not looked at yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.row.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// The text of a string that was passed.
+    pub(super) fn text(&self, raw: Raw) -> &[u8] {
+        raw.text(self.row, self.scratch)
+    }
+
+    pub(super) fn malformed(&self) -> Malformed {
+        Malformed(self.at)
+    }
+
+    /// The next byte behind white space, passed over.
+    pub(super) fn token(&mut self) -> Option<u8> {
+        self.space();
+        let byte = self.row.get(self.at).copied();
+        self.at += 1;
+        byte
+    }
+
+    pub(super) fn expect(&mut self, wanted: u8) -> Result<(), Malformed> {
+        if self.token() == Some(wanted) {
+            Ok(())
+        } else {
+            Err(self.malformed())
+        }
+    }
+
+    pub(super) fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.row.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The rest of a string whose quote was passed.
+    pub(super) fn string(&mut self) -> Result<Raw, Malformed> {
+        let start = self.at;
+        let rest = self.rest();
+        let found = memchr2(b'"', b'\\', rest).ok_or_else(|| self.malformed())?;
+        if rest.get(found) == Some(&b'\\') {
+            return self.escaped();
+        }
+        self.at += found + 1;
+        self.raw(Form::Text, start, start + found)
+    }
+
+    fn raw(&self, form: Form, start: usize, end: usize) -> Result<Raw, Malformed> {
+        if self.controls && form == Form::Text {
+            let text = self.row.get(start..end).unwrap_or_default();
+            if has_controls(text) {
+                return Err(Malformed(start));
+            }
+        }
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) => Ok(Raw { form, start, end }),
+            _ => Err(Malformed(start)),
+        }
+    }
+
+    /// A string with escapes, into the scratch.
+    fn escaped(&mut self) -> Result<Raw, Malformed> {
+        let start = self.scratch.len();
+        let mut form = Form::Unescaped;
+        loop {
+            let rest = self.rest();
+            let found = memchr2(b'"', b'\\', rest).ok_or_else(|| self.malformed())?;
+            let (plain, after) = rest.split_at(found);
+            if self.controls && has_controls(plain) {
+                return Err(self.malformed());
+            }
+            self.scratch.extend_from_slice(plain);
+            self.at += found + 1;
+            if after.first() == Some(&b'"') {
+                return self.raw(form, start, self.scratch.len());
+            }
+            if !self.escape()? {
+                form = Form::Torn;
+            }
+        }
+    }
+
+    /// One escape, its backslash passed. False: it is half a surrogate pair.
+    fn escape(&mut self) -> Result<bool, Malformed> {
+        let letter = self.row.get(self.at).copied();
+        self.at += 1;
+        let byte = match letter {
+            Some(byte @ (b'"' | b'\\' | b'/')) => byte,
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            Some(b'b') => 8,
+            Some(b'f') => 12,
+            Some(b'u') => return self.unicode(),
+            _ => return Err(self.malformed()),
+        };
+        self.scratch.push(byte);
+        Ok(true)
+    }
+
+    /// The digits of a `\u` escape, and its other half if it has one.
+    fn unicode(&mut self) -> Result<bool, Malformed> {
+        let first = self.hex4()?;
+        let mut code = first;
+        if (0xd800..0xdc00).contains(&first) && self.rest().starts_with(b"\\u") {
+            let before = self.at;
+            self.at += 2;
+            let second = self.hex4()?;
+            if (0xdc00..0xe000).contains(&second) {
+                code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            } else {
+                // It stands for itself.
+                self.at = before;
+            }
+        }
+        let letter = char::from_u32(code);
+        let mut utf8 = [0; 4];
+        let text = letter
+            .unwrap_or(char::REPLACEMENT_CHARACTER)
+            .encode_utf8(&mut utf8);
+        self.scratch.extend_from_slice(text.as_bytes());
+        Ok(letter.is_some())
+    }
+
+    fn hex4(&mut self) -> Result<u32, Malformed> {
+        let digits = self.rest().get(..4).ok_or_else(|| self.malformed())?;
+        let code = digits.iter().try_fold(0, |code, digit| {
+            Some(code << 4 | char::from(*digit).to_digit(16)?)
+        });
+        self.at += 4;
+        code.ok_or_else(|| self.malformed())
+    }
+
+    /// A value: that of the member `value` where it is an object that has one.
+    pub(super) fn value(&mut self) -> Result<Raw, Malformed> {
+        self.nested(0)
+    }
+
+    fn nested(&mut self, depth: u32) -> Result<Raw, Malformed> {
+        match self.token() {
+            Some(b'"') => self.string(),
+            Some(open @ (b'{' | b'[')) if depth < MAX_DEPTH => {
+                let start = self.at - 1;
+                let value = if open == b'{' {
+                    self.object(depth + 1)?
+                } else {
+                    self.array(depth + 1)?;
+                    None
+                };
+                match value {
+                    Some(value) => Ok(value),
+                    None => self.raw(Form::Json, start, self.at),
+                }
+            }
+            Some(_) => self.word(),
+            None => Err(self.malformed()),
+        }
+    }
+
+    /// The rest of an object; gives its member `value`, the last one.
+    fn object(&mut self, depth: u32) -> Result<Option<Raw>, Malformed> {
+        let mut value = None;
+        self.space();
+        if self.rest().first() == Some(&b'}') {
+            self.at += 1;
+            return Ok(None);
+        }
+        loop {
+            self.expect(b'"')?;
+            let key = self.string()?;
+            let is_value = self.text(key) == b"value";
+            self.expect(b':')?;
+            let member = self.nested(depth)?;
+            if is_value {
+                value = Some(member);
+            }
+            match self.token() {
+                Some(b',') => {}
+                Some(b'}') => return Ok(value),
+                _ => return Err(self.malformed()),
+            }
+        }
+    }
+
+    /// The rest of an array.
+    fn array(&mut self, depth: u32) -> Result<(), Malformed> {
+        self.space();
+        if self.rest().first() == Some(&b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.nested(depth)?;
+            match self.token() {
+                Some(b',') => {}
+                Some(b']') => return Ok(()),
+                _ => return Err(self.malformed()),
+            }
+        }
+    }
+
+    /// A number, `true`, `false` or `null`, its first byte passed.
+    fn word(&mut self) -> Result<Raw, Malformed> {
+        let start = self.at - 1;
+        let is_part =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        let rest = self.row.get(start..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_part(byte)).count();
+        let word = rest.get(..length).unwrap_or_default();
+        let form = match word {
+            b"null" => Form::Null,
+            b"true" | b"false" => Form::Word,
+            number if is_number(number) => Form::Word,
+            _ => return Err(self.malformed()),
+        };
+        self.at = start + length;
+        self.raw(form, start, self.at)
+    }
+}
+
+/// Whether a text is a JSON number.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (text, exponent) = match memchr2(b'e', b'E', text) {
+        Some(at) => (text.get(..at), text.get(at + 1..)),
+        None => (Some(text), None),
+    };
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        let sign = |sign: &[u8]| exponent.strip_prefix(sign);
+        digits(sign(b"+").or_else(|| sign(b"-")).unwrap_or(exponent))
+    });
+    let text = text.unwrap_or_default();
+    let (whole, part_fits) = match memchr(b'.', text) {
+        Some(at) => (text.get(..at), text.get(at + 1..).is_some_and(digits)),
+        None => (Some(text), true),
+    };
+    let whole = whole.unwrap_or_default();
+    exponent_fits && part_fits && digits(whole) && (whole == b"0" || !whole.starts_with(b"0"))
+}
+
+/// Whether there is a byte below the space. All bytes are looked at, so that this runs with vector
+/// instructions.
+fn has_controls(text: &[u8]) -> bool {
+    text.iter()
+        .fold(false, |found, byte| found | (*byte < b' '))
+}

@@ -1,0 +1,77 @@
+//! From the text of a value to the bytes of its type.
+
+use super::super::model::Kind;
+use super::super::wire::{put_bytes, put_long};
+use super::super::{decimal, times};
+
+/// Appends the value that `text` stands for. `false`: it stands for none of this kind, and nothing
+/// was appended.
+pub(super) fn put(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> bool {
+    let number = match kind {
+        Kind::String => {
+            put_bytes(text, out);
+            return true;
+        }
+        Kind::Boolean => {
+            let truth = match text {
+                b"true" | b"1" => 1,
+                b"false" | b"0" => 0,
+                _ => return false,
+            };
+            out.push(truth);
+            return true;
+        }
+        Kind::Double => return put_double(text, out),
+        Kind::Decimal { precision, scale } => {
+            let Some(value) = decimal::parse(text, precision, scale) else {
+                return false;
+            };
+            put_bytes(decimal::bytes(value, &mut [0; 16]), out);
+            return true;
+        }
+        Kind::Long => whole(text),
+        // No date that can be written overflows.
+        Kind::Timestamp => times::seconds(text).map(|seconds| seconds * 1000),
+        Kind::Date => times::days(text),
+        Kind::Seconds => times::seconds(text),
+        Kind::Texts => None,
+    };
+    match number {
+        Some(number) => put_long(number, out),
+        None => return false,
+    }
+    true
+}
+
+/// A whole number. One with zeros behind the point is whole too.
+fn whole(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return i64::try_from(decimal::parse(text, 19, 0)?).ok();
+    }
+    let negative = digits.len() < text.len();
+    digits.iter().try_fold(0_i64, |value, digit| {
+        let (value, digit) = (value.checked_mul(10)?, i64::from(digit - b'0'));
+        if negative {
+            value.checked_sub(digit)
+        } else {
+            value.checked_add(digit)
+        }
+    })
+}
+
+fn put_double(text: &[u8], out: &mut Vec<u8>) -> bool {
+    // Rust also reads words like `inf`.
+    let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    if !text.iter().all(plain) {
+        return false;
+    }
+    let value: Option<f64> = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    match value.filter(|value| value.is_finite()) {
+        Some(value) => out.extend_from_slice(&value.to_le_bytes()),
+        None => return false,
+    }
+    true
+}

@@ -1,0 +1,206 @@
+//! A schema with the types of the dictionary (ServiceNow documentation "Field types").
+
+use super::columns::{Column, Columns};
+use super::model::{Field, Kind, NAMESPACE, RAW, Schema};
+use super::names::mangled;
+use super::strings::field_names;
+
+/// Most digits of a decimal that readers commonly take, and that 128 bits hold.
+const MAX_PRECISION: u32 = 38;
+/// Digits of the instance's DECIMAL columns where the dictionary says nothing else.
+const DECIMAL: (u32, u32) = (15, 2);
+/// Digits of amounts of money.
+const MONEY: (u32, u32) = (19, 4);
+
+/// What becomes of decimals and amounts of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Decimals {
+    /// `bytes` with the logical type `decimal`: exact, and numbers to a reader.
+    #[default]
+    Bytes,
+    /// `string`: for readers that know no decimals.
+    Text,
+}
+
+/// What [`Schema::typed`] may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Typing {
+    /// Decimals and amounts of money.
+    pub decimals: Decimals,
+    /// Whether the record ends with [`RAW`], for
+    /// [`OnTypeError::StringField`](super::OnTypeError::StringField).
+    pub raw: bool,
+}
+
+impl Schema {
+    /// Every column with the type that the dictionary gives it, nullable. Labels become `doc`;
+    /// what Avro has no word for becomes properties that begin with `servicenow.`.
+    ///
+    /// - Whole numbers of any size are `long`. Its bytes are those of an `int`, and a column that
+    ///   the instance makes larger fits without a change.
+    /// - `glide_duration` and `timer` are seconds: the instance stores them as a time that far from
+    ///   1970. `glide_time` stays text: it has two forms, and the instance alone knows its zone.
+    /// - `date` and `glide_date` have no zone; times are UTC.
+    /// - References, choices, journals, lists and every type without a rule are `string`.
+    pub fn typed(columns: &Columns, typing: &Typing) -> Schema {
+        let reserved: &[&str] = if typing.raw { &[RAW] } else { &[] };
+        let names = columns.list.iter().map(|column| column.name.as_str());
+        let named = field_names(names, reserved).into_iter().zip(&columns.list);
+        let mut fields: Vec<Field> = named
+            .map(|((name, _), column)| field(name, column, typing.decimals))
+            .collect();
+        if typing.raw {
+            fields.push(Field::new(RAW.to_owned(), RAW, Kind::Texts));
+        }
+        let names = (
+            mangled(&columns.table),
+            NAMESPACE.to_owned(),
+            columns.table.clone(),
+            columns.label.clone(),
+        );
+        Schema::new(names, fields)
+    }
+}
+
+fn field(name: String, column: &Column, decimals: Decimals) -> Field {
+    Field {
+        doc: column.label.clone(),
+        internal_type: column.internal_type.clone(),
+        reference: column.reference.clone(),
+        choices: column.choices.clone(),
+        ..Field::new(name, &column.name, kind(column, decimals))
+    }
+}
+
+fn kind(column: &Column, decimals: Decimals) -> Kind {
+    match (column.internal_type.as_str(), decimals) {
+        ("boolean", _) => Kind::Boolean,
+        (
+            "integer" | "count" | "order_index" | "longint" | "auto_increment" | "long"
+            | "day_of_week" | "month_of_year" | "week_of_month" | "integer_date" | "integer_time",
+            _,
+        ) => Kind::Long,
+        ("float" | "percent_complete" | "double", _) => Kind::Double,
+        ("decimal", Decimals::Bytes) => decimal(column, DECIMAL),
+        ("currency" | "currency2" | "price", Decimals::Bytes) => decimal(column, MONEY),
+        ("glide_date_time" | "due_date" | "datetime", _) => Kind::Timestamp,
+        ("glide_date" | "date", _) => Kind::Date,
+        ("glide_duration" | "timer", _) => Kind::Seconds,
+        _ => Kind::String,
+    }
+}
+
+/// The dictionary's digits where they make sense, else the platform's.
+fn decimal(column: &Column, (precision, scale): (u32, u32)) -> Kind {
+    let scale = column
+        .scale
+        .filter(|scale| *scale <= MAX_PRECISION)
+        .unwrap_or(scale);
+    let digits = column.max_length.filter(|digits| *digits <= MAX_PRECISION);
+    let precision = digits.unwrap_or(precision).max(precision).max(scale);
+    Kind::Decimal { precision, scale }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::super::columns::Choice;
+    use super::*;
+
+    fn columns() -> Columns {
+        let mut columns = Columns::named("incident", [] as [&str; 0]);
+        columns.label = "Incident".to_owned();
+        let typed = [
+            ("sys_id", "GUID"),
+            ("state", "integer"),
+            ("active", "boolean"),
+            ("u_cost", "currency"),
+            ("u_share", "decimal"),
+            ("percent", "float"),
+            ("opened_at", "glide_date_time"),
+            ("u_due", "glide_date"),
+            ("business_duration", "glide_duration"),
+            ("u_time", "glide_time"),
+            ("caller_id", "reference"),
+            ("work_notes", "journal_input"),
+            ("u_new", "some_new_type"),
+        ];
+        for (name, internal_type) in typed {
+            let mut column = Column::typed(name, internal_type);
+            if name == "caller_id" {
+                column.reference = Some("sys_user".to_owned());
+                column.label = "Caller".to_owned();
+            }
+            if name == "state" {
+                column.choices.push(Choice {
+                    value: "1".to_owned(),
+                    label: "New".to_owned(),
+                });
+            }
+            columns.list.push(column);
+        }
+        columns
+    }
+
+    #[test]
+    fn types_of_the_dictionary() {
+        let typing = Typing {
+            raw: true,
+            ..Typing::default()
+        };
+        let schema = Schema::typed(&columns(), &typing);
+        let text = schema.json().replace("},{\"n", "},\n{\"n");
+        expect![[r#"
+            {"type":"record","name":"incident","namespace":"com.servicenow.bridge","doc":"Incident","fields":[{"name":"sys_id","type":["null","string"],"default":null,"servicenow.type":"GUID"},
+            {"name":"state","type":["null","long"],"default":null,"servicenow.type":"integer","servicenow.choices":[{"value":"1","label":"New"}]},
+            {"name":"active","type":["null","boolean"],"default":null,"servicenow.type":"boolean"},
+            {"name":"u_cost","type":["null",{"type":"bytes","logicalType":"decimal","precision":19,"scale":4}],"default":null,"servicenow.type":"currency"},
+            {"name":"u_share","type":["null",{"type":"bytes","logicalType":"decimal","precision":15,"scale":2}],"default":null,"servicenow.type":"decimal"},
+            {"name":"percent","type":["null","double"],"default":null,"servicenow.type":"float"},
+            {"name":"opened_at","type":["null",{"type":"long","logicalType":"timestamp-millis"}],"default":null,"servicenow.type":"glide_date_time"},
+            {"name":"u_due","type":["null",{"type":"int","logicalType":"date"}],"default":null,"servicenow.type":"glide_date"},
+            {"name":"business_duration","type":["null","long"],"default":null,"servicenow.type":"glide_duration","servicenow.unit":"seconds"},
+            {"name":"u_time","type":["null","string"],"default":null,"servicenow.type":"glide_time"},
+            {"name":"caller_id","type":["null","string"],"default":null,"doc":"Caller","servicenow.type":"reference","servicenow.reference":"sys_user"},
+            {"name":"work_notes","type":["null","string"],"default":null,"servicenow.type":"journal_input"},
+            {"name":"u_new","type":["null","string"],"default":null,"servicenow.type":"some_new_type"},
+            {"name":"_raw","type":["null",{"type":"map","values":"string"}],"default":null}]}"#]].assert_eq(&text);
+        assert_eq!(Schema::parse(schema.json()).unwrap(), schema);
+        apache_avro::Schema::parse_str(schema.json()).unwrap();
+        assert_eq!(Schema::typed(&columns(), &typing).json(), schema.json());
+    }
+
+    #[test]
+    fn digits_of_decimals() {
+        let kind = |max_length, scale| {
+            let column = Column {
+                max_length,
+                scale,
+                ..Column::typed("a", "decimal")
+            };
+            kind(&column, Decimals::Bytes).to_string()
+        };
+        assert_eq!(kind(None, None), "decimal(15, 2)");
+        assert_eq!(kind(Some(20), Some(6)), "decimal(20, 6)");
+        assert_eq!(kind(Some(4000), Some(20)), "decimal(20, 20)");
+        let text = super::kind(&Column::typed("a", "price"), Decimals::Text);
+        assert_eq!(text, Kind::String);
+    }
+
+    #[test]
+    fn a_column_with_our_name_steps_aside() {
+        let columns = Columns::named("t", ["_raw"]);
+        let typing = Typing {
+            raw: true,
+            ..Typing::default()
+        };
+        let schema = Schema::typed(&columns, &typing);
+        let names: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|f| (&*f.name, &*f.column))
+            .collect();
+        assert_eq!(names, [("_raw_2", "_raw"), ("_raw", "_raw")]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Letters that Kafka does not take.
+
+use std::time::Instant;
+
+use super::*;
+use crate::config::{Compression, Kafka};
+use crate::health::Health;
+use crate::kafka::{Partition, Received};
+use crate::sink::Refusal;
+use crate::sink::job::Ticket;
+use crate::stop;
+
+/// Letters of more than a thousand bytes are not taken, and nobody is there to take others.
+fn kafka() -> Kafka {
+    Kafka {
+        brokers: vec!["127.0.0.1:1".to_owned()],
+        tls: None,
+        sasl: None,
+        compression: Compression::None,
+        linger: Duration::from_millis(5),
+        queue_bytes: 1 << 20,
+        max_message_bytes: 1000,
+        create_topics: None,
+        properties: Vec::new(),
+        schema_registry_url: None,
+    }
+}
+
+/// A record whose letter is too large even without it.
+fn refused(lease: &Stop) -> Refused {
+    let topic: Arc<str> = Arc::from("in");
+    let refusal = Refusal::unsent("invalid_json", "x".repeat(2000));
+    let job = Job {
+        record: Received {
+            topic: Arc::clone(&topic),
+            partition: 0,
+            offset: 7,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+            unreadable_headers: false,
+        },
+        decision: Err(refusal.clone()),
+        lane: None,
+        suspect: None,
+        lease: lease.clone(),
+        ticket: Ticket {
+            partition: Partition { topic, number: 0 },
+            offset: 7,
+            epoch: 1,
+            topic: 0,
+            bytes: 0,
+        },
+    };
+    Refused {
+        job,
+        table: "incident".to_owned(),
+        refusal,
+    }
+}
+
+fn wait_for(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !check() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
+    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+    let producer = Producer::start(&kafka(), &metrics, &Arc::new(Health::new())).unwrap();
+    let (refused_in, refused_out) = bounded(1);
+    let (done_in, done) = bounded(1);
+    let (end, stop) = stop::pair();
+    let condition = health.condition("dead letters", "");
+    condition.ok();
+    let letters = Letters {
+        topic: "dead".to_owned(),
+        producer: Arc::new(producer),
+        refused: refused_out,
+        done: done_in,
+        metrics,
+        condition,
+        heartbeat: health.thread("dead-letters"),
+        stop,
+    };
+    let thread = std::thread::Builder::new()
+        .spawn(move || letters.run())
+        .unwrap();
+    let (lease, leased) = stop::pair();
+    refused_in.send(refused(&leased)).unwrap();
+    wait_for("the trouble", || !health.readiness().ok);
+    let said = health.readiness().lines.concat();
+    assert!(
+        said.starts_with("dead letters: dead letters cannot be written: the record has"),
+        "{said}"
+    );
+    drop(lease);
+    let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(told.end, End::GivenUp);
+    wait_for("its end", || health.readiness().ok);
+    drop(end);
+    thread.join().unwrap();
+}

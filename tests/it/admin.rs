@@ -1,0 +1,247 @@
+//! The admin port of the real program: what it does for those with the token, and what it bears.
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use real_kafka::Embedded;
+use servicenow_sim::{Row, Sim};
+use tempfile::TempDir;
+
+use crate::support::bridge::{self, Bridge};
+use crate::support::small::{self, SMALL};
+use crate::support::wait_for;
+
+/// What a probe may wait.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An instance with rows, a broker with the topic `t`, and a configuration with a token and a port
+/// that is known beforehand.
+fn world(rows: usize) -> (Sim, Embedded, TempDir) {
+    let sim = Sim::start(servicenow_sim::Options::default()).unwrap();
+    let kafka = Embedded::start(1).unwrap();
+    kafka.create_topic("t").unwrap();
+    small::fill(&sim, rows);
+    let folder = tempfile::tempdir().unwrap();
+    small::config(&sim, kafka.bootstrap(), "t").write(folder.path());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let lines = format!("addr: {addr}\n  admin_token_file: {}", token.display());
+    edit(folder.path(), "addr: 127.0.0.1:0", &lines);
+    (sim, kafka, folder)
+}
+
+fn edit(folder: &Path, old: &str, new: &str) {
+    let file = folder.join("config.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(old), "{text}");
+    fs::write(&file, text.replace(old, new)).unwrap();
+}
+
+#[track_caller]
+fn ask(folder: &TempDir, line: &str, code: u8, words: &str) -> String {
+    let args: Vec<&str> = line.split(' ').collect();
+    let (output, errors, found) = bridge::texts(&bridge::run(folder.path(), &args));
+    assert_eq!(found, i32::from(code), "{line}: {output}{errors}");
+    let said = if code == 0 { &output } else { &errors };
+    assert!(said.contains(words), "{line}: {output}{errors}");
+    output
+}
+
+#[test]
+fn the_command_line_asks_a_running_bridge() {
+    let (sim, kafka, folder) = world(50);
+    ask(
+        &folder,
+        "status",
+        75,
+        "no answer from a bridge at 127.0.0.1:",
+    );
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(&small::produced("t"), 50.0);
+    bridge.wait_ready();
+    let status = ask(&folder, "status", 0, "servicenow-kafka-bridge ");
+    assert!(
+        status.contains(", ready\n") && status.contains("\nu_small  running    50 "),
+        "{status}"
+    );
+    let json = ask(&folder, "status --json", 0, "");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["tables"][0]["rows"], 50);
+    let threads = ask(&folder, "threads", 0, "read:u_small");
+    assert!(threads.contains("admin"), "{threads}");
+    ask(&folder, "pause u_small", 0, "table u_small is paused");
+    wait_for("the pause", || {
+        ask(&folder, "status", 0, "")
+            .contains("u_small  paused")
+            .then_some(())
+    });
+    sim.insert(SMALL, Row::new().set("name", "later")).unwrap();
+    let polls = sim.table_requests(SMALL).len();
+    ask(&folder, "poll u_small", 1, "does not run now");
+    ask(
+        &folder,
+        "pause nothing",
+        1,
+        "`nothing` is no table of the source",
+    );
+    ask(&folder, "resume u_small", 0, "table u_small goes on");
+    bridge.wait_metric(&small::produced("t"), 51.0);
+    assert!(polls < sim.table_requests(SMALL).len());
+    assert_eq!(kafka.reader().count("t").unwrap(), 51);
+    ask(&folder, "log-level info", 0, "logging from info on");
+    ask(&folder, "refresh-token", 1, "are no tokens");
+    let running = ask(
+        &folder,
+        "show-config --running",
+        0,
+        "\"addr\": \"127.0.0.1:",
+    );
+    assert!(
+        running.contains("\"password\": \"[redacted]\""),
+        "{running}"
+    );
+    assert!(!running.contains("0123456789abcdef"));
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn a_reload_and_a_new_token() {
+    let (_sim, _kafka, folder) = world(5);
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_ready();
+    // Whoever has another token is told so; the bridge takes the new one when it has read it.
+    edit(folder.path(), "log_level: debug", "log_level: warn");
+    let words = ask(&folder, "reload", 0, "");
+    assert!(!words.is_empty());
+    let shown = || ask(&folder, "show-config --running", 0, "");
+    wait_for("the new level", || {
+        shown().contains("\"log_level\": \"warn\"").then_some(())
+    });
+    fs::write(folder.path().join("other"), "f".repeat(32)).unwrap();
+    let other = fs::read_to_string(folder.path().join("config.yaml")).unwrap();
+    let other = other.replace("/token", "/other");
+    fs::write(folder.path().join("other.yaml"), other).unwrap();
+    ask(
+        &folder,
+        "threads -c other.yaml",
+        78,
+        "is not that of observability.admin_token_file",
+    );
+    edit(
+        folder.path(),
+        &format!(
+            "  admin_token_file: {}",
+            folder.path().join("token").display()
+        ),
+        "",
+    );
+    ask(
+        &folder,
+        "threads",
+        78,
+        "needs observability.admin_token_file",
+    );
+    ask(&folder, "status", 0, "ready");
+    assert_eq!(bridge.terminate(), 0);
+}
+
+/// Half of a request, on as many connections.
+fn half_open(addr: &str, count: usize) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        // Some are given up already.
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost").ok();
+        stream
+    };
+    (0..count).map(open).collect()
+}
+
+#[track_caller]
+fn probe(bridge: &Bridge) {
+    let begin = Instant::now();
+    let (status, body) = bridge.get("/healthz");
+    assert_eq!((status, body.as_str()), (200, r#"{"status":"healthy"}"#));
+    assert!(begin.elapsed() < SECOND, "{:?}", begin.elapsed());
+}
+
+fn descriptors(bridge: &Bridge) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", bridge.pid()))
+        .unwrap()
+        .count()
+}
+
+#[test]
+fn a_probe_is_answered_beside_400_half_open_clients() {
+    let (_sim, _kafka, folder) = world(5);
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_ready();
+    let before = descriptors(&bridge);
+    let addr = bridge.url("").replace("http://", "");
+    let clients = half_open(&addr, 400);
+    for _ in 0..20 {
+        probe(&bridge);
+    }
+    assert!(
+        descriptors(&bridge) <= before + 70,
+        "{}",
+        descriptors(&bridge)
+    );
+    drop(clients);
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn ten_thousand_connections_leave_nothing_behind() {
+    let (_sim, _kafka, folder) = world(5);
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_ready();
+    let before = descriptors(&bridge);
+    let addr = bridge.url("").replace("http://", "");
+    for number in 0..10_000 {
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        match number % 3 {
+            0 => {}
+            1 => drop(stream.write_all(b"GET /met")),
+            _ => drop(stream.write_all(b"POST /api/pause HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")),
+        }
+    }
+    probe(&bridge);
+    wait_for("their descriptors", || {
+        (descriptors(&bridge) <= before + 2).then_some(())
+    });
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn a_spell_without_descriptors_is_survived() {
+    let (sim, _kafka, folder) = world(5);
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_ready();
+    let addr = bridge.url("").replace("http://", "");
+    let limit = |soft: usize| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &bridge.pid().to_string()]);
+        let done = prlimit.arg(format!("--nofile={soft}:")).status().unwrap();
+        assert!(done.success());
+    };
+    let before = descriptors(&bridge);
+    limit(before + 10);
+    let clients = half_open(&addr, 100);
+    // What is asked of the instance meanwhile may fail, the port may not.
+    for _ in 0..20 {
+        probe(&bridge);
+    }
+    assert!(descriptors(&bridge) <= before + 10);
+    limit(1024);
+    drop(clients);
+    bridge.wait_ready();
+    sim.insert(SMALL, Row::new().set("name", "later")).unwrap();
+    bridge.wait_metric(&small::produced("t"), 6.0);
+    assert_eq!(bridge.terminate(), 0);
+}

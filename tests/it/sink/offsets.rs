@@ -1,0 +1,193 @@
+//! Where a partition begins, and what becomes of it when its records or its topic go away.
+
+use std::time::Duration;
+
+use real_kafka::{Writer, require_or_skip};
+use servicenow_sim::{Fault, Options, Target};
+
+use crate::support::bridge::Bridge;
+use crate::support::sink::{SinkRig, TABLE, create};
+use crate::support::{wait_at_most, wait_for};
+
+const PATIENT: Duration = Duration::from_secs(120);
+
+fn wait_rows(rig: &SinkRig, bridge: &mut Bridge, count: usize) {
+    wait_at_most(PATIENT, &format!("{count} rows"), || {
+        assert!(bridge.try_exit().is_none(), "{}", bridge.log());
+        (count <= rig.sim.count(TABLE).unwrap()).then_some(())
+    });
+}
+
+fn wait_ready(bridge: &Bridge) {
+    wait_at_most(PATIENT, "readiness", || {
+        (bridge.get("/readyz").0 == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_position_that_is_not_there_holds_its_partition() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-held", Options::default());
+    rig.produce((0..40).map(|number| create(number).partition(number % 4)));
+    let (topic, group) = (rig.topic(), rig.group());
+    let reader = rig.reader();
+    reader.commit(&group, &topic, 0, 50).unwrap();
+    reader.commit(&group, &topic, 1, 2).unwrap();
+    rig.broker().delete_records(&topic, 1, 5).unwrap();
+    let mut bridge = rig.start(&rig.config());
+    bridge.wait_not_ready(&format!(
+        "{topic}/0: held: the group has committed offset 50"
+    ));
+    bridge.wait_not_ready(&format!(
+        "{topic}/1: held: the group has committed offset 2"
+    ));
+    wait_rows(&rig, &mut bridge, 20);
+    // What comes later is not written either.
+    rig.produce((40..80).map(|number| create(number).partition(number % 4)));
+    wait_rows(&rig, &mut bridge, 40);
+    wait_for("the commits of the others", || {
+        let committed = rig.committed();
+        (committed == [Some(50), Some(2), Some(20), Some(20)]).then_some(())
+    });
+    rig.assert_created_once(40);
+    assert_eq!(bridge.get("/healthz").0, 200);
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn records_that_are_deleted_while_it_is_behind_hold_their_partition() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-behind", Options::default());
+    let topic = rig.topic();
+    let rule = rig
+        .sim
+        .faults()
+        .on(Target::writes(TABLE), Fault::Unavailable);
+    rig.produce((0..1_000).map(|number| create(number).partition(0)));
+    let bridge = rig.start(&rig.config());
+    let out = format!("bridge_sink_in_flight{{topic=\"{topic}\"}}");
+    wait_for("a full pipe", || {
+        (80.0 <= bridge.metric(&out) && 3 <= rig.sim.faults().fired(rule)).then_some(())
+    });
+    rig.broker().delete_records(&topic, 0, 900).unwrap();
+    rig.sim.faults().clear();
+    bridge.wait_not_ready(&format!("{topic}/0: held: the group has committed offset"));
+    rig.produce((1_000..1_010).map(|number| create(number).partition(1)));
+    wait_for("the other partition", || {
+        (rig.committed()[1] == Some(10)).then_some(())
+    });
+    let rows = rig.sim.count(TABLE).unwrap();
+    assert!(rows < 200, "{rows} rows: it jumped");
+    assert!(rig.committed()[0].is_none_or(|offset| offset <= 200));
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn a_topic_that_is_made_anew_during_a_stop_begins_anew() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-anew", Options::default());
+    rig.produce((0..40).map(create));
+    rig.finish(rig.start(&rig.config()));
+    rig.broker().delete_topic(&rig.topic()).unwrap();
+    rig.create_topic(&rig.topic(), 4);
+    rig.produce((0..20).map(create));
+    let mut bridge = rig.restart();
+    wait_rows(&rig, &mut bridge, 60);
+    wait_ready(&bridge);
+    rig.finish(bridge);
+    assert_eq!(
+        rig.sim.count(TABLE).unwrap(),
+        60,
+        "other records, other rows"
+    );
+}
+
+#[test]
+fn a_topic_that_is_made_anew_while_it_is_consumed_begins_anew() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-live", Options::default());
+    rig.produce((0..40).map(create));
+    let mut bridge = rig.start(&rig.config());
+    rig.wait_done(&mut bridge);
+    rig.broker().delete_topic(&rig.topic()).unwrap();
+    rig.create_topic(&rig.topic(), 4);
+    rig.produce((0..20).map(create));
+    wait_rows(&rig, &mut bridge, 60);
+    wait_ready(&bridge);
+    rig.finish(bridge);
+    assert_eq!(
+        rig.sim.count(TABLE).unwrap(),
+        60,
+        "other records, other rows"
+    );
+}
+
+#[test]
+fn a_topic_that_comes_later_is_found() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-later", Options::default());
+    let topic = "offsets-later.second";
+    let mut config = rig.config();
+    config
+        .sink_topics
+        .push(format!("topic: {topic}\ntable: problem"));
+    let mut bridge = rig.start(&config);
+    bridge.wait_not_ready(topic);
+    rig.create_topic(topic, 2);
+    rig.writer.write(topic, (0..10).map(create)).unwrap();
+    rig.produce((0..10).map(create));
+    wait_at_most(PATIENT, "rows of both", || {
+        assert!(bridge.try_exit().is_none(), "{}", bridge.log());
+        let count = |table| rig.sim.count(table).unwrap();
+        // A problem is a task, as an incident is.
+        (count(TABLE) == 10 && count("problem") == 10).then_some(())
+    });
+    wait_ready(&bridge);
+    rig.wait_done_of(&mut bridge, topic);
+    rig.finish(bridge);
+}
+
+#[test]
+fn aborted_transactions_are_not_written() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-transactions", Options::default());
+    let writer = Writer::transactional(&rig.broker().plain_addr(), "offsets-transactions").unwrap();
+    let topic = rig.topic();
+    writer
+        .transaction(&topic, (0..10).map(create), false)
+        .unwrap();
+    writer
+        .transaction(&topic, (10..20).map(create), true)
+        .unwrap();
+    writer
+        .transaction(&topic, (20..30).map(create), false)
+        .unwrap();
+    rig.produce((30..40).map(create));
+    let mut bridge = rig.start(&rig.config());
+    wait_rows(&rig, &mut bridge, 20);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(20);
+    let aborted = |name: &str| {
+        let number: usize = name.strip_prefix("c-").unwrap().parse().unwrap();
+        number < 10 || (20..30).contains(&number)
+    };
+    let rows = rig.sim.rows(TABLE).unwrap();
+    assert!(
+        !rows
+            .iter()
+            .any(|row| aborted(row.get("correlation_id").unwrap()))
+    );
+}
