@@ -18,6 +18,8 @@ use crate::stop::{self, Stop, Trigger};
 
 /// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
 const EXPOSED: usize = 4;
+/// How long a full topic waits for a record to come back before it is paused.
+const FULL_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of records that may be out at once, of all topics.
 const MAX_BYTES: usize = 16 << 20;
 
@@ -151,6 +153,28 @@ impl Assignment {
         }
     }
 
+    /// Waits for the next record to come back, as no more can be handed out. False: there is room, it
+    /// took too long, or `stop`.
+    ///
+    /// A pause throws away what librdkafka has fetched ahead, and fetches it again after the resume.
+    /// While records come back one by one, waiting for the next one costs nothing.
+    pub(super) fn wait_for_room(&self, stop: &Stop) -> bool {
+        if !self.state().is_full() {
+            return false;
+        }
+        crossbeam_channel::select! {
+            recv(self.done) -> done => match done {
+                Ok(done) => {
+                    self.state().settle(&done);
+                    true
+                }
+                Err(_) => false,
+            },
+            recv(stop.receiver()) -> _ => false,
+            default(FULL_WAIT) => false,
+        }
+    }
+
     /// What is to be paused and resumed: a topic is paused when its limit is out, and resumed when
     /// half of it has come back, so that the workers never run dry.
     pub(super) fn flow(&self) -> Flow {
@@ -280,6 +304,19 @@ impl State {
                 End::GivenUp => self.given_up += 1,
             }
         }
+    }
+
+    /// Whether no topic of ours may have another record out. With room in one of them, the others are
+    /// paused instead, so that it need not wait for them.
+    fn is_full(&self) -> bool {
+        let ours = |at: usize| {
+            self.partitions
+                .values()
+                .any(|assigned| assigned.topic == at)
+        };
+        let mut topics = self.topics.iter().enumerate().filter(|(at, _)| ours(*at));
+        let full = |topic: &Topic| topic.limit <= topic.out && !topic.paused;
+        !self.partitions.is_empty() && topics.all(|(_, topic)| full(topic))
     }
 
     fn commits_work(&mut self) {

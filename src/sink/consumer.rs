@@ -118,6 +118,10 @@ impl Consume {
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SILENCE);
             self.assignment.settle();
+            if self.assignment.wait_for_room(&self.stop) {
+                consumer.store(&self.assignment.take_positions());
+                continue;
+            }
             let flow = self.assignment.flow();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);

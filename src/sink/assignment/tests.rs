@@ -74,6 +74,25 @@ fn the_limit_pauses_and_half_of_it_resumes() {
 }
 
 #[test]
+fn a_full_topic_waits_for_the_next_record_to_come_back() {
+    let rig = rig(2);
+    let (trigger, stop) = stop::pair();
+    assert!(!rig.assignment.wait_for_room(&stop), "nothing is ours");
+    rig.assign(0);
+    let (first, ..) = rig.begin(0, 0);
+    assert!(!rig.assignment.wait_for_room(&stop), "there is room");
+    rig.begin(0, 1);
+    rig.finish(&first, true);
+    assert!(rig.assignment.wait_for_room(&stop));
+    assert_eq!(rig.assignment.flow(), Flow::default(), "not paused");
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 1)]);
+    rig.begin(0, 2);
+    drop(trigger);
+    assert!(!rig.assignment.wait_for_room(&stop), "nothing comes back");
+    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+}
+
+#[test]
 fn a_partition_that_comes_while_its_topic_is_paused_is_paused() {
     let rig = rig(1);
     rig.assign(0);
