@@ -68,6 +68,13 @@ pub enum Command {
         /// Print JSON lines instead of a table.
         json: bool,
     },
+    /// Ask something of a running bridge.
+    Admin {
+        /// The configuration file it runs with.
+        config: PathBuf,
+        /// What.
+        action: AdminAction,
+    },
     /// Look at the Avro schema of a table, or register it.
     Schema {
         /// The configuration file.
@@ -78,13 +85,6 @@ pub enum Command {
         table: String,
         /// Print JSON instead of words.
         json: bool,
-    },
-    /// Ask something of a running bridge.
-    Admin {
-        /// The configuration file it runs with.
-        config: PathBuf,
-        /// What.
-        action: AdminAction,
     },
     /// Print one line with version and commit.
     Version,
@@ -228,6 +228,10 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             json,
         });
     }
+    if topic == Topic::Admin {
+        let action = admin::parse(&given.words, &given.letters)?;
+        return Ok(Command::Admin { config, action });
+    }
     if topic == Topic::Schema {
         let words = given.words.get(1..).unwrap_or_default();
         let (action, table, json) = schema::parse(words, &given.letters)?;
@@ -237,10 +241,6 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
             table,
             json,
         });
-    }
-    if topic == Topic::Admin {
-        let action = admin::parse(&given.words, &given.letters)?;
-        return Ok(Command::Admin { config, action });
     }
     if let Some(extra) = given.words.get(1) {
         return Err(usage(format!("one argument too many: {extra:?}")));

@@ -59,6 +59,9 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
             with_config(&config, |c, _| Done::output(config::show(c)))
         }
         Command::Check { config, connect } => with_config(&config, |loaded, warnings| {
+            if let Err(problems) = config::check_runnable(&config, loaded) {
+                return Done::failed(78, &problems);
+            }
             let mut done = Done {
                 errors: warnings.to_vec(),
                 ..Done::default()
@@ -82,6 +85,10 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
+        Command::Admin { config, action } => {
+            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
+        }
+        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Schema {
             config,
             action,
@@ -90,10 +97,6 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             schema::execute(loaded, action, &table, json)
         }),
-        Command::Admin { config, action } => {
-            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
-        }
-        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Run { config } => run(&config),
     }
 }
@@ -114,7 +117,8 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
 
 fn run(path: &Path) -> Done {
     let (loaded, files) = config::load_with_files(path);
-    let (config, warnings) = match loaded {
+    let runnable = |loaded: (Config, _)| config::check_runnable(path, &loaded.0).map(|()| loaded);
+    let (config, warnings) = match loaded.and_then(runnable) {
         Ok(loaded) => loaded,
         Err(problems) => return Done::failed(78, &problems),
     };

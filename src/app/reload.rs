@@ -78,15 +78,18 @@ impl Refused {
 impl Task {
     pub(super) fn run(self) -> Prepared {
         let (loaded, files) = config::load_with_files(&self.path);
-        let result =
-            loaded
-                .map_err(|problems| invalid(&problems))
-                .and_then(|(config, warnings)| {
-                    let file = self.path.display().to_string();
-                    let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
-                    let files = files.clone();
-                    self.prepare(Loaded { config, files }, warnings)
-                });
+        let runnable = |(config, warnings)| {
+            config::check_runnable(&self.path, &config).map(|()| (config, warnings))
+        };
+        let result = loaded
+            .and_then(runnable)
+            .map_err(|problems| invalid(&problems))
+            .and_then(|(config, warnings)| {
+                let file = self.path.display().to_string();
+                let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
+                let files = files.clone();
+                self.prepare(Loaded { config, files }, warnings)
+            });
         Prepared { files, result }
     }
 

@@ -17,10 +17,10 @@ pub enum Topic {
     Checkpoint,
     /// `dead-letters`.
     DeadLetters,
-    /// `schema`.
-    Schema,
     /// What is asked of a running bridge.
     Admin,
+    /// `schema`.
+    Schema,
 }
 
 impl Topic {
@@ -33,9 +33,9 @@ impl Topic {
             "reload" => Some(Topic::Reload),
             "checkpoint" => Some(Topic::Checkpoint),
             "dead-letters" => Some(Topic::DeadLetters),
-            "schema" => Some(Topic::Schema),
             "admin" => Some(Topic::Admin),
             word if super::admin::VERBS.contains(&word) => Some(Topic::Admin),
+            "schema" => Some(Topic::Schema),
             _ => None,
         }
     }
@@ -50,8 +50,8 @@ impl Topic {
             Topic::Reload => " reload",
             Topic::Checkpoint => " checkpoint",
             Topic::DeadLetters => " dead-letters",
-            Topic::Schema => " schema",
             Topic::Admin => " admin",
+            Topic::Schema => " schema",
         }
     }
 }
@@ -66,8 +66,8 @@ pub fn help(topic: Topic) -> &'static str {
         Topic::Reload => RELOAD,
         Topic::Checkpoint => CHECKPOINT,
         Topic::DeadLetters => DEAD_LETTERS,
-        Topic::Schema => SCHEMA,
         Topic::Admin => ADMIN,
+        Topic::Schema => SCHEMA,
     }
 }
 
@@ -279,36 +279,6 @@ exit codes:
   78  the configuration must be put right first, or has no `sink.dlq_topic`
 ";
 
-const SCHEMA: &str = "\
-usage: servicenow-kafka-bridge schema show TABLE [--json] [-c FILE]
-       servicenow-kafka-bridge schema diff TABLE [--json]
-       servicenow-kafka-bridge schema register TABLE [--json]
-
-The Avro schema of a table of `source.tables`, made of its configuration and, where that does not
-name the columns or wants their types, of the dictionary of the instance. A schema that is
-registered already grows and never shrinks. `run` registers by itself unless
-`schema_registry.auto_register` is false.
-
-  show      print the schema that would be registered, and its subject
-  diff      say how it differs from the one that is registered, and whether the registry would
-            take it
-  register  register it, and the one of the key with `key: avro`
-
-options:
-  --json              print one JSON object
-  -c, --config FILE   the configuration (default: config.yaml)
-
-examples:
-  servicenow-kafka-bridge schema diff incident
-  servicenow-kafka-bridge schema show incident --json | jq .schema
-
-exit codes:
-  0   done, whether there is a difference or not
-  64  the command line makes no sense
-  75  the instance or the registry did not answer
-  78  the configuration, or what is registered, must be put right first
-";
-
 const ADMIN: &str = "\
 usage: servicenow-kafka-bridge status [--json] [-c FILE]
        servicenow-kafka-bridge threads [--json]
@@ -343,4 +313,34 @@ exit codes:
   64  the command line makes no sense
   75  no answer: it does not run, or is too busy
   78  the configuration has no token, or not the one that the bridge has
+";
+
+const SCHEMA: &str = "\
+usage: servicenow-kafka-bridge schema show TABLE [--json] [-c FILE]
+       servicenow-kafka-bridge schema diff TABLE [--json]
+       servicenow-kafka-bridge schema register TABLE [--json]
+
+The Avro schema of a table of `source.tables`, made of its configuration and, where that does not
+name the columns or wants their types, of the dictionary of the instance. A schema that is
+registered already grows and never shrinks. `run` registers by itself unless
+`schema_registry.auto_register` is false.
+
+  show      print the schema that would be registered, and its subject
+  diff      say how it differs from the one that is registered, and whether the registry would
+            take it
+  register  register it, and the one of the key with `key: avro`
+
+options:
+  --json              print one JSON object
+  -c, --config FILE   the configuration (default: config.yaml)
+
+examples:
+  servicenow-kafka-bridge schema diff incident
+  servicenow-kafka-bridge schema show incident --json | jq .schema
+
+exit codes:
+  0   done, whether there is a difference or not
+  64  the command line makes no sense
+  75  the instance or the registry did not answer
+  78  the configuration, or what is registered, must be put right first
 ";

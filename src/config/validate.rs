@@ -53,7 +53,6 @@ pub(super) fn config(root: &Section<'_>) -> Config {
         );
     }
     sink::beside_source(root, &config);
-    schema::refuse_until_wired(root, &config); // OWNER: remove this line when source and sink use the registry.
     if config.shutdown_timeout < Duration::from_secs(2) {
         let message = "is very short: a stop that ends before Kafka has acknowledged reads those \
                        rows again at the next start";

@@ -3,23 +3,9 @@
 use super::servicenow::tls;
 use crate::config::raw::{Need, Section};
 use crate::config::{
-    Config, Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
-    Secret, SinkFormat, SubjectStrategy, TableSchema, Tls, defaults, url,
+    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle, Secret,
+    SinkFormat, SubjectStrategy, TableSchema, Tls, defaults, url,
 };
-
-/// Until records are written in Avro, asking for it must not go by unheard.
-pub(super) fn refuse_until_wired(root: &Section<'_>, config: &Config) {
-    // Tests of this module look at what comes after.
-    if config.schema_registry.urls.is_empty() || cfg!(test) {
-        return;
-    }
-    let key = match root.is_empty("schema_registry") {
-        true => "kafka.schema_registry_url",
-        false => "schema_registry.url",
-    };
-    let message = "asks for Avro, which is not part of this version yet: remove it to get JSON";
-    root.problem(key, message);
-}
 
 /// The addresses of one text, with commas between them as Confluent's clients take them.
 pub(super) fn urls(text: &str) -> Result<Vec<String>, String> {
