@@ -63,7 +63,7 @@ impl Registry {
         })
     }
 
-    /// The subject of a schema, as `schema_registry.subject_strategy` says; see [`subject`].
+    /// The subject of a schema, as `schema_registry.subject_strategy` says; see [`subject()`].
     pub fn subject(&self, topic: &str, part: Part, record: Option<&str>) -> String {
         subject(self.strategy, topic, part, record)
     }

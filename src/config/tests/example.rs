@@ -151,7 +151,7 @@ fn what_is_shown_loads_again() {
 fn every_key_is_shown() {
     let known = known_keys().into_iter().filter(|key| {
         let unused = ["auth.basic.", "auth.api_key.", "refresh_token"];
-        let twins = ["secret_file", "password_file", "token_file"];
+        let twins = ["secret_file", "password_file", "auth.token_file"];
         !unused.iter().any(|part| key.contains(part)) && !twins.iter().any(|end| key.ends_with(end))
     });
     let shown = show(&example(&switched_on()));

@@ -220,3 +220,20 @@ fn a_certificate_with_a_new_content_is_a_change() {
         ],
     );
 }
+
+#[test]
+fn another_registry_is_for_the_next_start() {
+    let with = |auth: &str| {
+        let registry = format!("schema_registry: {{url: 'https://r', auth: {auth}}}\n");
+        loaded(&format!("{BOTH}{registry}"))
+    };
+    let old = with("{type: bearer, token: a}");
+    let plan = Plan::between(&old, &with("{type: bearer, token: hunter2}"));
+    assert!(plan.is_empty());
+    assert_eq!(plan.config.schema_registry, old.config.schema_registry);
+    says(
+        &plan,
+        &expect![[r"
+            schema_registry cannot change while the bridge runs; restart to use what was edited"]],
+    );
+}
