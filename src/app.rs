@@ -1,8 +1,8 @@
 //! The supervisor: starts everything, owns every thread, stops everything inside a deadline.
 //!
-//! Each pipeline has a place ([`slot`]) that starts it, looks after it and ends it, and what is to run
+//! Each pipeline has a place (`slot`) that starts it, looks after it and ends it, and what is to run
 //! follows from the configuration alone: a reload changes that, and the places follow. Decisions are
-//! pure where they can be (`config::Plan`, [`slot`]); one loop ([`supervisor`]) does what they say.
+//! pure where they can be (`config::Plan`, `slot`); one loop (`supervisor`) does what they say.
 
 mod ending;
 mod helpers;

@@ -2,7 +2,7 @@
 
 /// The first byte of a framed record (Confluent, "Wire format").
 pub(super) const MAGIC: u8 = 0;
-/// Bytes in front of a framed record's body: [`MAGIC`], then the id of its schema, big-endian.
+/// Bytes in front of a framed record's body: a zero byte, then the id of its schema, big-endian.
 pub const PREFIX: usize = 5;
 /// Most bytes of a variable-length number.
 const MAX_NUMBER: usize = 10;
