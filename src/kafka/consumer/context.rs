@@ -51,6 +51,10 @@ impl Context {
                 .add_partition_offset(&partition.topic, partition.number, offset)
                 .ok();
         }
+        // librdkafka remembers the pause of a partition that went away while it was paused.
+        if let Err(error) = base.resume(&wanted) {
+            log::error!(target: "kafka", error:% = error; "new partitions cannot be resumed");
+        }
         let done = match base.rebalance_protocol() {
             RebalanceProtocol::Cooperative => base.incremental_assign(&wanted),
             RebalanceProtocol::Eager | RebalanceProtocol::None => base.assign(&wanted),

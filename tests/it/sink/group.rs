@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use real_kafka::{Broker, Options as Own, require_or_skip};
-use servicenow_sim::{Operation, Options};
+use servicenow_sim::{Fault, Operation, Options, Target};
 use tempfile::TempDir;
 
 use crate::support::bridge::Bridge;
@@ -167,6 +167,38 @@ fn a_hand_over_repeats_nothing() {
 #[test]
 fn a_hand_over_waits_for_slow_writes() {
     hand_over("group-slow", 500, 200);
+}
+
+/// Partitions that were given away while the member had its hands full come back to it.
+#[test]
+fn a_partition_that_comes_back_is_read_again() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("group-back", Options::default());
+    rig.produce((0..500).map(create));
+    let away = rig
+        .sim
+        .faults()
+        .on(Target::writes(TABLE), Fault::Unavailable);
+    let config = config(&rig);
+    let mut first = Member::start(&config);
+    first.wait_partitions(1);
+    let out = format!("bridge_sink_in_flight_records{{topic=\"{}\"}}", rig.topic());
+    wait_for("a full pipe", || {
+        (80.0 <= first.bridge.metric(&out)).then_some(())
+    });
+    let mut second = Member::start(&config);
+    second.wait_partitions(1);
+    rig.sim.faults().remove(away);
+    rig.wait_done(&mut second.bridge);
+    assert_eq!(second.bridge.terminate(), 0);
+    // The first has nothing to do now, and no reason to wait with what comes.
+    first.wait_partitions(2);
+    rig.produce((500..700).map(create));
+    rig.wait_done(&mut first.bridge);
+    assert_eq!(first.bridge.terminate(), 0);
+    rig.assert_created_once(700);
 }
 
 #[test]
