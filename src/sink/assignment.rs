@@ -225,6 +225,13 @@ impl Assignment {
         state.take_positions(|_| true)
     }
 
+    /// Whether a partition is held as it cannot begin.
+    pub(super) fn is_held(&self, partition: &Partition) -> bool {
+        let state = self.state();
+        let assigned = state.partitions.get(partition);
+        assigned.is_some_and(|assigned| assigned.gone.is_some())
+    }
+
     /// Partitions that began anew while they were ours: what is out of them no longer counts.
     pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
         let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();

@@ -19,6 +19,8 @@ const TURN: Duration = Duration::from_millis(50);
 const IDLE_TURN: Duration = Duration::from_millis(500);
 /// Between looks whether trouble is over.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
+/// Between looks whether positions are still where they were.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long the thread may be silent: a revocation waits for writes that run.
 const SILENCE: Duration = Duration::from_secs(180);
 /// First and longest pause before a new consumer is made.
@@ -114,6 +116,7 @@ impl Consume {
 
     fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> Over {
         let mut check_at = None;
+        let mut look_at = Instant::now() + LOOK_EVERY;
         self.condition.ok();
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SILENCE);
@@ -128,6 +131,13 @@ impl Consume {
             consumer.store(&self.assignment.take_positions());
             if check_at.is_some_and(|at| at <= Instant::now()) {
                 check_at = self.check(consumer);
+            }
+            if look_at <= Instant::now() {
+                let free = |partition: &Partition| !self.assignment.is_held(partition);
+                if let Some(partition) = consumer.lost_position(free) {
+                    return Over::Renew(format!("{partition} ends before the position in it"));
+                }
+                look_at = Instant::now() + LOOK_EVERY;
             }
             let turn = if self.assignment.is_busy() {
                 TURN

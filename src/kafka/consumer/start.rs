@@ -123,6 +123,24 @@ pub(super) fn restart_lost_positions(
     Ok(moved)
 }
 
+/// The first of these whose position lies outside of it.
+pub(super) fn outside(
+    base: &BaseConsumer<Context>,
+    wanted: impl Fn(&Partition) -> bool,
+) -> KafkaResult<Option<Partition>> {
+    let assigned = partitions_of(&base.assignment()?);
+    let positions = offsets(&base.position()?, &assigned);
+    for partition in assigned.into_iter().filter(|partition| wanted(partition)) {
+        if let Some(position) = positions.get(&partition).copied().flatten() {
+            let (low, high) = range(base, &partition)?;
+            if !(low..=high).contains(&position) {
+                return Ok(Some(partition));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// What the group has committed of each; `None` is nothing.
 fn commits(
     base: &BaseConsumer<Context>,

@@ -69,7 +69,7 @@ fn records_that_are_deleted_while_it_is_behind_hold_their_partition() {
         .on(Target::writes(TABLE), Fault::Unavailable);
     rig.produce((0..1_000).map(|number| create(number).partition(0)));
     let bridge = rig.start(&rig.config());
-    let out = format!("bridge_sink_in_flight{{topic=\"{topic}\"}}");
+    let out = format!("bridge_sink_in_flight_records{{topic=\"{topic}\"}}");
     wait_for("a full pipe", || {
         (80.0 <= bridge.metric(&out) && 3 <= rig.sim.faults().fired(rule)).then_some(())
     });
