@@ -150,7 +150,7 @@ fn bad_configurations_are_refused_with_all_that_is_wrong() {
         (
             "kafka:\n",
             "kafka:\n  schema_registry_url: http://x:8081\n",
-            &["kafka.schema_registry_url"],
+            &["asks for Avro"],
         ),
         ("kafka:\n", "kafka:\n  properties: {acks: '0'}\n", &["acks"]),
         (

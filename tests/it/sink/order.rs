@@ -47,7 +47,7 @@ fn in_order(concurrency: usize, versions: usize) {
 
 #[test]
 fn with_five_workers() {
-    in_order(5, 80);
+    in_order(5, 200);
 }
 
 #[test]
