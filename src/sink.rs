@@ -21,6 +21,7 @@ mod tracker;
 mod worker;
 pub mod writer;
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -114,7 +115,7 @@ impl Pipeline {
             writer.guard = guard(&topic.table).map(|own| own as Arc<dyn writer::OwnWrites>);
             let policy = policy(config, &refused_in);
             let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
-            spawn_workers(context, &topic, &queue, &ending, &mut others)?;
+            spawn_workers(context, &topic, &queue, (&ending, abandon), &mut others)?;
             topics.push(topic);
         }
         if let Some(letters) = sink.dead_letters() {
@@ -242,7 +243,7 @@ fn spawn_workers(
     context: &Context,
     topic: &Arc<Topic>,
     queue: &Receiver<Job>,
-    stop: &Stop,
+    (stop, abandon): (&Stop, &Stop),
     handles: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<()> {
     for number in 0..usize::try_from(topic.config.concurrency).unwrap_or(1) {
@@ -253,7 +254,9 @@ fn spawn_workers(
             topic: Arc::clone(topic),
             queue: queue.clone(),
             stop: stop.clone(),
+            abandon: abandon.clone(),
             heartbeat: context.health.thread(&name),
+            failed: Cell::new(false),
         };
         let handle = thread::Builder::new()
             .name(name)

@@ -28,8 +28,9 @@ impl Supervisor {
         self.reloads.abandon();
         self.end_all(false);
         let deadline = self.await_pipelines(inputs, started, timeout);
-        self.links.abort();
+        // In this order: who is ended in the middle of a request must know that it was ended.
         self.end_all(true);
+        self.links.abort();
         while Instant::now() < deadline && !self.are_over() {
             pause();
         }

@@ -130,7 +130,8 @@ impl Letters {
         loop {
             self.heartbeat.beat(SILENCE);
             if refused.job.lease.is_stopped() || self.stop.is_stopped() {
-                self.give_back(refused.job, End::GivenUp);
+                // No letter of it is on its way.
+                self.give_back(refused.job, End::Untouched);
                 return None;
             }
             let batch = Batch::new(wake.clone());

@@ -1,5 +1,6 @@
 //! A worker: takes the next record that may run and stays with it until it is done.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,11 @@ pub(super) struct Worker {
     pub(super) topic: Arc<Topic>,
     pub(super) queue: Receiver<Job>,
     pub(super) stop: Stop,
+    /// What is out is no longer waited for: requests that run are ended.
+    pub(super) abandon: Stop,
     pub(super) heartbeat: Heartbeat,
+    /// A request for this record has failed.
+    pub(super) failed: Cell<bool>,
 }
 
 impl Worker {
@@ -73,12 +78,22 @@ impl Worker {
                 Some(done(job, End::Finished))
             }
             Outcome::Skipped(reason) => Some(self.skip(job, reason)),
-            Outcome::Stopped => Some(done(job, End::GivenUp)),
+            Outcome::Stopped => Some(done(job, self.stopped())),
             Outcome::Refused(refusal) => self.refuse(job, refusal),
         }
     }
 
+    /// How a record ends whose writing was stopped: nothing of it was begun, unless a request has
+    /// failed or was ended.
+    fn stopped(&self) -> End {
+        match self.failed.get() || self.abandon.is_stopped() {
+            true => End::GivenUp,
+            false => End::Untouched,
+        }
+    }
+
     fn attempt(&self, job: &Job) -> Outcome {
+        self.failed.set(false);
         let history = job
             .suspect
             .map_or(History::Fresh, |since| History::Suspect { since });
@@ -150,7 +165,7 @@ impl Worker {
                     return done(job, End::Finished);
                 }
                 Outcome::Skipped(reason) => return self.skip(job, reason),
-                Outcome::Stopped => return done(job, End::GivenUp),
+                Outcome::Stopped => return done(job, self.stopped()),
             }
         }
     }
@@ -164,6 +179,7 @@ fn done(job: Job, end: End) -> Done {
 impl Watch for Worker {
     fn trouble(&self, error: &servicenow::Error, since: Instant) {
         self.heartbeat.beat(SILENCE);
+        self.failed.set(true);
         self.topic.count_error(error.kind());
         self.topic.troubles.note(&error.to_string());
         if PATIENCE <= since.elapsed() {

@@ -99,7 +99,7 @@ fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
     );
     drop(lease);
     let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
-    assert_eq!(told.end, End::GivenUp);
+    assert_eq!(told.end, End::Untouched);
     wait_for("its end", || health.readiness().ok);
     drop(end);
     thread.join().unwrap();

@@ -100,8 +100,10 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
         number: 0,
         topic: Arc::clone(&topic),
         queue,
+        abandon: stop.clone(),
         stop,
         heartbeat: bench.health.thread("w0"),
+        failed: Cell::new(false),
     };
     let thread = std::thread::Builder::new()
         .spawn(move || worker.run())
