@@ -21,9 +21,10 @@ demo: ## Show both directions between a simulated instance and an embedded Kafka
 	$(CARGO) build --locked --quiet --bin $(BIN)
 	$(CARGO) run --locked --quiet -p bridge-demo -- $(OUT)/debug/$(BIN)
 
+# Most tests wait for something: more of them at a time than there are cores.
 .PHONY: test
 test: ## Run all tests, with a real Kafka 4.1 and a real registry where Java and Maven are found
-	$(CARGO) test --locked --quiet --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --quiet --workspace
 
 .PHONY: lint
 lint: ## Check the format, the lints, the documentation and the shipped files
