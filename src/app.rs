@@ -28,6 +28,7 @@ use crate::daemon::{self, LogControl};
 use crate::health::Health;
 use crate::kafka;
 use crate::metrics::Metrics;
+use crate::schema::registry;
 use crate::servicenow;
 use supervisor::Supervisor;
 
@@ -50,6 +51,8 @@ pub enum Error {
     ServiceNow(servicenow::Error),
     /// The Kafka producer.
     Kafka(kafka::Error),
+    /// The client of the schema registry.
+    Registry(registry::Error),
     /// No table can start, and there is nothing else to do.
     Refused(Vec<String>),
     /// The port for health and metrics.
@@ -78,7 +81,7 @@ impl Error {
                 75
             }
             Error::Checkpoint(_) | Error::ServiceNow(_) | Error::Kafka(_) => 78,
-            Error::Refused(_) | Error::Admin(_) => 78,
+            Error::Registry(_) | Error::Refused(_) | Error::Admin(_) => 78,
             Error::System(_) => 75,
             Error::Undelivered { .. } => 75,
         }
@@ -91,6 +94,7 @@ impl fmt::Display for Error {
             Error::Checkpoint(error) => error.fmt(f),
             Error::ServiceNow(error) => error.fmt(f),
             Error::Kafka(error) => error.fmt(f),
+            Error::Registry(error) => error.fmt(f),
             Error::Refused(why) => f.write_str(&why.join("; ")),
             Error::Admin(error) => error.fmt(f),
             Error::System(error) => write!(f, "the operating system refuses: {error}"),

@@ -59,9 +59,6 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
             with_config(&config, |c, _| Done::output(config::show(c)))
         }
         Command::Check { config, connect } => with_config(&config, |loaded, warnings| {
-            if let Err(problems) = config::check_runnable(&config, loaded) {
-                return Done::failed(78, &problems);
-            }
             let mut done = Done {
                 errors: warnings.to_vec(),
                 ..Done::default()
@@ -117,8 +114,7 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
 
 fn run(path: &Path) -> Done {
     let (loaded, files) = config::load_with_files(path);
-    let runnable = |loaded: (Config, _)| config::check_runnable(path, &loaded.0).map(|()| loaded);
-    let (config, warnings) = match loaded.and_then(runnable) {
+    let (config, warnings) = match loaded {
         Ok(loaded) => loaded,
         Err(problems) => return Done::failed(78, &problems),
     };

@@ -60,6 +60,10 @@ pub struct Metrics {
     pub source_remaining_rows: GaugeVec,
     pub source_last_success: GaugeVec,
     pub source_next_poll: GaugeVec,
+    pub source_schema_id: GaugeVec,
+    pub source_misfits: CounterVec,
+    pub source_unknown_columns: CounterVec,
+    pub registry_requests: CounterVec,
     pub checkpoint_timestamp: GaugeVec,
     pub checkpoint_writes: CounterVec,
     pub token_expiry: Single<Gauge>,
@@ -110,6 +114,8 @@ impl Metrics {
             &self.source_produced,
             &self.source_errors,
             &self.source_own_writes,
+            &self.source_misfits,
+            &self.source_unknown_columns,
         ];
         for family in counters {
             family.remove("table", table);
@@ -122,6 +128,7 @@ impl Metrics {
             &self.source_remaining_rows,
             &self.source_last_success,
             &self.source_next_poll,
+            &self.source_schema_id,
             &self.checkpoint_timestamp,
         ];
         for family in gauges {
@@ -170,7 +177,7 @@ impl Metrics {
 
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 38] {
+    fn families(&self) -> [&dyn Show; 42] {
         let Metrics {
             source_records,
             source_produced,
@@ -195,6 +202,10 @@ impl Metrics {
             source_remaining_rows,
             source_last_success,
             source_next_poll,
+            source_schema_id,
+            source_misfits,
+            source_unknown_columns,
+            registry_requests,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -236,6 +247,10 @@ impl Metrics {
             source_remaining_rows,
             source_last_success,
             source_next_poll,
+            source_schema_id,
+            source_misfits,
+            source_unknown_columns,
+            registry_requests,
             checkpoint_timestamp,
             checkpoint_writes,
             token_expiry,
@@ -318,6 +333,14 @@ fn catalogue() -> Metrics {
         source_next_poll: Family::new("bridge_source_next_poll_timestamp_seconds",
             "When the table is polled next, seconds since the epoch; in the past while it is.",
             &["table"]),
+        source_schema_id: Family::new("bridge_source_schema_id",
+            "Id of the Avro schema that rows of the table are written with.", &["table"]),
+        source_misfits: Family::new("bridge_source_type_errors_total",
+            "Values that did not fit the Avro type of their column.", &["table", "column"]),
+        source_unknown_columns: Family::new("bridge_source_unknown_columns_total",
+            "Values left out because the Avro schema has no field for their column.", &["table"]),
+        registry_requests: Family::new("bridge_schema_registry_requests_total",
+            "Requests to the schema registry, by their outcome.", &["method", "result"]),
         checkpoint_timestamp: Family::new("bridge_checkpoint_timestamp_seconds",
             "The position in the checkpoint file, seconds since the epoch.",
             &["table"]),

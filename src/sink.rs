@@ -47,6 +47,7 @@ use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::own_writes::OwnWrites;
+use crate::schema::registry::Registry;
 use crate::servicenow::Client;
 use crate::stop::{self, Stop, Trigger};
 
@@ -66,6 +67,8 @@ pub struct Context {
     pub client: Arc<Client>,
     /// For dead letters.
     pub producer: Arc<Producer>,
+    /// Where the schemas of records are; `None` without one.
+    pub registry: Option<Arc<Registry>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Heartbeats and readiness.

@@ -30,6 +30,7 @@ use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::own_writes::OwnWrites;
+use crate::schema::registry::Registry;
 use crate::servicenow::page::Block;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
@@ -46,6 +47,8 @@ pub struct Context {
     pub instance: Arc<Instance>,
     /// Where rows go.
     pub producer: Arc<Producer>,
+    /// Where the schemas of Avro tables are; `None` without one.
+    pub registry: Option<Arc<Registry>>,
     /// Where positions are kept.
     pub checkpoints: Arc<checkpoint::Store>,
     /// The metrics.

@@ -1,10 +1,12 @@
-//! The ways to the instance and to Kafka, those in use and those that are being left.
+//! The ways to the instance, to Kafka and to the schema registry, those in use and those that are
+//! being left.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::config;
 use crate::kafka::Producer;
+use crate::schema::registry::Registry;
 use crate::servicenow::Client;
 use crate::source::Instance;
 
@@ -16,6 +18,8 @@ pub(super) struct Links {
     pub(super) instance: Arc<Instance>,
     /// The producer.
     pub(super) producer: Arc<Producer>,
+    /// The client of the schema registry, where there is one. It ends with its last user.
+    pub(super) registry: Option<Arc<Registry>>,
     old_clients: Vec<Arc<Client>>,
     old_producers: Vec<Arc<Producer>>,
     /// Threads that end what nobody uses any more: that may take a while.
@@ -23,12 +27,18 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(client: Client, producer: Producer, config: &config::ServiceNow) -> Links {
+    pub(super) fn new(
+        client: Client,
+        producer: Producer,
+        registry: Option<Registry>,
+        config: &config::ServiceNow,
+    ) -> Links {
         let client = Arc::new(client);
         Links {
             instance: instance(&client, config),
             client,
             producer: Arc::new(producer),
+            registry: registry.map(Arc::new),
             old_clients: Vec::new(),
             old_producers: Vec::new(),
             retiring: Vec::new(),
@@ -47,6 +57,11 @@ impl Links {
     pub(super) fn switch_producer(&mut self, producer: Producer) {
         let old = std::mem::replace(&mut self.producer, Arc::new(producer));
         self.old_producers.push(old);
+    }
+
+    /// What starts from now on takes this client of the registry.
+    pub(super) fn switch_registry(&mut self, registry: Option<Registry>) {
+        self.registry = registry.map(Arc::new);
     }
 
     /// Ends the requests of all clients.

@@ -80,6 +80,7 @@ pub(super) fn table(
     let context = source::Context {
         instance: Arc::clone(&links.instance),
         producer: Arc::clone(&links.producer),
+        registry: links.registry.clone(),
         checkpoints: Arc::clone(&parts.store),
         metrics: Arc::clone(&parts.metrics),
         health: Arc::clone(&parts.health),
@@ -106,6 +107,7 @@ pub(super) fn sink(
     let context = sink::Context {
         client: Arc::clone(&links.client),
         producer: Arc::clone(&links.producer),
+        registry: links.registry.clone(),
         metrics: Arc::clone(&parts.metrics),
         health: Arc::clone(&parts.health),
     };

@@ -14,6 +14,7 @@ use crate::control::Outcome;
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
+use crate::schema::registry::{self, Registry};
 use crate::servicenow::{Cause, Client, Error};
 use crate::sink;
 use crate::stop::Stop;
@@ -47,6 +48,8 @@ pub(super) struct Ready {
     pub(super) warnings: Vec<String>,
     pub(super) client: Option<Tried<Client>>,
     pub(super) producer: Option<Tried<Producer>>,
+    /// The new client of the schema registry, or that there is none any more.
+    pub(super) registry: Option<Option<Registry>>,
     /// Topics that the new producer has found.
     pub(super) topics: BTreeSet<String>,
 }
@@ -78,18 +81,15 @@ impl Refused {
 impl Task {
     pub(super) fn run(self) -> Prepared {
         let (loaded, files) = config::load_with_files(&self.path);
-        let runnable = |(config, warnings)| {
-            config::check_runnable(&self.path, &config).map(|()| (config, warnings))
-        };
-        let result = loaded
-            .and_then(runnable)
-            .map_err(|problems| invalid(&problems))
-            .and_then(|(config, warnings)| {
-                let file = self.path.display().to_string();
-                let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
-                let files = files.clone();
-                self.prepare(Loaded { config, files }, warnings)
-            });
+        let result =
+            loaded
+                .map_err(|problems| invalid(&problems))
+                .and_then(|(config, warnings)| {
+                    let file = self.path.display().to_string();
+                    let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
+                    let files = files.clone();
+                    self.prepare(Loaded { config, files }, warnings)
+                });
         Prepared { files, result }
     }
 
@@ -100,12 +100,15 @@ impl Task {
         let mut topics = BTreeSet::new();
         let producer = plan.kafka.then(|| self.producer(&plan.config, &mut topics));
         let producer = producer.transpose()?;
+        let registry = plan.registry.then(|| self.registry(&plan.config));
+        let registry = registry.transpose()?;
         Ok(Ready {
             plan,
             loaded_files: new.files,
             warnings,
             client,
             producer,
+            registry,
             topics,
         })
     }
@@ -148,6 +151,26 @@ impl Task {
                 return Err(error);
             }
         }
+    }
+
+    /// A client that the registry has answered, or that has not been asked to.
+    fn registry(&self, config: &Config) -> Result<Option<Registry>, Refused> {
+        let registry = Registry::configured(&config.schema_registry, &self.metrics)
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+        if let Some(registry) = registry.as_ref().filter(|_| config.reload_rollback) {
+            match registry.mode(&self.stop) {
+                Ok(_) => {}
+                // Who may use subjects need not be allowed to see this.
+                Err(error) if matches!(error.cause(), Some(registry::Cause::Forbidden { .. })) => {}
+                Err(error) => {
+                    return Err(Refused {
+                        retry: error.is_retryable(),
+                        ..Refused::new(Outcome::RolledBack, &error)
+                    });
+                }
+            }
+        }
+        Ok(registry)
     }
 
     /// A producer that has reached a broker, or has not been asked to.

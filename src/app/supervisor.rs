@@ -17,6 +17,7 @@ use crate::control::{Answer, Command, Request};
 use crate::daemon::{LogControl, Notify, Signal};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
+use crate::schema::registry::Registry;
 use crate::servicenow::Client;
 
 /// How often the supervisor looks after everything, and while something is on its way.
@@ -97,11 +98,13 @@ impl Supervisor {
         let client =
             Client::start(&config.servicenow, metrics, health).map_err(Error::ServiceNow)?;
         let producer = Producer::start(&config.kafka, metrics, health).map_err(Error::Kafka)?;
+        let registry = Registry::configured(&config.schema_registry, metrics);
+        let registry = registry.map_err(Error::Registry)?;
         let (pipelines, found) = Pipelines::new(&parts, config);
         let (watch, changed) = Watch::start(loaded.files.clone()).map_err(Error::System)?;
         let (reloads, prepared) = Reloads::new(path, health);
         let supervisor = Supervisor {
-            links: Links::new(client, producer, &config.servicenow),
+            links: Links::new(client, producer, registry, &config.servicenow),
             heartbeat: health.thread("supervisor"),
             systemd: Systemd::new(Notify::from_env()),
             running: loaded,
@@ -269,6 +272,7 @@ impl Supervisor {
             warnings,
             client,
             producer,
+            registry,
             topics,
         } = ready;
         for warning in warnings {
@@ -282,6 +286,9 @@ impl Supervisor {
         if let Some(new) = producer {
             self.parts.health.attach(&new.health);
             self.links.switch_producer(new.it);
+        }
+        if let Some(new) = registry {
+            self.links.switch_registry(new);
         }
         if plan.log {
             self.logging.set_level(plan.config.log_level);

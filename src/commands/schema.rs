@@ -56,7 +56,7 @@ pub(super) fn execute(config: &Config, action: SchemaAction, table: &str, json: 
     // Nobody stops a command but by killing it; its waits have bounds of their own.
     let (_trigger, stop) = stop::pair();
     let result = find(config, table).and_then(|table| {
-        let registry = Registry::new(&config.schema_registry)?;
+        let registry = Registry::new(&config.schema_registry, &Metrics::new())?;
         let findings = findings(config, table, &registry, &stop)?;
         match action {
             SchemaAction::Show => Ok(show(&findings, json)),

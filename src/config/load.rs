@@ -32,21 +32,6 @@ pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>
     (loaded, files)
 }
 
-/// Whether `run` can do all that is asked for. Avro cannot be written or read yet; `schema` can show
-/// and register what it will be.
-///
-/// # Errors
-/// What it cannot do.
-pub fn check_runnable(path: &Path, config: &Config) -> Result<(), Problems> {
-    if config.schema_registry.urls.is_empty() {
-        return Ok(());
-    }
-    let message = "schema_registry.url (or kafka.schema_registry_url) asks for Avro, and this \
-                   version only knows its schemas (`help schema`): remove it to run with JSON";
-    let file = path.display().to_string();
-    Err(Problems::whole_file(&file, None, message.to_owned()))
-}
-
 fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), Problems> {
     let file = path.display().to_string();
     let whole = |message: String| Problems::whole_file(&file, None, message);

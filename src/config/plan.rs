@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Files, Kafka, ServiceNow, Sink, SinkTopic, Table, Tls};
+use super::{
+    Config, Files, Format, Kafka, SchemaRegistry, ServiceNow, Sink, SinkFormat, SinkTopic, Table,
+    Tls,
+};
 
 /// A configuration and the files it was read from.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,8 @@ pub struct Plan {
     pub servicenow: bool,
     /// Kafka is reached in another way: all pipelines move to a new producer.
     pub kafka: bool,
+    /// The schema registry is reached in another way: what uses it starts again with a new client.
+    pub registry: bool,
     /// Tables that change, by name.
     pub tables: BTreeMap<String, Change>,
     /// The sink changes: it starts, ends or starts again.
@@ -56,12 +61,12 @@ impl Plan {
         let mut config = new.config.clone();
         config.observability.addr = old.config.observability.addr.clone();
         config.offset.file_path = old.config.offset.file_path.clone();
-        config.schema_registry = old.config.schema_registry.clone();
         let before = &old.config;
         let servicenow = words.servicenow(old, new);
         let kafka = words.kafka(old, new);
-        let tables = words.tables(before, &config);
-        let sink = words.sink(before, &config);
+        let registry = words.registry(old, new);
+        let tables = words.tables(before, &config, registry);
+        let sink = words.sink(before, &config, registry);
         let flush = words.value(
             "offset.flush_interval",
             &before.offset.flush_interval,
@@ -91,6 +96,7 @@ impl Plan {
             config,
             servicenow,
             kafka,
+            registry,
             tables,
             sink,
             flush,
@@ -141,15 +147,7 @@ impl Words {
                 "{key} cannot change while the bridge runs: it stays `{old}`; restart to use `{new}`"
             )
         });
-        let mut words: Vec<String> = words.collect();
-        // Its secrets are not for words.
-        if old.schema_registry != new.schema_registry {
-            words.push(
-                "schema_registry cannot change while the bridge runs; restart to use what was edited"
-                    .to_owned(),
-            );
-        }
-        words
+        words.collect()
     }
 
     fn servicenow(&mut self, old: &Loaded, new: &Loaded) -> bool {
@@ -190,7 +188,20 @@ impl Words {
         !keys.is_empty()
     }
 
-    fn tables(&mut self, old: &Config, new: &Config) -> BTreeMap<String, Change> {
+    fn registry(&mut self, old: &Loaded, new: &Loaded) -> bool {
+        let (before, now) = (&old.config.schema_registry, &new.config.schema_registry);
+        let mut keys = registry_keys(before, now);
+        if !keys.contains(&"tls") && replaced(old, new, &now.tls) {
+            keys.push("tls (the files)");
+        }
+        if !keys.is_empty() {
+            let keys = keys.join(", ");
+            self.say(format!("schema_registry: {keys}"));
+        }
+        !keys.is_empty()
+    }
+
+    fn tables(&mut self, old: &Config, new: &Config, registry: bool) -> BTreeMap<String, Change> {
         let (before, now) = (tables(old), tables(new));
         let mut changes = BTreeMap::new();
         for (name, table) in &now {
@@ -205,6 +216,9 @@ impl Words {
             }
             if skips(old, was) != skips(new, table) && !keys.contains(&"skip_own_writes") {
                 keys.push("skip_own_writes");
+            }
+            if registry && table.format == Format::Avro {
+                keys.push("schema_registry");
             }
             if !keys.is_empty() {
                 let keys = keys.join(", ");
@@ -221,7 +235,7 @@ impl Words {
         changes
     }
 
-    fn sink(&mut self, old: &Config, new: &Config) -> bool {
+    fn sink(&mut self, old: &Config, new: &Config, registry: bool) -> bool {
         let (before, now) = (&old.sink, &new.sink);
         match (before.enabled, now.enabled) {
             (false, false) => return false,
@@ -246,6 +260,9 @@ impl Words {
             .any(|it| guarded(old, it) != guarded(new, it))
         {
             parts.push("skip_own_writes of the source".to_owned());
+        }
+        if registry && now.topics.iter().any(|it| it.format != SinkFormat::Json) {
+            parts.push("schema_registry".to_owned());
         }
         if !parts.is_empty() {
             let parts = parts.join(", ");
@@ -300,6 +317,13 @@ fn kafka_keys(old: &Kafka, new: &Kafka) -> Vec<&'static str> {
     differing!(Kafka {
         brokers, tls, sasl, compression, linger, queue_bytes, max_message_bytes, create_topics,
         properties,
+    }, old, new)
+}
+
+#[rustfmt::skip]
+fn registry_keys(old: &SchemaRegistry, new: &SchemaRegistry) -> Vec<&'static str> {
+    differing!(SchemaRegistry {
+        urls, auth, tls, auto_register, normalize, subject_strategy, timeout,
     }, old, new)
 }
 

@@ -29,6 +29,7 @@ use self::answer::{Checked, Id, Level, Link, Mode, Stored};
 use self::cache::Cache;
 use self::http::{Ask, Http};
 use crate::config::{SchemaRegistry, SubjectStrategy};
+use crate::metrics::Metrics;
 use crate::servicenow::encode;
 use crate::stop::Stop;
 
@@ -48,13 +49,25 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// As [`Registry::new`], if there is an address; without one there is no Avro.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with words on what to change.
+    pub fn configured(
+        config: &SchemaRegistry,
+        metrics: &Metrics,
+    ) -> Result<Option<Registry>, Error> {
+        let wanted = !config.urls.is_empty();
+        wanted.then(|| Registry::new(config, metrics)).transpose()
+    }
+
     /// Reads certificates; no network yet.
     ///
     /// # Errors
     /// [`Error::Setup`] with words on what to change.
-    pub fn new(config: &SchemaRegistry) -> Result<Registry, Error> {
+    pub fn new(config: &SchemaRegistry, metrics: &Metrics) -> Result<Registry, Error> {
         Ok(Registry {
-            http: Http::new(config)?,
+            http: Http::new(config, metrics)?,
             auto_register: config.auto_register,
             normalize: config.normalize,
             strategy: config.subject_strategy,

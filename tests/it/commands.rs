@@ -179,23 +179,6 @@ fn bad_configurations_are_refused_with_all_that_is_wrong() {
     assert!(!folder.path().join("offsets.json").exists());
 }
 
-/// Its schemas can be looked at, so the configuration is no wrong one; it just cannot run.
-#[test]
-fn avro_does_not_run_yet() {
-    let (folder, good) = alone();
-    let url = "kafka:\n  schema_registry_url: http://x:8081\n";
-    fs::write(
-        folder.path().join("config.yaml"),
-        good.text().replace("kafka:\n", url),
-    )
-    .unwrap();
-    for (command, expected) in [("check", 78), ("run", 78), ("show-config", 0)] {
-        let (_, errors, code) = call(folder.path(), &[command]);
-        assert_eq!(code, expected, "{command}: {errors}");
-        assert_eq!(errors.contains("asks for Avro"), code == 78, "{errors}");
-    }
-}
-
 #[test]
 fn show_config_has_everything_but_secrets() {
     let (folder, mut config) = alone();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use real_registry::{Server, require_or_skip, shared};
 use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, SubjectStrategy, Tls};
+use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::schema::registry::{Cause, Kind, Part, Registry};
 use servicenow_kafka_bridge::schema::{Columns, Schema};
 use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
@@ -31,7 +32,7 @@ fn bench(change: impl FnOnce(&mut SchemaRegistry)) -> Bench {
     let (trigger, stop) = stop::pair();
     Bench {
         server,
-        registry: Registry::new(&config).unwrap(),
+        registry: Registry::new(&config, &Metrics::new()).unwrap(),
         stop,
         _trigger: trigger,
     }

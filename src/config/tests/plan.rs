@@ -222,18 +222,22 @@ fn a_certificate_with_a_new_content_is_a_change() {
 }
 
 #[test]
-fn another_registry_is_for_the_next_start() {
+fn another_registry_moves_what_uses_it() {
     let with = |auth: &str| {
         let registry = format!("schema_registry: {{url: 'https://r', auth: {auth}}}\n");
-        loaded(&format!("{BOTH}{registry}"))
+        let text = BOTH.replace("- name: incident", "- name: incident\n      format: json");
+        loaded(&format!("{text}{registry}"))
     };
     let old = with("{type: bearer, token: a}");
     let plan = Plan::between(&old, &with("{type: bearer, token: hunter2}"));
-    assert!(plan.is_empty());
-    assert_eq!(plan.config.schema_registry, old.config.schema_registry);
+    assert!(plan.registry && plan.sink && !plan.kafka && !plan.servicenow);
+    let tables: Vec<&String> = plan.tables.keys().collect();
+    assert_eq!(tables, ["problem"], "incident is JSON");
     says(
         &plan,
         &expect![[r"
-            schema_registry cannot change while the bridge runs; restart to use what was edited"]],
+            schema_registry: auth
+            table problem: schema_registry: it goes on at its checkpoint
+            sink: schema_registry: it starts again at what is committed"]],
     );
 }

@@ -13,6 +13,7 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::error::{Asked, Cause, Error};
 use crate::config::{RegistryAuth, SchemaRegistry};
+use crate::metrics::{CounterVec, Metrics};
 use crate::retry::Backoff;
 use crate::servicenow::names::Names;
 use crate::servicenow::{encode, error_words, shown, tls};
@@ -102,11 +103,12 @@ pub(super) struct Http {
     good: AtomicUsize,
     authorization: Option<HeaderValue>,
     timeout: Duration,
+    requests: CounterVec,
 }
 
 impl Http {
     /// Reads certificates; no network yet.
-    pub(super) fn new(config: &SchemaRegistry) -> Result<Http, Error> {
+    pub(super) fn new(config: &SchemaRegistry, metrics: &Metrics) -> Result<Http, Error> {
         if config.urls.is_empty() {
             return Err(Error::Setup("schema_registry.url: is not set".to_owned()));
         }
@@ -116,6 +118,7 @@ impl Http {
             good: AtomicUsize::new(0),
             authorization: authorization(&config.auth)?,
             timeout: config.timeout,
+            requests: metrics.registry_requests.clone(),
         })
     }
 
@@ -152,6 +155,12 @@ impl Http {
                 let answer = serde_json::from_slice(&body);
                 answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
             });
+            let label = match &result {
+                Ok(_) => "ok",
+                Err(Failure::Stopped) => "stopped",
+                Err(Failure::Cause(cause)) => cause.kind(),
+            };
+            self.requests.with(&[method(ask), label]).inc();
             match result {
                 Err(Failure::Stopped) => return Err(Error::Stopped),
                 Err(Failure::Cause(cause)) if cause.is_of_the_address() => {
@@ -239,14 +248,17 @@ impl Drop for Http {
     }
 }
 
-fn error(ask: &Ask, url: &str, cause: Cause, others: &[(&str, Cause)]) -> Error {
-    let method = match ask.method {
+fn method(ask: &Ask) -> &'static str {
+    match ask.method {
         Method::POST => "POST",
         _ => "GET",
-    };
+    }
+}
+
+fn error(ask: &Ask, url: &str, cause: Cause, others: &[(&str, Cause)]) -> Error {
     let path = ask.path.split('?').next().unwrap_or_default();
     let asked = Asked {
-        method,
+        method: method(ask),
         url: format!("{url}{path}"),
         what: ask.what.clone(),
         before: others

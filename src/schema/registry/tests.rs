@@ -50,7 +50,7 @@ struct Bench {
 fn bench(config: &SchemaRegistry) -> Bench {
     let (trigger, stop) = stop::pair();
     Bench {
-        registry: Registry::new(config).unwrap(),
+        registry: Registry::new(config, &Metrics::new()).unwrap(),
         stop,
         _trigger: trigger,
     }

@@ -336,10 +336,10 @@ fn addresses_and_tokens_are_checked_at_start() {
     config.auth = RegistryAuth::Bearer {
         token: Secret::new("a\nb"),
     };
-    let error = Registry::new(&config).unwrap_err();
+    let error = Registry::new(&config, &Metrics::new()).unwrap_err();
     assert!(error.to_string().contains("printable ASCII"), "{error}");
     config.urls.clear();
-    let error = Registry::new(&config).unwrap_err();
+    let error = Registry::new(&config, &Metrics::new()).unwrap_err();
     assert_eq!(error.to_string(), "schema_registry.url: is not set");
     assert_eq!(error.kind(), "setup");
 }

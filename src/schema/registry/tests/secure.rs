@@ -39,7 +39,9 @@ fn wrong_files_are_named_at_start() {
     let files = Files::new();
     let mut config = config("https://127.0.0.1:1");
     config.tls = files.tls("garbage.pem", "", "");
-    let error = Registry::new(&config).unwrap_err().to_string();
+    let error = Registry::new(&config, &Metrics::new())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with("schema_registry.tls.ca_cert: "),
         "{error}"
