@@ -5,6 +5,7 @@
 //! page n+1 is fetched while page n is produced. Where a record cannot be delivered, the sender
 //! tells the poller to go back to the last acknowledged row.
 
+mod avro;
 pub mod clock;
 mod fault;
 mod key;
@@ -133,6 +134,10 @@ impl Pipeline {
         stop: &Stop,
         abandon: &Stop,
     ) -> Result<Pipeline, Error> {
+        if table.format == config::Format::Avro && context.registry.is_none() {
+            let table = table.name.clone();
+            return Err(Error::NoRegistry { table });
+        }
         let fingerprint = fingerprint(context.instance.base_url(), table);
         let start = start_position(&context.checkpoints, table, &fingerprint)?;
         let (items_in, items) = bounded(QUEUED_BLOCKS);
@@ -147,7 +152,7 @@ impl Pipeline {
             items,
             spare_in,
             rewind_in,
-            abandon,
+            (stop, abandon),
         );
         let poller = poller::Poller::new(
             context, source, table, start, items_in, spare, rewinds, poked, stop,
@@ -219,6 +224,11 @@ pub enum Error {
         /// What stands there.
         seconds: i64,
     },
+    /// It is to be Avro, and there is no registry.
+    NoRegistry {
+        /// The table.
+        table: String,
+    },
     /// The operating system gives no thread.
     Thread {
         /// The table.
@@ -241,6 +251,10 @@ impl std::fmt::Display for Error {
                 f,
                 "table `{table}`: its checkpoint has the timestamp {seconds}, which is no time in \
                  seconds since 1970; correct it with `checkpoint set` or `checkpoint reset`"
+            ),
+            Error::NoRegistry { table } => write!(
+                f,
+                "table `{table}`: `format: avro` needs a registry: set `schema_registry.url`"
             ),
             Error::Thread { table, error } => {
                 write!(f, "table `{table}`: cannot start a thread: {error}")

@@ -89,9 +89,9 @@ pub(super) fn table(
     source::Pipeline::start(&context, &config.source, table, read, deliver).map_err(|error| {
         match error {
             source::Error::Thread { .. } => Refusal::Later(error.to_string()),
-            source::Error::OtherQuery { .. } | source::Error::NoTime { .. } => {
-                Refusal::Never(error.to_string())
-            }
+            source::Error::OtherQuery { .. }
+            | source::Error::NoTime { .. }
+            | source::Error::NoRegistry { .. } => Refusal::Never(error.to_string()),
         }
     })
 }

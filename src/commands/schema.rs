@@ -10,9 +10,9 @@ use crate::cli::SchemaAction;
 use crate::config::{Config, Format, KeyFormat, Table};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::schema::registry::{self, Cause, Part, Registered, Registry};
+use crate::schema::registry::{self, Cause, Part, Registry};
 use crate::schema::wanted::{self, Wanted};
-use crate::schema::{Evolution, KEY_SCHEMA, Schema};
+use crate::schema::{KEY_SCHEMA, Successor};
 use crate::servicenow::Client;
 use crate::stop::{self, Stop};
 
@@ -44,8 +44,7 @@ struct Findings {
     table: String,
     subject: String,
     /// What is to be registered: what is there already, grown, or the wanted one.
-    schema: Schema,
-    latest: Option<Registered>,
+    next: Successor,
     /// In words.
     changes: Vec<String>,
     notes: Vec<String>,
@@ -93,29 +92,15 @@ fn findings(
     let Wanted { schema, mut notes } = wanted(config, table, stop)?;
     let name = schema.full_name();
     let subject = registry.subject(&table.topic, Part::Value, Some(&name));
-    let latest = registry.latest(&subject, stop)?;
-    let mut changes = Vec::new();
-    let schema = match latest.as_ref().map(|latest| Schema::parse(&latest.schema)) {
-        None => schema,
-        Some(Ok(known)) => {
-            let Evolution {
-                schema: grown,
-                changes: list,
-            } = known.evolve(&schema);
-            changes = list.iter().map(ToString::to_string).collect();
-            grown.unwrap_or(known)
-        }
-        Some(Err(why)) => {
-            notes.push(format!("what is registered as `{subject}` is {why}"));
-            schema
-        }
-    };
+    let next = Successor::find(registry, &subject, &schema, stop)?;
+    if let Some(why) = &next.foreign {
+        notes.push(format!("what is registered as `{subject}` is {why}"));
+    }
     Ok(Findings {
         table: table.name.clone(),
         subject,
-        schema,
-        latest,
-        changes,
+        changes: next.changes.iter().map(ToString::to_string).collect(),
+        next,
         notes,
     })
 }
@@ -136,18 +121,9 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
 }
 
 impl Findings {
-    /// Whether the registry has it already, as the latest.
-    fn is_registered(&self) -> bool {
-        let latest = self.latest.as_ref();
-        latest.is_some_and(|latest| match Schema::parse(&latest.schema) {
-            Ok(known) => known == self.schema,
-            Err(_) => false,
-        })
-    }
-
     /// `version 3, id 17` of what is registered.
     fn registered(&self) -> String {
-        let Some(latest) = &self.latest else {
+        let Some(latest) = &self.next.latest else {
             return "nothing is registered".to_owned();
         };
         let version = latest.version.unwrap_or_default();
@@ -167,13 +143,13 @@ impl Findings {
         let answer = Answer {
             table: &self.table,
             subject: &self.subject,
-            schema: serde_json::from_str(self.schema.json()).ok(),
-            registered: self.latest.as_ref().map(|latest| Latest {
+            schema: serde_json::from_str(self.next.schema.json()).ok(),
+            registered: self.next.latest.as_ref().map(|latest| Latest {
                 id: latest.id,
                 version: latest.version,
                 schema: serde_json::from_str(&latest.schema).ok(),
             }),
-            is_registered: self.is_registered(),
+            is_registered: self.next.is_registered,
             changes: &self.changes,
             notes: &self.notes,
             more,
@@ -232,7 +208,7 @@ fn show(findings: &Findings, json: bool) -> Done {
     }
     findings.done(vec![
         format!("subject {}: {}", findings.subject, findings.registered()),
-        lines(findings.schema.json()),
+        lines(findings.next.schema.json()),
     ])
 }
 
@@ -279,15 +255,15 @@ fn diff(
     json: bool,
     stop: &Stop,
 ) -> Result<Done, Failure> {
-    let (subject, schema) = (&findings.subject, findings.schema.json());
+    let (subject, schema) = (&findings.subject, findings.next.schema.json());
     let fits = registry.check(subject, schema, stop)?;
-    let level = match findings.latest {
+    let level = match findings.next.latest {
         Some(_) => registry.level(subject, stop).ok(),
         None => None,
     };
     let mut output = vec![format!("subject {subject}: {}", findings.registered())];
     output.extend(findings.changes.iter().map(|change| format!("  {change}")));
-    output.push(match findings.is_registered() {
+    output.push(match findings.next.is_registered {
         true => "what is registered serves: there is nothing to register".to_owned(),
         false if fits.compatible => {
             "the registry would take the schema of `schema show`".to_owned()
@@ -321,19 +297,16 @@ fn register(
     json: bool,
     stop: &Stop,
 ) -> Result<Done, Failure> {
-    let mut output = Vec::new();
-    let mut ids = Vec::new();
-    let key = registry.subject(&table.topic, Part::Key, None);
-    let key = (table.schema.key == KeyFormat::Avro).then_some((key.as_str(), KEY_SCHEMA));
-    let value = Some((findings.subject.as_str(), findings.schema.json()));
-    for (subject, schema) in value.into_iter().chain(key) {
-        let id = registry.register(subject, schema, stop)?;
-        output.push(format!("subject {subject}: id {id}"));
-        ids.push(Subject {
-            subject: subject.to_owned(),
-            id,
-        });
+    let subject = findings.subject.clone();
+    let id = findings.next.register(registry, &subject, stop)?;
+    let mut ids = vec![Subject { subject, id }];
+    if table.schema.key == KeyFormat::Avro {
+        let subject = registry.subject(&table.topic, Part::Key, None);
+        let id = registry.register(&subject, KEY_SCHEMA, stop)?;
+        ids.push(Subject { subject, id });
     }
+    let line = |it: &Subject| format!("subject {}: id {}", it.subject, it.id);
+    let mut output = ids.iter().map(line).collect();
     if json {
         output = vec![findings.json(More::Registered { ids })];
     }

@@ -311,7 +311,7 @@ impl Asking<'_> {
             ("sysparm_no_count", "true".to_owned()),
         ];
         let request: Get<'static> = table::probe(self.table_api_path, name, params);
-        let (result, _) = self.client.get_result(&request, self.stop)?;
+        let (result, _) = self.client.get_result_once(&request, self.stop)?;
         let rows = result.as_array().cloned().unwrap_or_default();
         // A row without the columns that are asked for is one that the user may not read.
         let rows = rows

@@ -81,6 +81,11 @@ impl Registry {
         subject(self.strategy, topic, part, record)
     }
 
+    /// Whether schemas are registered where they are missing (`schema_registry.auto_register`).
+    pub fn registers(&self) -> bool {
+        self.auto_register
+    }
+
     /// What records are to be written with: `schema`, registered where it is not yet; with
     /// `auto_register: false` the latest schema of the subject instead. That one is asked for again
     /// with each call.

@@ -99,7 +99,7 @@ fn of_rows(
         ("sysparm_exclude_reference_link", "true".to_owned()),
     ];
     let get = requests::probe(table_api_path, &table.name, params);
-    let (result, _) = client.get_result(&get, stop)?;
+    let (result, _) = client.get_result_once(&get, stop)?;
     let mut columns = Columns::named(&table.name, [""; 0]);
     for row in result.as_array().into_iter().flatten() {
         if let Some(more) = Columns::of_row(&table.name, row.to_string().as_bytes()) {

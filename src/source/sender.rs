@@ -1,5 +1,7 @@
 //! Produces a table's rows and moves its checkpoint behind the acknowledgements.
 
+mod produce;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
 
-use super::key::{self, Keys};
+use self::produce::Values;
+use super::key::Keys;
 use super::own::Own;
 use super::{Context, Item, Mark, Rewind};
 use crate::checkpoint::{self, Entry, Position};
 use crate::config::Table;
 use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Batch, DeliveryError, Headers, Producer, Record, SendError};
+use crate::kafka::{Batch, DeliveryError, Headers, Producer};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::retry::Backoff;
-use crate::servicenow::page::{Block, Row};
+use crate::servicenow::page::Block;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
 
@@ -34,6 +37,7 @@ pub(super) struct Sender {
     table: String,
     topic: String,
     keys: Keys,
+    values: Values,
     headers: Headers,
     fingerprint: String,
     producer: Arc<Producer>,
@@ -41,6 +45,7 @@ pub(super) struct Sender {
     items: Receiver<Item>,
     spare: ChannelSender<Block>,
     rewinds: ChannelSender<Rewind>,
+    stop: Stop,
     abandon: Stop,
     wake: (ChannelSender<()>, Receiver<()>),
     generation: u64,
@@ -94,7 +99,7 @@ impl Sender {
         items: Receiver<Item>,
         spare: ChannelSender<Block>,
         rewinds: ChannelSender<Rewind>,
-        abandon: &Stop,
+        (stop, abandon): (&Stop, &Stop),
     ) -> Sender {
         let wake = bounded(1);
         let metrics = &context.metrics;
@@ -107,6 +112,7 @@ impl Sender {
             table: table.name.clone(),
             topic: table.topic.clone(),
             keys: Keys::new(&table.partitioner),
+            values: Values::new(context, table),
             headers: Headers::new(&[
                 ("sn_table", table.name.as_bytes()),
                 ("sn_instance", context.instance.client().host().as_bytes()),
@@ -119,6 +125,7 @@ impl Sender {
             items,
             spare,
             rewinds,
+            stop: stop.clone(),
             abandon: abandon.clone(),
             open: Batch::new(wake.0.clone()),
             wake,
@@ -147,6 +154,9 @@ impl Sender {
     /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
     /// Gives the number of rows that were read but not acknowledged.
     pub(super) fn run(mut self) -> u64 {
+        if !self.prepare() {
+            return 0;
+        }
         loop {
             self.heartbeat.beat(SILENCE);
             let items = self.items.clone();
@@ -204,79 +214,6 @@ impl Sender {
             Item::Mark { .. } => {}
         }
         self.settle()
-    }
-
-    fn produce(&mut self, block: &Block, checked: bool) -> Result<(), Trouble> {
-        let mut before: Option<&Row> = None;
-        for row in &block.rows {
-            if self.is_own(block, row) {
-                self.open_own += 1;
-                before = Some(row);
-                continue;
-            }
-            if let Err(trouble) = self.send(block, row) {
-                return Err(match trouble {
-                    // All rows before this one are sent, so the position may move up to them, as
-                    // soon as their page is known to be good.
-                    Trouble::Record { why, .. } => {
-                        let before = before.filter(|_| checked).map(|row| position(block, row));
-                        Trouble::Record { before, why }
-                    }
-                    other => other,
-                });
-            }
-            self.open_rows += 1;
-            before = Some(row);
-        }
-        Ok(())
-    }
-
-    fn is_own(&self, block: &Block, row: &Row) -> bool {
-        let own = self.own.as_ref();
-        own.is_some_and(|own| own.is_own(block.slice(&row.id), block.slice(&row.text)))
-    }
-
-    fn send(&mut self, block: &Block, row: &Row) -> Result<(), Trouble> {
-        let value = block.slice(&row.text);
-        let hashed;
-        let key = match &self.keys {
-            Keys::Identifier => Some(block.slice(&row.id)),
-            Keys::None => None,
-            Keys::Fields(fields) => {
-                hashed = key::field_key(value, fields).map_err(|error| Trouble::Record {
-                    before: None,
-                    why: format!("a row is not valid JSON (column {})", error.column()),
-                })?;
-                Some(hashed.as_bytes())
-            }
-        };
-        let record = Record {
-            topic: &self.topic,
-            key,
-            value: Some(value),
-            headers: &self.headers,
-        };
-        loop {
-            match self.producer.send(&record, &self.open, &self.abandon, BEAT) {
-                Ok(()) => {
-                    self.waiting.get_or_insert_with(Instant::now);
-                    return Ok(());
-                }
-                Err(SendError::Full) => {
-                    self.heartbeat.beat(SILENCE);
-                    self.watch();
-                }
-                Err(SendError::Stopped) => return Err(Trouble::Abandoned),
-                Err(error @ SendError::TooLarge { .. }) => {
-                    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
-                    return Err(Trouble::Record {
-                        before: None,
-                        why: format!("row {id}: {error}"),
-                    });
-                }
-                Err(error) => return Err(Trouble::Delivery(error.to_string())),
-            }
-        }
     }
 
     /// Ends the open batch: when all of it is acknowledged, the position moves to the mark.
@@ -446,14 +383,6 @@ impl Sender {
             }
         }
         Ok(())
-    }
-}
-
-fn position(block: &Block, row: &Row) -> Cursor {
-    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
-    Cursor {
-        seconds: row.seconds,
-        id: Some(id),
     }
 }
 

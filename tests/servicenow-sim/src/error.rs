@@ -15,6 +15,8 @@ pub enum Error {
     },
     /// No such table.
     UnknownTable(String),
+    /// The table has classes below it, which would have to change as well.
+    HasClasses(String),
     /// No such column.
     UnknownColumn {
         /// Table name.
@@ -47,6 +49,7 @@ impl fmt::Display for Error {
         match self {
             Error::Io { what, source } => write!(f, "{what}: {source}"),
             Error::UnknownTable(table) => write!(f, "table {table}: no such table"),
+            Error::HasClasses(table) => write!(f, "table {table}: has classes below it"),
             Error::UnknownColumn { table, column } => {
                 write!(f, "table {table}: no column {column}")
             }
@@ -65,6 +68,7 @@ impl std::error::Error for Error {
         match self {
             Error::Io { source, .. } => Some(source),
             Error::UnknownTable(_)
+            | Error::HasClasses(_)
             | Error::UnknownColumn { .. }
             | Error::UnknownRow { .. }
             | Error::DuplicateId { .. }

@@ -102,6 +102,15 @@ impl Sim {
         self.instance.write().create(table)
     }
 
+    /// Gives a table without classes below it other columns of its own, while it is in use. Rows
+    /// keep the values of the columns that stay and their stamps.
+    ///
+    /// # Errors
+    /// If the table or its parent does not exist, or if there are classes below it.
+    pub fn alter_table(&self, table: Table) -> Result<(), Error> {
+        self.instance.write().alter(table)
+    }
+
     /// Inserts a row and gives its `sys_id`. Missing system columns are filled in; unknown columns
     /// are ignored.
     ///

@@ -1,6 +1,7 @@
 //! The instance's data: tables, rows, access rules and changes that become visible later.
 
 mod access;
+mod alter;
 mod audit;
 mod dictionary;
 mod later;

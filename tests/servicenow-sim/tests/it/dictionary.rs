@@ -68,3 +68,32 @@ fn line_38_a_replaced_table_is_described_once() {
     );
     assert_eq!(own.column("element"), ["u_new"]);
 }
+
+#[test]
+fn line_38_columns_come_and_go_with_the_rows_in_place() {
+    let sim = start();
+    let pet = || Table::new("u_pet").extends("task");
+    sim.create_table(pet().texts(&["u_name", "u_gone"]))
+        .unwrap();
+    let row = [("u_name", "Rex"), ("u_gone", "x"), ("number", "PET1")];
+    let id = sim.insert("u_pet", row).unwrap();
+    let before = sim.get("u_pet", &id).unwrap();
+    sim.alter_table(pet().column(Column::text("u_new")).texts(&["u_name"]))
+        .unwrap();
+    let now = query(&sim, "u_pet", "", BARE).rows();
+    assert_eq!(now.len(), 1);
+    assert_eq!(
+        (&now[0]["u_name"], &now[0]["u_new"], &now[0]["number"]),
+        (&"Rex".into(), &"".into(), &"PET1".into())
+    );
+    assert_eq!(now[0]["u_gone"], serde_json::Value::Null);
+    let stamp = before.get("sys_updated_on").unwrap();
+    assert_eq!(now[0]["sys_updated_on"], stamp);
+    assert_eq!(query(&sim, "task", "number=PET1", BARE).rows().len(), 1);
+    let own = "name=u_pet^elementSTARTSWITHu_^ORDERBYelement";
+    let columns = query(&sim, "sys_dictionary", own, BARE).column("element");
+    assert_eq!(columns, ["u_name", "u_new"]);
+    sim.update("u_pet", &id, [("u_new", "later")]).unwrap();
+    assert_eq!(sim.get("u_pet", &id).unwrap().get("u_new"), Some("later"));
+    assert!(sim.alter_table(Table::new("task")).is_err());
+}

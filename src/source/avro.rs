@@ -1,0 +1,367 @@
+//! A table's rows as Avro: the schema they are written with, and how it follows the columns.
+//!
+//! The schema comes from what is registered and what the instance says of its columns. A row with a
+//! column that the schema has no field for is written only when the schema has grown, or when it
+//! cannot: with `auto_register: false` somebody else decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Instance;
+use crate::config::{self, KeyFormat, Table};
+use crate::metrics::{Counter, Gauge, Metrics};
+use crate::schema::registry::{self, Part, Registry};
+use crate::schema::wanted::{self, Wanted};
+use crate::schema::{
+    Columns, EncodeError, Encoder, KEY_SCHEMA, OnTypeError, Schema, Successor, encode_key,
+};
+use crate::servicenow;
+use crate::stop::Stop;
+
+/// Between two looks whether somebody has registered a schema with a column that ours has not.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Columns of a schema. The widest tables have some hundred; an instance that makes up names must not
+/// fill the registry.
+const MAX_FIELDS: usize = 5_000;
+
+/// Key and value of a record; the memory is used again.
+#[derive(Debug, Default)]
+pub(super) struct Bytes {
+    /// Empty unless `schema.key` is `avro`.
+    pub(super) key: Vec<u8>,
+    /// The value.
+    pub(super) value: Vec<u8>,
+}
+
+/// Why a row has no record.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Its schema must be asked for first, with [`Avro::grow`].
+    Ask,
+    /// There is no schema for it yet. It may be tried again.
+    Schema(String),
+    /// The row itself has no form in the schema.
+    Record(String),
+    /// The wait for the registry or the instance was ended.
+    Stopped,
+}
+
+/// Writes a table's rows.
+pub(super) struct Avro {
+    table: Table,
+    instance: Arc<Instance>,
+    registry: Arc<Registry>,
+    writer: Option<Writer>,
+    /// When the schema was asked for last.
+    asked: Option<Instant>,
+    /// What was said of the schema, so that it is said once.
+    said: BTreeSet<String>,
+    metrics: Arc<Metrics>,
+    unknown: Counter,
+    schema_id: Gauge,
+}
+
+/// What is needed to write a row.
+struct Writer {
+    encoder: Encoder,
+    id: u32,
+    /// The id of the key's schema, for `schema.key: avro`.
+    key_id: Option<u32>,
+    /// Values that did not fit, by column, as they are counted already.
+    misfits: BTreeMap<String, u64>,
+}
+
+impl Avro {
+    /// Nothing is asked yet.
+    pub(super) fn new(
+        table: &Table,
+        instance: &Arc<Instance>,
+        registry: &Arc<Registry>,
+        metrics: &Arc<Metrics>,
+    ) -> Avro {
+        let labels = [table.name.as_str()];
+        Avro {
+            table: table.clone(),
+            instance: Arc::clone(instance),
+            registry: Arc::clone(registry),
+            writer: None,
+            asked: None,
+            said: BTreeSet::new(),
+            metrics: Arc::clone(metrics),
+            unknown: metrics.source_unknown_columns.with(&labels),
+            schema_id: metrics.source_schema_id.with(&labels),
+        }
+    }
+
+    /// Asks for the schema, so that the first row need not wait for it.
+    pub(super) fn prepare(&mut self, stop: &Stop) -> Result<(), Fault> {
+        match self.writer {
+            Some(_) => Ok(()),
+            None => self.ask(None, stop),
+        }
+    }
+
+    /// Makes the record of a row. [`Fault::Ask`] comes only while `may_ask`.
+    pub(super) fn encode(
+        &mut self,
+        key: Option<&[u8]>,
+        row: &[u8],
+        out: &mut Bytes,
+        may_ask: bool,
+    ) -> Result<(), Fault> {
+        let Some(writer) = &mut self.writer else {
+            return Err(match may_ask {
+                true => Fault::Ask,
+                false => Fault::Record("it has no columns".to_owned()),
+            });
+        };
+        out.value.clear();
+        let report = writer.encoder.encode(row, &mut out.value)?;
+        if let (Some(id), Some(key)) = (writer.key_id, key) {
+            out.key.clear();
+            encode_key(id, key, &mut out.key)?;
+        }
+        if report.unknown > 0 {
+            if may_ask && self.is_worth_asking(Instant::now()) {
+                return Err(Fault::Ask);
+            }
+            self.unknown.add(report.unknown.into());
+            self.tell_unknown();
+        }
+        if report.misfits > 0 {
+            self.count_misfits();
+        }
+        Ok(())
+    }
+
+    /// Asks for a schema with the columns of `row`.
+    pub(super) fn grow(&mut self, row: &[u8], stop: &Stop) -> Result<(), Fault> {
+        match self.ask(Some(row), stop) {
+            // What somebody else registers may come later; what there is serves until then.
+            Err(Fault::Schema(why)) if self.writer.is_some() && !self.registry.registers() => {
+                log::debug!(table = self.table.name, error = why; "no other schema");
+                Ok(())
+            }
+            asked => asked,
+        }
+    }
+
+    /// With our own registering each new column gets a field at once. Without, somebody must have
+    /// registered it, and a look now and then is enough.
+    fn is_worth_asking(&self, now: Instant) -> bool {
+        let since = |asked: Instant| now.saturating_duration_since(asked);
+        self.registry.registers() || self.asked.is_none_or(|asked| LOOK_AGAIN <= since(asked))
+    }
+
+    /// Asks the instance and the registry what to write with. It has every column of `row`, if there
+    /// is one and schemas are registered here.
+    fn ask(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<(), Fault> {
+        self.asked = Some(Instant::now());
+        // The name comes from the table alone.
+        let name = Schema::strings(&Columns::named(&self.table.name, [""; 0])).full_name();
+        let topic = &self.table.topic;
+        let subject = self.registry.subject(topic, Part::Value, Some(&name));
+        let (schema, id) = if self.registry.registers() {
+            let schema = self.wanted(row, stop)?;
+            if schema.fields().is_empty() {
+                // The first row will say what its columns are.
+                return Ok(());
+            }
+            self.register(&subject, &schema, stop)?
+        } else {
+            self.latest(&subject, stop)?
+        };
+        let key_id = match self.table.schema.key {
+            KeyFormat::Avro => Some(self.key(stop)?),
+            KeyFormat::String => None,
+        };
+        self.schema_id.set(f64::from(id));
+        log::info!(table = self.table.name, subject = subject, id = id,
+            columns = schema.fields().len(); "rows are written with this schema");
+        self.writer = Some(Writer {
+            encoder: Encoder::new(&schema, id, on_type_error(self.table.schema.on_type_error)),
+            id,
+            key_id,
+            misfits: BTreeMap::new(),
+        });
+        Ok(())
+    }
+
+    /// What the configuration and the instance ask for, with the columns of `row`.
+    fn wanted(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<Schema, Fault> {
+        let path = self.instance.table_api_path();
+        let wanted = wanted::wanted(self.instance.client(), path, &self.table, stop)?;
+        let Wanted { schema, notes } = wanted;
+        for note in notes {
+            if self.said.insert(note.clone()) {
+                log::warn!(table = self.table.name, reason = note;
+                    "the schema has less than it could");
+            }
+        }
+        let schema = match row {
+            Some(row) => with_columns_of(&schema, row)?,
+            None => schema,
+        };
+        match schema.fields().len() {
+            0..=MAX_FIELDS => Ok(schema),
+            fields => Err(Fault::Schema(format!(
+                "the table has {fields} columns, more than the {MAX_FIELDS} of a schema; name those \
+                 to send in `fields`"
+            ))),
+        }
+    }
+
+    fn register(
+        &mut self,
+        subject: &str,
+        wanted: &Schema,
+        stop: &Stop,
+    ) -> Result<(Schema, u32), Fault> {
+        let next = Successor::find(&self.registry, subject, wanted, stop)?;
+        if let Some(why) = &next.foreign {
+            log::warn!(table = self.table.name, subject = subject, reason:% = why;
+                "another schema is registered; ours is registered behind it");
+        }
+        let id = next.register(&self.registry, subject, stop)?;
+        for change in &next.changes {
+            let words = change.to_string();
+            if self.said.insert(words.clone()) {
+                log::info!(table = self.table.name, subject = subject, change = words;
+                    "the columns have changed");
+            }
+        }
+        Ok((next.schema, id))
+    }
+
+    /// What somebody else has registered.
+    fn latest(&self, subject: &str, stop: &Stop) -> Result<(Schema, u32), Fault> {
+        let latest = self.registry.publish(subject, "", stop)?;
+        let schema = Schema::parse(&latest.schema).map_err(|why| {
+            Fault::Schema(format!(
+                "what is registered as `{subject}` is {why}; register one with \
+                 `servicenow-kafka-bridge schema register {}`",
+                self.table.name
+            ))
+        })?;
+        Ok((schema, latest.id))
+    }
+
+    fn key(&self, stop: &Stop) -> Result<u32, Fault> {
+        let subject = self.registry.subject(&self.table.topic, Part::Key, None);
+        let used = self.registry.publish(&subject, KEY_SCHEMA, stop)?;
+        let is_string =
+            serde_json::from_str::<serde_json::Value>(&used.schema).is_ok_and(|schema| {
+                schema == "string" || schema.get("type").is_some_and(|it| it == "string")
+            });
+        match is_string {
+            true => Ok(used.id),
+            false => Err(Fault::Schema(format!(
+                "what is registered as `{subject}` is not Avro's string, which keys are; use \
+                 `schema.key: string` or another topic"
+            ))),
+        }
+    }
+
+    /// Says which columns are left out.
+    fn tell_unknown(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        for column in writer.encoder.unknown() {
+            if self.said.insert(format!("unknown {column}")) {
+                log::warn!(table = self.table.name, column = column, schema_id = writer.id;
+                    "the registered schema has no field for a column: its values are left out; \
+                     register one with `schema register`");
+            }
+        }
+    }
+
+    /// Counts values that did not fit, and says it once for each column.
+    fn count_misfits(&mut self) {
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
+        for (column, all) in writer.encoder.misfits() {
+            let counted = writer.misfits.entry(column.to_owned()).or_default();
+            if *counted == all {
+                continue;
+            }
+            let labels = [self.table.name.as_str(), column];
+            self.metrics
+                .source_misfits
+                .with(&labels)
+                .add(all - *counted);
+            *counted = all;
+            if self.said.insert(format!("misfit {column}")) {
+                let kept = match self.table.schema.on_type_error {
+                    config::OnTypeError::StringField => "null, and kept as text in `_raw`",
+                    _ => "null (see on_type_error)",
+                };
+                log::warn!(table = self.table.name, column = column, sent = kept;
+                    "a value does not fit the type of its column");
+            }
+        }
+    }
+}
+
+/// The schema, and a text field for each column of the row that it has not.
+fn with_columns_of(schema: &Schema, row: &[u8]) -> Result<Schema, Fault> {
+    let columns = Columns::of_row(schema.table(), row)
+        .ok_or_else(|| Fault::Record("it is not valid JSON".to_owned()))?;
+    let known: BTreeSet<&str> = schema
+        .fields()
+        .iter()
+        .map(|it| it.column.as_str())
+        .collect();
+    let new = columns.list.into_iter().map(|column| column.name);
+    let new: Vec<String> = new.filter(|name| !known.contains(name.as_str())).collect();
+    if new.is_empty() {
+        return Ok(schema.clone());
+    }
+    let texts = Schema::strings(&Columns::named(schema.table(), new));
+    Ok(schema
+        .evolve(&texts)
+        .schema
+        .unwrap_or_else(|| schema.clone()))
+}
+
+fn on_type_error(config: config::OnTypeError) -> OnTypeError {
+    match config {
+        config::OnTypeError::Null => OnTypeError::Null,
+        config::OnTypeError::StringField => OnTypeError::StringField,
+        config::OnTypeError::Hold => OnTypeError::Hold,
+    }
+}
+
+impl From<EncodeError> for Fault {
+    fn from(error: EncodeError) -> Fault {
+        Fault::Record(error.to_string())
+    }
+}
+
+impl From<registry::Error> for Fault {
+    fn from(error: registry::Error) -> Fault {
+        match error {
+            registry::Error::Stopped => Fault::Stopped,
+            error => Fault::Schema(error.to_string()),
+        }
+    }
+}
+
+impl From<servicenow::Error> for Fault {
+    fn from(error: servicenow::Error) -> Fault {
+        match error {
+            servicenow::Error::Stopped => Fault::Stopped,
+            error => Fault::Schema(format!("the columns of the table are not known: {error}")),
+        }
+    }
+}
+
+impl fmt::Debug for Avro {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.writer.as_ref().map(|writer| writer.id);
+        f.debug_struct("Avro")
+            .field("schema_id", &id)
+            .finish_non_exhaustive()
+    }
+}
