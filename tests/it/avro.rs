@@ -1,0 +1,3 @@
+//! Avro: what others read of our records, and registries that fail.
+
+mod fake;
