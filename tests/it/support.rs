@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod config;
+pub(crate) mod fastavro;
 pub(crate) mod registry;
 pub(crate) mod rig;
 pub(crate) mod sink;

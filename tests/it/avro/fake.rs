@@ -1,15 +1,18 @@
 //! The registry of the fault cases, asked by the bridge's own client: what it is wrong about would
 //! prove nothing elsewhere.
 
+use std::io::{Error, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, Secret, SubjectStrategy, Tls};
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::schema::registry::{Cause, Error, Kind, Registry};
+use servicenow_kafka_bridge::schema::registry::{self, Cause, Kind, Registry};
 use servicenow_kafka_bridge::schema::{Columns, Schema};
 use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
 
-use crate::support::registry::{self, FakeRegistry};
+use crate::support::LONG;
+use crate::support::registry::{FakeRegistry, Kind as Written};
 
 /// The smallest schema.
 const TEXT: &str = r#""string""#;
@@ -50,7 +53,7 @@ fn schema(columns: &[&str]) -> Schema {
     Schema::strings(&Columns::named("incident", columns.iter().copied()))
 }
 
-fn cause(error: &Error) -> &Cause {
+fn cause(error: &registry::Error) -> &Cause {
     error.cause().unwrap()
 }
 
@@ -137,15 +140,15 @@ fn what_is_missing_and_what_is_no_schema() {
     assert_eq!(fake.registered("t"), []);
 
     let message = r#"syntax = "proto3"; message M {}"#;
-    let id = fake.add("proto", message, registry::Kind::Protobuf);
+    let id = fake.add("proto", message, Written::Protobuf);
     let writer = registry.by_id(id, stop).unwrap();
     assert_eq!(
         (writer.schema.as_str(), &writer.kind),
         (message, &Kind::Protobuf)
     );
     // The same text, but another kind.
-    let as_json = fake.add("json", TEXT, registry::Kind::Json);
-    let as_avro = fake.add("avro", TEXT, registry::Kind::Avro);
+    let as_json = fake.add("json", TEXT, Written::Json);
+    let as_avro = fake.add("avro", TEXT, Written::Avro);
     assert_eq!((id, as_json, as_avro), (1, 2, 3));
     let kind = |subject| registry.latest(subject, stop).unwrap().unwrap().kind;
     assert_eq!((kind("json"), kind("avro")), (Kind::Json, Kind::Avro));
@@ -170,6 +173,36 @@ fn a_registry_that_is_down_comes_back_as_it_was() {
     assert_eq!(registry.register("t", TEXT, stop), Ok(1));
     fake.down(false);
     assert_eq!(registry.latest("t", stop).unwrap().unwrap().id, 1);
+}
+
+#[test]
+fn connections_end_at_once_when_it_is_down() {
+    let fake = FakeRegistry::start();
+    let connect = || {
+        let stream = TcpStream::connect(fake.url().trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream
+    };
+    let ask = |stream: &mut TcpStream| {
+        let ask = b"GET /mode HTTP/1.1\r\nHost: fake\r\n\r\n";
+        // It may be closed already.
+        stream.write_all(ask).ok();
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer);
+        let closed = |error: &Error| error.kind() == ErrorKind::ConnectionReset;
+        match read {
+            Ok(count) => String::from_utf8_lossy(&answer[..count]).into_owned(),
+            Err(error) if closed(&error) => String::new(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut open = connect();
+    assert!(ask(&mut open).starts_with("HTTP/1.1 200 "));
+    fake.down(true);
+    assert_eq!(ask(&mut open), "");
+    assert_eq!(ask(&mut connect()), "");
+    fake.down(false);
+    assert!(ask(&mut connect()).starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
