@@ -1,4 +1,27 @@
-//! Avro: what others read of our records, and registries that fail.
+//! Avro: tables as records with schemas, what others read of them, and registries that fail.
 
+mod evolution;
 mod fake;
+mod faults;
 mod reader;
+mod source;
+
+use crate::support::config::Config;
+
+/// The configuration with a registry, typed columns and a setting of `source.schema`.
+fn with_registry(mut config: Config, url: &str, schema: &str) -> Config {
+    config.top.push_str(&format!(
+        "\nschema_registry: {{url: '{url}', timeout: 5s}}\n"
+    ));
+    config.source(&format!("schema: {{{schema}}}"))
+}
+
+/// The count of acknowledged records of a table in its default topic.
+fn produced(table: &str) -> String {
+    produced_to(table, &format!("servicenow.{table}"))
+}
+
+/// The count of acknowledged records of a table in a topic.
+fn produced_to(table: &str, topic: &str) -> String {
+    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
+}

@@ -1,5 +1,6 @@
 //! What the tests share: a running bridge, waiting with a deadline, small configurations.
 
+pub(crate) mod avro;
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod config;

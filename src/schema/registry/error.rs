@@ -256,7 +256,8 @@ impl fmt::Display for Cause {
             Cause::RateLimited { words, .. } => write!(f, "429 rate limited: {words}"),
             Cause::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
             Cause::Forbidden { words } => write!(f, "403 forbidden: {words}"),
-            Cause::NoSubject { words } => write!(f, "nothing is registered: {words}"),
+            // The registry's words say no more.
+            Cause::NoSubject { .. } => f.write_str("nothing is registered"),
             Cause::NoVersion { words } => write!(f, "no such version: {words}"),
             Cause::NoSchema { words } => write!(f, "no such schema: {words}"),
             Cause::NotFound { words } => write!(f, "404 not found: {words}"),

@@ -1,0 +1,151 @@
+//! Registries that are away, refuse, or change.
+
+use std::time::{Duration, Instant};
+
+use servicenow_sim::Table;
+
+use super::{produced, with_registry};
+use crate::support::avro::framed;
+use crate::support::registry::FakeRegistry;
+use crate::support::rig::{Rig, TOPIC};
+use crate::support::{LONG, wait_for};
+
+const SUBJECT: &str = "servicenow.incident-value";
+
+fn records(rig: &Rig, topic: &str) -> Vec<real_kafka::Record> {
+    rig.kafka.reader().read_to_end(topic, LONG).unwrap()
+}
+
+#[test]
+fn a_registry_that_is_away_holds_the_table() {
+    let registry = FakeRegistry::start();
+    registry.down(true);
+    let rig = Rig::new();
+    rig.fill("incident", 300);
+    let config = with_registry(rig.config(), &registry.url(), "style: typed, key: avro");
+    let mut bridge = rig.start(&config);
+    bridge.wait_not_ready("schema of incident: schema registry: ");
+    assert_eq!(bridge.metric("bridge_source_held{table=\"incident\"}"), 1.0);
+    assert_eq!(bridge.get("/healthz").0, 200, "restarting would not help");
+    assert_eq!(rig.checkpoint(), serde_json::Value::Null);
+    registry.down(false);
+    bridge.wait_metric(&produced("incident"), 300.0);
+    bridge.wait_ready();
+    assert_eq!(bridge.metric("bridge_source_held{table=\"incident\"}"), 0.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(records(&rig, TOPIC).len(), 300);
+}
+
+/// Nothing was begun, so nothing is left.
+#[test]
+fn a_stop_does_not_wait_for_a_registry() {
+    let registry = FakeRegistry::start();
+    registry.down(true);
+    let rig = Rig::new();
+    rig.fill("incident", 300);
+    let bridge = rig.start(&with_registry(rig.config(), &registry.url(), ""));
+    bridge.wait_not_ready("schema registry");
+    let begun = Instant::now();
+    assert_eq!(bridge.terminate(), 0);
+    // `shutdown_timeout` is 25 s.
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+/// A row with a new column waits for its schema instead of losing the column; what runs on an older
+/// schema meanwhile is another table.
+#[test]
+fn a_new_column_waits_for_the_registry() {
+    let registry = FakeRegistry::start();
+    let rig = Rig::new();
+    let table = || Table::new("u_pet").texts(&["u_name"]);
+    rig.sim.create_table(table()).unwrap();
+    rig.kafka.create_topic("servicenow.u_pet").unwrap();
+    rig.sim.insert("u_pet", [("u_name", "Rex")]).unwrap();
+    rig.fill("incident", 10);
+    let mut config = with_registry(rig.config(), &registry.url(), "");
+    config.tables.push("name: u_pet".to_owned());
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced("u_pet"), 1.0);
+    bridge.wait_metric(&produced("incident"), 10.0);
+    registry.down(true);
+    rig.sim.alter_table(table().texts(&["u_breed"])).unwrap();
+    let row = [("u_name", "Bo"), ("u_breed", "Collie")];
+    rig.sim.insert("u_pet", row).unwrap();
+    bridge.wait_not_ready("schema of u_pet");
+    rig.insert("incident");
+    bridge.wait_metric(&produced("incident"), 11.0);
+    assert_eq!(records(&rig, "servicenow.u_pet").len(), 1);
+    registry.down(false);
+    bridge.wait_metric(&produced("u_pet"), 2.0);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    let versions = registry.registered("servicenow.u_pet-value");
+    assert_eq!(versions.len(), 2);
+    assert!(versions[1].1.contains("u_breed"));
+    let records = records(&rig, "servicenow.u_pet");
+    let ids: Vec<u32> = records
+        .iter()
+        .map(|it| framed(it.value.as_deref()).0)
+        .collect();
+    let body = |at: usize| String::from_utf8_lossy(framed(records[at].value.as_deref()).1);
+    assert_eq!(records.len(), 2);
+    let new = ids.iter().position(|id| *id == versions[1].0).unwrap();
+    assert!(body(new).contains("Collie"));
+}
+
+#[test]
+fn refusals_are_told_and_tried_again() {
+    let registry = FakeRegistry::start();
+    registry.refuse_registering_with(Some((409, r#"{"error_code":409,"message":"not so"}"#)));
+    let rig = Rig::new();
+    rig.fill("incident", 5);
+    let mut bridge = rig.start(&with_registry(rig.config(), &registry.url(), ""));
+    bridge.wait_not_ready("the schema does not fit to what is registered");
+    registry.refuse_registering_with(None);
+    registry.refuse_with(Some((401, r#"{"error_code":401,"message":"who are you"}"#)));
+    bridge.wait_not_ready("check `schema_registry.auth`");
+    registry.refuse_with(None);
+    bridge.wait_metric(&produced("incident"), 5.0);
+    let errors = "bridge_source_errors_total{table=\"incident\",error_type=\"schema\"}";
+    assert!(bridge.metric(errors) >= 2.0);
+    let refused = "bridge_schema_registry_requests_total{method=\"POST\",result=\"incompatible\"}";
+    assert!(bridge.metric(refused) >= 1.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(registry.registered(SUBJECT).len(), 1);
+}
+
+/// The token that a registry wants changes in its file.
+#[test]
+fn an_edit_moves_to_another_registry() {
+    let (first, second) = (FakeRegistry::start(), FakeRegistry::start());
+    let rig = Rig::new();
+    rig.fill("incident", 20);
+    let config = |url: &str| with_registry(rig.config(), url, "");
+    let mut bridge = rig.start(&config(&first.url()));
+    bridge.wait_metric(&produced("incident"), 20.0);
+    // One that does not work is not used.
+    config("http://127.0.0.1:1").write(rig.folder.path());
+    wait_for("the note", || {
+        let (_, body) = bridge.get("/readyz");
+        body.contains("the last edit is not used").then_some(())
+    });
+    rig.insert("incident");
+    bridge.wait_metric(&produced("incident"), 21.0);
+    second.require_authorization(Some("Bearer new"));
+    let mut other = config(&second.url());
+    other.top = other
+        .top
+        .replace("timeout: 5s", "auth: {type: bearer, token: new}");
+    other.write(rig.folder.path());
+    wait_for("the edit", || {
+        bridge
+            .log()
+            .contains("table incident: schema_registry")
+            .then_some(())
+    });
+    rig.insert("incident");
+    bridge.wait_metric(&produced("incident"), 22.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(second.registered(SUBJECT).len(), 1);
+    assert_eq!(records(&rig, TOPIC).len(), 22);
+}
