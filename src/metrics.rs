@@ -324,7 +324,7 @@ fn catalogue() -> Metrics {
             "Rows counted by the instance but hidden from the integration user, last seen.",
             &["table"]),
         source_held: Family::new("bridge_source_held",
-            "1 while a table is held at a row that Kafka does not take, else 0.", &["table"]),
+            "1 while a table is held at a row that cannot be sent, else 0.", &["table"]),
         source_remaining_rows: Family::new("bridge_source_remaining_rows",
             "Rows left to read in the first load.", &["table"]),
         source_last_success: Family::new("bridge_source_last_success_timestamp_seconds",

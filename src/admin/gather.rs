@@ -192,7 +192,11 @@ impl View<'_> {
     fn table(&self, table: &Table) -> Pipeline {
         let metrics = &self.shown.metrics;
         let name = &table.name;
-        let conditions = [format!("delivery of {name}"), format!("table {name}")];
+        let conditions = [
+            format!("delivery of {name}"),
+            format!("schema of {name}"),
+            format!("table {name}"),
+        ];
         let own = self.own(|it| conditions.iter().any(|name| it == name));
         let held = gauge(&metrics.source_held, name).is_some_and(|held| held > 0.0);
         let (state, words) = self.state(Kind::Table, name, held, &own, &[]);

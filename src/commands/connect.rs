@@ -1,15 +1,17 @@
-//! `check --connect`: asks the instance and Kafka everything that `run` will need.
+//! `check --connect`: asks the instance, Kafka and the schema registry everything that `run` will
+//! need.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Done;
-use crate::config::{Config, Table};
+use super::{Done, schema};
+use crate::config::{Config, Format, Table};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
+use crate::schema::registry::{Cause, Registry};
 use crate::servicenow::query::Slice;
 use crate::servicenow::table::{self, TableRequests};
 use crate::servicenow::{Client, Meta};
@@ -34,6 +36,11 @@ pub(super) fn check(config: &Config, mut done: Done) -> Done {
         Err(error) => bad(&mut done, &error),
     }
     kafka(&config, &metrics, &health, &mut done);
+    match Registry::configured(&config.schema_registry, &metrics) {
+        Ok(Some(found)) => registry(&config, &found, &stop, &mut done),
+        Ok(None) => {}
+        Err(error) => bad(&mut done, &error),
+    }
     done
 }
 
@@ -103,6 +110,31 @@ fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done)
         }
     }
     client.shutdown();
+}
+
+fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) {
+    match registry.mode(stop) {
+        Ok(mode) => good(
+            done,
+            format!("the schema registry answers; its mode is {mode}"),
+        ),
+        // Who may use subjects need not be allowed to see this.
+        Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => {
+            good(done, "the schema registry answers");
+        }
+        Err(error) => return bad(done, &error),
+    }
+    let tables = config
+        .source
+        .tables
+        .iter()
+        .filter(|_| config.source.enabled);
+    for table in tables.filter(|table| table.format == Format::Avro) {
+        match schema::check(config, table, registry) {
+            Ok(words) => good(done, words),
+            Err(words) => bad(done, &words),
+        }
+    }
 }
 
 /// Reads one row the way the source would.

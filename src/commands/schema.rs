@@ -120,6 +120,38 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
         .map_err(|error| Failure(75, error.to_string()))
 }
 
+/// Whether rows of an Avro table can be written, for `check --connect`.
+pub(super) fn check(config: &Config, table: &Table, registry: &Registry) -> Result<String, String> {
+    let (_trigger, stop) = stop::pair();
+    let failed = |Failure(_, words)| format!("schema of `{}`: {words}", table.name);
+    let findings = findings(config, table, registry, &stop).map_err(failed)?;
+    let start = format!("schema of `{}`: subject {}", table.name, findings.subject);
+    let registered = findings.registered();
+    if !registry.registers() {
+        return match (&findings.next.latest, &findings.next.foreign) {
+            (Some(_), None) => Ok(format!("{start}: {registered}")),
+            (Some(_), Some(why)) => Err(format!("{start}: {registered}, and is {why}")),
+            (None, _) => Err(format!(
+                "{start}: {registered}; use `schema register {}`, or set \
+                 `schema_registry.auto_register: true`",
+                table.name
+            )),
+        };
+    }
+    if findings.next.is_registered {
+        return Ok(format!("{start}: {registered}"));
+    }
+    let text = findings.next.schema.json();
+    match registry.check(&findings.subject, text, &stop) {
+        Ok(fits) if fits.compatible => Ok(format!("{start}: {registered}; a new one will be")),
+        Ok(fits) => Err(format!(
+            "{start}: {registered}, and would refuse what the table needs: {}",
+            fits.reasons.join("; ")
+        )),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
 impl Findings {
     /// `version 3, id 17` of what is registered.
     fn registered(&self) -> String {

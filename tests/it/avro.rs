@@ -1,5 +1,6 @@
 //! Avro: tables as records with schemas, what others read of them, and registries that fail.
 
+mod check;
 mod evolution;
 mod fake;
 mod faults;

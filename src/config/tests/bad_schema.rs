@@ -157,6 +157,21 @@ fn avro_needs_a_registry() {
 }
 
 #[test]
+fn what_the_user_sees_has_no_types() {
+    let table = |display: &str, style: &str| {
+        format!("{LEAST}      display_value: {display}\n      schema: {{style: {style}}}\n{URL}")
+    };
+    refused(
+        &table("true", "typed"),
+        expect![[r#"
+            config.yaml:13: source.tables[0].display_value: must be false or all with `schema.style: typed`, as what the user sees has no types
+            config.yaml: 1 problem"#]],
+    );
+    good(&table("true", "strings"));
+    good(&table("all", "typed"));
+}
+
+#[test]
 fn tables_override_the_source() {
     let config = good(&format!(
         "{}      schema: {{style: strings, key: avro}}\n    - name: other\n      format: json\n{URL}",

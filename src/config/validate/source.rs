@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::super::raw::{Need, Section};
 use super::schema;
-use crate::config::{DisplayValue, Partitioner, Source, Table, defaults, names};
+use crate::config::{
+    DisplayValue, Format, Partitioner, SchemaStyle, Source, Table, defaults, names,
+};
 
 /// `avro`: there is a schema registry.
 pub(super) fn source(section: &Section<'_>, avro: bool) -> Source {
@@ -102,6 +104,20 @@ fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
         format: schema::format(section, avro),
         schema: section.section("schema", |s| schema::table(s, source.schema)),
     };
+    if table.format == Format::Avro {
+        match table.display_value {
+            DisplayValue::True if table.schema.style == SchemaStyle::Typed => {
+                let message = "must be false or all with `schema.style: typed`, as what the user \
+                               sees has no types";
+                section.problem("display_value", message);
+            }
+            DisplayValue::All => {
+                let message = "is all, but Avro holds the stored value alone";
+                section.warning("display_value", message);
+            }
+            DisplayValue::False | DisplayValue::True => {}
+        }
+    }
     if table
         .query
         .as_ref()

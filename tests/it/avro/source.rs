@@ -34,7 +34,7 @@ fn pets(rig: &Rig) -> BTreeMap<String, Row> {
             .set("u_name", format!("Äxel \"{at}\"\n\t\\ \u{1f415}"))
             .set("u_legs", (i64::try_from(at).unwrap() - 50).to_string())
             .set("u_weight", format!("{at}.5"))
-            .set("u_tame", (at % 2 == 0).to_string())
+            .set("u_tame", at.is_multiple_of(2).to_string())
             .set("u_born", format!("19{:02}-02-28", at % 100))
             .set("u_seen", format!("2026-10-25 02:{:02}:00", at % 60))
             .set("u_owner", "6816f79cc0a8016401c5a33be04be441")
