@@ -53,6 +53,7 @@ pub(super) fn config(root: &Section<'_>) -> Config {
         );
     }
     sink::beside_source(root, &config);
+    schema::shared_topics(root, &config);
     if config.shutdown_timeout < Duration::from_secs(2) {
         let message = "is very short: a stop that ends before Kafka has acknowledged reads those \
                        rows again at the next start";

@@ -238,6 +238,12 @@ fn odd_settings() {
         "#]],
     );
     remarks(
+        &format!("    - {{name: a, topic: t}}\n    - {{name: b, topic: t}}\n{URL}"),
+        &expect![[r#"
+            schema_registry.subject_strategy: is topic, so the tables `a` and `b` share one schema, as they share the topic `t`; with topic_record each has its own
+        "#]],
+    );
+    remarks(
         "schema_registry: {url: 'https://r', auth: {type: basic, username: u, password: p, token: t}}\n",
         &expect![[r#"
             schema_registry.auth.token: is not used with `type: basic`

@@ -1,10 +1,12 @@
 //! `schema_registry`, and what tables and topics say about their format.
 
+use std::collections::BTreeMap;
+
 use super::servicenow::tls;
 use crate::config::raw::{Need, Section};
 use crate::config::{
-    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle, Secret,
-    SinkFormat, SubjectStrategy, TableSchema, Tls, defaults, url,
+    Config, Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
+    Secret, SinkFormat, SubjectStrategy, Table, TableSchema, Tls, defaults, url,
 };
 
 /// The addresses of one text, with commas between them as Confluent's clients take them.
@@ -160,6 +162,25 @@ pub(super) fn table(section: &Section<'_>, default: TableSchema) -> TableSchema 
             .choice("on_type_error", &errors)
             .unwrap_or(default.on_type_error),
         key: section.choice("key", &keys).unwrap_or(default.key),
+    }
+}
+
+/// Tables that share a topic would share a schema with all their columns.
+pub(super) fn shared_topics(root: &Section<'_>, config: &Config) {
+    if config.schema_registry.subject_strategy != SubjectStrategy::Topic {
+        return;
+    }
+    let mut tables: BTreeMap<&str, &Table> = BTreeMap::new();
+    let avro = |table: &&Table| table.format == Format::Avro && !table.topic.is_empty();
+    for table in config.source.tables.iter().filter(avro) {
+        if let Some(other) = tables.insert(&table.topic, table) {
+            let message = format!(
+                "is topic, so the tables `{}` and `{}` share one schema, as they share the topic \
+                 `{}`; with topic_record each has its own",
+                other.name, table.name, table.topic
+            );
+            root.warning("schema_registry.subject_strategy", message);
+        }
     }
 }
 
