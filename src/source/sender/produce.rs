@@ -17,7 +17,7 @@ use crate::source::key::{self, Keys};
 use crate::stop::Stop;
 
 /// How long the thread may be silent while it asks the instance and the registry.
-const ASKING: Duration = Duration::from_secs(600);
+const ASKING: Duration = Duration::from_secs(900);
 /// First and longest pause before a schema is asked for again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
