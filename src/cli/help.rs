@@ -78,7 +78,7 @@ usage: servicenow-kafka-bridge [COMMAND] [-c FILE]
 
 commands:
   run           move records until SIGTERM or SIGINT (default)
-  check         check the configuration; with --connect also the instance and Kafka
+  check         check the configuration; with --connect also what it names
   show-config   print every setting in effect, secrets redacted
   reload        let the running bridge read its configuration again
   checkpoint    show, set or reset how far a table has been read
@@ -148,7 +148,8 @@ key. No network is touched.
 
 options:
   --connect           also log in to the instance, read one row of every table, measure the
-                      user's time zone and the clock, and ask Kafka for the topics
+                      user's time zone and the clock, and ask Kafka for the topics and the
+                      schema registry for the schemas
   -c, --config FILE   the configuration (default: config.yaml)
 
 examples:
@@ -157,7 +158,7 @@ examples:
 
 exit codes:
   0   nothing is wrong
-  75  the configuration is good, but the instance or Kafka is not as it says (--connect)
+  75  the configuration is good, but what it names is not as it says (--connect)
   78  the configuration must be put right first
 ";
 
