@@ -12,6 +12,7 @@
 
 mod admin;
 mod auth;
+mod avro;
 mod both;
 mod commands;
 mod crash;

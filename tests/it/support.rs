@@ -3,6 +3,8 @@
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod config;
+pub(crate) mod fastavro;
+pub(crate) mod registry;
 pub(crate) mod rig;
 pub(crate) mod sink;
 pub(crate) mod small;
