@@ -41,7 +41,7 @@ pub use schema::{
     SinkFormat, SubjectStrategy, TableSchema,
 };
 pub use show::{show, show_tree};
-pub use sink::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
+pub use sink::{CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 pub use watch::Watch;
 
 /// The whole configuration, checked, with every default filled in.

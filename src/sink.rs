@@ -9,6 +9,7 @@ mod assignment;
 mod consumer;
 mod create_id;
 mod direct;
+mod format;
 mod job;
 mod lanes;
 pub mod letter;
@@ -16,6 +17,7 @@ mod letters;
 pub mod operation;
 mod probe;
 mod refusal;
+mod schemas;
 mod topic;
 mod tracker;
 mod worker;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::direct::Direct;
+pub use self::format::Content;
 pub use self::letter::Letter;
 pub use self::probe::{Probe, probe};
 pub use self::refusal::Refusal;
@@ -39,10 +42,11 @@ use self::consumer::Consume;
 use self::job::{Done, Job};
 use self::lanes::Lanes;
 use self::letters::Letters;
+use self::schemas::{Asker, Schemas};
 use self::topic::{Policy, Refused, Topic, Troubles};
 use self::worker::Worker;
 use self::writer::{Pulse, Writer};
-use crate::config::{Config, OnError, SinkTopic};
+use crate::config::{Config, OnError, SinkFormat, SinkTopic};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
@@ -128,6 +132,7 @@ impl Pipeline {
                 .spawn(move || letters.run())?;
             others.push(spawned);
         }
+        let schemas = spawn_asker(context, config, &ending, &mut others)?;
         let limits: Vec<(Arc<str>, usize)> = topics
             .iter()
             .map(|topic| (Arc::clone(&topic.name), limit(&topic.config)))
@@ -141,6 +146,7 @@ impl Pipeline {
             instance: config.servicenow.base_url.clone(),
             topics,
             assignment: Arc::new(assignment),
+            schemas,
             metrics: Arc::clone(&context.metrics),
             condition: context.health.condition("sink", "not consuming yet"),
             heartbeat: context.health.thread("sink"),
@@ -267,6 +273,32 @@ fn spawn_workers(
         handles.push(handle);
     }
     Ok(())
+}
+
+/// Starts the thread that asks for schemas, if a topic may need one.
+fn spawn_asker(
+    context: &Context,
+    config: &Config,
+    stop: &Stop,
+    handles: &mut Vec<JoinHandle<()>>,
+) -> io::Result<Option<Schemas>> {
+    let mut topics = config.sink.topics.iter();
+    let needed = topics.any(|topic| topic.format != SinkFormat::Json);
+    let Some(registry) = context.registry.as_ref().filter(|_| needed) else {
+        return Ok(None);
+    };
+    let (schemas, desk) = schemas::pair();
+    let asker = Asker {
+        registry: Arc::clone(registry),
+        desk,
+        heartbeat: context.health.thread("schemas"),
+        stop: stop.clone(),
+    };
+    let handle = thread::Builder::new()
+        .name("schemas".to_owned())
+        .spawn(move || asker.run())?;
+    handles.push(handle);
+    Ok(Some(schemas))
 }
 
 fn new_letters(

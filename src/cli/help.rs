@@ -253,7 +253,7 @@ filters, of which all must hold:
   --kind K            kind of error, such as `forbidden`; `unreadable`: what is no letter
   --since TIME        written at this time or later
   --until TIME        written before this time
-  --key K             key of the record
+  --key K             key of the record, as it is or as `show` prints it
   --offset WHERE      place of the letter: `0:12`, `0:12-20`, or `12-20` in every partition
   --limit N           no more than N letters
 

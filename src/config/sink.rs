@@ -65,6 +65,8 @@ pub struct SinkTopic {
     pub key_field: Option<String>,
     /// The only columns that are written; empty is all.
     pub fields: Vec<String>,
+    /// What a null does to its column.
+    pub nulls: Nulls,
     /// Whether a record without a value deletes the row of its key.
     pub deletes: bool,
     /// What an update of a row does that is not there.
@@ -84,6 +86,16 @@ pub enum SinkOperation {
     Update,
     /// A change, or a new row where there is none.
     Upsert,
+}
+
+/// `sink.topics[].nulls`. An Avro record has all fields of its schema, so that null is its only word
+/// for a column that is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// It clears the column.
+    Clear,
+    /// It leaves the column alone.
+    Ignore,
 }
 
 /// `sink.topics[].on_missing`.

@@ -5,6 +5,7 @@
 //! `decode.rs`), and a null clears a column of the instance.
 
 mod plan;
+mod text;
 
 use std::fmt::{self, Write as _};
 
@@ -12,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use self::plan::{SchemaError, WriterSchema};
+pub use self::text::to_text;
 
 use self::plan::{Member, Node};
 use super::wire::{MAGIC, PREFIX, take_long};
@@ -106,13 +108,14 @@ impl std::error::Error for DecodeError {}
 /// The bytes are not, or not only, a value of this schema; it is no record or map; or a value has
 /// no form in ServiceNow, as a NaN or a date after the year 9999.
 pub fn to_json(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut reader = Reader {
-        schema,
-        rest: body,
-        out: Vec::with_capacity(body.len() * 2),
-        field: None,
-    };
-    let result = match reader.outermost() {
+    let mut reader = Reader::new(schema, body);
+    let result = reader.outermost();
+    finished(reader, result)
+}
+
+/// What was read, if that was all.
+fn finished(reader: Reader<'_>, result: Done) -> Result<Vec<u8>, DecodeError> {
+    let result = match result {
         Ok(()) if !reader.rest.is_empty() => Err("bytes are left behind the record"),
         result => result,
     };
@@ -137,6 +140,15 @@ struct Reader<'a> {
 type Done = Result<(), &'static str>;
 
 impl<'a> Reader<'a> {
+    fn new(schema: &'a WriterSchema, body: &'a [u8]) -> Reader<'a> {
+        Reader {
+            schema,
+            rest: body,
+            out: Vec::with_capacity(body.len() * 2),
+            field: None,
+        }
+    }
+
     /// The record itself: a record or a map, maybe in a union.
     fn outermost(&mut self) -> Done {
         let mut node = self.schema.root();

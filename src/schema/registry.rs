@@ -17,7 +17,7 @@ mod subject;
 mod tests;
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -165,13 +165,7 @@ impl Registry {
                 self.resolve(&ask, &stored.references, &mut found, stop)?;
             }
             let weight = stored.schema.len() + found.weight;
-            let writer = Writer {
-                id,
-                kind: stored.kind,
-                schema: stored.schema,
-                references: found.list,
-                read: OnceLock::new(),
-            };
+            let writer = Writer::new(id, stored.kind, stored.schema, found.list);
             Ok((Arc::new(writer), weight))
         })
     }

@@ -3,18 +3,24 @@
 //! librdkafka calls [`Group`] inside of a poll, on the thread that owns all of this. So the lock is
 //! never waited for, and a revocation may drain the channel of finished records itself.
 
+mod group;
+mod parked;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+pub(super) use self::parked::Waiting;
+
+use self::parked::Parked;
 use super::job::{Done, End, Ticket};
 use super::tracker::Tracker;
 use crate::health::{Condition, Health};
-use crate::kafka::{Group, Partition, Start};
+use crate::kafka::{Group as _, Partition, Start};
 use crate::metrics::{Gauge, Metrics};
-use crate::stop::{self, Stop, Trigger};
+use crate::stop::{Stop, Trigger};
 
 /// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
 const EXPOSED: usize = 4;
@@ -67,6 +73,9 @@ struct Assigned {
     out: usize,
     /// Whether librdkafka was told to pause it.
     paused: bool,
+    /// Its next record, which cannot be handed out yet. It is not out: nothing waits for it but its
+    /// partition.
+    parked: Option<Parked>,
     /// Why it cannot begin; keeps readiness away while it is there.
     gone: Option<Condition>,
 }
@@ -182,17 +191,16 @@ impl Assignment {
         let state = &mut *state;
         let mut flow = Flow::default();
         for topic in &mut state.topics {
-            // Without one that is out a topic may have one, so that no topic waits for another.
             let none = topic.out == 0;
-            let full = topic.limit <= topic.out || (MAX_BYTES <= state.bytes && !none);
+            let full = !topic.has_room(state.bytes);
             let low = topic.out <= topic.limit / 2 && (state.bytes <= MAX_BYTES / 2 || none);
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
             let exposed = usize::try_from(assigned.tracker.exposed()).unwrap_or(usize::MAX);
             let topic = state.topics.get(assigned.topic);
-            let wanted =
-                topic.is_some_and(|topic| topic.paused || topic.limit * EXPOSED <= exposed);
+            let full = topic.is_some_and(|it| it.paused || it.limit * EXPOSED <= exposed);
+            let wanted = full || assigned.parked.is_some();
             if assigned.paused == wanted || assigned.gone.is_some() {
                 continue;
             }
@@ -360,122 +368,12 @@ impl State {
     }
 }
 
-impl Group for Assignment {
-    fn assigned(&self, partitions: &[(Partition, Start)]) {
-        let mut state = self.state();
-        let state = &mut *state;
-        for (partition, start) in partitions {
-            let mut topics = state.topics.iter();
-            let Some(at) = topics.position(|topic| topic.name == partition.topic) else {
-                continue;
-            };
-            state.epoch += 1;
-            let (lease, stop) = stop::pair();
-            let gone = gone_words(start).map(|words| {
-                log::error!(partition:% = partition, reason = words; "a partition is held");
-                self.health.condition(&format!("sink {partition}"), &words)
-            });
-            let assigned = Assigned {
-                topic: at,
-                tracker: Tracker::default(),
-                epoch: state.epoch,
-                lease: Some(lease),
-                stop,
-                since: Instant::now(),
-                suspects: state
-                    .topics
-                    .get(at)
-                    .map_or(0, |topic| topic.limit * EXPOSED),
-                out: 0,
-                paused: false,
-                gone,
-            };
-            state.partitions.insert(partition.clone(), assigned);
-        }
-        log::info!(partitions = names(partitions.iter().map(|(it, _)| it)); "partitions are ours");
+impl Topic {
+    /// Whether one more record may be out, while records of all topics hold `bytes`. Without one
+    /// that is out a topic may have one, so that no topic waits for another.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.out < self.limit && (bytes < MAX_BYTES || self.out == 0)
     }
-
-    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)> {
-        let ours = |partition: &Partition| partitions.contains(partition);
-        for (_, assigned) in self
-            .state()
-            .partitions
-            .iter_mut()
-            .filter(|(it, _)| ours(it))
-        {
-            assigned.lease = None;
-        }
-        // Whatever is out comes back through `done`, which only this thread drains.
-        let left = self.wait(Instant::now() + self.patience, ours);
-        if left > 0 {
-            log::warn!(records = left;
-                "partitions are given back while writes still run; the next owner repeats them");
-        }
-        let mut state = self.state();
-        let positions = state.take_positions(ours);
-        state.remove(partitions);
-        log::info!(partitions = names(partitions.iter()); "partitions are given back");
-        positions
-    }
-
-    fn lost(&self, partitions: &[Partition]) {
-        self.state().remove(partitions);
-        log::warn!(partitions = names(partitions.iter());
-            "partitions were taken from us; what is out of them is repeated by their next owner");
-    }
-
-    fn committed(&self, result: Result<&[(Partition, i64)], String>) {
-        let mut state = self.state();
-        let label = if result.is_ok() { "ok" } else { "error" };
-        self.metrics.sink_commits.with(&[label]).inc();
-        match result {
-            Ok(positions) => {
-                for (partition, position) in positions {
-                    if let Some(assigned) = state.partitions.get_mut(partition) {
-                        assigned.tracker.committed(*position);
-                    }
-                }
-                if state.commit_failing {
-                    state.commits_work();
-                    log::info!("positions are committed again");
-                }
-            }
-            Err(why) => {
-                if !std::mem::replace(&mut state.commit_failing, true) {
-                    log::warn!(error = why; "positions cannot be committed; trying again");
-                }
-                state
-                    .commits
-                    .fail(format!("positions cannot be committed: {why}"));
-            }
-        }
-    }
-}
-
-/// Why a partition cannot begin, and what to do.
-fn gone_words(start: &Start) -> Option<String> {
-    let Start::Gone {
-        committed,
-        low,
-        high,
-    } = start
-    else {
-        return None;
-    };
-    let why = match committed < low {
-        true => "records that were not written yet were deleted by Kafka",
-        false => "the partition ends before it: was the topic made anew, or data lost?",
-    };
-    Some(format!(
-        "held: the group has committed offset {committed}, the partition holds {low} to {high}: \
-         {why}; to go on, stop the bridge and set a position with kafka-consumer-groups.sh \
-         --reset-offsets"
-    ))
-}
-
-fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
-    let names: Vec<String> = partitions.map(Partition::to_string).collect();
-    names.join(", ")
 }
 
 #[expect(

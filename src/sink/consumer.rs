@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignment::Assignment;
+use super::format::{self, Content, Needs};
 use super::job::{Job, Ticket};
 use super::operation::{self, Place};
+use super::schemas::Schemas;
 use super::topic::Topic;
 use crate::config::Kafka;
 use crate::health::{Condition, Heartbeat};
@@ -33,6 +35,8 @@ pub(super) struct Consume {
     pub(super) instance: String,
     pub(super) topics: Vec<Arc<Topic>>,
     pub(super) assignment: Arc<Assignment>,
+    /// Where schemas come from; `None`: there is no registry, or nobody needs it.
+    pub(super) schemas: Option<Schemas>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Condition,
     pub(super) heartbeat: Heartbeat,
@@ -72,6 +76,7 @@ impl Consume {
     /// The life of one consumer.
     fn consume(&self, backoff: &mut Backoff) -> Result<u64, String> {
         self.assignment.renewed();
+        self.ask_for_schemas();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
         let group: Arc<dyn Group> = Arc::clone(&self.assignment) as _;
         let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
@@ -121,6 +126,10 @@ impl Consume {
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SILENCE);
             self.assignment.settle();
+            if let Err(why) = self.hand_out_parked(place) {
+                return Over::Renew(why);
+            }
+            self.ask_for_schemas();
             if self.assignment.wait_for_room(&self.stop) {
                 consumer.store(&self.assignment.take_positions());
                 continue;
@@ -188,27 +197,60 @@ impl Consume {
         }
     }
 
+    /// Hands out the records whose schemas are known by now. They come before all others of their
+    /// partitions, as these are still paused.
+    fn hand_out_parked(&self, place: &Place) -> Result<(), String> {
+        let Some(schemas) = &self.schemas else {
+            return Ok(());
+        };
+        schemas.settle();
+        while let Some(record) = self.assignment.unpark(|id| schemas.is_known(id)) {
+            self.hand_out(record, place)?;
+        }
+        Ok(())
+    }
+
+    fn ask_for_schemas(&self) {
+        if let Some(schemas) = &self.schemas {
+            schemas.ask(&self.assignment.waiting(), &self.topics);
+        }
+    }
+
     fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
         let mut topics = self.topics.iter().enumerate();
         let Some((at, topic)) = topics.find(|(_, topic)| topic.name == record.topic) else {
             return Ok(());
         };
+        let partition = Partition {
+            topic: Arc::clone(&topic.name),
+            number: record.partition,
+        };
+        if self.schemas.is_some() && self.assignment.is_parked(&partition) {
+            // Handing it out, or dropping it, would pass over the one that waits.
+            return Err(format!(
+                "{partition}: a record came although the partition is paused; this is a bug"
+            ));
+        }
+        let content = match self.content(&record, topic) {
+            Ok(content) => content,
+            Err(Needs(schema)) => {
+                self.assignment.park(&partition, record, schema);
+                return Ok(());
+            }
+        };
+        let decision = operation::read(&record, &content, &topic.config, place);
+        let lane = operation::lane_of(content.key.as_deref(), &decision);
         let ticket = Ticket {
-            partition: Partition {
-                topic: Arc::clone(&topic.name),
-                number: record.partition,
-            },
+            partition,
             offset: record.offset,
             epoch: 0,
             topic: at,
-            bytes: record.size(),
+            bytes: record.size() + content.made(),
         };
         // A record of a partition that has just gone is somebody else's.
         let Some((ticket, lease, suspect)) = self.assignment.begin(ticket) else {
             return Ok(());
         };
-        let decision = operation::read(&record, &topic.config, place);
-        let lane = operation::lane_of(&record, &decision);
         let job = Job {
             record,
             decision,
@@ -224,6 +266,14 @@ impl Consume {
             self.assignment.take_back(job.ticket);
             format!("{partition}: the workers take no more records; this is a bug")
         })
+    }
+
+    fn content<'r>(&self, record: &'r Received, topic: &Topic) -> Result<Content<'r>, Needs> {
+        let format = topic.config.format;
+        match &self.schemas {
+            Some(schemas) => format::read(record, format, Some(&|id| schemas.look(id))),
+            None => format::read(record, format, None),
+        }
     }
 
     /// Waits for what has begun, for `patience` at most.

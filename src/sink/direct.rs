@@ -1,15 +1,18 @@
 //! Writes records straight to the instance, without a consumer group: for replays.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
+use super::format::{self, Content, Needs, Schema};
 use super::operation::{self, Decision, Place};
 use super::writer::{History, Outcome, Pulse, Watch, Writer};
 use crate::config::{Config, SinkTopic};
 use crate::health::Health;
 use crate::kafka::Received;
 use crate::metrics::Metrics;
+use crate::schema::registry::{Error, Registry};
 use crate::servicenow::{self, Client};
 use crate::stop::Stop;
 
@@ -19,19 +22,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The sink's writers, for somebody who has the records.
 pub struct Direct {
     client: Arc<Client>,
+    registry: Option<Registry>,
     topics: Vec<(SinkTopic, Writer)>,
     place: Place,
     transaction_time: Duration,
 }
 
 impl Direct {
-    /// For all topics of `sink.topics`. Nothing is asked of the instance yet.
+    /// For all topics of `sink.topics`. Nothing is asked of the instance and the registry yet.
     ///
     /// # Errors
-    /// The client cannot be set up.
-    pub fn new(config: &Config) -> Result<Direct, servicenow::Error> {
+    /// A client cannot be set up; in words.
+    pub fn new(config: &Config) -> Result<Direct, String> {
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-        let client = Arc::new(Client::start(&config.servicenow, &metrics, &health)?);
+        let registry = Registry::configured(&config.schema_registry, &metrics)
+            .map_err(|error| error.to_string())?;
+        let client = Client::start(&config.servicenow, &metrics, &health)
+            .map_err(|error| error.to_string())?;
+        let client = Arc::new(client);
         let mut sink = config.sink.clone();
         sink.retry_for = Some(sink.retry_for.map_or(PATIENCE, |time| time.min(PATIENCE)));
         let path = &config.servicenow.table_api_path;
@@ -50,6 +58,7 @@ impl Direct {
         };
         Ok(Direct {
             client,
+            registry,
             topics,
             place,
             transaction_time: sink.transaction_time,
@@ -66,7 +75,8 @@ impl Direct {
             let error = format!("topic `{}` is not in sink.topics", record.topic);
             return Err(Refusal::unsent("unknown_topic", error));
         };
-        let operation = match operation::read(record, topic, &self.place)? {
+        let content = self.content(record, topic, stop)?;
+        let operation = match operation::read(record, &content, topic, &self.place)? {
             Decision::Write(operation) => operation,
             Decision::Skip(reason) => return Ok(reason),
         };
@@ -80,6 +90,40 @@ impl Direct {
             Outcome::Stopped => Err(Refusal::unsent("stopped", "stopped")),
         }
     }
+
+    /// Somebody waits for this record alone, so that the registry may be waited for here.
+    fn content<'r>(
+        &self,
+        record: &'r Received,
+        topic: &SinkTopic,
+        stop: &Stop,
+    ) -> Result<Content<'r>, Refusal> {
+        let Some(registry) = &self.registry else {
+            return format::read(record, topic.format, None).map_err(|Needs(id)| unanswered(id));
+        };
+        let mut known: BTreeMap<u32, Schema> = BTreeMap::new();
+        loop {
+            let look = |id: u32| known.get(&id).cloned();
+            let Needs(id) = match format::read(record, topic.format, Some(&look)) {
+                Ok(content) => return Ok(content),
+                Err(needs) => needs,
+            };
+            let schema = format::judge(id, registry.by_id(id, stop));
+            let schema = schema.map_err(|error| match error {
+                Error::Stopped => Refusal::unsent("stopped", "stopped"),
+                error => Refusal::unsent("schema_registry", error.to_string()),
+            })?;
+            if known.insert(id, schema).is_some() {
+                return Err(unanswered(id));
+            }
+        }
+    }
+}
+
+/// Not reached: without a registry nothing is asked, and with one each schema once.
+fn unanswered(id: u32) -> Refusal {
+    let error = format!("schema {id} is not known");
+    Refusal::unsent("schema_registry", error)
 }
 
 impl Drop for Direct {

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
-use super::Refusal;
+use super::{Content, Refusal};
 use crate::config::SinkTopic;
 use crate::kafka::Received;
 
@@ -109,13 +109,19 @@ pub enum Create {
 /// Columns that keep what is written to them as entries, so that the same write twice shows twice.
 const JOURNAL: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
-/// Says what `record` of `topic` asks for.
+/// Says what `record` of `topic` asks for, with this content.
 ///
 /// # Errors
 /// It cannot be written, whatever the instance says.
-pub fn read(record: &Received, topic: &SinkTopic, place: &Place) -> Result<Decision, Refusal> {
+pub fn read(
+    record: &Received,
+    content: &Content<'_>,
+    topic: &SinkTopic,
+    place: &Place,
+) -> Result<Decision, Refusal> {
     read::Reader {
         record,
+        content,
         topic,
         place,
     }
@@ -123,11 +129,11 @@ pub fn read(record: &Received, topic: &SinkTopic, place: &Place) -> Result<Decis
 }
 
 /// A number that is the same for records that must be written in their order: those of one row.
-/// `None`: in any order.
-pub fn lane_of(record: &Received, read: &Result<Decision, Refusal>) -> Option<u64> {
+/// `key` is the record's key, readable. `None`: in any order.
+pub fn lane_of(key: Option<&[u8]>, read: &Result<Decision, Refusal>) -> Option<u64> {
     match read {
-        Ok(Decision::Write(operation)) => operation.lane(record),
-        Ok(Decision::Skip(_)) | Err(_) => record.key.as_deref().map(lane_of_text),
+        Ok(Decision::Write(operation)) => operation.lane(key),
+        Ok(Decision::Skip(_)) | Err(_) => key.map(lane_of_text),
     }
 }
 
@@ -153,11 +159,11 @@ impl Kind {
 
 impl Operation {
     /// See [`lane_of`].
-    pub fn lane(&self, record: &Received) -> Option<u64> {
+    pub fn lane(&self, key: Option<&[u8]>) -> Option<u64> {
         let text = match &self.row {
             Row::SysId(id) => Some(id.as_bytes()),
             Row::Field { value, .. } => Some(value.as_bytes()),
-            Row::None => record.key.as_deref(),
+            Row::None => key,
         };
         text.map(lane_of_text)
     }

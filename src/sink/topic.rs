@@ -50,10 +50,19 @@ pub(super) struct Refused {
     pub(super) refusal: Refusal,
 }
 
-/// What is wrong with a topic at this moment, one reason for each of its threads.
+/// Whose trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Who {
+    /// A worker, by its number, with its record.
+    Worker(usize),
+    /// A partition whose next record waits for a schema.
+    Partition(i32),
+}
+
+/// What is wrong with a topic at this moment: of each worker and each partition one reason.
 #[derive(Debug)]
 pub(super) struct Troubles {
-    reasons: Mutex<BTreeMap<usize, String>>,
+    reasons: Mutex<BTreeMap<Who, String>>,
     condition: Condition,
     held: Gauge,
 }
@@ -69,13 +78,13 @@ impl Troubles {
         }
     }
 
-    /// Thread `who` is in trouble.
-    pub(super) fn tell(&self, who: usize, reason: String) {
+    /// `who` is in trouble.
+    pub(super) fn tell(&self, who: Who, reason: String) {
         self.change(|reasons| drop(reasons.insert(who, reason)));
     }
 
-    /// Thread `who` is out of trouble.
-    pub(super) fn over(&self, who: usize) {
+    /// `who` is out of trouble.
+    pub(super) fn over(&self, who: Who) {
         self.change(|reasons| drop(reasons.remove(&who)));
     }
 
@@ -84,7 +93,7 @@ impl Troubles {
         self.condition.remember(words);
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<usize, String>)) {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Who, String>)) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let before = reasons.len();
         change(&mut reasons);

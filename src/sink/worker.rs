@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, select};
 use super::Refusal;
 use super::job::{Done, End, Job};
 use super::operation::Decision;
-use super::topic::{PATIENCE, Policy, Refused, Topic};
+use super::topic::{PATIENCE, Policy, Refused, Topic, Who};
 use super::writer::{History, Outcome, Watch};
 use crate::health::Heartbeat;
 use crate::retry::Backoff;
@@ -60,7 +60,7 @@ impl Worker {
         } else {
             self.write(job)
         };
-        self.topic.troubles.over(self.number);
+        self.topic.troubles.over(Who::Worker(self.number));
         // In this order: who hears that a record is done may put the next one into its place.
         self.topic.lanes.done(lane);
         if let Some(done) = done {
@@ -149,7 +149,7 @@ impl Worker {
             let place = format!("{} offset {}", job.ticket.partition, job.ticket.offset);
             self.topic
                 .troubles
-                .tell(self.number, format!("{place}: {refusal}"));
+                .tell(Who::Worker(self.number), format!("{place}: {refusal}"));
             self.heartbeat.beat(SILENCE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
@@ -184,14 +184,15 @@ impl Watch for Worker {
         self.topic.troubles.note(&error.to_string());
         if PATIENCE <= since.elapsed() {
             let seconds = since.elapsed().as_secs();
-            self.topic
-                .troubles
-                .tell(self.number, format!("for {seconds} s: {error}"));
+            self.topic.troubles.tell(
+                Who::Worker(self.number),
+                format!("for {seconds} s: {error}"),
+            );
         }
     }
 
     fn fine(&self) {
-        self.topic.troubles.over(self.number);
+        self.topic.troubles.over(Who::Worker(self.number));
     }
 }
 

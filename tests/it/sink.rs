@@ -1,5 +1,7 @@
 //! The sink: records of topics become rows of tables, whatever happens.
 
+mod avro;
+mod avro_down;
 mod bad;
 mod crash;
 mod dead;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Found;
+use super::text::of_bytes;
 use crate::cli::Which;
 
 /// The kind of what is no letter.
@@ -48,10 +49,11 @@ pub(super) fn matches(which: &Which, found: &Found) -> bool {
         && which
             .until
             .is_none_or(|until| second.is_some_and(|second| second < until))
-        && which
-            .key
-            .as_ref()
-            .is_none_or(|key| found.key() == Some(key.as_bytes()))
+        && which.key.as_ref().is_none_or(|wanted| {
+            // As it is, or as it is printed.
+            let same = |key: &[u8]| key == wanted.as_bytes() || of_bytes(key) == *wanted;
+            found.key().is_some_and(same)
+        })
 }
 
 #[cfg(test)]
@@ -118,6 +120,21 @@ mod tests {
             change(&mut which);
             assert!(!matches(&which, &found(None)), "{which:?}");
         }
+    }
+
+    #[test]
+    fn a_key_of_bytes_is_meant_as_it_is_printed() {
+        let mut framed = found(None);
+        let key = Some(b"\0\0\0\0\x07\x02k".to_vec());
+        if let Ok(letter) = &mut framed.letter {
+            letter.key = key;
+        }
+        let which = |key: &str| Which {
+            key: Some(key.to_owned()),
+            ..Which::default()
+        };
+        assert!(matches(&which("base64:AAAAAAcCaw=="), &framed));
+        assert!(!matches(&which("k"), &framed));
     }
 
     #[test]

@@ -41,8 +41,7 @@ impl Way {
     /// Connects to Kafka, or to the instance.
     pub(super) fn open(config: &Config, to_instance: bool) -> Result<Way, Failure> {
         if to_instance {
-            let direct = Direct::new(config);
-            let direct = direct.map_err(|error| Failure::new(78, error.to_string()))?;
+            let direct = Direct::new(config).map_err(|error| Failure::new(78, error))?;
             return Ok(Way::Instance(Box::new(direct)));
         }
         // What is mistyped in a letter must not make topics.

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 
+use crate::schema::decode::{Frame, frame};
+
 /// Whether a character could do something to a terminal, or turn text around.
 fn is_active(character: char) -> bool {
     character.is_control()
@@ -45,17 +47,22 @@ pub(in crate::commands) fn shorten(text: &str, width: usize) -> String {
     kept.chain(['\u{2026}']).collect()
 }
 
-/// Bytes as one line: as they are, or in Base64.
+/// Bytes as one line: as they are, or in Base64, also where numbers happen to be letters.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) => clean(text).into_owned(),
-        Err(_) => format!("base64:{}", STANDARD.encode(bytes)),
+    match (str::from_utf8(bytes), frame(bytes)) {
+        (Ok(text), Frame::Plain) => clean(text).into_owned(),
+        (Err(_), _) | (_, Frame::Framed { .. }) => format!("base64:{}", STANDARD.encode(bytes)),
     }
 }
 
 /// A body for the eye: JSON in its order with a line for each value, other text as it is, bytes in
-/// Base64.
+/// Base64. Of what is behind the id of a schema that id is said.
 pub(super) fn body(bytes: &[u8]) -> String {
+    if let Frame::Framed { id, body: inner } = frame(bytes) {
+        let json = serde_json::from_slice::<IgnoredAny>(inner).is_ok();
+        let shown = if json { body(inner) } else { of_bytes(bytes) };
+        return format!("(behind schema {id})\n{shown}");
+    }
     let Ok(text) = str::from_utf8(bytes) else {
         return of_bytes(bytes);
     };
@@ -133,6 +140,12 @@ mod tests {
         assert_eq!(clean_json("\"\u{7f}\u{85}\""), r#""\u007f\u0085""#);
         assert_eq!(of_bytes(b"\xff"), "base64:/w==");
         assert_eq!(body(b"a\n\x1bb"), "a\n\u{fffd}b");
+        assert_eq!(of_bytes(b"\0\0\0\0\x07\x02k"), "base64:AAAAAAcCaw==");
+        assert_eq!(
+            body(b"\0\0\0\0\x07\x02k"),
+            "(behind schema 7)\nbase64:AAAAAAcCaw=="
+        );
+        assert_eq!(body(b"\0\0\0\0\x07{}"), "(behind schema 7)\n{}");
         assert_eq!(body("\"\u{9b}\"".as_bytes()), r#""\u009b""#);
     }
 

@@ -3,7 +3,7 @@
 use serde_yaml::Value;
 
 use super::{map, optional, schema, text, texts, time};
-use crate::config::{CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
+use crate::config::{CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
 
 pub(super) fn sink(sink: &Sink) -> Value {
     let on_error = match sink.on_error {
@@ -40,6 +40,10 @@ fn topic(topic: &SinkTopic) -> Value {
         SinkOperation::Update => "update",
         SinkOperation::Upsert => "upsert",
     };
+    let nulls = match topic.nulls {
+        Nulls::Clear => "clear",
+        Nulls::Ignore => "ignore",
+    };
     let on_missing = match topic.on_missing {
         OnMissing::DeadLetter => "dead_letter",
         OnMissing::Insert => "insert",
@@ -59,6 +63,7 @@ fn topic(topic: &SinkTopic) -> Value {
         ("operation", text(operation)),
         ("key_field", optional(topic.key_field.as_deref(), text)),
         ("fields", texts(&topic.fields)),
+        ("nulls", text(nulls)),
         ("deletes", Value::from(topic.deletes)),
         ("on_missing", text(on_missing)),
         ("create_id", text(create_id)),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::raw::{Need, Section};
 use super::schema;
 use crate::config::{
-    Config, CreateId, OnError, OnMissing, Sink, SinkOperation, SinkTopic, defaults, duration, names,
+    Config, CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic, defaults,
+    duration, names,
 };
 
 /// Columns of which the platform keeps the content, so that nothing can be found by our value.
@@ -104,6 +105,12 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
             .unwrap_or(SinkOperation::Auto),
         key_field: section.parsed("key_field", Need::Optional, own_column),
         fields: section.texts("fields", names::check_column),
+        nulls: section
+            .choice(
+                "nulls",
+                &[("clear", Nulls::Clear), ("ignore", Nulls::Ignore)],
+            )
+            .unwrap_or(Nulls::Clear),
         deletes: section.boolean("deletes").unwrap_or(false),
         on_missing: section
             .choice("on_missing", &missing)

@@ -271,6 +271,48 @@ fn frames() {
     }
 }
 
+#[test]
+fn a_key_is_its_text_whatever_it_was_written_with() {
+    let text = |schema: &str, body: &[u8]| {
+        let schema = WriterSchema::parse(schema, &[]).unwrap();
+        to_text(&schema, body).map(|text| String::from_utf8(text).unwrap())
+    };
+    for (schema, body, expected) in [
+        (r#""string""#, &b"\x02k"[..], "k"),
+        (r#"["null","string"]"#, b"\x02\x02k", "k"),
+        (r#"["null","string"]"#, b"\0", ""),
+        (r#""long""#, b"\x0d", "-7"),
+        (r#""int""#, b"\x0d", "-7"),
+        (r#""boolean""#, b"\x01", "true"),
+        (r#""double""#, b"\0\0\0\0\0\0\xf8\x3f", "1.5"),
+        (
+            r#"{"type":"enum","name":"e","symbols":["A","B"]}"#,
+            b"\x02",
+            "B",
+        ),
+        (
+            r#"{"type":"array","items":"int"}"#,
+            b"\x04\x02\x04\0",
+            "[1,2]",
+        ),
+        (
+            r#"{"type":"record","name":"r","fields":[{"name":"id","type":"int"}]}"#,
+            b"\x02",
+            r#"{"id":"1"}"#,
+        ),
+    ] {
+        assert_eq!(text(schema, body).as_deref(), Ok(expected), "{schema}");
+    }
+    for (schema, body) in [
+        (r#""string""#, &b"\x06k"[..]),
+        (r#""string""#, b"\x02kk"),
+        (r#""null""#, b"\0"),
+        (r#""string""#, b""),
+    ] {
+        assert!(text(schema, body).is_err(), "{schema} {body:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn readers_of_the_old_schema_read_on(

@@ -59,10 +59,21 @@ pub struct Writer {
     pub schema: String,
     /// The schemas it refers to, each behind those that it refers to itself. Only of Avro.
     pub references: Vec<Reference>,
-    pub(super) read: OnceLock<Result<WriterSchema, SchemaError>>,
+    read: OnceLock<Result<WriterSchema, SchemaError>>,
 }
 
 impl Writer {
+    /// A schema by its text; it is not taken apart yet.
+    pub fn new(id: u32, kind: Kind, schema: String, references: Vec<Reference>) -> Writer {
+        Writer {
+            id,
+            kind,
+            schema,
+            references,
+            read: OnceLock::new(),
+        }
+    }
+
     /// The schema, to read records with; of [`Kind::Avro`] only. It is taken apart once.
     ///
     /// # Errors

@@ -144,6 +144,13 @@ impl Error {
         self.cause().is_some_and(Cause::is_retryable)
     }
 
+    /// Of [`super::Registry::by_id`]: whether it is the schema that is at fault, so that only the
+    /// records that name it are concerned. All else says something of the registry, of the way to it
+    /// or of us, and may be put right while records wait.
+    pub fn is_about_the_schema(&self) -> bool {
+        self.cause().is_some_and(Cause::is_about_the_schema)
+    }
+
     /// A bounded label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -185,6 +192,12 @@ impl Cause {
             self,
             Cause::NoSubject { .. } | Cause::NoVersion { .. } | Cause::NoSchema { .. }
         )
+    }
+
+    /// Whether the registry has answered that there is no such schema, or only one that is of no use:
+    /// too large, or with references that lead nowhere.
+    fn is_about_the_schema(&self) -> bool {
+        self.is_absence() || matches!(self, Cause::TooLarge(_) | Cause::References(_))
     }
 
     /// How long the registry wants to be left alone.

@@ -1,4 +1,7 @@
+mod parked;
+
 use super::*;
+use crate::stop;
 use crossbeam_channel::{Sender, bounded};
 
 const SOON: Duration = Duration::from_millis(50);

@@ -45,6 +45,11 @@ pub(super) fn stored(value: Box<RawValue>) -> Box<RawValue> {
     }
 }
 
+/// Whether a value, or the one it stands for, is null.
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null" || value_of_forms(value).is_some_and(|value| value.get() == "null")
+}
+
 fn value_of_forms(value: &RawValue) -> Option<Box<RawValue>> {
     let members = members(value)?;
     let forms = |(name, _): &Field| FORMS.contains(&name.as_str());

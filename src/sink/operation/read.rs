@@ -2,9 +2,9 @@
 
 use super::fields::{self, Field};
 use super::{Create, Decision, JOURNAL, Kind, Operation, Place, Row};
-use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopic};
+use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopic};
 use crate::kafka::Received;
-use crate::sink::{Refusal, create_id};
+use crate::sink::{Content, Refusal, create_id};
 
 /// The header that says what a record asks for.
 const HEADER: &str = "sn_operation";
@@ -23,6 +23,7 @@ const MAX_SYS_ID: usize = 64;
 /// A record and what is needed to understand it.
 pub(super) struct Reader<'a> {
     pub(super) record: &'a Received,
+    pub(super) content: &'a Content<'a>,
     pub(super) topic: &'a SinkTopic,
     pub(super) place: &'a Place,
 }
@@ -33,9 +34,10 @@ impl Reader<'_> {
         if asked == Some(Kind::Delete) && !self.topic.deletes {
             return Ok(Decision::Skip("delete_not_enabled"));
         }
-        match &self.record.value {
-            Some(value) => self.read_value(asked, value),
-            None => self.read_tombstone(asked),
+        match &self.content.value {
+            Ok(Some(value)) => self.read_value(asked, value),
+            Ok(None) => self.read_tombstone(asked),
+            Err(refusal) => Err(refusal.clone()),
         }
     }
 
@@ -234,13 +236,14 @@ impl Reader<'_> {
         all.into_iter()
             .filter(|(name, _)| name != "sys_id" && !PLATFORM.contains(&name.as_str()))
             .filter(|(name, _)| wanted(name))
+            .filter(|(_, value)| self.topic.nulls == Nulls::Clear || !fields::is_null(value))
             .map(|(name, value)| (name, fields::stored(value)))
             .collect()
     }
 
     /// The record's key, if there is anything in it.
     fn key(&self) -> Option<&[u8]> {
-        self.record.key.as_deref().filter(|key| !key.is_empty())
+        self.content.key.as_deref().filter(|key| !key.is_empty())
     }
 
     fn operation(&self, kind: Kind, row: Row, fields: Vec<Field>, create: Create) -> Operation {

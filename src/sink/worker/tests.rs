@@ -37,6 +37,7 @@ fn topic() -> SinkTopic {
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),
+        nulls: config::Nulls::Clear,
         deletes: false,
         on_missing: OnMissing::DeadLetter,
         create_id: CreateId::Record,

@@ -10,6 +10,7 @@ use super::*;
 use crate::config::{CreateId, OnError, OnMissing, SinkOperation};
 use crate::kafka::Received;
 use crate::servicenow::tests::server::{self, Act, JSON, Seen, Server, answer, bench, spawn};
+use crate::sink::Content;
 use crate::sink::operation::{self, Decision, Place};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -24,6 +25,7 @@ fn topic() -> SinkTopic {
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),
+        nulls: config::Nulls::Clear,
         deletes: true,
         on_missing: OnMissing::DeadLetter,
         create_id: CreateId::Record,
@@ -118,7 +120,7 @@ impl Fake {
             instance: "https://dev1.service-now.com".to_owned(),
             cluster: "c1".to_owned(),
         };
-        match operation::read(record, &self.topic, &place) {
+        match operation::read(record, &Content::plain(record), &self.topic, &place) {
             Ok(Decision::Write(operation)) => operation,
             other => panic!("{other:?}"),
         }

@@ -1,0 +1,49 @@
+//! Record keys to the text that identifies a row.
+
+use super::{DecodeError, MAX_DEPTH, Node, Reader, WriterSchema, finished};
+
+/// The text that the body of a framed key stands for: of a string that string, of other scalars
+/// their text as in [`super::to_json`], of records, maps and arrays their JSON, of null nothing.
+/// Unions are what is in them.
+///
+/// It says nothing of the schema, so that a key stays the same when its schema gets another id.
+///
+/// ```
+/// use servicenow_kafka_bridge::schema::decode::{WriterSchema, to_text};
+///
+/// let schema = WriterSchema::parse(r#""string""#, &[]).expect("a schema");
+/// assert_eq!(to_text(&schema, b"\x06abc").expect("a key"), b"abc");
+/// ```
+///
+/// # Errors
+/// As of [`super::to_json`], but that it may be a scalar.
+pub fn to_text(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut reader = Reader::new(schema, body);
+    let result = reader.key();
+    finished(reader, result)
+}
+
+impl Reader<'_> {
+    fn key(&mut self) -> super::Done {
+        let mut node = self.schema.root();
+        for _ in 0..MAX_DEPTH {
+            match node {
+                Node::Union(branches) => node = self.branch(branches)?,
+                Node::Alias(other) => node = self.schema.node(*other),
+                Node::Record(members) => return self.record(members, 0),
+                Node::Map(values) => return self.map(*values, 0, true),
+                Node::Null => return Ok(()),
+                // Below the record itself, numbers stand without quotes.
+                Node::Array(_) | Node::Boolean | Node::Long | Node::Float | Node::Double => {
+                    return self.value(node, 1);
+                }
+                _ => {
+                    let text = self.text_of(node)?;
+                    self.out.extend_from_slice(text.as_bytes());
+                    return Ok(());
+                }
+            }
+        }
+        Err("it is nested too deeply")
+    }
+}

@@ -1,0 +1,221 @@
+//! What the bytes of a record are: JSON, or something behind the id of a schema.
+//!
+//! Pure: whoever calls knows schemas or does not. The record itself is left as it came, for dead
+//! letters and for identities that are hashed from it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::config::SinkFormat;
+use crate::kafka::Received;
+use crate::schema::decode::{self, Frame};
+use crate::schema::registry::{self, Cause, Kind, Writer};
+
+/// A record's key and value, readable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content<'r> {
+    /// The key's text, whatever schema it was written with: what identifies a row must not change
+    /// with the id of a schema. A key that cannot be read is its bytes.
+    pub key: Option<Cow<'r, [u8]>>,
+    /// JSON, as far as one can tell; `None` is a tombstone. Or why it cannot be read.
+    pub value: Result<Option<Cow<'r, [u8]>>, Refusal>,
+}
+
+/// The schema of this id must be asked for first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs(pub(super) u32);
+
+/// What is known of a schema.
+#[derive(Debug, Clone)]
+pub(super) enum Schema {
+    /// The schema.
+    Known(Arc<Writer>),
+    /// There is none of that id, or it is of no use.
+    Refused(Refusal),
+}
+
+/// Gives what is known of the schema with an id; `None`: it must be asked for.
+pub(super) type Look<'l> = dyn Fn(u32) -> Option<Schema> + 'l;
+
+impl<'r> Content<'r> {
+    /// A record whose bytes are taken as they are.
+    pub fn plain(record: &'r Received) -> Content<'r> {
+        Content {
+            key: record.key.as_deref().map(Cow::Borrowed),
+            value: Ok(record.value.as_deref().map(Cow::Borrowed)),
+        }
+    }
+
+    /// Bytes that were made of the record and are held beside it.
+    pub(super) fn made(&self) -> usize {
+        let len = |bytes: Option<&Cow<'r, [u8]>>| match bytes {
+            Some(Cow::Owned(bytes)) => bytes.len(),
+            Some(Cow::Borrowed(_)) | None => 0,
+        };
+        let value = self.value.as_ref().ok().and_then(Option::as_ref);
+        len(self.key.as_ref()) + len(value)
+    }
+}
+
+/// Reads `record` of a topic with this format. Without `look` no registry is configured.
+///
+/// # Errors
+/// It cannot be read before a schema is known.
+pub(super) fn read<'r>(
+    record: &'r Received,
+    format: SinkFormat,
+    look: Option<&Look<'_>>,
+) -> Result<Content<'r>, Needs> {
+    let key = record.key.as_deref();
+    let key = key.map(|bytes| key_of(bytes, format, look)).transpose()?;
+    let value = match record.value.as_deref() {
+        None => Ok(None),
+        Some(bytes) => value_of(bytes, format, look)?.map(Some),
+    };
+    Ok(Content { key, value })
+}
+
+/// What an answer of the registry says of the schema that was asked for.
+///
+/// # Errors
+/// It says nothing of the schema: the record waits.
+pub(super) fn judge(
+    id: u32,
+    answer: Result<Arc<Writer>, registry::Error>,
+) -> Result<Schema, registry::Error> {
+    match answer {
+        Ok(writer) => {
+            // Taken apart here, so that it is not where records are read.
+            let avro = writer.kind == Kind::Avro;
+            let error = avro.then(|| writer.avro().err().map(ToString::to_string));
+            Ok(match error.flatten() {
+                Some(error) => {
+                    let error = format!("schema {id}: {error}");
+                    Schema::Refused(Refusal::unsent("invalid_schema", error))
+                }
+                None => Schema::Known(writer),
+            })
+        }
+        Err(error) if error.is_about_the_schema() => {
+            let kind = match error.cause() {
+                Some(Cause::NoSchema { .. }) => "unknown_schema",
+                _ => "invalid_schema",
+            };
+            Ok(Schema::Refused(Refusal::unsent(kind, error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn value_of<'r>(
+    bytes: &'r [u8],
+    format: SinkFormat,
+    look: Option<&Look<'_>>,
+) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
+    let (id, body) = match (format, decode::frame(bytes)) {
+        (SinkFormat::Json, _) | (SinkFormat::Auto, Frame::Plain) => {
+            return Ok(Ok(Cow::Borrowed(bytes)));
+        }
+        (SinkFormat::JsonSchema, Frame::Framed { body, .. }) => {
+            return Ok(Ok(Cow::Borrowed(body)));
+        }
+        (SinkFormat::Avro | SinkFormat::JsonSchema, Frame::Plain) => {
+            let error = "the record's value does not begin with the id of a schema, as the \
+                         `format` of its topic says; with `format: auto` it may be plain JSON";
+            return Ok(Err(unsupported(error)));
+        }
+        (SinkFormat::Auto | SinkFormat::Avro, Frame::Framed { id, body }) => (id, body),
+    };
+    let Some(look) = look else {
+        return Ok(Err(unsupported(format!(
+            "the record's value is behind schema {id}, and there is no registry: set \
+             `schema_registry.url`"
+        ))));
+    };
+    if !is_id(id) {
+        let error = format!("no registry has a schema {id}: is this a record with a schema id?");
+        return Ok(Err(Refusal::unsent("unknown_schema", error)));
+    }
+    Ok(match look(id).ok_or(Needs(id))? {
+        Schema::Known(writer) => with_schema(&writer, format, body),
+        Schema::Refused(refusal) => Err(refusal),
+    })
+}
+
+fn with_schema<'r>(
+    writer: &Writer,
+    format: SinkFormat,
+    body: &'r [u8],
+) -> Result<Cow<'r, [u8]>, Refusal> {
+    let id = writer.id;
+    match (&writer.kind, format) {
+        (Kind::Avro, _) => {
+            let schema = writer.avro().map_err(|error| {
+                Refusal::unsent("invalid_schema", format!("schema {id}: {error}"))
+            })?;
+            let json = decode::to_json(schema, body).map_err(|error| {
+                let error = format!("the record's value is not what schema {id} says: {error}");
+                Refusal::unsent("invalid_avro", error)
+            })?;
+            Ok(Cow::Owned(json))
+        }
+        (Kind::Json, SinkFormat::Auto) => Ok(Cow::Borrowed(body)),
+        (Kind::Json, _) => Err(unsupported(format!(
+            "schema {id} is a JSON Schema, not Avro as the `format` of its topic says"
+        ))),
+        (Kind::Protobuf, _) => Err(unsupported(format!(
+            "schema {id} is of type PROTOBUF, which is not read here"
+        ))),
+        (Kind::Other(_), _) => Err(unsupported(format!(
+            "schema {id} is of a type that is not read here"
+        ))),
+    }
+}
+
+/// Keys need not be what values are: numbers in binary form begin with zeros as well. So what cannot
+/// be read is taken as it is.
+fn key_of<'r>(
+    bytes: &'r [u8],
+    format: SinkFormat,
+    look: Option<&Look<'_>>,
+) -> Result<Cow<'r, [u8]>, Needs> {
+    let raw = Cow::Borrowed(bytes);
+    let (Some(look), Frame::Framed { id, body }) = (look, decode::frame(bytes)) else {
+        return Ok(raw);
+    };
+    if format == SinkFormat::Json || !is_id(id) {
+        return Ok(raw);
+    }
+    Ok(match look(id).ok_or(Needs(id))? {
+        Schema::Known(writer) => text(&writer, body).map_or(raw, Cow::Owned),
+        Schema::Refused(_) => raw,
+    })
+}
+
+/// The text of a framed key, if it has one.
+fn text(writer: &Writer, body: &[u8]) -> Option<Vec<u8>> {
+    match writer.kind {
+        Kind::Avro => decode::to_text(writer.avro().ok()?, body).ok(),
+        Kind::Json => {
+            if let Ok(text) = serde_json::from_slice::<String>(body) {
+                return Some(text.into_bytes());
+            }
+            let json: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(body);
+            json.ok().map(|_| body.to_vec())
+        }
+        Kind::Protobuf | Kind::Other(_) => None,
+    }
+}
+
+/// Registries count from 1, in an `int` of Java.
+fn is_id(id: u32) -> bool {
+    (1..=i32::MAX.cast_unsigned()).contains(&id)
+}
+
+fn unsupported(error: impl Into<String>) -> Refusal {
+    Refusal::unsent("unsupported_format", error)
+}
+
+#[cfg(test)]
+mod tests;

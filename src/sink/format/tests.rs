@@ -1,0 +1,283 @@
+//! What the bytes of records are taken for.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TABLE: &str = r#"{"type":"record","name":"t","fields":[
+    {"name":"number","type":["null","string"]},{"name":"state","type":"int"}]}"#;
+const FORMATS: [SinkFormat; 4] = [
+    SinkFormat::Auto,
+    SinkFormat::Json,
+    SinkFormat::Avro,
+    SinkFormat::JsonSchema,
+];
+
+fn schemas() -> BTreeMap<u32, Schema> {
+    let known = |(id, kind, text): (u32, Kind, &str)| {
+        let writer = Arc::new(Writer::new(id, kind, text.to_owned(), Vec::new()));
+        (id, judge(id, Ok(writer)).unwrap())
+    };
+    let mut schemas: BTreeMap<u32, Schema> = [
+        (1, Kind::Avro, TABLE),
+        (2, Kind::Avro, r#""string""#),
+        (3, Kind::Avro, r#"["null","string"]"#),
+        (4, Kind::Json, r#"{"type":"object"}"#),
+        (5, Kind::Protobuf, "message t {}"),
+        (6, Kind::Other("XML\x1b[2J".to_owned()), "<t/>"),
+        (7, Kind::Avro, r#"{"type":"recrd"}"#),
+    ]
+    .map(known)
+    .into();
+    let none = Refusal::unsent("unknown_schema", "there is no schema 8");
+    schemas.insert(8, Schema::Refused(none));
+    schemas
+}
+
+fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> Received {
+    Received {
+        topic: Arc::from("in"),
+        partition: 0,
+        offset: 7,
+        timestamp: None,
+        key: key.map(<[u8]>::to_vec),
+        value: value.map(<[u8]>::to_vec),
+        headers: Vec::new(),
+        unreadable_headers: false,
+    }
+}
+
+/// Behind the id of a schema.
+fn framed(id: u32, body: &[u8]) -> Vec<u8> {
+    [&[0], &id.to_be_bytes()[..], body].concat()
+}
+
+fn value(format: SinkFormat, bytes: &[u8]) -> Result<String, &'static str> {
+    let (record, known) = (record(None, Some(bytes)), schemas());
+    let content = read(&record, format, Some(&|id| known.get(&id).cloned())).unwrap();
+    let value = content.value.map_err(|refusal| refusal.kind)?;
+    Ok(String::from_utf8(value.unwrap().into_owned()).unwrap())
+}
+
+fn key(format: SinkFormat, bytes: &[u8]) -> Vec<u8> {
+    let (record, known) = (record(Some(bytes), None), schemas());
+    let content = read(&record, format, Some(&|id| known.get(&id).cloned())).unwrap();
+    assert_eq!(content.value, Ok(None), "a tombstone");
+    content.key.unwrap().into_owned()
+}
+
+/// `INC1`, state 3.
+const ROW: &[u8] = b"\x02\x08INC1\x06";
+const JSON: &str = r#"{"number":"INC1","state":"3"}"#;
+
+#[test]
+fn values_are_what_the_format_and_the_registry_say() {
+    use SinkFormat::{Auto, Avro, Json, JsonSchema};
+    let avro = framed(1, ROW);
+    let json = framed(4, b"{}");
+    for (format, bytes, expected) in [
+        (Auto, &avro, Ok(JSON)),
+        (Avro, &avro, Ok(JSON)),
+        (Auto, &json, Ok("{}")),
+        (JsonSchema, &json, Ok("{}")),
+        (Avro, &json, Err("unsupported_format")),
+        (Auto, &b"{}".to_vec(), Ok("{}")),
+        (Json, &b"{}".to_vec(), Ok("{}")),
+        (Avro, &b"{}".to_vec(), Err("unsupported_format")),
+        (JsonSchema, &b"{}".to_vec(), Err("unsupported_format")),
+        (Auto, &b"\0\0\0\0".to_vec(), Ok("\0\0\0\0")),
+        (Auto, &Vec::new(), Ok("")),
+        (Auto, &framed(5, b""), Err("unsupported_format")),
+        (Auto, &framed(6, b""), Err("unsupported_format")),
+        (Auto, &framed(7, b""), Err("invalid_schema")),
+        (Auto, &framed(8, ROW), Err("unknown_schema")),
+        (Auto, &framed(u32::MAX, ROW), Err("unknown_schema")),
+        (Auto, &framed(0, ROW), Err("unknown_schema")),
+        (Auto, &framed(1, b"\x02\x08INC"), Err("invalid_avro")),
+        (Auto, &framed(2, b"\x02k"), Err("invalid_avro")),
+    ] {
+        assert_eq!(
+            value(format, bytes),
+            expected.map(str::to_owned),
+            "{format:?} {bytes:?}"
+        );
+    }
+    // JSON is left alone whatever it looks like, and a prefix is cut off without a question.
+    assert_eq!(
+        value(Json, &framed(9, b"{}")),
+        Ok("\0\0\0\0\x09{}".to_owned())
+    );
+    assert_eq!(value(JsonSchema, &framed(9, b"{}")), Ok("{}".to_owned()));
+}
+
+#[test]
+fn a_schema_that_is_not_known_is_asked_for() {
+    let known = schemas();
+    let look = |id: u32| known.get(&id).cloned();
+    let needs = |key: &[u8], value: &[u8], format| {
+        read(&record(Some(key), Some(value)), format, Some(&look)).err()
+    };
+    let (new, newer) = (framed(40, b"\x02k"), framed(41, ROW));
+    assert_eq!(needs(b"k", &newer, SinkFormat::Auto), Some(Needs(41)));
+    assert_eq!(needs(&new, &newer, SinkFormat::Avro), Some(Needs(40)));
+    assert_eq!(needs(&new, b"{}", SinkFormat::Auto), Some(Needs(40)));
+    assert_eq!(needs(b"k", &newer, SinkFormat::JsonSchema), None);
+    assert_eq!(needs(&new, &newer, SinkFormat::Json), None);
+    // A number of eight bytes, and one that no registry counts to.
+    assert_eq!(needs(&7_i64.to_be_bytes(), b"{}", SinkFormat::Auto), None);
+    assert_eq!(needs(&framed(1 << 31, b""), b"{}", SinkFormat::Auto), None);
+}
+
+#[test]
+fn keys_are_their_text_where_they_have_one() {
+    use SinkFormat::{Auto, Avro, Json, JsonSchema};
+    for format in [Auto, Avro, JsonSchema] {
+        assert_eq!(key(format, &framed(2, b"\x02k")), b"k");
+        assert_eq!(
+            key(format, &framed(3, b"\x02\x02k")),
+            b"k",
+            "another schema"
+        );
+        assert_eq!(key(format, &framed(3, b"\0")), b"", "null is no key");
+        assert_eq!(key(format, &framed(4, br#""k\n""#)), b"k\n");
+        assert_eq!(key(format, &framed(4, br#"{"id": 1}"#)), br#"{"id": 1}"#);
+        let raw = [
+            framed(1, b"\x02"),
+            framed(4, b"{"),
+            framed(5, b"k"),
+            framed(7, b"k"),
+            framed(8, b"k"),
+            b"k".to_vec(),
+            7_i64.to_be_bytes().to_vec(),
+        ];
+        for raw in raw {
+            assert_eq!(key(format, &raw), raw, "{format:?}");
+        }
+    }
+    assert_eq!(key(Json, &framed(2, b"\x02k")), framed(2, b"\x02k"));
+}
+
+#[test]
+fn without_a_registry_it_is_said_what_to_do() {
+    let value = framed(1, ROW);
+    let key = framed(2, b"\x02k");
+    let record = record(Some(&key), Some(&value));
+    let content = read(&record, SinkFormat::Auto, None).unwrap();
+    assert_eq!(content.key.as_deref(), Some(key.as_slice()));
+    let refusal = content.value.unwrap_err();
+    assert_eq!(refusal.kind, "unsupported_format");
+    assert!(refusal.error.contains("schema_registry.url"), "{refusal}");
+    let content = read(&record, SinkFormat::JsonSchema, None).unwrap();
+    assert_eq!(content.value.unwrap().as_deref(), Some(ROW));
+}
+
+#[test]
+fn words_name_the_schema_and_the_field_and_nothing_of_the_record() {
+    let known = schemas();
+    let say = |bytes: &[u8]| {
+        let record = record(None, Some(bytes));
+        let look = |id: u32| known.get(&id).cloned();
+        let content = read(&record, SinkFormat::Auto, Some(&look)).unwrap();
+        content.value.unwrap_err().error
+    };
+    let words = say(&framed(1, b"\x02\x14secr"));
+    assert!(
+        words.contains("schema 1") && words.contains("`number`"),
+        "{words}"
+    );
+    assert!(!words.contains("secr"), "{words}");
+    assert!(!say(&framed(6, b"secret")).contains('\x1b'));
+    assert!(say(&framed(7, b"")).contains("schema 7"));
+}
+
+#[test]
+fn what_was_made_of_a_record_is_counted() {
+    let (key, value) = (framed(2, b"\x02k"), framed(1, ROW));
+    let (known, both) = (schemas(), record(Some(&key), Some(&value)));
+    let content = read(&both, SinkFormat::Auto, Some(&|id| known.get(&id).cloned()));
+    assert_eq!(content.unwrap().made(), JSON.len() + 1);
+    let plain = record(Some(b"k"), Some(b"{}"));
+    assert_eq!(Content::plain(&plain).made(), 0);
+}
+
+#[test]
+fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
+    let error = |cause: Cause| registry::Error::Request {
+        asked: Box::default(),
+        cause,
+    };
+    let words = || "x".to_owned();
+    for (cause, kind) in [
+        (Cause::NoSchema { words: words() }, "unknown_schema"),
+        (Cause::NoSubject { words: words() }, "invalid_schema"),
+        (Cause::NoVersion { words: words() }, "invalid_schema"),
+        (Cause::TooLarge(1), "invalid_schema"),
+        (Cause::References(words()), "invalid_schema"),
+    ] {
+        match judge(7, Err(error(cause.clone()))) {
+            Ok(Schema::Refused(refusal)) => assert_eq!(refusal.kind, kind, "{cause:?}"),
+            other => panic!("{cause:?}: {other:?}"),
+        }
+    }
+    for cause in [
+        Cause::Timeout(words()),
+        Cause::Network(words()),
+        Cause::Tls(words()),
+        Cause::Unauthorized { words: words() },
+        Cause::Forbidden { words: words() },
+        Cause::NotFound { words: words() },
+        Cause::Redirect { host: words() },
+        Cause::BadRequest {
+            status: 400,
+            words: words(),
+        },
+        Cause::Server {
+            status: 500,
+            wait: None,
+            words: words(),
+        },
+        Cause::RateLimited {
+            wait: None,
+            words: words(),
+        },
+        Cause::Status(600),
+        Cause::Body(words()),
+    ] {
+        assert!(judge(7, Err(error(cause.clone()))).is_err(), "{cause:?}");
+    }
+    assert!(judge(7, Err(registry::Error::Stopped)).is_err());
+    assert!(judge(7, Err(registry::Error::Setup(words()))).is_err());
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_bytes_are(
+        id in 0_u32..12,
+        body in prop::collection::vec(any::<u8>(), 0..40),
+        cut in 0_usize..46,
+        format in prop::sample::select(FORMATS.as_slice()),
+        registry: bool,
+    ) {
+        let mut bytes = framed(id, &body);
+        bytes.truncate(cut);
+        let known = schemas();
+        let record = record(Some(&bytes), Some(&bytes));
+        let look = |id: u32| known.get(&id).cloned();
+        let read = match registry {
+            true => read(&record, format, Some(&look)),
+            false => read(&record, format, None),
+        };
+        match read {
+            Err(Needs(needed)) => prop_assert!(needed == id && !known.contains_key(&id)),
+            Ok(content) => {
+                let avro = id == 1 && registry && bytes.len() >= 5;
+                let avro = avro && matches!(format, SinkFormat::Auto | SinkFormat::Avro);
+                if let (Ok(Some(value)), true) = (content.value, avro) {
+                    prop_assert!(serde_json::from_slice::<serde_json::Value>(&value).is_ok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What a null does to its column.
+
+use super::*;
+use crate::config::Nulls;
+
+#[test]
+fn a_null_clears_or_is_left_out() {
+    let value = format!(
+        r#"{{"sys_id":"{ID}","a":null,"b":"1","c":{{"value":null,"link":"x"}},"d":"","e":"null"}}"#
+    );
+    let clear = written(&record(Some(&value)), &topic());
+    assert_eq!(
+        text(clear.body(false, &[])),
+        r#"{"a":"","b":"1","c":"","d":"","e":"null"}"#
+    );
+    let ignoring = SinkTopic {
+        nulls: Nulls::Ignore,
+        ..topic()
+    };
+    let ignore = written(&record(Some(&value)), &ignoring);
+    assert_eq!(
+        text(ignore.body(false, &[])),
+        r#"{"b":"1","d":"","e":"null"}"#
+    );
+    let made = written(&record(Some(r#"{"a":null,"b":"1"}"#)), &ignoring);
+    assert!(!text(made.body(true, &[])).contains(r#""a""#));
+    let nothing = format!(r#"{{"sys_id":"{ID}","a":null}}"#);
+    let why = skipped(&record(Some(&nothing)), &ignoring);
+    assert_eq!(why, "nothing_to_write");
+}

@@ -1,0 +1,72 @@
+//! The thread that waits for the registry, so that the consumer thread need not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::select;
+
+use super::Desk;
+use super::book::Found;
+use crate::health::Heartbeat;
+use crate::retry::Backoff;
+use crate::schema::registry::{Error, Registry};
+use crate::sink::format;
+use crate::stop::Stop;
+
+/// Between two signs of life while there is nothing to do.
+const BEAT: Duration = Duration::from_secs(5);
+/// How long one question may take: all addresses and attempts, and the references of a schema.
+const SILENCE: Duration = Duration::from_secs(900);
+/// First and longest pause after a question in vain.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Asks the registry for one schema after the other.
+pub(in crate::sink) struct Asker {
+    pub(in crate::sink) registry: Arc<Registry>,
+    pub(in crate::sink) desk: Desk,
+    pub(in crate::sink) heartbeat: Heartbeat,
+    pub(in crate::sink) stop: Stop,
+}
+
+/// What became of the question for a schema.
+#[derive(Debug)]
+pub(in crate::sink) struct Answer {
+    pub(in crate::sink) id: u32,
+    pub(in crate::sink) found: Found,
+}
+
+impl Asker {
+    /// Runs until stopped. A question in vain is answered as such and forgotten: whether anybody
+    /// still waits for it, the other side knows.
+    pub(in crate::sink) fn run(self) {
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        loop {
+            self.heartbeat.beat(BEAT * 6);
+            let id = select! {
+                recv(self.desk.questions) -> id => match id {
+                    Ok(id) => id,
+                    Err(_) => return,
+                },
+                recv(self.stop.receiver()) -> _ => return,
+                default(BEAT) => continue,
+            };
+            self.heartbeat.beat(SILENCE);
+            let (found, pause) = match format::judge(id, self.registry.by_id(id, &self.stop)) {
+                Ok(schema) => {
+                    backoff.reset();
+                    (Found::Schema(schema), Duration::ZERO)
+                }
+                Err(Error::Stopped) => return,
+                Err(error) => {
+                    let pause = backoff.next(fastrand::f64());
+                    (Found::Trouble(error.to_string()), pause)
+                }
+            };
+            // There is room for the answers of all questions.
+            self.desk.answers.try_send(Answer { id, found }).ok();
+            if !pause.is_zero() && self.stop.wait(pause) {
+                return;
+            }
+        }
+    }
+}

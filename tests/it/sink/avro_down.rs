@@ -1,0 +1,230 @@
+//! A schema registry that is away, hangs or refuses us: what needs it waits, nothing is lost.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use real_kafka::{Draft, require_or_skip};
+use serde_json::json;
+use servicenow_kafka_bridge::schema::Schema;
+use servicenow_sim::Options;
+
+use super::avro::{strings, with_registry, written};
+use crate::support::bridge::Bridge;
+use crate::support::config::Config;
+use crate::support::registry::{FakeRegistry, Kind};
+use crate::support::sink::{SinkRig, TABLE, alive, by_row, create};
+use crate::support::wait_for;
+
+/// A registry with one schema.
+struct Registered {
+    fake: FakeRegistry,
+    schema: Schema,
+    id: u32,
+}
+
+impl Registered {
+    fn new() -> Registered {
+        let fake = FakeRegistry::start();
+        let schema = strings(&["sys_id", "correlation_id", "state"]);
+        let id = fake.add("in-value", schema.json(), Kind::Avro);
+        Registered { fake, schema, id }
+    }
+
+    /// A change of a row.
+    fn update(&self, sys_id: &str, state: usize) -> Draft {
+        let row = json!({"sys_id": sys_id, "state": state.to_string()});
+        Draft::new(written(&self.schema, self.id, &row)).key(sys_id)
+    }
+
+    /// A new row.
+    fn create(&self, number: usize) -> Draft {
+        let row = json!({"correlation_id": format!("a-{number}")});
+        Draft::new(written(&self.schema, self.id, &row)).key(format!("a-{number}"))
+    }
+}
+
+fn held(rig: &SinkRig) -> String {
+    format!("bridge_sink_held{{topic=\"{}\"}}", rig.topic())
+}
+
+/// Waits until readiness says that the topic waits for the schema, and why.
+fn wait_held(rig: &SinkRig, bridge: &Bridge, id: u32, why: &str) {
+    let words = format!("waits for schema {id}");
+    bridge.wait_not_ready(&words);
+    wait_for(why, || bridge.get("/readyz").1.contains(why).then_some(()));
+    let (_, body) = bridge.get("/readyz");
+    assert!(body.contains(&format!("sink {}", rig.topic())), "{body}");
+    assert!(bridge.metric(&held(rig)) >= 1.0);
+    assert_eq!(bridge.get("/healthz").0, 200, "a restart would not help");
+}
+
+#[test]
+fn a_registry_that_is_down_holds_what_needs_it_and_nothing_else() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    let ids: Vec<String> = (0..8).map(|number| rig.row(number)).collect();
+    avro.fake.down(true);
+    rig.create_topic("plain.in", 4);
+    rig.writer.write("plain.in", (0..50).map(create)).unwrap();
+    // Of the topic itself, the records of partition 0 need no schema.
+    rig.produce((50..60).map(|number| create(number).partition(0)));
+    let partition = |row: usize| 1 + i32::try_from(row % 3).unwrap();
+    let changes = (0..20).flat_map(|state| ids.iter().enumerate().map(move |row| (state, row)));
+    rig.produce(changes.map(|(state, (row, id))| avro.update(id, state).partition(partition(row))));
+    let mut config = with_registry(&rig, &avro.fake.url());
+    config
+        .sink_topics
+        .push(format!("topic: plain.in\ntable: {TABLE}"));
+    let mut bridge = rig.start(&config);
+    rig.wait_rows(&mut bridge, ids.len() + 60);
+    wait_held(&rig, &bridge, avro.id, "schema registry: GET");
+    wait_for("each partition", || {
+        (bridge.metric(&held(&rig)) == 3.0).then_some(())
+    });
+    rig.wait_done_of(&mut bridge, "plain.in");
+    wait_for("the partition without schemas", || {
+        alive(&mut bridge);
+        (rig.committed()[0] == Some(10)).then_some(())
+    });
+    assert_eq!(rig.committed()[1..], [None; 3], "nothing of it is done");
+    assert_eq!(rig.letters().len(), 0);
+    // What comes meanwhile to the partition that goes on is written.
+    rig.produce([create(60).partition(0)]);
+    rig.wait_rows(&mut bridge, ids.len() + 61);
+
+    avro.fake.down(false);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.metric(&held(&rig)), 0.0);
+    assert_eq!(bridge.terminate(), 0);
+    let writes = rig.applied();
+    let rows = by_row(&writes);
+    for id in &ids {
+        let states = rows[id.as_str()].iter();
+        let states: Vec<String> = states
+            .map(|write| write.field("state").unwrap().to_owned())
+            .collect();
+        let expected: Vec<String> = (0..20).map(|state| state.to_string()).collect();
+        assert_eq!(states, expected, "row {id}: once and in order");
+    }
+    rig.assert_created_once(ids.len() + 61);
+    assert_eq!(rig.letters().len(), 0);
+    let asked = avro.fake.count("GET", "/schemas/ids/");
+    assert_eq!(asked, 1, "a schema that is known is not asked for again");
+}
+
+/// What is wrong with our rights, or with the address, is put right while the records wait.
+#[test]
+fn a_registry_that_refuses_us_holds_as_well() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    rig.produce([avro.create(1)]);
+    let refuse = |status, code| {
+        let body = json!({"error_code": code, "message": "Not you"}).to_string();
+        avro.fake.refuse_with(Some((status, &body)));
+    };
+    refuse(401, 40_101);
+    let config = with_registry(&rig, &avro.fake.url());
+    let mut bridge = rig.start(&config);
+    wait_held(&rig, &bridge, avro.id, "401 unauthorized");
+    refuse(403, 40_301);
+    wait_held(&rig, &bridge, avro.id, "403 forbidden");
+    // As of something that is no registry.
+    refuse(404, 404);
+    wait_held(
+        &rig,
+        &bridge,
+        avro.id,
+        "is `schema_registry.url` a registry",
+    );
+    avro.fake.refuse_with(None);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(1);
+    assert_eq!(rig.letters().len(), 0);
+}
+
+fn stop(rig: &SinkRig, bridge: Bridge) {
+    let began = Instant::now();
+    assert_eq!(bridge.terminate(), 0, "nothing had begun");
+    let time = began.elapsed();
+    assert!(time < Duration::from_secs(8), "{time:?}");
+    let committed = rig.committed();
+    assert!(
+        committed.iter().all(|it| it.unwrap_or(0) == 0),
+        "{committed:?}"
+    );
+}
+
+#[test]
+fn a_registry_that_is_away_does_not_hold_up_a_stop() {
+    // An embedded broker sees that a member has gone by its silence.
+    let soon = |config: Config| config.kafka("properties: {session.timeout.ms: '6000'}");
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    avro.fake.down(true);
+    rig.produce((0..40).map(|number| avro.create(number)));
+    let bridge = rig.start(&soon(with_registry(&rig, &avro.fake.url())));
+    wait_held(&rig, &bridge, avro.id, "schema registry: GET");
+    stop(&rig, bridge);
+    // One that takes connections and says nothing.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    let mut config = rig.config();
+    let section = format!("\nschema_registry: {{url: '{url}', timeout: 60s}}");
+    config.top.push_str(&section);
+    let bridge = rig.start(&soon(config));
+    wait_held(&rig, &bridge, avro.id, "has not answered yet");
+    stop(&rig, bridge);
+    // And everything is still there.
+    avro.fake.down(false);
+    let bridge = rig.start(&soon(with_registry(&rig, &avro.fake.url())));
+    rig.finish(bridge);
+    rig.assert_created_once(40);
+    assert_eq!(rig.letters().len(), 0);
+}
+
+/// Partitions that wait go to another member and come back.
+#[test]
+fn partitions_that_wait_change_hands() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("avro-hands", Options::default());
+    let avro = Registered::new();
+    avro.fake.down(true);
+    let spread = |number: usize| {
+        let partition = i32::try_from(number % 4).unwrap();
+        avro.create(number).partition(partition)
+    };
+    rig.produce((0..200).map(spread));
+    let config: Config = with_registry(&rig, &avro.fake.url());
+    let held = held(&rig);
+    let mut first = rig.start(&config);
+    wait_for("all partitions", || {
+        alive(&mut first);
+        (first.metric(&held) == 4.0).then_some(())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    config.write(folder.path());
+    let second = Bridge::start(folder.path());
+    wait_for("each two partitions", || {
+        alive(&mut first);
+        (first.metric(&held) == 2.0 && second.metric(&held) == 2.0).then_some(())
+    });
+    assert_eq!(second.terminate(), 0);
+    wait_for("all of them again", || {
+        alive(&mut first);
+        (first.metric(&held) == 4.0).then_some(())
+    });
+    let committed = rig.committed();
+    assert!(
+        committed.iter().all(|it| it.unwrap_or(0) == 0),
+        "{committed:?}"
+    );
+    avro.fake.down(false);
+    rig.wait_done(&mut first);
+    first.wait_ready();
+    assert_eq!(first.terminate(), 0);
+    rig.assert_created_once(200);
+    assert_eq!(rig.sim.writes().len(), 200, "each was sent once");
+    assert_eq!(rig.letters().len(), 0);
+}
