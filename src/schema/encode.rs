@@ -112,10 +112,13 @@ impl Slot {
                 return Fit::Well;
             }
             Form::Json | Form::Torn => is_string,
-            Form::Text | Form::Unescaped | Form::Word => true,
+            Form::Empty | Form::Text | Form::Unescaped | Form::Word => true,
         };
-        if text.is_empty() && !is_string {
-            out.push(NULL);
+        if text.is_empty() {
+            match is_string {
+                true => out.extend_from_slice(&[SOME, 0]),
+                false => out.push(NULL),
+            }
             return Fit::Well;
         }
         out.push(SOME);
@@ -218,7 +221,12 @@ impl Encoder {
             scanner.advance(1);
         }
         while open {
-            let field = self.order.key(&mut scanner)?;
+            let field = self.order.key(&mut scanner, |field| {
+                match field.and_then(|at| self.values.get_mut(at)) {
+                    Some(slot) => *slot = Raw::EMPTY,
+                    None => unknown += 1,
+                }
+            })?;
             let value = scanner.value()?;
             match field.and_then(|at| self.values.get_mut(at)) {
                 Some(slot) => *slot = value,
