@@ -105,17 +105,20 @@ enum Fit {
 impl Slot {
     /// Appends the value of a form and text.
     fn put(&self, form: Form, text: &[u8], out: &mut Vec<u8>) -> Fit {
-        let is_string = self.kind == Kind::String;
+        let is_string = matches!(self.kind, Kind::String);
         let may_fit = match form {
             Form::Absent | Form::Null => {
                 out.push(NULL);
                 return Fit::Well;
             }
             Form::Json | Form::Torn => is_string,
-            Form::Text | Form::Unescaped | Form::Word => true,
+            Form::Empty | Form::Text | Form::Unescaped | Form::Word => true,
         };
-        if text.is_empty() && !is_string {
-            out.push(NULL);
+        if text.is_empty() {
+            match is_string {
+                true => out.extend_from_slice(&[SOME, 0]),
+                false => out.push(NULL),
+            }
             return Fit::Well;
         }
         out.push(SOME);
@@ -218,7 +221,12 @@ impl Encoder {
             scanner.advance(1);
         }
         while open {
-            let field = self.order.key(&mut scanner)?;
+            let field = self.order.key(&mut scanner, |field| {
+                match field.and_then(|at| self.values.get_mut(at)) {
+                    Some(slot) => *slot = Raw::EMPTY,
+                    None => unknown += 1,
+                }
+            })?;
             let value = scanner.value()?;
             match field.and_then(|at| self.values.get_mut(at)) {
                 Some(slot) => *slot = value,
@@ -244,7 +252,7 @@ impl Encoder {
         let mut misfits = 0;
         let mut texts = None;
         for (at, (slot, raw)) in self.slots.iter_mut().zip(&self.values).enumerate() {
-            if slot.kind == Kind::Texts {
+            if matches!(slot.kind, Kind::Texts) {
                 texts = Some(out.len());
             }
             let text = raw.text(row, &self.scratch);

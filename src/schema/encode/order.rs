@@ -1,5 +1,6 @@
-//! Which column comes next. Rows of a page nearly always have their keys in the same order, so the
-//! key that came next in the row before is compared first.
+//! Which column comes next. Rows of a page nearly always have their keys in the same order, and most
+//! columns of a row are empty. So the row is compared with one that has the keys of the rows before
+//! and nothing in its columns: as far as it is the same, nothing needs to be looked at.
 
 use std::collections::HashMap;
 
@@ -10,11 +11,14 @@ const MORE_KEYS: usize = 1024;
 /// Unknown columns that are named.
 const MAX_NAMED: usize = 64;
 
-/// A key that was seen.
+/// A key that was seen, and where it stands in the empty row.
 #[derive(Debug)]
 struct Known {
-    /// `"key":`, as it stood in the row.
-    text: Vec<u8>,
+    start: usize,
+    /// Behind its colon.
+    value: usize,
+    /// Behind the comma.
+    end: usize,
     /// The field of that column.
     field: Option<usize>,
 }
@@ -25,6 +29,8 @@ pub(super) struct Order {
     /// Fields by column.
     fields: HashMap<Vec<u8>, usize>,
     known: Vec<Known>,
+    /// `"key":"",` for each of them, the key as it stood in the row.
+    empty: Vec<u8>,
     /// Places in `known` by key.
     places: HashMap<Vec<u8>, usize>,
     /// The place to look at next.
@@ -43,6 +49,7 @@ impl Order {
                 .map(|(name, at)| (name.as_bytes().to_vec(), at))
                 .collect(),
             known: Vec::new(),
+            empty: Vec::new(),
             places: HashMap::new(),
             next: 0,
             moved: 0,
@@ -55,6 +62,7 @@ impl Order {
         // Another order, not just a column less: learn it.
         if self.moved > 4 && self.moved > self.known.len() / 4 {
             self.known.clear();
+            self.empty.clear();
             self.places.clear();
         }
         self.next = 0;
@@ -66,15 +74,32 @@ impl Order {
         &self.unknown
     }
 
-    /// Passes over a key and its colon; gives the field, if the column has one.
-    pub(super) fn key(&mut self, scanner: &mut Scanner<'_>) -> Result<Option<usize>, Malformed> {
-        if let Some(known) = self.known.get(self.next)
-            && scanner.rest().starts_with(&known.text)
-        {
-            scanner.advance(known.text.len());
+    /// Passes over columns that are empty, each of which is told to `empty`, then over a key and its
+    /// colon. Gives the field, if the column has one.
+    pub(super) fn key(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        mut empty: impl FnMut(Option<usize>),
+    ) -> Result<Option<usize>, Malformed> {
+        let Some(start) = self.known.get(self.next).map(|known| known.start) else {
+            return self.find(scanner);
+        };
+        let rest = self.empty.get(start..).unwrap_or_default();
+        let same = start + common(scanner.rest(), rest);
+        let mut passed = start;
+        for known in self.known.get(self.next..).unwrap_or_default() {
+            if same < known.value {
+                break;
+            }
             self.next += 1;
-            return Ok(known.field);
+            if same < known.end {
+                scanner.advance(known.value - start);
+                return Ok(known.field);
+            }
+            passed = known.end;
+            empty(known.field);
         }
+        scanner.advance(passed - start);
         self.find(scanner)
     }
 
@@ -102,12 +127,40 @@ impl Order {
             }
         }
         if self.known.len() < self.fields.len() + MORE_KEYS {
-            let mut text = start.get(..length).unwrap_or_default().to_vec();
-            text.push(b':');
+            let key = start.get(..length).unwrap_or_default();
+            let start = self.empty.len();
+            self.empty.extend_from_slice(key);
+            self.empty.push(b':');
+            let value = self.empty.len();
+            self.empty.extend_from_slice(b"\"\",");
             self.places.insert(name, self.known.len());
-            self.known.push(Known { text, field });
+            self.known.push(Known {
+                start,
+                value,
+                end: self.empty.len(),
+                field,
+            });
             self.next = self.known.len();
         }
         Ok(field)
     }
+}
+
+/// How many bytes are the same from the start on.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    let mut same = 0;
+    for (one, other) in words {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    let (one, other) = (one.get(same..), other.get(same..));
+    let pairs = one
+        .unwrap_or_default()
+        .iter()
+        .zip(other.unwrap_or_default());
+    same + pairs.take_while(|(one, other)| one == other).count()
 }

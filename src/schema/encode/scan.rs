@@ -25,6 +25,8 @@ pub(super) enum Form {
     Absent,
     /// `null`.
     Null,
+    /// `""`.
+    Empty,
     /// A string without escapes: its text in the row.
     Text,
     /// A string with escapes: its text in the scratch.
@@ -46,11 +48,19 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// The empty text.
+    pub(super) const EMPTY: Raw = Raw {
+        form: Form::Empty,
+        start: 0,
+        end: 0,
+    };
+
     /// Its text, in the row or in the scratch.
     pub(super) fn text<'a>(&self, row: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
         let from = match self.form {
+            Form::Absent | Form::Null | Form::Empty => return &[],
             Form::Unescaped | Form::Torn => scratch,
-            Form::Absent | Form::Null | Form::Text | Form::Word | Form::Json => row,
+            Form::Text | Form::Word | Form::Json => row,
         };
         from.get(self.start as usize..self.end as usize)
             .unwrap_or_default()
@@ -123,6 +133,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of a string whose quote was passed.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Raw, Malformed> {
         let start = self.at;
         let rest = self.rest();
@@ -134,6 +145,7 @@ impl<'a> Scanner<'a> {
         self.raw(Form::Text, start, start + found)
     }
 
+    #[inline]
     fn raw(&self, form: Form, start: usize, end: usize) -> Result<Raw, Malformed> {
         if self.controls && form == Form::Text {
             let text = self.row.get(start..end).unwrap_or_default();
@@ -222,6 +234,11 @@ impl<'a> Scanner<'a> {
 
     /// A value: that of the member `value` where it is an object that has one.
     pub(super) fn value(&mut self) -> Result<Raw, Malformed> {
+        // Here rather than behind a call: nearly all values are texts.
+        if self.rest().starts_with(b"\"") {
+            self.at += 1;
+            return self.string();
+        }
         self.nested(0)
     }
 

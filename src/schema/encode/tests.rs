@@ -302,6 +302,28 @@ proptest! {
     }
 
     #[test]
+    fn what_was_learned_changes_nothing(
+        rows in prop::collection::vec(
+            prop_oneof![
+                "\\{(\"(text|flag|cost|x|\\\\u0078)\":(\"\"|\"\"|\"\"|\"a\"|null|1),?){0,6}\\}",
+                "\\{\"text\":\"\",(\"flag\":\"(true)?\",)?\"x\":\"\",\"cost\": ?\"\",?\\}?",
+            ],
+            1..6,
+        ),
+    ) {
+        let mut learned = Encoder::new(&typed(), 1, OnTypeError::Null);
+        for row in rows {
+            let mut new = Encoder::new(&typed(), 1, OnTypeError::Null);
+            let (mut ours, mut expected) = (Vec::new(), Vec::new());
+            let result = learned.encode(row.as_bytes(), &mut ours);
+            let wanted = new.encode(row.as_bytes(), &mut expected);
+            prop_assert_eq!(result.is_ok(), wanted.is_ok(), "{}", row);
+            prop_assert_eq!(result.ok(), wanted.ok(), "{}", row);
+            prop_assert_eq!(hex(&ours), hex(&expected), "{}", row);
+        }
+    }
+
+    #[test]
     fn never_panics(row in prop::collection::vec(any::<u8>(), 0..60), cut in 0_usize..80) {
         let mut encoder = Encoder::new(&typed(), 1, OnTypeError::StringField);
         encoder.encode(&row, &mut Vec::new()).ok();

@@ -21,7 +21,7 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts `program` for one table; `extra` are further lines below `source:`.
     pub(crate) fn start(program: &str, job: &Job, extra: &str) -> Result<Bridge, Box<dyn Error>> {
-        Bridge::launch(program, &text(job, extra))
+        Bridge::launch(program, &config(job, extra))
     }
 
     /// Starts `program` with this configuration, which lacks the port only.
@@ -104,7 +104,8 @@ impl Drop for Bridge {
     }
 }
 
-fn text(job: &Job, extra: &str) -> String {
+/// The configuration for one table; `extra` are further lines below `source:`.
+pub(crate) fn config(job: &Job, extra: &str) -> String {
     let Job {
         url,
         table,
@@ -121,9 +122,9 @@ fn text(job: &Job, extra: &str) -> String {
     )
 }
 
-/// Copies all rows with the bridge, started anew.
-pub(crate) fn copy(program: &str, job: &Job) -> Result<Sample, Box<dyn Error>> {
-    let bridge = Bridge::start(program, job, "")?;
+/// Copies all rows with the bridge, started anew with a configuration.
+pub(crate) fn copy(program: &str, config: &str, rows: u64) -> Result<Sample, Box<dyn Error>> {
+    let bridge = Bridge::launch(program, config)?;
     let started = Instant::now();
     let mut first = None;
     loop {
@@ -132,11 +133,12 @@ pub(crate) fn copy(program: &str, job: &Job) -> Result<Sample, Box<dyn Error>> {
         if count > 0 && first.is_none() {
             first = Some(now);
         }
-        if count >= job.rows {
+        if count >= rows {
             return Ok(Sample::between(first.unwrap_or(now), now));
         }
         if started.elapsed() > Duration::from_secs(300) {
-            return Err(format!("the bridge copied {count} of {} rows in 300 s", job.rows).into());
+            let log = bridge.log_tail();
+            return Err(format!("the bridge copied {count} of {rows} rows in 300 s: {log}").into());
         }
         crossbeam_channel::after(Duration::from_millis(10)).recv()?;
     }

@@ -9,6 +9,11 @@ use crate::bare::AUTHORIZATION;
 /// Size of a row in bytes.
 pub(crate) const ROW_BYTES: usize = 1800;
 
+/// An incident with [`EMPTY_COLUMNS`] more columns.
+pub(crate) const WIDE: &str = "u_wide";
+/// With these a row has about as many columns as a real one, most of them empty.
+const EMPTY_COLUMNS: usize = 46;
+
 /// A simulated instance; killed when dropped.
 pub(crate) struct Instance {
     child: Child,
@@ -20,6 +25,18 @@ impl Instance {
     pub(crate) fn start(simulator: &str, rows: u64) -> Result<Instance, Box<dyn Error>> {
         let (rows, bytes) = (rows.to_string(), ROW_BYTES.to_string());
         let instance = Instance::spawn(simulator, &["--rows", &rows, "--row-bytes", &bytes])?;
+        instance.wait(&rows)?;
+        Ok(instance)
+    }
+
+    /// With so many rows of [`ROW_BYTES`] in the table [`WIDE`], most of whose columns are empty.
+    pub(crate) fn wide(simulator: &str, rows: u64) -> Result<Instance, Box<dyn Error>> {
+        // Each empty column is `"u_45":"",`.
+        let bytes = (ROW_BYTES - EMPTY_COLUMNS * 10).to_string();
+        let (rows, columns) = (rows.to_string(), EMPTY_COLUMNS.to_string());
+        let flags = ["--rows", &rows, "--row-bytes", &bytes, "--no-gzip"];
+        let wide = ["--empty-columns", &columns, "--tables", WIDE];
+        let instance = Instance::spawn(simulator, &[flags.as_slice(), &wide].concat())?;
         instance.wait(&rows)?;
         Ok(instance)
     }
@@ -39,7 +56,7 @@ impl Instance {
             .port();
         let addr = format!("127.0.0.1:{port}");
         let child = Command::new(simulator)
-            .args(["--addr", &addr, "--tables", "incident"])
+            .args(["--addr", &addr])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

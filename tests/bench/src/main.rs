@@ -12,6 +12,7 @@ mod avro;
 mod bare;
 mod bare_sink;
 mod bridge;
+mod formats;
 mod instance;
 mod journal;
 mod live;
@@ -36,15 +37,17 @@ fn main() -> ExitCode {
         ["bare", url, brokers, topic, page, rows, compression] => {
             bare_child(url, brokers, topic, page, rows, compression)
         }
-        ["--avro"] => avro::all(),
+        ["--encoder"] => avro::all(),
         ["bare-sink", url, brokers, topic, records, workers] => {
             bare_sink::child(url, brokers, topic, records, workers)
         }
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
+        [bridge, simulator, "--avro"] => avro_only(bridge, simulator),
         _ => Err(
-            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink], or bridge-bench --avro"
+            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink | --avro], or bridge-bench \
+             --encoder"
                 .into(),
         ),
     };
@@ -82,7 +85,7 @@ fn bare_child(
 /// One line of the table: compression, rows per page, rows.
 type Case = (&'static str, usize, u64);
 
-/// Every case, latency, idling and the sink; some minutes.
+/// Every case, the formats, latency, idling and the sink; some minutes.
 fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
     let broker = start_broker()?;
     head();
@@ -98,6 +101,8 @@ fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
     }
     live::latency(bridge, &broker)?;
     live::idle(bridge, &broker)?;
+    formats::all(bridge, simulator, &broker)?;
+    avro::all()?;
     sink::all(bridge, simulator, &broker)
 }
 
@@ -111,6 +116,12 @@ fn quick(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
 /// The sink's cases; three minutes.
 fn sink_only(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
     sink::all(bridge, simulator, &start_broker()?)
+}
+
+/// Rows as Avro; three minutes.
+fn avro_only(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
+    formats::all(bridge, simulator, &start_broker()?)?;
+    avro::all()
 }
 
 fn start_broker() -> Result<real_kafka::Broker, Box<dyn Error>> {
@@ -148,7 +159,8 @@ fn compare(
             broker.create_topic(&job.topic, 3, &[])?;
         }
         bare_runs.push(run_bare(&job("bare"))?);
-        bridge_runs.push(bridge::copy(bridge, &job("bridge"))?);
+        let job = job("bridge");
+        bridge_runs.push(bridge::copy(bridge, &bridge::config(&job, ""), rows)?);
     }
     let (bare, ours) = (median(&bare_runs), median(&bridge_runs));
     for (name, sample) in [("bare", bare), ("bridge", ours)] {

@@ -119,6 +119,27 @@ impl Broker {
         self.folder.path().join("kafka.log")
     }
 
+    /// Bytes of a topic's records as they are stored: batches with their heads, compressed or not.
+    pub fn stored_bytes(&self, topic: &str) -> Result<u64, Error> {
+        let data = self.folder.path().join("data");
+        let mut bytes = 0;
+        for entry in fs::read_dir(data).context("list the broker's data")? {
+            let folder = entry.context("list the broker's data")?.path();
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let partition = name.strip_prefix(topic).and_then(|it| it.strip_prefix('-'));
+            if partition.is_none_or(|it| it.parse::<u32>().is_err()) {
+                continue;
+            }
+            for entry in fs::read_dir(&folder).context("list a partition")? {
+                let path = entry.context("list a partition")?.path();
+                if path.extension().is_some_and(|it| it == "log") {
+                    bytes += path.metadata().context("look at a segment")?.len();
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Reads topics.
     pub fn reader(&self) -> Reader {
         Reader::new(&self.plain_addr())

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use servicenow_sim::{Churn, Generator, LiteralTz, Options, Sim};
+use servicenow_sim::{Churn, Column, Generator, Kind, LiteralTz, Options, Sim, Table};
 
 const HELP: &str = "\
 servicenow-sim - a simulated ServiceNow instance
@@ -19,6 +19,7 @@ Usage: servicenow-sim [options]        Ctrl-C ends it.
   --rows N            rows to make in each table (default 1000)
   --row-bytes N       about this many bytes of JSON per row (default 2000)
   --tables A,B        tables to fill (default incident)
+  --empty-columns N   make the table u_wide first: an incident with N more columns, all empty
   --churn N           changes per second in each table (default 0)
   --user-zone ZONE    IANA zone of the integration user (default GMT)
   --literal-tz T      how date literals are read: utc or user (default utc)
@@ -53,6 +54,7 @@ struct Args {
     rows: usize,
     row_bytes: usize,
     tables: Vec<String>,
+    empty_columns: usize,
     churn: f64,
 }
 
@@ -86,6 +88,7 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
         rows: 1000,
         row_bytes: 2000,
         tables: vec!["incident".to_owned()],
+        empty_columns: 0,
         churn: 0.0,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -98,6 +101,7 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
                 let list = parser.value()?.string()?;
                 args.tables = list.split(',').map(str::to_owned).collect();
             }
+            Long("empty-columns") => args.empty_columns = parser.value()?.parse()?,
             Long("churn") => args.churn = parser.value()?.parse()?,
             Long("user-zone") => args.options.user_zone = parser.value()?.string()?,
             Long("literal-tz") => {
@@ -134,6 +138,11 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
 
 fn run(args: Args) -> Result<(), servicenow_sim::Error> {
     let sim = Sim::start(args.options)?;
+    if args.empty_columns > 0 {
+        let columns = (0..args.empty_columns).map(|at| Column::new(&format!("u_{at}"), Kind::Text));
+        let wide = Table::new("u_wide").extends("incident");
+        sim.create_table(columns.fold(wide, Table::column))?;
+    }
     let mut churns = Vec::new();
     for (seed, table) in (1..).zip(&args.tables) {
         // The last generated stamp lies before now, so that what comes later is newer.
