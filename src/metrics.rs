@@ -310,7 +310,7 @@ fn catalogue() -> Metrics {
         sink_in_flight: Family::new("bridge_sink_in_flight_records",
             "Records consumed but not done.", &["topic"]),
         sink_held: Family::new("bridge_sink_held",
-            "Records that are held because they or the instance are in trouble.", &["topic"]),
+            "Records that are held because they, the instance or the schema registry are in trouble.", &["topic"]),
         sink_lag: Family::new("bridge_sink_lag_records",
             "Records behind the committed position.", &["topic", "partition"]),
         sink_commits: Family::new("bridge_sink_commits_total",

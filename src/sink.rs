@@ -2,8 +2,9 @@
 //!
 //! One thread is the member of the consumer group: it polls, hands out, settles and commits. Each
 //! topic has a fixed pool of workers. A record stays with its worker until the instance has it or
-//! refuses it for good; what is refused goes to the thread that writes dead letters. A position is
-//! committed when all records before it are written, passed over, or have their letter.
+//! refuses it for good; what is refused goes to the thread that writes dead letters. A record whose
+//! schema is not known yet waits, and its partition with it, while a thread asks the registry. A
+//! position is committed when all records before it are written, passed over, or have their letter.
 
 mod assignment;
 mod consumer;

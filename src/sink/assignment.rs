@@ -1,7 +1,8 @@
 //! The partitions that are ours: what is out of each, what may be committed, who must be paused.
 //!
-//! librdkafka calls [`crate::kafka::Group`] inside of a poll, on the thread that owns all of this. So the lock is
-//! never waited for, and a revocation may drain the channel of finished records itself.
+//! librdkafka calls [`Group`](crate::kafka::Group) inside of a poll, on the thread that owns all of
+//! this. So the lock is never waited for, and a revocation may drain the channel of finished records
+//! itself.
 
 mod group;
 mod parked;

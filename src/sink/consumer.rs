@@ -200,7 +200,7 @@ impl Consume {
     /// Hands out the records whose schemas are known by now. They come before all others of their
     /// partitions, as these are still paused.
     fn hand_out_parked(&self, place: &Place) -> Result<(), String> {
-        let Some(schemas) = &self.schemas else {
+        let Some(schemas) = self.busy_schemas() else {
             return Ok(());
         };
         schemas.settle();
@@ -211,9 +211,14 @@ impl Consume {
     }
 
     fn ask_for_schemas(&self) {
-        if let Some(schemas) = &self.schemas {
+        if let Some(schemas) = self.busy_schemas() {
             schemas.ask(&self.assignment.waiting(), &self.topics);
         }
+    }
+
+    /// The schemas, while records wait for them.
+    fn busy_schemas(&self) -> Option<&Schemas> {
+        self.schemas.as_ref().filter(|schemas| schemas.is_busy())
     }
 
     fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
@@ -225,7 +230,7 @@ impl Consume {
             topic: Arc::clone(&topic.name),
             number: record.partition,
         };
-        if self.schemas.is_some() && self.assignment.is_parked(&partition) {
+        if self.busy_schemas().is_some() && self.assignment.is_parked(&partition) {
             // Handing it out, or dropping it, would pass over the one that waits.
             return Err(format!(
                 "{partition}: a record came although the partition is paused; this is a bug"
@@ -234,7 +239,7 @@ impl Consume {
         let content = match self.content(&record, topic) {
             Ok(content) => content,
             Err(Needs(schema)) => {
-                self.assignment.park(&partition, record, schema);
+                self.park(&partition, record, schema);
                 return Ok(());
             }
         };
@@ -266,6 +271,13 @@ impl Consume {
             self.assignment.take_back(job.ticket);
             format!("{partition}: the workers take no more records; this is a bug")
         })
+    }
+
+    fn park(&self, partition: &Partition, record: Received, schema: u32) {
+        self.assignment.park(partition, record, schema);
+        if let Some(schemas) = &self.schemas {
+            schemas.parked();
+        }
     }
 
     fn content<'r>(&self, record: &'r Received, topic: &Topic) -> Result<Content<'r>, Needs> {

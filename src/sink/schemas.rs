@@ -6,7 +6,7 @@
 mod asker;
 mod book;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +30,8 @@ pub(super) struct Schemas {
     questions: Sender<u32>,
     answers: Receiver<Answer>,
     book: RefCell<Book>,
+    /// Whether records are parked, as far as is known: while none is, each record costs less.
+    busy: Cell<bool>,
     /// What readiness was told: the topic of a partition, and why it waits.
     told: RefCell<BTreeMap<Partition, (usize, String)>>,
 }
@@ -49,6 +51,7 @@ pub(super) fn pair() -> (Schemas, Desk) {
         questions,
         answers,
         book: RefCell::default(),
+        busy: Cell::default(),
         told: RefCell::default(),
     };
     let desk = Desk {
@@ -59,6 +62,16 @@ pub(super) fn pair() -> (Schemas, Desk) {
 }
 
 impl Schemas {
+    /// A record is parked.
+    pub(super) fn parked(&self) {
+        self.busy.set(true);
+    }
+
+    /// Whether a record may be parked, or readiness still says so.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
     /// What is known of a schema.
     pub(super) fn look(&self, id: u32) -> Option<Schema> {
         self.book.borrow().look(id, Instant::now())
@@ -78,9 +91,7 @@ impl Schemas {
 
     /// Asks for what records wait for, and has readiness say so where that takes long.
     pub(super) fn ask(&self, waiting: &[Waiting], topics: &[Arc<Topic>]) {
-        if waiting.is_empty() && self.told.borrow().is_empty() {
-            return;
-        }
+        self.busy.set(!waiting.is_empty());
         let now = Instant::now();
         let mut book = self.book.borrow_mut();
         for id in book.questions(waiting.iter().map(|it| it.schema), QUESTIONS, now) {

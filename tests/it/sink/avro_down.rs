@@ -43,6 +43,11 @@ impl Registered {
     }
 }
 
+/// An embedded broker sees that a member has gone by its silence.
+fn soon(config: Config) -> Config {
+    config.kafka("properties: {session.timeout.ms: '6000'}")
+}
+
 fn held(rig: &SinkRig) -> String {
     format!("bridge_sink_held{{topic=\"{}\"}}", rig.topic())
 }
@@ -143,6 +148,25 @@ fn a_registry_that_refuses_us_holds_as_well() {
     assert_eq!(rig.letters().len(), 0);
 }
 
+/// Who corrects the address need not start anything again.
+#[test]
+fn an_edit_moves_what_waits_to_another_registry() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    let other = FakeRegistry::start();
+    other.down(true);
+    rig.produce((0..20).map(|number| avro.create(number)));
+    let mut bridge = rig.start(&soon(with_registry(&rig, &other.url())));
+    wait_held(&rig, &bridge, avro.id, "schema registry: GET");
+    let config = soon(with_registry(&rig, &avro.fake.url()));
+    config.write(rig.folder.path());
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.metric(&held(&rig)), 0.0);
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(20);
+    assert_eq!(rig.letters().len(), 0);
+}
+
 fn stop(rig: &SinkRig, bridge: Bridge) {
     let began = Instant::now();
     assert_eq!(bridge.terminate(), 0, "nothing had begun");
@@ -157,8 +181,6 @@ fn stop(rig: &SinkRig, bridge: Bridge) {
 
 #[test]
 fn a_registry_that_is_away_does_not_hold_up_a_stop() {
-    // An embedded broker sees that a member has gone by its silence.
-    let soon = |config: Config| config.kafka("properties: {session.timeout.ms: '6000'}");
     let (rig, avro) = (SinkRig::new(), Registered::new());
     avro.fake.down(true);
     rig.produce((0..40).map(|number| avro.create(number)));

@@ -1,5 +1,9 @@
 //! Records that wait for a schema.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::kafka::Received;
 
@@ -143,4 +147,160 @@ fn a_partition_that_begins_anew_is_resumed() {
     assert_eq!(rig.assignment.flow().pause, [partition(0)]);
     rig.assignment.restarted(&[(partition(0), Start::Oldest)]);
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+}
+
+/// What happens, in order.
+#[derive(Debug, Clone)]
+enum Step {
+    /// librdkafka has a record of this partition, behind a schema.
+    Poll(i32, u32),
+    /// The registry has answered.
+    Known(u32),
+    /// One of the records that are out is done.
+    Finish(prop::sample::Index),
+    /// The partition goes away, and comes back at what is committed.
+    Move(i32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..3, 0_u32..6).prop_map(|(number, schema)| Step::Poll(number, schema)),
+        2 => (0_u32..6).prop_map(Step::Known),
+        5 => any::<prop::sample::Index>().prop_map(Step::Finish),
+        1 => (0..3).prop_map(Step::Move),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+/// The consumer thread and librdkafka, without both.
+struct Play {
+    rig: Rig,
+    known: BTreeSet<u32>,
+    /// Of each partition: the next offset that librdkafka gives, and whether it is paused.
+    fetch: [(i64, bool); 3],
+    /// Of each partition: the next offset to be handed out.
+    expected: [i64; 3],
+    committed: [i64; 3],
+    out: Vec<Ticket>,
+}
+
+impl Play {
+    /// What the loop does between two polls.
+    fn turn(&mut self) {
+        self.rig.assignment.settle();
+        let known = &self.known;
+        while let Some(record) = self.rig.assignment.unpark(|id| known.contains(&id)) {
+            let at = usize::try_from(record.partition).unwrap();
+            assert_eq!(
+                record.offset, self.expected[at],
+                "what was parked comes first"
+            );
+            self.expected[at] += 1;
+            let (ticket, ..) = self.rig.begin(record.partition, record.offset);
+            self.out.push(ticket);
+        }
+        assert!(self.out.len() <= 3, "the lanes have no room for more");
+        let flow = self.rig.assignment.flow();
+        for (list, paused) in [(flow.pause, true), (flow.resume, false)] {
+            for partition in list {
+                let at = usize::try_from(partition.number).unwrap();
+                assert_ne!(self.fetch[at].1, paused, "told once");
+                self.fetch[at].1 = paused;
+            }
+        }
+        let taken = self.rig.assignment.take_positions();
+        self.rig.assignment.committed(Ok(&taken));
+        self.committed(&taken);
+    }
+
+    fn committed(&mut self, positions: &[(Partition, i64)]) {
+        for (partition, position) in positions {
+            let at = usize::try_from(partition.number).unwrap();
+            let open = self.out.iter().filter(|it| it.partition == *partition);
+            let first = open.map(|it| it.offset).min();
+            let first = first.unwrap_or(self.expected[at]);
+            assert_eq!(
+                *position, first,
+                "neither past what is out nor past what waits"
+            );
+            self.committed[at] = *position;
+        }
+    }
+
+    fn poll(&mut self, number: i32, schema: u32) {
+        let at = usize::try_from(number).unwrap();
+        let (offset, paused) = self.fetch[at];
+        if paused {
+            return;
+        }
+        self.fetch[at].0 += 1;
+        assert!(!self.rig.assignment.is_parked(&partition(number)));
+        assert_eq!(offset, self.expected[at], "nothing is left out");
+        if self.known.contains(&schema) {
+            self.expected[at] += 1;
+            self.out.push(self.rig.begin(number, offset).0);
+        } else {
+            self.rig.park(number, offset, schema);
+        }
+    }
+
+    fn go(&mut self, number: i32) {
+        let at = usize::try_from(number).unwrap();
+        self.rig.assignment.lost(&[partition(number)]);
+        // What was out of it comes back for nobody.
+        let (gone, left) = self
+            .out
+            .drain(..)
+            .partition(|it| it.partition.number == number);
+        self.out = left;
+        let gone: Vec<Ticket> = gone;
+        for ticket in &gone {
+            self.rig.finish(ticket, true);
+        }
+        self.rig.assign(number);
+        self.fetch[at] = (self.committed[at], false);
+        self.expected[at] = self.committed[at];
+    }
+}
+
+proptest! {
+    /// Whatever comes when: each partition is handed out without a gap and in order, and no position
+    /// passes what is not done.
+    #[test]
+    fn a_partition_is_handed_out_in_order(steps in steps()) {
+        let mut play = Play {
+            rig: rig(3),
+            known: BTreeSet::new(),
+            fetch: [(0, false); 3],
+            expected: [0; 3],
+            committed: [0; 3],
+            out: Vec::new(),
+        };
+        for number in 0..3 {
+            play.rig.assign(number);
+        }
+        for step in steps {
+            match step {
+                Step::Poll(number, schema) => play.poll(number, schema),
+                Step::Known(schema) => drop(play.known.insert(schema)),
+                Step::Finish(index) if !play.out.is_empty() => {
+                    let ticket = play.out.swap_remove(index.index(play.out.len()));
+                    play.rig.finish(&ticket, true);
+                }
+                Step::Finish(_) => {}
+                Step::Move(number) => play.go(number),
+            }
+            play.turn();
+        }
+        // In the end nothing is left behind.
+        play.known.extend(0..6);
+        while !play.out.is_empty() || !play.rig.waiting().is_empty() {
+            for ticket in std::mem::take(&mut play.out) {
+                play.rig.finish(&ticket, true);
+            }
+            play.turn();
+        }
+        prop_assert_eq!(play.committed, play.expected);
+        prop_assert_eq!(play.expected, play.fetch.map(|(offset, _)| offset));
+    }
 }
