@@ -105,7 +105,7 @@ enum Fit {
 impl Slot {
     /// Appends the value of a form and text.
     fn put(&self, form: Form, text: &[u8], out: &mut Vec<u8>) -> Fit {
-        let is_string = self.kind == Kind::String;
+        let is_string = matches!(self.kind, Kind::String);
         let may_fit = match form {
             Form::Absent | Form::Null => {
                 out.push(NULL);
@@ -252,7 +252,7 @@ impl Encoder {
         let mut misfits = 0;
         let mut texts = None;
         for (at, (slot, raw)) in self.slots.iter_mut().zip(&self.values).enumerate() {
-            if slot.kind == Kind::Texts {
+            if matches!(slot.kind, Kind::Texts) {
                 texts = Some(out.len());
             }
             let text = raw.text(row, &self.scratch);

@@ -133,6 +133,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of a string whose quote was passed.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Raw, Malformed> {
         let start = self.at;
         let rest = self.rest();
@@ -144,6 +145,7 @@ impl<'a> Scanner<'a> {
         self.raw(Form::Text, start, start + found)
     }
 
+    #[inline]
     fn raw(&self, form: Form, start: usize, end: usize) -> Result<Raw, Malformed> {
         if self.controls && form == Form::Text {
             let text = self.row.get(start..end).unwrap_or_default();
@@ -232,9 +234,10 @@ impl<'a> Scanner<'a> {
 
     /// A value: that of the member `value` where it is an object that has one.
     pub(super) fn value(&mut self) -> Result<Raw, Malformed> {
-        if self.rest().starts_with(b"\"\"") {
-            self.at += 2;
-            return Ok(Raw::EMPTY);
+        // Here rather than behind a call: nearly all values are texts.
+        if self.rest().starts_with(b"\"") {
+            self.at += 1;
+            return self.string();
         }
         self.nested(0)
     }
