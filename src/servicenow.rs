@@ -196,6 +196,11 @@ impl Client {
         }
     }
 
+    /// How long one attempt may take at most, with what it waits for (see [`Client::get`]).
+    pub fn patience(&self) -> Duration {
+        self.shared.timeout + Duration::from_secs(3 * 60)
+    }
+
     /// A fresh back-off with the configured first step.
     pub fn backoff(&self) -> Backoff {
         Backoff::new(self.retry_backoff, MAX_BACKOFF.max(self.retry_backoff))

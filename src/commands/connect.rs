@@ -114,6 +114,13 @@ fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done)
 
 fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) {
     match registry.mode(stop) {
+        Ok(mode) if mode.starts_with("READONLY") && registry.registers() => {
+            let words = "it takes no schemas, so that new columns would hold their tables";
+            bad(
+                done,
+                &format!("the schema registry's mode is {mode}: {words}"),
+            );
+        }
         Ok(mode) => good(
             done,
             format!("the schema registry answers; its mode is {mode}"),
@@ -130,10 +137,13 @@ fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) 
         .iter()
         .filter(|_| config.source.enabled);
     for table in tables.filter(|table| table.format == Format::Avro) {
-        match schema::check(config, table, registry) {
+        let mut notes = Vec::new();
+        match schema::check(config, table, registry, &mut notes) {
             Ok(words) => good(done, words),
             Err(words) => bad(done, &words),
         }
+        let notes = notes.iter().map(|note| format!("note    {note}"));
+        done.output.extend(notes);
     }
 }
 

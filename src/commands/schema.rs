@@ -121,10 +121,16 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
 }
 
 /// Whether rows of an Avro table can be written, for `check --connect`.
-pub(super) fn check(config: &Config, table: &Table, registry: &Registry) -> Result<String, String> {
+pub(super) fn check(
+    config: &Config,
+    table: &Table,
+    registry: &Registry,
+    notes: &mut Vec<String>,
+) -> Result<String, String> {
     let (_trigger, stop) = stop::pair();
     let failed = |Failure(_, words)| format!("schema of `{}`: {words}", table.name);
     let findings = findings(config, table, registry, &stop).map_err(failed)?;
+    notes.extend_from_slice(&findings.notes);
     let start = format!("schema of `{}`: subject {}", table.name, findings.subject);
     let registered = findings.registered();
     if !registry.registers() {

@@ -101,7 +101,7 @@ pub(super) const REGISTRY_TIMEOUT: Span = span(secs(10), ms(100), secs(300));
 pub(super) const TABLE_SCHEMA: TableSchema = TableSchema {
     style: SchemaStyle::Strings,
     decimals: Decimals::Bytes,
-    on_type_error: OnTypeError::Null,
+    on_type_error: OnTypeError::StringField,
     key: KeyFormat::String,
 };
 

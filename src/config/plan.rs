@@ -190,6 +190,10 @@ impl Words {
 
     fn registry(&mut self, old: &Loaded, new: &Loaded) -> bool {
         let (before, now) = (&old.config.schema_registry, &new.config.schema_registry);
+        if before.urls.is_empty() && now.urls.is_empty() {
+            // Nothing uses it.
+            return false;
+        }
         let mut keys = registry_keys(before, now);
         if !keys.contains(&"tls") && replaced(old, new, &now.tls) {
             keys.push("tls (the files)");

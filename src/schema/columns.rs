@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::collections::HashSet;
 use std::fmt;
 
 /// One entry of a choice list.
@@ -65,13 +66,10 @@ impl Column {
 impl Columns {
     /// Columns of which only the names are known, each name once, in the order given.
     pub fn named<N: Into<String>>(table: &str, names: impl IntoIterator<Item = N>) -> Columns {
-        let mut list: Vec<Column> = Vec::new();
-        for name in names {
-            let name = name.into();
-            if !list.iter().any(|column| column.name == name) {
-                list.push(Column::named(name));
-            }
-        }
+        let mut known = HashSet::new();
+        let names = names.into_iter().map(Into::into);
+        let new = names.filter(|name: &String| known.insert(name.clone()));
+        let list = new.map(Column::named).collect();
         Columns {
             table: table.to_owned(),
             label: String::new(),

@@ -5,6 +5,7 @@
 //! integration user often lacks, and without them rows are left out silently.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -84,12 +85,14 @@ impl From<Error> for Refused {
     }
 }
 
-/// The user may not, or there is nothing of that name.
+/// The instance itself says that the user may not, or that there is nothing of that name. What a
+/// gateway says on the way is none: taken for one, it would make every column a text for good.
 fn is_refusal(error: &Error) -> bool {
-    matches!(
+    let refused = matches!(
         error.cause(),
         Some(Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. })
-    )
+    );
+    refused && error.is_answer()
 }
 
 fn hidden(what: &str) -> String {
@@ -312,7 +315,10 @@ impl Asking<'_> {
         ];
         let request: Get<'static> = table::probe(self.table_api_path, name, params);
         let (result, _) = self.client.get_result_once(&request, self.stop)?;
-        let rows = result.as_array().cloned().unwrap_or_default();
+        let Value::Array(rows) = result else {
+            let wrong = io::Error::new(io::ErrorKind::InvalidData, "`result` is no list");
+            return Err(self.client.classify(&wrong, &request.what).into());
+        };
         // A row without the columns that are asked for is one that the user may not read.
         let rows = rows
             .into_iter()

@@ -40,6 +40,14 @@ impl fmt::Display for Change {
             }
             Change::Retyped {
                 column,
+                kept: Kind::String,
+                wanted,
+            } => write!(
+                f,
+                "column `{column}` would be {wanted} in a new subject; its field stays string"
+            ),
+            Change::Retyped {
+                column,
                 kept,
                 wanted,
             } => write!(

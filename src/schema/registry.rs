@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -86,6 +87,27 @@ impl Registry {
         self.auto_register
     }
 
+    /// How long one request may take at most, with its repetitions, all addresses together.
+    pub fn patience(&self) -> Duration {
+        self.http.patience()
+    }
+
+    /// The latest schema of a subject, which must have one.
+    ///
+    /// # Errors
+    /// [`Cause::NoSubject`] when there is none.
+    pub fn registered(&self, subject: &str, stop: &Stop) -> Result<Registered, Error> {
+        self.http.ask(&latest(subject), stop)
+    }
+
+    /// As [`Registry::registered`], asked once, for those who can do without an answer.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn glance(&self, subject: &str, stop: &Stop) -> Result<Registered, Error> {
+        self.http.ask_once(&latest(subject), stop)
+    }
+
     /// What records are to be written with: `schema`, registered where it is not yet; with
     /// `auto_register: false` the latest schema of the subject instead. That one is asked for again
     /// with each call.
@@ -94,7 +116,7 @@ impl Registry {
     /// As [`Registry::register`]; without `auto_register`, [`Cause::NoSubject`] when there is none.
     pub fn publish(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Registered, Error> {
         if !self.auto_register {
-            return self.http.ask(&latest(subject), stop);
+            return self.registered(subject, stop);
         }
         Ok(Registered {
             subject: subject.to_owned(),

@@ -9,6 +9,8 @@ use super::strings::field_names;
 const MAX_PRECISION: u32 = 38;
 /// Digits of the instance's DECIMAL columns where the dictionary says nothing else.
 const DECIMAL: (u32, u32) = (15, 2);
+/// Digits before the point at least.
+const WHOLE: u32 = 13;
 /// Digits of amounts of money.
 const MONEY: (u32, u32) = (19, 4);
 
@@ -97,7 +99,9 @@ fn decimal(column: &Column, (precision, scale): (u32, u32)) -> Kind {
         .filter(|scale| *scale <= MAX_PRECISION)
         .unwrap_or(scale);
     let digits = column.max_length.filter(|digits| *digits <= MAX_PRECISION);
-    let precision = digits.unwrap_or(precision).max(precision).max(scale);
+    // Digits cost nothing, and those behind the point must not take the place of those before it.
+    let least = precision.max(scale + WHOLE);
+    let precision = digits.unwrap_or(least).max(least).min(MAX_PRECISION);
     Kind::Decimal { precision, scale }
 }
 
@@ -183,7 +187,7 @@ mod tests {
         };
         assert_eq!(kind(None, None), "decimal(15, 2)");
         assert_eq!(kind(Some(20), Some(6)), "decimal(20, 6)");
-        assert_eq!(kind(Some(4000), Some(20)), "decimal(20, 20)");
+        assert_eq!(kind(Some(4000), Some(20)), "decimal(33, 20)");
         let text = super::kind(&Column::typed("a", "price"), Decimals::Text);
         assert_eq!(text, Kind::String);
     }

@@ -94,10 +94,12 @@ fn of_rows(
     table: &Table,
     stop: &Stop,
 ) -> Result<Columns, Error> {
-    let params = vec![
+    let mut params = vec![
         ("sysparm_limit", ROWS.to_owned()),
         ("sysparm_exclude_reference_link", "true".to_owned()),
+        ("sysparm_no_count", "true".to_owned()),
     ];
+    params.extend(table.query.clone().map(|query| ("sysparm_query", query)));
     let get = requests::probe(table_api_path, &table.name, params);
     let (result, _) = client.get_result_once(&get, stop)?;
     let mut columns = Columns::named(&table.name, [""; 0]);

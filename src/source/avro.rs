@@ -12,19 +12,26 @@ use std::time::{Duration, Instant};
 use super::Instance;
 use crate::config::{self, KeyFormat, Table};
 use crate::metrics::{Counter, Gauge, Metrics};
-use crate::schema::registry::{self, Part, Registry};
+use crate::schema::registry::{self, Part, Registered, Registry};
 use crate::schema::wanted::{self, Wanted};
 use crate::schema::{
-    Columns, EncodeError, Encoder, KEY_SCHEMA, OnTypeError, Schema, Successor, encode_key,
+    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, OnTypeError, Schema, Successor, encode_key,
 };
 use crate::servicenow;
 use crate::stop::Stop;
 
-/// Between two looks whether somebody has registered a schema with a column that ours has not.
+/// Between two looks whether somebody has registered a schema with a column that ours has not, and
+/// between two schemas of a table whose columns keep changing.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Columns of a schema. The widest tables have some hundred; an instance that makes up names must not
 /// fill the registry.
 const MAX_FIELDS: usize = 5_000;
+/// Schemas that a table may have registered one behind the other; then they take their time.
+const FREELY: u32 = 20;
+/// Things that are remembered as said.
+const MAX_SAID: usize = 1_000;
+/// Requests of one question to the instance, and to the registry: more than there ever are.
+const QUESTIONS: (u32, u32) = (10, 8);
 
 /// Key and value of a record; the memory is used again.
 #[derive(Debug, Default)]
@@ -54,8 +61,10 @@ pub(super) struct Avro {
     instance: Arc<Instance>,
     registry: Arc<Registry>,
     writer: Option<Writer>,
-    /// When the schema was asked for last.
+    /// When the schema was asked for last, and the answer was there.
     asked: Option<Instant>,
+    /// How often the schema has grown.
+    growths: u32,
     /// What was said of the schema, so that it is said once.
     said: BTreeSet<String>,
     metrics: Arc<Metrics>,
@@ -69,6 +78,8 @@ struct Writer {
     id: u32,
     /// The id of the key's schema, for `schema.key: avro`.
     key_id: Option<u32>,
+    /// Whether there is room for the texts of values that do not fit.
+    has_raw: bool,
     /// Values that did not fit, by column, as they are counted already.
     misfits: BTreeMap<String, u64>,
 }
@@ -88,6 +99,7 @@ impl Avro {
             registry: Arc::clone(registry),
             writer: None,
             asked: None,
+            growths: 0,
             said: BTreeSet::new(),
             metrics: Arc::clone(metrics),
             unknown: metrics.source_unknown_columns.with(&labels),
@@ -95,12 +107,20 @@ impl Avro {
         }
     }
 
-    /// Asks for the schema, so that the first row need not wait for it.
+    /// Asks for the schema before there is a row.
     pub(super) fn prepare(&mut self, stop: &Stop) -> Result<(), Fault> {
-        match self.writer {
-            Some(_) => Ok(()),
-            None => self.ask(None, stop),
-        }
+        self.ask(None, stop)
+    }
+
+    /// Whether there is a schema.
+    pub(super) fn is_ready(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// How long one question may take at most, by the time-outs of the configuration.
+    pub(super) fn patience(&self) -> Duration {
+        let (instance, registry) = QUESTIONS;
+        self.instance.client().patience() * instance + self.registry.patience() * registry
     }
 
     /// Makes the record of a row. [`Fault::Ask`] comes only while `may_ask`.
@@ -138,13 +158,43 @@ impl Avro {
 
     /// Asks for a schema with the columns of `row`.
     pub(super) fn grow(&mut self, row: &[u8], stop: &Stop) -> Result<(), Fault> {
-        match self.ask(Some(row), stop) {
-            // What somebody else registers may come later; what there is serves until then.
-            Err(Fault::Schema(why)) if self.writer.is_some() && !self.registry.registers() => {
-                log::debug!(table = self.table.name, error = why; "no other schema");
+        if self.writer.is_none() {
+            return self.ask(Some(row), stop);
+        }
+        if !self.registry.registers() {
+            return self.look(stop);
+        }
+        let early = self.asked.is_some_and(|asked| asked.elapsed() < LOOK_AGAIN);
+        if FREELY <= self.growths && early {
+            return Err(Fault::Schema(format!(
+                "its columns have changed {} times since the start, so the next schema takes a \
+                 minute; name the columns to send in `fields`",
+                self.growths
+            )));
+        }
+        self.ask(Some(row), stop)?;
+        self.growths += 1;
+        Ok(())
+    }
+
+    /// Whether somebody has registered another schema. What there is serves if not, and if nobody
+    /// answers; so this is one request without repetitions.
+    fn look(&mut self, stop: &Stop) -> Result<(), Fault> {
+        let subject = self.subject();
+        let found = self.registry.glance(&subject, stop);
+        self.asked = Some(Instant::now());
+        match found.map_err(Fault::from) {
+            Ok(latest) if self.writer.as_ref().is_some_and(|it| it.id == latest.id) => Ok(()),
+            Ok(latest) => {
+                let schema = self.ours(&subject, &latest)?;
+                self.write_with(&subject, &schema, latest.id, stop)
+            }
+            Err(Fault::Schema(why)) => {
+                log::warn!(table = self.table.name, error = why;
+                    "cannot look for a schema with more columns; the known one serves");
                 Ok(())
             }
-            asked => asked,
+            Err(other) => Err(other),
         }
     }
 
@@ -158,11 +208,7 @@ impl Avro {
     /// Asks the instance and the registry what to write with. It has every column of `row`, if there
     /// is one and schemas are registered here.
     fn ask(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<(), Fault> {
-        self.asked = Some(Instant::now());
-        // The name comes from the table alone.
-        let name = Schema::strings(&Columns::named(&self.table.name, [""; 0])).full_name();
-        let topic = &self.table.topic;
-        let subject = self.registry.subject(topic, Part::Value, Some(&name));
+        let subject = self.subject();
         let (schema, id) = if self.registry.registers() {
             let schema = self.wanted(row, stop)?;
             if schema.fields().is_empty() {
@@ -171,8 +217,28 @@ impl Avro {
             }
             self.register(&subject, &schema, stop)?
         } else {
-            self.latest(&subject, stop)?
+            let latest = self.registry.registered(&subject, stop)?;
+            (self.ours(&subject, &latest)?, latest.id)
         };
+        self.asked = Some(Instant::now());
+        self.write_with(&subject, &schema, id, stop)
+    }
+
+    fn subject(&self) -> String {
+        // The name comes from the table alone.
+        let name = Schema::strings(&Columns::named(&self.table.name, [""; 0])).full_name();
+        self.registry
+            .subject(&self.table.topic, Part::Value, Some(&name))
+    }
+
+    fn write_with(
+        &mut self,
+        subject: &str,
+        schema: &Schema,
+        id: u32,
+        stop: &Stop,
+    ) -> Result<(), Fault> {
+        bounded(schema)?;
         let key_id = match self.table.schema.key {
             KeyFormat::Avro => Some(self.key(stop)?),
             KeyFormat::String => None,
@@ -181,9 +247,10 @@ impl Avro {
         log::info!(table = self.table.name, subject = subject, id = id,
             columns = schema.fields().len(); "rows are written with this schema");
         self.writer = Some(Writer {
-            encoder: Encoder::new(&schema, id, on_type_error(self.table.schema.on_type_error)),
+            encoder: Encoder::new(schema, id, on_type_error(self.table.schema.on_type_error)),
             id,
             key_id,
+            has_raw: schema.fields().iter().any(|it| it.kind == Kind::Texts),
             misfits: BTreeMap::new(),
         });
         Ok(())
@@ -195,7 +262,7 @@ impl Avro {
         let wanted = wanted::wanted(self.instance.client(), path, &self.table, stop)?;
         let Wanted { schema, notes } = wanted;
         for note in notes {
-            if self.said.insert(note.clone()) {
+            if self.is_new(&note) {
                 log::warn!(table = self.table.name, reason = note;
                     "the schema has less than it could");
             }
@@ -204,13 +271,8 @@ impl Avro {
             Some(row) => with_columns_of(&schema, row)?,
             None => schema,
         };
-        match schema.fields().len() {
-            0..=MAX_FIELDS => Ok(schema),
-            fields => Err(Fault::Schema(format!(
-                "the table has {fields} columns, more than the {MAX_FIELDS} of a schema; name those \
-                 to send in `fields`"
-            ))),
-        }
+        bounded(&schema)?;
+        Ok(schema)
     }
 
     fn register(
@@ -220,6 +282,7 @@ impl Avro {
         stop: &Stop,
     ) -> Result<(Schema, u32), Fault> {
         let next = Successor::find(&self.registry, subject, wanted, stop)?;
+        bounded(&next.schema)?;
         if let Some(why) = &next.foreign {
             log::warn!(table = self.table.name, subject = subject, reason:% = why;
                 "another schema is registered; ours is registered behind it");
@@ -227,7 +290,7 @@ impl Avro {
         let id = next.register(&self.registry, subject, stop)?;
         for change in &next.changes {
             let words = change.to_string();
-            if self.said.insert(words.clone()) {
+            if self.is_new(&words) {
                 log::info!(table = self.table.name, subject = subject, change = words;
                     "the columns have changed");
             }
@@ -235,17 +298,15 @@ impl Avro {
         Ok((next.schema, id))
     }
 
-    /// What somebody else has registered.
-    fn latest(&self, subject: &str, stop: &Stop) -> Result<(Schema, u32), Fault> {
-        let latest = self.registry.publish(subject, "", stop)?;
-        let schema = Schema::parse(&latest.schema).map_err(|why| {
+    /// A schema that was registered, to write with.
+    fn ours(&self, subject: &str, registered: &Registered) -> Result<Schema, Fault> {
+        Schema::parse(&registered.schema).map_err(|why| {
             Fault::Schema(format!(
                 "what is registered as `{subject}` is {why}; register one with \
                  `servicenow-kafka-bridge schema register {}`",
                 self.table.name
             ))
-        })?;
-        Ok((schema, latest.id))
+        })
     }
 
     fn key(&self, stop: &Stop) -> Result<u32, Fault> {
@@ -264,12 +325,18 @@ impl Avro {
         }
     }
 
+    /// Whether this was not said yet.
+    fn is_new(&mut self, words: &str) -> bool {
+        self.said.len() < MAX_SAID && self.said.insert(words.to_owned())
+    }
+
     /// Says which columns are left out.
     fn tell_unknown(&mut self) {
         let Some(writer) = &self.writer else { return };
-        for column in writer.encoder.unknown() {
-            if self.said.insert(format!("unknown {column}")) {
-                log::warn!(table = self.table.name, column = column, schema_id = writer.id;
+        let (id, columns) = (writer.id, writer.encoder.unknown().to_vec());
+        for column in columns {
+            if self.is_new(&format!("unknown {column}")) {
+                log::warn!(table = self.table.name, column = column, schema_id = id;
                     "the registered schema has no field for a column: its values are left out; \
                      register one with `schema register`");
             }
@@ -281,26 +348,39 @@ impl Avro {
         let Some(writer) = &mut self.writer else {
             return;
         };
+        let mut columns = Vec::new();
         for (column, all) in writer.encoder.misfits() {
             let counted = writer.misfits.entry(column.to_owned()).or_default();
-            if *counted == all {
-                continue;
-            }
-            let labels = [self.table.name.as_str(), column];
-            self.metrics
-                .source_misfits
-                .with(&labels)
-                .add(all - *counted);
-            *counted = all;
-            if self.said.insert(format!("misfit {column}")) {
-                let kept = match self.table.schema.on_type_error {
-                    config::OnTypeError::StringField => "null, and kept as text in `_raw`",
-                    _ => "null (see on_type_error)",
-                };
-                log::warn!(table = self.table.name, column = column, sent = kept;
-                    "a value does not fit the type of its column");
+            if *counted < all {
+                let labels = [self.table.name.as_str(), column];
+                let metric = self.metrics.source_misfits.with(&labels);
+                metric.add(all - *counted);
+                *counted = all;
+                columns.push(column.to_owned());
             }
         }
+        let keeps = self.table.schema.on_type_error == config::OnTypeError::StringField;
+        let sent = match keeps && writer.has_raw {
+            true => "null, and the text in `_raw`",
+            false => "null",
+        };
+        for column in columns {
+            if self.is_new(&format!("misfit {column}")) {
+                log::warn!(table = self.table.name, column = column, sent = sent;
+                    "a value does not fit the type of its column (see on_type_error)");
+            }
+        }
+    }
+}
+
+/// Not more fields than a schema may have.
+fn bounded(schema: &Schema) -> Result<(), Fault> {
+    match schema.fields().len() {
+        0..=MAX_FIELDS => Ok(()),
+        fields => Err(Fault::Schema(format!(
+            "the table has {fields} columns, with those that are gone, more than the {MAX_FIELDS} of \
+             a schema; name those to send in `fields`, and use another topic"
+        ))),
     }
 }
 
@@ -308,11 +388,13 @@ impl Avro {
 fn with_columns_of(schema: &Schema, row: &[u8]) -> Result<Schema, Fault> {
     let columns = Columns::of_row(schema.table(), row)
         .ok_or_else(|| Fault::Record("it is not valid JSON".to_owned()))?;
-    let known: BTreeSet<&str> = schema
-        .fields()
-        .iter()
-        .map(|it| it.column.as_str())
-        .collect();
+    let fields = schema.fields().iter();
+    let fields = fields.filter(|field| field.kind != Kind::Texts);
+    let known: BTreeSet<&str> = fields.map(|it| it.column.as_str()).collect();
+    if MAX_FIELDS < columns.list.len() {
+        let columns = columns.list.len();
+        return Err(Fault::Record(format!("it has {columns} columns")));
+    }
     let new = columns.list.into_iter().map(|column| column.name);
     let new: Vec<String> = new.filter(|name| !known.contains(name.as_str())).collect();
     if new.is_empty() {

@@ -82,6 +82,8 @@ enum Trouble {
     Record { before: Option<Cursor>, why: String },
     /// Records were given up.
     Delivery(String),
+    /// Stopped while a row waited for its schema; all before it is sent.
+    Stopped,
     /// The deadline of a stop passed.
     Abandoned,
 }
@@ -154,9 +156,6 @@ impl Sender {
     /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
     /// Gives the number of rows that were read but not acknowledged.
     pub(super) fn run(mut self) -> u64 {
-        if !self.prepare() {
-            return 0;
-        }
         loop {
             self.heartbeat.beat(SILENCE);
             let items = self.items.clone();
@@ -170,16 +169,18 @@ impl Sender {
                 recv(self.abandon.receiver()) -> _ => Err(Trouble::Abandoned),
                 default(BEAT) => {
                     self.watch();
+                    self.prepare();
                     Ok(())
                 }
             };
             match trouble {
                 Ok(()) => {}
+                Err(Trouble::Stopped) => break,
                 Err(Trouble::Abandoned) => return self.undelivered(),
                 Err(trouble) => self.recover(trouble),
             }
         }
-        // No more rows will come: wait for what is under way.
+        // No more rows will come, or none can be sent: wait for what is under way.
         match self.drain() {
             Ok(()) => self.open_rows,
             Err(_) => self.undelivered(),
@@ -337,7 +338,7 @@ impl Sender {
                 (why, carefully)
             }
             Trouble::Delivery(why) => (why, true),
-            Trouble::Abandoned => return,
+            Trouble::Stopped | Trouble::Abandoned => return,
         };
         self.in_flight.clear();
         self.waiting = None;

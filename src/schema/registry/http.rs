@@ -126,7 +126,7 @@ impl Http {
     pub(super) fn ask<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
         let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF);
         loop {
-            let error = match self.round(ask, stop) {
+            let error = match self.ask_once(ask, stop) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -142,8 +142,15 @@ impl Http {
         }
     }
 
+    /// How long [`Http::ask`] may take at most.
+    pub(super) fn patience(&self) -> Duration {
+        let urls = u32::try_from(self.urls.len()).unwrap_or(u32::MAX);
+        let round = (self.timeout + GRACE).saturating_mul(urls);
+        round.saturating_mul(RETRIES + 1) + MAX_ASKED_WAIT * RETRIES
+    }
+
     /// Asks each address once, beginning with the one that answered last.
-    fn round<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
+    pub(super) fn ask_once<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
         let mut failed: Vec<(&str, Cause)> = Vec::new();
         let (head, tail) = self
             .urls

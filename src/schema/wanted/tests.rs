@@ -12,6 +12,10 @@ use crate::stop;
 
 /// What a table with these settings asks of an instance at `url`.
 fn ask(url: &str, settings: &str) -> Wanted {
+    try_ask(url, settings).unwrap()
+}
+
+fn try_ask(url: &str, settings: &str) -> Result<Wanted, Error> {
     let text = format!(
         "servicenow:\n  base_url: {url}\n  max_retries: 1\n  auth: {{type: basic, basic: \
          {{username: bridge, password: secret}}}}\n\
@@ -23,7 +27,7 @@ fn ask(url: &str, settings: &str) -> Wanted {
     let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
     let (_trigger, stop) = stop::pair();
     let path = &config.servicenow.table_api_path;
-    wanted(&client, path, &config.source.tables[0], &stop).unwrap()
+    wanted(&client, path, &config.source.tables[0], &stop)
 }
 
 fn columns(wanted: &Wanted) -> Vec<&str> {
@@ -48,7 +52,8 @@ fn the_dictionary_gives_names_and_types() {
             "sys_created_on",
             "caller_id.name",
             "sys_id",
-            "sys_updated_on"
+            "sys_updated_on",
+            "_raw"
         ]
     );
     assert!(
@@ -56,14 +61,11 @@ fn the_dictionary_gives_names_and_types() {
         "{}",
         some.schema.json()
     );
-    let raw = ask(
-        sim.url(),
-        ", schema: {style: typed, on_type_error: string_field}",
-    );
+    let plain = ask(sim.url(), ", schema: {style: typed, on_type_error: 'null'}");
     assert!(
-        raw.schema.json().contains(r#""_raw""#),
+        !plain.schema.json().contains(r#""_raw""#),
         "{}",
-        raw.schema.json()
+        plain.schema.json()
     );
 }
 
@@ -92,6 +94,30 @@ fn a_hidden_dictionary_leaves_texts() {
     let named = ask(&url, ", fields: [x], schema: {style: typed}");
     assert_eq!(columns(&named), ["x", "sys_id", "sys_updated_on"]);
     assert_eq!(named.notes.len(), 1);
+}
+
+/// Taken for a refusal, it would make every column a text for good.
+#[test]
+fn what_a_gateway_says_is_no_refusal() {
+    const ACL: &str =
+        r#"{"error":{"message":"User Not Authorized","detail":"Failed ACL"},"status":"failure"}"#;
+    for (status, body, refused) in [
+        ("404 Not Found", "<html>nginx</html>", false),
+        ("200 OK", r#"{"result":"maintenance"}"#, false),
+        ("403 Forbidden", ACL, true),
+    ] {
+        let rows = r#"{"result":[{"a":"1"}]}"#;
+        let server =
+            Server::start(
+                move |_, seen: &Seen| match seen.line.contains("/table/incident?") {
+                    true => answer("200 OK", &[JSON], rows),
+                    false => answer(status, &[JSON], body),
+                },
+            );
+        let url = format!("http://{}", server.addr);
+        let asked = try_ask(&url, ", schema: {style: typed}");
+        assert_eq!(asked.is_ok(), refused, "{status}: {asked:?}");
+    }
 }
 
 #[test]

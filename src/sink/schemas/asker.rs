@@ -15,8 +15,8 @@ use crate::stop::Stop;
 
 /// Between two signs of life while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(5);
-/// How long one question may take: all addresses and attempts, and the references of a schema.
-const SILENCE: Duration = Duration::from_secs(900);
+/// Requests that one question may take: a schema may refer to others.
+const REQUESTS: u32 = 8;
 /// First and longest pause after a question in vain.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
@@ -50,7 +50,7 @@ impl Asker {
                 recv(self.stop.receiver()) -> _ => return,
                 default(BEAT) => continue,
             };
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(self.registry.patience() * REQUESTS);
             let (found, pause) = match format::judge(id, self.registry.by_id(id, &self.stop)) {
                 Ok(schema) => {
                     backoff.reset();

@@ -14,35 +14,48 @@ use crate::servicenow::query::Cursor;
 use crate::source::Context;
 use crate::source::avro::{Avro, Bytes, Fault};
 use crate::source::key::{self, Keys};
-use crate::stop::Stop;
 
-/// How long the thread may be silent while it asks the instance and the registry.
-const ASKING: Duration = Duration::from_secs(900);
 /// First and longest pause before a schema is asked for again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// What becomes of rows before they are sent.
 pub(super) struct Values {
     /// `None`: they are sent as they are.
-    avro: Option<Avro>,
+    writing: Option<Writing>,
     bytes: Bytes,
+}
+
+/// Rows become Avro.
+struct Writing {
+    avro: Avro,
     condition: Condition,
     backoff: Backoff,
+    /// When a schema may be asked for again.
+    again: Instant,
+    /// How long one question may keep the thread silent.
+    asking: Duration,
 }
 
 impl Values {
     pub(super) fn new(context: &Context, table: &Table) -> Values {
-        let name = format!("schema of {}", table.name);
-        let condition = context.health.condition(&name, "");
-        condition.ok();
         let registry = context.registry.as_ref();
         let registry = registry.filter(|_| table.format == Format::Avro);
-        let avro = registry.map(|it| Avro::new(table, &context.instance, it, &context.metrics));
+        let writing = registry.map(|registry| {
+            let name = format!("schema of {}", table.name);
+            let condition = context.health.condition(&name, "");
+            condition.ok();
+            let avro = Avro::new(table, &context.instance, registry, &context.metrics);
+            Writing {
+                condition,
+                backoff: Backoff::new(PAUSE.0, PAUSE.1),
+                again: Instant::now(),
+                asking: avro.patience() + SILENCE,
+                avro,
+            }
+        });
         Values {
-            avro,
+            writing,
             bytes: Bytes::default(),
-            condition,
-            backoff: Backoff::new(PAUSE.0, PAUSE.1),
         }
     }
 }
@@ -93,7 +106,7 @@ impl Sender {
                 Some(hashed.as_bytes())
             }
         };
-        if self.values.avro.is_none() {
+        if self.values.writing.is_none() {
             return self.enqueue(key, value, id);
         }
         // Out of its place, so that sending may use the rest of us.
@@ -116,79 +129,101 @@ impl Sender {
         out: &mut Bytes,
     ) -> Result<(), Trouble> {
         let mut asked = false;
-        while let Some(avro) = &mut self.values.avro {
-            let mut made = avro.encode(key, row, out, !asked);
+        while let Some(writing) = &mut self.values.writing {
+            let mut made = writing.avro.encode(key, row, out, !asked);
             if matches!(made, Err(Fault::Ask)) {
-                self.heartbeat.beat(ASKING);
-                made = avro.grow(row, &self.abandon);
+                self.heartbeat.beat(writing.asking);
+                made = writing.avro.grow(row, &self.stop);
+                self.heartbeat.beat(SILENCE);
                 asked = made.is_ok();
                 if asked {
                     continue;
                 }
             }
             match made {
-                Ok(()) | Err(Fault::Ask) => break,
-                Err(Fault::Stopped) => return Err(Trouble::Abandoned),
-                Err(Fault::Record(why)) => return Err(of_row(id, &why)),
-                Err(Fault::Schema(why)) => {
-                    let abandon = self.abandon.clone();
-                    self.wait_for_schema(&why, &abandon)?;
+                Err(Fault::Schema(why)) => self.wait_for_schema(&why)?,
+                Err(Fault::Stopped) => return Err(Trouble::Stopped),
+                Err(Fault::Record(why)) => {
+                    self.schema_is_known();
+                    return Err(of_row(id, &why));
+                }
+                // It is not asked twice for a row.
+                Ok(()) | Err(Fault::Ask) => {
+                    self.schema_is_known();
+                    break;
                 }
             }
         }
-        self.schema_is_known();
         Ok(())
     }
 
-    /// Asks for the schema before the first row. False: stopped before there was one.
-    pub(super) fn prepare(&mut self) -> bool {
-        while let Some(avro) = &mut self.values.avro {
-            self.heartbeat.beat(ASKING);
-            match avro.prepare(&self.stop) {
-                Ok(()) | Err(Fault::Ask) => break,
-                Err(Fault::Stopped) => return false,
-                Err(Fault::Schema(why) | Fault::Record(why)) => {
-                    let stop = self.stop.clone();
-                    if self.wait_for_schema(&why, &stop).is_err() {
-                        return false;
-                    }
-                }
-            }
+    /// While there are no rows: asks for the schema, so that the first one need not wait, and so that
+    /// somebody hears of trouble before it comes.
+    pub(super) fn prepare(&mut self) {
+        let Some(writing) = &mut self.values.writing else {
+            return;
+        };
+        if writing.avro.is_ready() || Instant::now() < writing.again {
+            return;
         }
-        self.schema_is_known();
-        true
+        self.heartbeat.beat(writing.asking);
+        let asked = writing.avro.prepare(&self.stop);
+        self.heartbeat.beat(SILENCE);
+        match asked {
+            Ok(()) => self.schema_is_known(),
+            Err(Fault::Schema(why) | Fault::Record(why)) => {
+                self.schema_is_missing(&why);
+            }
+            Err(Fault::Ask | Fault::Stopped) => {}
+        }
     }
 
     /// Rows wait here, and the poller with them, while there is no schema to write them with. What is
-    /// on its way is still acknowledged meanwhile.
-    fn wait_for_schema(&mut self, why: &str, stop: &Stop) -> Result<(), Trouble> {
-        let errors = &self.meters.metrics.source_errors;
-        errors.with(&[&self.table, "schema"]).inc();
-        self.meters.held.set(1.0);
-        self.values.condition.fail(why.to_owned());
-        let pause = self.values.backoff.next(fastrand::f64());
-        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
-            "there is no schema to write rows with; the table waits");
-        let until = Instant::now() + pause;
+    /// on its way is still acknowledged meanwhile. A stop ends it: nothing was begun with this row.
+    fn wait_for_schema(&mut self, why: &str) -> Result<(), Trouble> {
+        let until = self.schema_is_missing(why);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.heartbeat.beat(SILENCE);
-            self.watch();
+            self.show_lag();
             let woken = self.wake.1.clone();
             select! {
                 recv(woken) -> _ => self.settle()?,
-                recv(stop.receiver()) -> _ => return Err(Trouble::Abandoned),
+                recv(self.stop.receiver()) -> _ => return Err(Trouble::Stopped),
                 default(left.min(BEAT)) => {},
             }
         }
-        self.heartbeat.beat(ASKING);
+        // That nothing is acknowledged meanwhile is not Kafka's fault.
+        self.waiting = self.waiting.map(|_| Instant::now());
         Ok(())
     }
 
+    /// Says so; gives the time at which to ask again.
+    fn schema_is_missing(&mut self, why: &str) -> Instant {
+        let errors = &self.meters.metrics.source_errors;
+        errors.with(&[&self.table, "schema"]).inc();
+        self.meters.held.set(1.0);
+        let Some(writing) = &mut self.values.writing else {
+            return Instant::now();
+        };
+        writing.condition.fail(why.to_owned());
+        let pause = writing.backoff.next(fastrand::f64());
+        writing.again = Instant::now() + pause;
+        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
+            "there is no schema to write rows with; the table waits");
+        writing.again
+    }
+
     fn schema_is_known(&mut self) {
-        if self.values.backoff.failures() > 0 {
-            self.values.backoff.reset();
-            self.values.condition.ok();
-            self.meters.held.set(0.0);
+        let Some(writing) = &mut self.values.writing else {
+            return;
+        };
+        if writing.backoff.failures() > 0 {
+            writing.backoff.reset();
+            writing.condition.ok();
+            // It may be held for another reason.
+            if self.backoff.failures() == 0 {
+                self.meters.held.set(0.0);
+            }
             log::info!(table = self.table; "there is a schema again");
         }
     }

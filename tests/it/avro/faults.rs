@@ -36,6 +36,82 @@ fn a_registry_that_is_away_holds_the_table() {
     assert_eq!(records(&rig, TOPIC).len(), 300);
 }
 
+/// Where the table begins is known before its first row can be sent, and must outlive a restart:
+/// hours later "an hour ago" would be another place.
+#[test]
+fn where_a_table_begins_is_kept_while_its_schema_is_waited_for() {
+    let registry = FakeRegistry::start();
+    registry.down(true);
+    let rig = Rig::new();
+    rig.fill("incident", 10);
+    let config = with_registry(rig.config(), &registry.url(), "");
+    let bridge = rig.start(&config.source("initial_query_hours_ago: 3"));
+    bridge.wait_not_ready("schema of incident");
+    let begins = rig.sim.now() - 3 * 3_600;
+    let kept = wait_for("the position", || {
+        rig.checkpoint()["incident"]["timestamp"].as_i64()
+    });
+    assert!((begins - kept).abs() < 60, "{kept}, not about {begins}");
+    bridge.kill();
+}
+
+/// In the middle of a table too: what is before the row is delivered, the row comes again.
+#[test]
+fn a_stop_does_not_wait_for_a_new_column() {
+    let registry = FakeRegistry::start();
+    let rig = Rig::new();
+    let table = || Table::new("u_pet").texts(&["u_name"]);
+    rig.sim.create_table(table()).unwrap();
+    rig.kafka.create_topic("servicenow.u_pet").unwrap();
+    rig.sim.insert("u_pet", [("u_name", "Rex")]).unwrap();
+    let mut config = with_registry(rig.config(), &registry.url(), "");
+    config.tables = vec!["name: u_pet".to_owned()];
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced("u_pet"), 1.0);
+    registry.down(true);
+    rig.sim.alter_table(table().texts(&["u_breed"])).unwrap();
+    rig.sim.insert("u_pet", [("u_breed", "Collie")]).unwrap();
+    bridge.wait_not_ready("schema of u_pet");
+    let begun = Instant::now();
+    assert_eq!(bridge.terminate(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    registry.down(false);
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced("u_pet"), 1.0);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(records(&rig, "servicenow.u_pet").len(), 2);
+}
+
+/// An instance that makes up names does not fill the registry.
+#[test]
+fn columns_that_keep_coming_are_slowed_down() {
+    let registry = FakeRegistry::start();
+    let rig = Rig::new();
+    rig.kafka.create_topic("servicenow.u_pet").unwrap();
+    let names: Vec<String> = (0..30).map(|at| format!("u_{at}")).collect();
+    let table = |count: usize| {
+        let names: Vec<&str> = names.iter().take(count).map(String::as_str).collect();
+        Table::new("u_pet").texts(&names)
+    };
+    rig.sim.create_table(table(1)).unwrap();
+    rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
+    let mut config = with_registry(rig.config(), &registry.url(), "");
+    config.tables = vec!["name: u_pet".to_owned()];
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced("u_pet"), 1.0);
+    for count in 2..=21 {
+        rig.sim.alter_table(table(count)).unwrap();
+        rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
+        bridge.wait_metric(&produced("u_pet"), count as f64);
+    }
+    rig.sim.alter_table(table(22)).unwrap();
+    rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
+    bridge.wait_not_ready("its columns have changed 20 times since the start");
+    assert_eq!(registry.registered("servicenow.u_pet-value").len(), 21);
+    bridge.kill();
+}
+
 /// Nothing was begun, so nothing is left.
 #[test]
 fn a_stop_does_not_wait_for_a_registry() {
