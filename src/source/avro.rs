@@ -162,7 +162,16 @@ impl Avro {
             return self.ask(Some(row), stop);
         }
         if !self.registry.registers() {
-            return self.look(stop);
+            return match self.look(stop) {
+                Err(Fault::Schema(why)) => {
+                    if self.is_new(&why) {
+                        log::warn!(table = self.table.name, error = why;
+                            "there is no schema with more columns; the known one serves");
+                    }
+                    Ok(())
+                }
+                looked => looked,
+            };
         }
         let early = self.asked.is_some_and(|asked| asked.elapsed() < LOOK_AGAIN);
         if FREELY <= self.growths && early {
@@ -178,24 +187,17 @@ impl Avro {
     }
 
     /// Whether somebody has registered another schema. What there is serves if not, and if nobody
-    /// answers; so this is one request without repetitions.
+    /// answers, so this is not repeated.
     fn look(&mut self, stop: &Stop) -> Result<(), Fault> {
         let subject = self.subject();
         let found = self.registry.glance(&subject, stop);
         self.asked = Some(Instant::now());
-        match found.map_err(Fault::from) {
-            Ok(latest) if self.writer.as_ref().is_some_and(|it| it.id == latest.id) => Ok(()),
-            Ok(latest) => {
-                let schema = self.ours(&subject, &latest)?;
-                self.write_with(&subject, &schema, latest.id, stop)
-            }
-            Err(Fault::Schema(why)) => {
-                log::warn!(table = self.table.name, error = why;
-                    "cannot look for a schema with more columns; the known one serves");
-                Ok(())
-            }
-            Err(other) => Err(other),
+        let latest = found?;
+        if self.writer.as_ref().is_some_and(|it| it.id == latest.id) {
+            return Ok(());
         }
+        let schema = self.ours(&subject, &latest)?;
+        self.write_with(&subject, &schema, latest.id, stop)
     }
 
     /// With our own registering each new column gets a field at once. Without, somebody must have

@@ -169,6 +169,8 @@ impl Sender {
         self.heartbeat.beat(writing.asking);
         let asked = writing.avro.prepare(&self.stop);
         self.heartbeat.beat(SILENCE);
+        // Of an empty table there may be nothing to know yet.
+        writing.again = Instant::now() + PAUSE.1;
         match asked {
             Ok(()) => self.schema_is_known(),
             Err(Fault::Schema(why) | Fault::Record(why)) => {
