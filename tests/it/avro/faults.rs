@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use servicenow_sim::Table;
+use servicenow_sim::{Row, Table};
 
 use super::{produced, with_registry};
 use crate::support::avro::framed;
@@ -11,6 +11,18 @@ use crate::support::rig::{Rig, TOPIC};
 use crate::support::{LONG, wait_for};
 
 const SUBJECT: &str = "servicenow.incident-value";
+
+fn pet(columns: &[&str]) -> Table {
+    Table::new("u_pet").texts(columns)
+}
+
+/// The table with one row, and its topic.
+fn pets(rig: &Rig, columns: &[&str]) {
+    rig.sim.create_table(pet(columns)).unwrap();
+    rig.kafka.create_topic("servicenow.u_pet").unwrap();
+    let row = Row::new().set(columns[0].to_owned(), "Rex");
+    rig.sim.insert("u_pet", row).unwrap();
+}
 
 fn records(rig: &Rig, topic: &str) -> Vec<real_kafka::Record> {
     rig.kafka.reader().read_to_end(topic, LONG).unwrap()
@@ -60,16 +72,13 @@ fn where_a_table_begins_is_kept_while_its_schema_is_waited_for() {
 fn a_stop_does_not_wait_for_a_new_column() {
     let registry = FakeRegistry::start();
     let rig = Rig::new();
-    let table = || Table::new("u_pet").texts(&["u_name"]);
-    rig.sim.create_table(table()).unwrap();
-    rig.kafka.create_topic("servicenow.u_pet").unwrap();
-    rig.sim.insert("u_pet", [("u_name", "Rex")]).unwrap();
+    pets(&rig, &["u_name"]);
     let mut config = with_registry(rig.config(), &registry.url(), "");
     config.tables = vec!["name: u_pet".to_owned()];
     let mut bridge = rig.start(&config);
     bridge.wait_metric(&produced("u_pet"), 1.0);
     registry.down(true);
-    rig.sim.alter_table(table().texts(&["u_breed"])).unwrap();
+    rig.sim.alter_table(pet(&["u_name", "u_breed"])).unwrap();
     rig.sim.insert("u_pet", [("u_breed", "Collie")]).unwrap();
     bridge.wait_not_ready("schema of u_pet");
     let begun = Instant::now();
@@ -88,24 +97,19 @@ fn a_stop_does_not_wait_for_a_new_column() {
 fn columns_that_keep_coming_are_slowed_down() {
     let registry = FakeRegistry::start();
     let rig = Rig::new();
-    rig.kafka.create_topic("servicenow.u_pet").unwrap();
     let names: Vec<String> = (0..30).map(|at| format!("u_{at}")).collect();
-    let table = |count: usize| {
-        let names: Vec<&str> = names.iter().take(count).map(String::as_str).collect();
-        Table::new("u_pet").texts(&names)
-    };
-    rig.sim.create_table(table(1)).unwrap();
-    rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    pets(&rig, &names[..1]);
     let mut config = with_registry(rig.config(), &registry.url(), "");
     config.tables = vec!["name: u_pet".to_owned()];
     let mut bridge = rig.start(&config);
     bridge.wait_metric(&produced("u_pet"), 1.0);
     for count in 2..=21 {
-        rig.sim.alter_table(table(count)).unwrap();
+        rig.sim.alter_table(pet(&names[..count])).unwrap();
         rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
         bridge.wait_metric(&produced("u_pet"), count as f64);
     }
-    rig.sim.alter_table(table(22)).unwrap();
+    rig.sim.alter_table(pet(&names[..22])).unwrap();
     rig.sim.insert("u_pet", [("u_0", "x")]).unwrap();
     bridge.wait_not_ready("its columns have changed 20 times since the start");
     assert_eq!(registry.registered("servicenow.u_pet-value").len(), 21);
@@ -133,10 +137,7 @@ fn a_stop_does_not_wait_for_a_registry() {
 fn a_new_column_waits_for_the_registry() {
     let registry = FakeRegistry::start();
     let rig = Rig::new();
-    let table = || Table::new("u_pet").texts(&["u_name"]);
-    rig.sim.create_table(table()).unwrap();
-    rig.kafka.create_topic("servicenow.u_pet").unwrap();
-    rig.sim.insert("u_pet", [("u_name", "Rex")]).unwrap();
+    pets(&rig, &["u_name"]);
     rig.fill("incident", 10);
     let mut config = with_registry(rig.config(), &registry.url(), "");
     config.tables.push("name: u_pet".to_owned());
@@ -144,7 +145,7 @@ fn a_new_column_waits_for_the_registry() {
     bridge.wait_metric(&produced("u_pet"), 1.0);
     bridge.wait_metric(&produced("incident"), 10.0);
     registry.down(true);
-    rig.sim.alter_table(table().texts(&["u_breed"])).unwrap();
+    rig.sim.alter_table(pet(&["u_name", "u_breed"])).unwrap();
     let row = [("u_name", "Bo"), ("u_breed", "Collie")];
     rig.sim.insert("u_pet", row).unwrap();
     bridge.wait_not_ready("schema of u_pet");
