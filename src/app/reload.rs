@@ -14,7 +14,7 @@ use crate::control::Outcome;
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
-use crate::schema::registry::{self, Registry};
+use crate::schema::registry::Registry;
 use crate::servicenow::{Cause, Client, Error};
 use crate::sink;
 use crate::stop::Stop;
@@ -158,17 +158,10 @@ impl Task {
         let registry = Registry::configured(&config.schema_registry, &self.metrics)
             .map_err(|error| Refused::new(Outcome::Refused, &error))?;
         if let Some(registry) = registry.as_ref().filter(|_| config.reload_rollback) {
-            match registry.mode(&self.stop) {
-                Ok(_) => {}
-                // Who may use subjects need not be allowed to see this.
-                Err(error) if matches!(error.cause(), Some(registry::Cause::Forbidden { .. })) => {}
-                Err(error) => {
-                    return Err(Refused {
-                        retry: error.is_retryable(),
-                        ..Refused::new(Outcome::RolledBack, &error)
-                    });
-                }
-            }
+            registry.reach(&self.stop).map_err(|error| Refused {
+                retry: error.is_retryable(),
+                ..Refused::new(Outcome::RolledBack, &error)
+            })?;
         }
         Ok(registry)
     }

@@ -151,14 +151,21 @@ impl<'a> Reader<'a> {
 
     /// The record itself: a record or a map, maybe in a union.
     fn outermost(&mut self) -> Done {
+        match self.root()? {
+            Node::Record(members) => self.record(members, 0),
+            Node::Map(values) => self.map(*values, 0, true),
+            _ => Err("it is neither a record nor a map"),
+        }
+    }
+
+    /// The type of the whole, behind unions and names.
+    fn root(&mut self) -> Result<&'a Node, &'static str> {
         let mut node = self.schema.root();
         for _ in 0..MAX_DEPTH {
             match node {
                 Node::Union(branches) => node = self.branch(branches)?,
                 Node::Alias(other) => node = self.schema.node(*other),
-                Node::Record(members) => return self.record(members, 0),
-                Node::Map(values) => return self.map(*values, 0, true),
-                _ => return Err("it is neither a record nor a map"),
+                other => return Ok(other),
             }
         }
         Err("it is nested too deeply")

@@ -233,6 +233,18 @@ impl Registry {
         Ok(mode.mode)
     }
 
+    /// Whether the registry answers, for those who look before they rely on it: its mode, or `None`
+    /// where this user may not see that. Who may use subjects need not be allowed to.
+    ///
+    /// # Errors
+    /// As [`Registry::mode`].
+    pub fn reach(&self, stop: &Stop) -> Result<Option<String>, Error> {
+        match self.mode(stop) {
+            Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => Ok(None),
+            mode => mode.map(Some),
+        }
+    }
+
     fn with_schema(&self, path: &str, subject: &str, schema: &str) -> Ask {
         let normalize = if self.normalize {
             "?normalize=true"

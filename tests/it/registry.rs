@@ -1,13 +1,13 @@
 //! The client of the schema registry against a real Apicurio.
 
-use std::time::Duration;
-
 use real_registry::{Server, require_or_skip, shared};
-use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, SubjectStrategy, Tls};
+use servicenow_kafka_bridge::config::SchemaRegistry;
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::schema::registry::{Cause, Kind, Part, Registry};
 use servicenow_kafka_bridge::schema::{Columns, Schema};
 use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
+
+use crate::support::avro::registry_at;
 
 /// A client, and what keeps it going.
 struct Bench {
@@ -19,15 +19,7 @@ struct Bench {
 
 fn bench(change: impl FnOnce(&mut SchemaRegistry)) -> Bench {
     let server = shared().unwrap();
-    let mut config = SchemaRegistry {
-        urls: vec![server.url()],
-        auth: RegistryAuth::None,
-        tls: Tls::default(),
-        auto_register: true,
-        normalize: false,
-        subject_strategy: SubjectStrategy::Topic,
-        timeout: Duration::from_secs(30),
-    };
+    let mut config = registry_at(&server.url());
     change(&mut config);
     let (trigger, stop) = stop::pair();
     Bench {

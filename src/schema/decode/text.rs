@@ -1,6 +1,6 @@
 //! Record keys to the text that identifies a row.
 
-use super::{DecodeError, MAX_DEPTH, Node, Reader, WriterSchema, finished};
+use super::{DecodeError, Node, Reader, WriterSchema, finished};
 
 /// The text that the body of a framed key stands for: of a string that string, of other scalars
 /// their text as in [`super::to_json`], of records, maps and arrays their JSON, of null nothing.
@@ -25,25 +25,19 @@ pub fn to_text(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeErro
 
 impl Reader<'_> {
     fn key(&mut self) -> super::Done {
-        let mut node = self.schema.root();
-        for _ in 0..MAX_DEPTH {
-            match node {
-                Node::Union(branches) => node = self.branch(branches)?,
-                Node::Alias(other) => node = self.schema.node(*other),
-                Node::Record(members) => return self.record(members, 0),
-                Node::Map(values) => return self.map(*values, 0, true),
-                Node::Null => return Ok(()),
-                // Below the record itself, numbers stand without quotes.
-                Node::Array(_) | Node::Boolean | Node::Long | Node::Float | Node::Double => {
-                    return self.value(node, 1);
-                }
-                _ => {
-                    let text = self.text_of(node)?;
-                    self.out.extend_from_slice(text.as_bytes());
-                    return Ok(());
-                }
+        match self.root()? {
+            Node::Record(members) => self.record(members, 0),
+            Node::Map(values) => self.map(*values, 0, true),
+            Node::Null => Ok(()),
+            // Below the record itself, numbers stand without quotes.
+            node @ (Node::Array(_) | Node::Boolean | Node::Long | Node::Float | Node::Double) => {
+                self.value(node, 1)
+            }
+            node => {
+                let text = self.text_of(node)?;
+                self.out.extend_from_slice(text.as_bytes());
+                Ok(())
             }
         }
-        Err("it is nested too deeply")
     }
 }

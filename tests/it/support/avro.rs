@@ -14,21 +14,25 @@ use servicenow_sim::Row;
 
 use super::fastavro;
 
+/// The settings of a registry without any demands.
+pub(crate) fn registry_at(url: &str) -> SchemaRegistry {
+    SchemaRegistry {
+        urls: vec![url.to_owned()],
+        auth: RegistryAuth::None,
+        tls: Tls::default(),
+        auto_register: true,
+        normalize: false,
+        subject_strategy: SubjectStrategy::Topic,
+        timeout: Duration::from_secs(30),
+    }
+}
+
 /// A registry to ask.
 pub(crate) struct Schemas(Registry);
 
 impl Schemas {
     pub(crate) fn at(url: &str) -> Schemas {
-        let config = SchemaRegistry {
-            urls: vec![url.to_owned()],
-            auth: RegistryAuth::None,
-            tls: Tls::default(),
-            auto_register: true,
-            normalize: false,
-            subject_strategy: SubjectStrategy::Topic,
-            timeout: Duration::from_secs(30),
-        };
-        Schemas(Registry::new(&config, &Metrics::new()).unwrap())
+        Schemas(Registry::new(&registry_at(url), &Metrics::new()).unwrap())
     }
 
     /// The text of a schema.
