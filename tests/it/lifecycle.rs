@@ -201,5 +201,5 @@ fn a_stop_during_a_reload_that_waits_for_the_instance_is_in_time() {
     let code = bridge.terminate();
     let took = start.elapsed();
     assert_eq!(code, 0, "what was read was delivered");
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }

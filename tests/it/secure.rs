@@ -118,5 +118,5 @@ fn a_wrong_password_is_said_without_the_password() {
     let start = Instant::now();
     assert_eq!(bridge.terminate(), 0);
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?} of 25 s");
+    assert!(took < Duration::from_secs(20), "{took:?} of 25 s");
 }

@@ -405,7 +405,7 @@ fn a_stop_ends_a_long_wait() {
     let (outcome, heard) = writing.join().unwrap();
     assert_eq!(outcome, Outcome::Stopped);
     assert!(!heard.contains(&"fine".to_owned()));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn stop(rig: &SinkRig, bridge: Bridge) {
     let began = Instant::now();
     assert_eq!(bridge.terminate(), 0, "nothing had begun");
     let time = began.elapsed();
-    assert!(time < Duration::from_secs(8), "{time:?}");
+    assert!(time < Duration::from_secs(20), "{time:?} of 25 s");
     let committed = rig.committed();
     assert!(
         committed.iter().all(|it| it.unwrap_or(0) == 0),

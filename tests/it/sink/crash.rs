@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::after;
 use real_kafka::require_or_skip;
-use servicenow_sim::Options;
+use servicenow_sim::{Fault, Options, Rule, Target};
 
 use crate::support::sink::{SinkRig, TABLE, alive, create};
 use crate::support::wait_for;
@@ -15,6 +15,8 @@ pub(super) const SOON: &str = "properties: {session.timeout.ms: 1500, heartbeat.
 #[test]
 fn killed_again_and_again_it_makes_each_row_once() {
     const ROWS: usize = 3_000;
+    /// What one life gets done at most, whatever its kill is late by.
+    const SHARE: usize = 700;
     if !require_or_skip() {
         return;
     }
@@ -29,6 +31,10 @@ fn killed_again_and_again_it_makes_each_row_once() {
     let rows = || rig.sim.count(TABLE).unwrap();
     let (mut kills, mut before) = (0, 0);
     loop {
+        // Each record before is sent once more, then comes what is new, and then nothing goes.
+        let refused = Rule::new(Target::writes(TABLE), Fault::Unavailable);
+        rig.sim.faults().clear();
+        rig.sim.faults().add(refused.skip(before + SHARE));
         let mut bridge = rig.restart();
         wait_for("further rows", || {
             alive(&mut bridge);

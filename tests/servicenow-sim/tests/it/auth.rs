@@ -204,7 +204,7 @@ fn line_6_sessions_serialize_and_the_surplus_is_not_executed() {
         );
     }
     let slow = Fault::Slow {
-        per_row: Duration::from_millis(250),
+        per_row: Duration::from_millis(500),
         per_offset: Duration::ZERO,
         limit: Duration::from_secs(60),
         malformed: false,
@@ -235,7 +235,7 @@ fn line_6_sessions_serialize_and_the_surplus_is_not_executed() {
     let begin = std::time::Instant::now();
     assert!(statuses(BASIC).iter().all(|status| *status == 200));
     assert!(
-        begin.elapsed() < Duration::from_millis(2000),
+        begin.elapsed() < Duration::from_secs(6),
         "without cookies all run at once"
     );
 }

@@ -11,13 +11,13 @@ fn line_34_late_commits_keep_their_old_stamp() {
     let sim = start();
     sim.insert("incident", row("b")).unwrap();
     let stamp = sim.now() - 60;
-    let delay = Duration::from_millis(600);
+    let delay = Duration::from_millis(2_500);
     sim.insert_visible_later("incident", row("a"), stamp, delay)
         .unwrap();
     sim.update_visible_later("incident", "b", [("state", "7")], stamp, delay)
         .unwrap();
     assert_eq!(ids(&sim, "incident", ""), "b");
-    std::thread::park_timeout(Duration::from_millis(700));
+    std::thread::park_timeout(Duration::from_millis(2_600));
     let rows = query(&sim, "incident", "ORDERBYsys_id", "").rows();
     assert_eq!(rows.len(), 2);
     for row in &rows {
