@@ -236,9 +236,9 @@ fn a_wrong_password_is_tried_seldom_and_told_without_it() {
         config.tables.push(format!("name: {table}"));
     }
     let bridge = rig.start(&config);
-    bridge.wait_not_ready("servicenow: ");
+    bridge.wait_not_ready("401 unauthorized");
     let (_, body) = bridge.get("/readyz");
-    for words in ["401 unauthorized", "check client_id, client_secret"] {
+    for words in ["servicenow: ", "check client_id, client_secret"] {
         assert!(body.contains(words), "`{words}` is not in: {body}");
     }
     let end = rig.sim.now() + 6;

@@ -334,6 +334,8 @@ impl Keeper {
         let now = Instant::now();
         let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
         let label = if result.is_ok() { "ok" } else { "error" };
+        // Before anybody can use it, so that the count is never behind the requests it allowed.
+        self.shared.metrics.token_requests.with(&[label]).inc();
         let mut state = self.board.lock();
         let error = match result {
             Ok((value, granted)) => match state.schedule.granted(granted, now) {
@@ -365,7 +367,6 @@ impl Keeper {
         state.failure.clone_from(&error);
         state.bell.ring();
         drop(state);
-        self.shared.metrics.token_requests.with(&[label]).inc();
         match error {
             None => {
                 let level = if news {
