@@ -38,7 +38,7 @@ pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
 pub use schema::{
     Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
-    SinkFormat, SubjectStrategy, TableSchema,
+    SinkFormat, SinkKeyFormat, SubjectStrategy, TableSchema,
 };
 pub use show::{show, show_tree};
 pub use sink::{CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic};

@@ -115,6 +115,15 @@ pub enum KeyFormat {
     Avro,
 }
 
+/// `sink.topics[].key_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkKeyFormat {
+    /// Behind a schema id its text, else its bytes.
+    Auto,
+    /// Its bytes.
+    Bytes,
+}
+
 /// `sink.topics[].format`: what the values of a topic are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkFormat {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SinkFormat;
+use super::{SinkFormat, SinkKeyFormat};
 
 /// `sink`: Kafka topics to ServiceNow tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct SinkTopic {
     pub concurrency: u32,
     /// What the values of the topic are.
     pub format: SinkFormat,
+    /// What its keys are.
+    pub key_format: SinkKeyFormat,
     /// What a record means that carries no `sn_operation` header.
     pub operation: SinkOperation,
     /// Column that identifies a row instead of its sys_id.

@@ -1,14 +1,14 @@
 //! The thread of the group: polls, hands out, settles, commits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::assignment::Assignment;
-use super::format::{self, Content, Needs};
+use super::assignment::{Assignment, Waiting};
+use super::format::{self, Content, Needs, Trust};
 use super::job::{Job, Ticket};
 use super::operation::{self, Place};
 use super::schemas::Schemas;
-use super::topic::Topic;
+use super::topic::{Policy, Topic};
 use crate::config::Kafka;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Consumer, Group, Partition, Polled, Received};
@@ -156,7 +156,7 @@ impl Consume {
             match consumer.poll(turn) {
                 Polled::Record(record) => {
                     backoff.reset();
-                    if let Err(why) = self.hand_out(record, place) {
+                    if let Err(why) = self.hand_out(record, None, place) {
                         return Over::Renew(why);
                     }
                 }
@@ -204,8 +204,15 @@ impl Consume {
             return Ok(());
         };
         schemas.settle();
-        while let Some(record) = self.assignment.unpark(|id| schemas.is_known(id)) {
-            self.hand_out(record, place)?;
+        let settled = |waiting: &Waiting| {
+            let topic = self.topics.get(waiting.topic);
+            topic.is_some_and(|topic| {
+                let trust = trust(topic, waiting.written, waiting.since.elapsed());
+                schemas.settled(waiting, trust)
+            })
+        };
+        while let Some((record, since)) = self.assignment.unpark(settled) {
+            self.hand_out(record, Some(since), place)?;
         }
         Ok(())
     }
@@ -221,7 +228,13 @@ impl Consume {
         self.schemas.as_ref().filter(|schemas| schemas.is_busy())
     }
 
-    fn hand_out(&self, record: Received, place: &Place) -> Result<(), String> {
+    /// `since` when the record was parked, if it was.
+    fn hand_out(
+        &self,
+        record: Received,
+        since: Option<Instant>,
+        place: &Place,
+    ) -> Result<(), String> {
         let mut topics = self.topics.iter().enumerate();
         let Some((at, topic)) = topics.find(|(_, topic)| topic.name == record.topic) else {
             return Ok(());
@@ -236,10 +249,11 @@ impl Consume {
                 "{partition}: a record came although the partition is paused; this is a bug"
             ));
         }
-        let content = match self.content(&record, topic) {
+        let since = since.unwrap_or_else(Instant::now);
+        let content = match self.content(&record, topic, since) {
             Ok(content) => content,
-            Err(Needs(schema)) => {
-                self.park(&partition, record, schema);
+            Err(needs) => {
+                self.park(&partition, record, needs, since);
                 return Ok(());
             }
         };
@@ -273,19 +287,24 @@ impl Consume {
         })
     }
 
-    fn park(&self, partition: &Partition, record: Received, schema: u32) {
-        self.assignment.park(partition, record, schema);
+    fn park(&self, partition: &Partition, record: Received, needs: Needs, since: Instant) {
+        self.assignment.park(partition, record, needs, since);
         if let Some(schemas) = &self.schemas {
             schemas.parked();
         }
     }
 
-    fn content<'r>(&self, record: &'r Received, topic: &Topic) -> Result<Content<'r>, Needs> {
-        let format = topic.config.format;
-        match &self.schemas {
-            Some(schemas) => format::read(record, format, Some(&|id| schemas.look(id))),
-            None => format::read(record, format, None),
-        }
+    fn content<'r>(
+        &self,
+        record: &'r Received,
+        topic: &Topic,
+        since: Instant,
+    ) -> Result<Content<'r>, Needs> {
+        let Some(schemas) = &self.schemas else {
+            return format::read(record, &topic.config, None, Trust::Absence);
+        };
+        let trust = trust(topic, record.timestamp, since.elapsed());
+        format::read(record, &topic.config, Some(&|id| schemas.look(id)), trust)
     }
 
     /// Waits for what has begun, for `patience` at most.
@@ -303,6 +322,19 @@ impl Consume {
         consumer.store(&self.assignment.take_positions());
         (left + self.assignment.given_up()) as u64
     }
+}
+
+/// Whether the registry is believed when it does not have the schema of a record of this topic.
+fn trust(topic: &Topic, written: Option<i64>, waited: Duration) -> Trust {
+    let held = matches!(topic.policy, Policy::Hold);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since_epoch.map_or(0, |time| time.as_millis());
+    Trust::of(
+        held,
+        written,
+        waited,
+        i64::try_from(now).unwrap_or(i64::MAX),
+    )
 }
 
 fn pause(consumer: &Consumer, partitions: &[Partition]) {

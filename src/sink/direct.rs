@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use super::format::{self, Content, Needs, Schema};
+use super::format::{self, Content, Needs, Schema, Trust};
 use super::operation::{self, Decision, Place};
 use super::writer::{History, Outcome, Pulse, Watch, Writer};
 use crate::config::{Config, SinkTopic};
@@ -99,30 +99,31 @@ impl Direct {
         stop: &Stop,
     ) -> Result<Content<'r>, Refusal> {
         let Some(registry) = &self.registry else {
-            return format::read(record, topic.format, None).map_err(|Needs(id)| unanswered(id));
+            return format::read(record, topic, None, Trust::Absence).map_err(unanswered);
         };
         let mut known: BTreeMap<u32, Schema> = BTreeMap::new();
         loop {
             let look = |id: u32| known.get(&id).cloned();
-            let Needs(id) = match format::read(record, topic.format, Some(&look)) {
+            let needs = match format::read(record, topic, Some(&look), Trust::Absence) {
                 Ok(content) => return Ok(content),
                 Err(needs) => needs,
             };
+            let id = needs.schema;
             let schema = format::judge(id, registry.by_id(id, stop));
             let schema = schema.map_err(|error| match error {
                 Error::Stopped => Refusal::unsent("stopped", "stopped"),
                 error => Refusal::unsent("schema_registry", error.to_string()),
             })?;
             if known.insert(id, schema).is_some() {
-                return Err(unanswered(id));
+                return Err(unanswered(needs));
             }
         }
     }
 }
 
 /// Not reached: without a registry nothing is asked, and with one each schema once.
-fn unanswered(id: u32) -> Refusal {
-    let error = format!("schema {id} is not known");
+fn unanswered(needs: Needs) -> Refusal {
+    let error = format!("schema {} is not known", needs.schema);
     Refusal::unsent("schema_registry", error)
 }
 

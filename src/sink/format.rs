@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Refusal;
-use crate::config::SinkFormat;
+use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopic};
 use crate::kafka::Received;
 use crate::schema::decode::{self, Frame};
 use crate::schema::registry::{self, Cause, Kind, Writer};
@@ -18,21 +19,41 @@ pub struct Content<'r> {
     /// The key's text, whatever schema it was written with: what identifies a row must not change
     /// with the id of a schema. A key that cannot be read is its bytes.
     pub key: Option<Cow<'r, [u8]>>,
+    /// The key decides about the row, and its schema is of no use: its bytes would be another row's
+    /// name with each schema.
+    pub unread_key: Option<Refusal>,
     /// JSON, as far as one can tell; `None` is a tombstone. Or why it cannot be read.
     pub value: Result<Option<Cow<'r, [u8]>>, Refusal>,
 }
 
-/// The schema of this id must be asked for first.
+/// A schema must be asked for first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Needs(pub(super) u32);
+pub(super) struct Needs {
+    /// Its id.
+    pub(super) schema: u32,
+    /// That there is none will do as well.
+    pub(super) or_none: bool,
+}
 
 /// What is known of a schema.
 #[derive(Debug, Clone)]
 pub(super) enum Schema {
     /// The schema.
     Known(Arc<Writer>),
-    /// There is none of that id, or it is of no use.
+    /// It is there, and of no use.
     Refused(Refusal),
+    /// The registry does not have it, or not all of it. It may only be behind: see [`Trust`].
+    Absent(Refusal),
+}
+
+/// Whether a registry that does not have a record's schema is believed. The nodes of a registry take
+/// over schemas from one another with some delay, and so a record may be here before its schema is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It is.
+    Absence,
+    /// Not yet: the record waits.
+    SchemasOnly,
 }
 
 /// Gives what is known of the schema with an id; `None`: it must be asked for.
@@ -43,6 +64,7 @@ impl<'r> Content<'r> {
     pub fn plain(record: &'r Received) -> Content<'r> {
         Content {
             key: record.key.as_deref().map(Cow::Borrowed),
+            unread_key: None,
             value: Ok(record.value.as_deref().map(Cow::Borrowed)),
         }
     }
@@ -58,22 +80,38 @@ impl<'r> Content<'r> {
     }
 }
 
-/// Reads `record` of a topic with this format. Without `look` no registry is configured.
+/// Reads `record` of `topic`. Without `look` no registry is configured.
 ///
 /// # Errors
 /// It cannot be read before a schema is known.
 pub(super) fn read<'r>(
     record: &'r Received,
-    format: SinkFormat,
+    topic: &SinkTopic,
     look: Option<&Look<'_>>,
+    trust: Trust,
 ) -> Result<Content<'r>, Needs> {
-    let key = record.key.as_deref();
-    let key = key.map(|bytes| key_of(bytes, format, look)).transpose()?;
+    let (mut key, mut unread_key) = (None, None);
+    if let Some(bytes) = record.key.as_deref() {
+        let decides = key_decides(record, topic);
+        let read = key_of(bytes, topic, look, decides, trust)?;
+        // Where it decides nothing, what cannot be read is taken as it is.
+        unread_key = read.as_ref().err().filter(|_| decides).cloned();
+        key = Some(read.unwrap_or(Cow::Borrowed(bytes)));
+    }
     let value = match record.value.as_deref() {
         None => Ok(None),
-        Some(bytes) => value_of(bytes, format, look)?.map(Some),
+        Some(bytes) => value_of(bytes, topic.format, look, trust)?.map(Some),
     };
-    Ok(Content { key, value })
+    Ok(Content {
+        key,
+        unread_key,
+        value,
+    })
+}
+
+/// Whether the key says which row is meant.
+fn key_decides(record: &Received, topic: &SinkTopic) -> bool {
+    topic.create_id == CreateId::Key || (topic.deletes && record.value.is_none())
 }
 
 /// What an answer of the registry says of the schema that was asked for.
@@ -102,7 +140,7 @@ pub(super) fn judge(
                 Some(Cause::NoSchema { .. }) => "unknown_schema",
                 _ => "invalid_schema",
             };
-            Ok(Schema::Refused(Refusal::unsent(kind, error.to_string())))
+            Ok(Schema::Absent(Refusal::unsent(kind, error.to_string())))
         }
         Err(error) => Err(error),
     }
@@ -112,6 +150,7 @@ fn value_of<'r>(
     bytes: &'r [u8],
     format: SinkFormat,
     look: Option<&Look<'_>>,
+    trust: Trust,
 ) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
     let (id, body) = match (format, decode::frame(bytes)) {
         (SinkFormat::Json, _) | (SinkFormat::Auto, Frame::Plain) => {
@@ -137,10 +176,51 @@ fn value_of<'r>(
         let error = format!("no registry has a schema {id}: is this a record with a schema id?");
         return Ok(Err(Refusal::unsent("unknown_schema", error)));
     }
-    Ok(match look(id).ok_or(Needs(id))? {
-        Schema::Known(writer) => with_schema(&writer, format, body),
-        Schema::Refused(refusal) => Err(refusal),
+    let needs = Needs {
+        schema: id,
+        or_none: false,
+    };
+    Ok(find(needs, look, trust)?.and_then(|writer| with_schema(&writer, format, body)))
+}
+
+/// The schema, or why there is none.
+fn find(
+    needs: Needs,
+    look: &Look<'_>,
+    trust: Trust,
+) -> Result<Result<Arc<Writer>, Refusal>, Needs> {
+    let found = look(needs.schema).filter(|found| needs.are_met_by(found, trust));
+    Ok(match found.ok_or(needs)? {
+        Schema::Known(writer) => Ok(writer),
+        Schema::Refused(refusal) | Schema::Absent(refusal) => Err(refusal),
     })
+}
+
+impl Needs {
+    /// Whether it is known enough of the schema to go on.
+    pub(super) fn are_met_by(self, found: &Schema, trust: Trust) -> bool {
+        match found {
+            Schema::Known(_) | Schema::Refused(_) => true,
+            Schema::Absent(_) => self.or_none || trust == Trust::Absence,
+        }
+    }
+}
+
+impl Trust {
+    /// How old a record must be for its schema to have reached all nodes of a registry.
+    const BEHIND: Duration = Duration::from_secs(15);
+
+    /// For a record that was written at `written` and has waited for its schema for `waited`;
+    /// `written` and `now` in milliseconds since the epoch. Where records are held there is time to
+    /// wait for the schema itself.
+    pub(super) fn of(held: bool, written: Option<i64>, waited: Duration, now: i64) -> Trust {
+        let age = written.map_or(0, |at| now.saturating_sub(at));
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        match !held && Trust::BEHIND <= age.max(waited) {
+            true => Trust::Absence,
+            false => Trust::SchemasOnly,
+        }
+    }
 }
 
 fn with_schema<'r>(
@@ -164,33 +244,54 @@ fn with_schema<'r>(
         (Kind::Json, _) => Err(unsupported(format!(
             "schema {id} is a JSON Schema, not Avro as the `format` of its topic says"
         ))),
-        (Kind::Protobuf, _) => Err(unsupported(format!(
-            "schema {id} is of type PROTOBUF, which is not read here"
-        ))),
-        (Kind::Other(_), _) => Err(unsupported(format!(
-            "schema {id} is of a type that is not read here"
-        ))),
+        (Kind::Protobuf | Kind::Other(_), _) => Err(unread(writer)),
     }
 }
 
-/// Keys need not be what values are: numbers in binary form begin with zeros as well. So what cannot
-/// be read is taken as it is.
+fn unread(writer: &Writer) -> Refusal {
+    let which = match &writer.kind {
+        Kind::Protobuf => "type PROTOBUF, which",
+        _ => "a type that",
+    };
+    unsupported(format!(
+        "schema {} is of {which} is not read here",
+        writer.id
+    ))
+}
+
+/// Keys need not be what values are: numbers in binary form begin with zeros as well. So one that is
+/// not what its schema says is taken as it is.
 fn key_of<'r>(
     bytes: &'r [u8],
-    format: SinkFormat,
+    topic: &SinkTopic,
     look: Option<&Look<'_>>,
-) -> Result<Cow<'r, [u8]>, Needs> {
+    decides: bool,
+    trust: Trust,
+) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
     let raw = Cow::Borrowed(bytes);
     let (Some(look), Frame::Framed { id, body }) = (look, decode::frame(bytes)) else {
-        return Ok(raw);
+        return Ok(Ok(raw));
     };
-    if format == SinkFormat::Json || !is_id(id) {
-        return Ok(raw);
+    let bytes = topic.format == SinkFormat::Json || topic.key_format == SinkKeyFormat::Bytes;
+    if bytes || !is_id(id) {
+        return Ok(Ok(raw));
     }
-    Ok(match look(id).ok_or(Needs(id))? {
-        Schema::Known(writer) => text(&writer, body).map_or(raw, Cow::Owned),
-        Schema::Refused(_) => raw,
-    })
+    let needs = Needs {
+        schema: id,
+        or_none: !decides,
+    };
+    let found = find(needs, look, trust)?;
+    let read = found.and_then(|writer| match &writer.kind {
+        Kind::Avro | Kind::Json => Ok(text(&writer, body).map_or(raw, Cow::Owned)),
+        Kind::Protobuf | Kind::Other(_) => Err(unread(&writer)),
+    });
+    Ok(read.map_err(|why| {
+        let error = format!(
+            "the record's key: {why}; if keys of this topic are plain bytes, set `key_format: \
+             bytes`"
+        );
+        Refusal::unsent(why.kind, error)
+    }))
 }
 
 /// The text of a framed key, if it has one.

@@ -18,7 +18,7 @@ pub(super) use self::asker::Asker;
 use self::asker::Answer;
 use self::book::Book;
 use super::assignment::Waiting;
-use super::format::Schema;
+use super::format::{Needs, Schema, Trust};
 use super::topic::{PATIENCE, Topic, Who};
 use crate::kafka::Partition;
 
@@ -77,9 +77,10 @@ impl Schemas {
         self.book.borrow().look(id, Instant::now())
     }
 
-    /// Whether [`Schemas::look`] would find something.
-    pub(super) fn is_known(&self, id: u32) -> bool {
-        self.book.borrow().is_known(id, Instant::now())
+    /// Whether a record need not wait any longer for the schema that it waits for.
+    pub(super) fn settled(&self, waiting: &Waiting, trust: Trust) -> bool {
+        let found = self.look(waiting.needs.schema);
+        found.is_some_and(|found| waiting.needs.are_met_by(&found, trust))
     }
 
     /// Takes in what was answered.
@@ -94,7 +95,7 @@ impl Schemas {
         self.busy.set(!waiting.is_empty());
         let now = Instant::now();
         let mut book = self.book.borrow_mut();
-        for id in book.questions(waiting.iter().map(|it| it.schema), QUESTIONS, now) {
+        for id in book.questions(waiting.iter().map(|it| it.needs.schema), QUESTIONS, now) {
             // There is room. Without the thread the program is about to stop.
             self.questions.try_send(id).ok();
         }
@@ -111,20 +112,19 @@ fn reason(record: &Waiting, book: &Book, now: Instant) -> Option<String> {
     let Waiting {
         partition,
         offset,
-        schema,
+        needs: Needs { schema, .. },
         since,
         ..
     } = record;
-    if book.is_known(*schema, now) {
+    let long = PATIENCE <= now.saturating_duration_since(*since);
+    let why = match (book.trouble(*schema), book.look(*schema, now)) {
+        // The registry may only be behind, for a moment.
+        (Some(why), Some(Schema::Absent(_))) if long => why,
         // It waits for its topic, as others do.
-        return None;
-    }
-    let why = match book.trouble(*schema) {
-        Some(why) => why,
-        None if PATIENCE <= now.saturating_duration_since(*since) => {
-            "the registry has not answered yet"
-        }
-        None => return None,
+        (_, Some(_)) => return None,
+        (Some(why), None) => why,
+        (None, None) if long => "the registry has not answered yet",
+        (None, None) => return None,
     };
     Some(format!(
         "{partition} offset {offset} waits for schema {schema}: {why}"

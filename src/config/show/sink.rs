@@ -3,7 +3,9 @@
 use serde_yaml::Value;
 
 use super::{map, optional, schema, text, texts, time};
-use crate::config::{CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
+use crate::config::{
+    CreateId, Nulls, OnError, OnMissing, Sink, SinkKeyFormat, SinkOperation, SinkTopic,
+};
 
 pub(super) fn sink(sink: &Sink) -> Value {
     let on_error = match sink.on_error {
@@ -44,6 +46,10 @@ fn topic(topic: &SinkTopic) -> Value {
         Nulls::Clear => "clear",
         Nulls::Ignore => "ignore",
     };
+    let key_format = match topic.key_format {
+        SinkKeyFormat::Auto => "auto",
+        SinkKeyFormat::Bytes => "bytes",
+    };
     let on_missing = match topic.on_missing {
         OnMissing::DeadLetter => "dead_letter",
         OnMissing::Insert => "insert",
@@ -60,6 +66,7 @@ fn topic(topic: &SinkTopic) -> Value {
         ("table", text(&topic.table)),
         ("concurrency", Value::from(topic.concurrency)),
         ("format", text(schema::sink_format(topic.format))),
+        ("key_format", text(key_format)),
         ("operation", text(operation)),
         ("key_field", optional(topic.key_field.as_deref(), text)),
         ("fields", texts(&topic.fields)),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::raw::{Need, Section};
 use super::schema;
 use crate::config::{
-    Config, CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic, defaults,
-    duration, names,
+    Config, CreateId, Nulls, OnError, OnMissing, Sink, SinkKeyFormat, SinkOperation, SinkTopic,
+    defaults, duration, names,
 };
 
 /// Columns of which the platform keeps the content, so that nothing can be found by our value.
@@ -90,6 +90,10 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
         ("update", SinkOperation::Update),
         ("upsert", SinkOperation::Upsert),
     ];
+    let key_formats = [
+        ("auto", SinkKeyFormat::Auto),
+        ("bytes", SinkKeyFormat::Bytes),
+    ];
     let missing = [
         ("dead_letter", OnMissing::DeadLetter),
         ("insert", OnMissing::Insert),
@@ -100,6 +104,9 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
         table: checked("table", names::check_table),
         concurrency: concurrency(section).unwrap_or(sink.concurrency),
         format: schema::sink_format(section, avro),
+        key_format: section
+            .choice("key_format", &key_formats)
+            .unwrap_or(SinkKeyFormat::Auto),
         operation: section
             .choice("operation", &operations)
             .unwrap_or(SinkOperation::Auto),

@@ -5,14 +5,15 @@
 
 use std::time::Instant;
 
-use super::Assignment;
+use super::{Assigned, Assignment};
 use crate::kafka::{Partition, Received};
+use crate::sink::format::Needs;
 
 /// A record that waits.
 #[derive(Debug)]
 pub(super) struct Parked {
     record: Received,
-    schema: u32,
+    needs: Needs,
     since: Instant,
 }
 
@@ -23,22 +24,30 @@ pub(in crate::sink) struct Waiting {
     /// Which of the topics.
     pub(in crate::sink) topic: usize,
     pub(in crate::sink) offset: i64,
-    pub(in crate::sink) schema: u32,
+    /// When it was written, in milliseconds since the epoch.
+    pub(in crate::sink) written: Option<i64>,
+    pub(in crate::sink) needs: Needs,
     pub(in crate::sink) since: Instant,
 }
 
 impl Assignment {
     /// The next record of `partition` waits for a schema. [`Assignment::flow`] pauses the partition,
     /// which must happen before the next poll. A record of a partition that is not ours is dropped:
-    /// it comes again, to us or to another member.
-    pub(in crate::sink) fn park(&self, partition: &Partition, record: Received, schema: u32) {
+    /// it comes again, to us or to another member. `since` when it waits, for whatever schema.
+    pub(in crate::sink) fn park(
+        &self,
+        partition: &Partition,
+        record: Received,
+        needs: Needs,
+        since: Instant,
+    ) {
         let mut state = self.state();
         let assigned = state.partitions.get_mut(partition);
         if let Some(assigned) = assigned.filter(|assigned| assigned.gone.is_none()) {
             assigned.parked = Some(Parked {
                 record,
-                schema,
-                since: Instant::now(),
+                needs,
+                since,
             });
         }
     }
@@ -50,32 +59,45 @@ impl Assignment {
         assigned.is_some_and(|assigned| assigned.parked.is_some())
     }
 
-    /// Takes back a record whose schema is known by now, if its topic has room for it. Until it is
-    /// handed out, nothing else of its partition may be.
-    pub(in crate::sink) fn unpark(&self, is_known: impl Fn(u32) -> bool) -> Option<Received> {
+    /// Takes back a record that need not wait any longer, if its topic has room for it, and since
+    /// when it waited. Until it is handed out, nothing else of its partition may be.
+    pub(in crate::sink) fn unpark(
+        &self,
+        is_settled: impl Fn(&Waiting) -> bool,
+    ) -> Option<(Received, Instant)> {
         let mut state = self.state();
         let state = &mut *state;
-        state.partitions.values_mut().find_map(|assigned| {
-            let topic = state.topics.get(assigned.topic)?;
-            let ready =
-                |parked: &mut Parked| topic.has_room(state.bytes) && is_known(parked.schema);
-            assigned.parked.take_if(ready).map(|parked| parked.record)
-        })
+        state
+            .partitions
+            .iter_mut()
+            .find_map(|(partition, assigned)| {
+                let topic = state.topics.get(assigned.topic)?;
+                let waiting = assigned.waiting(partition)?;
+                let ready = topic.has_room(state.bytes) && is_settled(&waiting);
+                let parked = assigned.parked.take_if(|_| ready)?;
+                Some((parked.record, parked.since))
+            })
     }
 
     /// The records that wait, and for what.
     pub(in crate::sink) fn waiting(&self) -> Vec<Waiting> {
         let state = self.state();
-        let waiting = state.partitions.iter().filter_map(|(partition, assigned)| {
-            let parked = assigned.parked.as_ref()?;
-            Some(Waiting {
-                partition: partition.clone(),
-                topic: assigned.topic,
-                offset: parked.record.offset,
-                schema: parked.schema,
-                since: parked.since,
-            })
-        });
+        let waiting = state.partitions.iter();
+        let waiting = waiting.filter_map(|(partition, assigned)| assigned.waiting(partition));
         waiting.collect()
+    }
+}
+
+impl Assigned {
+    fn waiting(&self, partition: &Partition) -> Option<Waiting> {
+        let parked = self.parked.as_ref()?;
+        Some(Waiting {
+            partition: partition.clone(),
+            topic: self.topic,
+            offset: parked.record.offset,
+            written: parked.record.timestamp,
+            needs: parked.needs,
+            since: parked.since,
+        })
     }
 }

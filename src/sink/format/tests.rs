@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config;
 
 const TABLE: &str = r#"{"type":"record","name":"t","fields":[
     {"name":"number","type":["null","string"]},{"name":"state","type":"int"}]}"#;
@@ -32,7 +33,7 @@ fn schemas() -> BTreeMap<u32, Schema> {
     .map(known)
     .into();
     let none = Refusal::unsent("unknown_schema", "there is no schema 8");
-    schemas.insert(8, Schema::Refused(none));
+    schemas.insert(8, Schema::Absent(none));
     schemas
 }
 
@@ -49,22 +50,51 @@ fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> Received {
     }
 }
 
+fn topic(format: SinkFormat) -> SinkTopic {
+    SinkTopic {
+        topic: "in".to_owned(),
+        table: "incident".to_owned(),
+        concurrency: 1,
+        format,
+        key_format: SinkKeyFormat::Auto,
+        operation: config::SinkOperation::Auto,
+        key_field: None,
+        fields: Vec::new(),
+        nulls: config::Nulls::Clear,
+        deletes: false,
+        on_missing: config::OnMissing::Skip,
+        create_id: CreateId::Record,
+    }
+}
+
+/// With the schemas of [`schemas`], and a registry that is believed.
+fn read_as<'r>(record: &'r Received, topic: &SinkTopic) -> Result<Content<'r>, Needs> {
+    let known = schemas();
+    read(
+        record,
+        topic,
+        Some(&|id| known.get(&id).cloned()),
+        Trust::Absence,
+    )
+}
+
 /// Behind the id of a schema.
 fn framed(id: u32, body: &[u8]) -> Vec<u8> {
     [&[0], &id.to_be_bytes()[..], body].concat()
 }
 
 fn value(format: SinkFormat, bytes: &[u8]) -> Result<String, &'static str> {
-    let (record, known) = (record(None, Some(bytes)), schemas());
-    let content = read(&record, format, Some(&|id| known.get(&id).cloned())).unwrap();
+    let record = record(None, Some(bytes));
+    let content = read_as(&record, &topic(format)).unwrap();
     let value = content.value.map_err(|refusal| refusal.kind)?;
     Ok(String::from_utf8(value.unwrap().into_owned()).unwrap())
 }
 
 fn key(format: SinkFormat, bytes: &[u8]) -> Vec<u8> {
-    let (record, known) = (record(Some(bytes), None), schemas());
-    let content = read(&record, format, Some(&|id| known.get(&id).cloned())).unwrap();
+    let record = record(Some(bytes), None);
+    let content = read_as(&record, &topic(format)).unwrap();
     assert_eq!(content.value, Ok(None), "a tombstone");
+    assert_eq!(content.unread_key, None, "it decides nothing");
     content.key.unwrap().into_owned()
 }
 
@@ -114,20 +144,120 @@ fn values_are_what_the_format_and_the_registry_say() {
 
 #[test]
 fn a_schema_that_is_not_known_is_asked_for() {
-    let known = schemas();
-    let look = |id: u32| known.get(&id).cloned();
     let needs = |key: &[u8], value: &[u8], format| {
-        read(&record(Some(key), Some(value)), format, Some(&look)).err()
+        let read = read_as(&record(Some(key), Some(value)), &topic(format)).err();
+        read.map(|needs| needs.schema)
     };
     let (new, newer) = (framed(40, b"\x02k"), framed(41, ROW));
-    assert_eq!(needs(b"k", &newer, SinkFormat::Auto), Some(Needs(41)));
-    assert_eq!(needs(&new, &newer, SinkFormat::Avro), Some(Needs(40)));
-    assert_eq!(needs(&new, b"{}", SinkFormat::Auto), Some(Needs(40)));
+    assert_eq!(needs(b"k", &newer, SinkFormat::Auto), Some(41));
+    assert_eq!(needs(&new, &newer, SinkFormat::Avro), Some(40));
+    assert_eq!(needs(&new, b"{}", SinkFormat::Auto), Some(40));
     assert_eq!(needs(b"k", &newer, SinkFormat::JsonSchema), None);
     assert_eq!(needs(&new, &newer, SinkFormat::Json), None);
     // A number of eight bytes, and one that no registry counts to.
     assert_eq!(needs(&7_i64.to_be_bytes(), b"{}", SinkFormat::Auto), None);
     assert_eq!(needs(&framed(1 << 31, b""), b"{}", SinkFormat::Auto), None);
+}
+
+#[test]
+fn a_registry_that_may_be_behind_is_not_believed() {
+    let known = schemas();
+    let look = |id: u32| known.get(&id).cloned();
+    let (absent, known_one) = (framed(8, b"\x02k"), framed(1, ROW));
+    let with = |key: &[u8], value: Option<&[u8]>, topic: &SinkTopic, trust| {
+        let record = record(Some(key), value);
+        let content = read(&record, topic, Some(&look), trust)?;
+        Ok(content.unread_key.map(|refusal| refusal.kind))
+    };
+    let needs = |or_none| Needs { schema: 8, or_none };
+    let (plain, keyed) = (
+        topic(SinkFormat::Auto),
+        SinkTopic {
+            create_id: CreateId::Key,
+            ..topic(SinkFormat::Auto)
+        },
+    );
+    let deleting = SinkTopic {
+        deletes: true,
+        ..topic(SinkFormat::Auto)
+    };
+    use Trust::{Absence, SchemasOnly};
+    let value = with(b"k", Some(&absent), &plain, SchemasOnly);
+    assert_eq!(value, Err(needs(false)));
+    assert_eq!(with(b"k", Some(&absent), &plain, Absence), Ok(None));
+    // A key that decides nothing is its bytes, whether the registry is behind or not.
+    assert_eq!(
+        with(&absent, Some(&known_one), &plain, SchemasOnly),
+        Ok(None)
+    );
+    assert_eq!(with(&absent, None, &plain, SchemasOnly), Ok(None));
+    assert_eq!(with(&absent, Some(b"{}"), &deleting, SchemasOnly), Ok(None));
+    for (topic, value) in [
+        (&keyed, Some(&known_one[..])),
+        (&keyed, None),
+        (&deleting, None),
+    ] {
+        let waits = with(&absent, value, topic, SchemasOnly);
+        assert_eq!(waits, Err(needs(false)));
+        let refused = with(&absent, value, topic, Absence);
+        assert_eq!(refused, Ok(Some("unknown_schema")));
+    }
+    let bytes = SinkTopic {
+        key_format: SinkKeyFormat::Bytes,
+        ..keyed
+    };
+    assert_eq!(
+        with(&absent, Some(&known_one), &bytes, SchemasOnly),
+        Ok(None)
+    );
+    assert_eq!(with(&framed(40, b"k"), None, &bytes, Absence), Ok(None));
+}
+
+#[test]
+fn a_key_that_decides_and_cannot_be_read_is_a_refusal() {
+    let keyed = SinkTopic {
+        create_id: CreateId::Key,
+        ..topic(SinkFormat::Auto)
+    };
+    for (id, kind) in [
+        (5, Some("unsupported_format")),
+        (6, Some("unsupported_format")),
+        (7, Some("invalid_schema")),
+        (8, Some("unknown_schema")),
+        (2, None),
+    ] {
+        let bytes = framed(id, b"\x02k");
+        let record = record(Some(&bytes), None);
+        let content = read_as(&record, &keyed).unwrap();
+        let refusal = content.unread_key;
+        assert_eq!(refusal.as_ref().map(|it| it.kind), kind, "{id}");
+        let helps = |refusal: &Refusal| refusal.error.contains("`key_format: bytes`");
+        assert!(refusal.as_ref().is_none_or(helps), "{refusal:?}");
+    }
+}
+
+#[test]
+fn trust_comes_with_the_age_of_the_record() {
+    let seconds = Duration::from_secs;
+    let of = |written: Option<i64>, waited| Trust::of(false, written, waited, 1_000_000);
+    use Trust::{Absence, SchemasOnly};
+    for (written, waited, expected) in [
+        (Some(985_001), seconds(0), SchemasOnly),
+        (Some(985_000), seconds(0), Absence),
+        (Some(985_001), seconds(14), SchemasOnly),
+        (Some(999_999), seconds(15), Absence),
+        // A clock that is ahead, a time that is none, and no time.
+        (Some(2_000_000), seconds(14), SchemasOnly),
+        (Some(2_000_000), seconds(15), Absence),
+        (Some(i64::MIN), seconds(0), Absence),
+        (Some(i64::MAX), seconds(0), SchemasOnly),
+        (None, seconds(14), SchemasOnly),
+        (None, seconds(15), Absence),
+    ] {
+        assert_eq!(of(written, waited), expected, "{written:?} {waited:?}");
+    }
+    let held = Trust::of(true, Some(0), seconds(99), 1_000_000);
+    assert_eq!(held, SchemasOnly, "somebody may register it");
 }
 
 #[test]
@@ -164,22 +294,21 @@ fn without_a_registry_it_is_said_what_to_do() {
     let value = framed(1, ROW);
     let key = framed(2, b"\x02k");
     let record = record(Some(&key), Some(&value));
-    let content = read(&record, SinkFormat::Auto, None).unwrap();
+    let content = read(&record, &topic(SinkFormat::Auto), None, Trust::Absence).unwrap();
     assert_eq!(content.key.as_deref(), Some(key.as_slice()));
     let refusal = content.value.unwrap_err();
     assert_eq!(refusal.kind, "unsupported_format");
     assert!(refusal.error.contains("schema_registry.url"), "{refusal}");
-    let content = read(&record, SinkFormat::JsonSchema, None).unwrap();
+    let json_schema = topic(SinkFormat::JsonSchema);
+    let content = read(&record, &json_schema, None, Trust::Absence).unwrap();
     assert_eq!(content.value.unwrap().as_deref(), Some(ROW));
 }
 
 #[test]
 fn words_name_the_schema_and_the_field_and_nothing_of_the_record() {
-    let known = schemas();
     let say = |bytes: &[u8]| {
         let record = record(None, Some(bytes));
-        let look = |id: u32| known.get(&id).cloned();
-        let content = read(&record, SinkFormat::Auto, Some(&look)).unwrap();
+        let content = read_as(&record, &topic(SinkFormat::Auto)).unwrap();
         content.value.unwrap_err().error
     };
     let words = say(&framed(1, b"\x02\x14secr"));
@@ -195,8 +324,8 @@ fn words_name_the_schema_and_the_field_and_nothing_of_the_record() {
 #[test]
 fn what_was_made_of_a_record_is_counted() {
     let (key, value) = (framed(2, b"\x02k"), framed(1, ROW));
-    let (known, both) = (schemas(), record(Some(&key), Some(&value)));
-    let content = read(&both, SinkFormat::Auto, Some(&|id| known.get(&id).cloned()));
+    let both = record(Some(&key), Some(&value));
+    let content = read_as(&both, &topic(SinkFormat::Auto));
     assert_eq!(content.unwrap().made(), JSON.len() + 1);
     let plain = record(Some(b"k"), Some(b"{}"));
     assert_eq!(Content::plain(&plain).made(), 0);
@@ -217,7 +346,7 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
         (Cause::References(words()), "invalid_schema"),
     ] {
         match judge(7, Err(error(cause.clone()))) {
-            Ok(Schema::Refused(refusal)) => assert_eq!(refusal.kind, kind, "{cause:?}"),
+            Ok(Schema::Absent(refusal)) => assert_eq!(refusal.kind, kind, "{cause:?}"),
             other => panic!("{cause:?}: {other:?}"),
         }
     }
@@ -259,18 +388,25 @@ proptest! {
         cut in 0_usize..46,
         format in prop::sample::select(FORMATS.as_slice()),
         registry: bool,
+        keyed: bool,
+        trust in prop::sample::select([Trust::Absence, Trust::SchemasOnly].as_slice()),
     ) {
         let mut bytes = framed(id, &body);
         bytes.truncate(cut);
         let known = schemas();
         let record = record(Some(&bytes), Some(&bytes));
         let look = |id: u32| known.get(&id).cloned();
-        let read = match registry {
-            true => read(&record, format, Some(&look)),
-            false => read(&record, format, None),
+        let look: Option<&Look<'_>> = if registry { Some(&look) } else { None };
+        let topic = SinkTopic {
+            create_id: if keyed { CreateId::Key } else { CreateId::Record },
+            ..topic(format)
         };
-        match read {
-            Err(Needs(needed)) => prop_assert!(needed == id && !known.contains_key(&id)),
+        match read(&record, &topic, look, trust) {
+            Err(needs) => {
+                prop_assert_eq!(needs.schema, id);
+                let found = known.get(&id);
+                prop_assert!(found.is_none_or(|found| !needs.are_met_by(found, trust)));
+            }
             Ok(content) => {
                 let avro = id == 1 && registry && bytes.len() >= 5;
                 let avro = avro && matches!(format, SinkFormat::Auto | SinkFormat::Avro);

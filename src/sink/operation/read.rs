@@ -79,7 +79,7 @@ impl Reader<'_> {
         if !self.topic.deletes {
             return Ok(Decision::Skip("tombstone"));
         }
-        let key = self.key().ok_or_else(|| {
+        let key = self.key()?.ok_or_else(|| {
             Refusal::unsent(
                 "no_identity",
                 "a record without value and key says not which row to delete",
@@ -159,7 +159,9 @@ impl Reader<'_> {
             let field = field.clone();
             return Ok(Row::Field { field, value });
         }
-        if let (CreateId::Key, Some(key)) = (&self.topic.create_id, self.key()) {
+        if self.topic.create_id == CreateId::Key
+            && let Some(key) = self.key()?
+        {
             let id = create_id::of_key(key, &self.topic.table, self.place);
             return Ok(Row::SysId(create_id::carried(self.record)?.unwrap_or(id)));
         }
@@ -203,15 +205,17 @@ impl Reader<'_> {
                 replayed: carried.is_some(),
                 id: carried.unwrap_or_else(of_record),
             },
-            CreateId::Key => match (carried, self.key()) {
-                (Some(id), _) => Create::Key(id),
-                (None, Some(key)) => Create::Key(create_id::of_key(key, table, self.place)),
-                (None, None) => {
-                    return Err(Refusal::unsent(
-                        "no_identity",
-                        "the record has no key, and with `create_id: key` a new row needs one",
-                    ));
-                }
+            CreateId::Key => match carried {
+                Some(id) => Create::Key(id),
+                None => match self.key()? {
+                    Some(key) => Create::Key(create_id::of_key(key, table, self.place)),
+                    None => {
+                        return Err(Refusal::unsent(
+                            "no_identity",
+                            "the record has no key, and with `create_id: key` a new row needs one",
+                        ));
+                    }
+                },
             },
             CreateId::Field(field) => match identity(all, field)? {
                 Some(value) => Create::Field {
@@ -241,9 +245,12 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// The record's key, if there is anything in it.
-    fn key(&self) -> Option<&[u8]> {
-        self.content.key.as_deref().filter(|key| !key.is_empty())
+    /// The record's key, if there is anything in it, to decide about the row.
+    fn key(&self) -> Result<Option<&[u8]>, Refusal> {
+        match &self.content.unread_key {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(self.content.key.as_deref().filter(|key| !key.is_empty())),
+        }
     }
 
     fn operation(&self, kind: Kind, row: Row, fields: Vec<Field>, create: Create) -> Operation {

@@ -17,6 +17,7 @@ fn topic() -> SinkTopic {
         table: "incident".to_owned(),
         concurrency: 1,
         format: crate::config::SinkFormat::Auto,
+        key_format: crate::config::SinkKeyFormat::Auto,
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),

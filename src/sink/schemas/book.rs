@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::schema::registry::Writer;
-use crate::sink::Refusal;
 use crate::sink::format::Schema;
 
 /// How long a refusal counts, as in the registry's own cache: somebody may register what was missing.
@@ -20,7 +19,8 @@ pub(super) struct Book {
     known: HashMap<u32, Arc<Writer>>,
     /// Bytes of their texts.
     weight: usize,
-    refused: HashMap<u32, (Refusal, Instant)>,
+    /// What is of no use, or not there.
+    refused: HashMap<u32, (Schema, Instant)>,
     /// Asked for and not answered.
     asked: BTreeSet<u32>,
     /// Why there was no answer the last time.
@@ -42,19 +42,12 @@ impl Book {
         if let Some(writer) = self.known.get(&id) {
             return Some(Schema::Known(Arc::clone(writer)));
         }
-        let (refusal, at) = self.refused.get(&id)?;
+        let (refused, at) = self.refused.get(&id)?;
         let counts = now.saturating_duration_since(*at) < REFUSED_FOR;
-        counts.then(|| Schema::Refused(refusal.clone()))
+        counts.then(|| refused.clone())
     }
 
-    /// Whether there is something to find.
-    pub(super) fn is_known(&self, id: u32, now: Instant) -> bool {
-        let counts =
-            |(_, at): &(Refusal, Instant)| now.saturating_duration_since(*at) < REFUSED_FOR;
-        self.known.contains_key(&id) || self.refused.get(&id).is_some_and(counts)
-    }
-
-    /// Why the last question for a schema had no answer.
+    /// Why the last question for a schema did not give it.
     pub(super) fn trouble(&self, id: u32) -> Option<&str> {
         self.trouble.get(&id).map(String::as_str)
     }
@@ -65,11 +58,14 @@ impl Book {
         self.trouble.remove(&id);
         match found {
             Found::Schema(Schema::Known(writer)) => self.keep(id, writer),
-            Found::Schema(Schema::Refused(refusal)) => {
+            Found::Schema(refused) => {
+                if let Schema::Absent(why) = &refused {
+                    self.trouble.insert(id, format!("{why}; it is asked again"));
+                }
                 if MAX_COUNT <= self.refused.len() {
                     self.refused.clear();
                 }
-                self.refused.insert(id, (refusal, now));
+                self.refused.insert(id, (refused, now));
             }
             Found::Trouble(why) => drop(self.trouble.insert(id, why)),
         }
@@ -94,10 +90,11 @@ impl Book {
         most: usize,
         now: Instant,
     ) -> Vec<u32> {
-        let wanted: BTreeSet<u32> = wanted.filter(|id| !self.is_known(*id, now)).collect();
+        let wanted: BTreeSet<u32> = wanted.collect();
         self.trouble.retain(|id, _| wanted.contains(id));
         let room = most.saturating_sub(self.asked.len());
-        let open = wanted.difference(&self.asked).copied();
+        let unknown = |id: &u32| self.look(*id, now).is_none();
+        let open = wanted.difference(&self.asked).copied().filter(unknown);
         let questions: Vec<u32> = open.take(room).collect();
         self.asked.extend(&questions);
         questions

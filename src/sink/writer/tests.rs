@@ -22,6 +22,7 @@ fn topic() -> SinkTopic {
         table: "incident".to_owned(),
         concurrency: 1,
         format: config::SinkFormat::Auto,
+        key_format: config::SinkKeyFormat::Auto,
         operation: SinkOperation::Auto,
         key_field: None,
         fields: Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use servicenow_kafka_bridge::schema::Schema;
 use servicenow_sim::Options;
 
-use super::avro::{strings, with_registry, written};
+use super::avro::{key, strings, with_registry, written};
 use crate::support::bridge::Bridge;
 use crate::support::config::Config;
 use crate::support::registry::{FakeRegistry, Kind};
@@ -34,6 +34,28 @@ impl Registered {
     fn update(&self, sys_id: &str, state: usize) -> Draft {
         let row = json!({"sys_id": sys_id, "state": state.to_string()});
         Draft::new(written(&self.schema, self.id, &row)).key(sys_id)
+    }
+
+    /// A new row behind a schema that is not registered yet.
+    fn later(&self, id: u32) -> Draft {
+        let row = json!({"correlation_id": "later", "state": "7"});
+        Draft::new(written(&self.schema, id, &row)).key("later")
+    }
+
+    fn add_later(&self, id: u32) {
+        // The same columns, and another text.
+        let text = self.schema.json().replacen('{', r#"{"since":"today","#, 1);
+        assert_eq!(self.fake.add("later-value", &text, Kind::Avro), id);
+    }
+
+    /// Waits until the registry has said that there is no such schema.
+    fn wait_missed(&self, id: u32) {
+        let path = format!("/schemas/ids/{id}");
+        wait_for("a question in vain", || {
+            let asked = self.fake.asked();
+            let mut missed = asked.iter().filter(|it| it.status == Some(404));
+            missed.any(|it| it.path == path).then_some(())
+        });
     }
 
     /// A new row.
@@ -115,6 +137,58 @@ fn a_registry_that_is_down_holds_what_needs_it_and_nothing_else() {
     assert_eq!(rig.letters().len(), 0);
     let asked = avro.fake.count("GET", "/schemas/ids/");
     assert_eq!(asked, 1, "a schema that is known is not asked for again");
+}
+
+/// The nodes of a registry take over schemas with some delay: a record may be here before its own.
+#[test]
+fn a_registry_that_is_behind_fills_no_dead_letter_and_makes_no_second_row() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    let string = avro.id + 1;
+    let value = |state: &str| written(&avro.schema, avro.id, &json!({"state": state}));
+    let of = |name: &str, state: &str| Draft::new(value(state)).key(key(string, name));
+    rig.produce(
+        [
+            of("k", "1"),
+            of("gone", "1"),
+            Draft::tombstone().key(key(string, "gone")),
+            of("k", "2"),
+            avro.later(string + 1),
+        ]
+        .map(|draft| draft.partition(0)),
+    );
+    let config = with_registry(&rig, &avro.fake.url());
+    let config = config.sink_topic("create_id: key\noperation: upsert\ndeletes: true");
+    let mut bridge = rig.start(&config);
+    avro.wait_missed(string);
+    assert_eq!(avro.fake.add("in-key", r#""string""#, Kind::Avro), string);
+    avro.wait_missed(string + 1);
+    avro.add_later(string + 1);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(rig.letters().len(), 0);
+    let rows = rig.sim.rows(TABLE).unwrap();
+    let mut states: Vec<_> = rows.iter().map(|row| row.get("state")).collect();
+    states.sort_unstable();
+    assert_eq!(states, [Some("2"), Some("7")]);
+}
+
+/// Without dead letters there is time: nobody need start anything when the schema is registered.
+#[test]
+fn a_partition_that_is_held_goes_on_when_its_schema_is_there() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    let late = avro.id + 1;
+    rig.produce([avro.later(late).partition(0).time(1_700_000_000_000)]);
+    let mut config = rig.config_alone();
+    let section = format!("\nschema_registry: {{url: '{}'}}", avro.fake.url());
+    config.top.push_str(&section);
+    let mut bridge = rig.start(&config);
+    wait_held(&rig, &bridge, late, "asked again");
+    avro.add_later(late);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(1);
 }
 
 /// What is wrong with our rights, or with the address, is put right while the records wait.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kafka::Received;
+use crate::sink::format::Needs;
 
 fn record(number: i32, offset: i64) -> Received {
     Received {
@@ -23,19 +24,25 @@ fn record(number: i32, offset: i64) -> Received {
 impl Rig {
     fn park(&self, number: i32, offset: i64, schema: u32) {
         let record = record(number, offset);
-        self.assignment.park(&partition(number), record, schema);
+        let needs = Needs {
+            schema,
+            or_none: false,
+        };
+        self.assignment
+            .park(&partition(number), record, needs, Instant::now());
     }
 
     /// The offset of a record whose schema is one of these.
     fn unpark(&self, known: &[u32]) -> Option<i64> {
-        let record = self.assignment.unpark(|id| known.contains(&id));
-        record.map(|record| record.offset)
+        let is_known = |waiting: &Waiting| known.contains(&waiting.needs.schema);
+        let record = self.assignment.unpark(is_known);
+        record.map(|(record, _)| record.offset)
     }
 
     fn waiting(&self) -> Vec<(i32, i64, u32)> {
         let waiting = self.assignment.waiting().into_iter();
         waiting
-            .map(|it| (it.partition.number, it.offset, it.schema))
+            .map(|it| (it.partition.number, it.offset, it.needs.schema))
             .collect()
     }
 }
@@ -189,7 +196,8 @@ impl Play {
     fn turn(&mut self) {
         self.rig.assignment.settle();
         let known = &self.known;
-        while let Some(record) = self.rig.assignment.unpark(|id| known.contains(&id)) {
+        let is_known = |waiting: &Waiting| known.contains(&waiting.needs.schema);
+        while let Some((record, _)) = self.rig.assignment.unpark(is_known) {
             let at = usize::try_from(record.partition).unwrap();
             assert_eq!(
                 record.offset, self.expected[at],
