@@ -15,6 +15,7 @@ mod auth;
 mod avro;
 mod both;
 mod commands;
+mod copy;
 mod crash;
 mod dead_letters;
 mod faults;
