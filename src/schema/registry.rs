@@ -2,7 +2,8 @@
 //!
 //! One [`Registry`] is shared by all threads. A schema by its id, and the id of a schema under a
 //! subject, are asked for once: both stay true for good. Every wait is bounded and ends with the
-//! caller's `Stop`. Redirects are not followed, so that the credentials stay with the addresses that
+//! caller's `Stop`. Addresses stand in for each other for whatever one of them refuses, but for its
+//! verdict on a schema; that there is nothing, all of them must say. Redirects are not followed, so that the credentials stay with the addresses that
 //! are configured.
 //!
 //! Source: Confluent Schema Registry API reference. Apicurio 3 serves it at `/apis/ccompat/v7`.
@@ -165,7 +166,8 @@ impl Registry {
         or_none(self.http.ask(&ask, stop))
     }
 
-    /// The latest schema of a subject; `None` if there is no such subject.
+    /// The latest schema of a subject; `None` if there is no such subject, as every address says.
+    /// One that is silent is waited for even so: who takes a subject for new begins its types anew.
     /// `GET /subjects/{subject}/versions/latest`. Not remembered.
     ///
     /// # Errors
@@ -177,7 +179,8 @@ impl Registry {
     /// The schema of an id, with the schemas it refers to. `GET /schemas/ids/{id}`.
     ///
     /// # Errors
-    /// [`Cause::NoSchema`] for an id that nobody knows.
+    /// [`Cause::NoSchema`] for an id that no address knows. While one is silent it is that one's
+    /// error: an id that stands in a record was given out once, and a node may be behind.
     pub fn by_id(&self, id: u32, stop: &Stop) -> Result<Arc<Writer>, Error> {
         self.writers.get(&id, stop, || {
             let ask = Ask::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
@@ -239,8 +242,9 @@ impl Registry {
     /// # Errors
     /// As [`Registry::mode`].
     pub fn reach(&self, stop: &Stop) -> Result<Option<String>, Error> {
+        let forbidden = |cause: &Cause| matches!(cause, Cause::Forbidden { .. });
         match self.mode(stop) {
-            Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => Ok(None),
+            Err(error) if error.causes().any(forbidden) => Ok(None),
             mode => mode.map(Some),
         }
     }

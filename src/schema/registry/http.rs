@@ -95,7 +95,7 @@ impl From<Cause> for Failure {
 pub(super) struct Http {
     agent: Agent,
     urls: Vec<String>,
-    /// Index of the address that answered last.
+    /// Index of the address that answered last, and well.
     good: AtomicUsize,
     authorization: Option<HeaderValue>,
     timeout: Duration,
@@ -145,56 +145,57 @@ impl Http {
         round.saturating_mul(RETRIES + 1) + MAX_ASKED_WAIT * RETRIES
     }
 
-    /// Asks each address once, beginning with the one that answered last.
+    /// Asks each address once, beginning with the one that answered last, until one gives an answer
+    /// or its verdict on the schema that it was sent. Any other refusal is that of one address: a
+    /// node may be behind the others, a gateway in front of it broken.
     pub(super) fn ask_once<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
-        let mut failed: Vec<(&str, Cause)> = Vec::new();
+        let mut failed = Vec::new();
         let (head, tail) = self
             .urls
             .split_at_checked(self.good.load(Relaxed))
             .unwrap_or((&[], &self.urls));
         for url in tail.iter().chain(head) {
-            let result = self.exchange(url, ask, stop).and_then(|body| {
-                // serde's words carry a position, and a value at most.
-                let answer = serde_json::from_slice(&body);
-                answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
-            });
-            let label = match &result {
-                Ok(_) => "ok",
-                Err(Failure::Stopped) => "stopped",
-                Err(Failure::Cause(cause)) => cause.kind(),
-            };
-            self.requests.with(&[method(ask), label]).inc();
-            match result {
-                Err(Failure::Stopped) => return Err(Error::Stopped),
-                Err(Failure::Cause(cause)) if cause.is_of_the_address() => {
-                    failed.push((url, cause));
-                }
-                Err(Failure::Cause(cause)) => {
-                    self.remember(url);
-                    return Err(error(ask, url, cause, &failed));
-                }
+            match self.ask_at(url, ask, stop) {
                 Ok(answer) => {
                     self.remember(url);
                     return Ok(answer);
                 }
+                Err(Failure::Stopped) => return Err(Error::Stopped),
+                Err(Failure::Cause(cause)) if ask.body.is_some() && cause.is_verdict() => {
+                    return Err(error(ask, url, cause, failed));
+                }
+                Err(Failure::Cause(cause)) => failed.push((url.clone(), cause)),
             }
         }
-        // One address that may come back is enough to try again.
-        let main = failed
-            .iter()
-            .position(|(_, cause)| cause.is_retryable())
-            .unwrap_or(0);
-        let (url, cause) = match failed.is_empty() {
-            true => ("", Cause::Network("no address".to_owned())),
-            false => failed.remove(main),
+        let ranks = failed.iter().map(|(_, cause)| cause.rank()).enumerate();
+        let Some((main, _)) = ranks.min_by_key(|(_, rank)| *rank) else {
+            let cause = Cause::Network("no address".to_owned());
+            return Err(error(ask, "", cause, failed));
         };
-        Err(error(ask, url, cause, &failed))
+        let (url, cause) = failed.remove(main);
+        Err(error(ask, &url, cause, failed))
+    }
+
+    /// One request to one address, and its answer taken apart.
+    fn ask_at<T: DeserializeOwned>(&self, url: &str, ask: &Ask, stop: &Stop) -> Result<T, Failure> {
+        let result = self.exchange(url, ask, stop).and_then(|body| {
+            // serde's words carry a position, and a value at most.
+            let answer = serde_json::from_slice(&body);
+            answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
+        });
+        let label = match &result {
+            Ok(_) => "ok",
+            Err(Failure::Stopped) => "stopped",
+            Err(Failure::Cause(cause)) => cause.kind(),
+        };
+        self.requests.with(&[method(ask), label]).inc();
+        result
     }
 
     /// An error of a request that was answered well.
     pub(super) fn error(&self, ask: &Ask, cause: Cause) -> Error {
         let url = self.urls.get(self.good.load(Relaxed));
-        error(ask, url.map_or("", String::as_str), cause, &[])
+        error(ask, url.map_or("", String::as_str), cause, Vec::new())
     }
 
     /// Index of the address that is asked first.
@@ -258,16 +259,13 @@ fn method(ask: &Ask) -> &'static str {
     }
 }
 
-fn error(ask: &Ask, url: &str, cause: Cause, others: &[(&str, Cause)]) -> Error {
+fn error(ask: &Ask, url: &str, cause: Cause, others: Vec<(String, Cause)>) -> Error {
     let path = ask.path.split('?').next().unwrap_or_default();
     let asked = Asked {
         method: method(ask),
         url: format!("{url}{path}"),
         what: ask.what.clone(),
-        before: others
-            .iter()
-            .map(|(url, cause)| format!("{url}: {cause}"))
-            .collect(),
+        others,
     };
     Error::Request {
         asked: Box::new(asked),

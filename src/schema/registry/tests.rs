@@ -8,6 +8,7 @@ use crate::config::{RegistryAuth, Secret, Tls};
 use crate::servicenow::tests::server::{self, Act, Seen, Server, answer};
 use crate::stop::{self, Trigger};
 
+mod addresses;
 mod asking;
 mod faults;
 mod secure;
