@@ -13,11 +13,11 @@ mod cache;
 mod error;
 mod http;
 mod incompatible;
+mod references;
 mod subject;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,16 +27,13 @@ pub use self::answer::{Compatibility, Kind, Reference, Registered, Writer};
 pub use self::error::{Asked, Cause, Error};
 pub use self::subject::{Part, subject};
 
-use self::answer::{Checked, Id, Level, Link, Mode, Stored};
+use self::answer::{Checked, Id, Level, Mode, Stored};
 use self::cache::Cache;
 use self::http::{Ask, Http};
 use crate::config::{SchemaRegistry, SubjectStrategy};
 use crate::metrics::Metrics;
 use crate::servicenow::encode;
 use crate::stop::Stop;
-
-/// Schemas that one schema may refer to, directly or not.
-const MAX_REFERENCES: usize = 64;
 
 /// The client of one registry.
 #[derive(Debug)]
@@ -185,12 +182,12 @@ impl Registry {
         self.writers.get(&id, stop, || {
             let ask = Ask::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
             let stored: Stored = self.http.ask(&ask, stop)?;
-            let mut found = Found::default();
-            if stored.kind == Kind::Avro {
-                self.resolve(&ask, &stored.references, &mut found, stop)?;
-            }
-            let weight = stored.schema.len() + found.weight;
-            let writer = Writer::new(id, stored.kind, stored.schema, found.list);
+            let (references, weight) = match stored.kind {
+                Kind::Avro => references::resolve(&self.http, &ask, &stored.references, stop)?,
+                _ => (Vec::new(), 0),
+            };
+            let weight = stored.schema.len() + weight;
+            let writer = Writer::new(id, stored.kind, stored.schema, references);
             Ok((Arc::new(writer), weight))
         })
     }
@@ -281,44 +278,6 @@ impl Registry {
             level: self.level(subject, stop).ok(),
         }
     }
-
-    /// Fetches what `links` name, and what that refers to before it.
-    fn resolve(
-        &self,
-        ask: &Ask,
-        links: &[Link],
-        found: &mut Found,
-        stop: &Stop,
-    ) -> Result<(), Error> {
-        for link in links {
-            if !found.seen.insert((link.subject.clone(), link.version)) {
-                continue;
-            }
-            if MAX_REFERENCES < found.seen.len() {
-                let why = format!("more than {MAX_REFERENCES} schemas");
-                return Err(self.http.error(ask, Cause::References(why)));
-            }
-            let path = format!("{}/versions/{}", path(&link.subject), link.version);
-            let what = format!("{} for {}", name(&link.subject), ask.what);
-            let stored: Stored = self.http.ask(&Ask::get(path, what), stop)?;
-            self.resolve(ask, &stored.references, found, stop)?;
-            found.weight += stored.schema.len();
-            found.list.push(Reference {
-                name: link.name.clone(),
-                schema: stored.schema,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// What was found for a schema that refers to others. A schema that is seen twice, also in a circle,
-/// is fetched once.
-#[derive(Default)]
-struct Found {
-    seen: HashSet<(String, u32)>,
-    list: Vec<Reference>,
-    weight: usize,
 }
 
 fn latest(subject: &str) -> Ask {

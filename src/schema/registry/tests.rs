@@ -11,6 +11,7 @@ use crate::stop::{self, Trigger};
 mod addresses;
 mod asking;
 mod faults;
+mod references;
 mod secure;
 
 const KIND: &str = "Content-Type: application/vnd.schemaregistry.v1+json";

@@ -73,61 +73,6 @@ fn schemas_by_id_are_remembered_with_their_kind() {
     assert_eq!(server.seen().len(), 3);
 }
 
-/// 9 refers to a and b, both refer to c, and c to a: a circle, which is the schemas' own trouble.
-#[test]
-fn references_come_in_the_order_in_which_they_are_needed() {
-    let server = Server::start(|_, seen| {
-        let link = |name| format!(r#"{{"name":"ns.{name}","subject":"s/{name}","version":1}}"#);
-        ok(&match path(seen) {
-            "/schemas/ids/9" => {
-                format!(
-                    r#"{{"schema":"9","references":[{},{}]}}"#,
-                    link("a"),
-                    link("b")
-                )
-            }
-            "/subjects/s%2Fc/versions/1" => {
-                format!(r#"{{"schema":"c","references":[{}]}}"#, link("a"))
-            }
-            other => format!(
-                r#"{{"schema":"{}","references":[{}]}}"#,
-                other
-                    .split("%2F")
-                    .nth(1)
-                    .unwrap()
-                    .split('/')
-                    .next()
-                    .unwrap(),
-                link("c")
-            ),
-        })
-    });
-    let writer = of(&server).by_id(9).unwrap();
-    let list: Vec<&str> = writer
-        .references
-        .iter()
-        .map(|reference| reference.schema.as_str())
-        .collect();
-    assert_eq!(list, ["c", "a", "b"]);
-    assert_eq!(writer.references[0].name, "ns.c");
-    assert_eq!(server.seen().len(), 4);
-}
-
-#[test]
-fn references_without_end_are_refused() {
-    let server = Server::start(|number, _| {
-        ok(&format!(
-            r#"{{"schema":"x","references":[{{"name":"n","subject":"s{number}","version":1}}]}}"#
-        ))
-    });
-    let error = of(&server).by_id(9).unwrap_err();
-    assert!(
-        error.to_string().contains("more than 64 schemas"),
-        "{error}"
-    );
-    assert!(!error.is_retryable());
-}
-
 #[test]
 fn what_is_not_there_is_none() {
     let server = Server::start(|_, seen| match path(seen) {
