@@ -173,6 +173,31 @@ impl Registry {
         or_none(self.http.ask(&latest(subject), stop))
     }
 
+    /// The numbers of a subject's versions. `GET /subjects/{subject}/versions`. Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn versions(&self, subject: &str, stop: &Stop) -> Result<Vec<u32>, Error> {
+        let ask = Ask::get(format!("{}/versions", path(subject)), name(subject));
+        Ok(or_none(self.http.ask(&ask, stop))?.unwrap_or_default())
+    }
+
+    /// A version of a subject; `None` if there is none. `GET /subjects/{subject}/versions/{version}`.
+    /// Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn version(
+        &self,
+        subject: &str,
+        version: u32,
+        stop: &Stop,
+    ) -> Result<Option<Registered>, Error> {
+        let what = format!("version {version} of {}", name(subject));
+        let ask = Ask::get(format!("{}/versions/{version}", path(subject)), what);
+        or_none(self.http.ask(&ask, stop))
+    }
+
     /// The schema of an id, with the schemas it refers to. `GET /schemas/ids/{id}`.
     ///
     /// # Errors

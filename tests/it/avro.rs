@@ -4,6 +4,7 @@ mod check;
 mod evolution;
 mod fake;
 mod faults;
+mod foreign;
 mod reader;
 mod source;
 

@@ -1,6 +1,7 @@
 //! What is sent, and what the answers mean.
 
 use super::*;
+use crate::schema::{Columns, Schema, Successor};
 
 const FOUND: &str = r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#;
 
@@ -138,6 +139,38 @@ fn with_auto_register_the_wanted_is_used() {
         .publish("t-value", "wanted", &bench.stop)
         .unwrap();
     assert_eq!((used.id, used.schema.as_str()), (8, "wanted"));
+}
+
+/// Ours is below schemas of somebody else's, one version of which was deleted.
+#[test]
+fn our_own_is_looked_for_below_others_but_not_for_ever() {
+    let ours = Schema::strings(&Columns::named("t", ["a"]));
+    for (number, found) in [(10, true), (30, false)] {
+        let text = ours.json().to_owned();
+        let server = Server::start(move |_, seen| {
+            let version = match path(seen).rsplit('/').next().unwrap() {
+                "versions" => {
+                    let all: Vec<u32> = (1..=number).filter(|it| *it != 5).collect();
+                    return ok(&json!(all).to_string());
+                }
+                "latest" => number,
+                version => version.parse().unwrap(),
+            };
+            let schema = match version {
+                1 => text.as_str(),
+                _ => r#""string""#,
+            };
+            ok(&json!({"subject": "s", "version": version, "id": 7, "schema": schema}).to_string())
+        });
+        let bench = of(&server);
+        let wanted = Schema::strings(&Columns::named("t", ["b"]));
+        let next = Successor::find(&bench.registry, "s", &wanted, None, &bench.stop).unwrap();
+        assert!(next.foreign.is_some());
+        let columns = next.schema.fields().iter().map(|it| it.column.as_str());
+        let expected: &[&str] = if found { &["a", "b"] } else { &["b"] };
+        assert_eq!(columns.collect::<Vec<_>>(), expected);
+        assert!(server.seen().len() <= 2 + 20);
+    }
 }
 
 #[test]
