@@ -1,10 +1,10 @@
 //! The schema registry: Confluent's REST API, and Apicurio's of the same shape.
 //!
-//! One [`Registry`] is shared by all threads. A schema by its id, and the id of a schema under a
-//! subject, are asked for once: both stay true for good. Every wait is bounded and ends with the
-//! caller's `Stop`. Addresses stand in for each other for whatever one of them refuses, but for its
-//! verdict on a schema; that there is nothing, all of them must say. Redirects are not followed, so that the credentials stay with the addresses that
-//! are configured.
+//! One [`Registry`] is shared by all threads. A schema is asked for by its id once, as that stays true
+//! for as long as there are records with it. Every wait is bounded and ends with the caller's `Stop`.
+//! Addresses stand in for each other whatever one of them refuses, but for its verdict on a schema;
+//! that there is nothing, all of them must say. Redirects are not followed, so that the credentials
+//! stay with the addresses that are configured.
 //!
 //! Source: Confluent Schema Registry API reference. Apicurio 3 serves it at `/apis/ccompat/v7`.
 
@@ -43,8 +43,6 @@ pub struct Registry {
     normalize: bool,
     strategy: SubjectStrategy,
     writers: Cache<u32, Arc<Writer>>,
-    /// By subject and schema.
-    registered: Cache<(String, String), u32>,
 }
 
 impl Registry {
@@ -71,7 +69,6 @@ impl Registry {
             normalize: config.normalize,
             strategy: config.subject_strategy,
             writers: Cache::new(),
-            registered: Cache::new(),
         })
     }
 
@@ -126,26 +123,24 @@ impl Registry {
     }
 
     /// Registers a schema and gives its id; the same id for the same schema, which is why it may be
-    /// repeated. `POST /subjects/{subject}/versions`.
+    /// repeated. `POST /subjects/{subject}/versions`. Not remembered: a subject may be deleted, and a
+    /// registry lose its store and give the id to another schema.
     ///
     /// # Errors
     /// Of [`Cause::Incompatible`] the reasons were looked up.
     pub fn register(&self, subject: &str, schema: &str, stop: &Stop) -> Result<u32, Error> {
-        let key = (subject.to_owned(), schema.to_owned());
-        self.registered.get(&key, stop, || {
-            let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
-            let Id { id } = match self.http.ask(&ask, stop) {
-                Err(Error::Request {
-                    asked,
-                    cause: Cause::Incompatible { reasons, .. },
-                }) => {
-                    let cause = self.explain(subject, schema, &reasons, stop);
-                    return Err(Error::Request { asked, cause });
-                }
-                answer => answer?,
-            };
-            Ok((id, subject.len() + schema.len()))
-        })
+        let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
+        match self.http.ask(&ask, stop) {
+            Ok(Id { id }) => Ok(id),
+            Err(Error::Request {
+                asked,
+                cause: Cause::Incompatible { reasons, .. },
+            }) => {
+                let cause = self.explain(subject, schema, &reasons, stop);
+                Err(Error::Request { asked, cause })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The id and version of a schema that is registered under a subject; `None` if it is not.

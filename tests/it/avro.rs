@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod reader;
 mod source;
+mod wiped;
 
 use crate::support::config::Config;
 

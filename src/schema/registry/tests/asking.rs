@@ -6,7 +6,7 @@ use crate::schema::{Columns, Schema, Successor};
 const FOUND: &str = r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#;
 
 #[test]
-fn registering_asks_once_and_says_what_it_is() {
+fn registering_says_what_it_is_each_time() {
     let server = Server::start(|_, _| ok(r#"{"id":7}"#));
     let mut config = config(format!("http://{}/apis/ccompat/v7", server.addr));
     config.auth = RegistryAuth::Basic {
@@ -20,7 +20,6 @@ fn registering_asks_once_and_says_what_it_is() {
             .register(subject, r#"{"type": "string"}"#, &bench.stop)
     };
     assert_eq!(register("a/b c-välue"), Ok(7));
-    assert_eq!(register("a/b c-välue"), Ok(7));
     let seen = server.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(
@@ -32,7 +31,8 @@ fn registering_asks_once_and_says_what_it_is() {
     assert_eq!(header("content-type"), KIND.split_once(": ").unwrap().1);
     assert!(header("accept").starts_with("application/vnd.schemaregistry.v1+json,"));
     assert_eq!(header("authorization"), "Basic bWU6cGE6c3M=");
-    assert_eq!(register("another"), Ok(7));
+    // The registry may have lost it since.
+    assert_eq!(register("a/b c-välue"), Ok(7));
     assert_eq!(server.seen().len(), 2);
 }
 
@@ -194,22 +194,18 @@ fn levels_and_modes() {
 fn sixteen_threads_make_one_request() {
     let server = Server::start(|_, _| {
         let mut acts = vec![Act::Wait(Duration::from_millis(300))];
-        acts.extend(ok(r#"{"schema":"\"string\"","id":5}"#));
+        acts.extend(ok(r#"{"schema":"\"string\""}"#));
         acts
     });
     let bench = Arc::new(of(&server));
     let threads: Vec<_> = (0..16)
-        .map(|number| {
+        .map(|_| {
             let bench = Arc::clone(&bench);
-            server::spawn(move || match number % 2 {
-                0 => bench.by_id(5).map(|writer| writer.id),
-                _ => bench.register(),
-            })
+            server::spawn(move || bench.by_id(5).map(|writer| writer.id))
         })
         .collect();
     for thread in threads {
         assert_eq!(thread.join().unwrap(), Ok(5));
     }
     assert_eq!(server.count("GET /schemas/ids/5 "), 1);
-    assert_eq!(server.count("POST /subjects/t-value/versions "), 1);
 }
