@@ -10,7 +10,7 @@ use crate::cli::SchemaAction;
 use crate::config::{Config, Format, KeyFormat, Table};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::schema::registry::{self, Cause, Part, Registry};
+use crate::schema::registry::{self, Cause, Part, Registered, Registry};
 use crate::schema::wanted::{self, Wanted};
 use crate::schema::{KEY_SCHEMA, Successor};
 use crate::servicenow::Client;
@@ -92,7 +92,7 @@ fn findings(
     let Wanted { schema, mut notes } = wanted(config, table, stop)?;
     let name = schema.full_name();
     let subject = registry.subject(&table.topic, Part::Value, Some(&name));
-    let next = Successor::find(registry, &subject, &schema, stop)?;
+    let next = Successor::find(registry, &subject, &schema, None, stop)?;
     if let Some(why) = &next.foreign {
         notes.push(format!("what is registered as `{subject}` is {why}"));
     }
@@ -132,8 +132,9 @@ pub(super) fn check(
     let findings = findings(config, table, registry, &stop).map_err(failed)?;
     notes.extend_from_slice(&findings.notes);
     let start = format!("schema of `{}`: subject {}", table.name, findings.subject);
-    let registered = findings.registered();
     if !registry.registers() {
+        // Then it is the latest that counts.
+        let registered = described(findings.next.latest.as_ref());
         return match (&findings.next.latest, &findings.next.foreign) {
             (Some(_), None) => Ok(format!("{start}: {registered}")),
             (Some(_), Some(why)) => Err(format!("{start}: {registered}, and is {why}")),
@@ -144,7 +145,8 @@ pub(super) fn check(
             )),
         };
     }
-    if findings.next.is_registered {
+    let registered = findings.registered();
+    if findings.next.serves.is_some() {
         return Ok(format!("{start}: {registered}"));
     }
     let text = findings.next.schema.json();
@@ -159,13 +161,13 @@ pub(super) fn check(
 }
 
 impl Findings {
-    /// `version 3, id 17` of what is registered.
+    /// What serves as it is, or else what is registered last.
+    fn version(&self) -> Option<&Registered> {
+        self.next.serves.as_ref().or(self.next.latest.as_ref())
+    }
+
     fn registered(&self) -> String {
-        let Some(latest) = &self.next.latest else {
-            return "nothing is registered".to_owned();
-        };
-        let version = latest.version.unwrap_or_default();
-        format!("version {version}, id {}, is registered", latest.id)
+        described(self.version())
     }
 
     fn done(&self, output: Vec<String>) -> Done {
@@ -182,12 +184,12 @@ impl Findings {
             table: &self.table,
             subject: &self.subject,
             schema: serde_json::from_str(self.next.schema.json()).ok(),
-            registered: self.next.latest.as_ref().map(|latest| Latest {
+            registered: self.version().map(|latest| Latest {
                 id: latest.id,
                 version: latest.version,
                 schema: serde_json::from_str(&latest.schema).ok(),
             }),
-            is_registered: self.next.is_registered,
+            is_registered: self.next.serves.is_some(),
             changes: &self.changes,
             notes: &self.notes,
             more,
@@ -195,6 +197,15 @@ impl Findings {
         // Texts, numbers and JSON always have a JSON form.
         serde_json::to_string(&answer).unwrap_or_default()
     }
+}
+
+/// `version 3, id 17, is registered`.
+fn described(version: Option<&Registered>) -> String {
+    let Some(registered) = version else {
+        return "nothing is registered".to_owned();
+    };
+    let version = registered.version.unwrap_or_default();
+    format!("version {version}, id {}, is registered", registered.id)
 }
 
 /// What `--json` prints. Schemas stay as they are: the order of their members is for people.
@@ -301,7 +312,7 @@ fn diff(
     };
     let mut output = vec![format!("subject {subject}: {}", findings.registered())];
     output.extend(findings.changes.iter().map(|change| format!("  {change}")));
-    output.push(match findings.next.is_registered {
+    output.push(match findings.next.serves.is_some() {
         true => "what is registered serves: there is nothing to register".to_owned(),
         false if fits.compatible => {
             "the registry would take the schema of `schema show`".to_owned()

@@ -113,6 +113,15 @@ impl Schema {
         }
     }
 
+    /// Whether this has every field of `other`, and with its type.
+    pub(super) fn has_all_of(&self, other: &Schema) -> bool {
+        let mut fields = other.fields.iter();
+        fields.all(|field| {
+            let known = self.same_column(field);
+            known.is_some_and(|known| known.kind == field.kind && known.name == field.name)
+        })
+    }
+
     /// The field of the same column. A column may be called like the field of misfits.
     fn same_column(&self, field: &Field) -> Option<&Field> {
         let texts = |field: &Field| field.kind == Kind::Texts;

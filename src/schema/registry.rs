@@ -1,9 +1,10 @@
 //! The schema registry: Confluent's REST API, and Apicurio's of the same shape.
 //!
-//! One [`Registry`] is shared by all threads. A schema by its id, and the id of a schema under a
-//! subject, are asked for once: both stay true for good. Every wait is bounded and ends with the
-//! caller's `Stop`. Redirects are not followed, so that the credentials stay with the addresses that
-//! are configured.
+//! One [`Registry`] is shared by all threads. A schema is asked for by its id once, as that stays true
+//! for as long as there are records with it. Every wait is bounded and ends with the caller's `Stop`.
+//! Addresses stand in for each other whatever one of them refuses, but for its verdict on a schema;
+//! that there is nothing, all of them must say. Redirects are not followed, so that the credentials
+//! stay with the addresses that are configured.
 //!
 //! Source: Confluent Schema Registry API reference. Apicurio 3 serves it at `/apis/ccompat/v7`.
 
@@ -12,11 +13,11 @@ mod cache;
 mod error;
 mod http;
 mod incompatible;
+mod references;
 mod subject;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,16 +27,13 @@ pub use self::answer::{Compatibility, Kind, Reference, Registered, Writer};
 pub use self::error::{Asked, Cause, Error};
 pub use self::subject::{Part, subject};
 
-use self::answer::{Checked, Id, Level, Link, Mode, Stored};
+use self::answer::{Checked, Id, Level, Mode, Stored};
 use self::cache::Cache;
 use self::http::{Ask, Http};
 use crate::config::{SchemaRegistry, SubjectStrategy};
 use crate::metrics::Metrics;
 use crate::servicenow::encode;
 use crate::stop::Stop;
-
-/// Schemas that one schema may refer to, directly or not.
-const MAX_REFERENCES: usize = 64;
 
 /// The client of one registry.
 #[derive(Debug)]
@@ -45,8 +43,6 @@ pub struct Registry {
     normalize: bool,
     strategy: SubjectStrategy,
     writers: Cache<u32, Arc<Writer>>,
-    /// By subject and schema.
-    registered: Cache<(String, String), u32>,
 }
 
 impl Registry {
@@ -73,7 +69,6 @@ impl Registry {
             normalize: config.normalize,
             strategy: config.subject_strategy,
             writers: Cache::new(),
-            registered: Cache::new(),
         })
     }
 
@@ -128,26 +123,24 @@ impl Registry {
     }
 
     /// Registers a schema and gives its id; the same id for the same schema, which is why it may be
-    /// repeated. `POST /subjects/{subject}/versions`.
+    /// repeated. `POST /subjects/{subject}/versions`. Not remembered: a subject may be deleted, and a
+    /// registry lose its store and give the id to another schema.
     ///
     /// # Errors
     /// Of [`Cause::Incompatible`] the reasons were looked up.
     pub fn register(&self, subject: &str, schema: &str, stop: &Stop) -> Result<u32, Error> {
-        let key = (subject.to_owned(), schema.to_owned());
-        self.registered.get(&key, stop, || {
-            let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
-            let Id { id } = match self.http.ask(&ask, stop) {
-                Err(Error::Request {
-                    asked,
-                    cause: Cause::Incompatible { reasons, .. },
-                }) => {
-                    let cause = self.explain(subject, schema, &reasons, stop);
-                    return Err(Error::Request { asked, cause });
-                }
-                answer => answer?,
-            };
-            Ok((id, subject.len() + schema.len()))
-        })
+        let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
+        match self.http.ask(&ask, stop) {
+            Ok(Id { id }) => Ok(id),
+            Err(Error::Request {
+                asked,
+                cause: Cause::Incompatible { reasons, .. },
+            }) => {
+                let cause = self.explain(subject, schema, &reasons, stop);
+                Err(Error::Request { asked, cause })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The id and version of a schema that is registered under a subject; `None` if it is not.
@@ -165,7 +158,8 @@ impl Registry {
         or_none(self.http.ask(&ask, stop))
     }
 
-    /// The latest schema of a subject; `None` if there is no such subject.
+    /// The latest schema of a subject; `None` if there is no such subject, as every address says.
+    /// One that is silent is waited for even so: who takes a subject for new begins its types anew.
     /// `GET /subjects/{subject}/versions/latest`. Not remembered.
     ///
     /// # Errors
@@ -174,20 +168,46 @@ impl Registry {
         or_none(self.http.ask(&latest(subject), stop))
     }
 
+    /// The numbers of a subject's versions. `GET /subjects/{subject}/versions`. Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn versions(&self, subject: &str, stop: &Stop) -> Result<Vec<u32>, Error> {
+        let ask = Ask::get(format!("{}/versions", path(subject)), name(subject));
+        Ok(or_none(self.http.ask(&ask, stop))?.unwrap_or_default())
+    }
+
+    /// A version of a subject; `None` if there is none. `GET /subjects/{subject}/versions/{version}`.
+    /// Not remembered.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn version(
+        &self,
+        subject: &str,
+        version: u32,
+        stop: &Stop,
+    ) -> Result<Option<Registered>, Error> {
+        let what = format!("version {version} of {}", name(subject));
+        let ask = Ask::get(format!("{}/versions/{version}", path(subject)), what);
+        or_none(self.http.ask(&ask, stop))
+    }
+
     /// The schema of an id, with the schemas it refers to. `GET /schemas/ids/{id}`.
     ///
     /// # Errors
-    /// [`Cause::NoSchema`] for an id that nobody knows.
+    /// [`Cause::NoSchema`] for an id that no address knows. While one is silent it is that one's
+    /// error: an id that stands in a record was given out once, and a node may be behind.
     pub fn by_id(&self, id: u32, stop: &Stop) -> Result<Arc<Writer>, Error> {
         self.writers.get(&id, stop, || {
             let ask = Ask::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
             let stored: Stored = self.http.ask(&ask, stop)?;
-            let mut found = Found::default();
-            if stored.kind == Kind::Avro {
-                self.resolve(&ask, &stored.references, &mut found, stop)?;
-            }
-            let weight = stored.schema.len() + found.weight;
-            let writer = Writer::new(id, stored.kind, stored.schema, found.list);
+            let (references, weight) = match stored.kind {
+                Kind::Avro => references::resolve(&self.http, &ask, &stored.references, stop)?,
+                _ => (Vec::new(), 0),
+            };
+            let weight = stored.schema.len() + weight;
+            let writer = Writer::new(id, stored.kind, stored.schema, references);
             Ok((Arc::new(writer), weight))
         })
     }
@@ -239,8 +259,9 @@ impl Registry {
     /// # Errors
     /// As [`Registry::mode`].
     pub fn reach(&self, stop: &Stop) -> Result<Option<String>, Error> {
+        let forbidden = |cause: &Cause| matches!(cause, Cause::Forbidden { .. });
         match self.mode(stop) {
-            Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => Ok(None),
+            Err(error) if error.causes().any(forbidden) => Ok(None),
             mode => mode.map(Some),
         }
     }
@@ -277,44 +298,6 @@ impl Registry {
             level: self.level(subject, stop).ok(),
         }
     }
-
-    /// Fetches what `links` name, and what that refers to before it.
-    fn resolve(
-        &self,
-        ask: &Ask,
-        links: &[Link],
-        found: &mut Found,
-        stop: &Stop,
-    ) -> Result<(), Error> {
-        for link in links {
-            if !found.seen.insert((link.subject.clone(), link.version)) {
-                continue;
-            }
-            if MAX_REFERENCES < found.seen.len() {
-                let why = format!("more than {MAX_REFERENCES} schemas");
-                return Err(self.http.error(ask, Cause::References(why)));
-            }
-            let path = format!("{}/versions/{}", path(&link.subject), link.version);
-            let what = format!("{} for {}", name(&link.subject), ask.what);
-            let stored: Stored = self.http.ask(&Ask::get(path, what), stop)?;
-            self.resolve(ask, &stored.references, found, stop)?;
-            found.weight += stored.schema.len();
-            found.list.push(Reference {
-                name: link.name.clone(),
-                schema: stored.schema,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// What was found for a schema that refers to others. A schema that is seen twice, also in a circle,
-/// is fetched once.
-#[derive(Default)]
-struct Found {
-    seen: HashSet<(String, u32)>,
-    list: Vec<Reference>,
-    weight: usize,
 }
 
 fn latest(subject: &str) -> Ask {

@@ -4,6 +4,9 @@ use super::registry::{Error, Registered, Registry};
 use super::{Change, NotOurs, Schema};
 use crate::stop::Stop;
 
+/// Versions below the latest that are looked at for one of ours.
+const MAX_BACK: usize = 20;
+
 /// The schema that follows what is registered.
 #[derive(Debug, Clone)]
 pub struct Successor {
@@ -11,16 +14,18 @@ pub struct Successor {
     pub schema: Schema,
     /// What is registered under the subject last, if anything is.
     pub latest: Option<Registered>,
-    /// Whether the latest serves as it is, so that there is nothing to register.
-    pub is_registered: bool,
-    /// The differences between what is registered and what is wanted.
+    /// The registered version that serves as it is, so that there is nothing to register.
+    pub serves: Option<Registered>,
+    /// The differences between our own schema so far and what is wanted.
     pub changes: Vec<Change>,
     /// Why the latest is none of ours. Then only the registry knows whether ours may follow it.
     pub foreign: Option<NotOurs>,
 }
 
 impl Successor {
-    /// Asks for the latest schema of `subject` and lets it grow to `wanted`.
+    /// Lets our own schema of `subject` grow to `wanted`. It is the latest one, or `running`, which
+    /// records are written with at the moment, where the latest has not all of that. Behind a
+    /// schema of somebody else's that is none of ours it is the newest version that is.
     ///
     /// # Errors
     /// The registry did not answer, or refused.
@@ -28,32 +33,51 @@ impl Successor {
         registry: &Registry,
         subject: &str,
         wanted: &Schema,
+        running: Option<&Schema>,
         stop: &Stop,
     ) -> Result<Successor, Error> {
-        Ok(Successor::of(registry.latest(subject, stop)?, wanted))
-    }
-
-    /// The successor of `latest` with every column of `wanted`.
-    pub fn of(latest: Option<Registered>, wanted: &Schema) -> Successor {
-        let mut successor = Successor {
-            schema: wanted.clone(),
-            latest: None,
-            is_registered: false,
-            changes: Vec::new(),
-            foreign: None,
-        };
-        match latest.as_ref().map(|latest| Schema::parse(&latest.schema)) {
-            None => {}
-            Some(Err(why)) => successor.foreign = Some(why),
-            Some(Ok(known)) => {
-                let evolution = known.evolve(wanted);
-                successor.is_registered = evolution.schema.is_none();
-                successor.changes = evolution.changes;
-                successor.schema = evolution.schema.unwrap_or(known);
+        let latest = registry.latest(subject, stop)?;
+        let (mut ours, mut foreign) = (None, None);
+        if let Some(latest) = &latest {
+            match Schema::parse(&latest.schema) {
+                Ok(schema) => ours = Some((latest.clone(), schema)),
+                Err(why) if running.is_some() => foreign = Some(why),
+                Err(why) => {
+                    ours = below(registry, subject, latest, stop)?;
+                    foreign = Some(why);
+                }
             }
         }
-        successor.latest = latest;
-        successor
+        Ok(Successor {
+            latest,
+            foreign,
+            ..Successor::of(ours, running, wanted)
+        })
+    }
+
+    /// What follows our own version `ours` and the schema `running`.
+    fn of(
+        ours: Option<(Registered, Schema)>,
+        running: Option<&Schema>,
+        wanted: &Schema,
+    ) -> Successor {
+        let (serves, changes, schema) = match base(ours, running) {
+            None => (None, Vec::new(), wanted.clone()),
+            Some((version, base)) => {
+                let evolution = base.evolve(wanted);
+                match evolution.schema {
+                    None => (version, evolution.changes, base),
+                    Some(grown) => (None, evolution.changes, grown),
+                }
+            }
+        };
+        Successor {
+            schema,
+            latest: None,
+            serves,
+            changes,
+            foreign: None,
+        }
     }
 
     /// The id to write with. Registers the schema where it is not yet.
@@ -61,10 +85,110 @@ impl Successor {
     /// # Errors
     /// The registry did not answer, or refused; of an incompatible schema with the reasons.
     pub fn register(&self, registry: &Registry, subject: &str, stop: &Stop) -> Result<u32, Error> {
-        match &self.latest {
+        match &self.serves {
             // Its text may differ from ours in form, and would be registered again.
-            Some(latest) if self.is_registered => Ok(latest.id),
-            _ => registry.register(subject, self.schema.json(), stop),
+            Some(version) => Ok(version.id),
+            None => registry.register(subject, self.schema.json(), stop),
         }
+    }
+}
+
+/// What the next schema grows from; with the version that it is, if it is registered like that.
+fn base(
+    ours: Option<(Registered, Schema)>,
+    running: Option<&Schema>,
+) -> Option<(Option<Registered>, Schema)> {
+    match (ours, running) {
+        (None, None) => None,
+        (None, Some(running)) => Some((None, running.clone())),
+        (Some((_, known)), Some(running)) if !known.has_all_of(running) => {
+            // Somebody has registered another form of ours: readers of our records come first.
+            let both = running.evolve(&known).schema;
+            Some((None, both.unwrap_or_else(|| running.clone())))
+        }
+        (Some((version, known)), _) => Some((Some(version), known)),
+    }
+}
+
+/// The newest version below `latest` that is one of ours.
+fn below(
+    registry: &Registry,
+    subject: &str,
+    latest: &Registered,
+    stop: &Stop,
+) -> Result<Option<(Registered, Schema)>, Error> {
+    let mut versions = registry.versions(subject, stop)?;
+    versions.retain(|version| Some(*version) < latest.version);
+    versions.sort_unstable();
+    for version in versions.into_iter().rev().take(MAX_BACK) {
+        // It may have been deleted since.
+        if let Some(version) = registry.version(subject, version, stop)?
+            && let Ok(schema) = Schema::parse(&version.schema)
+        {
+            return Ok(Some((version, schema)));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Column, Columns, Typing};
+    use super::*;
+
+    fn typed(columns: &[(&str, &str)]) -> Schema {
+        let mut list = Columns::named("t", [] as [&str; 0]);
+        let column = |(name, kind): &(&str, &str)| Column::typed(*name, *kind);
+        list.list = columns.iter().map(column).collect();
+        Schema::typed(&list, &Typing::default())
+    }
+
+    fn version(schema: &Schema) -> (Registered, Schema) {
+        let registered = Registered {
+            subject: "s".to_owned(),
+            id: 7,
+            version: Some(1),
+            schema: schema.json().to_owned(),
+            kind: super::super::registry::Kind::Avro,
+        };
+        (registered, schema.clone())
+    }
+
+    #[test]
+    fn the_latest_serves_where_it_has_everything() {
+        let (small, large) = (
+            typed(&[("a", "integer")]),
+            typed(&[("a", "integer"), ("b", "string")]),
+        );
+        // Somebody else has registered what is wanted.
+        let next = Successor::of(Some(version(&large)), Some(&small), &large);
+        assert_eq!((next.serves.unwrap().id, &next.schema), (7, &large));
+        let next = Successor::of(Some(version(&large)), None, &small);
+        assert_eq!((next.serves.unwrap().id, &next.schema), (7, &large));
+        let next = Successor::of(Some(version(&small)), None, &large);
+        assert!(next.serves.is_none() && next.schema == large);
+        let next = Successor::of(None, None, &large);
+        assert!(next.serves.is_none() && next.schema == large);
+    }
+
+    /// Also where the registry has lost everything, or has another form of ours with other types.
+    #[test]
+    fn what_is_written_with_is_followed() {
+        let running = typed(&[("a", "integer"), ("gone", "string")]);
+        let wanted = typed(&[("a", "string"), ("new", "date")]);
+        let expected = typed(&[("a", "integer"), ("gone", "string"), ("new", "date")]);
+        let next = Successor::of(None, Some(&running), &wanted);
+        assert!(next.serves.is_none() && next.schema == expected);
+
+        let other = typed(&[("a", "string"), ("more", "string")]);
+        let next = Successor::of(Some(version(&other)), Some(&running), &wanted);
+        let expected = typed(&[
+            ("a", "integer"),
+            ("gone", "string"),
+            ("more", "string"),
+            ("new", "date"),
+        ]);
+        assert!(next.serves.is_none());
+        assert_eq!(next.schema, expected);
     }
 }

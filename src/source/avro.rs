@@ -30,8 +30,9 @@ const MAX_FIELDS: usize = 5_000;
 const FREELY: u32 = 20;
 /// Things that are remembered as said.
 const MAX_SAID: usize = 1_000;
-/// Requests of one question to the instance, and to the registry: more than there ever are.
-const QUESTIONS: (u32, u32) = (10, 8);
+/// Requests of one question to the instance, and to the registry: more than there ever are, also where
+/// versions of somebody else's are looked through.
+const QUESTIONS: (u32, u32) = (10, 30);
 
 /// Key and value of a record; the memory is used again.
 #[derive(Debug, Default)]
@@ -75,6 +76,7 @@ pub(super) struct Avro {
 /// What is needed to write a row.
 struct Writer {
     encoder: Encoder,
+    schema: Schema,
     id: u32,
     /// The id of the key's schema, for `schema.key: avro`.
     key_id: Option<u32>,
@@ -197,7 +199,7 @@ impl Avro {
             return Ok(());
         }
         let schema = self.ours(&subject, &latest)?;
-        self.write_with(&subject, &schema, latest.id, stop)
+        self.write_with(&subject, schema, latest.id, stop)
     }
 
     /// With our own registering each new column gets a field at once. Without, somebody must have
@@ -223,7 +225,7 @@ impl Avro {
             (self.ours(&subject, &latest)?, latest.id)
         };
         self.asked = Some(Instant::now());
-        self.write_with(&subject, &schema, id, stop)
+        self.write_with(&subject, schema, id, stop)
     }
 
     fn subject(&self) -> String {
@@ -236,11 +238,11 @@ impl Avro {
     fn write_with(
         &mut self,
         subject: &str,
-        schema: &Schema,
+        schema: Schema,
         id: u32,
         stop: &Stop,
     ) -> Result<(), Fault> {
-        bounded(schema)?;
+        bounded(&schema)?;
         let key_id = match self.table.schema.key {
             KeyFormat::Avro => Some(self.key(stop)?),
             KeyFormat::String => None,
@@ -249,10 +251,11 @@ impl Avro {
         log::info!(table = self.table.name, subject = subject, id = id,
             columns = schema.fields().len(); "rows are written with this schema");
         self.writer = Some(Writer {
-            encoder: Encoder::new(schema, id, on_type_error(self.table.schema.on_type_error)),
+            encoder: Encoder::new(&schema, id, on_type_error(self.table.schema.on_type_error)),
             id,
             key_id,
             has_raw: schema.fields().iter().any(|it| it.kind == Kind::Texts),
+            schema,
             misfits: BTreeMap::new(),
         });
         Ok(())
@@ -283,11 +286,12 @@ impl Avro {
         wanted: &Schema,
         stop: &Stop,
     ) -> Result<(Schema, u32), Fault> {
-        let next = Successor::find(&self.registry, subject, wanted, stop)?;
+        let running = self.writer.as_ref().map(|writer| &writer.schema);
+        let next = Successor::find(&self.registry, subject, wanted, running, stop)?;
         bounded(&next.schema)?;
         if let Some(why) = &next.foreign {
             log::warn!(table = self.table.name, subject = subject, reason:% = why;
-                "another schema is registered; ours is registered behind it");
+                "what is registered last is none of ours; our own schema is kept to");
         }
         let id = next.register(&self.registry, subject, stop)?;
         for change in &next.changes {

@@ -4,8 +4,10 @@ mod check;
 mod evolution;
 mod fake;
 mod faults;
+mod foreign;
 mod reader;
 mod source;
+mod wiped;
 
 use crate::support::config::Config;
 

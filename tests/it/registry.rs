@@ -1,6 +1,7 @@
 //! The client of the schema registry against a real Apicurio.
 
 use real_registry::{Server, require_or_skip, shared};
+use serde_json::json;
 use servicenow_kafka_bridge::config::SchemaRegistry;
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::schema::registry::{Cause, Kind, Part, Registry};
@@ -30,10 +31,6 @@ fn bench(change: impl FnOnce(&mut SchemaRegistry)) -> Bench {
     }
 }
 
-fn other_bench() -> Bench {
-    bench(|_| {})
-}
-
 fn schema(columns: &[&str]) -> Schema {
     Schema::strings(&Columns::named("incident", columns.iter().copied()))
 }
@@ -56,12 +53,7 @@ fn a_schema_is_registered_once_and_found_again() {
             .compatible
     );
     let id = registry.register(&subject, schema.json(), stop).unwrap();
-    // Also by a client that remembers nothing.
-    let other = other_bench();
-    assert_eq!(
-        other.registry.register(&subject, schema.json(), stop),
-        Ok(id)
-    );
+    assert_eq!(registry.register(&subject, schema.json(), stop), Ok(id));
     let found = registry
         .lookup(&subject, schema.json(), stop)
         .unwrap()
@@ -181,4 +173,32 @@ fn an_address_without_its_path_is_explained() {
     let error = bench.registry.mode(&bench.stop).unwrap_err();
     assert!(error.to_string().contains("/apis/ccompat/v7"), "{error}");
     assert!(!error.is_retryable());
+}
+
+/// Records outlive the versions of their schemas. What is deleted, but not for good, still serves; of
+/// Apicurio as long as its subject has another version.
+#[test]
+fn a_deleted_version_is_still_referred_to() {
+    if !require_or_skip() {
+        return;
+    }
+    let bench = bench(|_| {});
+    let (registry, stop) = (&bench.registry, &bench.stop);
+    let color = r#"{"type":"enum","name":"Color","namespace":"ns","symbols":["RED"]}"#;
+    let more = color.replace(r#"["RED"]"#, r#"["RED","BLUE"]"#);
+    registry.register("color-value", color, stop).unwrap();
+    registry.register("color-value", &more, stop).unwrap();
+    let car = json!({
+        "schema": r#"{"type":"record","name":"Car","fields":[{"name":"color","type":"ns.Color"}]}"#,
+        "references": [{"name": "ns.Color", "subject": "color-value", "version": 1}],
+    });
+    let call = |method, path: &str| bench.server.call(method, path, &car.to_string()).unwrap();
+    call("POST", "/subjects/car-value/versions");
+    let id = registry.latest("car-value", stop).unwrap().unwrap().id;
+    for subject in ["car-value", "color-value"] {
+        call("DELETE", &format!("/subjects/{subject}/versions/1"));
+    }
+    let writer = registry.by_id(id, stop).unwrap();
+    assert_eq!(writer.references[0].schema, color);
+    writer.avro().unwrap();
 }

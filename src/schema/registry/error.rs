@@ -27,12 +27,12 @@ pub enum Error {
 pub struct Asked {
     /// HTTP method.
     pub method: &'static str,
-    /// URL without its query; of the address that was asked last.
+    /// URL without its query; of the address that the cause is of.
     pub url: String,
     /// In the user's words: ``subject `sn.incident-value` ``.
     pub what: String,
-    /// What the addresses that were asked before said.
-    pub before: Vec<String>,
+    /// The other addresses that were asked, and why they brought no answer either.
+    pub others: Vec<(String, Cause)>,
 }
 
 /// Why a request failed. Texts named `words` are the registry's, cut and without control characters.
@@ -139,6 +139,16 @@ impl Error {
         }
     }
 
+    /// Why each address brought no answer.
+    pub(super) fn causes(&self) -> impl Iterator<Item = &Cause> {
+        let others = match self {
+            Error::Request { asked, .. } => asked.others.as_slice(),
+            Error::Setup(_) | Error::Stopped => &[],
+        };
+        let others = others.iter().map(|(_, cause)| cause);
+        self.cause().into_iter().chain(others)
+    }
+
     /// Whether the same request may succeed later without anybody's doing.
     pub fn is_retryable(&self) -> bool {
         self.cause().is_some_and(Cause::is_retryable)
@@ -174,16 +184,27 @@ impl Cause {
         )
     }
 
-    /// Whether another address of the same registry may do better.
-    pub(super) fn is_of_the_address(&self) -> bool {
+    /// A registry's word on the schema that it was sent, the same at each of its addresses.
+    pub(super) fn is_verdict(&self) -> bool {
         matches!(
             self,
-            Cause::Timeout(_)
-                | Cause::Network(_)
-                | Cause::Tls(_)
-                | Cause::Server { .. }
-                | Cause::Body(_)
+            Cause::Incompatible { .. }
+                | Cause::InvalidSchema { .. }
+                | Cause::ReadOnly { .. }
+                | Cause::BadRequest { status: 422, .. }
         )
+    }
+
+    /// Of addresses that all failed, the one with the lowest rank is why there is no answer. Trouble
+    /// that may pass comes first, as waiting may help. That there is nothing comes last: it is the
+    /// answer only when each address says so, as one may be behind the others.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            cause if cause.is_retryable() => 0,
+            cause if cause.is_absence() => 3,
+            cause if cause.is_about_the_schema() => 2,
+            _ => 1,
+        }
     }
 
     /// Whether there is nothing of that name: a subject, a version, a schema under a subject.
@@ -251,10 +272,13 @@ impl fmt::Display for Error {
                     asked.what,
                     hint(cause)
                 )?;
-                asked
-                    .before
-                    .iter()
-                    .try_for_each(|before| write!(f, "; before that {before}"))
+                asked.others.iter().try_for_each(|(url, other)| {
+                    write!(f, "; at {url}: {other}")?;
+                    match other.is_absence() && !cause.is_absence() {
+                        true => f.write_str(", which counts only when every address says so"),
+                        false => Ok(()),
+                    }
+                })
             }
         }
     }

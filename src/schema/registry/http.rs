@@ -1,6 +1,7 @@
 //! HTTP exchanges with the addresses of one registry: bounded, repeated, one address after another.
 
-use std::io::Read as _;
+mod cause;
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -8,15 +9,16 @@ use std::time::Duration;
 use crossbeam_channel::{bounded, select};
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use ureq::http::{HeaderValue, Method, Request, header};
 use ureq::unversioned::transport::DefaultConnector;
 
+use self::cause::{MAX_HEAD, judge};
 use super::error::{Asked, Cause, Error};
 use crate::config::{RegistryAuth, SchemaRegistry};
 use crate::metrics::{CounterVec, Metrics};
 use crate::retry::Backoff;
 use crate::servicenow::names::Names;
-use crate::servicenow::{encode, error_words, shown, tls};
+use crate::servicenow::{encode, shown, tls};
 use crate::stop::Stop;
 
 /// Content type of requests (Confluent Schema Registry API reference, "Content Types").
@@ -37,12 +39,6 @@ const MAX_ASKED_WAIT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 /// What a request may take beyond its time-out before its thread is given up.
 const GRACE: Duration = Duration::from_secs(2);
-/// Bytes of a body.
-pub(super) const MAX_BODY: u64 = 4 << 20;
-/// Bytes of an error's body.
-const MAX_ERROR_BODY: u64 = 16 << 10;
-/// Bytes of a response head.
-const MAX_HEAD: usize = 64 << 10;
 /// How long an unused connection is kept.
 const IDLE_AGE: Duration = Duration::from_secs(20);
 
@@ -99,7 +95,7 @@ impl From<Cause> for Failure {
 pub(super) struct Http {
     agent: Agent,
     urls: Vec<String>,
-    /// Index of the address that answered last.
+    /// Index of the address that answered last, and well.
     good: AtomicUsize,
     authorization: Option<HeaderValue>,
     timeout: Duration,
@@ -149,56 +145,57 @@ impl Http {
         round.saturating_mul(RETRIES + 1) + MAX_ASKED_WAIT * RETRIES
     }
 
-    /// Asks each address once, beginning with the one that answered last.
+    /// Asks each address once, beginning with the one that answered last, until one gives an answer
+    /// or its verdict on the schema that it was sent. Any other refusal is that of one address: a
+    /// node may be behind the others, a gateway in front of it broken.
     pub(super) fn ask_once<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
-        let mut failed: Vec<(&str, Cause)> = Vec::new();
+        let mut failed = Vec::new();
         let (head, tail) = self
             .urls
             .split_at_checked(self.good.load(Relaxed))
             .unwrap_or((&[], &self.urls));
         for url in tail.iter().chain(head) {
-            let result = self.exchange(url, ask, stop).and_then(|body| {
-                // serde's words carry a position, and a value at most.
-                let answer = serde_json::from_slice(&body);
-                answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
-            });
-            let label = match &result {
-                Ok(_) => "ok",
-                Err(Failure::Stopped) => "stopped",
-                Err(Failure::Cause(cause)) => cause.kind(),
-            };
-            self.requests.with(&[method(ask), label]).inc();
-            match result {
-                Err(Failure::Stopped) => return Err(Error::Stopped),
-                Err(Failure::Cause(cause)) if cause.is_of_the_address() => {
-                    failed.push((url, cause));
-                }
-                Err(Failure::Cause(cause)) => {
-                    self.remember(url);
-                    return Err(error(ask, url, cause, &failed));
-                }
+            match self.ask_at(url, ask, stop) {
                 Ok(answer) => {
                     self.remember(url);
                     return Ok(answer);
                 }
+                Err(Failure::Stopped) => return Err(Error::Stopped),
+                Err(Failure::Cause(cause)) if ask.body.is_some() && cause.is_verdict() => {
+                    return Err(error(ask, url, cause, failed));
+                }
+                Err(Failure::Cause(cause)) => failed.push((url.clone(), cause)),
             }
         }
-        // One address that may come back is enough to try again.
-        let main = failed
-            .iter()
-            .position(|(_, cause)| cause.is_retryable())
-            .unwrap_or(0);
-        let (url, cause) = match failed.is_empty() {
-            true => ("", Cause::Network("no address".to_owned())),
-            false => failed.remove(main),
+        let ranks = failed.iter().map(|(_, cause)| cause.rank()).enumerate();
+        let Some((main, _)) = ranks.min_by_key(|(_, rank)| *rank) else {
+            let cause = Cause::Network("no address".to_owned());
+            return Err(error(ask, "", cause, failed));
         };
-        Err(error(ask, url, cause, &failed))
+        let (url, cause) = failed.remove(main);
+        Err(error(ask, &url, cause, failed))
+    }
+
+    /// One request to one address, and its answer taken apart.
+    fn ask_at<T: DeserializeOwned>(&self, url: &str, ask: &Ask, stop: &Stop) -> Result<T, Failure> {
+        let result = self.exchange(url, ask, stop).and_then(|body| {
+            // serde's words carry a position, and a value at most.
+            let answer = serde_json::from_slice(&body);
+            answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
+        });
+        let label = match &result {
+            Ok(_) => "ok",
+            Err(Failure::Stopped) => "stopped",
+            Err(Failure::Cause(cause)) => cause.kind(),
+        };
+        self.requests.with(&[method(ask), label]).inc();
+        result
     }
 
     /// An error of a request that was answered well.
     pub(super) fn error(&self, ask: &Ask, cause: Cause) -> Error {
         let url = self.urls.get(self.good.load(Relaxed));
-        error(ask, url.map_or("", String::as_str), cause, &[])
+        error(ask, url.map_or("", String::as_str), cause, Vec::new())
     }
 
     /// Index of the address that is asked first.
@@ -262,16 +259,13 @@ fn method(ask: &Ask) -> &'static str {
     }
 }
 
-fn error(ask: &Ask, url: &str, cause: Cause, others: &[(&str, Cause)]) -> Error {
+fn error(ask: &Ask, url: &str, cause: Cause, others: Vec<(String, Cause)>) -> Error {
     let path = ask.path.split('?').next().unwrap_or_default();
     let asked = Asked {
         method: method(ask),
         url: format!("{url}{path}"),
         what: ask.what.clone(),
-        before: others
-            .iter()
-            .map(|(url, cause)| format!("{url}: {cause}"))
-            .collect(),
+        others,
     };
     Error::Request {
         asked: Box::new(asked),
@@ -324,126 +318,4 @@ fn authorization(auth: &RegistryAuth) -> Result<Option<HeaderValue>, Error> {
     })?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-/// The body of a good answer, or what is wrong.
-fn judge(response: Response<ureq::Body>) -> Result<Vec<u8>, Cause> {
-    let (head, body) = response.into_parts();
-    let mut bytes = Vec::new();
-    if head.status.is_success() {
-        let read = body.into_with_config().limit(MAX_BODY).reader();
-        return match { read }.read_to_end(&mut bytes) {
-            Ok(_) => Ok(bytes),
-            Err(why) => Err(cause_of_read(&why)),
-        };
-    }
-    let start = body.into_with_config().limit(MAX_BODY).reader();
-    // What cannot be read is left out; the status says enough.
-    if start.take(MAX_ERROR_BODY).read_to_end(&mut bytes).is_err() {
-        bytes.clear();
-    }
-    Err(cause_of_status(head.status.as_u16(), &head.headers, &bytes))
-}
-
-/// The table of `error_code`s is in the Confluent Schema Registry API reference, "Errors".
-fn cause_of_status(status: u16, headers: &HeaderMap, body: &[u8]) -> Cause {
-    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let code = answer.get("error_code").and_then(serde_json::Value::as_i64);
-    let words = error_words(body);
-    let wait = text(headers, &header::RETRY_AFTER)
-        .and_then(|value| value.parse().ok())
-        .map(Duration::from_secs);
-    match (status, code) {
-        (300..400, _) => Cause::Redirect {
-            host: redirect_host(headers),
-        },
-        (401, _) => Cause::Unauthorized { words },
-        (403, _) => Cause::Forbidden { words },
-        // 40404: soft-deleted.
-        (404, Some(40_401 | 40_404)) => Cause::NoSubject { words },
-        (404, Some(40_402 | 40_406)) => Cause::NoVersion { words },
-        (404, Some(40_403)) => Cause::NoSchema { words },
-        (404, _) => Cause::NotFound { words },
-        // The whole message: it is taken apart later.
-        (409, _) => Cause::Incompatible {
-            reasons: message(&answer),
-            level: None,
-        },
-        (422, Some(42_201)) => Cause::InvalidSchema { words },
-        (422, Some(42_205)) => Cause::ReadOnly { words },
-        (429, _) => Cause::RateLimited { wait, words },
-        // These two are load balancers' words for "try again".
-        (408 | 425 | 500..600, _) => Cause::Server {
-            status,
-            wait,
-            words,
-        },
-        (400..500, _) => Cause::BadRequest { status, words },
-        (other, _) => Cause::Status(other),
-    }
-}
-
-fn message(answer: &serde_json::Value) -> Vec<String> {
-    let message = answer.get("message").and_then(serde_json::Value::as_str);
-    message.map(str::to_owned).into_iter().collect()
-}
-
-/// Only the host: the rest of a Location may carry secrets.
-fn redirect_host(headers: &HeaderMap) -> String {
-    let location = text(headers, &header::LOCATION).and_then(|to| to.parse::<Uri>().ok());
-    match location.as_ref().and_then(Uri::host) {
-        Some(host) => shown(host),
-        None => "another page of the same host".to_owned(),
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
-impl From<ureq::Error> for Cause {
-    fn from(error: ureq::Error) -> Cause {
-        use ureq::Timeout;
-        match error {
-            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                Cause::Timeout("no connection".to_owned())
-            }
-            ureq::Error::Timeout(_) => {
-                Cause::Timeout("no complete answer in `schema_registry.timeout`".to_owned())
-            }
-            ureq::Error::Io(error) => {
-                let inner = error.get_ref();
-                match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                    Some(why) => Cause::Tls(why.to_string()),
-                    None => Cause::Network(error.to_string()),
-                }
-            }
-            ureq::Error::HostNotFound => Cause::Network("host not found".to_owned()),
-            ureq::Error::Tls(why) => Cause::Tls(why.to_owned()),
-            ureq::Error::Rustls(why) => Cause::Tls(why.to_string()),
-            ureq::Error::BodyExceedsLimit(limit) => Cause::TooLarge(limit),
-            ureq::Error::LargeResponseHeader(..) => {
-                Cause::Body(format!("the head is larger than {MAX_HEAD} bytes"))
-            }
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) => Cause::BadRequest {
-                status: 400,
-                words: "the URL cannot be sent".to_owned(),
-            },
-            other => Cause::Body(shown(&other.to_string())),
-        }
-    }
-}
-
-fn cause_of_read(error: &std::io::Error) -> Cause {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
-    match inner {
-        Some(ureq::Error::BodyExceedsLimit(limit)) => Cause::TooLarge(*limit),
-        Some(ureq::Error::Timeout(_)) => {
-            Cause::Timeout("no complete answer in `schema_registry.timeout`".to_owned())
-        }
-        Some(other) => Cause::Body(shown(&other.to_string())),
-        None => Cause::Body(error.to_string()),
-    }
 }

@@ -8,8 +8,10 @@ use crate::config::{RegistryAuth, Secret, Tls};
 use crate::servicenow::tests::server::{self, Act, Seen, Server, answer};
 use crate::stop::{self, Trigger};
 
+mod addresses;
 mod asking;
 mod faults;
+mod references;
 mod secure;
 
 const KIND: &str = "Content-Type: application/vnd.schemaregistry.v1+json";

@@ -96,6 +96,11 @@ impl FakeRegistry {
         self.state().store.add(subject, schema, kind)
     }
 
+    /// Forgets everything that is registered; ids begin anew.
+    pub(crate) fn wipe(&self) {
+        self.state().store = Store::default();
+    }
+
     /// Gives a subject a compatibility level of its own; without one it is `BACKWARD`.
     pub(crate) fn set_level(&self, subject: &str, level: &str) {
         self.state().store.set_level(subject, level);

@@ -233,47 +233,6 @@ fn an_endless_body_is_cut_off() {
 }
 
 #[test]
-fn another_address_steps_in_and_is_remembered() {
-    let server = Server::start(|number, _| ok(&format!(r#"{{"id":{number}}}"#)));
-    let mut config = config(NOBODY);
-    config.urls.push(format!("http://{}/path", server.addr));
-    config.auth = RegistryAuth::Bearer {
-        token: Secret::new("t"),
-    };
-    let bench = bench(&config);
-    let register = |schema| bench.registry.register("s", schema, &bench.stop);
-    assert_eq!(register("a"), Ok(0));
-    assert_eq!(bench.registry.http.good(), 1);
-    assert_eq!(register("b"), Ok(1));
-    assert_eq!(path(&server.seen()[0]), "/path/subjects/s/versions");
-}
-
-#[test]
-fn a_refusal_is_not_asked_for_twice() {
-    let refuse = |_: usize, _: &Seen| json("403 Forbidden", "{}");
-    let (one, other) = (Server::start(refuse), Server::start(refuse));
-    let mut config = config(format!("http://{}", one.addr));
-    config.urls.push(format!("http://{}", other.addr));
-    assert_eq!(bench(&config).register().unwrap_err().kind(), "forbidden");
-    assert_eq!((one.seen().len(), other.seen().len()), (1, 0));
-}
-
-#[test]
-fn when_all_addresses_fail_all_are_named() {
-    let server = Server::start(|_, _| json("502 Bad Gateway", ""));
-    let mut config = config(NOBODY);
-    config.urls.push(format!("http://{}", server.addr));
-    let error = bench(&config).register().unwrap_err();
-    let words = error.to_string();
-    assert!(error.is_retryable());
-    assert!(
-        words.contains("127.0.0.1:1/") && words.contains("502 server error"),
-        "{words}"
-    );
-    assert_eq!(server.seen().len(), 4);
-}
-
-#[test]
 fn a_redirect_takes_no_credentials_along() {
     let thief = Server::start(|_, _| ok(r#"{"id":1}"#));
     let to = format!("Location: http://{}/subjects", thief.addr);

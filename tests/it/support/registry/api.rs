@@ -66,6 +66,7 @@ impl Store {
             ("GET", ["mode"]) => Ok(json!({"mode": "READWRITE"})),
             ("GET", ["schemas", "ids", id]) => self.by_id(id),
             ("GET", ["config", subject]) => self.level(subject, &request.query),
+            ("GET", ["subjects", subject, "versions"]) => self.numbers(subject),
             ("GET", ["subjects", subject, "versions", version]) => self.version(subject, version),
             ("POST", ["subjects", subject, "versions"]) => self.register(subject, request),
             ("POST", ["subjects", subject]) => self.lookup(subject, request),
@@ -113,6 +114,11 @@ impl Store {
         let message = format!("Subject '{subject}' not found.");
         let ids = self.subjects.get(subject).map(Vec::as_slice);
         ids.ok_or_else(|| error(404, 40_401, &message))
+    }
+
+    fn numbers(&self, subject: &str) -> Result<Value, Answer> {
+        let last = self.versions(subject)?.len();
+        Ok((1..=last).collect::<Vec<_>>().into())
     }
 
     fn register(&mut self, subject: &str, request: &Request) -> Result<Value, Answer> {
