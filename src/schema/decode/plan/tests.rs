@@ -3,6 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::schema::decode::to_json;
 
+mod random;
+
 /// A record with one field `a` of this type.
 fn record(kind: &str) -> String {
     format!(
@@ -65,7 +67,27 @@ fn what_reading_does_not_need_is_not_judged() {
             r#""1""#,
         ),
         (
+            r#""type":{"type":"bytes","logicalType":"decimal","precision":0}"#,
+            b"\x02\x07",
+            r#""Bw==""#,
+        ),
+        (
             r#""type":{"type":"bytes","logicalType":"decimal","precision":1,"scale":2}"#,
+            b"\x02\x07",
+            r#""Bw==""#,
+        ),
+        (
+            r#""type":{"type":"bytes","logicalType":"decimal","precision":2,"scale":-1}"#,
+            b"\x02\x07",
+            r#""Bw==""#,
+        ),
+        (
+            r#""type":{"type":"bytes","logicalType":"decimal","precision":"2"}"#,
+            b"\x02\x07",
+            r#""Bw==""#,
+        ),
+        (
+            r#""type":{"type":"bytes","logicalType":"decimal","scale":0}"#,
             b"\x02\x07",
             r#""Bw==""#,
         ),
