@@ -1,8 +1,8 @@
 //! Records to the JSON that the sink reads.
 //!
-//! The library reads the writer's schema; the bytes are read here, straight to text. Its own reader
-//! of values takes a string, boolean or union that is cut off for null (apache-avro 0.22,
-//! `decode.rs`), and a null clears a column of the instance.
+//! Schemas and bytes are read here, straight to text (docs/decisions/0008). The library refuses schemas
+//! that registries accept, and its reader of values takes a string, boolean or union that is cut off
+//! for null (apache-avro 0.22, `decode.rs`), and a null clears a column of the instance.
 
 mod plan;
 mod text;
