@@ -315,6 +315,49 @@ fn states(rig: &SinkRig) -> Vec<String> {
     states
 }
 
+/// What is not what its topic says is refused alone.
+#[test]
+fn a_topic_may_say_what_its_records_are() {
+    let fake = FakeRegistry::start();
+    let schema = strings(&["correlation_id"]);
+    let id = fake.add("in-value", schema.json(), Kind::Avro);
+    let content = |name: &str| json!({"correlation_id": name});
+    for (format, good, bad, kinds) in [
+        (
+            "json_schema",
+            1,
+            [0, 2],
+            ["invalid_json", "unsupported_format"],
+        ),
+        ("json", 2, [0, 1], ["invalid_json"; 2]),
+        ("avro", 0, [1, 2], ["unknown_schema", "unsupported_format"]),
+    ] {
+        let rig = SinkRig::new();
+        // Behind a schema, behind an id that is none of the registry's, and behind nothing.
+        let named = |name: &str| {
+            let plain = content(name).to_string();
+            let values = [
+                written(&schema, id, &content(name)),
+                framed(9_000, plain.as_bytes()),
+                plain.into_bytes(),
+            ];
+            values.map(|value| Draft::new(value).key(name).partition(0).time(LONG_AGO))
+        };
+        let [first, second] = bad.map(|at| named("bad")[at].clone());
+        rig.produce([first, second, named("good")[good].clone()]);
+        let config = with_registry(&rig, &fake.url());
+        let bridge = rig.start(&config.sink_topic(&format!("format: {format}")));
+        rig.finish(bridge);
+        rig.assert_created_once(1);
+        row(&rig, "good");
+        let letters = rig.letters();
+        let told = letters.iter().map(|(_, letter)| &letter["error_kind"]);
+        assert_eq!(told.collect::<Vec<_>>(), kinds, "{format}");
+        let asked = fake.count("GET", "/schemas/ids/");
+        assert_eq!(0 < asked, format == "avro", "{format}: {asked}");
+    }
+}
+
 #[test]
 fn nulls_clear_or_are_ignored() {
     let fake = FakeRegistry::start();
