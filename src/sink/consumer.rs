@@ -1,10 +1,10 @@
 //! The thread of the group: polls, hands out, settles, commits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::assignment::{Assignment, Waiting};
-use super::format::{self, Content, Needs, Trust};
+use super::format::{self, Content, Needs};
 use super::job::{Job, Ticket};
 use super::operation::{self, Place};
 use super::schemas::Schemas;
@@ -206,10 +206,7 @@ impl Consume {
         schemas.settle();
         let settled = |waiting: &Waiting| {
             let topic = self.topics.get(waiting.topic);
-            topic.is_some_and(|topic| {
-                let trust = trust(topic, waiting.written, waiting.since.elapsed());
-                schemas.settled(waiting, trust)
-            })
+            topic.is_some_and(|topic| schemas.settled(waiting, holds(topic)))
         };
         while let Some((record, since)) = self.assignment.unpark(settled) {
             self.hand_out(record, Some(since), place)?;
@@ -249,10 +246,10 @@ impl Consume {
                 "{partition}: a record came although the partition is paused; this is a bug"
             ));
         }
-        let since = since.unwrap_or_else(Instant::now);
-        let content = match self.content(&record, topic, since) {
+        let content = match self.content(&record, topic) {
             Ok(content) => content,
             Err(needs) => {
+                let since = since.unwrap_or_else(Instant::now);
                 self.park(&partition, record, needs, since);
                 return Ok(());
             }
@@ -294,17 +291,12 @@ impl Consume {
         }
     }
 
-    fn content<'r>(
-        &self,
-        record: &'r Received,
-        topic: &Topic,
-        since: Instant,
-    ) -> Result<Content<'r>, Needs> {
-        let Some(schemas) = &self.schemas else {
-            return format::read(record, &topic.config, None, Trust::Absence);
-        };
-        let trust = trust(topic, record.timestamp, since.elapsed());
-        format::read(record, &topic.config, Some(&|id| schemas.look(id)), trust)
+    fn content<'r>(&self, record: &'r Received, topic: &Topic) -> Result<Content<'r>, Needs> {
+        let (config, held) = (&topic.config, holds(topic));
+        match &self.schemas {
+            Some(schemas) => format::read(record, config, Some(&|id| schemas.look(id)), held),
+            None => format::read(record, config, None, held),
+        }
     }
 
     /// Waits for what has begun, for `patience` at most.
@@ -324,17 +316,9 @@ impl Consume {
     }
 }
 
-/// Whether the registry is believed when it does not have the schema of a record of this topic.
-fn trust(topic: &Topic, written: Option<i64>, waited: Duration) -> Trust {
-    let held = matches!(topic.policy, Policy::Hold);
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since_epoch.map_or(0, |time| time.as_millis());
-    Trust::of(
-        held,
-        written,
-        waited,
-        i64::try_from(now).unwrap_or(i64::MAX),
-    )
+/// Whether a record of this topic that cannot be written is waited with.
+fn holds(topic: &Topic) -> bool {
+    matches!(topic.policy, Policy::Hold)
 }
 
 fn pause(consumer: &Consumer, partitions: &[Partition]) {

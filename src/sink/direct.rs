@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use super::format::{self, Content, Needs, Schema, Trust};
+use super::format::{self, Content, Needs, Schema};
 use super::operation::{self, Decision, Place};
 use super::writer::{History, Outcome, Pulse, Watch, Writer};
 use crate::config::{Config, SinkTopic};
@@ -99,12 +99,12 @@ impl Direct {
         stop: &Stop,
     ) -> Result<Content<'r>, Refusal> {
         let Some(registry) = &self.registry else {
-            return format::read(record, topic, None, Trust::Absence).map_err(unanswered);
+            return format::read(record, topic, None, false).map_err(unanswered);
         };
         let mut known: BTreeMap<u32, Schema> = BTreeMap::new();
         loop {
             let look = |id: u32| known.get(&id).cloned();
-            let needs = match format::read(record, topic, Some(&look), Trust::Absence) {
+            let needs = match format::read(record, topic, Some(&look), false) {
                 Ok(content) => return Ok(content),
                 Err(needs) => needs,
             };
@@ -114,6 +114,11 @@ impl Direct {
                 Error::Stopped => Refusal::unsent("stopped", "stopped"),
                 error => Refusal::unsent("schema_registry", error.to_string()),
             })?;
+            let schema = match schema {
+                // Somebody is here to try it again.
+                Schema::Absent { why, .. } => Schema::Refused(why),
+                schema => schema,
+            };
             if known.insert(id, schema).is_some() {
                 return Err(unanswered(needs));
             }

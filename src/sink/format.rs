@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Refusal;
 use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopic};
@@ -31,7 +30,7 @@ pub struct Content<'r> {
 pub(super) struct Needs {
     /// Its id.
     pub(super) schema: u32,
-    /// That there is none will do as well.
+    /// That there is none will do as well, and so will no answer.
     pub(super) or_none: bool,
 }
 
@@ -42,18 +41,14 @@ pub(super) enum Schema {
     Known(Arc<Writer>),
     /// It is there, and of no use.
     Refused(Refusal),
-    /// The registry does not have it, or not all of it. It may only be behind: see [`Trust`].
-    Absent(Refusal),
-}
-
-/// Whether a registry that does not have a record's schema is believed. The nodes of a registry take
-/// over schemas from one another with some delay, and so a record may be here before its schema is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// It is.
-    Absence,
-    /// Not yet: the record waits.
-    SchemasOnly,
+    /// The registry does not have it, or not all of it. It may only be behind.
+    Absent {
+        why: Refusal,
+        /// It is not.
+        sure: bool,
+    },
+    /// The registry says nothing at the moment.
+    Silent,
 }
 
 /// Gives what is known of the schema with an id; `None`: it must be asked for.
@@ -80,7 +75,8 @@ impl<'r> Content<'r> {
     }
 }
 
-/// Reads `record` of `topic`. Without `look` no registry is configured.
+/// Reads `record` of `topic`. Without `look` no registry is configured. `held`: a record that cannot
+/// be written is not passed over, so that its schema can be waited for.
 ///
 /// # Errors
 /// It cannot be read before a schema is known.
@@ -88,19 +84,19 @@ pub(super) fn read<'r>(
     record: &'r Received,
     topic: &SinkTopic,
     look: Option<&Look<'_>>,
-    trust: Trust,
+    held: bool,
 ) -> Result<Content<'r>, Needs> {
     let (mut key, mut unread_key) = (None, None);
     if let Some(bytes) = record.key.as_deref() {
         let decides = key_decides(record, topic);
-        let read = key_of(bytes, topic, look, decides, trust)?;
+        let read = key_of(bytes, topic, look, decides, held)?;
         // Where it decides nothing, what cannot be read is taken as it is.
         unread_key = read.as_ref().err().filter(|_| decides).cloned();
         key = Some(read.unwrap_or(Cow::Borrowed(bytes)));
     }
     let value = match record.value.as_deref() {
         None => Ok(None),
-        Some(bytes) => value_of(bytes, topic.format, look, trust)?.map(Some),
+        Some(bytes) => value_of(bytes, topic.format, look, held)?.map(Some),
     };
     Ok(Content {
         key,
@@ -140,7 +136,8 @@ pub(super) fn judge(
                 Some(Cause::NoSchema { .. }) => "unknown_schema",
                 _ => "invalid_schema",
             };
-            Ok(Schema::Absent(Refusal::unsent(kind, error.to_string())))
+            let why = Refusal::unsent(kind, error.to_string());
+            Ok(Schema::Absent { why, sure: false })
         }
         Err(error) => Err(error),
     }
@@ -150,7 +147,7 @@ fn value_of<'r>(
     bytes: &'r [u8],
     format: SinkFormat,
     look: Option<&Look<'_>>,
-    trust: Trust,
+    held: bool,
 ) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
     let (id, body) = match (format, decode::frame(bytes)) {
         (SinkFormat::Json, _) | (SinkFormat::Auto, Frame::Plain) => {
@@ -180,45 +177,26 @@ fn value_of<'r>(
         schema: id,
         or_none: false,
     };
-    Ok(find(needs, look, trust)?.and_then(|writer| with_schema(&writer, format, body)))
+    Ok(find(needs, look, held)?.and_then(|writer| with_schema(&writer, format, body)))
 }
 
 /// The schema, or why there is none.
-fn find(
-    needs: Needs,
-    look: &Look<'_>,
-    trust: Trust,
-) -> Result<Result<Arc<Writer>, Refusal>, Needs> {
-    let found = look(needs.schema).filter(|found| needs.are_met_by(found, trust));
+fn find(needs: Needs, look: &Look<'_>, held: bool) -> Result<Result<Arc<Writer>, Refusal>, Needs> {
+    let found = look(needs.schema).filter(|found| needs.are_met_by(found, held));
     Ok(match found.ok_or(needs)? {
         Schema::Known(writer) => Ok(writer),
-        Schema::Refused(refusal) | Schema::Absent(refusal) => Err(refusal),
+        Schema::Refused(why) | Schema::Absent { why, .. } => Err(why),
+        Schema::Silent => Err(unsupported("the registry says nothing")),
     })
 }
 
 impl Needs {
     /// Whether it is known enough of the schema to go on.
-    pub(super) fn are_met_by(self, found: &Schema, trust: Trust) -> bool {
+    pub(super) fn are_met_by(self, found: &Schema, held: bool) -> bool {
         match found {
             Schema::Known(_) | Schema::Refused(_) => true,
-            Schema::Absent(_) => self.or_none || trust == Trust::Absence,
-        }
-    }
-}
-
-impl Trust {
-    /// How old a record must be for its schema to have reached all nodes of a registry.
-    const BEHIND: Duration = Duration::from_secs(15);
-
-    /// For a record that was written at `written` and has waited for its schema for `waited`;
-    /// `written` and `now` in milliseconds since the epoch. Where records are held there is time to
-    /// wait for the schema itself.
-    pub(super) fn of(held: bool, written: Option<i64>, waited: Duration, now: i64) -> Trust {
-        let age = written.map_or(0, |at| now.saturating_sub(at));
-        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
-        match !held && Trust::BEHIND <= age.max(waited) {
-            true => Trust::Absence,
-            false => Trust::SchemasOnly,
+            Schema::Absent { sure, .. } => self.or_none || (*sure && !held),
+            Schema::Silent => self.or_none,
         }
     }
 }
@@ -266,7 +244,7 @@ fn key_of<'r>(
     topic: &SinkTopic,
     look: Option<&Look<'_>>,
     decides: bool,
-    trust: Trust,
+    held: bool,
 ) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
     let raw = Cow::Borrowed(bytes);
     let (Some(look), Frame::Framed { id, body }) = (look, decode::frame(bytes)) else {
@@ -280,7 +258,7 @@ fn key_of<'r>(
         schema: id,
         or_none: !decides,
     };
-    let found = find(needs, look, trust)?;
+    let found = find(needs, look, held)?;
     let read = found.and_then(|writer| match &writer.kind {
         Kind::Avro | Kind::Json => Ok(text(&writer, body).map_or(raw, Cow::Owned)),
         Kind::Protobuf | Kind::Other(_) => Err(unread(&writer)),

@@ -7,7 +7,7 @@ mod asker;
 mod book;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(super) use self::asker::Asker;
 use self::asker::Answer;
 use self::book::Book;
 use super::assignment::Waiting;
-use super::format::{Needs, Schema, Trust};
+use super::format::{Needs, Schema};
 use super::topic::{PATIENCE, Topic, Who};
 use crate::kafka::Partition;
 
@@ -30,7 +30,9 @@ pub(super) struct Schemas {
     questions: Sender<u32>,
     answers: Receiver<Answer>,
     book: RefCell<Book>,
-    /// Whether records are parked, as far as is known: while none is, each record costs less.
+    /// Schemas that records did without, as the registry says nothing: to be asked for all the same.
+    missed: RefCell<BTreeSet<u32>>,
+    /// Whether there may be something to ask: while there is not, each record costs less.
     busy: Cell<bool>,
     /// What readiness was told: the topic of a partition, and why it waits.
     told: RefCell<BTreeMap<Partition, (usize, String)>>,
@@ -51,6 +53,7 @@ pub(super) fn pair() -> (Schemas, Desk) {
         questions,
         answers,
         book: RefCell::default(),
+        missed: RefCell::default(),
         busy: Cell::default(),
         told: RefCell::default(),
     };
@@ -67,20 +70,25 @@ impl Schemas {
         self.busy.set(true);
     }
 
-    /// Whether a record may be parked, or readiness still says so.
+    /// Whether a record may be parked, or miss its schema, or readiness still says so.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.get()
     }
 
     /// What is known of a schema.
     pub(super) fn look(&self, id: u32) -> Option<Schema> {
-        self.book.borrow().look(id, Instant::now())
+        let found = self.book.borrow().look(id, Instant::now());
+        if let Some(Schema::Silent) = found {
+            self.missed.borrow_mut().insert(id);
+            self.busy.set(true);
+        }
+        found
     }
 
     /// Whether a record need not wait any longer for the schema that it waits for.
-    pub(super) fn settled(&self, waiting: &Waiting, trust: Trust) -> bool {
+    pub(super) fn settled(&self, waiting: &Waiting, held: bool) -> bool {
         let found = self.look(waiting.needs.schema);
-        found.is_some_and(|found| waiting.needs.are_met_by(&found, trust))
+        found.is_some_and(|found| waiting.needs.are_met_by(&found, held))
     }
 
     /// Takes in what was answered.
@@ -95,7 +103,9 @@ impl Schemas {
         self.busy.set(!waiting.is_empty());
         let now = Instant::now();
         let mut book = self.book.borrow_mut();
-        for id in book.questions(waiting.iter().map(|it| it.needs.schema), QUESTIONS, now) {
+        let missed = self.missed.take().into_iter();
+        let wanted = waiting.iter().map(|it| it.needs.schema).chain(missed);
+        for id in book.questions(wanted, QUESTIONS, now) {
             // There is room. Without the thread the program is about to stop.
             self.questions.try_send(id).ok();
         }
@@ -117,14 +127,17 @@ fn reason(record: &Waiting, book: &Book, now: Instant) -> Option<String> {
         ..
     } = record;
     let long = PATIENCE <= now.saturating_duration_since(*since);
-    let why = match (book.trouble(*schema), book.look(*schema, now)) {
-        // The registry may only be behind, for a moment.
-        (Some(why), Some(Schema::Absent(_))) if long => why,
+    let found = book.look(*schema, now);
+    if matches!(found, Some(Schema::Known(_) | Schema::Refused(_))) {
         // It waits for its topic, as others do.
-        (_, Some(_)) => return None,
-        (Some(why), None) => why,
-        (None, None) if long => "the registry has not answered yet",
-        (None, None) => return None,
+        return None;
+    }
+    let why = match (book.trouble(*schema), book.absence(*schema)) {
+        (Some(why), _) => why.to_owned(),
+        // It may be a matter of a moment.
+        (None, _) if !long => return None,
+        (None, Some(why)) => format!("{why}; it is asked again"),
+        (None, None) => "the registry has not answered yet".to_owned(),
     };
     Some(format!(
         "{partition} offset {offset} waits for schema {schema}: {why}"

@@ -24,8 +24,6 @@ pub(in crate::sink) struct Waiting {
     /// Which of the topics.
     pub(in crate::sink) topic: usize,
     pub(in crate::sink) offset: i64,
-    /// When it was written, in milliseconds since the epoch.
-    pub(in crate::sink) written: Option<i64>,
     pub(in crate::sink) needs: Needs,
     pub(in crate::sink) since: Instant,
 }
@@ -95,7 +93,6 @@ impl Assigned {
             partition: partition.clone(),
             topic: self.topic,
             offset: parked.record.offset,
-            written: parked.record.timestamp,
             needs: parked.needs,
             since: parked.since,
         })

@@ -33,7 +33,11 @@ fn schemas() -> BTreeMap<u32, Schema> {
     .map(known)
     .into();
     let none = Refusal::unsent("unknown_schema", "there is no schema 8");
-    schemas.insert(8, Schema::Absent(none));
+    let absent = Schema::Absent {
+        why: none,
+        sure: true,
+    };
+    schemas.insert(8, absent);
     schemas
 }
 
@@ -70,12 +74,7 @@ fn topic(format: SinkFormat) -> SinkTopic {
 /// With the schemas of [`schemas`], and a registry that is believed.
 fn read_as<'r>(record: &'r Received, topic: &SinkTopic) -> Result<Content<'r>, Needs> {
     let known = schemas();
-    read(
-        record,
-        topic,
-        Some(&|id| known.get(&id).cloned()),
-        Trust::Absence,
-    )
+    read(record, topic, Some(&|id| known.get(&id).cloned()), false)
 }
 
 /// Behind the id of a schema.
@@ -159,66 +158,80 @@ fn a_schema_that_is_not_known_is_asked_for() {
     assert_eq!(needs(&framed(1 << 31, b""), b"{}", SinkFormat::Auto), None);
 }
 
+fn keyed() -> SinkTopic {
+    SinkTopic {
+        create_id: CreateId::Key,
+        ..topic(SinkFormat::Auto)
+    }
+}
+
+/// The kind of the refusal of a record's key, where 8 is not there or the registry is silent.
+fn unread_key(
+    key: &[u8],
+    value: Option<&[u8]>,
+    topic: &SinkTopic,
+    (found, held): (Option<bool>, bool),
+) -> Result<Option<&'static str>, Needs> {
+    let mut known = schemas();
+    let why = Refusal::unsent("unknown_schema", "there is no schema 8");
+    let found = found.map_or(Schema::Silent, |sure| Schema::Absent { why, sure });
+    known.insert(8, found);
+    let record = record(Some(key), value);
+    let content = read(&record, topic, Some(&|id| known.get(&id).cloned()), held)?;
+    Ok(content.unread_key.map(|refusal| refusal.kind))
+}
+
 #[test]
 fn a_registry_that_may_be_behind_is_not_believed() {
-    let known = schemas();
-    let look = |id: u32| known.get(&id).cloned();
-    let (absent, known_one) = (framed(8, b"\x02k"), framed(1, ROW));
-    let with = |key: &[u8], value: Option<&[u8]>, topic: &SinkTopic, trust| {
-        let record = record(Some(key), value);
-        let content = read(&record, topic, Some(&look), trust)?;
-        Ok(content.unread_key.map(|refusal| refusal.kind))
-    };
-    let needs = |or_none| Needs { schema: 8, or_none };
-    let (plain, keyed) = (
-        topic(SinkFormat::Auto),
-        SinkTopic {
-            create_id: CreateId::Key,
-            ..topic(SinkFormat::Auto)
-        },
-    );
+    let (absent, there) = (framed(8, b"\x02k"), framed(1, ROW));
+    let needs = |or_none| Err(Needs { schema: 8, or_none });
+    let plain = topic(SinkFormat::Auto);
     let deleting = SinkTopic {
         deletes: true,
         ..topic(SinkFormat::Auto)
     };
-    use Trust::{Absence, SchemasOnly};
-    let value = with(b"k", Some(&absent), &plain, SchemasOnly);
-    assert_eq!(value, Err(needs(false)));
-    assert_eq!(with(b"k", Some(&absent), &plain, Absence), Ok(None));
-    // A key that decides nothing is its bytes, whether the registry is behind or not.
-    assert_eq!(
-        with(&absent, Some(&known_one), &plain, SchemasOnly),
-        Ok(None)
-    );
-    assert_eq!(with(&absent, None, &plain, SchemasOnly), Ok(None));
-    assert_eq!(with(&absent, Some(b"{}"), &deleting, SchemasOnly), Ok(None));
-    for (topic, value) in [
-        (&keyed, Some(&known_one[..])),
-        (&keyed, None),
-        (&deleting, None),
-    ] {
-        let waits = with(&absent, value, topic, SchemasOnly);
-        assert_eq!(waits, Err(needs(false)));
-        let refused = with(&absent, value, topic, Absence);
-        assert_eq!(refused, Ok(Some("unknown_schema")));
-    }
     let bytes = SinkTopic {
         key_format: SinkKeyFormat::Bytes,
-        ..keyed
+        ..keyed()
     };
-    assert_eq!(
-        with(&absent, Some(&known_one), &bytes, SchemasOnly),
-        Ok(None)
-    );
-    assert_eq!(with(&framed(40, b"k"), None, &bytes, Absence), Ok(None));
+    let doubtful = [
+        (None, false),
+        (Some(false), false),
+        (None, true),
+        (Some(true), true),
+    ];
+    let sure = (Some(true), false);
+    for how in doubtful {
+        assert_eq!(unread_key(b"k", Some(&absent), &plain, how), needs(false));
+    }
+    assert_eq!(unread_key(b"k", Some(&absent), &plain, sure), Ok(None));
+    for how in doubtful.into_iter().chain([sure]) {
+        // A key that decides nothing is its bytes, whatever the registry says.
+        for (value, topic) in [
+            (Some(&there[..]), &plain),
+            (None, &plain),
+            (Some(b"{}"), &deleting),
+            (Some(&there[..]), &bytes),
+        ] {
+            assert_eq!(unread_key(&absent, value, topic, how), Ok(None), "{how:?}");
+        }
+    }
+    for (topic, value) in [
+        (&keyed(), Some(&there[..])),
+        (&keyed(), None),
+        (&deleting, None),
+    ] {
+        for how in doubtful {
+            assert_eq!(unread_key(&absent, value, topic, how), needs(false));
+        }
+        let refused = unread_key(&absent, value, topic, sure);
+        assert_eq!(refused, Ok(Some("unknown_schema")));
+    }
 }
 
 #[test]
 fn a_key_that_decides_and_cannot_be_read_is_a_refusal() {
-    let keyed = SinkTopic {
-        create_id: CreateId::Key,
-        ..topic(SinkFormat::Auto)
-    };
+    let keyed = keyed();
     for (id, kind) in [
         (5, Some("unsupported_format")),
         (6, Some("unsupported_format")),
@@ -234,30 +247,6 @@ fn a_key_that_decides_and_cannot_be_read_is_a_refusal() {
         let helps = |refusal: &Refusal| refusal.error.contains("`key_format: bytes`");
         assert!(refusal.as_ref().is_none_or(helps), "{refusal:?}");
     }
-}
-
-#[test]
-fn trust_comes_with_the_age_of_the_record() {
-    let seconds = Duration::from_secs;
-    let of = |written: Option<i64>, waited| Trust::of(false, written, waited, 1_000_000);
-    use Trust::{Absence, SchemasOnly};
-    for (written, waited, expected) in [
-        (Some(985_001), seconds(0), SchemasOnly),
-        (Some(985_000), seconds(0), Absence),
-        (Some(985_001), seconds(14), SchemasOnly),
-        (Some(999_999), seconds(15), Absence),
-        // A clock that is ahead, a time that is none, and no time.
-        (Some(2_000_000), seconds(14), SchemasOnly),
-        (Some(2_000_000), seconds(15), Absence),
-        (Some(i64::MIN), seconds(0), Absence),
-        (Some(i64::MAX), seconds(0), SchemasOnly),
-        (None, seconds(14), SchemasOnly),
-        (None, seconds(15), Absence),
-    ] {
-        assert_eq!(of(written, waited), expected, "{written:?} {waited:?}");
-    }
-    let held = Trust::of(true, Some(0), seconds(99), 1_000_000);
-    assert_eq!(held, SchemasOnly, "somebody may register it");
 }
 
 #[test]
@@ -294,13 +283,13 @@ fn without_a_registry_it_is_said_what_to_do() {
     let value = framed(1, ROW);
     let key = framed(2, b"\x02k");
     let record = record(Some(&key), Some(&value));
-    let content = read(&record, &topic(SinkFormat::Auto), None, Trust::Absence).unwrap();
+    let content = read(&record, &topic(SinkFormat::Auto), None, false).unwrap();
     assert_eq!(content.key.as_deref(), Some(key.as_slice()));
     let refusal = content.value.unwrap_err();
     assert_eq!(refusal.kind, "unsupported_format");
     assert!(refusal.error.contains("schema_registry.url"), "{refusal}");
     let json_schema = topic(SinkFormat::JsonSchema);
-    let content = read(&record, &json_schema, None, Trust::Absence).unwrap();
+    let content = read(&record, &json_schema, None, false).unwrap();
     assert_eq!(content.value.unwrap().as_deref(), Some(ROW));
 }
 
@@ -346,7 +335,7 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
         (Cause::References(words()), "invalid_schema"),
     ] {
         match judge(7, Err(error(cause.clone()))) {
-            Ok(Schema::Absent(refusal)) => assert_eq!(refusal.kind, kind, "{cause:?}"),
+            Ok(Schema::Absent { why, sure: false }) => assert_eq!(why.kind, kind, "{cause:?}"),
             other => panic!("{cause:?}: {other:?}"),
         }
     }
@@ -389,7 +378,7 @@ proptest! {
         format in prop::sample::select(FORMATS.as_slice()),
         registry: bool,
         keyed: bool,
-        trust in prop::sample::select([Trust::Absence, Trust::SchemasOnly].as_slice()),
+        held: bool,
     ) {
         let mut bytes = framed(id, &body);
         bytes.truncate(cut);
@@ -401,11 +390,11 @@ proptest! {
             create_id: if keyed { CreateId::Key } else { CreateId::Record },
             ..topic(format)
         };
-        match read(&record, &topic, look, trust) {
+        match read(&record, &topic, look, held) {
             Err(needs) => {
                 prop_assert_eq!(needs.schema, id);
                 let found = known.get(&id);
-                prop_assert!(found.is_none_or(|found| !needs.are_met_by(found, trust)));
+                prop_assert!(found.is_none_or(|found| !needs.are_met_by(found, held)));
             }
             Ok(content) => {
                 let avro = id == 1 && registry && bytes.len() >= 5;

@@ -8,7 +8,6 @@ use crossbeam_channel::select;
 use super::Desk;
 use super::book::Found;
 use crate::health::Heartbeat;
-use crate::retry::Backoff;
 use crate::schema::registry::{Error, Registry};
 use crate::sink::format;
 use crate::stop::Stop;
@@ -17,8 +16,6 @@ use crate::stop::Stop;
 const BEAT: Duration = Duration::from_secs(5);
 /// Requests that one question may take: a schema may refer to others.
 const REQUESTS: u32 = 8;
-/// First and longest pause after a question in vain.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// Asks the registry for one schema after the other.
 pub(in crate::sink) struct Asker {
@@ -39,7 +36,6 @@ impl Asker {
     /// Runs until stopped. A question in vain is answered as such and forgotten: whether anybody
     /// still waits for it, the other side knows.
     pub(in crate::sink) fn run(self) {
-        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
         loop {
             self.heartbeat.beat(BEAT * 6);
             let id = select! {
@@ -51,22 +47,13 @@ impl Asker {
                 default(BEAT) => continue,
             };
             self.heartbeat.beat(self.registry.patience() * REQUESTS);
-            let (found, pause) = match format::judge(id, self.registry.by_id(id, &self.stop)) {
-                Ok(schema) => {
-                    backoff.reset();
-                    (Found::Schema(schema), Duration::ZERO)
-                }
+            let found = match format::judge(id, self.registry.by_id(id, &self.stop)) {
+                Ok(schema) => Found::Schema(schema),
                 Err(Error::Stopped) => return,
-                Err(error) => {
-                    let pause = backoff.next(fastrand::f64());
-                    (Found::Trouble(error.to_string()), pause)
-                }
+                Err(error) => Found::Trouble(error.to_string()),
             };
             // There is room for the answers of all questions.
             self.desk.answers.try_send(Answer { id, found }).ok();
-            if !pause.is_zero() && self.stop.wait(pause) {
-                return;
-            }
         }
     }
 }

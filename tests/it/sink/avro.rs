@@ -3,17 +3,20 @@
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use apache_avro::{Decimal, Schema as AvroSchema};
+use crossbeam_channel::after;
 use real_kafka::Draft;
 use serde_json::{Value, json};
 use servicenow_kafka_bridge::schema::{
     Column, Columns, Decimals, Encoder, OnTypeError, Schema, Typing, encode_key,
 };
 use servicenow_sim::Row;
+use std::time::Duration;
 
 use crate::support::bridge::{run, texts};
 use crate::support::config::Config;
 use crate::support::registry::{FakeRegistry, Kind};
 use crate::support::sink::{SinkRig, TABLE, create};
+use crate::support::wait_for;
 
 /// The configuration with this registry.
 pub(super) fn with_registry(rig: &SinkRig, url: &str) -> Config {
@@ -43,9 +46,6 @@ pub(super) fn key(id: u32, text: &str) -> Vec<u8> {
     encode_key(id, text.as_bytes(), &mut key).unwrap();
     key
 }
-
-/// Before any schema was registered: a registry that does not know it is believed at once.
-const LONG_AGO: i64 = 1_700_000_000_000;
 
 /// A body behind the id of its schema.
 fn framed(id: u32, body: &[u8]) -> Vec<u8> {
@@ -193,12 +193,10 @@ fn a_bad_record_is_a_letter_that_can_be_replayed() {
     rig.produce(
         [
             record(id, "c-1"),
-            record(late, "c-2").time(LONG_AGO),
+            record(late, "c-2"),
             Draft::new(cut).key("cut"),
             record(id, "c-3"),
-            record(late, "c-4")
-                .time(LONG_AGO)
-                .header("origin", "a test"),
+            record(late, "c-4").header("origin", "a test"),
             record(protobuf, "c-5"),
             create(6),
         ]
@@ -245,9 +243,14 @@ fn a_bad_record_is_a_letter_that_can_be_replayed() {
     // Somebody registers what was missing: one goes straight to the instance, one to its topic.
     let same = schema.json().replacen('{', r#"{"since":"today","#, 1);
     assert_eq!(fake.add("late-value", &same, Kind::Avro), late);
+    let forgotten = after(Duration::from_secs(6));
     let (output, errors, code) = call("dead-letters replay --direct --key c-2");
     assert_eq!(code, 0, "{output}{errors}");
     row(&rig, "c-2");
+    // The bridge repeats a refusal for some seconds.
+    wait_for("the refusal to be forgotten", || {
+        forgotten.is_full().then_some(())
+    });
     let (output, errors, code) = call("dead-letters replay --kind unknown_schema");
     assert_eq!(code, 0, "{output}{errors}");
     rig.wait_done(&mut bridge);
@@ -282,7 +285,7 @@ fn a_row_of_a_key_stays_when_the_schema_of_the_key_changes() {
         // A schema, or bytes that look like one: nobody can say which row it is.
         Draft::new(value("8")).key(framed(4_000, b"\xff")),
     ];
-    rig.produce(drafts.map(|draft| draft.partition(0).time(LONG_AGO)));
+    rig.produce(drafts.map(|draft| draft.partition(0)));
     rig.produce([Draft::tombstone().key(key(text, "gone")).partition(0)]);
     let config = with_registry(&rig, &fake.url());
     let config = config.sink_topic("create_id: key\noperation: upsert\ndeletes: true");
@@ -341,7 +344,7 @@ fn a_topic_may_say_what_its_records_are() {
                 framed(9_000, plain.as_bytes()),
                 plain.into_bytes(),
             ];
-            values.map(|value| Draft::new(value).key(name).partition(0).time(LONG_AGO))
+            values.map(|value| Draft::new(value).key(name).partition(0))
         };
         let [first, second] = bad.map(|at| named("bad")[at].clone());
         rig.produce([first, second, named("good")[good].clone()]);

@@ -139,7 +139,8 @@ fn a_registry_that_is_down_holds_what_needs_it_and_nothing_else() {
     assert_eq!(asked, 1, "a schema that is known is not asked for again");
 }
 
-/// The nodes of a registry take over schemas with some delay: a record may be here before its own.
+/// The nodes of a registry take over schemas with some delay: a record may be here before its own. Its
+/// time says nothing, as a program may hand on that of a record it was made of (KIP-251).
 #[test]
 fn a_registry_that_is_behind_fills_no_dead_letter_and_makes_no_second_row() {
     let (rig, avro) = (SinkRig::new(), Registered::new());
@@ -154,7 +155,7 @@ fn a_registry_that_is_behind_fills_no_dead_letter_and_makes_no_second_row() {
             of("k", "2"),
             avro.later(string + 1),
         ]
-        .map(|draft| draft.partition(0)),
+        .map(|draft| draft.partition(0).time(1_700_000_000_000)),
     );
     let config = with_registry(&rig, &avro.fake.url());
     let config = config.sink_topic("create_id: key\noperation: upsert\ndeletes: true");
@@ -178,7 +179,7 @@ fn a_registry_that_is_behind_fills_no_dead_letter_and_makes_no_second_row() {
 fn a_partition_that_is_held_goes_on_when_its_schema_is_there() {
     let (rig, avro) = (SinkRig::new(), Registered::new());
     let late = avro.id + 1;
-    rig.produce([avro.later(late).partition(0).time(1_700_000_000_000)]);
+    rig.produce([avro.later(late).partition(0)]);
     let mut config = rig.config_alone();
     let section = format!("\nschema_registry: {{url: '{}'}}", avro.fake.url());
     config.top.push_str(&section);
@@ -189,6 +190,33 @@ fn a_partition_that_is_held_goes_on_when_its_schema_is_there() {
     bridge.wait_ready();
     assert_eq!(bridge.terminate(), 0);
     rig.assert_created_once(1);
+}
+
+/// A node that is away may know what the other one does not. Who needs no schema does not wait for it,
+/// though its keys, numbers of eight bytes, look as if they stood behind one.
+#[test]
+fn one_node_that_is_away_holds_only_what_the_other_lacks() {
+    let (rig, avro) = (SinkRig::new(), Registered::new());
+    let millis = 1_700_000_000_000_i64;
+    rig.produce((0..50).map(|number| {
+        let key = (millis + (number << 24)).to_be_bytes();
+        create(usize::try_from(number).unwrap())
+            .key(key)
+            .partition(0)
+    }));
+    rig.produce([avro.later(avro.id + 1).partition(1)]);
+    rig.produce((50..60).map(|number| avro.create(number).partition(2)));
+    let nobody = "http://127.0.0.1:1";
+    let config = with_registry(&rig, &format!("{},{nobody}", avro.fake.url()));
+    let mut bridge = rig.start(&config);
+    rig.wait_rows(&mut bridge, 60);
+    wait_held(&rig, &bridge, avro.id + 1, nobody);
+    avro.add_later(avro.id + 1);
+    rig.wait_done(&mut bridge);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(61);
+    assert_eq!(rig.letters().len(), 0);
 }
 
 /// What is wrong with our rights, or with the address, is put right while the records wait.
