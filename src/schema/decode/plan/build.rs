@@ -35,8 +35,8 @@ struct Scope<'t> {
 pub(super) struct Builder<'t> {
     nodes: Vec<Node>,
     names: HashMap<Name<'t>, usize>,
-    /// Places that stand for a type of that name.
-    open: Vec<(usize, Name<'t>)>,
+    /// Places that stand for a type, with its name as it is written and the namespace around.
+    open: Vec<(usize, &'t str, &'t str)>,
 }
 
 impl<'t> Builder<'t> {
@@ -47,12 +47,12 @@ impl<'t> Builder<'t> {
 
     /// All places. Names that were used before they were defined lead where they stand.
     pub(super) fn finish(mut self) -> Result<Vec<Node>, SchemaError> {
-        for (at, name) in std::mem::take(&mut self.open) {
-            let target = self.place_of(name).ok_or_else(|| {
+        for (at, name, namespace) in std::mem::take(&mut self.open) {
+            let target = self.place_of(name, namespace).ok_or_else(|| {
                 SchemaError::new(format!(
                     "it uses the type {}, which neither it nor a schema it refers to defines: is a \
                      reference missing?",
-                    shown(name)
+                    shown(split(name, namespace))
                 ))
             })?;
             self.set(at, Node::Alias(target));
@@ -217,19 +217,20 @@ impl<'t> Builder<'t> {
     /// The use of a name. It should be defined before (Avro 1.12, "Names"), but Java's parser has
     /// allowed it to come later since 1.12.
     fn named(&mut self, name: &'t str, scope: Scope<'t>) -> Result<usize, SchemaError> {
-        let name = full(name, scope.namespace)?;
-        Ok(self.place_of(name).unwrap_or_else(|| {
+        full(name, scope.namespace)?;
+        Ok(self.place_of(name, scope.namespace).unwrap_or_else(|| {
             let at = self.push(Node::Null);
-            self.open.push((at, name));
+            self.open.push((at, name, scope.namespace));
             at
         }))
     }
 
-    /// Where a name leads. One that its own namespace lacks is looked for without one, as Java's
-    /// parser does.
-    fn place_of(&self, name: Name<'t>) -> Option<usize> {
-        let place = self.names.get(&name);
-        place.or_else(|| self.names.get(&("", name.1))).copied()
+    /// Where a name leads. One without a dot that the namespace around it lacks is looked for without
+    /// one, as Java's parser does; one with a dot means that type only, which may still come.
+    fn place_of(&self, name: &'t str, namespace: &'t str) -> Option<usize> {
+        let place = self.names.get(&split(name, namespace));
+        let place = place.or_else(|| self.names.get(&("", name)));
+        place.copied()
     }
 }
 
@@ -241,8 +242,12 @@ fn own_name<'t>(object: &'t Object, scope: Scope<'t>) -> Result<Name<'t>, Schema
 }
 
 /// A name with a dot is full already (Avro 1.12, "Names").
+fn split<'t>(name: &'t str, namespace: &'t str) -> Name<'t> {
+    name.rsplit_once('.').unwrap_or((namespace, name))
+}
+
 fn full<'t>(name: &'t str, namespace: &'t str) -> Result<Name<'t>, SchemaError> {
-    let name = name.rsplit_once('.').unwrap_or((namespace, name));
+    let name = split(name, namespace);
     if MAX_NAME < name.0.len() + name.1.len() {
         let why = format!("the name {} is longer than {MAX_NAME} bytes", shown(name));
         return Err(SchemaError::new(why));

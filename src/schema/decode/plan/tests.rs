@@ -175,6 +175,15 @@ fn names_are_found_as_avro_says() {
         read(text, &[], b"\x07\0"),
         Ok(r#"{"a":"Bw==","b":null}"#.to_owned())
     );
+    // With a dot it means no other type, wherever that stands.
+    let text = r#"{"type":"record","name":"M","fields":[
+        {"name":"a","type":{"type":"fixed","name":"A","size":1}},{"name":"b","type":"x.A"},
+        {"name":"c","type":["null",{"type":"fixed","name":"x.A","size":2}]}]}"#;
+    assert_eq!(
+        read(text, &[], b"\x01\x02\x03\0"),
+        Ok(r#"{"a":"AQ==","b":"AgM=","c":null}"#.to_owned())
+    );
+    assert!(refused(&record(r#""x.A""#), &[&none]).contains("`x.A`"));
     assert_eq!(
         refused(&record(r#""x.B""#), &both),
         "the writer's schema cannot be read: it uses the type `x.B`, which neither it nor a schema \
