@@ -37,7 +37,7 @@ pub(super) enum Node {
         scale: usize,
     },
     BigDecimal,
-    /// In 16 bytes, or in `fixed`.
+    /// In `bytes`, if there are 16, or in `fixed`.
     Uuid(Option<usize>),
     Date,
     /// Time of day, with its parts of a second.

@@ -304,7 +304,8 @@ fn logical(
         ("decimal", "bytes" | "fixed") => return decimal(object, size),
         ("big-decimal", "bytes") => Node::BigDecimal,
         ("uuid", "string") => Node::String,
-        // The specification knows `fixed`; Rust's library writes `bytes` too.
+        // The specification knows `fixed`; Rust's library writes `bytes` too. With others they may be
+        // anything.
         ("uuid", "bytes") => Node::Uuid(None),
         ("uuid", "fixed") if size == Some(16) => Node::Uuid(size),
         ("duration", "fixed") if size == Some(12) => Node::Duration,
