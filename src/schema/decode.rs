@@ -88,7 +88,7 @@ impl std::error::Error for DecodeError {}
 ///   are `YYYY-MM-DD`, times of day `HH:MM:SS`. Fractions of a second are left out: the instance
 ///   has none.
 /// - Durations are that far from 1970, as the instance stores them.
-/// - `bytes` and `fixed` are Base64; a `uuid` is written with hyphens.
+/// - `bytes` and `fixed` are Base64; a `uuid`, which has 16 of them, is written with hyphens.
 /// - Unions are what is in them. Records, maps and arrays inside are JSON, their numbers too.
 ///
 /// A field has the name in its property `servicenow.name`, if it has one. Of a record of this
@@ -255,7 +255,7 @@ impl<'a> Reader<'a> {
                 decimal::put_text(value, *scale, &mut text);
             }
             Node::BigDecimal => self.big_decimal(&mut text)?,
-            Node::Uuid(size) => uuid(self.bytes(*size)?, &mut text)?,
+            Node::Uuid(size) => put_uuid(self.bytes(*size)?, &mut text),
             Node::Date => times::put_days(self.long()?, &mut text).ok_or(unfit)?,
             Node::Timestamp(per_second) => {
                 let seconds = self.long()?.div_euclid(*per_second);
@@ -451,9 +451,10 @@ fn duration(bytes: &[u8]) -> Result<i64, &'static str> {
     Ok(days * times::DAY + millis / 1000)
 }
 
-fn uuid(bytes: &[u8], text: &mut String) -> Done {
+/// Of another length than 16 it is no uuid but plain bytes.
+fn put_uuid(bytes: &[u8], text: &mut String) {
     if bytes.len() != 16 {
-        return Err("a uuid has not 16 bytes");
+        return STANDARD.encode_string(bytes, text);
     }
     for (at, byte) in bytes.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -462,7 +463,6 @@ fn uuid(bytes: &[u8], text: &mut String) -> Done {
         // Writing to a text does not fail.
         write!(text, "{byte:02x}").ok();
     }
-    Ok(())
 }
 
 #[cfg(test)]

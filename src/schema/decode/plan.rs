@@ -1,18 +1,19 @@
 //! A writer's schema, its names resolved.
 
 mod build;
+mod json;
 
 use std::fmt;
 
-use serde_json::Value;
-
 use self::build::Builder;
+use self::json::Json;
 
 /// Most digits behind the point of a decimal.
 pub(super) const MAX_SCALE: usize = 100;
-/// Largest text of a schema and those it refers to, together, in bytes; as much as one answer of a
-/// registry may have. It bounds what is made of them as well.
-const MAX_TEXT: usize = 4 << 20;
+/// Largest text of a schema and those it refers to, together, in bytes; as much as a registry can
+/// store of one where Kafka's largest record is not raised. At worst 26 times as much memory is
+/// needed while it is read, and 18 times to keep it.
+const MAX_TEXT: usize = 1 << 20;
 
 /// A type. Others are named by their places.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub(super) enum Node {
         scale: usize,
     },
     BigDecimal,
-    /// In 16 bytes, or in `fixed`.
+    /// In `bytes`, if there are 16, or in `fixed`.
     Uuid(Option<usize>),
     Date,
     /// Time of day, with its parts of a second.
@@ -113,7 +114,8 @@ impl WriterSchema {
     ///
     /// # Errors
     /// It is not Avro, uses a type that is not defined, has a decimal with more than 100 digits behind
-    /// the point, or is larger than 4 MiB with those it refers to.
+    /// the point, is larger than 1 MiB with those it refers to, or has types that are nested in more
+    /// than 512 objects and lists of JSON: 128 records in unions.
     pub fn parse(text: &str, references: &[&str]) -> Result<WriterSchema, SchemaError> {
         let lengths = references.iter().map(|reference| reference.len());
         if MAX_TEXT < lengths.fold(text.len(), usize::saturating_add) {
@@ -127,10 +129,10 @@ impl WriterSchema {
             }
         };
         let others = references.iter().enumerate();
-        let others: Vec<Value> = others
-            .map(|(at, text)| json(text).map_err(within(at)))
+        let others: Vec<Json<'_>> = others
+            .map(|(at, text)| Json::read(text).map_err(within(at)))
             .collect::<Result<_, _>>()?;
-        let schema = json(text)?;
+        let schema = Json::read(text)?;
         let mut builder = Builder::default();
         for (at, other) in others.iter().enumerate() {
             builder.add(other).map_err(within(at))?;
@@ -148,10 +150,6 @@ impl WriterSchema {
         // Every place was given out by the builder.
         self.nodes.get(at).unwrap_or(&Node::Null)
     }
-}
-
-fn json(text: &str) -> Result<Value, SchemaError> {
-    serde_json::from_str(text).map_err(|error| SchemaError::new(format!("it is no JSON: {error}")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Random schemas, and the Avro library as the judge of what they mean.
 
+use std::collections::HashSet;
+
 use apache_avro::Decimal;
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
@@ -32,6 +34,9 @@ enum Kind {
     Record(Vec<Kind>),
 }
 
+/// A property with the full name of what is defined or used.
+const MARK: &str = "full";
+
 const PLAIN: [(&str, Kind); 13] = [
     (r#""null""#, Kind::Null),
     (r#""boolean""#, Kind::Boolean),
@@ -62,7 +67,8 @@ struct Maker {
     rng: Rng,
     /// Full names that are defined.
     known: Vec<(String, Kind)>,
-    count: u32,
+    /// Full names that are taken.
+    taken: HashSet<String>,
 }
 
 impl Maker {
@@ -70,7 +76,7 @@ impl Maker {
         Maker {
             rng: Rng::with_seed(seed),
             known: Vec::new(),
-            count: 0,
+            taken: HashSet::new(),
         }
     }
 
@@ -138,15 +144,13 @@ impl Maker {
         mut object: Value,
         inside: impl FnOnce(&mut Maker, &str) -> (Option<Vec<Value>>, Kind),
     ) -> (Value, Kind) {
-        self.count += 1;
-        let name = format!("T{}", self.count);
         let other = *self.rng.choice(&["", "x", "x.y"]).unwrap();
         let way = self.rng.u32(0..3);
         // In a namespace, the library does not find the names without one.
         let stays = way == 0 || other.is_empty();
         let namespace = if stays { around } else { other };
-        let full = format!("{namespace}.{name}");
-        let full = full.trim_start_matches('.').to_owned();
+        let (name, full) = self.free(namespace);
+        object[MARK] = json!(full);
         object["name"] = json!(if way == 2 { &full } else { &name });
         if way == 1 {
             object["namespace"] = json!(namespace);
@@ -157,6 +161,19 @@ impl Maker {
         }
         self.known.push((full, kind.clone()));
         (object, kind)
+    }
+
+    /// A name, and with its namespace. The same ones come in several namespaces.
+    fn free(&mut self, namespace: &str) -> (String, String) {
+        for at in self.rng.u32(0..3).. {
+            let name = format!("T{at}");
+            let full = format!("{namespace}.{name}");
+            let full = full.trim_start_matches('.').to_owned();
+            if self.taken.insert(full.clone()) {
+                return (name, full);
+            }
+        }
+        unreachable!("the numbers end");
     }
 
     /// A type that was defined before.
@@ -170,7 +187,8 @@ impl Maker {
             .strip_prefix(namespace)
             .and_then(|rest| rest.strip_prefix('.'));
         let short = short.filter(|rest| !rest.contains('.'));
-        (json!(short.unwrap_or(name)), kind.clone())
+        let written = short.unwrap_or(name);
+        (json!({"type": written, MARK: name}), kind.clone())
     }
 
     /// Types that Avro takes in one union.
@@ -277,6 +295,61 @@ fn field(at: usize) -> String {
     format!("f{at}")
 }
 
+/// The schema as it is sent. What makes no difference is left out: the marks, and the object around
+/// the use of a name.
+fn bare(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) if object.contains_key(MARK) && !object.contains_key("name") => {
+            object["type"].clone()
+        }
+        Value::Object(object) => {
+            let members = object.iter().filter(|(key, _)| *key != MARK);
+            Value::Object(
+                members
+                    .map(|(key, part)| (key.clone(), bare(part)))
+                    .collect(),
+            )
+        }
+        Value::Array(list) => list.iter().map(bare).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The same types, one of them defined at another place where it is used, maybe behind other uses.
+fn turned(schema: &Value, rng: &mut Rng) -> Value {
+    let mut copy = schema.clone();
+    let mut paths = Vec::new();
+    collect(schema, "", &mut paths);
+    let mut marked = paths.iter().filter_map(|path| {
+        let object = schema.pointer(path)?.as_object()?;
+        Some((
+            path,
+            object.get(MARK)?.as_str()?,
+            object.contains_key("name"),
+        ))
+    });
+    let (definitions, uses): (Vec<_>, Vec<_>) = marked.by_ref().partition(|(.., defines)| *defines);
+    // Without a dot, an unknown name means the one without a namespace, so there must be none.
+    for (path, full, _) in &uses {
+        let short = full.rsplit('.').next().unwrap();
+        if definitions.iter().any(|(_, other, _)| *other == short) {
+            *copy.pointer_mut(&format!("{path}/type")).unwrap() = json!(full);
+        }
+    }
+    if let Some((to, full, _)) = rng.choice(&uses) {
+        let (from, ..) = definitions
+            .iter()
+            .find(|(_, name, _)| name == full)
+            .unwrap();
+        let mut moved = copy.pointer(from).unwrap().clone();
+        moved["name"] = json!(full);
+        moved.as_object_mut().unwrap().remove("namespace");
+        *copy.pointer_mut(to).unwrap() = moved;
+        *copy.pointer_mut(from).unwrap() = json!({"type": full, MARK: full});
+    }
+    copy
+}
+
 /// Puts a part of a schema into the place of another one.
 fn swapped(schema: &Value, rng: &mut Rng) -> Value {
     let mut paths = Vec::new();
@@ -312,7 +385,7 @@ proptest! {
     fn what_the_library_writes_is_read(seed: u64) {
         let mut maker = Maker::new(seed);
         let (schema, kind) = maker.schema();
-        let library = apache_avro::Schema::parse_str(&schema.to_string());
+        let library = apache_avro::Schema::parse_str(&bare(&schema).to_string());
         let library = library.map_err(|error| failed(&schema, &error))?;
         let (value, expected) = maker.value(&kind);
         let record = Avro::Record(vec![("a".to_owned(), Avro::Array(vec![value]))]);
@@ -320,10 +393,14 @@ proptest! {
         let writer = writer.map_err(|error| failed(&schema, &error))?;
         let bytes = writer.write_value_to_vec(record);
         let bytes = bytes.map_err(|error| failed(&schema, &error))?;
-        let ours = WriterSchema::parse(&schema.to_string(), &[]);
-        let ours = ours.map_err(|error| failed(&schema, &error))?;
-        let json: Value = serde_json::from_slice(&to_json(&ours, &bytes).unwrap()).unwrap();
-        prop_assert_eq!(json, json!({"a": [expected]}), "{}", schema);
+        // The library knows no name before its definition.
+        for schema in [bare(&schema), bare(&turned(&schema, &mut maker.rng))] {
+            let ours = WriterSchema::parse(&schema.to_string(), &[]);
+            let ours = ours.map_err(|error| failed(&schema, &error))?;
+            let json = to_json(&ours, &bytes).map_err(|error| failed(&schema, &error))?;
+            let json: Value = serde_json::from_slice(&json).unwrap();
+            prop_assert_eq!(json, json!({"a": [expected]}), "{}", schema);
+        }
     }
 
     #[test]
@@ -333,7 +410,7 @@ proptest! {
         for _ in 0..times {
             schema = swapped(&schema, &mut maker.rng);
         }
-        let text = schema.to_string();
+        let text = bare(&schema).to_string();
         let ours = WriterSchema::parse(&text, &[]);
         // The library passes over a field that is no object, and takes a type that is named `record`
         // for the keyword: it reads another record then.
@@ -359,7 +436,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), "\\PC|[{}\\[\\]\",:0-9]"), 0..4),
     ) {
         let (schema, _) = Maker::new(seed).schema();
-        let mut letters: Vec<String> = schema.to_string().chars().map(String::from).collect();
+        let mut letters: Vec<String> = bare(&schema).to_string().chars().map(String::from).collect();
         for (at, letter) in changes {
             let at = at.index(letters.len());
             letters[at] = letter;
