@@ -197,10 +197,10 @@ impl Consumer {
         context::store(&self.base, positions);
     }
 
-    /// A partition whose position lies outside of it, as far as Kafka says: librdkafka does not
+    /// A partition that ends before the position in it, as far as Kafka says: librdkafka does not
     /// always notice that a topic was made anew, and waits for records that never come.
     pub fn lost_position(&self, wanted: impl Fn(&Partition) -> bool) -> Option<Partition> {
-        start::outside(&self.base, wanted).ok().flatten()
+        start::ends_before(&self.base, wanted).ok().flatten()
     }
 
     /// Finds the partitions whose position lies outside of them, and moves those that may begin

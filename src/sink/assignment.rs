@@ -77,8 +77,10 @@ struct Assigned {
     /// Its next record, which cannot be handed out yet. It is not out: nothing waits for it but its
     /// partition.
     parked: Option<Parked>,
-    /// Why it cannot begin; keeps readiness away while it is there.
+    /// Why it cannot begin, or go on; keeps readiness away while it is there.
     gone: Option<Condition>,
+    /// It was gone from the start: no record of it is handed out.
+    barred: bool,
 }
 
 /// Partitions to pause and to resume.
@@ -129,7 +131,7 @@ impl Assignment {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&ticket.partition)?;
-        if assigned.gone.is_some() {
+        if assigned.barred {
             return None;
         }
         ticket.epoch = assigned.epoch;
@@ -234,18 +236,25 @@ impl Assignment {
         state.take_positions(|_| true)
     }
 
-    /// Whether a partition is held as it cannot begin.
+    /// Whether a partition is held as it cannot begin, or go on.
     pub(super) fn is_held(&self, partition: &Partition) -> bool {
         let state = self.state();
         let assigned = state.partitions.get(partition);
         assigned.is_some_and(|assigned| assigned.gone.is_some())
     }
 
-    /// Partitions that began anew while they were ours: what is out of them no longer counts.
+    /// Partitions whose position was lost while they were ours. Where they begin anew, what is out of
+    /// them no longer counts. Where what comes next was deleted they are held, and what is out, which
+    /// Kafka does not have any more either, goes on.
     pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
+        let cut =
+            |start: &Start| matches!(start, Start::Gone { committed, low, .. } if committed < low);
+        let (cut, starts): (Vec<_>, Vec<_>) =
+            starts.iter().cloned().partition(|(_, start)| cut(start));
+        self.cut_off(&cut);
         let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();
         let paused = self.state().remove(&partitions);
-        self.assigned(starts);
+        self.assigned(&starts);
         // They are still paused for librdkafka; who forgets that does not resume them.
         let mut state = self.state();
         for partition in paused {

@@ -123,8 +123,9 @@ pub(super) fn restart_lost_positions(
     Ok(moved)
 }
 
-/// The first of these whose position lies outside of it.
-pub(super) fn outside(
+/// The first of these that ends before the position in it. One whose position was deleted is noticed
+/// when it is fetched from, and until then what was fetched before can be written.
+pub(super) fn ends_before(
     base: &BaseConsumer<Context>,
     wanted: impl Fn(&Partition) -> bool,
 ) -> KafkaResult<Option<Partition>> {
@@ -132,8 +133,8 @@ pub(super) fn outside(
     let positions = offsets(&base.position()?, &assigned);
     for partition in assigned.into_iter().filter(|partition| wanted(partition)) {
         if let Some(position) = positions.get(&partition).copied().flatten() {
-            let (low, high) = range(base, &partition)?;
-            if !(low..=high).contains(&position) {
+            let (_, high) = range(base, &partition)?;
+            if high < position {
                 return Ok(Some(partition));
             }
         }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::super::tracker::Tracker;
 use super::{Assigned, Assignment, EXPOSED};
+use crate::health::Condition;
 use crate::kafka::{Group, Partition, Start};
 use crate::stop;
 
@@ -18,10 +19,7 @@ impl Group for Assignment {
             };
             state.epoch += 1;
             let (lease, stop) = stop::pair();
-            let gone = gone_words(start).map(|words| {
-                log::error!(partition:% = partition, reason = words; "a partition is held");
-                self.health.condition(&format!("sink {partition}"), &words)
-            });
+            let gone = self.gone(partition, start);
             let assigned = Assigned {
                 topic: at,
                 tracker: Tracker::default(),
@@ -36,6 +34,7 @@ impl Group for Assignment {
                 out: 0,
                 paused: false,
                 parked: None,
+                barred: gone.is_some(),
                 gone,
             };
             state.partitions.insert(partition.clone(), assigned);
@@ -97,6 +96,25 @@ impl Group for Assignment {
                     .fail(format!("positions cannot be committed: {why}"));
             }
         }
+    }
+}
+
+impl Assignment {
+    /// What comes next in these partitions was deleted. They are paused already.
+    pub(super) fn cut_off(&self, partitions: &[(Partition, Start)]) {
+        let mut state = self.state();
+        for (partition, start) in partitions {
+            if let Some(assigned) = state.partitions.get_mut(partition) {
+                assigned.gone = self.gone(partition, start);
+            }
+        }
+    }
+
+    /// A condition that says why a partition is held, if it is.
+    fn gone(&self, partition: &Partition, start: &Start) -> Option<Condition> {
+        let words = gone_words(start)?;
+        log::error!(partition:% = partition, reason = words; "a partition is held");
+        Some(self.health.condition(&format!("sink {partition}"), &words))
     }
 }
 

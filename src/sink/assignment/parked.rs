@@ -41,7 +41,7 @@ impl Assignment {
     ) {
         let mut state = self.state();
         let assigned = state.partitions.get_mut(partition);
-        if let Some(assigned) = assigned.filter(|assigned| assigned.gone.is_none()) {
+        if let Some(assigned) = assigned.filter(|assigned| !assigned.barred) {
             assigned.parked = Some(Parked {
                 record,
                 needs,

@@ -322,3 +322,32 @@ fn nothing_of_a_held_partition_is_handed_out() {
     };
     assert!(rig.assignment.begin(ticket).is_none());
 }
+
+/// What is out of it, and what waits in it, is nowhere else any more.
+#[test]
+fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
+    let rig = rig(10);
+    rig.assign(0);
+    let (ticket, lease, _) = rig.begin(0, 4);
+    let gone = |committed| {
+        let (low, high) = (7, 9);
+        Start::Gone {
+            committed,
+            low,
+            high,
+        }
+    };
+    rig.assignment.restarted(&[(partition(0), gone(5))]);
+    assert!(rig.assignment.is_held(&partition(0)) && !lease.is_stopped());
+    assert_eq!(rig.assignment.flow(), Flow::default(), "it stays paused");
+    let (parked, ..) = rig.begin(0, 5);
+    for ticket in [&ticket, &parked] {
+        rig.finish(ticket, true);
+    }
+    rig.assignment.settle();
+    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+    // One that ends before the position is another topic.
+    let (_, lease, _) = rig.begin(0, 6);
+    rig.assignment.restarted(&[(partition(0), gone(10))]);
+    assert!(rig.assignment.is_held(&partition(0)) && lease.is_stopped());
+}

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crossbeam_channel::after;
 use real_kafka::{Writer, require_or_skip};
 use servicenow_sim::{Fault, Options, Target};
 
 use crate::support::bridge::Bridge;
-use crate::support::sink::{SinkRig, TABLE, create};
+use crate::support::sink::{SinkRig, TABLE, alive, create};
 use crate::support::{wait_at_most, wait_for};
 
 const PATIENT: Duration = Duration::from_secs(120);
@@ -92,6 +93,39 @@ fn records_that_are_deleted_while_it_is_behind_hold_their_partition() {
         committed.unwrap_or(0) + 10 <= rows && rows < 900,
         "{committed:?} of {rows}"
     );
+}
+
+/// What was fetched before is written, though Kafka has it no more; then the gap is told of.
+#[test]
+fn records_that_are_deleted_while_nothing_can_be_written_are_not_thrown_away() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("offsets-outage", Options::default());
+    let topic = rig.topic();
+    let faults = rig.sim.faults();
+    let rule = faults.on(Target::writes(TABLE), Fault::Unavailable);
+    rig.produce((0..1_000).map(|number| create(number).partition(0)));
+    let mut bridge = rig.start(&rig.config());
+    let out = format!("bridge_sink_in_flight_records{{topic=\"{topic}\"}}");
+    wait_for("a full pipe", || {
+        (80.0 <= bridge.metric(&out) && 3 <= faults.fired(rule)).then_some(())
+    });
+    rig.broker().delete_records(&topic, 0, 900).unwrap();
+    // Positions are looked at each half a minute.
+    let looked = after(Duration::from_secs(40));
+    wait_for("a look at the positions", || {
+        alive(&mut bridge);
+        looked.is_full().then_some(())
+    });
+    assert!(80.0 <= bridge.metric(&out), "they are still there");
+    faults.clear();
+    wait_rows(&rig, &mut bridge, 80);
+    bridge.wait_not_ready(&format!("{topic}/0: held: the group has committed offset"));
+    wait_for("their commit", || {
+        (rig.committed()[0] >= Some(80)).then_some(())
+    });
+    assert_eq!(bridge.terminate(), 0);
 }
 
 #[test]
