@@ -11,8 +11,8 @@ use crate::stop::Stop;
 
 /// Schemas that one schema may refer to, directly or not.
 const MAX_REFERENCES: usize = 64;
-/// MiB of their texts.
-const MAX_TEXTS: usize = 8;
+/// MiB of their texts, as much as is read of a schema.
+const MAX_TEXTS: usize = 1;
 
 /// What `links` of the schema of `ask` name, each behind what that refers to; and its bytes.
 pub(super) fn resolve(

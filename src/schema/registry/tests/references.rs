@@ -96,11 +96,11 @@ fn a_text_comes_once_whatever_it_is_called() {
 fn texts_without_measure_are_refused() {
     let server = Server::start(|number, _| {
         let next = format!("s{number}");
-        let text = " ".repeat(3 << 20);
+        let text = " ".repeat(300 << 10);
         referring(&text, &[(next.as_str(), next.as_str(), 1)])
     });
     let error = of(&server).by_id(9).unwrap_err();
-    assert!(error.to_string().contains("more than 8 MiB"), "{error}");
+    assert!(error.to_string().contains("more than 1 MiB"), "{error}");
     assert!(error.is_about_the_schema());
-    assert_eq!(server.seen().len(), 4);
+    assert_eq!(server.seen().len(), 5);
 }
