@@ -25,7 +25,7 @@ use self::late::Late;
 use self::patience::{Limits, Patience};
 use self::task::{Moment, Rules, Step};
 use super::Refusal;
-use super::operation::{Operation, Row};
+use super::operation::Operation;
 use crate::config::{self, SinkTopic};
 use crate::servicenow::write::Written;
 use crate::servicenow::{self, Client};
@@ -150,12 +150,6 @@ impl Writer {
         stop: &Stop,
         watch: &dyn Watch,
     ) -> Outcome {
-        if let Row::SysId(id) = &operation.row
-            && let Some(until) = self.late.until(id)
-            && stop.wait_until(until)
-        {
-            return Outcome::Stopped;
-        }
         let now = Instant::now();
         let backoff = self.client.backoff();
         let patience = Patience::new(self.limits, backoff, now, self.pulse.count());
@@ -171,7 +165,7 @@ impl Writer {
             raised: false,
         };
         loop {
-            match core.next(Instant::now()) {
+            match core.next(Instant::now(), &self.late) {
                 Step::Wait(time) => {
                     if stop.wait(time) {
                         return Outcome::Stopped;

@@ -11,6 +11,7 @@ mod heard;
 use std::time::{Duration, Instant};
 
 use self::doubt::Doubt;
+use super::late::Late;
 use super::patience::{Patience, Verdict};
 use super::refused::refusal;
 use super::task::{Answer, Moment, Rules, Since, Step, Task};
@@ -126,14 +127,15 @@ impl<'a> Core<'a> {
         core
     }
 
-    /// What to do at `now`.
-    pub(super) fn next(&mut self, now: Instant) -> Step {
+    /// What to do at `now`. `late` is what other records have left behind.
+    pub(super) fn next(&mut self, now: Instant, late: &Late) -> Step {
         if let At::Done(outcome) = &self.at {
             return Step::Done(outcome.clone());
         }
         if self.probe.is_some() {
             return Step::Do(Task::Probe);
         }
+        self.let_pass(late);
         if now < self.earliest {
             return Step::Wait(self.earliest.saturating_duration_since(now));
         }

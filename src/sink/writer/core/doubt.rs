@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::late::Late;
 use super::super::task::{Moment, Task};
 use super::{At, Core};
 use crate::servicenow::{Cause, Error};
@@ -15,6 +16,20 @@ pub(super) struct Doubt {
 }
 
 impl Core<'_> {
+    /// What another record has lost must not come after what comes next here.
+    pub(super) fn let_pass(&mut self, late: &Late) {
+        let row = match &self.at {
+            At::Journal { id, .. } | At::Version(id) | At::Update(id) | At::Delete(id) => {
+                Some(id.as_str())
+            }
+            At::Insert => self.op.create.sys_id(),
+            At::Find | At::OwnRow(_) | At::OwnField | At::Done(_) => None,
+        };
+        if let Some(until) = row.and_then(|row| late.until(row)) {
+            self.not_before(until);
+        }
+    }
+
     /// A write failed in a way that leaves open whether it was done.
     pub(super) fn doubt_after(&mut self, task: &Task, error: &Error, moment: Moment) {
         let Some(sent) = error.may_have_happened() else {

@@ -1,6 +1,7 @@
 //! Decisions, by tables: what is asked, what comes back, what becomes of the record.
 
 mod inserts;
+mod late;
 mod rows;
 
 use super::*;
@@ -99,6 +100,8 @@ struct Case {
     suspect: bool,
     ids_ignored: bool,
     limits: Limits,
+    /// The row of which something may still be executed in the first minute.
+    late: Option<&'static str>,
 }
 
 fn case(kind: Kind, row: Row, create: Create) -> Case {
@@ -123,6 +126,7 @@ fn case(kind: Kind, row: Row, create: Create) -> Case {
             instance: None,
             record: SECOND * 600,
         },
+        late: None,
     }
 }
 
@@ -154,10 +158,14 @@ impl Case {
         let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
         let patience = Patience::new(self.limits, backoff, now, 0);
         let mut core = Core::new(&self.op, &self.rules, self.guarded, history, patience, now);
+        let late = Late::default();
+        if let Some(row) = self.late {
+            late.note(row, start + TRANSACTION, start);
+        }
         let mut pulse = 0;
         let mut script = script.iter();
         loop {
-            match core.next(now) {
+            match core.next(now, &late) {
                 Step::Wait(time) => now += time,
                 Step::Do(task) => {
                     let (expected, does) = script.next().unwrap_or_else(|| {

@@ -205,3 +205,48 @@ fn nobody_waits_for_an_update_that_was_turned_away() {
     fake.seen();
     assert_eq!(fake.writer.late.until(ID), None);
 }
+
+/// The row of a key is known only when it was found.
+#[test]
+fn the_next_record_of_a_key_waits_for_a_lost_update() {
+    let topic = SinkTopic {
+        key_field: Some("number".to_owned()),
+        operation: SinkOperation::Update,
+        ..topic()
+    };
+    let find = "GET /api/now/table/incident?";
+    let found = result(&format!(r#"[{{"sys_id":"{ID}","number":"N1"}}]"#));
+    let script = vec![
+        (find, found.clone()),
+        ("PATCH", lost()),
+        ("PATCH", updated(ID, 2)),
+        (find, found),
+        ("PATCH", updated(ID, 3)),
+    ];
+    let fake = fake(topic, &settings(), script);
+    let began = Instant::now();
+    for state in [1, 6] {
+        let value = format!(r#"{{"number":"N1","state":"{state}"}}"#);
+        assert_eq!(word(&fake.write(&record(state, &value))), "update");
+    }
+    assert!(settings().transaction_time <= began.elapsed());
+    fake.seen();
+}
+
+/// The request ends with the lease, and so does the wait before it.
+#[test]
+fn a_stop_ends_the_wait_for_a_lost_update() {
+    let sink = config::Sink {
+        transaction_time: Duration::from_secs(600),
+        ..settings()
+    };
+    let script = vec![("PATCH", lost()), ("PATCH", updated(ID, 2))];
+    let mut fake = fake(topic(), &sink, script);
+    let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    assert_eq!(word(&fake.write(&update)), "update");
+    let began = Instant::now();
+    drop(fake.bench.trigger.take());
+    assert_eq!(fake.write(&update), Outcome::Stopped);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    fake.seen();
+}

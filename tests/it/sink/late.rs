@@ -1,0 +1,57 @@
+//! Requests that the instance carries out after their repetition: what is written later stays.
+
+use std::time::Duration;
+
+use real_kafka::Draft;
+use serde_json::json;
+use servicenow_sim::{Fault, Rule, Target, Write};
+
+use crate::support::sink::{SinkRig, TABLE};
+use crate::support::wait_for;
+
+/// From the answer of a late request to its change.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// Writes records of one key, of which the first request of `method` comes late, and waits until it
+/// has come. The writes, in the order in which they were sent.
+fn written(rig: &SinkRig, method: &str, topic: &str, records: &[Draft]) -> Vec<Write> {
+    let late = Fault::LateApply504 { after: AFTER };
+    let rule = Rule::new(Target::writes(TABLE), late);
+    rig.sim.faults().add(rule.method(method).times(1));
+    rig.produce(records.iter().cloned());
+    let config = rig.config().sink_topic(topic).sink("transaction_time: 3s");
+    let bridge = rig.start(&config);
+    rig.finish(bridge);
+    assert_eq!(rig.letters().len(), 0);
+    wait_for("the late request", || {
+        let writes = rig.sim.writes();
+        let late = writes.iter().find(|write| write.fault.is_some())?;
+        (AFTER * 2 < late.began.elapsed()).then_some(writes)
+    })
+}
+
+/// What was carried out, in that order.
+fn states(rig: &SinkRig) -> Vec<String> {
+    let applied = rig.applied();
+    let state = |write: &Write| write.field("state").unwrap_or_default().to_owned();
+    applied.iter().map(state).collect()
+}
+
+#[test]
+fn an_update_of_a_row_that_is_found_by_its_key_field() {
+    let rig = SinkRig::new();
+    let id = rig.row(1);
+    let record = |state: &str| {
+        let value = json!({"correlation_id": "row-1", "state": state});
+        Draft::new(value.to_string()).key("k")
+    };
+    let topic = "key_field: correlation_id\noperation: update";
+    let writes = written(&rig, "PATCH", topic, &[record("1"), record("6")]);
+    assert_eq!(writes.len(), 3);
+    assert_eq!(
+        states(&rig),
+        ["1", "1", "6"],
+        "the late one is not the last"
+    );
+    assert_eq!(rig.column(&id, "state"), "6");
+}
