@@ -59,7 +59,7 @@ pub(super) struct Core<'a> {
     doubt: Option<Doubt>,
     /// There was such an attempt at some time.
     doubted: bool,
-    /// An update whose answer was lost may be executed until then, over what is written later.
+    /// A row, and until when what this record has lost may be done to it, over what is written later.
     late: Option<(String, Instant)>,
     suspect: bool,
     first_sent: Option<Instant>,
@@ -154,7 +154,7 @@ impl<'a> Core<'a> {
         &self.without
     }
 
-    /// A row, and until when a lost update of it may still be executed.
+    /// A row, and until when what this record has lost may still be done to it.
     pub(super) fn late(&self) -> Option<&(String, Instant)> {
         self.late.as_ref()
     }

@@ -1,8 +1,8 @@
-//! Rows of which a lost update may still be executed.
+//! Rows to which something lost may still be done.
 //!
-//! An update whose answer was lost is sent again and succeeds, while the first one still runs on the
-//! instance. Were the next record of that row written at once, the first one could come after it and
-//! undo it. So that record waits until the first one is over; other rows do not.
+//! An update or a delete whose answer was lost is sent again and succeeds, while the first one still
+//! runs on the instance. Were the next record of that row written at once, the first one could come
+//! after it and undo it. So that record waits until the first one is over; other rows do not.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ use std::time::Instant;
 /// Rows that are remembered; the soonest are forgotten first.
 const MOST: usize = 10_000;
 
-/// Until when a lost update of a row may be executed.
+/// Until when a lost request for a row may be executed.
 #[derive(Debug, Default)]
 pub(super) struct Late(Mutex<HashMap<String, Instant>>);
 
 impl Late {
-    /// A lost update of this row may be executed until then.
+    /// A lost request for this row may be executed until then.
     pub(super) fn note(&self, row: &str, until: Instant, now: Instant) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rows.retain(|_, until| now < *until);

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use real_kafka::Draft;
 use serde_json::json;
-use servicenow_sim::{Fault, Rule, Target, Write};
+use servicenow_sim::{Fault, Operation, Row, Rule, Target, Write};
 
 use crate::support::sink::{SinkRig, TABLE};
 use crate::support::wait_for;
 
 /// From the answer of a late request to its change.
 const AFTER: Duration = Duration::from_secs(1);
+const ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// Writes records of one key, of which the first request of `method` comes late, and waits until it
 /// has come. The writes, in the order in which they were sent.
@@ -54,4 +55,31 @@ fn an_update_of_a_row_that_is_found_by_its_key_field() {
         "the late one is not the last"
     );
     assert_eq!(rig.column(&id, "state"), "6");
+}
+
+/// A delete and an upsert of one row.
+fn delete() -> Draft {
+    Draft::tombstone().key(ID)
+}
+
+fn upsert(state: &str) -> Draft {
+    let value = json!({"sys_id": ID, "state": state}).to_string();
+    Draft::new(value).key(ID).header("sn_operation", "upsert")
+}
+
+#[test]
+fn a_delete_of_a_row_that_is_made_again() {
+    let rig = SinkRig::new();
+    let row = Row::new().set("sys_id", ID);
+    rig.sim.insert(TABLE, row).unwrap();
+    let writes = written(&rig, "DELETE", "deletes: true", &[delete(), upsert("6")]);
+    let operations = writes.iter().map(|write| write.operation);
+    assert!(operations.eq([
+        Operation::Delete,
+        Operation::Delete,
+        Operation::Update,
+        Operation::Insert,
+    ]));
+    assert_eq!(rig.sim.count(TABLE).unwrap(), 1);
+    assert_eq!(rig.column(ID, "state"), "6");
 }

@@ -36,6 +36,11 @@ impl Core<'_> {
             return;
         };
         let running = may_still_run(error);
+        if let Task::Update(id) | Task::Delete(id) = task
+            && may_come_late(error)
+        {
+            self.late = Some((id.clone(), sent + self.rules.transaction_time));
+        }
         match task {
             Task::Insert => {
                 self.set_doubt(sent, running);
@@ -53,9 +58,6 @@ impl Core<'_> {
             }
             Task::Update(id) => {
                 self.set_doubt(sent, running);
-                if may_come_late(error) {
-                    self.late = Some((id.clone(), sent + self.rules.transaction_time));
-                }
                 self.update(id.clone());
             }
             Task::Delete(_) => self.set_doubt(sent, running),

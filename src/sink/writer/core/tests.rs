@@ -139,6 +139,8 @@ struct Story {
     twins: bool,
     blind: bool,
     without: Vec<&'static str>,
+    /// What is left behind for the next record: the row, and for how many seconds from the start.
+    late: Option<(String, u64)>,
 }
 
 impl Case {
@@ -192,6 +194,9 @@ impl Case {
                         twins: core.twins(),
                         blind: core.blind(),
                         without: core.without().to_vec(),
+                        late: core.late().map(|(row, until)| {
+                            (row.clone(), until.duration_since(start).as_secs())
+                        }),
                     };
                 }
             }

@@ -250,3 +250,27 @@ fn a_stop_ends_the_wait_for_a_lost_update() {
     assert!(began.elapsed() < Duration::from_secs(60));
     fake.seen();
 }
+
+/// The lost delete may be executed on the row that the next record makes.
+#[test]
+fn the_next_record_of_a_row_waits_for_a_lost_delete() {
+    let fake = plain(vec![
+        ("DELETE", lost()),
+        ("DELETE", missing()),
+        ("PATCH", missing()),
+        ("POST", created(ID)),
+    ]);
+    let delete = Received {
+        key: Some(ID.into()),
+        value: None,
+        ..record(1, "")
+    };
+    let mut upsert = record(2, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let header = ("sn_operation".to_owned(), Some(b"upsert".to_vec()));
+    upsert.headers.push(header);
+    let began = Instant::now();
+    assert_eq!(word(&fake.write(&delete)), "delete");
+    assert_eq!(word(&fake.write(&upsert)), "insert");
+    assert!(settings().transaction_time <= began.elapsed());
+    fake.seen();
+}

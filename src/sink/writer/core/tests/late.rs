@@ -81,3 +81,35 @@ fn nobody_else_waits() {
     let script = [("update", Silent), ("update", Done(ID))];
     assert_eq!(update().writes("update", &script).seconds, 0);
 }
+
+#[test]
+fn what_a_record_leaves_behind() {
+    let minute = Some((ID.to_owned(), 60));
+    let update = case(Kind::Update, by_key(), Create::None);
+    let found = ("u_key=K1", Finds(&[(ID, "K1")]));
+    let delete = case(Kind::Delete, by_id(), Create::None);
+    let gateway: fn() -> Cause = || Cause::Server {
+        status: 504,
+        words: String::new(),
+    };
+    let unavailable: fn() -> Cause = || Cause::Server {
+        status: 503,
+        words: String::new(),
+    };
+    for (lost, late) in [
+        (Silent, &minute),
+        (Says(gateway), &minute),
+        // The instance has finished with it, or never had it.
+        (Breaks, &None),
+        (Away, &None),
+        (Says(unavailable), &None),
+    ] {
+        let script = [found, ("update", lost), ("update", Done(ID))];
+        assert_eq!(update.play(&script).late, *late, "{lost:?}");
+        let script = [("delete", lost), ("delete", Misses)];
+        assert_eq!(delete.play(&script).late, *late, "{lost:?}");
+        // Also when it is refused in the end.
+        let script = [("delete", lost), ("delete", Forbids("no"))];
+        assert_eq!(delete.play(&script).late, *late, "{lost:?}");
+    }
+}
