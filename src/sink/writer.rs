@@ -208,8 +208,8 @@ impl Writer {
     /// What others should know after a record is done.
     fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
         let table = self.rules.table.as_str();
-        if let Some((row, until)) = core.late() {
-            self.late.note(row, *until, Instant::now());
+        if let Some(lost) = core.late() {
+            self.late.note(lost, Instant::now());
         }
         if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
             log::error!(

@@ -11,7 +11,7 @@ mod heard;
 use std::time::{Duration, Instant};
 
 use self::doubt::Doubt;
-use super::late::Late;
+use super::late::{Late, Lost};
 use super::patience::{Patience, Verdict};
 use super::refused::refusal;
 use super::task::{Answer, Moment, Rules, Since, Step, Task};
@@ -59,8 +59,8 @@ pub(super) struct Core<'a> {
     doubt: Option<Doubt>,
     /// There was such an attempt at some time.
     doubted: bool,
-    /// A row, and until when what this record has lost may be done to it, over what is written later.
-    late: Option<(String, Instant)>,
+    /// What this record has lost and may still be executed, over what is written later.
+    late: Option<Lost>,
     suspect: bool,
     first_sent: Option<Instant>,
     /// Journal columns that have our entry already.
@@ -154,8 +154,8 @@ impl<'a> Core<'a> {
         &self.without
     }
 
-    /// A row, and until when what this record has lost may still be done to it.
-    pub(super) fn late(&self) -> Option<&(String, Instant)> {
+    /// What this record has lost and may still be executed.
+    pub(super) fn late(&self) -> Option<&Lost> {
         self.late.as_ref()
     }
 

@@ -83,3 +83,17 @@ fn a_delete_of_a_row_that_is_made_again() {
     assert_eq!(rig.sim.count(TABLE).unwrap(), 1);
     assert_eq!(rig.column(ID, "state"), "6");
 }
+
+#[test]
+fn a_create_of_a_row_that_is_deleted() {
+    let rig = SinkRig::new();
+    let writes = written(&rig, "POST", "deletes: true", &[upsert("1"), delete()]);
+    let operations = writes.iter().map(|write| write.operation);
+    assert!(operations.eq([
+        Operation::Update,
+        Operation::Insert,
+        Operation::Insert,
+        Operation::Delete,
+    ]));
+    assert_eq!(rig.sim.count(TABLE).unwrap(), 0, "it is back");
+}

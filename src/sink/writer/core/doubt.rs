@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::super::late::Late;
+use super::super::late::{Harm, Late, Lost};
 use super::super::task::{Moment, Task};
 use super::{At, Core};
 use crate::servicenow::{Cause, Error};
@@ -18,14 +18,15 @@ pub(super) struct Doubt {
 impl Core<'_> {
     /// What another record has lost must not come after what comes next here.
     pub(super) fn let_pass(&mut self, late: &Late) {
-        let row = match &self.at {
-            At::Journal { id, .. } | At::Version(id) | At::Update(id) | At::Delete(id) => {
-                Some(id.as_str())
+        let until = match &self.at {
+            At::Journal { id, .. } | At::Version(id) | At::Update(id) => {
+                late.until(id, Harm::Changes)
             }
-            At::Insert => self.op.create.sys_id(),
+            At::Delete(id) => late.until(id, Harm::Revives),
+            At::Insert => (self.op.create.sys_id()).and_then(|id| late.until(id, Harm::Changes)),
             At::Find | At::OwnRow(_) | At::OwnField | At::Done(_) => None,
         };
-        if let Some(until) = row.and_then(|row| late.until(row)) {
+        if let Some(until) = until {
             self.not_before(until);
         }
     }
@@ -36,10 +37,8 @@ impl Core<'_> {
             return;
         };
         let running = may_still_run(error);
-        if let Task::Update(id) | Task::Delete(id) = task
-            && may_come_late(error)
-        {
-            self.late = Some((id.clone(), sent + self.rules.transaction_time));
+        if may_come_late(error) {
+            self.note_late(task, sent);
         }
         match task {
             Task::Insert => {
@@ -67,6 +66,25 @@ impl Core<'_> {
             | Task::Version(_)
             | Task::Probe => {}
         }
+    }
+
+    fn note_late(&mut self, task: &Task, sent: Instant) {
+        let (row, harm) = match task {
+            Task::Insert => (self.op.create.sys_id(), Harm::Revives),
+            Task::Update(id) | Task::Delete(id) => (Some(id.as_str()), Harm::Changes),
+            Task::Row(_)
+            | Task::Find { .. }
+            | Task::Journal { .. }
+            | Task::Version(_)
+            | Task::Probe => return,
+        };
+        let Some(row) = row else { return };
+        let before = self.late.as_ref().map(|lost| lost.harm);
+        self.late = Some(Lost {
+            row: row.to_owned(),
+            harm: before.map_or(harm, |before| before.max(harm)),
+            until: sent + self.rules.transaction_time,
+        });
     }
 
     fn set_doubt(&mut self, sent: Instant, running: bool) {

@@ -10,6 +10,7 @@ use crate::retry::Backoff;
 use crate::servicenow::Asked;
 use crate::servicenow::write::Written;
 use crate::sink::operation::fields_of;
+use crate::sink::writer::late::Harm;
 use crate::sink::writer::patience::Limits;
 use crate::sink::writer::task::Found;
 
@@ -100,8 +101,8 @@ struct Case {
     suspect: bool,
     ids_ignored: bool,
     limits: Limits,
-    /// The row of which something may still be executed in the first minute.
-    late: Option<&'static str>,
+    /// What may still be done to the row of [`ID`] in the first minute.
+    late: Option<Harm>,
 }
 
 fn case(kind: Kind, row: Row, create: Create) -> Case {
@@ -139,8 +140,8 @@ struct Story {
     twins: bool,
     blind: bool,
     without: Vec<&'static str>,
-    /// What is left behind for the next record: the row, and for how many seconds from the start.
-    late: Option<(String, u64)>,
+    /// What may still be done to the row of [`ID`], and for how many seconds from the start.
+    late: Option<(Harm, u64)>,
 }
 
 impl Case {
@@ -161,8 +162,9 @@ impl Case {
         let patience = Patience::new(self.limits, backoff, now, 0);
         let mut core = Core::new(&self.op, &self.rules, self.guarded, history, patience, now);
         let late = Late::default();
-        if let Some(row) = self.late {
-            late.note(row, start + TRANSACTION, start);
+        if let Some(harm) = self.late {
+            let (row, until) = (ID.to_owned(), start + TRANSACTION);
+            late.note(&Lost { row, harm, until }, start);
         }
         let mut pulse = 0;
         let mut script = script.iter();
@@ -194,8 +196,9 @@ impl Case {
                         twins: core.twins(),
                         blind: core.blind(),
                         without: core.without().to_vec(),
-                        late: core.late().map(|(row, until)| {
-                            (row.clone(), until.duration_since(start).as_secs())
+                        late: core.late().map(|lost| {
+                            assert_eq!(lost.row, ID);
+                            (lost.harm, lost.until.duration_since(start).as_secs())
                         }),
                     };
                 }

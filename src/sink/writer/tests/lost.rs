@@ -203,7 +203,7 @@ fn nobody_waits_for_an_update_that_was_turned_away() {
     let fake = plain(vec![("PATCH", unavailable), ("PATCH", updated(ID, 2))]);
     fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));
     fake.seen();
-    assert_eq!(fake.writer.late.until(ID), None);
+    assert_eq!(fake.writer.late.until(ID, late::Harm::Revives), None);
 }
 
 /// The row of a key is known only when it was found.
@@ -273,4 +273,32 @@ fn the_next_record_of_a_row_waits_for_a_lost_delete() {
     assert_eq!(word(&fake.write(&upsert)), "insert");
     assert!(settings().transaction_time <= began.elapsed());
     fake.seen();
+}
+
+/// The lost insert may make the row once more.
+#[test]
+fn a_delete_waits_for_a_lost_insert() {
+    let fake = plain(vec![
+        ("POST", lost()),
+        ("GET", missing()),
+        ("POST", created(ID)),
+        ("PATCH", updated(ID, 1)),
+        ("DELETE", missing()),
+    ]);
+    let mut insert = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let header = ("sn_operation".to_owned(), Some(b"insert".to_vec()));
+    insert.headers.push(header);
+    let update = record(2, &format!(r#"{{"sys_id":"{ID}","a":2}}"#));
+    let delete = Received {
+        key: Some(ID.into()),
+        value: None,
+        ..record(3, "")
+    };
+    assert_eq!(word(&fake.write(&insert)), "insert");
+    assert_eq!(word(&fake.write(&update)), "update");
+    assert_eq!(fake.write(&delete), Outcome::Skipped("missing"));
+    let seen = fake.seen();
+    // A little less on this side: the server has its own clock for when it came.
+    let waited = seen[4].at.duration_since(seen[0].at);
+    assert!(waited >= Duration::from_millis(295), "{waited:?}");
 }

@@ -2,44 +2,59 @@
 
 use super::*;
 
-fn late(case: Case) -> Case {
-    case.with(|case| case.late = Some(ID))
+fn late(harm: Harm, case: Case) -> Case {
+    case.with(|case| case.late = Some(harm))
 }
 
-/// All that changes a row, and the looks before it, wait; the search that finds the row does not.
+/// All that changes a row, and the looks before it, wait.
 #[test]
 fn a_row_that_something_may_come_to_is_waited_for() {
     let found = ("u_key=K1", Finds(&[(ID, "K1")]));
-    let by = |kind, row| late(case(kind, row, Create::None));
-    let guarded = by(Kind::Update, by_id()).with(|case| case.guarded = true);
-    let again = by(Kind::Update, by_id()).with(|case| {
+    let guarded = update().with(|case| case.guarded = true);
+    let again = update().with(|case| {
         case.suspect = true;
         case.op.journal = vec!["comments"];
     });
-    let stories = [
-        by(Kind::Update, by_id()).play(&[("update", Done(ID))]),
-        by(Kind::Update, by_key()).play(&[found, ("update", Done(ID))]),
-        by(Kind::Delete, by_id()).play(&[("delete", Done(ID))]),
-        by(Kind::Delete, by_key()).play(&[found, ("delete", Done(ID))]),
-        guarded.play(&[("version", Reads), ("update", Done(ID))]),
-        again.play(&[("comments", Entry(true)), ("update", Done(ID))]),
-        late(insert(of_key())).play(&[("insert", Done(ID))]),
-        late(insert(Create::Given(ID.to_owned()))).play(&[("insert", Done(ID))]),
+    let by = |kind, row| case(kind, row, Create::None);
+    let cases = [
+        (update(), vec![("update", Done(ID))]),
+        (guarded, vec![("version", Reads), ("update", Done(ID))]),
+        (again, vec![("comments", Entry(true)), ("update", Done(ID))]),
+        (
+            by(Kind::Update, by_key()),
+            vec![found, ("update", Done(ID))],
+        ),
+        (insert(of_key()), vec![("insert", Done(ID))]),
+        (by(Kind::Delete, by_id()), vec![("delete", Done(ID))]),
+        (
+            by(Kind::Delete, by_key()),
+            vec![found, ("delete", Done(ID))],
+        ),
     ];
-    for (number, story) in stories.iter().enumerate() {
-        assert!(matches!(story.outcome, Outcome::Written(..)));
-        assert_eq!(story.seconds, 60, "story {number}");
+    for (number, (mut case, script)) in cases.into_iter().enumerate() {
+        let deletes = case.op.kind == Kind::Delete;
+        // A row that is there is not made once more.
+        let revived = if deletes { 60 } else { 0 };
+        for (harm, seconds) in [(Harm::Changes, 60), (Harm::Revives, revived)] {
+            case.late = Some(harm);
+            let story = case.play(&script);
+            assert!(matches!(story.outcome, Outcome::Written(..)));
+            assert_eq!(story.seconds, seconds, "case {number} {harm:?}");
+        }
     }
 }
 
-/// At the first request that changes a row, whatever was searched for or failed before.
+/// The search that finds the row waits for nobody.
 #[test]
 fn it_is_waited_for_when_the_row_is_known() {
-    let minute = Instant::now() + TRANSACTION;
-    let late = Late::default();
-    late.note(ID, minute, Instant::now());
+    let (start, late) = (Instant::now(), Late::default());
+    let lost = Lost {
+        row: ID.to_owned(),
+        harm: Harm::Changes,
+        until: start + TRANSACTION,
+    };
+    late.note(&lost, start);
     let case = case(Kind::Update, by_key(), Create::None);
-    let start = Instant::now();
     let backoff = Backoff::new(SECOND, SECOND);
     let patience = Patience::new(case.limits, backoff, start, 0);
     let mut core = Core::new(
@@ -51,7 +66,7 @@ fn it_is_waited_for_when_the_row_is_known() {
         start,
     );
     let Step::Do(find) = core.next(start, &late) else {
-        panic!("the search waits for nobody")
+        panic!("it waits")
     };
     let moment = Moment {
         now: start,
@@ -60,22 +75,23 @@ fn it_is_waited_for_when_the_row_is_known() {
         ids_ignored: false,
     };
     core.answered(&find, result(Finds(&[(ID, "K1")]), start), moment);
-    assert_eq!(core.next(start, &late), Step::Wait(minute - start));
-    assert!(matches!(core.next(minute, &late), Step::Do(Task::Update(id)) if id == ID));
+    assert_eq!(core.next(start, &late), Step::Wait(TRANSACTION));
+    let update = Task::Update(ID.to_owned());
+    assert_eq!(core.next(lost.until, &late), Step::Do(update));
 }
 
 #[test]
 fn nobody_else_waits() {
-    let found = ("u_key=K1", Finds(&[(OTHER, "K1")]));
-    let other = late(case(Kind::Update, by_key(), Create::None));
+    let other = case(Kind::Update, by_key(), Create::None);
     let script = [
-        found,
+        ("u_key=K1", Finds(&[(OTHER, "K1")])),
         ("update ffffffffffffffffffffffffffffffff", Done(OTHER)),
     ];
+    let other = late(Harm::Changes, other);
     assert_eq!(other.writes("update", &script).seconds, 0);
     for create in [in_field(), Create::None] {
-        let story = late(insert(create)).writes("insert", &[("insert", Done(ID))]);
-        assert_eq!(story.seconds, 0);
+        let insert = late(Harm::Changes, insert(create));
+        assert_eq!(insert.writes("insert", &[("insert", Done(ID))]).seconds, 0);
     }
     // Its own lost request does a record no harm: it says the same.
     let script = [("update", Silent), ("update", Done(ID))];
@@ -84,10 +100,6 @@ fn nobody_else_waits() {
 
 #[test]
 fn what_a_record_leaves_behind() {
-    let minute = Some((ID.to_owned(), 60));
-    let update = case(Kind::Update, by_key(), Create::None);
-    let found = ("u_key=K1", Finds(&[(ID, "K1")]));
-    let delete = case(Kind::Delete, by_id(), Create::None);
     let gateway: fn() -> Cause = || Cause::Server {
         status: 504,
         words: String::new(),
@@ -96,20 +108,47 @@ fn what_a_record_leaves_behind() {
         status: 503,
         words: String::new(),
     };
+    let key = case(Kind::Update, by_key(), Create::None);
+    let found = ("u_key=K1", Finds(&[(ID, "K1")]));
+    let delete = case(Kind::Delete, by_id(), Create::None);
     for (lost, late) in [
-        (Silent, &minute),
-        (Says(gateway), &minute),
+        (Silent, true),
+        (Says(gateway), true),
         // The instance has finished with it, or never had it.
-        (Breaks, &None),
-        (Away, &None),
-        (Says(unavailable), &None),
+        (Breaks, false),
+        (Away, false),
+        (Says(unavailable), false),
     ] {
+        let changes = late.then_some((Harm::Changes, 60));
         let script = [found, ("update", lost), ("update", Done(ID))];
-        assert_eq!(update.play(&script).late, *late, "{lost:?}");
+        assert_eq!(key.play(&script).late, changes, "{lost:?}");
         let script = [("delete", lost), ("delete", Misses)];
-        assert_eq!(delete.play(&script).late, *late, "{lost:?}");
+        assert_eq!(delete.play(&script).late, changes, "{lost:?}");
         // Also when it is refused in the end.
         let script = [("delete", lost), ("delete", Forbids("no"))];
-        assert_eq!(delete.play(&script).late, *late, "{lost:?}");
+        assert_eq!(delete.play(&script).late, changes, "{lost:?}");
     }
+}
+
+#[test]
+fn what_a_lost_insert_leaves_behind() {
+    for create in [of_record(), of_key(), Create::Given(ID.to_owned())] {
+        let script = [("insert", Silent), ("row", Misses), ("insert", Done(ID))];
+        let story = insert(create).writes("insert", &script);
+        assert_eq!(story.late, Some((Harm::Revives, 60)));
+    }
+    // Nobody knows the row of the lost one.
+    let script = [("insert", Silent), ("insert", Done(ID))];
+    assert_eq!(insert(Create::None).writes("insert", &script).late, None);
+    // The update before it may come later still, to the row that was made.
+    let upsert = case(Kind::Upsert, by_id(), Create::Given(ID.to_owned()));
+    let script = [
+        ("update", Silent),
+        ("update", Misses),
+        ("insert", Silent),
+        ("row", Misses),
+        ("insert", Done(ID)),
+    ];
+    let late = upsert.writes("insert", &script).late;
+    assert_eq!(late, Some((Harm::Changes, 60)));
 }
