@@ -31,7 +31,7 @@ pub(super) enum Harm {
     Changes,
 }
 
-/// The last lost request of each row.
+/// The last lost request of each row, by its sys_id in small letters.
 #[derive(Debug, Default)]
 pub(super) struct Late(Mutex<HashMap<String, (Harm, Instant)>>);
 
@@ -46,14 +46,14 @@ impl Late {
                 rows.remove(&row);
             }
         }
-        rows.insert(lost.row.clone(), (lost.harm, lost.until));
+        rows.insert(lost.row.to_ascii_lowercase(), (lost.harm, lost.until));
     }
 
     /// Until when something must wait to which this, or a greater, harm may be done.
     pub(super) fn until(&self, row: &str, harm: Harm) -> Option<Instant> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, until) = rows.get(row).filter(|(lost, _)| harm <= *lost)?;
-        Some(*until)
+        let (lost, until) = rows.get(&row.to_ascii_lowercase())?;
+        (harm <= *lost).then_some(*until)
     }
 }
 
@@ -84,6 +84,17 @@ mod tests {
         assert_eq!(late.until("a", Harm::Revives), None, "forgotten when over");
         assert_eq!(late.until("b", Harm::Revives), Some(later));
         assert_eq!(late.until("b", Harm::Changes), None);
+    }
+
+    /// As the instance compares.
+    #[test]
+    fn letters_of_a_sys_id_may_be_large() {
+        let (late, now) = (Late::default(), Instant::now());
+        let soon = now + Duration::from_secs(60);
+        late.note(&lost("ab", Harm::Changes, soon), now);
+        assert_eq!(late.until("AB", Harm::Changes), Some(soon));
+        late.note(&lost("CD", Harm::Changes, soon), now);
+        assert_eq!(late.until("cd", Harm::Changes), Some(soon));
     }
 
     #[test]
