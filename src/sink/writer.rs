@@ -164,15 +164,34 @@ impl Writer {
             watch,
             raised: false,
         };
+        let outcome = self.drive(&mut core, &mut attempt, &mut alarm);
+        // Also when stopped: the record may come again, and the next one with it.
+        if let Some(lost) = core.late() {
+            self.late.note(lost, Instant::now());
+        }
+        if outcome != Outcome::Stopped {
+            alarm.over();
+            self.conclude(&core, &attempt, &outcome);
+        }
+        outcome
+    }
+
+    /// Makes the requests of a record, one after the other.
+    fn drive(
+        &self,
+        core: &mut Core<'_>,
+        attempt: &mut Attempt<'_>,
+        alarm: &mut Alarm<'_>,
+    ) -> Outcome {
         loop {
             match core.next(Instant::now(), &self.late) {
                 Step::Wait(time) => {
-                    if stop.wait(time) {
+                    if attempt.stop.wait(time) {
                         return Outcome::Stopped;
                     }
                 }
                 Step::Do(task) => {
-                    let result = self.request(&task, &mut attempt, core.without());
+                    let result = self.request(&task, attempt, core.without());
                     if result
                         .as_ref()
                         .map_or_else(servicenow::Error::is_answer, |_| true)
@@ -185,13 +204,7 @@ impl Writer {
                         alarm.raise(&error, since, &self.rules.table);
                     }
                 }
-                Step::Done(outcome) => {
-                    if outcome != Outcome::Stopped {
-                        alarm.over();
-                        self.conclude(&core, &attempt, &outcome);
-                    }
-                    return outcome;
-                }
+                Step::Done(outcome) => return outcome,
             }
         }
     }
@@ -208,9 +221,6 @@ impl Writer {
     /// What others should know after a record is done.
     fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
         let table = self.rules.table.as_str();
-        if let Some(lost) = core.late() {
-            self.late.note(lost, Instant::now());
-        }
         if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
             log::error!(
                 table;

@@ -302,3 +302,28 @@ fn a_delete_waits_for_a_lost_insert() {
     let waited = seen[4].at.duration_since(seen[0].at);
     assert!(waited >= Duration::from_millis(295), "{waited:?}");
 }
+
+/// Ends the lease at the first trouble.
+struct Ends(Mutex<Option<crate::stop::Trigger>>);
+
+impl Watch for Ends {
+    fn trouble(&self, _error: &servicenow::Error, _since: Instant) {
+        self.0.lock().unwrap().take();
+    }
+
+    fn fine(&self) {}
+}
+
+/// The partition may come back, with this record and the next one.
+#[test]
+fn what_was_lost_is_remembered_when_the_lease_ends() {
+    let mut fake = plain(vec![("PATCH", lost())]);
+    let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let watch = Ends(Mutex::new(fake.bench.trigger.take()));
+    let operation = fake.operation(&update);
+    let stop = &fake.bench.stop;
+    let outcome = fake.writer.write(&operation, History::Fresh, stop, &watch);
+    assert_eq!(outcome, Outcome::Stopped);
+    assert!(fake.writer.late.until(ID, late::Harm::Changes).is_some());
+    fake.seen();
+}
