@@ -25,7 +25,7 @@ use self::late::Late;
 use self::patience::{Limits, Patience};
 use self::task::{Moment, Rules, Step};
 use super::Refusal;
-use super::operation::{Operation, Row};
+use super::operation::Operation;
 use crate::config::{self, SinkTopic};
 use crate::servicenow::write::Written;
 use crate::servicenow::{self, Client};
@@ -150,12 +150,6 @@ impl Writer {
         stop: &Stop,
         watch: &dyn Watch,
     ) -> Outcome {
-        if let Row::SysId(id) = &operation.row
-            && let Some(until) = self.late.until(id)
-            && stop.wait_until(until)
-        {
-            return Outcome::Stopped;
-        }
         let now = Instant::now();
         let backoff = self.client.backoff();
         let patience = Patience::new(self.limits, backoff, now, self.pulse.count());
@@ -170,15 +164,34 @@ impl Writer {
             watch,
             raised: false,
         };
+        let outcome = self.drive(&mut core, &mut attempt, &mut alarm);
+        // Also when stopped: the record may come again, and the next one with it.
+        if let Some(lost) = core.late() {
+            self.late.note(lost, Instant::now());
+        }
+        if outcome != Outcome::Stopped {
+            alarm.over();
+            self.conclude(&core, &attempt, &outcome);
+        }
+        outcome
+    }
+
+    /// Makes the requests of a record, one after the other.
+    fn drive(
+        &self,
+        core: &mut Core<'_>,
+        attempt: &mut Attempt<'_>,
+        alarm: &mut Alarm<'_>,
+    ) -> Outcome {
         loop {
-            match core.next(Instant::now()) {
+            match core.next(Instant::now(), &self.late) {
                 Step::Wait(time) => {
-                    if stop.wait(time) {
+                    if attempt.stop.wait(time) {
                         return Outcome::Stopped;
                     }
                 }
                 Step::Do(task) => {
-                    let result = self.request(&task, &mut attempt, core.without());
+                    let result = self.request(&task, attempt, core.without());
                     if result
                         .as_ref()
                         .map_or_else(servicenow::Error::is_answer, |_| true)
@@ -191,13 +204,7 @@ impl Writer {
                         alarm.raise(&error, since, &self.rules.table);
                     }
                 }
-                Step::Done(outcome) => {
-                    if outcome != Outcome::Stopped {
-                        alarm.over();
-                        self.conclude(&core, &attempt, &outcome);
-                    }
-                    return outcome;
-                }
+                Step::Done(outcome) => return outcome,
             }
         }
     }
@@ -214,9 +221,6 @@ impl Writer {
     /// What others should know after a record is done.
     fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
         let table = self.rules.table.as_str();
-        if let Some((row, until)) = core.late() {
-            self.late.note(row, *until, Instant::now());
-        }
         if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
             log::error!(
                 table;

@@ -7,6 +7,7 @@ mod crash;
 mod dead;
 mod group;
 mod held;
+mod late;
 mod lost;
 mod offsets;
 mod operations;

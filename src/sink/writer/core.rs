@@ -5,10 +5,13 @@
 //! still run. Before it is sent again the instance is asked what it has, unless sending it twice does
 //! no harm.
 
+mod doubt;
 mod heard;
 
 use std::time::{Duration, Instant};
 
+use self::doubt::Doubt;
+use super::late::{Late, Lost};
 use super::patience::{Patience, Verdict};
 use super::refused::refusal;
 use super::task::{Answer, Moment, Rules, Since, Step, Task};
@@ -19,14 +22,6 @@ use crate::sink::operation::{Create, Kind, Operation, Row};
 
 /// Before the next try after the client waited in vain for its turn.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
-
-/// A request that may have been executed without our knowing.
-#[derive(Debug, Clone, Copy)]
-struct Doubt {
-    sent: Instant,
-    /// It may still run.
-    running: bool,
-}
 
 /// What is to be done, when `earliest` has come.
 #[derive(Debug)]
@@ -64,8 +59,8 @@ pub(super) struct Core<'a> {
     doubt: Option<Doubt>,
     /// There was such an attempt at some time.
     doubted: bool,
-    /// An update whose answer was lost may be executed until then, over what is written later.
-    late: Option<(String, Instant)>,
+    /// What this record has lost and may still be executed, over what is written later.
+    late: Option<Lost>,
     suspect: bool,
     first_sent: Option<Instant>,
     /// Journal columns that have our entry already.
@@ -132,14 +127,15 @@ impl<'a> Core<'a> {
         core
     }
 
-    /// What to do at `now`.
-    pub(super) fn next(&mut self, now: Instant) -> Step {
+    /// What to do at `now`. `late` is what other records have left behind.
+    pub(super) fn next(&mut self, now: Instant, late: &Late) -> Step {
         if let At::Done(outcome) = &self.at {
             return Step::Done(outcome.clone());
         }
         if self.probe.is_some() {
             return Step::Do(Task::Probe);
         }
+        self.let_pass(late);
         if now < self.earliest {
             return Step::Wait(self.earliest.saturating_duration_since(now));
         }
@@ -158,8 +154,8 @@ impl<'a> Core<'a> {
         &self.without
     }
 
-    /// A row, and until when a lost update of it may still be executed.
-    pub(super) fn late(&self) -> Option<&(String, Instant)> {
+    /// What this record has lost and may still be executed.
+    pub(super) fn late(&self) -> Option<&Lost> {
         self.late.as_ref()
     }
 
@@ -380,48 +376,6 @@ impl<'a> Core<'a> {
         let verdict = self.patience.probed(moment.now, moment.pulse, works, delay);
         self.obey(verdict, moment.now);
     }
-
-    /// A write failed in a way that leaves open whether it was done.
-    fn doubt_after(&mut self, task: &Task, error: &Error, moment: Moment) {
-        let Some(sent) = error.may_have_happened() else {
-            return;
-        };
-        let running = may_still_run(error);
-        match task {
-            Task::Insert => {
-                self.set_doubt(sent, running);
-                match self.op.create.sys_id() {
-                    Some(_) if moment.ids_ignored => self.refuse_as(
-                        "ambiguous",
-                        format!(
-                            "whether the row was made is not known, and as the instance chooses \
-                             sys_ids itself it cannot be looked up; set `create_id: field`: {error}"
-                        ),
-                    ),
-                    Some(id) => self.at = At::OwnRow(id.to_owned()),
-                    None => self.insert(),
-                }
-            }
-            Task::Update(id) => {
-                self.set_doubt(sent, running);
-                if may_come_late(error) {
-                    self.late = Some((id.clone(), sent + self.rules.transaction_time));
-                }
-                self.update(id.clone());
-            }
-            Task::Delete(_) => self.set_doubt(sent, running),
-            Task::Row(_)
-            | Task::Find { .. }
-            | Task::Journal { .. }
-            | Task::Version(_)
-            | Task::Probe => {}
-        }
-    }
-
-    fn set_doubt(&mut self, sent: Instant, running: bool) {
-        self.doubt = Some(Doubt { sent, running });
-        self.doubted = true;
-    }
 }
 
 fn find(field: &str, value: &str) -> Task {
@@ -429,21 +383,6 @@ fn find(field: &str, value: &str) -> Task {
         field: field.to_owned(),
         value: value.to_owned(),
     }
-}
-
-/// Whether the instance may not have finished with a request. An answer of its own means that it has;
-/// a gateway's does not.
-fn may_still_run(error: &Error) -> bool {
-    !matches!(
-        error.cause(),
-        Some(Cause::Body(_) | Cause::Failed { .. } | Cause::Server { status: 500, .. })
-    )
-}
-
-/// Whether the instance took the request and lost only the answer. A 503 says that it did not.
-fn may_come_late(error: &Error) -> bool {
-    let refused = matches!(error.cause(), Some(Cause::Server { status: 503, .. }));
-    may_still_run(error) && !refused
 }
 
 #[cfg(test)]

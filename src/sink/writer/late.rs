@@ -1,6 +1,6 @@
-//! Rows of which a lost update may still be executed.
+//! Rows to which something lost may still be done.
 //!
-//! An update whose answer was lost is sent again and succeeds, while the first one still runs on the
+//! A request whose answer was lost is sent again and succeeds, while the first one still runs on the
 //! instance. Were the next record of that row written at once, the first one could come after it and
 //! undo it. So that record waits until the first one is over; other rows do not.
 
@@ -11,28 +11,49 @@ use std::time::Instant;
 /// Rows that are remembered; the soonest are forgotten first.
 const MOST: usize = 10_000;
 
-/// Until when a lost update of a row may be executed.
+/// A request whose answer was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The row it is for.
+    pub(super) row: String,
+    /// What it does there.
+    pub(super) harm: Harm,
+    /// When it cannot be executed any more.
+    pub(super) until: Instant,
+}
+
+/// What a request does that comes late; the greater also does the lesser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Harm {
+    /// It makes the row if that is gone, else it is refused as its duplicate.
+    Revives,
+    /// It changes or removes the row.
+    Changes,
+}
+
+/// The last lost request of each row, by its sys_id in small letters.
 #[derive(Debug, Default)]
-pub(super) struct Late(Mutex<HashMap<String, Instant>>);
+pub(super) struct Late(Mutex<HashMap<String, (Harm, Instant)>>);
 
 impl Late {
-    /// A lost update of this row may be executed until then.
-    pub(super) fn note(&self, row: &str, until: Instant, now: Instant) {
+    /// A request for a row was lost, and those for it that were lost before were waited for.
+    pub(super) fn note(&self, lost: &Lost, now: Instant) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.retain(|_, until| now < *until);
+        rows.retain(|_, (_, until)| now < *until);
         if MOST <= rows.len() {
-            let soonest = rows.iter().min_by_key(|(_, until)| **until);
+            let soonest = rows.iter().min_by_key(|(_, (_, until))| *until);
             if let Some(row) = soonest.map(|(row, _)| row.clone()) {
                 rows.remove(&row);
             }
         }
-        rows.insert(row.to_owned(), until);
+        rows.insert(lost.row.to_ascii_lowercase(), (lost.harm, lost.until));
     }
 
-    /// Until when the next write of this row must wait.
-    pub(super) fn until(&self, row: &str) -> Option<Instant> {
+    /// Until when something must wait to which this, or a greater, harm may be done.
+    pub(super) fn until(&self, row: &str, harm: Harm) -> Option<Instant> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.get(row).copied()
+        let (lost, until) = rows.get(&row.to_ascii_lowercase())?;
+        (harm <= *lost).then_some(*until)
     }
 }
 
@@ -41,14 +62,53 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn lost(row: &str, harm: Harm, until: Instant) -> Lost {
+        Lost {
+            row: row.to_string(),
+            harm,
+            until,
+        }
+    }
+
     #[test]
     fn a_row_is_late_until_its_time() {
         let (late, now) = (Late::default(), Instant::now());
         let soon = now + Duration::from_secs(60);
-        late.note("a", soon, now);
-        assert_eq!(late.until("a"), Some(soon));
-        assert_eq!(late.until("b"), None);
-        late.note("b", soon + Duration::from_secs(1), soon);
-        assert_eq!(late.until("a"), None, "forgotten when it is over");
+        late.note(&lost("a", Harm::Changes, soon), now);
+        for harm in [Harm::Revives, Harm::Changes] {
+            assert_eq!(late.until("a", harm), Some(soon));
+            assert_eq!(late.until("b", harm), None);
+        }
+        let later = soon + Duration::from_secs(1);
+        late.note(&lost("b", Harm::Revives, later), soon);
+        assert_eq!(late.until("a", Harm::Revives), None, "forgotten when over");
+        assert_eq!(late.until("b", Harm::Revives), Some(later));
+        assert_eq!(late.until("b", Harm::Changes), None);
+    }
+
+    /// As the instance compares.
+    #[test]
+    fn letters_of_a_sys_id_may_be_large() {
+        let (late, now) = (Late::default(), Instant::now());
+        let soon = now + Duration::from_secs(60);
+        late.note(&lost("ab", Harm::Changes, soon), now);
+        assert_eq!(late.until("AB", Harm::Changes), Some(soon));
+        late.note(&lost("CD", Harm::Changes, soon), now);
+        assert_eq!(late.until("cd", Harm::Changes), Some(soon));
+    }
+
+    #[test]
+    fn the_soonest_makes_room() {
+        let (late, now) = (Late::default(), Instant::now());
+        let until = |number: usize| now + Duration::from_secs(60 + number as u64);
+        for number in 0..=MOST {
+            late.note(
+                &lost(&number.to_string(), Harm::Changes, until(number)),
+                now,
+            );
+        }
+        assert_eq!(late.0.lock().unwrap().len(), MOST);
+        assert_eq!(late.until("0", Harm::Changes), None);
+        assert_eq!(late.until("1", Harm::Changes), Some(until(1)));
     }
 }

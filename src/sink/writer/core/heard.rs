@@ -3,7 +3,8 @@
 use super::super::refused::is_duplicate_of;
 use super::super::task::{Answer, Found, Task};
 use super::super::{Outcome, WrittenRow};
-use super::{At, Core, Doubt};
+use super::doubt::Doubt;
+use super::{At, Core};
 use crate::config::OnMissing;
 use crate::servicenow::{Cause, Error};
 use crate::sink::operation::{Create, Kind, Row};

@@ -1,6 +1,7 @@
 //! Decisions, by tables: what is asked, what comes back, what becomes of the record.
 
 mod inserts;
+mod late;
 mod rows;
 
 use super::*;
@@ -9,6 +10,7 @@ use crate::retry::Backoff;
 use crate::servicenow::Asked;
 use crate::servicenow::write::Written;
 use crate::sink::operation::fields_of;
+use crate::sink::writer::late::Harm;
 use crate::sink::writer::patience::Limits;
 use crate::sink::writer::task::Found;
 
@@ -99,6 +101,8 @@ struct Case {
     suspect: bool,
     ids_ignored: bool,
     limits: Limits,
+    /// What may still be done to the row of [`ID`] in the first minute.
+    late: Option<Harm>,
 }
 
 fn case(kind: Kind, row: Row, create: Create) -> Case {
@@ -123,6 +127,7 @@ fn case(kind: Kind, row: Row, create: Create) -> Case {
             instance: None,
             record: SECOND * 600,
         },
+        late: None,
     }
 }
 
@@ -135,6 +140,8 @@ struct Story {
     twins: bool,
     blind: bool,
     without: Vec<&'static str>,
+    /// What may still be done to the row of [`ID`], and for how many seconds from the start.
+    late: Option<(Harm, u64)>,
 }
 
 impl Case {
@@ -154,10 +161,15 @@ impl Case {
         let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
         let patience = Patience::new(self.limits, backoff, now, 0);
         let mut core = Core::new(&self.op, &self.rules, self.guarded, history, patience, now);
+        let late = Late::default();
+        if let Some(harm) = self.late {
+            let (row, until) = (ID.to_owned(), start + TRANSACTION);
+            late.note(&Lost { row, harm, until }, start);
+        }
         let mut pulse = 0;
         let mut script = script.iter();
         loop {
-            match core.next(now) {
+            match core.next(now, &late) {
                 Step::Wait(time) => now += time,
                 Step::Do(task) => {
                     let (expected, does) = script.next().unwrap_or_else(|| {
@@ -184,6 +196,10 @@ impl Case {
                         twins: core.twins(),
                         blind: core.blind(),
                         without: core.without().to_vec(),
+                        late: core.late().map(|lost| {
+                            assert_eq!(lost.row, ID);
+                            (lost.harm, lost.until.duration_since(start).as_secs())
+                        }),
                     };
                 }
             }

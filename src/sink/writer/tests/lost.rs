@@ -203,5 +203,127 @@ fn nobody_waits_for_an_update_that_was_turned_away() {
     let fake = plain(vec![("PATCH", unavailable), ("PATCH", updated(ID, 2))]);
     fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));
     fake.seen();
-    assert_eq!(fake.writer.late.until(ID), None);
+    assert_eq!(fake.writer.late.until(ID, late::Harm::Revives), None);
+}
+
+/// The row of a key is known only when it was found.
+#[test]
+fn the_next_record_of_a_key_waits_for_a_lost_update() {
+    let topic = SinkTopic {
+        key_field: Some("number".to_owned()),
+        operation: SinkOperation::Update,
+        ..topic()
+    };
+    let find = "GET /api/now/table/incident?";
+    let found = result(&format!(r#"[{{"sys_id":"{ID}","number":"N1"}}]"#));
+    let script = vec![
+        (find, found.clone()),
+        ("PATCH", lost()),
+        ("PATCH", updated(ID, 2)),
+        (find, found),
+        ("PATCH", updated(ID, 3)),
+    ];
+    let fake = fake(topic, &settings(), script);
+    let began = Instant::now();
+    for state in [1, 6] {
+        let value = format!(r#"{{"number":"N1","state":"{state}"}}"#);
+        assert_eq!(word(&fake.write(&record(state, &value))), "update");
+    }
+    assert!(settings().transaction_time <= began.elapsed());
+    fake.seen();
+}
+
+/// The request ends with the lease, and so does the wait before it.
+#[test]
+fn a_stop_ends_the_wait_for_a_lost_update() {
+    let sink = config::Sink {
+        transaction_time: Duration::from_secs(600),
+        ..settings()
+    };
+    let script = vec![("PATCH", lost()), ("PATCH", updated(ID, 2))];
+    let mut fake = fake(topic(), &sink, script);
+    let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    assert_eq!(word(&fake.write(&update)), "update");
+    let began = Instant::now();
+    drop(fake.bench.trigger.take());
+    assert_eq!(fake.write(&update), Outcome::Stopped);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    fake.seen();
+}
+
+/// The lost delete may be executed on the row that the next record makes.
+#[test]
+fn the_next_record_of_a_row_waits_for_a_lost_delete() {
+    let fake = plain(vec![
+        ("DELETE", lost()),
+        ("DELETE", missing()),
+        ("PATCH", missing()),
+        ("POST", created(ID)),
+    ]);
+    let delete = Received {
+        key: Some(ID.into()),
+        value: None,
+        ..record(1, "")
+    };
+    let mut upsert = record(2, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let header = ("sn_operation".to_owned(), Some(b"upsert".to_vec()));
+    upsert.headers.push(header);
+    let began = Instant::now();
+    assert_eq!(word(&fake.write(&delete)), "delete");
+    assert_eq!(word(&fake.write(&upsert)), "insert");
+    assert!(settings().transaction_time <= began.elapsed());
+    fake.seen();
+}
+
+/// The lost insert may make the row once more.
+#[test]
+fn a_delete_waits_for_a_lost_insert() {
+    let fake = plain(vec![
+        ("POST", lost()),
+        ("GET", missing()),
+        ("POST", created(ID)),
+        ("PATCH", updated(ID, 1)),
+        ("DELETE", missing()),
+    ]);
+    let mut insert = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let header = ("sn_operation".to_owned(), Some(b"insert".to_vec()));
+    insert.headers.push(header);
+    let update = record(2, &format!(r#"{{"sys_id":"{ID}","a":2}}"#));
+    let delete = Received {
+        key: Some(ID.into()),
+        value: None,
+        ..record(3, "")
+    };
+    assert_eq!(word(&fake.write(&insert)), "insert");
+    assert_eq!(word(&fake.write(&update)), "update");
+    assert_eq!(fake.write(&delete), Outcome::Skipped("missing"));
+    let seen = fake.seen();
+    // A little less on this side: the server has its own clock for when it came.
+    let waited = seen[4].at.duration_since(seen[0].at);
+    assert!(waited >= Duration::from_millis(295), "{waited:?}");
+}
+
+/// Ends the lease at the first trouble.
+struct Ends(Mutex<Option<crate::stop::Trigger>>);
+
+impl Watch for Ends {
+    fn trouble(&self, _error: &servicenow::Error, _since: Instant) {
+        self.0.lock().unwrap().take();
+    }
+
+    fn fine(&self) {}
+}
+
+/// The partition may come back, with this record and the next one.
+#[test]
+fn what_was_lost_is_remembered_when_the_lease_ends() {
+    let mut fake = plain(vec![("PATCH", lost())]);
+    let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    let watch = Ends(Mutex::new(fake.bench.trigger.take()));
+    let operation = fake.operation(&update);
+    let stop = &fake.bench.stop;
+    let outcome = fake.writer.write(&operation, History::Fresh, stop, &watch);
+    assert_eq!(outcome, Outcome::Stopped);
+    assert!(fake.writer.late.until(ID, late::Harm::Changes).is_some());
+    fake.seen();
 }

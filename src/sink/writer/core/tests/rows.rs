@@ -304,7 +304,7 @@ fn a_stop_ends_it() {
     let backoff = Backoff::new(SECOND, SECOND);
     let patience = Patience::new(op.limits, backoff, now, 0);
     let mut core = Core::new(&op.op, &op.rules, false, History::Fresh, patience, now);
-    let Step::Do(task) = core.next(now) else {
+    let Step::Do(task) = core.next(now, &Late::default()) else {
         panic!("nothing to do")
     };
     let moment = Moment {
@@ -314,5 +314,8 @@ fn a_stop_ends_it() {
         ids_ignored: false,
     };
     core.answered(&task, Err(Error::Stopped), moment);
-    assert_eq!(core.next(now), Step::Done(Outcome::Stopped));
+    assert_eq!(
+        core.next(now, &Late::default()),
+        Step::Done(Outcome::Stopped)
+    );
 }

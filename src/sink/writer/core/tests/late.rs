@@ -1,0 +1,154 @@
+//! Requests of other records that may still be executed.
+
+use super::*;
+
+fn late(harm: Harm, case: Case) -> Case {
+    case.with(|case| case.late = Some(harm))
+}
+
+/// All that changes a row, and the looks before it, wait.
+#[test]
+fn a_row_that_something_may_come_to_is_waited_for() {
+    let found = ("u_key=K1", Finds(&[(ID, "K1")]));
+    let guarded = update().with(|case| case.guarded = true);
+    let again = update().with(|case| {
+        case.suspect = true;
+        case.op.journal = vec!["comments"];
+    });
+    let by = |kind, row| case(kind, row, Create::None);
+    let cases = [
+        (update(), vec![("update", Done(ID))]),
+        (guarded, vec![("version", Reads), ("update", Done(ID))]),
+        (again, vec![("comments", Entry(true)), ("update", Done(ID))]),
+        (
+            by(Kind::Update, by_key()),
+            vec![found, ("update", Done(ID))],
+        ),
+        (insert(of_key()), vec![("insert", Done(ID))]),
+        (by(Kind::Delete, by_id()), vec![("delete", Done(ID))]),
+        (
+            by(Kind::Delete, by_key()),
+            vec![found, ("delete", Done(ID))],
+        ),
+    ];
+    for (number, (mut case, script)) in cases.into_iter().enumerate() {
+        let deletes = case.op.kind == Kind::Delete;
+        // A row that is there is not made once more.
+        let revived = if deletes { 60 } else { 0 };
+        for (harm, seconds) in [(Harm::Changes, 60), (Harm::Revives, revived)] {
+            case.late = Some(harm);
+            let story = case.play(&script);
+            assert!(matches!(story.outcome, Outcome::Written(..)));
+            assert_eq!(story.seconds, seconds, "case {number} {harm:?}");
+        }
+    }
+}
+
+/// The search that finds the row waits for nobody.
+#[test]
+fn it_is_waited_for_when_the_row_is_known() {
+    let (start, late) = (Instant::now(), Late::default());
+    let lost = Lost {
+        row: ID.to_owned(),
+        harm: Harm::Changes,
+        until: start + TRANSACTION,
+    };
+    late.note(&lost, start);
+    let case = case(Kind::Update, by_key(), Create::None);
+    let backoff = Backoff::new(SECOND, SECOND);
+    let patience = Patience::new(case.limits, backoff, start, 0);
+    let mut core = Core::new(
+        &case.op,
+        &case.rules,
+        false,
+        History::Fresh,
+        patience,
+        start,
+    );
+    let Step::Do(find) = core.next(start, &late) else {
+        panic!("it waits")
+    };
+    let moment = Moment {
+        now: start,
+        pulse: 0,
+        random: 1.0,
+        ids_ignored: false,
+    };
+    core.answered(&find, result(Finds(&[(ID, "K1")]), start), moment);
+    assert_eq!(core.next(start, &late), Step::Wait(TRANSACTION));
+    let update = Task::Update(ID.to_owned());
+    assert_eq!(core.next(lost.until, &late), Step::Do(update));
+}
+
+#[test]
+fn nobody_else_waits() {
+    let other = case(Kind::Update, by_key(), Create::None);
+    let script = [
+        ("u_key=K1", Finds(&[(OTHER, "K1")])),
+        ("update ffffffffffffffffffffffffffffffff", Done(OTHER)),
+    ];
+    let other = late(Harm::Changes, other);
+    assert_eq!(other.writes("update", &script).seconds, 0);
+    for create in [in_field(), Create::None] {
+        let insert = late(Harm::Changes, insert(create));
+        assert_eq!(insert.writes("insert", &[("insert", Done(ID))]).seconds, 0);
+    }
+    // Its own lost request does a record no harm: it says the same.
+    let script = [("update", Silent), ("update", Done(ID))];
+    assert_eq!(update().writes("update", &script).seconds, 0);
+}
+
+#[test]
+fn what_a_record_leaves_behind() {
+    let gateway: fn() -> Cause = || Cause::Server {
+        status: 504,
+        words: String::new(),
+    };
+    let unavailable: fn() -> Cause = || Cause::Server {
+        status: 503,
+        words: String::new(),
+    };
+    let key = case(Kind::Update, by_key(), Create::None);
+    let found = ("u_key=K1", Finds(&[(ID, "K1")]));
+    let delete = case(Kind::Delete, by_id(), Create::None);
+    for (lost, late) in [
+        (Silent, true),
+        (Says(gateway), true),
+        // The instance has finished with it, or never had it.
+        (Breaks, false),
+        (Away, false),
+        (Says(unavailable), false),
+    ] {
+        let changes = late.then_some((Harm::Changes, 60));
+        let script = [found, ("update", lost), ("update", Done(ID))];
+        assert_eq!(key.play(&script).late, changes, "{lost:?}");
+        let script = [("delete", lost), ("delete", Misses)];
+        assert_eq!(delete.play(&script).late, changes, "{lost:?}");
+        // Also when it is refused in the end.
+        let script = [("delete", lost), ("delete", Forbids("no"))];
+        assert_eq!(delete.play(&script).late, changes, "{lost:?}");
+    }
+}
+
+#[test]
+fn what_a_lost_insert_leaves_behind() {
+    for create in [of_record(), of_key(), Create::Given(ID.to_owned())] {
+        let script = [("insert", Silent), ("row", Misses), ("insert", Done(ID))];
+        let story = insert(create).writes("insert", &script);
+        assert_eq!(story.late, Some((Harm::Revives, 60)));
+    }
+    // Nobody knows the row of the lost one.
+    let script = [("insert", Silent), ("insert", Done(ID))];
+    assert_eq!(insert(Create::None).writes("insert", &script).late, None);
+    // The update before it may come later still, to the row that was made.
+    let upsert = case(Kind::Upsert, by_id(), Create::Given(ID.to_owned()));
+    let script = [
+        ("update", Silent),
+        ("update", Misses),
+        ("insert", Silent),
+        ("row", Misses),
+        ("insert", Done(ID)),
+    ];
+    let late = upsert.writes("insert", &script).late;
+    assert_eq!(late, Some((Harm::Changes, 60)));
+}
