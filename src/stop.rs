@@ -3,7 +3,7 @@
 //! Waiting and being stopped are the same call, so that no thread sleeps through a shutdown.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -33,14 +33,6 @@ impl Stop {
     pub fn wait(&self, time: Duration) -> bool {
         matches!(
             self.0.recv_timeout(time),
-            Err(RecvTimeoutError::Disconnected)
-        )
-    }
-
-    /// Waits until `deadline` at most; true at once when stopped.
-    pub fn wait_until(&self, deadline: Instant) -> bool {
-        matches!(
-            self.0.recv_deadline(deadline),
             Err(RecvTimeoutError::Disconnected)
         )
     }
