@@ -353,7 +353,8 @@ impl Sender {
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
         self.heartbeat.beat(pause + SILENCE);
-        if !self.abandon.wait(pause) {
+        // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
+        if !self.stop.wait(pause) {
             let cursor = self.acknowledged.clone();
             // The poller takes it when it next looks; a full channel cannot be, as one is enough.
             self.rewinds

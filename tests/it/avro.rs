@@ -5,6 +5,7 @@ mod evolution;
 mod fake;
 mod faults;
 mod foreign;
+mod held;
 mod reader;
 mod source;
 mod wiped;
