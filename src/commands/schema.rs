@@ -11,7 +11,7 @@ use crate::config::{Config, Format, KeyFormat, Table};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::schema::registry::{self, Cause, Part, Registered, Registry};
-use crate::schema::wanted::{self, Wanted};
+use crate::schema::wanted::{self, Unknown, Wanted};
 use crate::schema::{KEY_SCHEMA, Successor};
 use crate::servicenow::Client;
 use crate::stop::{self, Stop};
@@ -36,6 +36,16 @@ impl From<registry::Error> for Failure {
             _ => 75,
         };
         Failure(code, error.to_string())
+    }
+}
+
+impl From<Unknown> for Failure {
+    fn from(why: Unknown) -> Failure {
+        let code = match why {
+            Unknown::Error(_) => 75,
+            Unknown::Hidden(_) => 78,
+        };
+        Failure(code, why.to_string())
     }
 }
 
@@ -116,8 +126,12 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let client = Client::start(&servicenow, &metrics, &health)
         .map_err(|error| Failure(78, error.to_string()))?;
-    wanted::wanted(&client, &servicenow.table_api_path, table, stop)
-        .map_err(|error| Failure(75, error.to_string()))
+    Ok(wanted::wanted(
+        &client,
+        &servicenow.table_api_path,
+        table,
+        stop,
+    )?)
 }
 
 /// Whether rows of an Avro table can be written, for `check --connect`.

@@ -1,5 +1,7 @@
 //! The schema that a table asks for: its configuration, and what the instance says of its columns.
 
+use std::fmt;
+
 use super::dictionary::{self, Described};
 use super::{Columns, Decimals, Schema, Typing};
 use crate::config::{self, OnTypeError, SchemaStyle, Table};
@@ -8,6 +10,9 @@ use crate::stop::Stop;
 
 /// Rows whose columns are taken where the dictionary is hidden.
 const ROWS: &str = "10";
+/// What opens the dictionary.
+const RIGHT: &str = "give the integration user read access to sys_db_object and sys_dictionary (role \
+                     personalize_dictionary)";
 
 /// A schema, and what was in the way of a better one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +23,35 @@ pub struct Wanted {
     pub notes: Vec<String>,
 }
 
+/// Why the schema of a table is not known.
+#[derive(Debug)]
+pub enum Unknown {
+    /// The instance could not be asked.
+    Error(Error),
+    /// Types are wanted, and this user may not see them; says what to do. A subject keeps the types it
+    /// begins with, so texts in their place would stay when the right is given.
+    Hidden(String),
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unknown::Error(error) => {
+                write!(f, "the columns of the table are not known: {error}")
+            }
+            Unknown::Hidden(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+impl From<Error> for Unknown {
+    fn from(error: Error) -> Unknown {
+        Unknown::Error(error)
+    }
+}
+
 /// The schema of a table whose configuration says everything: texts, and the names of the columns.
 pub fn without_instance(table: &Table) -> Option<Schema> {
     let fields = requests::fetched(table).filter(|_| table.schema.style == SchemaStyle::Strings)?;
@@ -25,25 +59,23 @@ pub fn without_instance(table: &Table) -> Option<Schema> {
 }
 
 /// The schema of a table. The dictionary is asked where types are wanted, or columns that are not
-/// named; where it is hidden, some rows are.
+/// named; where it is hidden, some rows are, but types wait for it.
 ///
 /// # Errors
-/// The instance could not be asked.
+/// The instance could not be asked, or does not show the types to this user.
 pub fn wanted(
     client: &Client,
     table_api_path: &str,
     table: &Table,
     stop: &Stop,
-) -> Result<Wanted, Error> {
+) -> Result<Wanted, Unknown> {
     if let Some(schema) = without_instance(table) {
         let notes = Vec::new();
         return Ok(Wanted { schema, notes });
     }
-    let described = dictionary::describe(client, table_api_path, &table.name, stop)?;
-    let named = requests::fetched(table);
-    match described {
+    match dictionary::describe(client, table_api_path, &table.name, stop)? {
         Described::Columns(columns) => {
-            let columns = match named {
+            let columns = match requests::fetched(table) {
                 Some(fields) => columns.select(&fields),
                 None => columns,
             };
@@ -52,12 +84,17 @@ pub fn wanted(
                 notes: Vec::new(),
             })
         }
+        Described::Hidden(why) if table.schema.style == SchemaStyle::Typed => {
+            Err(Unknown::Hidden(format!(
+                "{why}, so the types of the columns are not known; {RIGHT}, or set \
+                 `schema.style: strings`"
+            )))
+        }
         Described::Hidden(why) => {
-            let columns = match named {
-                Some(fields) => Columns::named(&table.name, fields),
-                None => of_rows(client, table_api_path, table, stop)?,
-            };
-            let mut notes = vec![why];
+            let columns = of_rows(client, table_api_path, table, stop)?;
+            let mut notes = vec![format!(
+                "{why}; {RIGHT}, or the columns are those of some rows"
+            )];
             if columns.list.is_empty() {
                 let name = &table.name;
                 notes.push(format!(

@@ -13,7 +13,7 @@ use super::Instance;
 use crate::config::{self, KeyFormat, Table};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::schema::registry::{self, Part, Registered, Registry};
-use crate::schema::wanted::{self, Wanted};
+use crate::schema::wanted::{self, Unknown, Wanted};
 use crate::schema::{
     Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, OnTypeError, Schema, Successor, encode_key,
 };
@@ -436,11 +436,11 @@ impl From<registry::Error> for Fault {
     }
 }
 
-impl From<servicenow::Error> for Fault {
-    fn from(error: servicenow::Error) -> Fault {
-        match error {
-            servicenow::Error::Stopped => Fault::Stopped,
-            error => Fault::Schema(format!("the columns of the table are not known: {error}")),
+impl From<Unknown> for Fault {
+    fn from(why: Unknown) -> Fault {
+        match why {
+            Unknown::Error(servicenow::Error::Stopped) => Fault::Stopped,
+            why => Fault::Schema(why.to_string()),
         }
     }
 }

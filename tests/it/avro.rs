@@ -6,6 +6,7 @@ mod fake;
 mod faults;
 mod foreign;
 mod held;
+mod hidden;
 mod reader;
 mod source;
 mod wiped;

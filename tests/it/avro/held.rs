@@ -39,7 +39,7 @@ fn holds(table: &str) -> String {
 fn a_held_table_is_edited_and_stopped_at_once() {
     let (rig, registry) = (Rig::new(), FakeRegistry::start());
     let tables = ["u_pet", "u_other"];
-    tables.map(|table| odd(&rig, table));
+    tables.iter().for_each(|table| odd(&rig, table));
     let config = holding(&rig, &registry, &tables);
     let mut bridge = rig.start(&config);
     for table in tables {

@@ -237,7 +237,7 @@ fn without_auto_register_somebody_must_register() {
     assert_eq!(bridge.terminate(), 0);
 }
 
-/// Where the dictionary is hidden, rows say which columns there are.
+/// Where the dictionary is hidden, rows say which columns texts have.
 #[test]
 fn without_a_dictionary_columns_come_from_rows() {
     if !(require_or_skip() && fastavro::require_or_skip()) {
@@ -246,7 +246,7 @@ fn without_a_dictionary_columns_come_from_rows() {
     let rig = Rig::new();
     rig.sim.hide("sys_dictionary", |_| true).unwrap();
     let rows = pets(&rig);
-    let bridge = start(&rig, "avro.hidden", "style: typed");
+    let bridge = start(&rig, "avro.hidden", "style: strings");
     wait_for("words about the dictionary", || {
         bridge
             .log()
