@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::dictionary::{self, Described};
+use super::registry::{Part, Registry};
 use super::{Columns, Decimals, Schema, Typing};
 use crate::config::{self, OnTypeError, SchemaStyle, Table};
 use crate::servicenow::{Client, Error, table as requests};
@@ -50,6 +51,13 @@ impl From<Error> for Unknown {
     fn from(error: Error) -> Unknown {
         Unknown::Error(error)
     }
+}
+
+/// The subject of a table's values.
+pub fn subject(registry: &Registry, table: &Table) -> String {
+    // The schema's name comes from the table alone.
+    let name = Schema::strings(&Columns::named(&table.name, [""; 0])).full_name();
+    registry.subject(&table.topic, Part::Value, Some(&name))
 }
 
 /// The schema of a table whose configuration says everything: texts, and the names of the columns.

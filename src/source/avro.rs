@@ -15,7 +15,8 @@ use crate::metrics::{Counter, Gauge, Metrics};
 use crate::schema::registry::{self, Part, Registered, Registry};
 use crate::schema::wanted::{self, Unknown, Wanted};
 use crate::schema::{
-    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, OnTypeError, Schema, Successor, encode_key,
+    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, Newest, NotOurs, OnTypeError, Schema,
+    Successor, encode_key,
 };
 use crate::servicenow;
 use crate::stop::Stop;
@@ -194,12 +195,11 @@ impl Avro {
         let subject = self.subject();
         let found = self.registry.glance(&subject, stop);
         self.asked = Some(Instant::now());
-        let latest = found?;
-        if self.writer.as_ref().is_some_and(|it| it.id == latest.id) {
+        let (schema, id) = self.pinned(&subject, &found?, stop)?;
+        if self.writer.as_ref().is_some_and(|it| it.id == id) {
             return Ok(());
         }
-        let schema = self.ours(&subject, &latest)?;
-        self.write_with(&subject, schema, latest.id, stop)
+        self.write_with(&subject, schema, id, stop)
     }
 
     /// With our own registering each new column gets a field at once. Without, somebody must have
@@ -222,17 +222,14 @@ impl Avro {
             self.register(&subject, &schema, stop)?
         } else {
             let latest = self.registry.registered(&subject, stop)?;
-            (self.ours(&subject, &latest)?, latest.id)
+            self.pinned(&subject, &latest, stop)?
         };
         self.asked = Some(Instant::now());
         self.write_with(&subject, schema, id, stop)
     }
 
     fn subject(&self) -> String {
-        // The name comes from the table alone.
-        let name = Schema::strings(&Columns::named(&self.table.name, [""; 0])).full_name();
-        self.registry
-            .subject(&self.table.topic, Part::Value, Some(&name))
+        wanted::subject(&self.registry, &self.table)
     }
 
     fn write_with(
@@ -290,8 +287,7 @@ impl Avro {
         let next = Successor::find(&self.registry, subject, wanted, running, stop)?;
         bounded(&next.schema)?;
         if let Some(why) = &next.foreign {
-            log::warn!(table = self.table.name, subject = subject, reason:% = why;
-                "what is registered last is none of ours; our own schema is kept to");
+            self.tell_foreign(subject, why);
         }
         let id = next.register(&self.registry, subject, stop)?;
         for change in &next.changes {
@@ -304,15 +300,21 @@ impl Avro {
         Ok((next.schema, id))
     }
 
-    /// A schema that was registered, to write with.
-    fn ours(&self, subject: &str, registered: &Registered) -> Result<Schema, Fault> {
-        Schema::parse(&registered.schema).map_err(|why| {
-            Fault::Schema(format!(
-                "what is registered as `{subject}` is {why}; register one with \
-                 `servicenow-kafka-bridge schema register {}`",
-                self.table.name
-            ))
-        })
+    /// What somebody has registered to write with: the latest version, or our own below a foreign one.
+    fn pinned(
+        &mut self,
+        subject: &str,
+        latest: &Registered,
+        stop: &Stop,
+    ) -> Result<(Schema, u32), Fault> {
+        let newest = Newest::find(&self.registry, subject, latest, stop)?;
+        let (version, schema) = newest
+            .or_advice(subject, &self.table.name)
+            .map_err(Fault::Schema)?;
+        if let Some(why) = &newest.foreign {
+            self.tell_foreign(subject, why);
+        }
+        Ok((schema.clone(), version.id))
     }
 
     fn key(&self, stop: &Stop) -> Result<u32, Fault> {
@@ -334,6 +336,13 @@ impl Avro {
     /// Whether this was not said yet.
     fn is_new(&mut self, words: &str) -> bool {
         self.said.len() < MAX_SAID && self.said.insert(words.to_owned())
+    }
+
+    fn tell_foreign(&mut self, subject: &str, why: &NotOurs) {
+        if self.is_new(&why.to_string()) {
+            log::warn!(table = self.table.name, subject = subject, reason:% = why;
+                "what is registered last is none of ours; our own schema is kept to");
+        }
     }
 
     /// Says which columns are left out.
