@@ -18,6 +18,8 @@ use crate::stop::{self, Stop};
 
 /// Retries are for long-running bridges; a command answers soon.
 const RETRIES: u32 = 1;
+/// The compatibility level of a subject whose versions are not compared.
+const NO_RULE: &str = "NONE";
 
 /// Why the command ends early.
 struct Failure(u8, String);
@@ -209,20 +211,30 @@ fn check_wanted(
 /// Whether the registry takes the schema that is to be registered.
 struct Fit {
     compatible: bool,
+    /// Never empty where it does not.
     reasons: Vec<String>,
     /// The compatibility level of a subject that has a schema.
     level: Option<String>,
 }
 
 impl Fit {
+    /// Asks only where something is compared: Apicurio says of the rest that it does not fit, and then
+    /// takes it.
     fn find(findings: &Findings, registry: &Registry, stop: &Stop) -> Result<Fit, Failure> {
         let (subject, next) = (&findings.subject, &findings.next);
         let level = match next.latest {
             Some(_) => registry.level(subject, stop).ok(),
             None => None,
         };
-        let fits = registry.check(subject, next.schema.json(), stop)?;
-        let (compatible, reasons) = (fits.compatible, fits.reasons);
+        let mut compatible = next.serves.is_some() || level.as_deref() == Some(NO_RULE);
+        let mut reasons = Vec::new();
+        if !compatible {
+            let fits = registry.check(subject, next.schema.json(), stop)?;
+            (compatible, reasons) = (fits.compatible, fits.reasons);
+            if !compatible && reasons.is_empty() {
+                reasons.push("it gives no reason".to_owned());
+            }
+        }
         Ok(Fit {
             compatible,
             reasons,
@@ -411,6 +423,9 @@ fn verdict(findings: &Findings, fit: &Fit) -> &'static str {
         return "what is registered serves: there is nothing to register";
     }
     match fit.compatible {
+        true if fit.level.as_deref() == Some(NO_RULE) => {
+            "the registry takes the schema of `schema show`: it compares nothing (NONE)"
+        }
         true => "the registry would take the schema of `schema show`",
         false => "the registry would refuse the schema of `schema show`",
     }
