@@ -4,6 +4,8 @@
 //! column that the schema has no field for is written only when the schema has grown, or when it
 //! cannot: with `auto_register: false` somebody else decides.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +17,8 @@ use crate::metrics::{Counter, Gauge, Metrics};
 use crate::schema::registry::{self, Part, Registered, Registry};
 use crate::schema::wanted::{self, Unknown, Wanted};
 use crate::schema::{
-    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, Newest, NotOurs, OnTypeError, Schema,
-    Successor, encode_key,
+    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, Newest, OnTypeError, Schema, Successor,
+    encode_key,
 };
 use crate::servicenow;
 use crate::stop::Stop;
@@ -29,8 +31,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const MAX_FIELDS: usize = 5_000;
 /// Schemas that a table may have registered one behind the other; then they take their time.
 const FREELY: u32 = 20;
-/// Things that are remembered as said.
-const MAX_SAID: usize = 1_000;
 /// Requests of one question to the instance, and to the registry: more than there ever are, also where
 /// versions of somebody else's are looked through.
 const QUESTIONS: (u32, u32) = (10, 30);
@@ -69,6 +69,8 @@ pub(super) struct Avro {
     growths: u32,
     /// What was said of the schema, so that it is said once.
     said: BTreeSet<String>,
+    /// The row and the column that the table was held at last.
+    held: Option<(Vec<u8>, String)>,
     metrics: Arc<Metrics>,
     unknown: Counter,
     schema_id: Gauge,
@@ -104,6 +106,7 @@ impl Avro {
             asked: None,
             growths: 0,
             said: BTreeSet::new(),
+            held: None,
             metrics: Arc::clone(metrics),
             unknown: metrics.source_unknown_columns.with(&labels),
             schema_id: metrics.source_schema_id.with(&labels),
@@ -126,11 +129,12 @@ impl Avro {
         self.instance.client().patience() * instance + self.registry.patience() * registry
     }
 
-    /// Makes the record of a row. [`Fault::Ask`] comes only while `may_ask`.
+    /// Makes the record of a row, which `id` names. [`Fault::Ask`] comes only while `may_ask`.
     pub(super) fn encode(
         &mut self,
         key: Option<&[u8]>,
         row: &[u8],
+        id: &[u8],
         out: &mut Bytes,
         may_ask: bool,
     ) -> Result<(), Fault> {
@@ -141,7 +145,10 @@ impl Avro {
             });
         };
         out.value.clear();
-        let report = writer.encoder.encode(row, &mut out.value)?;
+        let report = match writer.encoder.encode(row, &mut out.value) {
+            Err(error) => return Err(self.refused(id, error)),
+            Ok(report) => report,
+        };
         if let (Some(id), Some(key)) = (writer.key_id, key) {
             out.key.clear();
             encode_key(id, key, &mut out.key)?;
@@ -154,7 +161,7 @@ impl Avro {
             self.tell_unknown();
         }
         if report.misfits > 0 {
-            self.count_misfits();
+            self.count_misfits(id);
         }
         Ok(())
     }
@@ -330,60 +337,6 @@ impl Avro {
                 "what is registered as `{subject}` is not Avro's string, which keys are; use \
                  `schema.key: string` or another topic"
             ))),
-        }
-    }
-
-    /// Whether this was not said yet.
-    fn is_new(&mut self, words: &str) -> bool {
-        self.said.len() < MAX_SAID && self.said.insert(words.to_owned())
-    }
-
-    fn tell_foreign(&mut self, subject: &str, why: &NotOurs) {
-        if self.is_new(&why.to_string()) {
-            log::warn!(table = self.table.name, subject = subject, reason:% = why;
-                "what is registered last is none of ours; our own schema is kept to");
-        }
-    }
-
-    /// Says which columns are left out.
-    fn tell_unknown(&mut self) {
-        let Some(writer) = &self.writer else { return };
-        let (id, columns) = (writer.id, writer.encoder.unknown().to_vec());
-        for column in columns {
-            if self.is_new(&format!("unknown {column}")) {
-                log::warn!(table = self.table.name, column = column, schema_id = id;
-                    "the registered schema has no field for a column: its values are left out; \
-                     register one with `schema register`");
-            }
-        }
-    }
-
-    /// Counts values that did not fit, and says it once for each column.
-    fn count_misfits(&mut self) {
-        let Some(writer) = &mut self.writer else {
-            return;
-        };
-        let mut columns = Vec::new();
-        for (column, all) in writer.encoder.misfits() {
-            let counted = writer.misfits.entry(column.to_owned()).or_default();
-            if *counted < all {
-                let labels = [self.table.name.as_str(), column];
-                let metric = self.metrics.source_misfits.with(&labels);
-                metric.add(all - *counted);
-                *counted = all;
-                columns.push(column.to_owned());
-            }
-        }
-        let keeps = self.table.schema.on_type_error == config::OnTypeError::StringField;
-        let sent = match keeps && writer.has_raw {
-            true => "null, and the text in `_raw`",
-            false => "null",
-        };
-        for column in columns {
-            if self.is_new(&format!("misfit {column}")) {
-                log::warn!(table = self.table.name, column = column, sent = sent;
-                    "a value does not fit the type of its column (see on_type_error)");
-            }
         }
     }
 }
