@@ -415,3 +415,6 @@ impl fmt::Debug for Avro {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,9 @@ impl Avro {
         for column in columns {
             if self.is_new(&format!("unknown {column}")) {
                 log::warn!(table = self.table.name, column = column, schema_id = id;
-                    "the registered schema has no field for a column: its values are left out; \
-                     register one with `schema register`");
+                    "the registered schema has no field for a column: its values are left out; register \
+                     one with `schema register`, which is looked for once a minute; rows sent before \
+                     do not get the value, `checkpoint set` repeats them");
             }
         }
     }
