@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod held;
 mod hidden;
+mod moved;
 mod reader;
 mod source;
 mod wiped;
