@@ -74,6 +74,7 @@ fn a_held_table_is_edited_and_stopped_at_once() {
     wait_for("all rows", || {
         (bridge.metric(&produced("u_pet")) >= 5.0).then_some(())
     });
+    assert_eq!(bridge.metric("bridge_source_held{table=\"u_pet\"}"), 0.0);
     assert_told_once(&bridge);
     assert_eq!(bridge.terminate(), 0, "nothing of `u_other` was begun");
     let took = begun.elapsed();
