@@ -20,7 +20,7 @@ const RIGHT: &str = "give the integration user read access to sys_db_object and 
 pub struct Wanted {
     /// The schema.
     pub schema: Schema,
-    /// Why there are no types, or no more columns than these; empty when all is well.
+    /// Why there are no more columns than these; empty when all is well.
     pub notes: Vec<String>,
 }
 
