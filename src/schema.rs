@@ -48,6 +48,6 @@ pub use columns::{Choice, Column, Columns};
 pub use encode::{EncodeError, Encoder, KEY_SCHEMA, Malformed, OnTypeError, Report, encode_key};
 pub use evolve::{Change, Evolution};
 pub use model::{Field, Kind, NAMESPACE, NotOurs, RAW, Schema};
-pub use successor::Successor;
+pub use successor::{Newest, Successor};
 pub use typed::{Decimals, Typing};
 pub use wire::PREFIX;

@@ -12,6 +12,7 @@ mod key;
 mod order;
 mod own;
 mod poller;
+mod progress;
 mod reading;
 mod sender;
 pub mod window;

@@ -11,13 +11,15 @@ use crate::config::{Config, Format, KeyFormat, Table};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::schema::registry::{self, Cause, Part, Registered, Registry};
-use crate::schema::wanted::{self, Wanted};
-use crate::schema::{KEY_SCHEMA, Successor};
+use crate::schema::wanted::{self, Unknown, Wanted};
+use crate::schema::{KEY_SCHEMA, Newest, NotOurs, Successor};
 use crate::servicenow::Client;
 use crate::stop::{self, Stop};
 
 /// Retries are for long-running bridges; a command answers soon.
 const RETRIES: u32 = 1;
+/// The compatibility level of a subject whose versions are not compared.
+const NO_RULE: &str = "NONE";
 
 /// Why the command ends early.
 struct Failure(u8, String);
@@ -36,6 +38,16 @@ impl From<registry::Error> for Failure {
             _ => 75,
         };
         Failure(code, error.to_string())
+    }
+}
+
+impl From<Unknown> for Failure {
+    fn from(why: Unknown) -> Failure {
+        let code = match why {
+            Unknown::Error(_) => 75,
+            Unknown::Hidden(_) => 78,
+        };
+        Failure(code, why.to_string())
     }
 }
 
@@ -90,11 +102,13 @@ fn findings(
     stop: &Stop,
 ) -> Result<Findings, Failure> {
     let Wanted { schema, mut notes } = wanted(config, table, stop)?;
-    let name = schema.full_name();
-    let subject = registry.subject(&table.topic, Part::Value, Some(&name));
+    let subject = wanted::subject(registry, table);
     let next = Successor::find(registry, &subject, &schema, None, stop)?;
     if let Some(why) = &next.foreign {
-        notes.push(format!("what is registered as `{subject}` is {why}"));
+        notes.push(match next.grows {
+            true => followed(&subject, why),
+            false => why.advice(&subject, &table.name),
+        });
     }
     Ok(Findings {
         table: table.name.clone(),
@@ -116,8 +130,12 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let client = Client::start(&servicenow, &metrics, &health)
         .map_err(|error| Failure(78, error.to_string()))?;
-    wanted::wanted(&client, &servicenow.table_api_path, table, stop)
-        .map_err(|error| Failure(75, error.to_string()))
+    Ok(wanted::wanted(
+        &client,
+        &servicenow.table_api_path,
+        table,
+        stop,
+    )?)
 }
 
 /// Whether rows of an Avro table can be written, for `check --connect`.
@@ -128,35 +146,100 @@ pub(super) fn check(
     notes: &mut Vec<String>,
 ) -> Result<String, String> {
     let (_trigger, stop) = stop::pair();
-    let failed = |Failure(_, words)| format!("schema of `{}`: {words}", table.name);
-    let findings = findings(config, table, registry, &stop).map_err(failed)?;
-    notes.extend_from_slice(&findings.notes);
-    let start = format!("schema of `{}`: subject {}", table.name, findings.subject);
-    if !registry.registers() {
-        // Then it is the latest that counts.
-        let registered = described(findings.next.latest.as_ref());
-        return match (&findings.next.latest, &findings.next.foreign) {
-            (Some(_), None) => Ok(format!("{start}: {registered}")),
-            (Some(_), Some(why)) => Err(format!("{start}: {registered}, and is {why}")),
-            (None, _) => Err(format!(
-                "{start}: {registered}; use `schema register {}`, or set \
-                 `schema_registry.auto_register: true`",
-                table.name
-            )),
-        };
+    let subject = wanted::subject(registry, table);
+    let checked = match registry.registers() {
+        true => check_wanted(config, table, registry, notes, &stop),
+        false => check_pinned(table, registry, notes, &stop),
+    };
+    let start = format!("schema of `{}`: ", table.name);
+    match checked {
+        Ok(words) => Ok(format!("{start}subject {subject}: {words}")),
+        Err(Failure(_, words)) => Err(format!("{start}{words}")),
     }
+}
+
+/// With `auto_register: false` it is what is registered that counts, whatever the instance says.
+fn check_pinned(
+    table: &Table,
+    registry: &Registry,
+    notes: &mut Vec<String>,
+    stop: &Stop,
+) -> Result<String, Failure> {
+    let subject = wanted::subject(registry, table);
+    let Some(latest) = registry.latest(&subject, stop)? else {
+        let words = format!(
+            "subject {subject}: nothing is registered; use `schema register {}`, or set \
+             `schema_registry.auto_register: true`",
+            table.name
+        );
+        return Err(Failure(78, words));
+    };
+    let newest = Newest::find(registry, &subject, &latest, stop)?;
+    let (version, _) = newest
+        .or_advice(&subject, &table.name)
+        .map_err(|words| Failure(78, words))?;
+    notes.extend(newest.foreign.as_ref().map(|why| followed(&subject, why)));
+    Ok(described(Some(version)))
+}
+
+/// What is wanted is registered, or will be.
+fn check_wanted(
+    config: &Config,
+    table: &Table,
+    registry: &Registry,
+    notes: &mut Vec<String>,
+    stop: &Stop,
+) -> Result<String, Failure> {
+    let findings = findings(config, table, registry, stop)?;
+    notes.extend_from_slice(&findings.notes);
     let registered = findings.registered();
     if findings.next.serves.is_some() {
-        return Ok(format!("{start}: {registered}"));
+        return Ok(registered);
     }
-    let text = findings.next.schema.json();
-    match registry.check(&findings.subject, text, &stop) {
-        Ok(fits) if fits.compatible => Ok(format!("{start}: {registered}; a new one will be")),
-        Ok(fits) => Err(format!(
-            "{start}: {registered}, and would refuse what the table needs: {}",
-            fits.reasons.join("; ")
-        )),
-        Err(error) => Err(failed(error.into())),
+    let fit = Fit::find(&findings, registry, stop)?;
+    if fit.compatible {
+        return Ok(format!("{registered}; a new one will be"));
+    }
+    let words = format!(
+        "subject {}: {registered}, and would refuse what the table needs: {}",
+        findings.subject,
+        fit.reasons.join("; ")
+    );
+    Err(Failure(78, words))
+}
+
+/// Whether the registry takes the schema that is to be registered.
+struct Fit {
+    compatible: bool,
+    /// Never empty where it does not.
+    reasons: Vec<String>,
+    /// The compatibility level of a subject that has a schema.
+    level: Option<String>,
+}
+
+impl Fit {
+    /// Asks only where something is compared: Apicurio says of the rest that it does not fit, and then
+    /// takes it.
+    fn find(findings: &Findings, registry: &Registry, stop: &Stop) -> Result<Fit, Failure> {
+        let (subject, next) = (&findings.subject, &findings.next);
+        let level = match next.latest {
+            Some(_) => registry.level(subject, stop).ok(),
+            None => None,
+        };
+        let mut compatible = next.serves.is_some() || level.as_deref() == Some(NO_RULE);
+        let mut reasons = Vec::new();
+        if !compatible {
+            let fits = registry.check(subject, next.schema.json(), stop)?;
+            (compatible, reasons) = (fits.compatible, fits.reasons);
+            if !compatible && reasons.is_empty() {
+                reasons.push("it gives no reason".to_owned());
+            }
+        }
+        Ok(Fit {
+            compatible,
+            reasons,
+            level,
+        })
     }
 }
 
@@ -197,6 +280,11 @@ impl Findings {
         // Texts, numbers and JSON always have a JSON form.
         serde_json::to_string(&answer).unwrap_or_default()
     }
+}
+
+/// A schema of somebody else's is on top of one of ours.
+fn followed(subject: &str, why: &NotOurs) -> String {
+    format!("what is registered as `{subject}` is {why}; our own version below it is followed")
 }
 
 /// `version 3, id 17, is registered`.
@@ -304,38 +392,43 @@ fn diff(
     json: bool,
     stop: &Stop,
 ) -> Result<Done, Failure> {
-    let (subject, schema) = (&findings.subject, findings.next.schema.json());
-    let fits = registry.check(subject, schema, stop)?;
-    let level = match findings.next.latest {
-        Some(_) => registry.level(subject, stop).ok(),
-        None => None,
-    };
-    let mut output = vec![format!("subject {subject}: {}", findings.registered())];
+    let fit = Fit::find(findings, registry, stop)?;
+    let mut output = vec![format!(
+        "subject {}: {}",
+        findings.subject,
+        findings.registered()
+    )];
     output.extend(findings.changes.iter().map(|change| format!("  {change}")));
-    output.push(match findings.next.serves.is_some() {
-        true => "what is registered serves: there is nothing to register".to_owned(),
-        false if fits.compatible => {
-            "the registry would take the schema of `schema show`".to_owned()
-        }
-        false => "the registry would refuse the schema of `schema show`".to_owned(),
-    });
-    output.extend(fits.reasons.iter().map(|reason| format!("  {reason}")));
-    if let Some(level) = level.as_ref().filter(|_| !fits.compatible) {
+    output.push(verdict(findings, &fit).to_owned());
+    output.extend(fit.reasons.iter().map(|reason| format!("  {reason}")));
+    if let Some(level) = fit.level.as_ref().filter(|_| !fit.compatible) {
         output.push(format!("  the subject's compatibility is {level}"));
     }
+    let code = if fit.compatible { 0 } else { 78 };
     if json {
         let more = More::Fit {
-            compatible: fits.compatible,
-            reasons: fits.reasons,
-            compatibility: level,
+            compatible: fit.compatible,
+            reasons: fit.reasons,
+            compatibility: fit.level,
         };
         output = vec![findings.json(more)];
     }
     let mut done = findings.done(output);
-    if !fits.compatible {
-        done.code = 78;
-    }
+    done.code = code;
     Ok(done)
+}
+
+fn verdict(findings: &Findings, fit: &Fit) -> &'static str {
+    if findings.next.serves.is_some() {
+        return "what is registered serves: there is nothing to register";
+    }
+    match fit.compatible {
+        true if fit.level.as_deref() == Some(NO_RULE) => {
+            "the registry takes the schema of `schema show`: it compares nothing (NONE)"
+        }
+        true => "the registry would take the schema of `schema show`",
+        false => "the registry would refuse the schema of `schema show`",
+    }
 }
 
 /// Also without `auto_register`, as somebody asks for it.

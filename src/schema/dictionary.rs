@@ -26,7 +26,7 @@ const MAX_CHAIN: usize = 30;
 pub enum Described {
     /// Its columns, sorted by name: the order is the same on every instance.
     Columns(Columns),
-    /// Nothing that this user may see; says why in words, and what to do. The columns are then the
+    /// Nothing that this user may see; says in words what is hidden. The columns are then the
     /// configured `fields` ([`Columns::named`]) or those of some rows ([`Columns::of_row`]).
     Hidden(String),
 }
@@ -67,10 +67,12 @@ pub fn describe(
     match described {
         Ok(columns) => Ok(Described::Columns(columns)),
         Err(Refused::Hidden(why)) => Ok(Described::Hidden(why)),
-        Err(Refused::Error(error)) if is_refusal(&error) => {
-            Ok(Described::Hidden(hidden(&error.to_string())))
-        }
-        Err(Refused::Error(error)) => Err(error),
+        Err(Refused::Error(error)) => match error.cause().filter(|_| is_refusal(&error)) {
+            Some(cause) => Ok(Described::Hidden(format!(
+                "sys_db_object or sys_dictionary cannot be read ({cause})"
+            ))),
+            None => Err(error),
+        },
     }
 }
 
@@ -85,21 +87,14 @@ impl From<Error> for Refused {
     }
 }
 
-/// The instance itself says that the user may not, or that there is nothing of that name. What a
-/// gateway says on the way is none: taken for one, it would make every column a text for good.
+/// This user may not, or the instance itself says that there is nothing of that name. Of a gateway on
+/// the way a 404 says nothing.
 fn is_refusal(error: &Error) -> bool {
-    let refused = matches!(
-        error.cause(),
-        Some(Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. })
-    );
-    refused && error.is_answer()
-}
-
-fn hidden(what: &str) -> String {
-    format!(
-        "{what}; give the integration user read access to sys_db_object and sys_dictionary (role \
-         personalize_dictionary), or the columns are taken as text"
-    )
+    match error.cause() {
+        Some(Cause::Forbidden { .. }) => true,
+        Some(Cause::NotFound { .. } | Cause::BadRequest { .. }) => error.is_answer(),
+        _ => false,
+    }
 }
 
 /// A row of `sys_db_object`.
@@ -172,9 +167,9 @@ impl Asking<'_> {
         while chain.len() < MAX_CHAIN {
             let found: Vec<Class> = self.page("sys_db_object", &query, CLASS)?;
             let Some(class) = found.into_iter().next() else {
-                return Err(Refused::Hidden(hidden(&format!(
+                return Err(Refused::Hidden(format!(
                     "sys_db_object shows no row for `{table}` or a table that it extends"
-                ))));
+                )));
             };
             let again = chain.iter().any(|(name, _)| *name == class.name.0);
             if again || class.name.0.is_empty() {
@@ -209,9 +204,9 @@ impl Asking<'_> {
             }
         }
         if found.is_empty() {
-            return Err(Refused::Hidden(hidden(&format!(
+            return Err(Refused::Hidden(format!(
                 "sys_dictionary shows no column of `{table}`"
-            ))));
+            )));
         }
         let mut choices = self.choices(&names)?;
         let list = found.into_values().map(|(_, mut column)| {

@@ -7,6 +7,70 @@ use crate::stop::Stop;
 /// Versions below the latest that are looked at for one of ours.
 const MAX_BACK: usize = 20;
 
+/// Our own newest schema under a subject.
+#[derive(Debug, Clone, Default)]
+pub struct Newest {
+    /// The version, and what it says; `None` where none of the newest is one of ours.
+    pub ours: Option<(Registered, Schema)>,
+    /// Why the latest is none of ours.
+    pub foreign: Option<NotOurs>,
+}
+
+impl Newest {
+    /// The version `latest` of `subject`, or behind a schema of somebody else's the newest one of ours.
+    ///
+    /// # Errors
+    /// The registry did not answer, or refused.
+    pub fn find(
+        registry: &Registry,
+        subject: &str,
+        latest: &Registered,
+        stop: &Stop,
+    ) -> Result<Newest, Error> {
+        let mut newest = Newest::of(latest);
+        if newest.foreign.is_some() {
+            newest.ours = below(registry, subject, latest, stop)?;
+        }
+        Ok(newest)
+    }
+
+    /// Our own, or in words why there is none and what to do.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn or_advice(&self, subject: &str, table: &str) -> Result<&(Registered, Schema), String> {
+        let foreign = self.foreign.as_ref();
+        let advice = || foreign.map(|why| why.advice(subject, table));
+        self.ours
+            .as_ref()
+            .ok_or_else(|| advice().unwrap_or_default())
+    }
+
+    /// Looks no further than the latest.
+    fn of(latest: &Registered) -> Newest {
+        match Schema::parse(&latest.schema) {
+            Ok(schema) => Newest {
+                ours: Some((latest.clone(), schema)),
+                foreign: None,
+            },
+            Err(why) => Newest {
+                ours: None,
+                foreign: Some(why),
+            },
+        }
+    }
+}
+
+impl NotOurs {
+    /// What to do where there is none of ours.
+    pub fn advice(&self, subject: &str, table: &str) -> String {
+        format!(
+            "what is registered as `{subject}` is {self}; use another topic, or register ours on top \
+             with `servicenow-kafka-bridge schema register {table}`"
+        )
+    }
+}
+
 /// The schema that follows what is registered.
 #[derive(Debug, Clone)]
 pub struct Successor {
@@ -20,6 +84,8 @@ pub struct Successor {
     pub changes: Vec<Change>,
     /// Why the latest is none of ours. Then only the registry knows whether ours may follow it.
     pub foreign: Option<NotOurs>,
+    /// Whether it grows from a schema of ours, and not from nothing.
+    pub grows: bool,
 }
 
 impl Successor {
@@ -37,17 +103,12 @@ impl Successor {
         stop: &Stop,
     ) -> Result<Successor, Error> {
         let latest = registry.latest(subject, stop)?;
-        let (mut ours, mut foreign) = (None, None);
-        if let Some(latest) = &latest {
-            match Schema::parse(&latest.schema) {
-                Ok(schema) => ours = Some((latest.clone(), schema)),
-                Err(why) if running.is_some() => foreign = Some(why),
-                Err(why) => {
-                    ours = below(registry, subject, latest, stop)?;
-                    foreign = Some(why);
-                }
-            }
-        }
+        let Newest { ours, foreign } = match (&latest, running) {
+            (None, _) => Newest::default(),
+            (Some(latest), None) => Newest::find(registry, subject, latest, stop)?,
+            // What runs is newer than what lies below.
+            (Some(latest), Some(_)) => Newest::of(latest),
+        };
         Ok(Successor {
             latest,
             foreign,
@@ -61,6 +122,7 @@ impl Successor {
         running: Option<&Schema>,
         wanted: &Schema,
     ) -> Successor {
+        let grows = ours.is_some() || running.is_some();
         let (serves, changes, schema) = match base(ours, running) {
             None => (None, Vec::new(), wanted.clone()),
             Some((version, base)) => {
@@ -77,6 +139,7 @@ impl Successor {
             serves,
             changes,
             foreign: None,
+            grows,
         }
     }
 

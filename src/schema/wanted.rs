@@ -1,6 +1,9 @@
 //! The schema that a table asks for: its configuration, and what the instance says of its columns.
 
+use std::fmt;
+
 use super::dictionary::{self, Described};
+use super::registry::{Part, Registry};
 use super::{Columns, Decimals, Schema, Typing};
 use crate::config::{self, OnTypeError, SchemaStyle, Table};
 use crate::servicenow::{Client, Error, table as requests};
@@ -8,14 +11,53 @@ use crate::stop::Stop;
 
 /// Rows whose columns are taken where the dictionary is hidden.
 const ROWS: &str = "10";
+/// What opens the dictionary.
+const RIGHT: &str = "give the integration user read access to sys_db_object and sys_dictionary (role \
+                     personalize_dictionary)";
 
 /// A schema, and what was in the way of a better one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The schema.
     pub schema: Schema,
-    /// Why there are no types, or no more columns than these; empty when all is well.
+    /// Why there are no more columns than these; empty when all is well.
     pub notes: Vec<String>,
+}
+
+/// Why the schema of a table is not known.
+#[derive(Debug)]
+pub enum Unknown {
+    /// The instance could not be asked.
+    Error(Error),
+    /// Types are wanted, and this user may not see them; says what to do. A subject keeps the types it
+    /// begins with, so texts in their place would stay when the right is given.
+    Hidden(String),
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unknown::Error(error) => {
+                write!(f, "the columns of the table are not known: {error}")
+            }
+            Unknown::Hidden(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+impl From<Error> for Unknown {
+    fn from(error: Error) -> Unknown {
+        Unknown::Error(error)
+    }
+}
+
+/// The subject of a table's values.
+pub fn subject(registry: &Registry, table: &Table) -> String {
+    // The schema's name comes from the table alone.
+    let name = Schema::strings(&Columns::named(&table.name, [""; 0])).full_name();
+    registry.subject(&table.topic, Part::Value, Some(&name))
 }
 
 /// The schema of a table whose configuration says everything: texts, and the names of the columns.
@@ -25,25 +67,23 @@ pub fn without_instance(table: &Table) -> Option<Schema> {
 }
 
 /// The schema of a table. The dictionary is asked where types are wanted, or columns that are not
-/// named; where it is hidden, some rows are.
+/// named; where it is hidden, some rows are, but types wait for it.
 ///
 /// # Errors
-/// The instance could not be asked.
+/// The instance could not be asked, or does not show the types to this user.
 pub fn wanted(
     client: &Client,
     table_api_path: &str,
     table: &Table,
     stop: &Stop,
-) -> Result<Wanted, Error> {
+) -> Result<Wanted, Unknown> {
     if let Some(schema) = without_instance(table) {
         let notes = Vec::new();
         return Ok(Wanted { schema, notes });
     }
-    let described = dictionary::describe(client, table_api_path, &table.name, stop)?;
-    let named = requests::fetched(table);
-    match described {
+    match dictionary::describe(client, table_api_path, &table.name, stop)? {
         Described::Columns(columns) => {
-            let columns = match named {
+            let columns = match requests::fetched(table) {
                 Some(fields) => columns.select(&fields),
                 None => columns,
             };
@@ -52,12 +92,17 @@ pub fn wanted(
                 notes: Vec::new(),
             })
         }
+        Described::Hidden(why) if table.schema.style == SchemaStyle::Typed => {
+            Err(Unknown::Hidden(format!(
+                "{why}, so the types of the columns are not known; {RIGHT}, or set \
+                 `schema.style: strings`"
+            )))
+        }
         Described::Hidden(why) => {
-            let columns = match named {
-                Some(fields) => Columns::named(&table.name, fields),
-                None => of_rows(client, table_api_path, table, stop)?,
-            };
-            let mut notes = vec![why];
+            let columns = of_rows(client, table_api_path, table, stop)?;
+            let mut notes = vec![format!(
+                "{why}; {RIGHT}, or the columns are those of some rows"
+            )];
             if columns.list.is_empty() {
                 let name = &table.name;
                 notes.push(format!(

@@ -4,6 +4,8 @@
 //! column that the schema has no field for is written only when the schema has grown, or when it
 //! cannot: with `auto_register: false` somebody else decides.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use super::Instance;
 use crate::config::{self, KeyFormat, Table};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::schema::registry::{self, Part, Registered, Registry};
-use crate::schema::wanted::{self, Wanted};
+use crate::schema::wanted::{self, Unknown, Wanted};
 use crate::schema::{
-    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, OnTypeError, Schema, Successor, encode_key,
+    Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, Newest, OnTypeError, Schema, Successor,
+    encode_key,
 };
 use crate::servicenow;
 use crate::stop::Stop;
@@ -28,8 +31,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const MAX_FIELDS: usize = 5_000;
 /// Schemas that a table may have registered one behind the other; then they take their time.
 const FREELY: u32 = 20;
-/// Things that are remembered as said.
-const MAX_SAID: usize = 1_000;
 /// Requests of one question to the instance, and to the registry: more than there ever are, also where
 /// versions of somebody else's are looked through.
 const QUESTIONS: (u32, u32) = (10, 30);
@@ -68,6 +69,8 @@ pub(super) struct Avro {
     growths: u32,
     /// What was said of the schema, so that it is said once.
     said: BTreeSet<String>,
+    /// The row and the column that the table was held at last.
+    held: Option<(Vec<u8>, String)>,
     metrics: Arc<Metrics>,
     unknown: Counter,
     schema_id: Gauge,
@@ -103,6 +106,7 @@ impl Avro {
             asked: None,
             growths: 0,
             said: BTreeSet::new(),
+            held: None,
             metrics: Arc::clone(metrics),
             unknown: metrics.source_unknown_columns.with(&labels),
             schema_id: metrics.source_schema_id.with(&labels),
@@ -125,11 +129,12 @@ impl Avro {
         self.instance.client().patience() * instance + self.registry.patience() * registry
     }
 
-    /// Makes the record of a row. [`Fault::Ask`] comes only while `may_ask`.
+    /// Makes the record of a row, which `id` names. [`Fault::Ask`] comes only while `may_ask`.
     pub(super) fn encode(
         &mut self,
         key: Option<&[u8]>,
         row: &[u8],
+        id: &[u8],
         out: &mut Bytes,
         may_ask: bool,
     ) -> Result<(), Fault> {
@@ -140,7 +145,10 @@ impl Avro {
             });
         };
         out.value.clear();
-        let report = writer.encoder.encode(row, &mut out.value)?;
+        let report = match writer.encoder.encode(row, &mut out.value) {
+            Err(error) => return Err(self.refused(id, error)),
+            Ok(report) => report,
+        };
         if let (Some(id), Some(key)) = (writer.key_id, key) {
             out.key.clear();
             encode_key(id, key, &mut out.key)?;
@@ -153,7 +161,7 @@ impl Avro {
             self.tell_unknown();
         }
         if report.misfits > 0 {
-            self.count_misfits();
+            self.count_misfits(id);
         }
         Ok(())
     }
@@ -194,12 +202,11 @@ impl Avro {
         let subject = self.subject();
         let found = self.registry.glance(&subject, stop);
         self.asked = Some(Instant::now());
-        let latest = found?;
-        if self.writer.as_ref().is_some_and(|it| it.id == latest.id) {
+        let (schema, id) = self.pinned(&subject, &found?, stop)?;
+        if self.writer.as_ref().is_some_and(|it| it.id == id) {
             return Ok(());
         }
-        let schema = self.ours(&subject, &latest)?;
-        self.write_with(&subject, schema, latest.id, stop)
+        self.write_with(&subject, schema, id, stop)
     }
 
     /// With our own registering each new column gets a field at once. Without, somebody must have
@@ -222,17 +229,14 @@ impl Avro {
             self.register(&subject, &schema, stop)?
         } else {
             let latest = self.registry.registered(&subject, stop)?;
-            (self.ours(&subject, &latest)?, latest.id)
+            self.pinned(&subject, &latest, stop)?
         };
         self.asked = Some(Instant::now());
         self.write_with(&subject, schema, id, stop)
     }
 
     fn subject(&self) -> String {
-        // The name comes from the table alone.
-        let name = Schema::strings(&Columns::named(&self.table.name, [""; 0])).full_name();
-        self.registry
-            .subject(&self.table.topic, Part::Value, Some(&name))
+        wanted::subject(&self.registry, &self.table)
     }
 
     fn write_with(
@@ -290,8 +294,7 @@ impl Avro {
         let next = Successor::find(&self.registry, subject, wanted, running, stop)?;
         bounded(&next.schema)?;
         if let Some(why) = &next.foreign {
-            log::warn!(table = self.table.name, subject = subject, reason:% = why;
-                "what is registered last is none of ours; our own schema is kept to");
+            self.tell_foreign(subject, why);
         }
         let id = next.register(&self.registry, subject, stop)?;
         for change in &next.changes {
@@ -304,15 +307,21 @@ impl Avro {
         Ok((next.schema, id))
     }
 
-    /// A schema that was registered, to write with.
-    fn ours(&self, subject: &str, registered: &Registered) -> Result<Schema, Fault> {
-        Schema::parse(&registered.schema).map_err(|why| {
-            Fault::Schema(format!(
-                "what is registered as `{subject}` is {why}; register one with \
-                 `servicenow-kafka-bridge schema register {}`",
-                self.table.name
-            ))
-        })
+    /// What somebody has registered to write with: the latest version, or our own below a foreign one.
+    fn pinned(
+        &mut self,
+        subject: &str,
+        latest: &Registered,
+        stop: &Stop,
+    ) -> Result<(Schema, u32), Fault> {
+        let newest = Newest::find(&self.registry, subject, latest, stop)?;
+        let (version, schema) = newest
+            .or_advice(subject, &self.table.name)
+            .map_err(Fault::Schema)?;
+        if let Some(why) = &newest.foreign {
+            self.tell_foreign(subject, why);
+        }
+        Ok((schema.clone(), version.id))
     }
 
     fn key(&self, stop: &Stop) -> Result<u32, Fault> {
@@ -328,53 +337,6 @@ impl Avro {
                 "what is registered as `{subject}` is not Avro's string, which keys are; use \
                  `schema.key: string` or another topic"
             ))),
-        }
-    }
-
-    /// Whether this was not said yet.
-    fn is_new(&mut self, words: &str) -> bool {
-        self.said.len() < MAX_SAID && self.said.insert(words.to_owned())
-    }
-
-    /// Says which columns are left out.
-    fn tell_unknown(&mut self) {
-        let Some(writer) = &self.writer else { return };
-        let (id, columns) = (writer.id, writer.encoder.unknown().to_vec());
-        for column in columns {
-            if self.is_new(&format!("unknown {column}")) {
-                log::warn!(table = self.table.name, column = column, schema_id = id;
-                    "the registered schema has no field for a column: its values are left out; \
-                     register one with `schema register`");
-            }
-        }
-    }
-
-    /// Counts values that did not fit, and says it once for each column.
-    fn count_misfits(&mut self) {
-        let Some(writer) = &mut self.writer else {
-            return;
-        };
-        let mut columns = Vec::new();
-        for (column, all) in writer.encoder.misfits() {
-            let counted = writer.misfits.entry(column.to_owned()).or_default();
-            if *counted < all {
-                let labels = [self.table.name.as_str(), column];
-                let metric = self.metrics.source_misfits.with(&labels);
-                metric.add(all - *counted);
-                *counted = all;
-                columns.push(column.to_owned());
-            }
-        }
-        let keeps = self.table.schema.on_type_error == config::OnTypeError::StringField;
-        let sent = match keeps && writer.has_raw {
-            true => "null, and the text in `_raw`",
-            false => "null",
-        };
-        for column in columns {
-            if self.is_new(&format!("misfit {column}")) {
-                log::warn!(table = self.table.name, column = column, sent = sent;
-                    "a value does not fit the type of its column (see on_type_error)");
-            }
         }
     }
 }
@@ -436,11 +398,11 @@ impl From<registry::Error> for Fault {
     }
 }
 
-impl From<servicenow::Error> for Fault {
-    fn from(error: servicenow::Error) -> Fault {
-        match error {
-            servicenow::Error::Stopped => Fault::Stopped,
-            error => Fault::Schema(format!("the columns of the table are not known: {error}")),
+impl From<Unknown> for Fault {
+    fn from(why: Unknown) -> Fault {
+        match why {
+            Unknown::Error(servicenow::Error::Stopped) => Fault::Stopped,
+            why => Fault::Schema(why.to_string()),
         }
     }
 }
@@ -453,3 +415,6 @@ impl fmt::Debug for Avro {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

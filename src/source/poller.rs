@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::fault::Fault;
 use super::order::Order;
+use super::progress::Progress;
 use super::reading::Reading;
 use super::window::{Ask, Step, Window};
 use super::zone::Instance;
@@ -27,8 +28,6 @@ const SLACK: Duration = Duration::from_secs(60);
 const FAR_AHEAD: i64 = 86_400;
 /// Longest wait without a heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
-/// Between two progress lines of a long read.
-const PROGRESS: Duration = Duration::from_secs(10);
 /// Failures in a row after which a table counts as stuck.
 const STUCK_AFTER: u32 = 3;
 
@@ -54,6 +53,8 @@ pub(super) struct Poller {
     /// Pages carry no count, so the Aggregate API is asked before each.
     counts_first: bool,
     progress: Option<Progress>,
+    /// The end was told already, before a row was gone back to.
+    end_is_told: bool,
     warned_of_hidden: bool,
     heartbeat: Heartbeat,
     condition: Condition,
@@ -69,14 +70,6 @@ struct Meters {
     last_success: Gauge,
     next_poll: Gauge,
     metrics: Arc<Metrics>,
-}
-
-/// A long read, for the log.
-struct Progress {
-    started: Instant,
-    reported: Instant,
-    /// The row counter when it began.
-    rows: u64,
 }
 
 impl Poller {
@@ -119,6 +112,7 @@ impl Poller {
             read_to: None,
             counts_first: false,
             progress: None,
+            end_is_told: false,
             warned_of_hidden: false,
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
@@ -142,9 +136,7 @@ impl Poller {
 
     /// Polls until stopped.
     pub(super) fn run(mut self) {
-        let from = self.window.cursor().map(Cursor::to_string);
-        let from = from.as_deref().unwrap_or("the beginning");
-        log::info!(table = self.table.name, topic = self.table.topic, from = from;
+        log::info!(table = self.table.name, topic = self.table.topic, from = self.place();
             "polling starts");
         while !self.stop.is_stopped() {
             self.heartbeat.beat(SLACK);
@@ -365,13 +357,19 @@ impl Poller {
 
     fn rewind(&mut self, rewind: Rewind) {
         self.generation = rewind.generation;
-        self.read_to = None;
+        self.end_is_told |= self.read_to.take().is_some();
         self.window.rewind(rewind.cursor);
         if rewind.carefully {
             self.window.tread_carefully();
         }
-        log::info!(table = self.table.name, from:? = self.window.cursor();
+        log::info!(table = self.table.name, from = self.place();
             "reading again from the last delivered row");
+    }
+
+    /// Where reading goes on, in words.
+    fn place(&self) -> String {
+        let cursor = self.window.cursor();
+        cursor.map_or_else(|| "the beginning".to_owned(), Cursor::to_string)
     }
 
     /// Waits for the next poll; a wish to go back ends it.
@@ -439,11 +437,9 @@ impl Poller {
     fn caught_up(&mut self) {
         self.report_hidden();
         self.meters.remaining.set(0.0);
-        if let Some(progress) = self.progress.take() {
-            let seconds = progress.started.elapsed().as_secs();
-            let rows = self.meters.rows.get() - progress.rows;
-            log::info!(table = self.table.name, rows = rows, seconds = seconds;
-                "the table is read to its end");
+        let is_told = std::mem::take(&mut self.end_is_told);
+        if let Some(progress) = self.progress.take().filter(|_| !is_told) {
+            progress.end(&self.table.name, self.meters.rows.get());
         }
     }
 
@@ -470,22 +466,8 @@ impl Poller {
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
             self.meters.remaining.set(left as f64);
         }
-        let (now, rows) = (Instant::now(), self.meters.rows.get());
-        let progress = self.progress.get_or_insert(Progress {
-            started: now,
-            reported: now,
-            rows: before,
-        });
-        if now.duration_since(progress.reported) < PROGRESS {
-            return;
-        }
-        progress.reported = now;
-        let done = rows - progress.rows;
-        let rate = done / now.duration_since(progress.started).as_secs().max(1);
-        let time_left = left
-            .filter(|_| rate > 0)
-            .map(|left| Duration::from_secs(left / rate));
-        log::info!(table = self.table.name, rows = done, left:? = left, rows_per_second = rate,
-            time_left:? = time_left; "reading the table");
+        let rows = self.meters.rows.get();
+        let progress = self.progress.get_or_insert_with(|| Progress::new(before));
+        progress.report(&self.table.name, rows, left);
     }
 }

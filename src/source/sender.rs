@@ -110,6 +110,9 @@ impl Sender {
             .health
             .condition(&format!("delivery of {}", table.name), "");
         condition.ok();
+        let held = metrics.source_held.with(&labels);
+        // What ran before may have ended while it was held.
+        held.set(0.0);
         Sender {
             table: table.name.clone(),
             topic: table.topic.clone(),
@@ -147,7 +150,7 @@ impl Sender {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
                 own: metrics.source_own_writes.with(&labels),
                 lag: metrics.offset_lag.with(&labels),
-                held: metrics.source_held.with(&labels),
+                held,
                 metrics: Arc::clone(metrics),
             },
         }
@@ -353,7 +356,8 @@ impl Sender {
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
         self.heartbeat.beat(pause + SILENCE);
-        if !self.abandon.wait(pause) {
+        // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
+        if !self.stop.wait(pause) {
             let cursor = self.acknowledged.clone();
             // The poller takes it when it next looks; a full channel cannot be, as one is enough.
             self.rewinds

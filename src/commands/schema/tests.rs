@@ -30,6 +30,16 @@ const MISSING: &str = r#"{"error_code":40401,"message":"Subject not found"}"#;
 const OLD: &str = r#"{"subject":"sn.incident-value","version":3,"id":7,"schema":"{\"type\":\"record\",\"name\":\"incident\",\"namespace\":\"com.servicenow.bridge\",\"fields\":[{\"name\":\"old\",\"type\":[\"null\",\"string\"],\"default\":null},{\"name\":\"number\",\"type\":[\"null\",\"string\"],\"default\":null}]}"}"#;
 
 fn registry(latest: Option<&'static str>, compatible: bool) -> Server {
+    comparing(latest, compatible, "FULL", r#"["at /fields/0"]"#)
+}
+
+/// A registry with a compatibility level, and the messages of a comparison.
+fn comparing(
+    latest: Option<&'static str>,
+    compatible: bool,
+    level: &'static str,
+    messages: &'static str,
+) -> Server {
     Server::start(
         move |_, seen: &Seen| match seen.line.split(' ').nth(1).unwrap() {
             "/subjects/sn.incident-value/versions/latest" => match latest {
@@ -37,9 +47,11 @@ fn registry(latest: Option<&'static str>, compatible: bool) -> Server {
                 None => answer("404 Not Found", &[], MISSING),
             },
             path if path.starts_with("/compatibility/") && latest.is_some() => ok(&format!(
-                r#"{{"is_compatible":{compatible},"messages":["at /fields/0"]}}"#
+                r#"{{"is_compatible":{compatible},"messages":{messages}}}"#
             )),
-            path if path.starts_with("/config/") => ok(r#"{"compatibilityLevel":"FULL"}"#),
+            path if path.starts_with("/config/") => {
+                ok(&format!(r#"{{"compatibilityLevel":"{level}"}}"#))
+            }
             path if path.ends_with("/versions") && compatible => ok(r#"{"id":8}"#),
             path if path.ends_with("/versions") => {
                 answer("409 Conflict", &[], r#"{"error_code":409,"message":"no"}"#)
@@ -173,6 +185,51 @@ fn a_table_that_does_not_fit() {
         ! schema registry: POST http://HOST/subjects/sn.incident-value/versions (subject `sn.incident-value`): the schema does not fit to what is registered (compatibility FULL): field `old`: at /fields/0; relax the compatibility of the subject for this change, or use another topic
         exit 78
     "#]],
+    );
+}
+
+/// Apicurio says so of every schema where no rule is set, and takes them all.
+#[test]
+fn a_registry_that_compares_nothing_refuses_nothing() {
+    let server = comparing(Some(OLD), false, "NONE", "[]");
+    check(
+        &server,
+        "",
+        SchemaAction::Diff,
+        &expect![[r#"
+        subject sn.incident-value: version 3, id 7, is registered
+          column `old` is gone; its field stays and is null
+          column `sys_id` is new, as string
+          column `sys_updated_on` is new, as string
+        the registry takes the schema of `schema show`: it compares nothing (NONE)
+        exit 0
+    "#]],
+    );
+    let mut config = config(&format!("http://{}", server.addr), "");
+    config.schema_registry.auto_register = true;
+    let registry = Registry::new(&config.schema_registry, &Metrics::new()).unwrap();
+    let table = &config.source.tables[0];
+    let said = super::check(&config, table, &registry, &mut Vec::new()).unwrap();
+    assert!(said.ends_with("is registered; a new one will be"), "{said}");
+}
+
+#[test]
+fn a_refusal_has_a_reason() {
+    let server = comparing(Some(OLD), false, "FULL", "[]");
+    let config = config(&format!("http://{}", server.addr), "");
+    let done = execute(&config, SchemaAction::Diff, "incident", false);
+    assert_eq!(done.code, 78, "{done:?}");
+    let after = done
+        .output
+        .iter()
+        .skip_while(|it| !it.contains("would refuse"));
+    let after: Vec<&str> = after.map(String::as_str).skip(1).collect();
+    assert_eq!(
+        after,
+        [
+            "  it gives no reason",
+            "  the subject's compatibility is FULL"
+        ]
     );
 }
 

@@ -15,7 +15,7 @@ fn ask(url: &str, settings: &str) -> Wanted {
     try_ask(url, settings).unwrap()
 }
 
-fn try_ask(url: &str, settings: &str) -> Result<Wanted, Error> {
+fn try_ask(url: &str, settings: &str) -> Result<Wanted, Unknown> {
     let text = format!(
         "servicenow:\n  base_url: {url}\n  max_retries: 1\n  auth: {{type: basic, basic: \
          {{username: bridge, password: secret}}}}\n\
@@ -83,7 +83,7 @@ fn hiding(rows: &'static str) -> Server {
 fn a_hidden_dictionary_leaves_texts() {
     let server = hiding(r#"{"result":[{"b":"1","a":"2"},{"c":"","a":"3"}]}"#);
     let url = format!("http://{}", server.addr);
-    let of_rows = ask(&url, ", schema: {style: typed}");
+    let of_rows = ask(&url, "");
     assert_eq!(columns(&of_rows), ["a", "b", "c"]);
     assert_eq!(of_rows.notes.len(), 1);
     assert!(
@@ -91,20 +91,43 @@ fn a_hidden_dictionary_leaves_texts() {
         "{:?}",
         of_rows.notes
     );
-    let named = ask(&url, ", fields: [x], schema: {style: typed}");
-    assert_eq!(columns(&named), ["x", "sys_id", "sys_updated_on"]);
-    assert_eq!(named.notes.len(), 1);
 }
 
-/// Taken for a refusal, it would make every column a text for good.
+/// Registered once as texts, the columns would stay texts when the right is given.
 #[test]
-fn what_a_gateway_says_is_no_refusal() {
+fn types_wait_for_the_right_to_see_them() {
+    let server = hiding(r#"{"result":[{"b":"1","a":"2"}]}"#);
+    let url = format!("http://{}", server.addr);
+    for fields in ["", ", fields: [x]"] {
+        let asked = try_ask(&url, &format!("{fields}, schema: {{style: typed}}"));
+        let Err(Unknown::Hidden(why)) = asked else {
+            panic!("{asked:?}");
+        };
+        for words in [
+            "sys_db_object shows no row for `incident`",
+            "give the integration user read access to sys_db_object and sys_dictionary",
+            "set `schema.style: strings`",
+        ] {
+            assert!(why.contains(words), "{why}");
+        }
+    }
+}
+
+/// What says no to the dictionary's tables, and whether that is the end for texts and for types.
+#[test]
+fn refusals_of_the_dictionary() {
     const ACL: &str =
         r#"{"error":{"message":"User Not Authorized","detail":"Failed ACL"},"status":"failure"}"#;
+    const API_ACL: &str = r#"{"error":{"message":"User Not Authorized","detail":"Failed API level ACL Validation"},"status":"failure"}"#;
     for (status, body, refused) in [
-        ("404 Not Found", "<html>nginx</html>", false),
-        ("200 OK", r#"{"result":"maintenance"}"#, false),
         ("403 Forbidden", ACL, true),
+        ("403 Forbidden", API_ACL, true),
+        ("403 Forbidden", "<html>nginx</html>", true),
+        // Nobody has said no: it may be over soon.
+        ("401 Unauthorized", ACL, false),
+        ("404 Not Found", "<html>nginx</html>", false),
+        ("503 Service Unavailable", "<html>nginx</html>", false),
+        ("200 OK", r#"{"result":"maintenance"}"#, false),
     ] {
         let rows = r#"{"result":[{"a":"1"}]}"#;
         let server =
@@ -115,8 +138,12 @@ fn what_a_gateway_says_is_no_refusal() {
                 },
             );
         let url = format!("http://{}", server.addr);
-        let asked = try_ask(&url, ", schema: {style: typed}");
-        assert_eq!(asked.is_ok(), refused, "{status}: {asked:?}");
+        let texts = try_ask(&url, "");
+        assert_eq!(texts.is_ok(), refused, "{status}: {texts:?}");
+        let types = try_ask(&url, ", schema: {style: typed}");
+        let hidden = matches!(types, Err(Unknown::Hidden(_)));
+        assert_eq!(hidden, refused, "{status}: {types:?}");
+        assert!(types.is_err(), "{status}: {types:?}");
     }
 }
 

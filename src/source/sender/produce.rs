@@ -130,7 +130,7 @@ impl Sender {
     ) -> Result<(), Trouble> {
         let mut asked = false;
         while let Some(writing) = &mut self.values.writing {
-            let mut made = writing.avro.encode(key, row, out, !asked);
+            let mut made = writing.avro.encode(key, row, id, out, !asked);
             if matches!(made, Err(Fault::Ask)) {
                 self.heartbeat.beat(writing.asking);
                 made = writing.avro.grow(row, &self.stop);

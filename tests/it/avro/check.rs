@@ -43,6 +43,10 @@ fn it_says_what_will_become_of_schemas() {
     let (output, code) = check(&rig, &pinned);
     assert_eq!(code, 75, "{output}");
     assert!(output.contains("not a schema of this bridge"), "{output}");
+    assert!(
+        output.contains("use another topic, or register ours on top"),
+        "{output}"
+    );
 
     registry.down(true);
     let (output, code) = check(&rig, &config);

@@ -6,6 +6,7 @@ use servicenow_sim::{Column, Kind, Table};
 use super::{produced, with_registry};
 use crate::support::LONG;
 use crate::support::avro::framed;
+use crate::support::bridge::{run, texts};
 use crate::support::config::Config;
 use crate::support::registry::{FakeRegistry, Kind as Written};
 use crate::support::rig::Rig;
@@ -110,4 +111,32 @@ fn a_table_that_starts_finds_its_own_below() {
     bridge.wait_metric(&produced(TABLE), 1.0);
     assert_eq!(bridge.terminate(), 0);
     assert_grown(&registry);
+}
+
+/// Who registers nothing has no other way out: `schema register` finds its own below, and adds nothing.
+#[test]
+fn a_pinned_table_finds_its_own_below() {
+    let (rig, registry) = (Rig::new(), FakeRegistry::start());
+    let mut config = begun(&rig, &registry);
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced(TABLE), 1.0);
+    assert_eq!(bridge.terminate(), 0);
+    registry.add(SUBJECT, FOREIGN, Written::Avro);
+    rig.sim.insert(TABLE, [("u_count", "2")]).unwrap();
+    config.top = config.top.replace("timeout: 5s", "auto_register: false");
+    config.write(rig.folder.path());
+    let (output, errors, code) = texts(&run(rig.folder.path(), &["check", "--connect"]));
+    assert_eq!(code, 0, "{output}{errors}");
+    let words = format!("subject {SUBJECT}: version 1, id 1, is registered");
+    assert!(output.contains(&words), "{output}");
+    assert!(
+        output.contains("our own version below it is followed"),
+        "{output}"
+    );
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced(TABLE), 1.0);
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(ids(&rig), [1, 1]);
+    assert_eq!(registry.registered(SUBJECT).len(), 2);
 }

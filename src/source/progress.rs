@@ -1,0 +1,53 @@
+//! What the log says of a long read.
+
+use std::time::{Duration, Instant};
+
+/// Between two lines.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// A long read.
+pub(super) struct Progress {
+    started: Instant,
+    reported: Instant,
+    /// The row counter when it began.
+    rows: u64,
+}
+
+impl Progress {
+    /// It begins, with `rows` on the counter.
+    pub(super) fn new(rows: u64) -> Progress {
+        let now = Instant::now();
+        Progress {
+            started: now,
+            reported: now,
+            rows,
+        }
+    }
+
+    /// One line now and then; `left` rows are still to come, if that is known.
+    pub(super) fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
+        let now = Instant::now();
+        if now.duration_since(self.reported) < PROGRESS {
+            return;
+        }
+        self.reported = now;
+        let done = rows - self.rows;
+        let rate = done / now.duration_since(self.started).as_secs().max(1);
+        let time = left.and_then(|left| left.checked_div(rate));
+        let left = words(left, "");
+        let time_left = words(time, " s");
+        log::info!(table = table, rows = done, left = left, rows_per_second = rate,
+            time_left = time_left; "reading the table");
+    }
+
+    /// All is read.
+    pub(super) fn end(&self, table: &str, rows: u64) {
+        let seconds = self.started.elapsed().as_secs();
+        log::info!(table = table, rows = rows - self.rows, seconds = seconds;
+            "the table is read to its end");
+    }
+}
+
+fn words(number: Option<u64>, unit: &str) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| format!("{number}{unit}"))
+}
