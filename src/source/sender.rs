@@ -57,7 +57,7 @@ pub(super) struct Sender {
     own: Option<Own>,
     in_flight: VecDeque<(Arc<Batch>, Mark)>,
     acknowledged: Option<Cursor>,
-    /// The second up to which all is acknowledged.
+    /// The second up to which all is acknowledged; `None` is not known.
     reached: Option<i64>,
     /// Since when acknowledgements are waited for.
     waiting: Option<Instant>,
@@ -110,7 +110,9 @@ impl Sender {
             .health
             .condition(&format!("delivery of {}", table.name), "");
         condition.ok();
-        Sender {
+        let lag = metrics.offset_lag.with(&labels);
+        lag.set(f64::NAN);
+        let sender = Sender {
             table: table.name.clone(),
             topic: table.topic.clone(),
             keys: Keys::new(&table.partitioner),
@@ -136,8 +138,9 @@ impl Sender {
             open_own: 0,
             own: context.own_writes.get(&table.name).cloned().map(Own::new),
             in_flight: VecDeque::new(),
+            // An earlier process may have read further and found nothing; the first poll tells.
+            reached: start.as_ref().map(|cursor| cursor.seconds),
             acknowledged: start,
-            reached: None,
             waiting: None,
             stalled: Cell::new(false),
             backoff: Backoff::new(HOLD.0, HOLD.1),
@@ -146,11 +149,13 @@ impl Sender {
             meters: Meters {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
                 own: metrics.source_own_writes.with(&labels),
-                lag: metrics.offset_lag.with(&labels),
+                lag,
                 held: metrics.source_held.with(&labels),
                 metrics: Arc::clone(metrics),
             },
-        }
+        };
+        sender.show_lag();
+        sender
     }
 
     /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
@@ -353,7 +358,7 @@ impl Sender {
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
         self.heartbeat.beat(pause + SILENCE);
-        if !self.abandon.wait(pause) {
+        if !self.is_abandoned_within(pause) {
             let cursor = self.acknowledged.clone();
             // The poller takes it when it next looks; a full channel cannot be, as one is enough.
             self.rewinds
@@ -364,6 +369,18 @@ impl Sender {
                 })
                 .ok();
         }
+    }
+
+    /// Waits; true when the stop is out of time before.
+    fn is_abandoned_within(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            self.show_lag();
+            if self.abandon.wait(left.min(BEAT)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until all that was closed is settled.
