@@ -109,7 +109,8 @@ exit codes:
   1   some dead letters could not be replayed; the running bridge refused
   64  the command line makes no sense
   70  a bug in this program
-  75  stopped with work undelivered, or something did not answer; safe to start again
+  75  stopped with work undelivered, something did not answer, or the port or the checkpoint file
+      is in use; safe to start again
   78  the configuration or the checkpoint file must be put right first
 ";
 
@@ -136,7 +137,8 @@ example:
 exit codes:
   0   stopped with everything delivered
   70  a bug in this program
-  75  stopped with work undelivered; the next start continues from the checkpoint
+  75  stopped with work undelivered, or another process has the port or the checkpoint file; the
+      next start continues from the checkpoint
   78  the configuration or the checkpoint file must be put right first
 ";
 
