@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use real_kafka::Embedded;
-use servicenow_sim::{Generator, Sim, User};
+use servicenow_sim::{Generator, RowView, Sim, User};
 use tempfile::TempDir;
 
 use crate::support::bridge::{Bridge, run, texts};
@@ -258,11 +258,9 @@ fn check_connect_says_what_does_not_work() {
     );
     assert!(!output.contains("wrong-one"), "{output}");
     // Wrong passwords lock accounts.
-    assert!(
-        sim.requests().len() <= 6,
-        "{} log-ins",
-        sim.requests().len()
-    );
+    assert_eq!(sim.requests().len(), 1, "{output}");
+    let rest = "FAILED  table `incident`: not tried: the log-in was refused";
+    assert!(output.contains(rest), "{output}");
 
     let mut more = config.clone();
     more.tables
@@ -289,8 +287,35 @@ fn check_connect_says_what_does_not_work() {
         "the topic is missing: {output}"
     );
 
-    sim.hide_field("incident", "sys_updated_on").unwrap();
     config.write(folder.path());
+    let oldest = sim
+        .rows("incident")
+        .unwrap()
+        .into_iter()
+        .min_by_key(|row| row.get("sys_updated_on").map(str::to_owned));
+    let oldest = oldest.unwrap().get("sys_id").unwrap().to_owned();
+    let hides = [
+        (
+            oldest,
+            0,
+            "ok      table `incident`: 10 rows, 9 of the first 1000 readable",
+        ),
+        (
+            String::new(),
+            75,
+            "FAILED  table `incident`: 10 rows, none readable; give the",
+        ),
+    ];
+    for (id, expected, words) in hides {
+        let hidden = move |row: RowView<'_>| id.is_empty() || row.sys_id() == id;
+        sim.hide("incident", hidden).unwrap();
+        let (output, _, code) = call(folder.path(), &["check", "--connect"]);
+        assert_eq!(code, expected, "{output}");
+        assert!(output.contains(words), "{output}");
+    }
+    sim.show_all("incident").unwrap();
+
+    sim.hide_field("incident", "sys_updated_on").unwrap();
     let (output, _, code) = call(folder.path(), &["check", "--connect"]);
     assert_eq!(code, 75, "{output}");
     let bad = output.lines().find(|line| line.starts_with("FAILED  "));
