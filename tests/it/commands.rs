@@ -99,7 +99,7 @@ fn a_configuration_is_found_by_each_spelling_of_the_option() {
         let args = [&["check"], option].concat();
         let (output, errors, code) = call(folder.path(), &args);
         assert_eq!(code, 0, "{args:?}: {errors}");
-        assert_eq!(output, "other.yaml: configuration is valid\n");
+        assert!(output.starts_with("other.yaml: configuration is valid"));
     }
     let (_, errors, code) = call(folder.path(), &["check"]);
     assert_eq!(code, 78);
@@ -109,6 +109,20 @@ fn a_configuration_is_found_by_each_spelling_of_the_option() {
     );
     config.write(folder.path());
     assert_eq!(call(folder.path(), &["check"]).2, 0);
+}
+
+#[test]
+fn a_warning_is_called_one() {
+    let (folder, config) = alone();
+    let text = config.text().replace("127.0.0.1:9\n", "dev1.example.com\n");
+    fs::write(folder.path().join("config.yaml"), text).unwrap();
+    let (output, errors, code) = call(folder.path(), &["check"]);
+    assert_eq!(code, 0, "{errors}");
+    // One more where everybody may read a file with a password.
+    let valid = "config.yaml: configuration is valid, with ";
+    assert!(output.starts_with(valid) && output.contains(" warning"));
+    let start = "servicenow-kafka-bridge: warning: config.yaml:2: servicenow.base_url: is http";
+    assert!(errors.starts_with(start), "{errors}");
 }
 
 /// The messages themselves are held by the tests of the configuration.
