@@ -252,7 +252,7 @@ replay at a time.
 filters, of which all must hold:
   --table T           was to be written to this table
   --topic T           comes from this topic
-  --kind K            kind of error, such as `forbidden`; `unreadable`: what is no letter
+  --kind K            kind of error, see below
   --since TIME        written at this time or later
   --until TIME        written before this time
   --key K             key of the record, as it is or as `show` prints it
@@ -260,13 +260,23 @@ filters, of which all must hold:
   --limit N           no more than N letters
 
 options:
-  --all               list: also what is done
+  --all               list: also what is done; drop: every letter, without a filter
   --json              JSON lines instead of a table, for show the letter as it is
   --dry-run           replay, drop: only say which letters
   --direct            replay: write to the instance at once instead of sending to the topic
   -c, --config FILE   the configuration (default: config.yaml)
 
 TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.
+
+kinds of error:
+  the bytes      invalid_json, invalid_headers, invalid_key, invalid_avro, invalid_schema,
+                 unknown_schema, unsupported_format; unreadable: it is no letter
+  what it asks   invalid_operation, invalid_identity, no_identity, key_field_ignored, ambiguous,
+                 ambiguous_key
+  the verdict    business_rule, data_policy, acl, forbidden, unauthorized, not_found, bad_request,
+                 too_large, failed, not_executed, server, status
+  the way        rate_limited, timeout, network, tls, redirect, not_json, body, setup, stopped,
+                 internal
 
 examples:
   servicenow-kafka-bridge dead-letters list --table incident --since '2026-01-31 08:00:00'
