@@ -76,9 +76,17 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
-        Command::Admin { config, action } => {
-            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
-        }
+        Command::Admin { config, action } => match config::load_observability(&config) {
+            Ok((found, problems)) => {
+                if let Some(problems) = problems {
+                    screen.note(&format!(
+                        "{problems}; asking the running bridge all the same"
+                    ));
+                }
+                admin::execute(&found, &action, screen)
+            }
+            Err(problems) => Done::failed(78, &problems),
+        },
         Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Schema {
             config,

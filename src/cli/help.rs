@@ -312,6 +312,8 @@ Asks a bridge that runs with the same configuration, at `observability.addr` (`:
   refresh-token  get a new access token
   log-level      log from this level on, until a reload that changes `log_level`
 
+Of the configuration only `observability` has to be right; other problems are told.
+
 options:
   --json              the whole answer as JSON
   -c, --config FILE   the configuration (default: config.yaml)

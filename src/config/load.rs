@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::problem::MAX_LISTED;
 use super::raw::{Context, Notes, Remark};
-use super::{Config, Files, Problem, Problems, Warning, validate, yaml};
+use super::{Config, Files, Observability, Problem, Problems, Warning, validate, yaml};
 
 /// A larger file is not a configuration of this program.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -30,6 +30,35 @@ pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>
         named.for_each(|(_, file)| files.note_now(Path::new(file)));
     }
     (loaded, files)
+}
+
+/// Where a bridge with this file is reached, and everything that is wrong elsewhere in the file: who
+/// wants to look at a running bridge needs no more than that.
+///
+/// # Errors
+/// The file cannot be read, or what is wrong is in `observability`.
+pub fn load_observability(path: &Path) -> Result<(Observability, Option<Problems>), Problems> {
+    let problems = match load(path) {
+        Ok((config, _)) => return Ok((config.observability, None)),
+        Err(problems) => problems,
+    };
+    let Ok((text, _)) = read(path) else {
+        return Err(problems);
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let Ok((node, _)) = yaml::parse(text) else {
+        return Err(problems);
+    };
+    let context = Context::new(&environment);
+    let found = context.root(&node, |root| {
+        root.section("observability", validate::observability)
+    });
+    let wrong = context.into_notes().problems;
+    let within = |remark: &Remark| remark.path.starts_with("observability");
+    match wrong.iter().any(within) {
+        true => Err(problems),
+        false => Ok((found, Some(problems))),
+    }
 }
 
 fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), Problems> {
