@@ -315,8 +315,7 @@ impl Sender {
 
     fn show_lag(&self) {
         if let Some(reached) = self.reached {
-            let now = jiff::Timestamp::now().as_second();
-            self.meters.lag.set(as_f64((now - reached).max(0)));
+            self.meters.lag.set(super::age(reached));
         }
     }
 
@@ -402,12 +401,4 @@ impl Sender {
         }
         Ok(())
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds since 1970 fit a double exactly"
-)]
-fn as_f64(seconds: i64) -> f64 {
-    seconds as f64
 }

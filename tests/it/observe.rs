@@ -231,4 +231,12 @@ fn the_lag_is_told_from_the_start_on_or_not_at_all() {
     assert!((1_500.0..1_700.0).contains(&first), "{first}");
     bridge.wait_metric(&lag, first + 1.0);
     assert_eq!(bridge.terminate(), 0);
+
+    // Without Kafka it does not even begin.
+    let mut config = config;
+    config.kafka = "brokers: ['127.0.0.1:9']".to_owned();
+    config.write(folder.path());
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(&lag, first + 1.0);
+    assert_eq!(bridge.terminate(), 0);
 }
