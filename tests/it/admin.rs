@@ -124,6 +124,10 @@ fn a_broken_file_does_not_keep_one_from_looking() {
     assert!(errors.contains("did you mean `enabled`?"), "{errors}");
     let (output, _, code) = broken("threads");
     assert!(code == 0 && output.contains("read:u_small"), "{output}");
+    edit(folder.path(), "  tables:", " tables: [");
+    let (output, errors, code) = broken("status");
+    assert!(errors.contains("not valid YAML"), "{errors}");
+    assert!(code == 0 && output.contains("u_small  running"), "{output}");
     edit(folder.path(), "admin_token_file", "admin_tokn_file");
     let (_, errors, code) = broken("status");
     assert_eq!(code, 78, "{errors}");
