@@ -124,6 +124,13 @@ pub enum Error {
     Start(io::Error),
 }
 
+impl Error {
+    /// Whether somebody else listens on the address, who may end.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Error::Listen(_, source) if source.kind() == ErrorKind::AddrInUse)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

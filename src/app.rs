@@ -80,6 +80,8 @@ impl Error {
             {
                 75
             }
+            // By a predecessor that still stops, perhaps.
+            Error::Admin(error) if error.is_in_use() => 75,
             Error::Checkpoint(_) | Error::ServiceNow(_) | Error::Kafka(_) => 78,
             Error::Registry(_) | Error::Refused(_) | Error::Admin(_) => 78,
             Error::System(_) => 75,

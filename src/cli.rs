@@ -18,6 +18,7 @@ mod tests;
 mod time;
 
 pub use admin::AdminAction;
+pub(crate) use dead_letters::UNREADABLE;
 pub use dead_letters::{LetterAction, Place, Which};
 pub use help::{Topic, help};
 pub use schema::SchemaAction;

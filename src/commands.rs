@@ -59,16 +59,10 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
             with_config(&config, |c, _| Done::output(config::show(c)))
         }
         Command::Check { config, connect } => with_config(&config, |loaded, warnings| {
-            let mut done = Done {
-                errors: warnings.to_vec(),
-                ..Done::default()
-            };
-            done.output
-                .push(format!("{}: configuration is valid", config.display()));
-            if connect {
-                connect::check(loaded, done)
-            } else {
-                done
+            let done = valid(&config, warnings);
+            match connect {
+                true => connect::check(loaded, done),
+                false => done,
             }
         }),
         Command::Checkpoint { config, action } => with_config(&config, |loaded, _| {
@@ -82,9 +76,17 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
-        Command::Admin { config, action } => {
-            with_config(&config, |loaded, _| admin::execute(loaded, &action, screen))
-        }
+        Command::Admin { config, action } => match config::load_observability(&config) {
+            Ok((found, problems)) => {
+                if let Some(problems) = problems {
+                    screen.note(&format!(
+                        "{problems}; asking the running bridge all the same"
+                    ));
+                }
+                admin::execute(&found, &action, screen)
+            }
+            Err(problems) => Done::failed(78, &problems),
+        },
         Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
         Command::Schema {
             config,
@@ -109,6 +111,24 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
             then(&config, &warnings)
         }
         Err(problems) => Done::failed(78, &problems),
+    }
+}
+
+/// What `check` says of a configuration without a problem.
+fn valid(path: &Path, warnings: &[String]) -> Done {
+    let counted = match warnings.len() {
+        0 => String::new(),
+        1 => ", with 1 warning".to_owned(),
+        count => format!(", with {count} warnings"),
+    };
+    let warning = |text: &String| format!("warning: {text}");
+    Done {
+        output: vec![format!(
+            "{}: configuration is valid{counted}",
+            path.display()
+        )],
+        errors: warnings.iter().map(warning).collect(),
+        code: 0,
     }
 }
 

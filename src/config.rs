@@ -33,7 +33,7 @@ mod yaml;
 
 pub use current::Current;
 pub use files::Files;
-pub use load::{load, load_with_files, parse};
+pub use load::{load, load_observability, load_with_files, parse};
 pub use plan::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
 pub use schema::{

@@ -5,6 +5,7 @@
 //! supervisor wrote down.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,21 @@ pub enum Command {
     LogLevel(LevelFilter),
     /// Read the configuration again.
     Reload,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Pause(name) => write!(f, "pause {name}"),
+            Command::Resume(name) => write!(f, "resume {name}"),
+            Command::PollNow(name) => write!(f, "poll {name}"),
+            Command::RefreshToken => f.write_str("refresh-token"),
+            Command::LogLevel(level) => {
+                write!(f, "log-level {}", level.as_str().to_ascii_lowercase())
+            }
+            Command::Reload => f.write_str("reload"),
+        }
+    }
 }
 
 /// What became of a command, in words: done, or why not.
@@ -208,6 +224,14 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn commands_are_told_as_they_are_typed() {
+        let poll = Command::PollNow("u_asset".to_owned());
+        assert_eq!(poll.to_string(), "poll u_asset");
+        let level = Command::LogLevel(LevelFilter::Debug);
+        assert_eq!(level.to_string(), "log-level debug");
+    }
 
     #[test]
     fn a_command_gets_its_answer() {

@@ -299,7 +299,7 @@ fn catalogue() -> Metrics {
             "Time from sending a request until its answer began.", &["method", "endpoint"],
             API_BUCKETS),
         offset_lag: Family::new("bridge_offset_lag_seconds",
-            "Age of the newest row that Kafka acknowledged, by the clock of the instance.",
+            "Age of the position up to which Kafka acknowledged all rows; none before there is one.",
             &["table"]),
 
         sink_skipped: Family::new("bridge_sink_skipped_total",
@@ -312,7 +312,8 @@ fn catalogue() -> Metrics {
         sink_held: Family::new("bridge_sink_held",
             "Records that are held because they, the instance or the schema registry are in trouble.", &["topic"]),
         sink_lag: Family::new("bridge_sink_lag_records",
-            "Records behind the committed position.", &["topic", "partition"]),
+            "Records behind the committed position, or all of them while there is none.",
+            &["topic", "partition"]),
         sink_commits: Family::new("bridge_sink_commits_total",
             "Commits of positions to Kafka.", &["result"]),
 

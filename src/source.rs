@@ -317,3 +317,13 @@ pub fn fingerprint(base_url: &str, table: &Table) -> String {
     }
     key::hex(hash.finalize().get(..8).unwrap_or_default())
 }
+
+/// Seconds from a position, itself in seconds since 1970, until now: what a table is behind.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since 1970 fit a double exactly"
+)]
+pub fn age(position: i64) -> f64 {
+    let now = jiff::Timestamp::now().as_second();
+    now.saturating_sub(position).max(0) as f64
+}

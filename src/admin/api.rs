@@ -140,7 +140,7 @@ fn log_level(word: &str) -> Result<LevelFilter, String> {
 }
 
 fn send(shown: &Shown, command: Command) -> Reply {
-    log::info!(command:? = command; "asked over the admin API");
+    log::info!(command:% = command; "asked over the admin API");
     match shown.control.send(command) {
         Ok(pending) => Reply::Later(pending),
         Err(words) => Reply::Now(Answer::error(503, &words)),

@@ -108,10 +108,7 @@ fn rows_of_table(shown: &Shown, table: &Table) -> u64 {
 }
 
 fn lag_of_table(shown: &Shown, table: &Table) -> Option<f64> {
-    // Before the first acknowledgement the gauge stands at 0.
-    let known = 0 < rows_of_table(shown, table)
-        || gauge(&shown.metrics.source_last_success, &table.name) > Some(0.0);
-    gauge(&shown.metrics.offset_lag, &table.name).filter(|_| known)
+    gauge(&shown.metrics.offset_lag, &table.name)
 }
 
 fn lag_of_topic(shown: &Shown, topic: &SinkTopic) -> Option<f64> {

@@ -177,6 +177,13 @@ impl Pipelines {
                 show_table(shown, table, parts);
                 makers::table(parts, links, config, table, own, (read, deliver))
             });
+            // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
+            if !self.shown_tables.contains_key(name)
+                && let Some(entry) = parts.store.get(name)
+            {
+                let lag = parts.metrics.offset_lag.with(&[name]);
+                lag.set(source::age(entry.position.timestamp));
+            }
         }
         let gone = |slot: &Slot<source::Pipeline>| slot.is_gone();
         let names: Vec<String> = self

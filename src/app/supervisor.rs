@@ -197,7 +197,7 @@ impl Supervisor {
                 Ok(format!("logging from {level} on").to_lowercase())
             }
         };
-        let command = format!("{:?}", request.command);
+        let command = request.command.to_string();
         match &answer {
             Ok(done) => log::info!(command = command, answer = done; "asked by an operator"),
             Err(why) => log::warn!(command = command, answer = why; "refused to an operator"),

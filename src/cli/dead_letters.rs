@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
 use super::{Topic, Usage, time};
+use crate::sink::letter::KINDS;
 
 /// Options with a value.
 pub(super) const VALUES: [&str; 8] = [
@@ -12,6 +13,9 @@ pub(super) const VALUES: [&str; 8] = [
 ];
 /// Options without one.
 pub(super) const SWITCHES: [&str; 4] = ["all", "dry-run", "json", "direct"];
+
+/// The kind of what is no letter.
+pub(crate) const UNREADABLE: &str = "unreadable";
 
 /// What to do with dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub enum LetterAction {
         /// To the instance instead of the topic.
         direct: bool,
     },
-    /// Mark them as done.
+    /// Mark them as done: those of a filter, or all if that was said.
     Drop {
         /// Only say which.
         dry_run: bool,
@@ -139,13 +143,17 @@ pub(super) fn parse(
         }
     };
     check(verb, given)?;
+    if verb == "drop" && given.values.is_empty() && !on("all") && !on("dry-run") {
+        let message = "`dead-letters drop` gives letters up: say which with a filter, or `--all`";
+        return Err(usage(message));
+    }
     Ok((action, which(given)?, on("json")))
 }
 
 /// Refuses options that another action has.
 fn check(verb: &str, given: &Given) -> Result<(), Usage> {
     let belongs = |name: &str| match name {
-        "all" => matches!(verb, "list" | "show"),
+        "all" => matches!(verb, "list" | "show" | "drop"),
         "dry-run" => matches!(verb, "replay" | "drop"),
         "direct" => verb == "replay",
         "json" => true,
@@ -179,7 +187,7 @@ fn which(given: &Given) -> Result<Which, Usage> {
     Ok(Which {
         table: owned("table")?,
         topic: owned("topic")?,
-        kind: owned("kind")?,
+        kind: value("kind")?.map(kind).transpose()?,
         since: moment("since")?,
         until: moment("until")?,
         key: owned("key")?,
@@ -192,6 +200,17 @@ fn which(given: &Given) -> Result<Which, Usage> {
 fn text(word: &OsString) -> Result<&str, Usage> {
     word.to_str()
         .ok_or_else(|| usage(format!("{word:?} is not UTF-8")))
+}
+
+/// A kind that no letter has is a slip, and would find nothing.
+fn kind(word: &str) -> Result<String, Usage> {
+    match KINDS.contains(&word) || word == UNREADABLE {
+        true => Ok(word.to_owned()),
+        false => Err(usage(format!(
+            "`--kind {word}` is none of {}, {UNREADABLE}",
+            KINDS.join(", ")
+        ))),
+    }
 }
 
 /// `0:12`.
@@ -261,7 +280,7 @@ mod tests {
             ("replay", replay(false, false), false),
             ("replay --dry-run --json", replay(true, false), true),
             ("replay --direct", replay(false, true), false),
-            ("drop", LetterAction::Drop { dry_run: false }, false),
+            ("drop --all", LetterAction::Drop { dry_run: false }, false),
             (
                 "drop --dry-run",
                 LetterAction::Drop { dry_run: true },
@@ -269,6 +288,15 @@ mod tests {
             ),
         ] {
             assert_eq!(line(text), Ok((action, Which::default(), json)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_kind() {
+        let help = crate::cli::help(Topic::DeadLetters);
+        let known = |word: &str| help.split([' ', ',', ';', ':', '\n']).any(|it| it == word);
+        for kind in KINDS.iter().chain([&UNREADABLE]) {
+            assert!(known(kind), "{kind}");
         }
     }
 
@@ -312,6 +340,12 @@ mod tests {
             ),
             ("list --dry-run", "`dead-letters list` takes no `--dry-run`"),
             ("replay --all", "`dead-letters replay` takes no `--all`"),
+            ("drop", "say which with a filter, or `--all`"),
+            ("drop --json", "say which with a filter, or `--all`"),
+            (
+                "list --kind nonsuch",
+                "`--kind nonsuch` is none of invalid_json, ",
+            ),
             ("drop --direct", "`dead-letters drop` takes no `--direct`"),
             ("list --offset 12", "`--offset 12` is none of"),
             ("list --offset 0:9-5", "`--offset 0:9-5` is none of"),

@@ -109,7 +109,8 @@ exit codes:
   1   some dead letters could not be replayed; the running bridge refused
   64  the command line makes no sense
   70  a bug in this program
-  75  stopped with work undelivered, or something did not answer; safe to start again
+  75  stopped with work undelivered, something did not answer, or the port or the checkpoint file
+      is in use; safe to start again
   78  the configuration or the checkpoint file must be put right first
 ";
 
@@ -136,7 +137,8 @@ example:
 exit codes:
   0   stopped with everything delivered
   70  a bug in this program
-  75  stopped with work undelivered; the next start continues from the checkpoint
+  75  stopped with work undelivered, or another process has the port or the checkpoint file; the
+      next start continues from the checkpoint
   78  the configuration or the checkpoint file must be put right first
 ";
 
@@ -250,7 +252,7 @@ replay at a time.
 filters, of which all must hold:
   --table T           was to be written to this table
   --topic T           comes from this topic
-  --kind K            kind of error, such as `forbidden`; `unreadable`: what is no letter
+  --kind K            kind of error, see below
   --since TIME        written at this time or later
   --until TIME        written before this time
   --key K             key of the record, as it is or as `show` prints it
@@ -258,13 +260,23 @@ filters, of which all must hold:
   --limit N           no more than N letters
 
 options:
-  --all               list: also what is done
+  --all               list: also what is done; drop: every letter, without a filter
   --json              JSON lines instead of a table, for show the letter as it is
   --dry-run           replay, drop: only say which letters
   --direct            replay: write to the instance at once instead of sending to the topic
   -c, --config FILE   the configuration (default: config.yaml)
 
 TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.
+
+kinds of error:
+  the bytes      invalid_json, invalid_headers, invalid_key, invalid_avro, invalid_schema,
+                 unknown_schema, unsupported_format; unreadable: it is no letter
+  what it asks   invalid_operation, invalid_identity, no_identity, key_field_ignored, ambiguous,
+                 ambiguous_key
+  the verdict    business_rule, data_policy, acl, forbidden, unauthorized, not_found, bad_request,
+                 too_large, failed, not_executed, server, status
+  the way        rate_limited, timeout, network, tls, redirect, not_json, body, setup, stopped,
+                 internal
 
 examples:
   servicenow-kafka-bridge dead-letters list --table incident --since '2026-01-31 08:00:00'
@@ -299,6 +311,8 @@ Asks a bridge that runs with the same configuration, at `observability.addr` (`:
   poll           poll a table now instead of at the end of its interval
   refresh-token  get a new access token
   log-level      log from this level on, until a reload that changes `log_level`
+
+Of the configuration only `observability` has to be right; other problems are told.
 
 options:
   --json              the whole answer as JSON

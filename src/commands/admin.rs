@@ -11,7 +11,7 @@ use super::{Done, Screen};
 use crate::admin::status::Status;
 use crate::admin::threads::Threads;
 use crate::cli::AdminAction;
-use crate::config::Config;
+use crate::config::Observability;
 
 mod table;
 mod words;
@@ -24,8 +24,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// Asks, and prints what comes back.
-pub(super) fn execute(config: &Config, action: &AdminAction, screen: &mut Screen<'_>) -> Done {
-    match ask(config, action).and_then(|answer| print(&answer, action, screen)) {
+pub(super) fn execute(port: &Observability, action: &AdminAction, screen: &mut Screen<'_>) -> Done {
+    match ask(port, action).and_then(|answer| print(&answer, action, screen)) {
         Ok(()) => Done::default(),
         Err(Failure { code, words }) => Done::failed(code, &words),
     }
@@ -51,7 +51,7 @@ impl From<io::Error> for Failure {
 }
 
 /// Sends the request; the body of a good answer.
-fn ask(config: &Config, action: &AdminAction) -> Result<String, Failure> {
+fn ask(port: &Observability, action: &AdminAction) -> Result<String, Failure> {
     let named = |name: &str| Some(json!({ "name": name }));
     let (path, body) = match action {
         AdminAction::Status { .. } => ("/status.json", None),
@@ -63,7 +63,7 @@ fn ask(config: &Config, action: &AdminAction) -> Result<String, Failure> {
         AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
         AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
     };
-    let addr = address(&config.observability.addr)?;
+    let addr = address(&port.addr)?;
     let url = format!("http://{addr}{path}");
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder()
@@ -75,7 +75,7 @@ fn ask(config: &Config, action: &AdminAction) -> Result<String, Failure> {
             .proxy(None)
             .build(),
     );
-    let token = config.observability.admin.as_ref();
+    let token = port.admin.as_ref();
     let bearer = token.map(|admin| format!("Bearer {}", admin.token.expose()));
     let bearer = if path.starts_with("/api/") {
         Some(bearer.ok_or_else(|| {

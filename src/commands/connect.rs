@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{Done, schema};
 use crate::config::{Config, Format, Table};
@@ -12,32 +13,37 @@ use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::schema::registry::Registry;
-use crate::servicenow::query::Slice;
+use crate::schema::wanted;
+use crate::servicenow::query::{Literals, Slice};
 use crate::servicenow::table::{self, TableRequests};
-use crate::servicenow::{Client, Meta};
+use crate::servicenow::{self, Cause, Client, Get, Meta};
 use crate::sink;
-use crate::source::Instance;
+use crate::source::{Instance, zone::ZoneError};
 use crate::stop::{self, Stop};
 
-/// Retries are for long-running bridges; a check answers soon.
-const RETRIES: u32 = 1;
 /// A clock that is further off than this is worth a word, in seconds.
 const SKEW: i64 = 5;
+/// Rows in which one is looked for that can be read, when the first cannot.
+const SAMPLE: u32 = 1000;
+/// What is said instead of trying once more.
+const NOT_TRIED: &str = "not tried: the log-in was refused";
 
 /// Adds the findings to `done`; exit code 75 when something did not work.
 pub(super) fn check(config: &Config, mut done: Done) -> Done {
     let mut config = config.clone();
-    config.servicenow.max_retries = Some(RETRIES);
+    // Retries are for long-running bridges; a check answers soon.
+    config.servicenow.max_retries = Some(0);
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
     let (_trigger, stop) = stop::pair();
+    let mut refused = false;
     match Client::start(&config.servicenow, &metrics, &health) {
-        Ok(client) => instance(&config, &Arc::new(client), &stop, &mut done),
+        Ok(client) => refused = instance(&config, client, &stop, &mut done),
         Err(error) => bad(&mut done, &error),
     }
     kafka(&config, &metrics, &health, &mut done);
     match Registry::configured(&config.schema_registry, &metrics) {
-        Ok(Some(found)) => registry(&config, &found, &stop, &mut done),
+        Ok(Some(found)) => registry(&config, &found, refused, &stop, &mut done),
         Ok(None) => {}
         Err(error) => bad(&mut done, &error),
     }
@@ -53,66 +59,170 @@ fn bad(done: &mut Done, what: &impl ToString) {
     done.code = 75;
 }
 
-fn instance(config: &Config, client: &Arc<Client>, stop: &Stop, done: &mut Done) {
+/// Gives whether the instance refused the log-in.
+fn instance(config: &Config, client: Client, stop: &Stop, done: &mut Done) -> bool {
     let servicenow = &config.servicenow;
-    let instance = Instance::new(
-        Arc::clone(client),
-        &servicenow.table_api_path,
-        servicenow.query_time_zone.clone(),
-    );
-    let mut zone_known = false;
-    match instance.literals(stop) {
+    let path = servicenow.table_api_path.as_str();
+    let zone = servicenow.query_time_zone.clone();
+    let mut asker = Asker {
+        instance: Instance::new(Arc::new(client), path, zone),
+        stop,
+        refused: false,
+    };
+    let literals = match asker.literals() {
         Ok(literals) => {
-            zone_known = true;
             good(done, format!("times in queries are read as {literals}"));
+            literals
         }
-        Err(error) => bad(done, &error),
-    }
+        Err(error) => {
+            bad(done, &error);
+            Literals::Utc
+        }
+    };
     let source = &config.source;
     for table in source.tables.iter().filter(|_| source.enabled) {
-        match one_row(
-            &instance,
-            servicenow.table_api_path.as_str(),
-            table,
-            zone_known,
-            stop,
-        ) {
-            Ok((words, meta)) => {
-                instance.observe(&meta);
-                good(done, words);
-            }
+        match asker.look(path, table, &literals) {
+            Ok(words) => good(done, format!("table `{}`: {words}", table.name)),
             Err(error) => bad(done, &format!("table `{}`: {error}", table.name)),
         }
     }
     let sink = &config.sink;
     for topic in sink.topics.iter().filter(|_| sink.enabled) {
-        match client.get_result(&sink::probe(&servicenow.table_api_path, &topic.table), stop) {
-            Ok((_, meta)) => {
-                instance.observe(&meta);
-                let (topic, table) = (&topic.topic, &topic.table);
-                good(
-                    done,
-                    format!("table `{table}` (sink, from {topic}) answers"),
-                );
-            }
-            Err(error) => bad(done, &format!("table `{}` (sink): {error}", topic.table)),
+        let (topic, table) = (&topic.topic, &topic.table);
+        match asker.ask(&sink::probe(path, table)) {
+            Ok(_) => good(
+                done,
+                format!("table `{table}` (sink, from {topic}) answers"),
+            ),
+            Err(error) => bad(done, &format!("table `{table}` (sink): {error}")),
         }
     }
-    if let Some(closed) = instance.closed_second(Instant::now()) {
-        let skew = closed + 1 - Timestamp::now().as_second();
-        let words = format!("the instance's clock is {skew} s from this host's");
-        if skew.abs() > SKEW {
-            done.output.push(format!(
-                "note    {words}; only the instance's clock is used"
-            ));
-        } else {
-            good(done, words);
-        }
+    if let Some(closed) = asker.instance.closed_second(Instant::now()) {
+        clock(closed, done);
     }
-    client.shutdown();
+    asker.instance.client().shutdown();
+    asker.refused
 }
 
-fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) {
+fn clock(closed: i64, done: &mut Done) {
+    let skew = closed + 1 - Timestamp::now().as_second();
+    let words = format!("the instance's clock is {skew} s from this host's");
+    if skew.abs() > SKEW {
+        done.output.push(format!(
+            "note    {words}; only the instance's clock is used"
+        ));
+    } else {
+        good(done, words);
+    }
+}
+
+/// Asks the instance until it refuses the log-in: each further try helps to lock the account.
+struct Asker<'a> {
+    instance: Instance,
+    stop: &'a Stop,
+    refused: bool,
+}
+
+impl Asker<'_> {
+    fn literals(&mut self) -> Result<Literals, String> {
+        match self.instance.literals(self.stop) {
+            Ok(literals) => Ok(literals.clone()),
+            Err(error) => {
+                self.refused = matches!(&error, ZoneError::Request(why) if refuses_login(why));
+                Err(error.to_string())
+            }
+        }
+    }
+
+    fn ask(&mut self, get: &Get<'_>) -> Result<(Value, Meta), String> {
+        if self.refused {
+            return Err(NOT_TRIED.to_owned());
+        }
+        let client = self.instance.client();
+        let answer = match client.get_result(get, self.stop) {
+            // Once more, as nobody should have to check twice.
+            Err(error) if error.is_retryable() && !refuses_login(&error) => {
+                client.get_result(get, self.stop)
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok((result, meta)) => {
+                self.instance.observe(&meta);
+                Ok((result, meta))
+            }
+            Err(error) => {
+                self.refused = refuses_login(&error);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Reads one row the way the source would.
+    fn look(&mut self, path: &str, table: &Table, literals: &Literals) -> Result<String, String> {
+        let slice = Slice {
+            after: None,
+            to: Timestamp::now().as_second() + 86_400,
+            id_to: None,
+        };
+        let encoded = table::columns(table).encode(&slice, literals);
+        let get = TableRequests::new(path, table).list(&encoded, 1, true);
+        let (result, meta) = self.ask(&get)?;
+        let rows = result.as_array().ok_or("the answer is no list")?;
+        let counted = meta
+            .total_count
+            .map_or("rows not counted".to_owned(), |n| format!("{n} rows"));
+        if let Some(row) = rows.first() {
+            has_cursor(row, table)?;
+            return Ok(format!("{counted}, one read"));
+        }
+        match meta.total_count {
+            Some(0) => Ok(counted),
+            None => Ok(format!("{counted}, none read")),
+            // Rules may hide the first row and show others.
+            Some(_) => {
+                let mut narrow = table.clone();
+                narrow.fields = vec![table.identifier_field.clone()];
+                let get = TableRequests::new(path, &narrow).list(&encoded, SAMPLE, false);
+                let (result, _) = self.ask(&get)?;
+                let rows = result.as_array().ok_or("the answer is no list")?;
+                let Some(row) = rows.first() else {
+                    return Err(format!(
+                        "{counted}, none readable; give the integration user read access: a \
+                         read ACL on the table that lets its rows through"
+                    ));
+                };
+                has_cursor(row, table)?;
+                let shown = rows.len();
+                Ok(format!("{counted}, {shown} of the first {SAMPLE} readable"))
+            }
+        }
+    }
+}
+
+fn has_cursor(row: &Value, table: &Table) -> Result<(), String> {
+    let mut columns = [&table.timestamp_field, &table.identifier_field].into_iter();
+    match columns.find(|column| row.get(column.as_str()).is_none()) {
+        None => Ok(()),
+        Some(column) => Err(format!(
+            "the integration user may not read column `{column}`"
+        )),
+    }
+}
+
+/// Whether the credentials are what is wrong.
+fn refuses_login(error: &servicenow::Error) -> bool {
+    match error {
+        servicenow::Error::Request { asked, cause, .. } => match cause {
+            Cause::Unauthorized { .. } | Cause::SameToken => true,
+            cause => asked.login && !cause.is_retryable(),
+        },
+        servicenow::Error::Setup(_) | servicenow::Error::Stopped => false,
+    }
+}
+
+/// `refused`: the instance is not asked for the columns of tables.
+fn registry(config: &Config, registry: &Registry, refused: bool, stop: &Stop, done: &mut Done) {
     match registry.reach(stop) {
         Ok(Some(mode)) if mode.starts_with("READONLY") && registry.registers() => {
             let words = "it takes no schemas, so that new columns would hold their tables";
@@ -134,6 +244,10 @@ fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) 
         .iter()
         .filter(|_| config.source.enabled);
     for table in tables.filter(|table| table.format == Format::Avro) {
+        if refused && wanted::without_instance(table).is_none() {
+            bad(done, &format!("schema of `{}`: {NOT_TRIED}", table.name));
+            continue;
+        }
         let mut notes = Vec::new();
         match schema::check(config, table, registry, &mut notes) {
             Ok(words) => good(done, words),
@@ -142,54 +256,6 @@ fn registry(config: &Config, registry: &Registry, stop: &Stop, done: &mut Done) 
         let notes = notes.iter().map(|note| format!("note    {note}"));
         done.output.extend(notes);
     }
-}
-
-/// Reads one row the way the source would.
-fn one_row(
-    instance: &Instance,
-    table_api_path: &str,
-    table: &Table,
-    zone_known: bool,
-    stop: &Stop,
-) -> Result<(String, Meta), String> {
-    let columns = table::columns(table);
-    let slice = Slice {
-        after: None,
-        to: Timestamp::now().as_second() + 86_400,
-        id_to: None,
-    };
-    let literals = if zone_known {
-        instance
-            .literals(stop)
-            .map_err(|error| error.to_string())?
-            .clone()
-    } else {
-        crate::servicenow::query::Literals::Utc
-    };
-    let encoded = columns.encode(&slice, &literals);
-    let get = TableRequests::new(table_api_path, table).list(&encoded, 1, true);
-    let (result, meta) = instance
-        .client()
-        .get_result(&get, stop)
-        .map_err(|error| error.to_string())?;
-    let rows = result.as_array().ok_or("the answer is no list")?;
-    let counted = meta
-        .total_count
-        .map_or("rows not counted".to_owned(), |n| format!("{n} rows"));
-    let Some(row) = rows.first() else {
-        return Ok((
-            format!("table `{}`: {counted}, none readable", table.name),
-            meta,
-        ));
-    };
-    for column in [&table.timestamp_field, &table.identifier_field] {
-        if row.get(column).is_none() {
-            return Err(format!(
-                "the integration user may not read column `{column}`"
-            ));
-        }
-    }
-    Ok((format!("table `{}`: {counted}, one read", table.name), meta))
 }
 
 fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &mut Done) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::problem::MAX_LISTED;
 use super::raw::{Context, Notes, Remark};
-use super::{Config, Files, Problem, Problems, Warning, validate, yaml};
+use super::{Config, Files, Observability, Problem, Problems, Warning, validate, yaml};
 
 /// A larger file is not a configuration of this program.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -30,6 +30,53 @@ pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>
         named.for_each(|(_, file)| files.note_now(Path::new(file)));
     }
     (loaded, files)
+}
+
+/// Where a bridge with this file is reached, and everything that is wrong elsewhere in the file: who
+/// wants to look at a running bridge needs no more than that.
+///
+/// # Errors
+/// The file cannot be read, or what is wrong is in `observability`.
+pub fn load_observability(path: &Path) -> Result<(Observability, Option<Problems>), Problems> {
+    let problems = match load(path) {
+        Ok((config, _)) => return Ok((config.observability, None)),
+        Err(problems) => problems,
+    };
+    let Ok((text, _)) = read(path) else {
+        return Err(problems);
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let part;
+    let parsed = match yaml::parse(text) {
+        Ok(parsed) => Ok(parsed),
+        Err(_) => {
+            part = block(text, "observability:");
+            yaml::parse(&part)
+        }
+    };
+    let Ok((node, _)) = parsed else {
+        return Err(problems);
+    };
+    let context = Context::new(&environment);
+    let found = context.root(&node, |root| {
+        root.section("observability", validate::observability)
+    });
+    let wrong = context.into_notes().problems;
+    let within = |remark: &Remark| remark.path.starts_with("observability");
+    match wrong.iter().any(within) {
+        true => Err(problems),
+        false => Ok((found, Some(problems))),
+    }
+}
+
+/// The lines of a top key: what a slip elsewhere in the file, which makes all of it no YAML, leaves
+/// readable.
+fn block(text: &str, key: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with(key));
+    let inside =
+        |(at, line): &(usize, &str)| *at == 0 || line.is_empty() || line.starts_with([' ', '#']);
+    let lines = lines.enumerate().take_while(inside);
+    lines.map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
 fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), Problems> {
@@ -181,4 +228,36 @@ fn read(path: &Path) -> Result<(String, u32), String> {
 )]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> Option<(String, bool)> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, text).unwrap();
+        let (found, problems) = load_observability(&file).ok()?;
+        Some((found.addr, problems.is_some()))
+    }
+
+    #[test]
+    fn where_a_bridge_listens_is_found_beside_problems() {
+        let is = |addr: &str| Some((addr.to_owned(), true));
+        let good = "observability:\n  # Here.\n\n  addr: localhost:1\n";
+        for (before, behind) in [
+            ("", ""),
+            ("kafka: {brokrs: 1}\n", "a: b\n"),
+            ("x: [\n", "y: {\n"),
+        ] {
+            assert_eq!(addr(&format!("{before}{good}{behind}")), is("localhost:1"));
+        }
+        for text in ["", "kafka: 1\n", "kafka: [\n"] {
+            assert_eq!(addr(text), is(":8080"), "{text}");
+        }
+        for line in ["adr: localhost:1", "addr: localhost", "addr: ["] {
+            assert_eq!(addr(&format!("observability:\n  {line}\n")), None, "{line}");
+        }
+    }
 }

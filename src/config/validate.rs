@@ -94,7 +94,7 @@ fn offset(section: &Section<'_>) -> Offset {
     }
 }
 
-fn observability(section: &Section<'_>) -> Observability {
+pub(super) fn observability(section: &Section<'_>) -> Observability {
     let addr = section.parsed("addr", Need::Optional, |text| {
         let (host, port) = url::split_port(text)?;
         if port.is_none() {

@@ -210,8 +210,10 @@ impl Consumer {
     /// # Errors
     /// Kafka does not answer; to be tried again.
     pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
-        start::restart_lost_positions(&self.base)
-            .map_err(|error| self.settings.scrub(&error.to_string()))
+        let starts = start::restart_lost_positions(&self.base)
+            .map_err(|error| self.settings.scrub(&error.to_string()))?;
+        self.base.context().begin(&starts);
+        Ok(starts)
     }
 }
 

@@ -128,7 +128,7 @@ fn a_page_with_series() {
         bridge_sn_api_latency_seconds_bucket{method="GET",endpoint="/api/now/table/{table}",le="+Inf"} 3
         bridge_sn_api_latency_seconds_sum{method="GET",endpoint="/api/now/table/{table}"} 99.35
         bridge_sn_api_latency_seconds_count{method="GET",endpoint="/api/now/table/{table}"} 3
-        # HELP bridge_offset_lag_seconds Age of the newest row that Kafka acknowledged, by the clock of the instance.
+        # HELP bridge_offset_lag_seconds Age of the position up to which Kafka acknowledged all rows; none before there is one.
         # TYPE bridge_offset_lag_seconds gauge
         bridge_offset_lag_seconds{table="incident"} 1.5
         # HELP bridge_sn_token_expiry_timestamp_seconds When the access token expires, seconds since the epoch.

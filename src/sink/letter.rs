@@ -20,6 +20,46 @@ pub const CREATE_ID: &str = "sn_create_id";
 /// Header of a letter with [`Letter::error_kind`].
 pub const ERROR_KIND: &str = "sn_error_kind";
 
+/// Every [`Refusal::kind`] that a letter can have, by what is wrong: the bytes, what they ask for,
+/// the instance's verdict, the way to it.
+pub const KINDS: [&str; 35] = [
+    "invalid_json",
+    "invalid_headers",
+    "invalid_key",
+    "invalid_avro",
+    "invalid_schema",
+    "unknown_schema",
+    "unsupported_format",
+    "invalid_operation",
+    "invalid_identity",
+    "no_identity",
+    "key_field_ignored",
+    "ambiguous",
+    "ambiguous_key",
+    "business_rule",
+    "data_policy",
+    "acl",
+    "forbidden",
+    "unauthorized",
+    "not_found",
+    "bad_request",
+    "too_large",
+    "failed",
+    "not_executed",
+    "server",
+    "status",
+    "rate_limited",
+    "timeout",
+    "network",
+    "tls",
+    "redirect",
+    "not_json",
+    "body",
+    "setup",
+    "stopped",
+    "internal",
+];
+
 /// A record that could not be written, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::job::{Done, End, Job};
-use super::letter::Letter;
+use super::letter::{KINDS, Letter};
 use super::operation::{Decision, Kind, Operation};
 use super::topic::Refused;
 use crate::health::{Condition, Heartbeat};
@@ -102,6 +102,10 @@ impl Letters {
 
     fn acknowledged(&self, refused: Refused, backoff: &mut Backoff) {
         let labels = [refused.table.as_str(), refused.refusal.kind];
+        debug_assert!(
+            KINDS.contains(&refused.refusal.kind),
+            "not listed: {labels:?}"
+        );
         self.metrics.sink_dead_letters.with(&labels).inc();
         self.give_back(refused.job, End::Finished);
         if backoff.failures() > 0 {

@@ -57,7 +57,7 @@ pub(super) struct Sender {
     own: Option<Own>,
     in_flight: VecDeque<(Arc<Batch>, Mark)>,
     acknowledged: Option<Cursor>,
-    /// The second up to which all is acknowledged.
+    /// The second up to which all is acknowledged; `None` is not known.
     reached: Option<i64>,
     /// Since when acknowledgements are waited for.
     waiting: Option<Instant>,
@@ -110,10 +110,14 @@ impl Sender {
             .health
             .condition(&format!("delivery of {}", table.name), "");
         condition.ok();
-        let held = metrics.source_held.with(&labels);
+        let (held, lag) = (
+            metrics.source_held.with(&labels),
+            metrics.offset_lag.with(&labels),
+        );
         // What ran before may have ended while it was held.
         held.set(0.0);
-        Sender {
+        lag.set(f64::NAN);
+        let sender = Sender {
             table: table.name.clone(),
             topic: table.topic.clone(),
             keys: Keys::new(&table.partitioner),
@@ -139,8 +143,9 @@ impl Sender {
             open_own: 0,
             own: context.own_writes.get(&table.name).cloned().map(Own::new),
             in_flight: VecDeque::new(),
+            // An earlier process may have read further and found nothing; the first poll tells.
+            reached: start.as_ref().map(|cursor| cursor.seconds),
             acknowledged: start,
-            reached: None,
             waiting: None,
             stalled: Cell::new(false),
             backoff: Backoff::new(HOLD.0, HOLD.1),
@@ -149,11 +154,13 @@ impl Sender {
             meters: Meters {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
                 own: metrics.source_own_writes.with(&labels),
-                lag: metrics.offset_lag.with(&labels),
+                lag,
                 held,
                 metrics: Arc::clone(metrics),
             },
-        }
+        };
+        sender.show_lag();
+        sender
     }
 
     /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
@@ -313,8 +320,7 @@ impl Sender {
 
     fn show_lag(&self) {
         if let Some(reached) = self.reached {
-            let now = jiff::Timestamp::now().as_second();
-            self.meters.lag.set(as_f64((now - reached).max(0)));
+            self.meters.lag.set(super::age(reached));
         }
     }
 
@@ -357,7 +363,7 @@ impl Sender {
             "a record cannot be delivered; the table is held");
         self.heartbeat.beat(pause + SILENCE);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
-        if !self.stop.wait(pause) {
+        if !self.is_stopped_within(pause) {
             let cursor = self.acknowledged.clone();
             // The poller takes it when it next looks; a full channel cannot be, as one is enough.
             self.rewinds
@@ -368,6 +374,18 @@ impl Sender {
                 })
                 .ok();
         }
+    }
+
+    /// Waits; true when stopped before.
+    fn is_stopped_within(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            self.show_lag();
+            if self.stop.wait(left.min(BEAT)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until all that was closed is settled.
@@ -389,12 +407,4 @@ impl Sender {
         }
         Ok(())
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds since 1970 fit a double exactly"
-)]
-fn as_f64(seconds: i64) -> f64 {
-    seconds as f64
 }

@@ -110,6 +110,30 @@ fn the_command_line_asks_a_running_bridge() {
     assert_eq!(bridge.terminate(), 0);
 }
 
+/// An edit that went wrong is just when one wants to look.
+#[test]
+fn a_broken_file_does_not_keep_one_from_looking() {
+    let (_sim, _kafka, folder) = world(5);
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_ready();
+    edit(folder.path(), "enabled: true", "enabld: true");
+    let broken = |line: &str| bridge::texts(&bridge::run(folder.path(), &[line]));
+    let (output, errors, code) = broken("status");
+    assert_eq!(code, 0, "{errors}");
+    assert!(output.contains("u_small  running"), "{output}");
+    assert!(errors.contains("did you mean `enabled`?"), "{errors}");
+    let (output, _, code) = broken("threads");
+    assert!(code == 0 && output.contains("read:u_small"), "{output}");
+    edit(folder.path(), "  tables:", " tables: [");
+    let (output, errors, code) = broken("status");
+    assert!(errors.contains("not valid YAML"), "{errors}");
+    assert!(code == 0 && output.contains("u_small  running"), "{output}");
+    edit(folder.path(), "admin_token_file", "admin_tokn_file");
+    let (_, errors, code) = broken("status");
+    assert_eq!(code, 78, "{errors}");
+    assert_eq!(bridge.terminate(), 0);
+}
+
 #[test]
 fn a_reload_and_a_new_token() {
     let (_sim, _kafka, folder) = world(5);

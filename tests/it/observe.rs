@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use real_kafka::Embedded;
 use serde_json::Value;
-use servicenow_sim::{Fault, Row, Sim, Target};
+use servicenow_sim::{Fault, Row, Sim, Target, format_stamp};
 use tempfile::TempDir;
 
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, run as run_program, texts};
 use crate::support::config::Config;
 use crate::support::small::{self, SMALL};
 use crate::support::wait_for;
@@ -20,10 +20,7 @@ fn world() -> (Sim, Embedded, TempDir, Config) {
     kafka.create_topic("t").unwrap();
     small::fill(&sim, 99);
     let row = Row::new().set("name", "body-of-a-row");
-    let row = row.set(
-        "sys_updated_on",
-        servicenow_sim::format_stamp(sim.now() - 60),
-    );
+    let row = row.set("sys_updated_on", format_stamp(sim.now() - 60));
     sim.insert(SMALL, row).unwrap();
     let mut config = small::config(&sim, kafka.bootstrap(), "t");
     config.servicenow = format!(
@@ -204,4 +201,42 @@ fn a_level_silences_what_is_below() {
     bridge.signal("TERM");
     assert_eq!(bridge.wait_exit(), 0);
     assert_eq!(bridge.log(), "");
+}
+
+/// The checkpoint knows how far the table is, before anything is delivered.
+#[test]
+fn the_lag_is_told_from_the_start_on_or_not_at_all() {
+    let (sim, _kafka, folder, config) = world();
+    config.write(folder.path());
+    let lag = small::series("bridge_offset_lag_seconds");
+    let refused = sim.faults().on(Target::table(SMALL), Fault::Unavailable);
+    let waiting = |bridge: &Bridge| {
+        let asked = sim.faults().fired(refused);
+        wait_for("a request that is refused", || {
+            (asked < sim.faults().fired(refused)).then_some(())
+        });
+        let page = bridge.get("/metrics").1;
+        let line = page.lines().find_map(|line| line.strip_prefix(&lag));
+        line.map(|value| value.trim().parse::<f64>().unwrap())
+    };
+    let bridge = Bridge::start(folder.path());
+    assert_eq!(waiting(&bridge), None, "nobody knows it yet");
+    assert_eq!(bridge.terminate(), 0);
+
+    let old = format_stamp(sim.now() - 1_500);
+    let set = ["checkpoint", "set", SMALL, "--timestamp", old.as_str()];
+    assert_eq!(texts(&run_program(folder.path(), &set)).2, 0);
+    let mut bridge = Bridge::start(folder.path());
+    let first = waiting(&bridge).unwrap();
+    assert!((1_500.0..1_700.0).contains(&first), "{first}");
+    bridge.wait_metric(&lag, first + 1.0);
+    assert_eq!(bridge.terminate(), 0);
+
+    // Without Kafka it does not even begin.
+    let mut config = config;
+    config.kafka = "brokers: ['127.0.0.1:9']".to_owned();
+    config.write(folder.path());
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(&lag, first + 1.0);
+    assert_eq!(bridge.terminate(), 0);
 }

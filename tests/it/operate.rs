@@ -329,7 +329,8 @@ fn a_port_in_use_ends_the_start_with_words() {
     let mut bridge = Bridge::spawn(folder.path());
     let code = bridge.wait_exit();
     let log = bridge.log();
-    assert_eq!(code, 78, "{log}");
+    // The predecessor may be about to end: a supervisor starts it again.
+    assert_eq!(code, 75, "{log}");
     assert!(
         log.contains(&addr) && log.contains("observability.addr"),
         "{log}"

@@ -5,8 +5,6 @@ use std::io;
 use crate::commands::Screen;
 use crate::commands::dead_letters::text::{clean, shorten};
 
-/// Columns of the output when it is no terminal.
-const WIDTH: usize = 160;
 /// The most columns of one cell before the last, and the least of the last.
 const CELL: usize = 48;
 const LAST: usize = 20;
@@ -27,7 +25,8 @@ pub(super) fn print<const N: usize>(
             *number &= cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit());
         }
     }
-    let total = screen.width().unwrap_or(WIDTH);
+    // What is no terminal has room for all of it.
+    let total = screen.width().unwrap_or(usize::MAX);
     let line = |row: [&str; N]| {
         let mut line = String::new();
         for (at, ((cell, width), number)) in row.iter().zip(widths).zip(numbers).enumerate() {

@@ -263,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_gets_all_of_the_last_cell() {
+        let words = "no access to the table ".repeat(9);
+        let value = json!({"tables": [{"name": "a", "state": "error", "words": words.trim()}]});
+        let value: Status = serde_json::from_value(value).unwrap();
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        status(
+            &value,
+            &mut Screen::new(&mut output, &mut errors, None, false),
+        )
+        .unwrap();
+        let text = String::from_utf8(output).unwrap();
+        assert!(text.contains(words.trim()), "{text}");
+    }
+
+    #[test]
     fn threads_for_people() {
         let value = json!({
             "threads": [{"id": 7, "name": "admin", "state": "running", "cpu_seconds": 0.25}],

@@ -5,10 +5,7 @@ use std::ops::Range;
 
 use super::Found;
 use super::text::of_bytes;
-use crate::cli::Which;
-
-/// The kind of what is no letter.
-pub(super) const UNREADABLE: &str = "unreadable";
+use crate::cli::{UNREADABLE, Which};
 
 /// The offsets that are to be looked at.
 pub(super) fn ranges(

@@ -6,16 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::filter::UNREADABLE;
 use super::text::{clean, clean_json, of_bytes, shorten};
 use super::{Found, Screen};
+use crate::cli::UNREADABLE;
 
 /// Lines that are aligned together.
 const BLOCK: usize = 100;
-/// Columns of the output when it is no terminal.
-const WIDTH: usize = 120;
-/// The most columns of one cell before the last.
+/// The most columns of one cell before the last, and of the key, on a terminal.
 const CELL: usize = 40;
+const KEY: usize = 24;
 /// Columns for the error at least.
 const ERROR: usize = 20;
 
@@ -47,7 +46,7 @@ impl Lines {
         if self.json {
             return screen.line(&clean_json(&json(found, false)));
         }
-        self.rows.push(row(found));
+        self.rows.push(row(found, screen.width().is_some()));
         if BLOCK <= self.rows.len() {
             self.print(screen)?;
         }
@@ -66,7 +65,8 @@ impl Lines {
                 *width = cell.chars().count().max(*width);
             }
         }
-        let total = screen.width().unwrap_or(WIDTH);
+        // What is no terminal has room for all of it.
+        let total = screen.width().unwrap_or(usize::MAX);
         if !self.headed && !self.rows.is_empty() {
             self.headed = true;
             screen.line(&aligned(&HEAD.map(str::to_owned), &self.widths, total))?;
@@ -90,8 +90,9 @@ fn aligned(row: &[String; 8], widths: &[usize; 8], total: usize) -> String {
     line.trim_end().to_owned()
 }
 
-fn row(found: &Found) -> [String; 8] {
-    let cell = |text: &str| shorten(&clean(text), CELL);
+fn row(found: &Found, narrow: bool) -> [String; 8] {
+    let most = |columns: usize| if narrow { columns } else { usize::MAX };
+    let cell = |text: &str| shorten(&clean(text), most(CELL));
     let time = found
         .time()
         .and_then(|time| time.round(jiff::Unit::Second).ok());
@@ -132,7 +133,7 @@ fn row(found: &Found) -> [String; 8] {
         time,
         table,
         origin,
-        shorten(&key, 24),
+        shorten(&key, most(KEY)),
         kind,
         status,
         error,
@@ -196,6 +197,7 @@ mod tests {
         let line = aligned(&row, &widths, 80);
         assert_eq!(line.chars().count(), 80);
         assert!(line.starts_with("x      x      ") && line.ends_with('\u{2026}'));
+        assert!(aligned(&row, &widths, usize::MAX).ends_with(" that goes on"));
         let narrow = aligned(&row, &widths, 10);
         assert_eq!(narrow.chars().count(), 7 * 7 + ERROR);
         row[7] = String::new();

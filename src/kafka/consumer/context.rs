@@ -1,6 +1,7 @@
 //! What librdkafka calls back for a member of a group.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -20,6 +21,8 @@ pub(super) struct Context {
     callbacks: Callbacks,
     group: Arc<dyn Group>,
     lag: GaugeVec,
+    /// What is ours and where it began: librdkafka tells no lag before the first commit.
+    starts: Mutex<BTreeMap<Partition, Start>>,
 }
 
 impl Context {
@@ -32,7 +35,28 @@ impl Context {
             callbacks: Callbacks(signals),
             group,
             lag: metrics.sink_lag.clone(),
+            starts: Mutex::default(),
         }
+    }
+
+    /// These begin there, anew or again.
+    pub(super) fn begin(&self, starts: &[(Partition, Start)]) {
+        for (partition, start) in starts {
+            // Nothing is fetched, so that the statistics will not tell.
+            if let Start::Gone { low, high, .. } = start {
+                self.show_lag(partition, as_f64(high.saturating_sub(*low)));
+            }
+        }
+        self.starts().extend(starts.iter().cloned());
+    }
+
+    fn show_lag(&self, partition: &Partition, records: f64) {
+        let number = partition.number.to_string();
+        self.lag.with(&[&partition.topic, &number]).set(records);
+    }
+
+    fn starts(&self) -> MutexGuard<'_, BTreeMap<Partition, Start>> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn assign(&self, base: &BaseConsumer<Context>, list: &TopicPartitionList) {
@@ -70,6 +94,7 @@ impl Context {
         {
             log::error!(target: "kafka", error:% = error; "a partition cannot be held");
         }
+        self.begin(&starts);
         self.group.assigned(&starts);
     }
 
@@ -90,8 +115,9 @@ impl Context {
             log::error!(target: "kafka", error:% = error; "a revocation was not taken");
         }
         for partition in &partitions {
-            let number = partition.number.to_string();
-            self.lag.with(&[&partition.topic, &number]).set(0.0);
+            self.starts().remove(partition);
+            // Another member may know.
+            self.show_lag(partition, f64::NAN);
         }
     }
 }
@@ -127,15 +153,15 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        if let Ok(Statistics { topics }) = serde_json::from_slice(statistics) {
-            for (topic, TopicStatistics { partitions }) in &topics {
-                for (number, lag) in partitions {
-                    if *number != "-1" && 0 <= lag.consumer_lag {
-                        self.lag
-                            .with(&[topic, number])
-                            .set(as_f64(lag.consumer_lag));
-                    }
-                }
+        let Ok(Statistics { topics }) = serde_json::from_slice(statistics) else {
+            return;
+        };
+        for (partition, start) in self.starts().iter() {
+            let topic = topics.get(&*partition.topic);
+            let number = partition.number.to_string();
+            let found = topic.and_then(|topic| topic.partitions.get(number.as_str()));
+            if let Some(records) = found.and_then(|found| found.lag(start)) {
+                self.show_lag(partition, as_f64(records));
             }
         }
     }
@@ -198,17 +224,60 @@ fn committed(offsets: &TopicPartitionList) -> Vec<(Partition, i64)> {
 #[derive(Debug, Deserialize)]
 struct Statistics<'a> {
     #[serde(borrow, default)]
-    topics: std::collections::BTreeMap<&'a str, TopicStatistics<'a>>,
+    topics: BTreeMap<&'a str, TopicStatistics<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct TopicStatistics<'a> {
     #[serde(borrow, default)]
-    partitions: std::collections::BTreeMap<&'a str, Lag>,
+    partitions: BTreeMap<&'a str, Offsets>,
 }
 
+/// What is negative is not known.
 #[derive(Debug, Deserialize)]
-struct Lag {
-    /// Records between the committed position and the end; -1 is unknown.
+struct Offsets {
+    /// Records between the last commit of this process and the end.
     consumer_lag: i64,
+    lo_offset: i64,
+    /// The end, without what is not committed by its producer.
+    ls_offset: i64,
+}
+
+impl Offsets {
+    /// Records behind the committed position, or all that are there while the group has none.
+    fn lag(&self, start: &Start) -> Option<i64> {
+        let known = |number: i64| Some(number).filter(|number| 0 <= *number);
+        known(self.consumer_lag).or_else(|| {
+            let begun = match start {
+                Start::Committed(offset) => *offset,
+                Start::Oldest => known(self.lo_offset)?,
+                Start::Unknown | Start::Gone { .. } => return None,
+            };
+            known(self.ls_offset)?.checked_sub(begun).and_then(known)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_counts_from_where_the_partition_began_until_there_is_a_commit() {
+        let offsets = |consumer_lag, lo_offset, ls_offset| Offsets {
+            consumer_lag,
+            lo_offset,
+            ls_offset,
+        };
+        let begun = Start::Committed(40);
+        assert_eq!(offsets(7, 0, 90).lag(&begun), Some(7));
+        assert_eq!(offsets(-1, 0, 90).lag(&begun), Some(50));
+        assert_eq!(offsets(-1, 0, 90).lag(&Start::Oldest), Some(90));
+        assert_eq!(offsets(-1, 20, 90).lag(&Start::Oldest), Some(70));
+        for unknown in [offsets(-1, 0, -1001), offsets(-1, -1001, 30)] {
+            assert_eq!(unknown.lag(&Start::Unknown), None);
+        }
+        assert_eq!(offsets(-1, 0, -1001).lag(&begun), None);
+        assert_eq!(offsets(-1, -1001, 90).lag(&Start::Oldest), None);
+    }
 }

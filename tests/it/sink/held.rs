@@ -107,3 +107,22 @@ fn it_is_passed_over_where_that_is_wanted() {
     rig.assert_created_once(30);
     assert_eq!(rig.letters().len(), 0);
 }
+
+/// Also while the group has committed nothing.
+#[test]
+fn what_waits_behind_a_held_record_is_told() {
+    let rig = SinkRig::new();
+    refuse(&rig);
+    rig.produce([refused().partition(0)]);
+    rig.produce((0..50).map(|number| create(number).partition(0)));
+    let lag = "bridge_sink_lag_records{topic=\"sink.in\",partition=\"0\"}";
+    let mut bridge = rig.start(&rig.config_alone());
+    bridge.wait_metric(lag, 51.0);
+    assert_eq!(bridge.terminate(), 0);
+    assert_eq!(rig.committed()[0], None);
+
+    rig.produce([create(50).partition(0)]);
+    let mut bridge = rig.restart();
+    bridge.wait_metric(lag, 52.0);
+    assert_eq!(bridge.terminate(), 0);
+}
