@@ -141,11 +141,12 @@ impl Field {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Column, Columns, Typing};
     use super::*;
 
-    fn typed(columns: &[(&str, &str)]) -> Schema {
+    /// A table's schema with columns of these names and types.
+    pub(in super::super) fn typed(columns: &[(&str, &str)]) -> Schema {
         let mut list = Columns::named("t", [] as [&str; 0]);
         let column = |(name, kind): &(&str, &str)| Column::typed(*name, *kind);
         list.list = columns.iter().map(column).collect();

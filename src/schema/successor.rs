@@ -196,15 +196,8 @@ fn below(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column, Columns, Typing};
+    use super::super::evolve::tests::typed;
     use super::*;
-
-    fn typed(columns: &[(&str, &str)]) -> Schema {
-        let mut list = Columns::named("t", [] as [&str; 0]);
-        let column = |(name, kind): &(&str, &str)| Column::typed(*name, *kind);
-        list.list = columns.iter().map(column).collect();
-        Schema::typed(&list, &Typing::default())
-    }
 
     fn version(schema: &Schema) -> (Registered, Schema) {
         let registered = Registered {

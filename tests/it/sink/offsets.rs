@@ -57,24 +57,30 @@ fn a_position_that_is_not_there_holds_its_partition() {
     assert_eq!(bridge.terminate(), 0);
 }
 
+/// An instance that takes nothing, a sink with as much in hand as it may have, and Kafka without that
+/// and more. Gives the metric of what is in hand, too.
+fn cut_off(name: &str, fault: Fault) -> (SinkRig, Bridge, String) {
+    let rig = SinkRig::shared(name, Options::default());
+    let faults = rig.sim.faults();
+    let rule = faults.on(Target::writes(TABLE), fault);
+    rig.produce((0..1_000).map(|number| create(number).partition(0)));
+    let patient = "timeout_seconds: 300\nread_timeout_seconds: 300";
+    let bridge = rig.start(&rig.config().servicenow(patient));
+    let out = format!("bridge_sink_in_flight_records{{topic=\"{}\"}}", rig.topic());
+    wait_for("a full pipe", || {
+        (80.0 <= bridge.metric(&out) && 3 <= faults.fired(rule)).then_some(())
+    });
+    rig.broker().delete_records(&rig.topic(), 0, 900).unwrap();
+    (rig, bridge, out)
+}
+
 #[test]
 fn records_that_are_deleted_while_it_is_behind_hold_their_partition() {
     if !require_or_skip() {
         return;
     }
-    let rig = SinkRig::shared("offsets-behind", Options::default());
+    let (rig, bridge, out) = cut_off("offsets-behind", Fault::Unavailable);
     let topic = rig.topic();
-    let rule = rig
-        .sim
-        .faults()
-        .on(Target::writes(TABLE), Fault::Unavailable);
-    rig.produce((0..1_000).map(|number| create(number).partition(0)));
-    let bridge = rig.start(&rig.config());
-    let out = format!("bridge_sink_in_flight_records{{topic=\"{topic}\"}}");
-    wait_for("a full pipe", || {
-        (80.0 <= bridge.metric(&out) && 3 <= rig.sim.faults().fired(rule)).then_some(())
-    });
-    rig.broker().delete_records(&topic, 0, 900).unwrap();
     rig.sim.faults().clear();
     bridge.wait_not_ready(&format!("{topic}/0: held: the group has committed offset"));
     rig.produce((1_000..1_010).map(|number| create(number).partition(1)));
@@ -101,17 +107,10 @@ fn records_that_are_deleted_while_nothing_can_be_written_are_not_thrown_away() {
     if !require_or_skip() {
         return;
     }
-    let rig = SinkRig::shared("offsets-outage", Options::default());
+    // Slow, and not refusing: after refusals of that length the pauses are minutes.
+    let slow = Fault::Delay(Duration::from_secs(60));
+    let (rig, mut bridge, out) = cut_off("offsets-outage", slow);
     let topic = rig.topic();
-    let faults = rig.sim.faults();
-    let rule = faults.on(Target::writes(TABLE), Fault::Unavailable);
-    rig.produce((0..1_000).map(|number| create(number).partition(0)));
-    let mut bridge = rig.start(&rig.config());
-    let out = format!("bridge_sink_in_flight_records{{topic=\"{topic}\"}}");
-    wait_for("a full pipe", || {
-        (80.0 <= bridge.metric(&out) && 3 <= faults.fired(rule)).then_some(())
-    });
-    rig.broker().delete_records(&topic, 0, 900).unwrap();
     // Positions are looked at each half a minute.
     let looked = after(Duration::from_secs(40));
     wait_for("a look at the positions", || {
@@ -119,7 +118,7 @@ fn records_that_are_deleted_while_nothing_can_be_written_are_not_thrown_away() {
         looked.is_full().then_some(())
     });
     assert!(80.0 <= bridge.metric(&out), "they are still there");
-    faults.clear();
+    rig.sim.faults().clear();
     wait_rows(&rig, &mut bridge, 80);
     bridge.wait_not_ready(&format!("{topic}/0: held: the group has committed offset"));
     wait_for("their commit", || {
