@@ -26,11 +26,44 @@ demo: ## Show both directions between a simulated instance and an embedded Kafka
 test: ## Run all tests, with a real Kafka 4.1 and a real registry where Java and Maven are found
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --quiet --workspace
 
+.PHONY: check
+check: ## Check what is quick: format, lints, the tests without a broker; no Java, no browser
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked --quiet --lib
+	$(CARGO) test --locked --quiet -p servicenow-sim
+	$(CARGO) test --locked --quiet --test it tidy::
+
+.PHONY: soak
+soak: ## Run the long trials: outages of minutes, many seeds (about half an hour)
+	$(CARGO) test --locked --test it soak:: -- --ignored --nocapture --test-threads 2
+
 .PHONY: lint
-lint: ## Check the format, the lints, the documentation and the shipped files
+lint: ## Check the format, the lints, the documentation, the dependencies and the shipped files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --workspace --no-deps --document-private-items
+	"$$(.ci/tool cargo-deny)" --log-level error check bans licenses sources
+	$(CARGO) build --locked --quiet --bin $(BIN)
+	.ci/shipped $(OUT)/debug/$(BIN)
+
+.PHONY: audit
+audit: ## Look up the dependencies in the list of known vulnerabilities (needs the internet)
+	"$$(.ci/tool cargo-deny)" --log-level error check advisories
+
+.PHONY: coverage
+coverage: ## Run the tests of the library and of the binary, and tell which share of the lines they reach
+	.ci/coverage
+
+# cargo-fuzz and a nightly toolchain; SECONDS_EACH=600 for a thorough run.
+SECONDS_EACH ?= 10
+.PHONY: fuzz
+fuzz: ## Let libFuzzer search the parsers for SECONDS_EACH (10) seconds each (needs a nightly toolchain)
+	.ci/fuzz $(SECONDS_EACH)
+
+.PHONY: times
+times: ## Run all tests and tell how long each group and the slowest tests took
+	.ci/times
 
 .PHONY: bench
 bench: ## Measure against a bare copy, with a real Kafka 4.1 (docs/performance.md)
