@@ -35,7 +35,7 @@ fn caught_up(bridge: &Bridge) -> bool {
 #[test]
 fn killed_every_1500_ms_it_gets_on_and_loses_nothing() {
     const ROWS: usize = 100_000;
-    /// What the README allows for: 10,000 rows and one page.
+    /// What docs/tutorial.md allows for: 10,000 rows and one page.
     const PER_KILL: usize = 10_000 + 1_000;
     if !require_or_skip() {
         return;

@@ -9,7 +9,7 @@ use crate::support::rig::{Rig, TOPIC};
 
 const NEW: &str = "servicenow.incident.typed";
 
-/// The checkpoint is the table's, whatever its topic: the README says what to do.
+/// The checkpoint is the table's, whatever its topic: docs/avro.md says what to do.
 #[test]
 fn a_new_topic_has_all_rows_after_a_reset() {
     let (rig, registry) = (Rig::new(), FakeRegistry::start());
