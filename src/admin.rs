@@ -6,7 +6,7 @@
 
 mod api;
 mod connection;
-mod gather;
+mod status_builder;
 mod history;
 mod http;
 mod page;

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::app;
+use crate::runtime;
 use crate::checkpoint::{self, Entry, Position};
 use crate::cli::{self, CheckpointAction, Command};
 use crate::config::{self, Config, Loaded};
@@ -18,9 +18,9 @@ mod connect;
 mod dead_letters;
 mod reload;
 mod schema;
-mod screen;
+mod terminal;
 
-pub use self::screen::Screen;
+pub use self::terminal::Screen;
 
 /// What a command leaves behind.
 #[derive(Debug, Default)]
@@ -155,7 +155,7 @@ fn run(path: &Path) -> Done {
         log::warn!(warning = warning.in_file(&file); "configuration");
     }
     let loaded = Loaded { config, files };
-    match app::run(path, loaded, &metrics, logging) {
+    match runtime::run(path, loaded, &metrics, logging) {
         Ok(()) => Done::default(),
         Err(error) => {
             let code = error.exit_code();
@@ -187,7 +187,7 @@ fn checkpoint_command(config: &Config, action: CheckpointAction) -> Done {
         CheckpointAction::Reset { table } => reset(path, &table),
     };
     result.unwrap_or_else(|error| {
-        let error = app::Error::Checkpoint(error);
+        let error = runtime::Error::Checkpoint(error);
         Done::failed(error.exit_code(), &error)
     })
 }

@@ -18,23 +18,23 @@ mod env;
 mod files;
 mod load;
 pub(crate) mod names;
-mod plan;
+mod diff;
 mod problem;
-mod raw;
+mod reader;
 mod schema;
 mod show;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod url;
-mod validate;
+mod checks;
 mod watch;
 mod yaml;
 
 pub use current::Current;
 pub use files::Files;
 pub use load::{load, load_observability, load_with_files, parse};
-pub use plan::{Change, Loaded, Plan};
+pub use self::diff::{Change, Loaded, Plan};
 pub use problem::{Problem, Problems, Warning};
 pub use schema::{
     Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,

@@ -3,10 +3,10 @@
 //! The log goes to stderr, as text or JSON lines; stdout is for data. It never holds the program
 //! up, and a line that repeats is written once in ten seconds. See `docs/decisions/0002`.
 
-mod limit;
-mod line;
-mod notify;
-mod output;
+mod repeat_limit;
+mod log_line;
+mod systemd_notifier;
+mod log_output;
 mod panics;
 mod signals;
 
@@ -24,11 +24,11 @@ use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 use crate::config::LogFormat;
 use crate::metrics::{Counter, Metrics};
-use limit::Limiter;
-use line::{Style, is_ours};
-use output::Output;
+use self::repeat_limit::Limiter;
+use self::log_line::{Style, is_ours};
+use self::log_output::Output;
 
-pub use notify::Notify;
+pub use self::systemd_notifier::Notify;
 pub use signals::{Signal, Signals, signals};
 
 /// Makes `log`'s macros write to stderr, and panics too. Once per process.

@@ -3,30 +3,33 @@
 //! librdkafka does the protocol. Nothing of it leaves this module: callers see [`Producer`],
 //! [`Record`], [`Headers`], [`Batch`] and the errors.
 
+pub(crate) mod offset_set;
+pub(crate) mod read_error;
+pub(crate) mod reader_client;
 mod batch;
-mod browse;
+mod topic_reader;
 mod consumer;
-mod context;
-mod headers;
-mod link;
-mod marks;
+mod client_context;
+mod record_headers;
+mod broker_health;
+mod replay_progress;
 mod producer;
-mod received;
-mod settings;
-mod topics;
-mod wait;
+mod consumer_record;
+mod client_settings;
+mod topic_admin;
+mod queue_drain;
 
 use std::fmt;
 
 use rdkafka::message::{Header, OwnedHeaders};
 
 pub use self::batch::{Batch, DeliveryError};
-pub use self::browse::{BrowseError, Browser};
+pub use self::topic_reader::{BrowseError, Browser};
 pub use self::consumer::{Consumer, Group, Partition, Polled, Start};
-pub use self::marks::Marks;
+pub use self::replay_progress::Marks;
 pub use self::producer::{Producer, SendError};
-pub use self::received::Received;
-pub use self::topics::Topic;
+pub use self::consumer_record::Received;
+pub use self::topic_admin::Topic;
 
 /// One record to produce. The bytes are copied when it is enqueued.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,9 @@
 //! `main.rs` only turns arguments into an exit code; everything else is here. `ARCHITECTURE.md`
 //! has the map. Modules depend downwards only, and a test holds that.
 
+pub mod registry;
 pub mod admin;
-pub mod app;
+pub mod runtime;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;
@@ -14,9 +15,9 @@ pub mod daemon;
 pub mod health;
 pub mod kafka;
 pub mod metrics;
-pub mod own_writes;
-pub mod retry;
-pub mod schema;
+pub mod loop_guard;
+pub mod backoff;
+pub mod avro;
 pub mod servicenow;
 pub mod sink;
 pub mod source;

@@ -5,7 +5,7 @@
 
 mod family;
 mod process;
-mod text;
+mod exposition;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ pub use family::{
     SecondsCounter, Single, Value,
 };
 pub use process::Process;
-use text::Text;
+use self::exposition::Text;
 
 /// Buckets in seconds of the Go client library; a poll.
 const POLL_BUCKETS: &[f64] = &[

@@ -7,19 +7,17 @@
 //! or reads the environment, the place of the system's CA store apart.
 
 mod auth;
-pub(crate) mod encode;
+pub(crate) mod encoding;
 mod error;
-mod http;
-mod limits;
-pub(crate) mod names;
+mod exchange;
+mod rate_limit;
+pub(crate) mod dns_cache;
 pub mod page;
 pub mod query;
-pub mod row;
-mod split;
-mod standing;
-pub mod table;
+mod reachability;
+pub mod table_api;
 pub(crate) mod tls;
-pub mod write;
+pub mod table_write;
 
 use std::io;
 use std::sync::Arc;
@@ -32,13 +30,13 @@ pub use self::error::{Asked, Cause, Error};
 pub(crate) use self::error::{error_words, shown};
 
 use self::auth::Auth;
-use self::http::{Credential, Failure, Http, Outgoing, Payload};
-use self::limits::Limits;
-use self::standing::Standing;
+use self::exchange::{Credential, Failure, Http, Outgoing, Payload};
+use self::rate_limit::Limits;
+use self::reachability::Standing;
 use crate::config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// Between two looks whether the instance takes requests again.
@@ -89,7 +87,7 @@ pub struct Response {
 
 /// A body: inflated, at most `max_response_bytes` long. An early end is an [`io::Error`]; see
 /// [`Client::classify`]. Read to its end, its connection is used again.
-pub struct Body(http::Reader);
+pub struct Body(exchange::Reader);
 
 /// What the client and its token thread share.
 #[derive(Debug)]
@@ -369,12 +367,12 @@ impl Drop for Client {
 /// Encoded path and query.
 fn target(path: &str, params: &[(&str, String)]) -> String {
     let mut target = String::new();
-    encode::path(&mut target, path);
+    encoding::path(&mut target, path);
     if !params.is_empty() {
         target.push('?');
     }
     let pairs = params.iter().map(|(name, text)| (*name, text.as_str()));
-    encode::pairs(&mut target, pairs);
+    encoding::pairs(&mut target, pairs);
     target
 }
 

@@ -6,23 +6,25 @@
 //! schema is not known yet waits, and its partition with it, while a thread asks the registry. A
 //! position is committed when all records before it are written, passed over, or have their letter.
 
+pub(crate) mod schema_cache;
+pub(crate) mod schema_fetcher;
 mod assignment;
 mod consumer;
 mod create_id;
 mod direct;
 mod format;
-mod job;
-mod lanes;
-pub mod letter;
+mod task;
+mod keyed_queue;
+pub mod dead_letter;
 mod letters;
 pub mod operation;
-mod probe;
+mod table_probe;
 mod refusal;
-mod schemas;
-mod topic;
-mod tracker;
+mod schema_resolver;
+mod topic_context;
+mod offset_tracker;
 mod worker;
-pub mod writer;
+pub mod write;
 
 use std::cell::Cell;
 use std::io;
@@ -34,25 +36,25 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::direct::Direct;
 pub use self::format::Content;
-pub use self::letter::Letter;
-pub use self::probe::{Probe, probe};
+pub use self::dead_letter::Letter;
+pub use self::table_probe::{Probe, probe};
 pub use self::refusal::Refusal;
 
 use self::assignment::Assignment;
 use self::consumer::Consume;
-use self::job::{Done, Job};
-use self::lanes::Lanes;
+use self::task::{Done, Job};
+use self::keyed_queue::Lanes;
 use self::letters::Letters;
-use self::schemas::{Asker, Schemas};
-use self::topic::{Policy, Refused, Topic, Troubles};
+use self::schema_resolver::{Asker, Schemas};
+use self::topic_context::{Policy, Refused, Topic, Troubles};
 use self::worker::Worker;
-use self::writer::{Pulse, Writer};
+use self::write::{Pulse, Writer};
 use crate::config::{Config, OnError, SinkFormat, SinkTopic};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
-use crate::own_writes::OwnWrites;
-use crate::schema::registry::Registry;
+use crate::loop_guard::OwnWrites;
+use crate::registry::Registry;
 use crate::servicenow::Client;
 use crate::stop::{self, Stop, Trigger};
 
@@ -120,7 +122,7 @@ impl Pipeline {
                 sink,
                 Arc::clone(&pulse),
             );
-            writer.guard = guard(&topic.table).map(|own| own as Arc<dyn writer::OwnWrites>);
+            writer.guard = guard(&topic.table).map(|own| own as Arc<dyn write::OwnWrites>);
             let policy = policy(config, &refused_in);
             let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
             spawn_workers(context, &topic, &queue, (&ending, abandon), &mut others)?;
@@ -288,7 +290,7 @@ fn spawn_asker(
     let Some(registry) = context.registry.as_ref().filter(|_| needed) else {
         return Ok(None);
     };
-    let (schemas, desk) = schemas::pair();
+    let (schemas, desk) = schema_resolver::pair();
     let asker = Asker {
         registry: Arc::clone(registry),
         desk,
@@ -323,7 +325,7 @@ fn new_letters(
     }
 }
 
-impl writer::OwnWrites for OwnWrites {
+impl write::OwnWrites for OwnWrites {
     fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
         let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", updated_on);
         let stamp = time.and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time));

@@ -5,18 +5,18 @@
 //! page n+1 is fetched while page n is produced. Where a record cannot be delivered, the sender
 //! tells the poller to go back to the last acknowledged row.
 
-mod avro;
-pub mod clock;
-mod fault;
-mod key;
-mod order;
-mod own;
+mod encode;
+pub mod server_clock;
+mod poll_error;
+mod record_key;
+mod row_order;
+mod loop_guard;
 mod poller;
-mod progress;
-mod reading;
+mod read_progress;
+mod page_buffer;
 mod sender;
 pub mod window;
-pub mod zone;
+pub mod time_zone;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,13 +31,13 @@ use crate::config::{self, Table};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
-use crate::own_writes::OwnWrites;
-use crate::schema::registry::Registry;
+use crate::loop_guard::OwnWrites;
+use crate::registry::Registry;
 use crate::servicenow::page::Block;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
 
-pub use zone::Instance;
+pub use self::time_zone::Instance;
 
 /// Blocks between poller and sender: two pages of 1,000 rows of 2 kB.
 const QUEUED_BLOCKS: usize = 16;
@@ -315,7 +315,7 @@ pub fn fingerprint(base_url: &str, table: &Table) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    key::hex(hash.finalize().get(..8).unwrap_or_default())
+    record_key::hex(hash.finalize().get(..8).unwrap_or_default())
 }
 
 /// Seconds from a position, itself in seconds since 1970, until now: what a table is behind.

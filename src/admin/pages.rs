@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::history::History;
 use super::http::{Answer, Method, Request};
 use super::page::Page;
-use super::{Shown, api, gather};
+use super::{Shown, api, status_builder};
 use crate::control::Pending;
 use crate::health::Report;
 
@@ -40,7 +40,7 @@ impl Pages {
     /// Takes a sample for the charts when its time has come.
     pub(super) fn sample_if_due(&mut self, now: Instant) {
         if self.history.due(now) <= now {
-            self.history.sample(now, gather::readings(&self.shown));
+            self.history.sample(now, status_builder::readings(&self.shown));
         }
     }
 
@@ -64,7 +64,7 @@ impl Pages {
     }
 
     fn status(&self) -> Answer {
-        let status = gather::status(&self.shown, &self.history, Instant::now());
+        let status = status_builder::status(&self.shown, &self.history, Instant::now());
         Answer::json(200, &status)
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
 use super::{Topic, Usage, time};
-use crate::sink::letter::KINDS;
+use crate::sink::dead_letter::KINDS;
 
 /// Options with a value.
 pub(super) const VALUES: [&str; 8] = [

@@ -12,13 +12,15 @@ use crate::config::{Config, Format, Table};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
-use crate::schema::registry::Registry;
-use crate::schema::wanted;
+use crate::registry::Registry;
+use crate::avro::desired_schema;
 use crate::servicenow::query::{Literals, Slice};
-use crate::servicenow::table::{self, TableRequests};
+use crate::servicenow::table_api;
+use crate::servicenow::table_api::TableRequests;
 use crate::servicenow::{self, Cause, Client, Get, Meta};
 use crate::sink;
-use crate::source::{Instance, zone::ZoneError};
+use crate::source::Instance;
+use crate::source::time_zone::ZoneError;
 use crate::stop::{self, Stop};
 
 /// A clock that is further off than this is worth a word, in seconds.
@@ -165,7 +167,7 @@ impl Asker<'_> {
             to: Timestamp::now().as_second() + 86_400,
             id_to: None,
         };
-        let encoded = table::columns(table).encode(&slice, literals);
+        let encoded = table_api::columns(table).encode(&slice, literals);
         let get = TableRequests::new(path, table).list(&encoded, 1, true);
         let (result, meta) = self.ask(&get)?;
         let rows = result.as_array().ok_or("the answer is no list")?;
@@ -244,7 +246,7 @@ fn registry(config: &Config, registry: &Registry, refused: bool, stop: &Stop, do
         .iter()
         .filter(|_| config.source.enabled);
     for table in tables.filter(|table| table.format == Format::Avro) {
-        if refused && wanted::without_instance(table).is_none() {
+        if refused && desired_schema::without_instance(table).is_none() {
             bad(done, &format!("schema of `{}`: {NOT_TRIED}", table.name));
             continue;
         }

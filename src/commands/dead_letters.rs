@@ -19,7 +19,7 @@ use crate::cli::{LetterAction, Place, Which};
 use crate::config::Config;
 use crate::kafka::{BrowseError, Browser, Marks, Received};
 use crate::sink::Letter;
-use crate::sink::letter::Unreadable;
+use crate::sink::dead_letter::Unreadable;
 use crate::stop::Stop;
 
 /// Why a command ends early.

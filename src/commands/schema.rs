@@ -10,9 +10,11 @@ use crate::cli::SchemaAction;
 use crate::config::{Config, Format, KeyFormat, Table};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::schema::registry::{self, Cause, Part, Registered, Registry};
-use crate::schema::wanted::{self, Unknown, Wanted};
-use crate::schema::{KEY_SCHEMA, Newest, NotOurs, Successor};
+use crate::registry;
+use crate::registry::{Cause, Part, Registered, Registry};
+use crate::avro::desired_schema;
+use crate::avro::desired_schema::{Unknown, Wanted};
+use crate::avro::{KEY_SCHEMA, Newest, NotOurs, Successor};
 use crate::servicenow::Client;
 use crate::stop::{self, Stop};
 
@@ -102,7 +104,7 @@ fn findings(
     stop: &Stop,
 ) -> Result<Findings, Failure> {
     let Wanted { schema, mut notes } = wanted(config, table, stop)?;
-    let subject = wanted::subject(registry, table);
+    let subject = desired_schema::subject(registry, table);
     let next = Successor::find(registry, &subject, &schema, None, stop)?;
     if let Some(why) = &next.foreign {
         notes.push(match next.grows {
@@ -121,7 +123,7 @@ fn findings(
 
 /// Asks the instance only where the configuration does not say everything.
 fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure> {
-    if let Some(schema) = wanted::without_instance(table) {
+    if let Some(schema) = desired_schema::without_instance(table) {
         let notes = Vec::new();
         return Ok(Wanted { schema, notes });
     }
@@ -130,7 +132,7 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let client = Client::start(&servicenow, &metrics, &health)
         .map_err(|error| Failure(78, error.to_string()))?;
-    Ok(wanted::wanted(
+    Ok(desired_schema::wanted(
         &client,
         &servicenow.table_api_path,
         table,
@@ -146,7 +148,7 @@ pub(super) fn check(
     notes: &mut Vec<String>,
 ) -> Result<String, String> {
     let (_trigger, stop) = stop::pair();
-    let subject = wanted::subject(registry, table);
+    let subject = desired_schema::subject(registry, table);
     let checked = match registry.registers() {
         true => check_wanted(config, table, registry, notes, &stop),
         false => check_pinned(table, registry, notes, &stop),
@@ -165,7 +167,7 @@ fn check_pinned(
     notes: &mut Vec<String>,
     stop: &Stop,
 ) -> Result<String, Failure> {
-    let subject = wanted::subject(registry, table);
+    let subject = desired_schema::subject(registry, table);
     let Some(latest) = registry.latest(&subject, stop)? else {
         let words = format!(
             "subject {subject}: nothing is registered; use `schema register {}`, or set \

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::raw::{Span, Whole};
+use super::reader::{Span, Whole};
 use super::{Decimals, KeyFormat, OnTypeError, SchemaStyle, TableSchema};
 
 pub(super) const TABLE_API_PATH: &str = "/api/now/table";

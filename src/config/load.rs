@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::problem::MAX_LISTED;
-use super::raw::{Context, Notes, Remark};
-use super::{Config, Files, Observability, Problem, Problems, Warning, validate, yaml};
+use super::reader::{Context, Notes, Remark};
+use super::{Config, Files, Observability, Problem, Problems, Warning, checks, yaml};
 
 /// A larger file is not a configuration of this program.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -59,7 +59,7 @@ pub fn load_observability(path: &Path) -> Result<(Observability, Option<Problems
     };
     let context = Context::new(&environment);
     let found = context.root(&node, |root| {
-        root.section("observability", validate::observability)
+        root.section("observability", checks::observability)
     });
     let wrong = context.into_notes().problems;
     let within = |remark: &Remark| remark.path.starts_with("observability");
@@ -136,7 +136,7 @@ fn examine(
     let (node, faults) =
         yaml::parse(text).map_err(|err| Problems::whole_file(file, err.line, err.message))?;
     let context = Context::new(env);
-    let config = context.root(&node, validate::config);
+    let config = context.root(&node, checks::config);
     let mut notes = context.into_notes();
     for fault in faults {
         let path = String::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
-use super::validate::property_is_private;
+use super::checks::property_is_private;
 use super::{
     Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Observability, Partitioner,
     QueryTimeZone, ServiceNow, Source, Table, Tls, defaults, duration,

@@ -12,7 +12,7 @@ mod bad_sink;
 mod example;
 mod good;
 mod hostile;
-mod plan;
+mod diff;
 mod warn;
 
 /// The variables of all tests.

@@ -5,7 +5,7 @@
 //! things. All calls, the callbacks among them, run on the one thread that polls.
 
 mod context;
-mod start;
+mod start_position;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::context::Context;
-pub use self::start::Start;
-use super::context::Signals;
-use super::settings::Settings;
+pub use self::start_position::Start;
+use super::client_context::Signals;
+use super::client_settings::Settings;
 use super::{Error, Received};
 use crate::config::Kafka;
 use crate::metrics::Metrics;
@@ -200,7 +200,7 @@ impl Consumer {
     /// A partition that ends before the position in it, as far as Kafka says: librdkafka does not
     /// always notice that a topic was made anew, and waits for records that never come.
     pub fn lost_position(&self, wanted: impl Fn(&Partition) -> bool) -> Option<Partition> {
-        start::ends_before(&self.base, wanted).ok().flatten()
+        start_position::ends_before(&self.base, wanted).ok().flatten()
     }
 
     /// Finds the partitions whose position lies outside of them, and moves those that may begin
@@ -210,7 +210,7 @@ impl Consumer {
     /// # Errors
     /// Kafka does not answer; to be tried again.
     pub fn restart_lost_positions(&self) -> Result<Vec<(Partition, Start)>, String> {
-        let starts = start::restart_lost_positions(&self.base)
+        let starts = start_position::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))?;
         self.base.context().begin(&starts);
         Ok(starts)

@@ -13,8 +13,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use self::poll::Poller;
 use super::batch::{Batch, DeliveryError};
-use super::context::{Callbacks, Signals};
-use super::settings::Settings;
+use super::client_context::{Callbacks, Signals};
+use super::client_settings::Settings;
 use super::{Error, Record};
 use crate::config::{CreateTopics, Kafka};
 use crate::health::Health;

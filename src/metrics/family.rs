@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::text::Text;
+use super::exposition::Text;
 
 /// Series a family may have. Labels come from the configuration and from closed lists, so only a
 /// fault would pass it; the memory stays bounded even then.
@@ -180,7 +180,7 @@ impl Value for Histogram {
         let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
         for (bound, count) in bounds.zip(&self.0.counts) {
             seen += count.load(Relaxed);
-            let bound = super::text::format(bound);
+            let bound = super::exposition::format(bound);
             out.integer(
                 "_bucket",
                 &[labels, &[("le", bound.as_str())]].concat(),

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::Text;
+use super::exposition::Text;
 
 /// Ticks per second of the times in `/proc/self/stat`. The kernel counts in its own HZ but reports
 /// in `USER_HZ`, which is part of the ABI: 100 on every architecture Rust's Linux targets have

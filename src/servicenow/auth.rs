@@ -1,26 +1,26 @@
 //! Who we are to the instance: a fixed header, or an access token that a thread keeps fresh.
 
-mod bell;
-mod door;
-mod schedule;
-mod tokens;
+mod change_signal;
+mod login_breaker;
+mod refresh_schedule;
+mod token_refresher;
 
 use std::sync::Arc;
 
 use ureq::http::{HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
-pub(super) use door::Pass;
+pub(super) use self::login_breaker::Pass;
 
 use super::Shared;
-use super::encode;
+use super::encoding;
 use super::error::{Asked, Error};
-use super::http::Credential;
+use super::exchange::Credential;
 use crate::config;
 use crate::health::Health;
 use crate::stop::Stop;
-use door::Door;
-use tokens::Tokens;
+use self::login_breaker::Door;
+use self::token_refresher::Tokens;
 
 /// Gives each request its credential, and spaces attempts that the instance refuses.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Auth {
         let source = match config {
             config::Auth::Basic { username, password } => {
                 let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
-                let value = Zeroizing::new(format!("Basic {}", encode::base64(pair.as_bytes())));
+                let value = Zeroizing::new(format!("Basic {}", encoding::base64(pair.as_bytes())));
                 Source::Fixed(fixed(header::AUTHORIZATION, &value, "auth.basic")?)
             }
             config::Auth::ApiKey { header, key } => {

@@ -5,6 +5,9 @@
 //! error behind them (KB0778443). Rows are handed out while the page arrives; [`Piece::End`] says
 //! that the whole page was good.
 
+pub mod row;
+mod splitter;
+
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -16,8 +19,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::query::parse_time;
-use super::row;
-use super::split::{Malformed, Progress, Span, Splitter};
+use self::splitter::{Malformed, Progress, Span, Splitter};
 use crate::config::DisplayValue;
 
 /// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.

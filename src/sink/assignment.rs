@@ -4,8 +4,8 @@
 //! this. So the lock is never waited for, and a revocation may drain the channel of finished records
 //! itself.
 
-mod group;
-mod parked;
+mod rebalance;
+mod awaiting_schema;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-pub(super) use self::parked::Waiting;
+pub(super) use self::awaiting_schema::Waiting;
 
-use self::parked::Parked;
-use super::job::{Done, End, Ticket};
-use super::tracker::Tracker;
+use self::awaiting_schema::Parked;
+use super::task::{Done, End, Ticket};
+use super::offset_tracker::Tracker;
 use crate::health::{Condition, Health};
 use crate::kafka::{Group as _, Partition, Start};
 use crate::metrics::{Gauge, Metrics};

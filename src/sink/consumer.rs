@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::assignment::{Assignment, Waiting};
 use super::format::{self, Content, Needs};
-use super::job::{Job, Ticket};
+use super::task::{Job, Ticket};
 use super::operation::{self, Place};
-use super::schemas::Schemas;
-use super::topic::{Policy, Topic};
+use super::schema_resolver::Schemas;
+use super::topic_context::{Policy, Topic};
 use crate::config::Kafka;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Consumer, Group, Partition, Polled, Received};
 use crate::metrics::Metrics;
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// One wait for a record while others are out, and while there is nothing to do.

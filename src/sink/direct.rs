@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::Refusal;
 use super::format::{self, Content, Needs, Schema};
 use super::operation::{self, Decision, Place};
-use super::writer::{History, Outcome, Pulse, Watch, Writer};
+use super::write::{History, Outcome, Pulse, Watch, Writer};
 use crate::config::{Config, SinkTopic};
 use crate::health::Health;
 use crate::kafka::Received;
 use crate::metrics::Metrics;
-use crate::schema::registry::{Error, Registry};
+use crate::registry::{Error, Registry};
 use crate::servicenow::{self, Client};
 use crate::stop::Stop;
 

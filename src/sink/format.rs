@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::Refusal;
 use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopic};
 use crate::kafka::Received;
-use crate::schema::decode::{self, Frame};
-use crate::schema::registry::{self, Cause, Kind, Writer};
+use crate::avro::decode;
+use crate::avro::decode::Frame;
+use crate::registry;
+use crate::registry::{Cause, Kind, Writer};
 
 /// A record's key and value, readable.
 #[derive(Debug, Clone, PartialEq, Eq)]

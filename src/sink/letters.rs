@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::job::{Done, End, Job};
-use super::letter::{KINDS, Letter};
+use super::task::{Done, End, Job};
+use super::dead_letter::{KINDS, Letter};
 use super::operation::{Decision, Kind, Operation};
-use super::topic::Refused;
+use super::topic_context::Refused;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Batch, Headers, Producer, Record, SendError};
 use crate::metrics::Metrics;
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// Longest wait without a sign of life.

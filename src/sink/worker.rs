@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 
 use super::Refusal;
-use super::job::{Done, End, Job};
+use super::task::{Done, End, Job};
 use super::operation::Decision;
-use super::topic::{PATIENCE, Policy, Refused, Topic, Who};
-use super::writer::{History, Outcome, Watch};
+use super::topic_context::{PATIENCE, Policy, Refused, Topic, Who};
+use super::write::{History, Outcome, Watch};
 use crate::health::Heartbeat;
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::servicenow;
 use crate::stop::Stop;
 

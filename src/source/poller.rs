@@ -5,21 +5,22 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::fault::Fault;
-use super::order::Order;
-use super::progress::Progress;
-use super::reading::Reading;
+use super::poll_error::Fault;
+use super::row_order::Order;
+use super::read_progress::Progress;
+use super::page_buffer::Reading;
 use super::window::{Ask, Step, Window};
-use super::zone::Instance;
+use super::time_zone::Instance;
 use super::{Context, Item, Mark, Rewind};
 use crate::config::{self, Table};
 use crate::health::{Condition, Heartbeat};
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::servicenow;
 use crate::servicenow::page::{Block, Locator, PageError, PageReader, Piece};
 use crate::servicenow::query::{Columns, Cursor, Encoded};
-use crate::servicenow::table::{self, TableRequests};
+use crate::servicenow::table_api;
+use crate::servicenow::table_api::TableRequests;
 use crate::stop::Stop;
 
 /// How long a heartbeat lasts beyond what is expected.
@@ -93,7 +94,7 @@ impl Poller {
         let fresh = start.is_none();
         Poller {
             requests: TableRequests::new(context.instance.table_api_path(), table),
-            columns: table::columns(table),
+            columns: table_api::columns(table),
             locator: Locator::new(
                 &table.timestamp_field,
                 &table.identifier_field,
@@ -211,7 +212,7 @@ impl Poller {
                 ("sysparm_limit", "1".to_owned()),
                 ("sysparm_fields", "sys_id".to_owned()),
             ];
-            let get = table::probe(self.instance.table_api_path(), &self.table.name, params);
+            let get = table_api::probe(self.instance.table_api_path(), &self.table.name, params);
             let answer = self.instance.client().get(&get, &self.stop)?;
             self.instance.observe(&answer.meta);
             if self.instance.closed_second(Instant::now()).is_none() {
@@ -306,7 +307,7 @@ impl Poller {
         let get = self.requests.count(encoded);
         let (result, meta) = self.instance.client().get_result_once(&get, &self.stop)?;
         self.instance.observe(&meta);
-        table::count_of(&result).ok_or_else(|| {
+        table_api::count_of(&result).ok_or_else(|| {
             Fault::Page(PageError::Malformed(
                 "neither X-Total-Count nor the Aggregate API counts the rows".to_owned(),
             ))

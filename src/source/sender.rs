@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
 
 use self::produce::Values;
-use super::key::Keys;
-use super::own::Own;
+use super::record_key::Keys;
+use super::loop_guard::Own;
 use super::{Context, Item, Mark, Rewind};
 use crate::checkpoint::{self, Entry, Position};
 use crate::config::Table;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Batch, DeliveryError, Headers, Producer};
 use crate::metrics::{Counter, Gauge, Metrics};
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::servicenow::page::Block;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;

@@ -4,8 +4,8 @@ use real_registry::{Server, require_or_skip, shared};
 use serde_json::json;
 use servicenow_kafka_bridge::config::SchemaRegistry;
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::schema::registry::{Cause, Kind, Part, Registry};
-use servicenow_kafka_bridge::schema::{Columns, Schema};
+use servicenow_kafka_bridge::registry::{Cause, Kind, Part, Registry};
+use servicenow_kafka_bridge::avro::{Columns, Schema};
 use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
 
 use crate::support::avro::registry_at;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 
-use crate::schema::decode::{Frame, frame};
+use crate::avro::decode::{Frame, frame};
 
 /// Whether a character could do something to a terminal, or turn text around.
 fn is_active(character: char) -> bool {

@@ -12,8 +12,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
-use super::{Group, Partition, Start, partitions_of, positions_list, start};
-use crate::kafka::context::{Callbacks, Signals};
+use super::{Group, Partition, Start, partitions_of, positions_list, start_position};
+use crate::kafka::client_context::{Callbacks, Signals};
 use crate::metrics::{GaugeVec, Metrics};
 
 /// The context of one consumer.
@@ -61,7 +61,7 @@ impl Context {
 
     fn assign(&self, base: &BaseConsumer<Context>, list: &TopicPartitionList) {
         let partitions = partitions_of(list);
-        let starts = start::starts(base, &partitions);
+        let starts = start_position::starts(base, &partitions);
         let mut wanted = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = match start {

@@ -9,9 +9,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{Client, Shared, State, new_client, purge};
 use crate::health::{Condition, Health, Heartbeat};
-use crate::kafka::link::{Change, Link};
+use crate::kafka::broker_health::{Change, Link};
 use crate::metrics::{Gauge, Metrics};
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// One turn: reports are served as they come, everything else at its end.

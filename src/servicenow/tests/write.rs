@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::server::{Act, Bench, JSON, Server, answer, bench, password, token, unauthorized};
-use crate::servicenow::write::{self, Write, Written};
+use crate::servicenow::table_write;
+use crate::servicenow::table_write::{Write, Written};
 use crate::servicenow::{Cause, Error};
 
 const API: &str = "/api/now/table";
@@ -273,7 +274,7 @@ fn bodies_that_are_too_large() {
 fn what_is_searched_for_is_not_shown() {
     let server = Server::start(|_, _| answer("400 Bad Request", &[JSON], "{}"));
     let bench = bench(&server, |_| {});
-    let find = write::find(API, "incident", "u_key=secret".into(), "sys_id", 2);
+    let find = table_write::find(API, "incident", "u_key=secret".into(), "sys_id", 2);
     let error = bench
         .client
         .get_result_once(&find, &bench.stop)

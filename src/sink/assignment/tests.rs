@@ -1,4 +1,4 @@
-mod parked;
+mod awaiting_schema;
 
 use super::*;
 use crate::stop;

@@ -7,7 +7,7 @@ use crate::config::{Compression, Kafka};
 use crate::health::Health;
 use crate::kafka::{Partition, Received};
 use crate::sink::Refusal;
-use crate::sink::job::Ticket;
+use crate::sink::task::Ticket;
 use crate::stop;
 
 /// Letters of more than a thousand bytes are not taken, and nobody is there to take others.

@@ -7,10 +7,10 @@ use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopic};
 use crate::kafka::{Partition, Received};
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{Server, answer, bench};
-use crate::sink::job::Ticket;
-use crate::sink::lanes::Lanes;
-use crate::sink::topic::Troubles;
-use crate::sink::writer::{Pulse, Writer};
+use crate::sink::task::Ticket;
+use crate::sink::keyed_queue::Lanes;
+use crate::sink::topic_context::Troubles;
+use crate::sink::write::{Pulse, Writer};
 use crate::{config, stop};
 
 fn settings() -> config::Sink {

@@ -8,12 +8,13 @@ use super::{BEAT, SILENCE, Sender, Trouble};
 use crate::config::{Format, Table};
 use crate::health::Condition;
 use crate::kafka::{Record, SendError};
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::servicenow::page::{Block, Row};
 use crate::servicenow::query::Cursor;
 use crate::source::Context;
-use crate::source::avro::{Avro, Bytes, Fault};
-use crate::source::key::{self, Keys};
+use crate::source::encode::{Avro, Bytes, Fault};
+use crate::source::record_key;
+use crate::source::record_key::Keys;
 
 /// First and longest pause before a schema is asked for again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -99,7 +100,7 @@ impl Sender {
             Keys::Identifier => Some(id),
             Keys::None => None,
             Keys::Fields(fields) => {
-                hashed = key::field_key(value, fields).map_err(|error| Trouble::Record {
+                hashed = record_key::field_key(value, fields).map_err(|error| Trouble::Record {
                     before: None,
                     why: format!("a row is not valid JSON (column {})", error.column()),
                 })?;

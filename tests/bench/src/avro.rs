@@ -6,10 +6,8 @@ use std::fs;
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Map, Value};
-use servicenow_kafka_bridge::schema::decode::{WriterSchema, to_json};
-use servicenow_kafka_bridge::schema::{
-    Column, Columns, Encoder, Kind, OnTypeError, PREFIX, Schema, Typing,
-};
+use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_json};
+use servicenow_kafka_bridge::avro::{Column, Columns, Encoder, Kind, OnTypeError, PREFIX, Schema, Typing};
 use servicenow_kafka_bridge::servicenow::query::parse_time;
 
 use crate::instance::ROW_BYTES;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, Secret, SubjectStrategy, Tls};
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::schema::registry::{self, Cause, Kind, Registry};
-use servicenow_kafka_bridge::schema::{Columns, Schema};
+use servicenow_kafka_bridge::registry;
+use servicenow_kafka_bridge::registry::{Cause, Kind, Registry};
+use servicenow_kafka_bridge::avro::{Columns, Schema};
 use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
 
 use crate::support::LONG;

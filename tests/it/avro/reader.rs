@@ -5,10 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use servicenow_kafka_bridge::health::Health;
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::schema::dictionary::{Described, describe};
-use servicenow_kafka_bridge::schema::{
-    Column, Columns, Encoder, KEY_SCHEMA, OnTypeError, PREFIX, Report, Schema, Typing, encode_key,
-};
+use servicenow_kafka_bridge::avro::dictionary::{Described, describe};
+use servicenow_kafka_bridge::avro::{Column, Columns, Encoder, KEY_SCHEMA, OnTypeError, PREFIX, Report, Schema, Typing, encode_key};
 use servicenow_kafka_bridge::servicenow::Client;
 use servicenow_kafka_bridge::{config, stop};
 use servicenow_sim::{Generator, Row, Sim};

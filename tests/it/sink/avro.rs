@@ -6,9 +6,7 @@ use apache_avro::{Decimal, Schema as AvroSchema};
 use crossbeam_channel::after;
 use real_kafka::Draft;
 use serde_json::{Value, json};
-use servicenow_kafka_bridge::schema::{
-    Column, Columns, Decimals, Encoder, OnTypeError, Schema, Typing, encode_key,
-};
+use servicenow_kafka_bridge::avro::{Column, Columns, Decimals, Encoder, OnTypeError, Schema, Typing, encode_key};
 use servicenow_sim::Row;
 use std::time::Duration;
 

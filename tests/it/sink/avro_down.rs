@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use real_kafka::{Draft, require_or_skip};
 use serde_json::json;
-use servicenow_kafka_bridge::schema::Schema;
+use servicenow_kafka_bridge::avro::Schema;
 use servicenow_sim::Options;
 
 use super::avro::{key, strings, with_registry, written};

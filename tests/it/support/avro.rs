@@ -7,8 +7,8 @@ use real_kafka::Record;
 use serde_json::Value;
 use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, SubjectStrategy, Tls};
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::schema::decode::{Frame, frame};
-use servicenow_kafka_bridge::schema::registry::Registry;
+use servicenow_kafka_bridge::avro::decode::{Frame, frame};
+use servicenow_kafka_bridge::registry::Registry;
 use servicenow_kafka_bridge::stop;
 use servicenow_sim::Row;
 

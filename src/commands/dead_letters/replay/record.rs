@@ -8,7 +8,7 @@ use super::super::{Desk, Found};
 use crate::config::{Config, Kafka};
 use crate::kafka::{BrowseError, Browser, Error, Received};
 use crate::sink::Letter;
-use crate::sink::letter::CREATE_ID;
+use crate::sink::dead_letter::CREATE_ID;
 use crate::stop::Stop;
 
 /// Header that says from which letter a record came.

@@ -1,0 +1,52 @@
+//! Avro: what a table's columns mean as a schema, and records in both directions.
+//!
+//! Everything but [`dictionary`] and [`registry`] is pure: no network, no clock. The way of a row out:
+//!
+//! ```no_run
+//! use servicenow_kafka_bridge::schema::{Columns, Encoder, OnTypeError, Schema};
+//!
+//! # fn registered(_json: &str) -> (u32, Option<String>) { (7, None) }
+//! let columns = Columns::named("incident", ["sys_id", "number", "caller_id.name"]);
+//! let wanted = Schema::strings(&columns);
+//! // What the registry has already decides what can be registered next.
+//! let (id, latest) = registered(wanted.json());
+//! let schema = match latest {
+//!     Some(json) => {
+//!         let known = Schema::parse(&json).expect("one of our schemas");
+//!         known.evolve(&wanted).schema.unwrap_or(known)
+//!     }
+//!     None => wanted,
+//! };
+//! let mut encoder = Encoder::new(&schema, id, OnTypeError::Null);
+//! let mut record = Vec::new();
+//! let row = br#"{"sys_id":"a","number":"INC1","caller_id.name":"Joe"}"#;
+//! let report = encoder.encode(row, &mut record).expect("a row");
+//! assert_eq!(report.unknown + report.misfits, 0);
+//! ```
+//!
+//! And in: [`decode::frame`] tells what a record is, [`decode::to_json`] turns it into the JSON that
+//! the sink reads. Sources: the Avro specification 1.12, and Confluent's page "Formats, serializers,
+//! and deserializers", section "Wire format".
+
+mod columns;
+mod decimal;
+pub mod decode;
+pub mod dictionary;
+mod encode;
+mod evolve;
+mod model;
+mod names;
+mod strings;
+mod next_schema;
+mod times;
+mod typed;
+pub mod desired_schema;
+mod wire;
+
+pub use self::columns::{Choice, Column, Columns};
+pub use self::encode::{EncodeError, Encoder, KEY_SCHEMA, Malformed, OnTypeError, Report, encode_key};
+pub use self::evolve::{Change, Evolution};
+pub use self::model::{Field, Kind, NAMESPACE, NotOurs, RAW, Schema};
+pub use self::next_schema::{Newest, Successor};
+pub use self::typed::{Decimals, Typing};
+pub use self::wire::PREFIX;

@@ -1,0 +1,447 @@
+//! Random schemas, and the Avro library as the judge of what they mean.
+
+use std::collections::HashSet;
+
+use apache_avro::Decimal;
+use apache_avro::types::Value as Avro;
+use apache_avro::writer::datum::GenericDatumWriter;
+use fastrand::Rng;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::{SchemaError, WriterSchema};
+use crate::avro::decode::to_json;
+
+/// What is needed to make values of a type.
+#[derive(Clone)]
+enum Kind {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Date,
+    Timestamp,
+    Decimal,
+    Fixed(usize),
+    Enum(u32),
+    Array(Box<Kind>),
+    Map(Box<Kind>),
+    Union(Vec<Kind>),
+    Record(Vec<Kind>),
+}
+
+/// A property with the full name of what is defined or used.
+const MARK: &str = "full";
+
+const PLAIN: [(&str, Kind); 13] = [
+    (r#""null""#, Kind::Null),
+    (r#""boolean""#, Kind::Boolean),
+    (r#"{"type":"int"}"#, Kind::Int),
+    (r#""long""#, Kind::Long),
+    (r#"{"type":"long","logicalType":"unknown"}"#, Kind::Long),
+    (r#""float""#, Kind::Float),
+    (r#""double""#, Kind::Double),
+    (r#""bytes""#, Kind::Bytes),
+    (
+        r#"{"type":"string","avro.java.string":"String"}"#,
+        Kind::String,
+    ),
+    (r#"{"type":"string","logicalType":"date"}"#, Kind::String),
+    (r#"{"type":"int","logicalType":"date"}"#, Kind::Date),
+    (
+        r#"{"type":"long","logicalType":"timestamp-micros"}"#,
+        Kind::Timestamp,
+    ),
+    (
+        r#"{"type":"bytes","logicalType":"decimal","precision":5,"scale":2}"#,
+        Kind::Decimal,
+    ),
+];
+
+/// Makes schemas and values. The same seed makes the same.
+struct Maker {
+    rng: Rng,
+    /// Full names that are defined.
+    known: Vec<(String, Kind)>,
+    /// Full names that are taken.
+    taken: HashSet<String>,
+}
+
+impl Maker {
+    fn new(seed: u64) -> Maker {
+        Maker {
+            rng: Rng::with_seed(seed),
+            known: Vec::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// A record with one field, an array of anything.
+    fn schema(&mut self) -> (Value, Kind) {
+        let (items, kind) = self.any("", 4);
+        let field = json!({"name": "a", "type": {"type": "array", "items": items}});
+        (
+            json!({"type": "record", "name": "M", "fields": [field]}),
+            kind,
+        )
+    }
+
+    fn any(&mut self, namespace: &str, depth: u32) -> (Value, Kind) {
+        let deep = if depth == 0 { 4 } else { 10 };
+        match self.rng.u32(0..deep) {
+            0 => {
+                let (text, kind) = self.rng.choice(&PLAIN).unwrap();
+                (serde_json::from_str(text).unwrap(), kind.clone())
+            }
+            1 => {
+                let size = self.rng.usize(0..4);
+                let rest = json!({"type": "fixed", "size": size});
+                self.named(namespace, rest, |_, _| (None, Kind::Fixed(size)))
+            }
+            2 => self.again(namespace),
+            3 => {
+                let count = self.rng.u32(1..4);
+                let symbols: Vec<String> = (0..count).map(symbol).collect();
+                let rest = json!({"type": "enum", "symbols": symbols});
+                self.named(namespace, rest, |_, _| (None, Kind::Enum(count)))
+            }
+            4 => {
+                let (items, kind) = self.any(namespace, depth - 1);
+                (
+                    json!({"type": "array", "items": items}),
+                    Kind::Array(Box::new(kind)),
+                )
+            }
+            5 => {
+                let (values, kind) = self.any(namespace, depth - 1);
+                (
+                    json!({"type": "map", "values": values}),
+                    Kind::Map(Box::new(kind)),
+                )
+            }
+            6 => self.union(namespace, depth),
+            _ => self.named(namespace, json!({"type": "record"}), |maker, namespace| {
+                let count = maker.rng.usize(0..4);
+                let fields = (0..count).map(|_| maker.any(namespace, depth - 1));
+                let (types, kinds): (Vec<Value>, Vec<Kind>) = fields.unzip();
+                let fields = types
+                    .iter()
+                    .enumerate()
+                    .map(|(at, kind)| json!({"name": field(at), "type": kind, "order": "ignore"}));
+                (Some(fields.collect()), Kind::Record(kinds))
+            }),
+        }
+    }
+
+    /// A definition, its namespace given in one of Avro's ways.
+    fn named(
+        &mut self,
+        around: &str,
+        mut object: Value,
+        inside: impl FnOnce(&mut Maker, &str) -> (Option<Vec<Value>>, Kind),
+    ) -> (Value, Kind) {
+        let other = *self.rng.choice(&["", "x", "x.y"]).unwrap();
+        let way = self.rng.u32(0..3);
+        // In a namespace, the library does not find the names without one.
+        let stays = way == 0 || other.is_empty();
+        let namespace = if stays { around } else { other };
+        let (name, full) = self.free(namespace);
+        object[MARK] = json!(full);
+        object["name"] = json!(if way == 2 { &full } else { &name });
+        if way == 1 {
+            object["namespace"] = json!(namespace);
+        }
+        let (fields, kind) = inside(self, namespace);
+        if let Some(fields) = fields {
+            object["fields"] = Value::Array(fields);
+        }
+        self.known.push((full, kind.clone()));
+        (object, kind)
+    }
+
+    /// A name, and with its namespace. The same ones come in several namespaces.
+    fn free(&mut self, namespace: &str) -> (String, String) {
+        for at in self.rng.u32(0..3).. {
+            let name = format!("T{at}");
+            let full = format!("{namespace}.{name}");
+            let full = full.trim_start_matches('.').to_owned();
+            if self.taken.insert(full.clone()) {
+                return (name, full);
+            }
+        }
+        unreachable!("the numbers end");
+    }
+
+    /// A type that was defined before.
+    fn again(&mut self, namespace: &str) -> (Value, Kind) {
+        let fit = |(name, _): &&(String, Kind)| namespace.is_empty() || name.contains('.');
+        let fit: Vec<_> = self.known.iter().filter(fit).collect();
+        let Some((name, kind)) = self.rng.choice(fit) else {
+            return (json!("int"), Kind::Int);
+        };
+        let short = name
+            .strip_prefix(namespace)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let short = short.filter(|rest| !rest.contains('.'));
+        let written = short.unwrap_or(name);
+        (json!({"type": written, MARK: name}), kind.clone())
+    }
+
+    /// Types that Avro takes in one union.
+    fn union(&mut self, namespace: &str, depth: u32) -> (Value, Kind) {
+        let (mut types, mut kinds) = (Vec::new(), Vec::<Kind>::new());
+        while kinds.is_empty() || self.rng.bool() {
+            let known = self.known.len();
+            let (json, kind) = self.any(namespace, depth - 1);
+            let is_alike = |other: &Kind| other.class() == kind.class();
+            if matches!(kind, Kind::Union(_)) || kinds.iter().any(is_alike) {
+                self.known.truncate(known);
+                continue;
+            }
+            types.push(json);
+            kinds.push(kind);
+        }
+        (Value::Array(types), Kind::Union(kinds))
+    }
+
+    /// A value, and the JSON that it should become.
+    fn value(&mut self, kind: &Kind) -> (Avro, Value) {
+        let number = self.rng.i16(..);
+        let real = f32::from(number) + 0.5;
+        match kind {
+            Kind::Null => (Avro::Null, Value::Null),
+            Kind::Boolean => (Avro::Boolean(number < 0), json!(number < 0)),
+            Kind::Int => (Avro::Int(number.into()), json!(number)),
+            Kind::Long => (Avro::Long(number.into()), json!(number)),
+            Kind::Float => (Avro::Float(real), json!(real)),
+            Kind::Double => (Avro::Double(real.into()), json!(real)),
+            Kind::Bytes => (Avro::Bytes(vec![0; 3]), json!("AAAA")),
+            Kind::String => (Avro::String(number.to_string()), json!(number.to_string())),
+            Kind::Date => (Avro::Date(1), json!("1970-01-02")),
+            Kind::Timestamp => (Avro::TimestampMicros(-1), json!("1969-12-31 23:59:59")),
+            Kind::Decimal => (Avro::Decimal(Decimal::from(vec![1, 0])), json!("2.56")),
+            Kind::Fixed(size) => {
+                let text = ["", "AA==", "AAA=", "AAAA"];
+                (Avro::Fixed(*size, vec![0; *size]), json!(text[*size]))
+            }
+            Kind::Enum(symbols) => {
+                let at = self.rng.u32(0..*symbols);
+                (Avro::Enum(at, symbol(at)), json!(symbol(at)))
+            }
+            Kind::Array(kind) => {
+                let values = (0..self.rng.u32(0..3)).map(|_| self.value(kind));
+                let (values, expected): (_, Vec<Value>) = values.unzip();
+                (Avro::Array(values), json!(expected))
+            }
+            Kind::Map(kind) => {
+                let (value, expected) = self.value(kind);
+                (
+                    Avro::Map([("k".to_owned(), value)].into()),
+                    json!({"k": expected}),
+                )
+            }
+            Kind::Union(kinds) => {
+                let at = self.rng.usize(0..kinds.len());
+                let (value, expected) = self.value(&kinds[at]);
+                (
+                    Avro::Union(u32::try_from(at).unwrap(), Box::new(value)),
+                    expected,
+                )
+            }
+            Kind::Record(kinds) => {
+                let mut expected = Map::new();
+                let fields = kinds.iter().enumerate().map(|(at, kind)| {
+                    let (value, json) = self.value(kind);
+                    expected.insert(field(at), json);
+                    (field(at), value)
+                });
+                (Avro::Record(fields.collect()), Value::Object(expected))
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// Of each class, a union here has one at most.
+    fn class(&self) -> u8 {
+        match self {
+            Kind::Null => 0,
+            Kind::Boolean => 1,
+            Kind::Int | Kind::Date => 2,
+            Kind::Long | Kind::Timestamp => 3,
+            Kind::Float => 4,
+            Kind::Double => 5,
+            Kind::Bytes | Kind::Decimal => 6,
+            Kind::String => 7,
+            Kind::Array(_) => 8,
+            Kind::Map(_) => 9,
+            Kind::Fixed(_) => 10,
+            Kind::Enum(_) => 11,
+            Kind::Record(_) => 12,
+            Kind::Union(_) => 13,
+        }
+    }
+}
+
+fn symbol(at: u32) -> String {
+    format!("S{at}")
+}
+
+fn field(at: usize) -> String {
+    format!("f{at}")
+}
+
+/// The schema as it is sent. What makes no difference is left out: the marks, and the object around
+/// the use of a name.
+fn bare(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) if object.contains_key(MARK) && !object.contains_key("name") => {
+            object["type"].clone()
+        }
+        Value::Object(object) => {
+            let members = object.iter().filter(|(key, _)| *key != MARK);
+            Value::Object(
+                members
+                    .map(|(key, part)| (key.clone(), bare(part)))
+                    .collect(),
+            )
+        }
+        Value::Array(list) => list.iter().map(bare).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The same types, one of them defined at another place where it is used, maybe behind other uses.
+fn turned(schema: &Value, rng: &mut Rng) -> Value {
+    let mut copy = schema.clone();
+    let mut paths = Vec::new();
+    collect(schema, "", &mut paths);
+    let mut marked = paths.iter().filter_map(|path| {
+        let object = schema.pointer(path)?.as_object()?;
+        Some((
+            path,
+            object.get(MARK)?.as_str()?,
+            object.contains_key("name"),
+        ))
+    });
+    let (definitions, uses): (Vec<_>, Vec<_>) = marked.by_ref().partition(|(.., defines)| *defines);
+    // Without a dot, an unknown name means the one without a namespace, so there must be none.
+    for (path, full, _) in &uses {
+        let short = full.rsplit('.').next().unwrap();
+        if definitions.iter().any(|(_, other, _)| *other == short) {
+            *copy.pointer_mut(&format!("{path}/type")).unwrap() = json!(full);
+        }
+    }
+    if let Some((to, full, _)) = rng.choice(&uses) {
+        let (from, ..) = definitions
+            .iter()
+            .find(|(_, name, _)| name == full)
+            .unwrap();
+        let mut moved = copy.pointer(from).unwrap().clone();
+        moved["name"] = json!(full);
+        moved.as_object_mut().unwrap().remove("namespace");
+        *copy.pointer_mut(to).unwrap() = moved;
+        *copy.pointer_mut(from).unwrap() = json!({"type": full, MARK: full});
+    }
+    copy
+}
+
+/// Puts a part of a schema into the place of another one.
+fn swapped(schema: &Value, rng: &mut Rng) -> Value {
+    let mut paths = Vec::new();
+    collect(schema, "", &mut paths);
+    let (from, to) = (rng.choice(&paths).unwrap(), rng.choice(&paths).unwrap());
+    let mut copy = schema.clone();
+    *copy.pointer_mut(to).unwrap() = schema.pointer(from).unwrap().clone();
+    copy
+}
+
+/// The paths of all parts.
+fn collect(json: &Value, path: &str, out: &mut Vec<String>) {
+    out.push(path.to_owned());
+    let parts: Vec<(String, &Value)> = match json {
+        Value::Array(list) => (0..).map(|at: u32| at.to_string()).zip(list).collect(),
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, part)| (key.clone(), part))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (key, part) in parts {
+        collect(part, &format!("{path}/{key}"), out);
+    }
+}
+
+fn failed(schema: &Value, error: &dyn std::fmt::Display) -> TestCaseError {
+    TestCaseError::fail(format!("{error}: {schema}"))
+}
+
+proptest! {
+    #[test]
+    fn what_the_library_writes_is_read(seed: u64) {
+        let mut maker = Maker::new(seed);
+        let (schema, kind) = maker.schema();
+        let library = apache_avro::Schema::parse_str(&bare(&schema).to_string());
+        let library = library.map_err(|error| failed(&schema, &error))?;
+        let (value, expected) = maker.value(&kind);
+        let record = Avro::Record(vec![("a".to_owned(), Avro::Array(vec![value]))]);
+        let writer = GenericDatumWriter::builder(&library).build();
+        let writer = writer.map_err(|error| failed(&schema, &error))?;
+        let bytes = writer.write_value_to_vec(record);
+        let bytes = bytes.map_err(|error| failed(&schema, &error))?;
+        // The library knows no name before its definition.
+        for schema in [bare(&schema), bare(&turned(&schema, &mut maker.rng))] {
+            let ours = WriterSchema::parse(&schema.to_string(), &[]);
+            let ours = ours.map_err(|error| failed(&schema, &error))?;
+            let json = to_json(&ours, &bytes).map_err(|error| failed(&schema, &error))?;
+            let json: Value = serde_json::from_slice(&json).unwrap();
+            prop_assert_eq!(json, json!({"a": [expected]}), "{}", schema);
+        }
+    }
+
+    #[test]
+    fn what_the_library_takes_is_taken(seed: u64, times in 1..4) {
+        let mut maker = Maker::new(seed);
+        let (mut schema, _) = maker.schema();
+        for _ in 0..times {
+            schema = swapped(&schema, &mut maker.rng);
+        }
+        let text = bare(&schema).to_string();
+        let ours = WriterSchema::parse(&text, &[]);
+        // The library passes over a field that is no object, and takes a type that is named `record`
+        // for the keyword: it reads another record then.
+        let is_elsewhere = ["record", "enum", "fixed", "array", "map"].iter().any(|word| text.contains(&format!(r#""name":"{word}""#)));
+        let is_passed_over = |error: &SchemaError| is_elsewhere || error.why.starts_with("a field of");
+        match &ours {
+            Ok(ours) => {
+                let bytes: Vec<u8> = (0..40).map(|_| maker.rng.u8(0..8)).collect();
+                to_json(ours, &bytes).ok();
+            }
+            Err(error) if is_passed_over(error) => {}
+            Err(error) => {
+                let library = apache_avro::Schema::parse_str(&text);
+                prop_assert!(library.is_err(), "{}: {}", error, text);
+            }
+        }
+        WriterSchema::parse(r#""M""#, &[&text, &text]).ok();
+    }
+
+    #[test]
+    fn any_text_is_a_schema_or_none(
+        seed: u64,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), "\\PC|[{}\\[\\]\",:0-9]"), 0..4),
+    ) {
+        let (schema, _) = Maker::new(seed).schema();
+        let mut letters: Vec<String> = bare(&schema).to_string().chars().map(String::from).collect();
+        for (at, letter) in changes {
+            let at = at.index(letters.len());
+            letters[at] = letter;
+        }
+        let text = letters.concat();
+        WriterSchema::parse(&text, &[&text]).ok();
+    }
+}

@@ -1,0 +1,433 @@
+//! The columns of a table, as the instance describes them.
+//!
+//! A table has the columns of every table that it extends, so the chain of `super_class` is walked
+//! in `sys_db_object` and then `sys_dictionary` is asked for all of it. Both need rights that an
+//! integration user often lacks, and without them rows are left out silently.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::columns::{Choice, Column, Columns};
+use crate::servicenow::{Cause, Client, Error, Get, table_api};
+use crate::stop::Stop;
+
+/// Rows of a page.
+const PAGE: usize = 1000;
+/// Pages of one question: a table has some hundred columns.
+const MAX_PAGES: usize = 100;
+/// Longest chain of tables; the longest of the platform have about ten.
+const MAX_CHAIN: usize = 30;
+
+/// What the instance says about a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Described {
+    /// Its columns, sorted by name: the order is the same on every instance.
+    Columns(Columns),
+    /// Nothing that this user may see; says in words what is hidden. The columns are then the
+    /// configured `fields` ([`Columns::named`]) or those of some rows ([`Columns::of_row`]).
+    Hidden(String),
+}
+
+/// Asks for the columns of `table`, its parents' among them.
+///
+/// ```no_run
+/// use servicenow_kafka_bridge::schema::dictionary::{self, Described};
+/// use servicenow_kafka_bridge::schema::{Columns, Schema, Typing};
+///
+/// # fn ask(client: &servicenow_kafka_bridge::servicenow::Client,
+/// #     stop: &servicenow_kafka_bridge::stop::Stop, fields: &[String])
+/// #     -> Result<Schema, servicenow_kafka_bridge::servicenow::Error> {
+/// let described = dictionary::describe(client, "/api/now/table", "incident", stop)?;
+/// Ok(match described {
+///     Described::Columns(columns) => Schema::typed(&columns.select(fields), &Typing::default()),
+///     Described::Hidden(_why) => Schema::strings(&Columns::named("incident", fields)),
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+/// The instance could not be asked. A refusal is no error but [`Described::Hidden`].
+pub fn describe(
+    client: &Client,
+    table_api_path: &str,
+    table: &str,
+    stop: &Stop,
+) -> Result<Described, Error> {
+    let asking = Asking {
+        client,
+        table_api_path,
+        stop,
+    };
+    let described = asking
+        .chain(table)
+        .and_then(|chain| asking.columns(table, &chain));
+    match described {
+        Ok(columns) => Ok(Described::Columns(columns)),
+        Err(Refused::Hidden(why)) => Ok(Described::Hidden(why)),
+        Err(Refused::Error(error)) => match error.cause().filter(|_| is_refusal(&error)) {
+            Some(cause) => Ok(Described::Hidden(format!(
+                "sys_db_object or sys_dictionary cannot be read ({cause})"
+            ))),
+            None => Err(error),
+        },
+    }
+}
+
+enum Refused {
+    Hidden(String),
+    Error(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        Refused::Error(error)
+    }
+}
+
+/// This user may not, or the instance itself says that there is nothing of that name. Of a gateway on
+/// the way a 404 says nothing.
+fn is_refusal(error: &Error) -> bool {
+    match error.cause() {
+        Some(Cause::Forbidden { .. }) => true,
+        Some(Cause::NotFound { .. } | Cause::BadRequest { .. }) => error.is_answer(),
+        _ => false,
+    }
+}
+
+/// A row of `sys_db_object`.
+#[derive(Deserialize)]
+struct Class {
+    #[serde(default)]
+    name: Text,
+    #[serde(default)]
+    label: Text,
+    #[serde(default)]
+    super_class: Text,
+}
+
+/// A row of `sys_dictionary`.
+#[derive(Deserialize)]
+struct Entry {
+    name: Text,
+    element: Text,
+    #[serde(default)]
+    column_label: Text,
+    #[serde(default)]
+    internal_type: Text,
+    #[serde(default)]
+    reference: Text,
+    #[serde(default)]
+    max_length: Text,
+    #[serde(default)]
+    attributes: Text,
+}
+
+/// A row of `sys_choice`.
+#[derive(Deserialize)]
+struct Offer {
+    name: Text,
+    element: Text,
+    value: Text,
+    #[serde(default)]
+    label: Text,
+    #[serde(default)]
+    sequence: Text,
+}
+
+/// A value as a text or as an object that has one.
+#[derive(Default)]
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let value = value.get("value").unwrap_or(&value);
+        Ok(Text(match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }))
+    }
+}
+
+struct Asking<'a> {
+    client: &'a Client,
+    table_api_path: &'a str,
+    stop: &'a Stop,
+}
+
+impl Asking<'_> {
+    /// The table, then what it extends, up to the root, with labels.
+    fn chain(&self, table: &str) -> Result<Vec<(String, String)>, Refused> {
+        let mut chain: Vec<(String, String)> = Vec::new();
+        let mut query = format!("name={table}");
+        while chain.len() < MAX_CHAIN {
+            let found: Vec<Class> = self.page("sys_db_object", &query, CLASS)?;
+            let Some(class) = found.into_iter().next() else {
+                return Err(Refused::Hidden(format!(
+                    "sys_db_object shows no row for `{table}` or a table that it extends"
+                )));
+            };
+            let again = chain.iter().any(|(name, _)| *name == class.name.0);
+            if again || class.name.0.is_empty() {
+                break;
+            }
+            chain.push((class.name.0, class.label.0));
+            let Text(parent) = class.super_class;
+            // It becomes a part of a query.
+            if parent.is_empty() || !parent.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                break;
+            }
+            query = format!("sys_id={parent}");
+        }
+        Ok(chain)
+    }
+
+    fn columns(&self, table: &str, chain: &[(String, String)]) -> Result<Columns, Refused> {
+        let names: Vec<&str> = chain.iter().map(|(name, _)| name.as_str()).collect();
+        let query = format!("nameIN{}^elementISNOTEMPTY^active=true", names.join(","));
+        let entries: Vec<Entry> = self.pages("sys_dictionary", &query, ENTRY)?;
+        // The nearest table decides.
+        let distance = |name: &str| names.iter().position(|known| *known == name);
+        let mut found: BTreeMap<String, (usize, Column)> = BTreeMap::new();
+        for entry in entries {
+            let Some(distance) = distance(&entry.name.0) else {
+                continue;
+            };
+            let nearer = found.get(&entry.element.0);
+            if nearer.is_none_or(|(other, _)| distance < *other) {
+                let column = column(entry);
+                found.insert(column.name.clone(), (distance, column));
+            }
+        }
+        if found.is_empty() {
+            return Err(Refused::Hidden(format!(
+                "sys_dictionary shows no column of `{table}`"
+            )));
+        }
+        let mut choices = self.choices(&names)?;
+        let list = found.into_values().map(|(_, mut column)| {
+            column.choices = choices.remove(&column.name).unwrap_or_default();
+            column
+        });
+        Ok(Columns {
+            table: table.to_owned(),
+            label: chain
+                .first()
+                .map(|(_, label)| label.clone())
+                .unwrap_or_default(),
+            list: list.collect(),
+        })
+    }
+
+    /// The choice lists by column; the nearest table that has one decides. They only describe, so a
+    /// user without access to them goes without.
+    fn choices(&self, names: &[&str]) -> Result<HashMap<String, Vec<Choice>>, Refused> {
+        let query = format!("nameIN{}^language=en^inactive=false", names.join(","));
+        let options: Vec<Offer> = match self.pages("sys_choice", &query, OPTION) {
+            Ok(options) => options,
+            Err(Refused::Error(error)) if !is_refusal(&error) => return Err(error.into()),
+            Err(_) => Vec::new(),
+        };
+        let mut lists: HashMap<String, (usize, Vec<(i64, Choice)>)> = HashMap::new();
+        for option in options {
+            let Some(distance) = names.iter().position(|name| *name == option.name.0) else {
+                continue;
+            };
+            let list = lists
+                .entry(option.element.0)
+                .or_insert((distance, Vec::new()));
+            if distance < list.0 {
+                *list = (distance, Vec::new());
+            }
+            if distance == list.0 {
+                let (value, label) = (option.value.0, option.label.0);
+                list.1.push((
+                    option.sequence.0.parse().unwrap_or(0),
+                    Choice { value, label },
+                ));
+            }
+        }
+        let sorted = lists.into_iter().map(|(element, (_, mut list))| {
+            list.sort_by(|a, b| (a.0, &a.1.value).cmp(&(b.0, &b.1.value)));
+            (
+                element,
+                list.into_iter().map(|(_, choice)| choice).collect(),
+            )
+        });
+        Ok(sorted.collect())
+    }
+
+    /// All rows of a query, in pages behind the last identifier: rows that come or go meanwhile
+    /// shift nothing.
+    fn pages<T: for<'de> Deserialize<'de>>(
+        &self,
+        table: &str,
+        query: &str,
+        fields: &str,
+    ) -> Result<Vec<T>, Refused> {
+        let mut all = Vec::new();
+        let mut last = String::new();
+        for _ in 0..MAX_PAGES {
+            let behind = match last.as_str() {
+                "" => format!("{query}^ORDERBYsys_id"),
+                last => format!("{query}^sys_id>{last}^ORDERBYsys_id"),
+            };
+            let page: Vec<Identified<T>> = self.page(table, &behind, fields)?;
+            // A page may be shorter than its limit, as access rules hide rows afterwards.
+            let end = match page.last() {
+                Some(row) if row.sys_id.0 > last && !row.sys_id.0.contains('^') => {
+                    row.sys_id.0.clone()
+                }
+                _ => String::new(),
+            };
+            all.extend(page.into_iter().map(|row| row.row));
+            if end.is_empty() {
+                break;
+            }
+            last = end;
+        }
+        Ok(all)
+    }
+
+    fn page<T: for<'de> Deserialize<'de>>(
+        &self,
+        name: &str,
+        query: &str,
+        fields: &str,
+    ) -> Result<Vec<T>, Refused> {
+        let params = vec![
+            ("sysparm_query", query.to_owned()),
+            ("sysparm_fields", fields.to_owned()),
+            ("sysparm_limit", PAGE.to_string()),
+            ("sysparm_display_value", "false".to_owned()),
+            ("sysparm_exclude_reference_link", "true".to_owned()),
+            ("sysparm_suppress_pagination_header", "true".to_owned()),
+            ("sysparm_no_count", "true".to_owned()),
+        ];
+        let request: Get<'static> = table_api::probe(self.table_api_path, name, params);
+        let (result, _) = self.client.get_result_once(&request, self.stop)?;
+        let Value::Array(rows) = result else {
+            let wrong = io::Error::new(io::ErrorKind::InvalidData, "`result` is no list");
+            return Err(self.client.classify(&wrong, &request.what).into());
+        };
+        // A row without the columns that are asked for is one that the user may not read.
+        let rows = rows
+            .into_iter()
+            .filter_map(|row| serde_json::from_value(row).ok());
+        Ok(rows.collect())
+    }
+}
+
+const CLASS: &str = "name,label,super_class";
+const ENTRY: &str =
+    "sys_id,name,element,column_label,internal_type,reference,max_length,attributes";
+const OPTION: &str = "sys_id,name,element,value,label,sequence";
+
+#[derive(Deserialize)]
+struct Identified<T> {
+    sys_id: Text,
+    #[serde(flatten)]
+    row: T,
+}
+
+fn column(entry: Entry) -> Column {
+    let mut attributes = entry.attributes.0.split(',');
+    let scale = attributes.find_map(|attribute| attribute.trim().strip_prefix("scale="));
+    Column {
+        name: entry.element.0,
+        internal_type: entry.internal_type.0,
+        label: entry.column_label.0,
+        reference: Some(entry.reference.0).filter(|table| !table.is_empty()),
+        max_length: entry.max_length.0.parse().ok(),
+        scale: scale.and_then(|digits| digits.parse().ok()),
+        choices: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use servicenow_sim::{Options, Sim, Table};
+
+    use super::*;
+    use crate::health::Health;
+    use crate::metrics::Metrics;
+    use crate::stop;
+
+    fn ask(sim: &Sim, table: &str) -> Described {
+        let user = sim.options().users.first().unwrap();
+        let text = format!(
+            "servicenow:\n  base_url: {}\n  max_retries: 1\n  auth:\n    type: basic\n    basic:\n      \
+             username: {}\n      password: {}\nkafka:\n  brokers: [localhost:9]\n\
+             source:\n  enabled: true\n  topic_prefix: x\n  tables:\n    - name: incident\n",
+            sim.url(),
+            user.name,
+            user.password
+        );
+        let config = crate::config::parse(&text, &|_| None).unwrap().0;
+        let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+        let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
+        let (_trigger, stop) = stop::pair();
+        describe(&client, "/api/now/table", table, &stop).unwrap()
+    }
+
+    #[test]
+    fn columns_of_a_table_and_its_parents() {
+        let sim = Sim::start(Options::default()).unwrap();
+        let Described::Columns(columns) = ask(&sim, "incident") else {
+            panic!("hidden");
+        };
+        assert_eq!(
+            (columns.table.as_str(), columns.label.as_str()),
+            ("incident", "Incident")
+        );
+        let names: Vec<&str> = columns.list.iter().map(|c| c.name.as_str()).collect();
+        assert!(names.is_sorted());
+        let column = |name: &str| columns.find(name).unwrap();
+        assert_eq!(column("sys_id").internal_type, "GUID");
+        assert_eq!(column("caller_id").reference.as_deref(), Some("sys_user"));
+        assert_eq!(column("opened_at").internal_type, "glide_date_time");
+        assert_eq!(column("u_cost").internal_type, "decimal");
+        let state = column("state");
+        assert_eq!(
+            (state.internal_type.as_str(), state.label.as_str()),
+            ("integer", "State")
+        );
+        assert_eq!(state.choices.len(), 5);
+        assert_eq!(state.choices[0].label, "New");
+        // Two pages.
+        let names: Vec<String> = (0..1_200).map(|n| format!("u_{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        sim.create_table(Table::new("u_wide").extends("task").texts(&names))
+            .unwrap();
+        let Described::Columns(wide) = ask(&sim, "u_wide") else {
+            panic!("hidden");
+        };
+        assert!(wide.find("u_1199").is_some() && wide.find("work_notes").is_some());
+    }
+
+    #[test]
+    fn what_the_user_may_not_see() {
+        let sim = Sim::start(Options::default()).unwrap();
+        let Described::Hidden(why) = ask(&sim, "u_unknown") else {
+            panic!("described");
+        };
+        assert!(
+            why.starts_with("sys_db_object shows no row for `u_unknown`"),
+            "{why}"
+        );
+        sim.hide("sys_dictionary", |_| true).unwrap();
+        let Described::Hidden(why) = ask(&sim, "incident") else {
+            panic!("described");
+        };
+        assert!(
+            why.starts_with("sys_dictionary shows no column of `incident`"),
+            "{why}"
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! A schema of ours: one record, each field nullable with null as its default.
+//!
+//! That form is what makes every change of columns compatible in both directions (Avro 1.12,
+//! "Schema Resolution": a field that only one side has takes its default, or is passed over).
+
+use std::fmt::{self, Write as _};
+
+use serde_json::Value;
+
+use super::columns::Choice;
+
+/// Namespace of the records, the Go bridge's.
+pub const NAMESPACE: &str = "com.servicenow.bridge";
+/// The field that holds the texts of values that do not fit their type.
+pub const RAW: &str = "_raw";
+
+/// What a field holds when it is not null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `string`.
+    String,
+    /// `boolean`.
+    Boolean,
+    /// `long`.
+    Long,
+    /// `double`.
+    Double,
+    /// `bytes` with the logical type `decimal`.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u32,
+        /// Digits behind the point, at most `precision`.
+        scale: u32,
+    },
+    /// `long` with the logical type `timestamp-millis`: milliseconds since 1970 UTC.
+    Timestamp,
+    /// `int` with the logical type `date`: days since 1970.
+    Date,
+    /// `long`, seconds: a duration. Avro's own `duration` has months in it and few readers.
+    Seconds,
+    /// `map` of `string`: what stands in [`RAW`].
+    Texts,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::String => f.write_str("string"),
+            Kind::Boolean => f.write_str("boolean"),
+            Kind::Long => f.write_str("long"),
+            Kind::Double => f.write_str("double"),
+            Kind::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
+            Kind::Timestamp => f.write_str("timestamp-millis"),
+            Kind::Date => f.write_str("date"),
+            Kind::Seconds => f.write_str("long (seconds)"),
+            Kind::Texts => f.write_str("map of string"),
+        }
+    }
+}
+
+/// One field of a [`Schema`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in the record.
+    pub name: String,
+    /// The column it holds. Where Avro refuses the name it is kept in the property
+    /// `servicenow.name`.
+    pub column: String,
+    /// Its type.
+    pub kind: Kind,
+    /// What people call the column; empty for none.
+    pub doc: String,
+    /// The dictionary's type; property `servicenow.type`. Empty for none.
+    pub internal_type: String,
+    /// Target of a reference; property `servicenow.reference`.
+    pub reference: Option<String>,
+    /// Choice list; property `servicenow.choices`.
+    pub choices: Vec<Choice>,
+}
+
+impl Field {
+    /// A text field.
+    pub(super) fn new(name: String, column: &str, kind: Kind) -> Field {
+        Field {
+            name,
+            column: column.to_owned(),
+            kind,
+            doc: String::new(),
+            internal_type: String::new(),
+            reference: None,
+            choices: Vec::new(),
+        }
+    }
+}
+
+/// A schema as it is registered, and what its fields mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Name of the record, without its namespace.
+    pub(super) name: String,
+    /// Its namespace; empty for none.
+    pub(super) namespace: String,
+    /// The table; property `servicenow.table` where Avro refuses the name.
+    pub(super) table: String,
+    /// What people call the table; empty for none.
+    pub(super) doc: String,
+    pub(super) fields: Vec<Field>,
+    json: String,
+}
+
+/// Why a schema is none of ours; says where and what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotOurs(String);
+
+impl fmt::Display for NotOurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a schema of this bridge: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotOurs {}
+
+impl Schema {
+    /// The full name of the record, by which some strategies call its subject.
+    pub fn full_name(&self) -> String {
+        match self.namespace.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}.{}", self.namespace, self.name),
+        }
+    }
+
+    pub(super) fn new(
+        (name, namespace, table, doc): (String, String, String, String),
+        fields: Vec<Field>,
+    ) -> Schema {
+        let mut schema = Schema {
+            name,
+            namespace,
+            table,
+            doc,
+            fields,
+            json: String::new(),
+        };
+        schema.json = schema.text();
+        schema
+    }
+
+    /// The schema with other fields.
+    pub(super) fn with_fields(&self, fields: Vec<Field>) -> Schema {
+        let names = (
+            self.name.clone(),
+            self.namespace.clone(),
+            self.table.clone(),
+            self.doc.clone(),
+        );
+        Schema::new(names, fields)
+    }
+
+    /// The text to register. The same columns give the same text, byte for byte, so that
+    /// registering it again changes nothing.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The fields, in the order in which they are written.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The table whose rows it describes.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Reads the text of a schema that this bridge, or the Go bridge, has registered.
+    ///
+    /// # Errors
+    /// [`NotOurs`]: it is no record, or has a field of a form that this bridge never writes.
+    pub fn parse(json: &str) -> Result<Schema, NotOurs> {
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| NotOurs(format!("no JSON (column {})", error.column())))?;
+        if text_of(&value, "type") != "record" {
+            return Err(NotOurs("it is no record".to_owned()));
+        }
+        let list = value.get("fields").and_then(Value::as_array);
+        let fields = list.ok_or_else(|| NotOurs("the record has no fields".to_owned()))?;
+        let fields = fields.iter().map(field).collect::<Result<_, _>>()?;
+        let name = text_of(&value, "name");
+        let table = match text_of(&value, "servicenow.table") {
+            table if table.is_empty() => name.clone(),
+            table => table,
+        };
+        let names = (
+            name,
+            text_of(&value, "namespace"),
+            table,
+            text_of(&value, "doc"),
+        );
+        Ok(Schema::new(names, fields))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(r#"{{"type":"record","name":{}"#, quoted(&self.name));
+        member(&mut text, "namespace", &self.namespace);
+        member(&mut text, "doc", &self.doc);
+        if self.table != self.name {
+            member(&mut text, "servicenow.table", &self.table);
+        }
+        text.push_str(r#","fields":["#);
+        for (at, field) in self.fields.iter().enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            field.write(&mut text);
+        }
+        text.push_str("]}");
+        text
+    }
+}
+
+impl Field {
+    fn write(&self, text: &mut String) {
+        let name = quoted(&self.name);
+        let kind = self.kind.json();
+        // Writing to a text does not fail.
+        write!(
+            text,
+            r#"{{"name":{name},"type":["null",{kind}],"default":null"#
+        )
+        .ok();
+        member(text, "doc", &self.doc);
+        if self.column != self.name {
+            member(text, "servicenow.name", &self.column);
+        }
+        member(text, "servicenow.type", &self.internal_type);
+        member(
+            text,
+            "servicenow.reference",
+            self.reference.as_deref().unwrap_or_default(),
+        );
+        if self.kind == Kind::Seconds {
+            member(text, "servicenow.unit", "seconds");
+        }
+        for (at, choice) in self.choices.iter().enumerate() {
+            text.push_str(if at == 0 {
+                r#","servicenow.choices":["#
+            } else {
+                ","
+            });
+            let (value, label) = (quoted(&choice.value), quoted(&choice.label));
+            write!(text, r#"{{"value":{value},"label":{label}}}"#).ok();
+        }
+        text.push_str(if self.choices.is_empty() { "}" } else { "]}" });
+    }
+}
+
+impl Kind {
+    /// Its Avro type (Avro 1.12, "Logical Types").
+    fn json(self) -> String {
+        match self {
+            Kind::String => r#""string""#.to_owned(),
+            Kind::Boolean => r#""boolean""#.to_owned(),
+            Kind::Long | Kind::Seconds => r#""long""#.to_owned(),
+            Kind::Double => r#""double""#.to_owned(),
+            Kind::Decimal { precision, scale } => format!(
+                r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#
+            ),
+            Kind::Timestamp => r#"{"type":"long","logicalType":"timestamp-millis"}"#.to_owned(),
+            Kind::Date => r#"{"type":"int","logicalType":"date"}"#.to_owned(),
+            Kind::Texts => r#"{"type":"map","values":"string"}"#.to_owned(),
+        }
+    }
+
+    /// From an Avro type; `seconds` says that a `long` counts them.
+    fn of(json: &Value, seconds: bool) -> Option<Kind> {
+        let number = |name: &str| u32::try_from(json.get(name)?.as_u64()?).ok();
+        let plain = json.as_str().map(str::to_owned);
+        let plain = plain.unwrap_or_else(|| text_of(json, "type"));
+        match (plain.as_str(), text_of(json, "logicalType").as_str()) {
+            ("string", "") => Some(Kind::String),
+            ("boolean", "") => Some(Kind::Boolean),
+            ("long", "") if seconds => Some(Kind::Seconds),
+            ("long", "") => Some(Kind::Long),
+            ("double", "") => Some(Kind::Double),
+            ("long", "timestamp-millis") => Some(Kind::Timestamp),
+            ("int", "date") => Some(Kind::Date),
+            ("bytes", "decimal") => {
+                let precision = number("precision")?;
+                let scale = number("scale").unwrap_or(0);
+                let fits = (1..=38).contains(&precision) && scale <= precision;
+                fits.then_some(Kind::Decimal { precision, scale })
+            }
+            ("map", "") if text_of(json, "values") == "string" => Some(Kind::Texts),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one field.
+fn field(json: &Value) -> Result<Field, NotOurs> {
+    let name = text_of(json, "name");
+    let wrong = |what: &str| NotOurs(format!("field `{name}` {what}"));
+    let seconds = text_of(json, "servicenow.unit") == "seconds";
+    let kind = match json
+        .get("type")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
+        Some([null, other]) if null == "null" => Kind::of(other, seconds),
+        _ => return Err(wrong("is not null or one other type")),
+    };
+    let kind = kind.ok_or_else(|| wrong("has a type that the bridge does not write"))?;
+    if kind == Kind::Texts && name != RAW {
+        return Err(wrong("is a map"));
+    }
+    let column = match text_of(json, "servicenow.name") {
+        column if column.is_empty() => name.clone(),
+        column => column,
+    };
+    let choices = json.get("servicenow.choices").and_then(Value::as_array);
+    let choice = |choice: &Value| Choice {
+        value: text_of(choice, "value"),
+        label: text_of(choice, "label"),
+    };
+    Ok(Field {
+        column,
+        kind,
+        doc: text_of(json, "doc"),
+        internal_type: text_of(json, "servicenow.type"),
+        reference: Some(text_of(json, "servicenow.reference")).filter(|table| !table.is_empty()),
+        choices: choices.into_iter().flatten().map(choice).collect(),
+        name,
+    })
+}
+
+fn text_of(json: &Value, member: &str) -> String {
+    let text = json.get(member).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
+}
+
+/// Appends a member of an object unless its text is empty.
+fn member(out: &mut String, name: &str, text: &str) {
+    if !text.is_empty() {
+        write!(out, r#","{name}":{}"#, quoted(text)).ok();
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

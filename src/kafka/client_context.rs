@@ -1,0 +1,184 @@
+//! What librdkafka calls back: reports, errors, log lines. All on the thread that polls.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, NoCustomPartitioner, ProducerContext};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::batch::{Batch, DeliveryError};
+use super::client_settings::Settings;
+use super::queue_drain::Drain;
+use crate::metrics::{Histogram, Metrics};
+
+/// An error of one kind is logged once in this time; librdkafka repeats it with each attempt.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Shared between the callbacks, the poll thread and those who send.
+pub(super) struct Signals {
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    latency: Histogram,
+    pub(super) drain: Drain,
+    /// A record was acknowledged since the poll thread looked last.
+    acknowledged: AtomicBool,
+    /// Records given up on our own request.
+    purged: AtomicUsize,
+    /// librdkafka lost all brokers since the poll thread looked last.
+    lost: AtomicBool,
+    /// The error that says most about why brokers do not answer.
+    cause: Mutex<Option<String>>,
+    /// When an error of this code was logged, and how many were not since.
+    logged: Mutex<BTreeMap<i32, (Instant, u64)>>,
+}
+
+impl Signals {
+    pub(super) fn new(settings: Settings, metrics: &Arc<Metrics>) -> Arc<Signals> {
+        Arc::new(Signals {
+            settings,
+            metrics: Arc::clone(metrics),
+            latency: metrics.produce_latency.clone(),
+            drain: Drain::default(),
+            acknowledged: AtomicBool::new(false),
+            purged: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
+            cause: Mutex::default(),
+            logged: Mutex::default(),
+        })
+    }
+
+    /// Whether a record was acknowledged since the last call.
+    pub(super) fn take_acknowledged(&self) -> bool {
+        self.acknowledged.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether all brokers were lost since the last call.
+    pub(super) fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::Relaxed)
+    }
+
+    /// How many records were given up on our own request, ever.
+    pub(super) fn purged(&self) -> usize {
+        self.purged.load(Ordering::Relaxed)
+    }
+
+    /// What librdkafka said last about a failing connection.
+    pub(super) fn cause(&self) -> Option<String> {
+        locked(&self.cause).clone()
+    }
+
+    /// Forgets why brokers did not answer: one did.
+    pub(super) fn answered(&self) {
+        *locked(&self.cause) = None;
+    }
+
+    /// Whether an error of this code is to be logged now; then how many were not before.
+    fn may_log(&self, code: Code, now: Instant) -> Option<u64> {
+        let mut logged = locked(&self.logged);
+        match logged.get_mut(&(code as i32)) {
+            Some((at, hidden)) if now.saturating_duration_since(*at) < QUIET => {
+                *hidden += 1;
+                None
+            }
+            Some(entry) => {
+                let hidden = entry.1;
+                *entry = (now, 0);
+                Some(hidden)
+            }
+            None => {
+                logged.insert(code as i32, (now, 0));
+                Some(0)
+            }
+        }
+    }
+
+    fn failed(&self, error: &KafkaError, topic: &str, batch: &Batch) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        self.metrics.produce_errors.with(&[topic]).inc();
+        let failure = DeliveryError::new(topic, code);
+        // A purge is our own doing and has been logged by who did it.
+        let purged = matches!(code, Code::PurgeQueue | Code::PurgeInflight);
+        if purged {
+            self.purged.fetch_add(1, Ordering::Relaxed);
+        } else if let Some(hidden) = self.may_log(code, Instant::now()) {
+            log::error!(target: "kafka", topic = topic, code:debug = code, more = hidden,
+                permanent = failure.permanent, error:% = failure; "a record was not delivered");
+        }
+        batch.fail(failure);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The context of one librdkafka client.
+#[derive(Clone)]
+pub(super) struct Callbacks(pub(super) Arc<Signals>);
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        let level = match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => log::Level::Error,
+            RDKafkaLogLevel::Warning => log::Level::Warn,
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
+            RDKafkaLogLevel::Debug => log::Level::Debug,
+        };
+        if log::log_enabled!(target: "kafka", level) {
+            let text = self.0.settings.scrub(text);
+            log::log!(target: "kafka", level, facility = facility, text = text.as_str();
+                "librdkafka");
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    /// rdkafka 0.39 calls this twice for each error of a producer; all of it may be repeated.
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        let reason = self.0.settings.scrub(reason);
+        let now = Instant::now();
+        if let Some(hidden) = self.0.may_log(code, now) {
+            log::warn!(target: "kafka", code:debug = code, more = hidden,
+                reason = reason.as_str(); "a connection to Kafka failed");
+        }
+        if code == Code::AllBrokersDown {
+            self.0.lost.store(true, Ordering::Relaxed);
+            locked(&self.0.cause).get_or_insert(reason);
+        } else {
+            *locked(&self.0.cause) = Some(reason);
+        }
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Callbacks {
+    type DeliveryOpaque = Arc<Batch>;
+
+    // Called for each record: no lock and no allocation on the way of success.
+    fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Batch>) {
+        match result {
+            Ok(_) => {
+                if let Some(latency) = batch.acknowledge() {
+                    self.0.latency.observe(latency.as_secs_f64());
+                }
+                if !self.0.acknowledged.load(Ordering::Relaxed) {
+                    self.0.acknowledged.store(true, Ordering::Relaxed);
+                }
+            }
+            Err((error, message)) => self.0.failed(error, message.topic(), &batch),
+        }
+        self.0.drain.report();
+    }
+}

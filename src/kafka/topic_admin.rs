@@ -1,0 +1,216 @@
+//! Do the topics exist, and may they be made.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::producer::Producer as _;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::Error;
+use super::client_context::Callbacks;
+use super::producer::{Client, Producer, Shared};
+use super::queue_drain::block_on;
+use crate::config::CreateTopics;
+
+/// Bound on the whole check.
+const TIME: Duration = Duration::from_secs(30);
+/// Bound on the answer for one topic.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Between questions for a topic that was just created.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// A topic that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+}
+
+/// What the metadata say about a topic.
+enum Found {
+    Topic(Topic),
+    Missing,
+    Forbidden,
+}
+
+impl Producer {
+    /// Checks that these topics exist and may be seen; creates missing ones when
+    /// `kafka.create_topics` says so. At most 30 s. The result is sorted by name.
+    pub fn topics(&self, names: &[String]) -> Result<Vec<Topic>, Error> {
+        let shared = self.shared();
+        let client = shared.client().ok_or(Error::Closed)?;
+        let deadline = Instant::now() + TIME;
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        if let Some(name) = names.first() {
+            shared.know_topic(name);
+        }
+        let (mut topics, missing) = look(shared, &client, &names, deadline)?;
+        match &shared.create_topics {
+            _ if missing.is_empty() => {}
+            None => return Err(Error::MissingTopics(owned(&missing))),
+            Some(how) => {
+                create(shared, how, &missing, deadline)?;
+                topics.extend(await_created(shared, &client, missing, deadline)?);
+                topics.sort_by(|one, two| one.name.cmp(&two.name));
+            }
+        }
+        Ok(topics)
+    }
+}
+
+/// The topics that exist, and the names that do not.
+fn look<'a>(
+    shared: &Shared,
+    client: &Client,
+    names: &BTreeSet<&'a str>,
+    deadline: Instant,
+) -> Result<(Vec<Topic>, BTreeSet<&'a str>), Error> {
+    let (mut topics, mut missing, mut forbidden) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for name in names {
+        match ask(shared, client, name, deadline)? {
+            Found::Topic(topic) => topics.push(topic),
+            Found::Missing => {
+                missing.insert(*name);
+            }
+            Found::Forbidden => forbidden.push((*name).to_owned()),
+        }
+    }
+    if forbidden.is_empty() {
+        Ok((topics, missing))
+    } else {
+        Err(Error::ForbiddenTopics(forbidden))
+    }
+}
+
+fn ask(shared: &Shared, client: &Client, name: &str, deadline: Instant) -> Result<Found, Error> {
+    let unreachable = |code: Option<Code>| {
+        let code = code.map_or_else(|| "no answer".to_owned(), |code| format!("{code:?}"));
+        Error::Unreachable {
+            brokers: shared.settings.brokers.clone(),
+            reason: shared.signals.cause().unwrap_or(code),
+        }
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let metadata = client
+        .client()
+        .fetch_metadata(Some(name), left.min(ANSWER))
+        .map_err(|error| unreachable(error.rdkafka_error_code()))?;
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+        return Ok(Found::Missing);
+    };
+    let partitions = topic.partitions().len();
+    match topic.error().map(Code::from) {
+        Some(Code::TopicAuthorizationFailed) => Ok(Found::Forbidden),
+        // A topic without a leader at this moment exists.
+        None | Some(Code::LeaderNotAvailable) if 0 < partitions => Ok(Found::Topic(Topic {
+            name: name.to_owned(),
+            partitions,
+        })),
+        None | Some(_) => Ok(Found::Missing),
+    }
+}
+
+/// Creates topics with a client of its own, which ends with the call.
+fn create(
+    shared: &Shared,
+    how: &CreateTopics,
+    names: &BTreeSet<&str>,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let context = Callbacks(std::sync::Arc::clone(&shared.signals));
+    let admin = AdminClient::from_config_and_context(&shared.settings.client, context)
+        .map_err(|error| shared.settings.creation_error(error))?;
+    let replication = how.replication_factor.map_or(-1, i32::from); // -1: the broker's default
+    let wanted: Vec<NewTopic<'_>> = names
+        .iter()
+        .map(|name| {
+            let replication = TopicReplication::Fixed(replication);
+            NewTopic::new(name, i32::from(how.partitions), replication)
+                .set("cleanup.policy", &how.cleanup_policy)
+        })
+        .collect();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let options = AdminOptions::new()
+        .request_timeout(Some(left))
+        .operation_timeout(Some(left / 2));
+    let failed = |topic: &str, reason: String, retryable| Error::CreateTopic {
+        topic: topic.to_owned(),
+        reason: shared.settings.scrub(&reason),
+        retryable,
+    };
+    let all = || owned(names).join(", ");
+    let results = match block_on(admin.create_topics(&wanted, &options), deadline) {
+        None => return Err(failed(&all(), "no answer in time".to_owned(), true)),
+        Some(Err(error)) => return Err(failed(&all(), error.to_string(), true)),
+        Some(Ok(results)) => results,
+    };
+    for result in results {
+        match result {
+            Ok(topic) => {
+                log::info!(target: "kafka", topic = topic.as_str(), partitions = how.partitions,
+                    cleanup_policy = how.cleanup_policy.as_str(); "created a topic");
+            }
+            // Somebody else was faster.
+            Err((_, Code::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(failed(&topic, refusal(code), retryable(code))),
+        }
+    }
+    Ok(())
+}
+
+fn refusal(code: Code) -> String {
+    let advice = match code {
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            "; grant the Kafka user Create"
+        }
+        Code::InvalidReplicationFactor => {
+            "; there are fewer brokers than kafka.create_topics.replication_factor"
+        }
+        Code::InvalidPartitions => "; check kafka.create_topics.partitions",
+        Code::InvalidConfig => "; check kafka.create_topics.cleanup_policy",
+        _ => "",
+    };
+    format!("{code:?}{advice}")
+}
+
+fn retryable(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RequestTimedOut
+            | Code::OperationTimedOut
+            | Code::NotController
+            | Code::BrokerNotAvailable
+            | Code::BrokerTransportFailure
+            | Code::ThrottlingQuotaExceeded
+    )
+}
+
+/// Waits until the brokers know what was just created.
+fn await_created(
+    shared: &Shared,
+    client: &Client,
+    mut missing: BTreeSet<&str>,
+    deadline: Instant,
+) -> Result<Vec<Topic>, Error> {
+    let mut topics = Vec::new();
+    loop {
+        let (found, still_missing) = look(shared, client, &missing, deadline)?;
+        topics.extend(found);
+        if still_missing.is_empty() {
+            return Ok(topics);
+        }
+        if deadline <= Instant::now() {
+            return Err(Error::MissingTopics(owned(&still_missing)));
+        }
+        missing = still_missing;
+        std::thread::park_timeout(SETTLE);
+    }
+}
+
+fn owned(names: &BTreeSet<&str>) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}

@@ -1,0 +1,162 @@
+//! Answers of a registry (Confluent Schema Registry API reference).
+
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::avro::decode::{SchemaError, WriterSchema};
+
+/// What a schema is written in: `schemaType`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Kind {
+    /// `AVRO`, and what an answer without `schemaType` means.
+    #[default]
+    Avro,
+    /// `JSON`: JSON Schema.
+    Json,
+    /// `PROTOBUF`.
+    Protobuf,
+    /// Any other, as it is called.
+    Other(String),
+}
+
+impl From<String> for Kind {
+    fn from(name: String) -> Kind {
+        match name.as_str() {
+            "AVRO" => Kind::Avro,
+            "JSON" => Kind::Json,
+            "PROTOBUF" => Kind::Protobuf,
+            _ => Kind::Other(name),
+        }
+    }
+}
+
+/// A schema under a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Registered {
+    /// Subject.
+    pub subject: String,
+    /// The id that records carry.
+    pub id: u32,
+    /// Version within the subject; `None` where it was not asked for.
+    pub version: Option<u32>,
+    /// The schema's text.
+    pub schema: String,
+    /// What it is written in.
+    #[serde(default, rename = "schemaType", deserialize_with = "or_default")]
+    pub kind: Kind,
+}
+
+/// The schema that a record was written with.
+#[derive(Debug)]
+pub struct Writer {
+    /// Its id.
+    pub id: u32,
+    /// What it is written in.
+    pub kind: Kind,
+    /// Its text.
+    pub schema: String,
+    /// The schemas it refers to, each behind those that it refers to itself. Only of Avro.
+    pub references: Vec<Reference>,
+    read: OnceLock<Result<WriterSchema, SchemaError>>,
+}
+
+impl Writer {
+    /// A schema by its text; it is not taken apart yet.
+    pub fn new(id: u32, kind: Kind, schema: String, references: Vec<Reference>) -> Writer {
+        Writer {
+            id,
+            kind,
+            schema,
+            references,
+            read: OnceLock::new(),
+        }
+    }
+
+    /// The schema, to read records with; of [`Kind::Avro`] only. It is taken apart once.
+    ///
+    /// # Errors
+    /// It is not Avro, or one that cannot be read.
+    pub fn avro(&self) -> Result<&WriterSchema, &SchemaError> {
+        let read = || {
+            let references: Vec<&str> = self
+                .references
+                .iter()
+                .map(|reference| reference.schema.as_str())
+                .collect();
+            WriterSchema::parse(&self.schema, &references)
+        };
+        self.read.get_or_init(read).as_ref()
+    }
+}
+
+/// A schema that another one refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The name it is referred to by; of Avro the full name.
+    pub name: String,
+    /// Its text.
+    pub schema: String,
+}
+
+/// Whether a schema fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compatibility {
+    /// It does.
+    pub compatible: bool,
+    /// If not, why, as far as the registry says; Apicurio 3 says nothing.
+    pub reasons: Vec<String>,
+}
+
+/// Of `POST /subjects/{subject}/versions`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Id {
+    pub(super) id: u32,
+}
+
+/// Of `GET /schemas/ids/{id}`, and of a version.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stored {
+    pub(super) schema: String,
+    #[serde(default, rename = "schemaType", deserialize_with = "or_default")]
+    pub(super) kind: Kind,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) references: Vec<Link>,
+}
+
+/// One of `references`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    pub(super) name: String,
+    pub(super) subject: String,
+    pub(super) version: u32,
+}
+
+/// Of `POST /compatibility/subjects/{subject}/versions`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Checked {
+    pub(super) is_compatible: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) messages: Vec<String>,
+}
+
+/// Of `GET /config`. Some versions answer with the name of the request's field.
+#[derive(Debug, Deserialize)]
+pub(super) struct Level {
+    #[serde(rename = "compatibilityLevel", alias = "compatibility")]
+    pub(super) level: String,
+}
+
+/// Of `GET /mode`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Mode {
+    pub(super) mode: String,
+}
+
+/// Some registries write null for what they leave out at other times.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}

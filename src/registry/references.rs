@@ -1,0 +1,94 @@
+//! What a registered schema refers to, put together as Confluent's clients do
+//! (`AbstractSchemaProvider.resolveReferences`), so that records are read as they were written.
+
+use std::collections::HashSet;
+
+use super::answer::{Link, Reference, Stored};
+use super::error::{Cause, Error};
+use super::requests::{Ask, Http};
+use super::{name, path};
+use crate::stop::Stop;
+
+/// Schemas that one schema may refer to, directly or not.
+const MAX_REFERENCES: usize = 64;
+/// MiB of their texts, as much as is read of a schema.
+const MAX_TEXTS: usize = 1;
+
+/// What `links` of the schema of `ask` name, each behind what that refers to; and its bytes.
+pub(super) fn resolve(
+    http: &Http,
+    ask: &Ask,
+    links: &[Link],
+    stop: &Stop,
+) -> Result<(Vec<Reference>, usize), Error> {
+    let mut found = Found {
+        http,
+        ask,
+        stop,
+        names: HashSet::new(),
+        versions: HashSet::new(),
+        list: Vec::new(),
+        bytes: 0,
+    };
+    found.follow(links)?;
+    Ok((found.list, found.bytes))
+}
+
+/// What was found so far.
+struct Found<'a> {
+    http: &'a Http,
+    ask: &'a Ask,
+    stop: &'a Stop,
+    /// Of several versions under one name only the first can stand in the schema. This also ends
+    /// circles.
+    names: HashSet<String>,
+    /// A text that defines several names is taken once.
+    versions: HashSet<(String, u32)>,
+    list: Vec<Reference>,
+    bytes: usize,
+}
+
+impl Found<'_> {
+    fn follow(&mut self, links: &[Link]) -> Result<(), Error> {
+        for link in links {
+            let is_new = self.names.insert(link.name.clone())
+                && self.versions.insert((link.subject.clone(), link.version));
+            if !is_new {
+                continue;
+            }
+            if MAX_REFERENCES < self.names.len() {
+                return Err(self.too_many(&format!("{MAX_REFERENCES} schemas")));
+            }
+            let stored = self.fetch(link)?;
+            self.bytes += stored.schema.len();
+            if MAX_TEXTS << 20 < self.bytes {
+                return Err(self.too_many(&format!("{MAX_TEXTS} MiB of schemas")));
+            }
+            self.follow(&stored.references)?;
+            self.list.push(Reference {
+                name: link.name.clone(),
+                schema: stored.schema,
+            });
+        }
+        Ok(())
+    }
+
+    /// Also of a version that was deleted since: the registry has the schema that refers to it for
+    /// as long as there may be records.
+    fn fetch(&self, link: &Link) -> Result<Stored, Error> {
+        let subject = path(&link.subject);
+        let path = format!("{subject}/versions/{}?deleted=true", link.version);
+        let what = format!(
+            "version {} of {} for {}",
+            link.version,
+            name(&link.subject),
+            self.ask.what
+        );
+        self.http.ask(&Ask::get(path, what), self.stop)
+    }
+
+    fn too_many(&self, what: &str) -> Error {
+        let why = format!("it refers to more than {what}");
+        self.http.error(self.ask, Cause::References(why))
+    }
+}

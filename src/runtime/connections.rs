@@ -1,0 +1,118 @@
+//! The ways to the instance, to Kafka and to the schema registry, those in use and those that are
+//! being left.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::config;
+use crate::kafka::Producer;
+use crate::registry::Registry;
+use crate::servicenow::Client;
+use crate::source::Instance;
+
+/// What all pipelines share.
+pub(super) struct Links {
+    /// The client of the instance.
+    pub(super) client: Arc<Client>,
+    /// What the source's tables share about it.
+    pub(super) instance: Arc<Instance>,
+    /// The producer.
+    pub(super) producer: Arc<Producer>,
+    /// The client of the schema registry, where there is one. It ends with its last user.
+    pub(super) registry: Option<Arc<Registry>>,
+    old_clients: Vec<Arc<Client>>,
+    old_producers: Vec<Arc<Producer>>,
+    /// Threads that end what nobody uses any more: that may take a while.
+    retiring: Vec<JoinHandle<()>>,
+}
+
+impl Links {
+    pub(super) fn new(
+        client: Client,
+        producer: Producer,
+        registry: Option<Registry>,
+        config: &config::ServiceNow,
+    ) -> Links {
+        let client = Arc::new(client);
+        Links {
+            instance: instance(&client, config),
+            client,
+            producer: Arc::new(producer),
+            registry: registry.map(Arc::new),
+            old_clients: Vec::new(),
+            old_producers: Vec::new(),
+            retiring: Vec::new(),
+        }
+    }
+
+    /// What starts from now on takes this client.
+    pub(super) fn switch_client(&mut self, client: Client, config: &config::ServiceNow) {
+        let client = Arc::new(client);
+        self.instance = instance(&client, config);
+        let old = std::mem::replace(&mut self.client, client);
+        self.old_clients.push(old);
+    }
+
+    /// What starts from now on takes this producer.
+    pub(super) fn switch_producer(&mut self, producer: Producer) {
+        let old = std::mem::replace(&mut self.producer, Arc::new(producer));
+        self.old_producers.push(old);
+    }
+
+    /// What starts from now on takes this client of the registry.
+    pub(super) fn switch_registry(&mut self, registry: Option<Registry>) {
+        self.registry = registry.map(Arc::new);
+    }
+
+    /// Ends the requests of all clients.
+    pub(super) fn abort(&self) {
+        self.client.abort();
+        self.old_clients.iter().for_each(|client| client.abort());
+    }
+
+    /// Whether something old is still in use or on its way out.
+    pub(super) fn is_busy(&self) -> bool {
+        !(self.old_clients.is_empty() && self.old_producers.is_empty() && self.retiring.is_empty())
+    }
+
+    /// Lets go what only this holds.
+    pub(super) fn reap(&mut self) {
+        for client in unused(&mut self.old_clients) {
+            self.retire(move || drop(client));
+        }
+        for producer in unused(&mut self.old_producers) {
+            self.retire(move || drop(producer));
+        }
+        let all = std::mem::take(&mut self.retiring);
+        let (over, going): (Vec<_>, Vec<_>) = all.into_iter().partition(JoinHandle::is_finished);
+        self.retiring = going;
+        for thread in over {
+            if thread.join().is_err() {
+                log::error!("the thread that ends old connections panicked");
+            }
+        }
+    }
+
+    /// Where there is no thread to be had, it happens here.
+    fn retire(&mut self, end: impl FnOnce() + Send + 'static) {
+        let thread = thread::Builder::new().name("retire".to_owned());
+        self.retiring.extend(thread.spawn(end).ok());
+    }
+}
+
+fn instance(client: &Arc<Client>, config: &config::ServiceNow) -> Arc<Instance> {
+    Arc::new(Instance::new(
+        Arc::clone(client),
+        &config.table_api_path,
+        config.query_time_zone.clone(),
+    ))
+}
+
+/// Takes those out that nobody else holds.
+fn unused<T>(all: &mut Vec<Arc<T>>) -> Vec<Arc<T>> {
+    let (used, unused) = std::mem::take(all)
+        .into_iter()
+        .partition(|it| 1 < Arc::strong_count(it));
+    *all = used;
+    unused
+}

@@ -1,0 +1,138 @@
+//! The small threads beside the pipelines: the flush of checkpoints, the look for topics, the probe
+//! of the sink's tables.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::pipeline_slot::{Refusal, Work};
+use crate::checkpoint::Store;
+use crate::health::{Condition, Health};
+use crate::kafka::{Error, Producer};
+use crate::backoff::Backoff;
+use crate::stop::Stop;
+
+/// First and longest pause between two looks for topics, and between writes that fail.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long a thread whose work is done waits at a time for its stop.
+const REST: Duration = Duration::from_secs(3600);
+
+/// One thread of a slot of its own.
+pub(super) struct Helper(JoinHandle<()>);
+
+impl Helper {
+    /// Starts a thread.
+    pub(super) fn start(
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<Helper, Refusal> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        thread
+            .map(Helper)
+            .map_err(|error| Refusal::Later(format!("cannot start the thread {name}: {error}")))
+    }
+}
+
+impl Work for Helper {
+    fn is_over(&mut self) -> bool {
+        self.0.is_finished()
+    }
+
+    fn has_died(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    fn threads(&self) -> Vec<String> {
+        vec![self.0.thread().name().unwrap_or_default().to_owned()]
+    }
+
+    fn join(self) -> u64 {
+        u64::from(self.0.join().is_err())
+    }
+}
+
+/// Writes checkpoints until stopped, and then once more.
+pub(super) fn flush(store: &Store, interval: Duration, condition: &Condition, stop: &Stop) {
+    let mut backoff = Backoff::new(PAUSE.0, interval.max(PAUSE.1));
+    condition.ok();
+    loop {
+        let stopped = store.wait_due(interval, stop);
+        match store.flush() {
+            Ok(()) => {
+                backoff.reset();
+                condition.ok();
+            }
+            Err(error) => {
+                log::error!(error:% = error; "the checkpoint cannot be written");
+                condition.fail(error.to_string());
+                stop.wait(backoff.next(1.0));
+            }
+        }
+        if stopped {
+            return;
+        }
+    }
+}
+
+/// Looks for topics until all are there, and makes missing ones where that is wanted. What is found
+/// is sent at once: a topic that is missing holds only its own table.
+pub(super) fn find_topics(
+    producer: &Producer,
+    mut wanted: BTreeSet<String>,
+    found: &Sender<BTreeSet<String>>,
+    health: &Arc<Health>,
+    stop: &Stop,
+) {
+    let condition = health.condition("topics", "not looked up yet");
+    let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+    loop {
+        let (there, troubles) = look(producer, &wanted);
+        wanted.retain(|topic| !there.contains(topic));
+        if !there.is_empty() && found.send(there).is_err() {
+            return;
+        }
+        if wanted.is_empty() {
+            break;
+        }
+        let why = troubles.join("; ");
+        log::warn!(error = why; "topics are not ready");
+        condition.fail(why);
+        if stop.wait(backoff.next(fastrand::f64())) {
+            return;
+        }
+    }
+    condition.ok();
+    // The thread is there as long as it is wanted, so that its end is always a fault.
+    while !stop.wait(REST) {}
+}
+
+/// The topics that are there, and what is wrong with the others.
+pub(super) fn look(
+    producer: &Producer,
+    wanted: &BTreeSet<String>,
+) -> (BTreeSet<String>, Vec<String>) {
+    let mut asked = wanted.clone();
+    let mut troubles = Vec::new();
+    // Each turn asks for less.
+    loop {
+        let names: Vec<String> = asked.iter().cloned().collect();
+        let Err(error) = producer.topics(&names) else {
+            return (asked, troubles);
+        };
+        troubles.push(error.to_string());
+        let before = asked.len();
+        match error {
+            Error::MissingTopics(names) | Error::ForbiddenTopics(names) => {
+                asked.retain(|topic| !names.contains(topic));
+            }
+            Error::CreateTopic { topic, .. } => asked.retain(|it| *it != topic),
+            _ => asked.clear(),
+        }
+        if asked.len() == before || asked.is_empty() {
+            return (BTreeSet::new(), troubles);
+        }
+    }
+}

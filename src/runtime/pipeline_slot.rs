@@ -1,0 +1,367 @@
+//! The place of one pipeline: starts it, looks after it, ends it, starts it again.
+//!
+//! A pipeline that ended by itself is started again after a pause that grows; one that is silent for
+//! longer than it promised is asked to end first. There are never two in one place: a thread that
+//! does not end keeps its place, as two readers of a table could put an older row behind a newer one.
+//! Nothing here waits; the supervisor calls [`Slot::step`] again and again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::control::Phase;
+use crate::health::{Condition, Health};
+use crate::metrics::{CounterVec, Metrics};
+use crate::backoff::Backoff;
+use crate::stop::{self, Stop, Trigger};
+
+/// First and longest pause before what ended by itself is started again.
+const RESTART: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// After so many ends in a row, a new process may do better than a new thread.
+const TOO_OFTEN: u32 = 5;
+/// Who runs this long has recovered.
+const CALM: Duration = Duration::from_secs(300);
+/// How long the other threads of one that ended by itself may take to end.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Threads that work together.
+pub(super) trait Work {
+    /// Whether all of them have ended. Called again and again after the first stop.
+    fn is_over(&mut self) -> bool;
+    /// Whether one has ended although nothing asked for it.
+    fn has_died(&self) -> bool;
+    /// Their names.
+    fn threads(&self) -> Vec<String>;
+    /// Joins them, when all have ended; how much was begun and has no end.
+    fn join(self) -> u64;
+}
+
+/// Why something does not start.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It may do so later.
+    Later(String),
+    /// Somebody has to act first.
+    Never(String),
+}
+
+/// What the supervisor lets a slot do in a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    /// The time.
+    pub(super) now: Instant,
+    /// How long an end may take before what is under way is given up.
+    pub(super) patience: Duration,
+    /// Whether what a start needs is there.
+    pub(super) may_start: bool,
+    /// Threads that are silent for longer than they promised.
+    pub(super) silent: &'a [String],
+}
+
+/// The place of one pipeline.
+pub(super) struct Slot<W> {
+    name: String,
+    state: State<W>,
+    wanted: bool,
+    paused: bool,
+    /// It is to start anew, as what it is made of has changed.
+    outdated: bool,
+    ends: Backoff,
+    health: Arc<Health>,
+    restarts: CounterVec,
+    /// What readiness is told while it does not run.
+    told: Option<Condition>,
+    vital: Option<Condition>,
+}
+
+enum State<W> {
+    Idle,
+    Running(Running<W>),
+    Ending(Ending<W>),
+    Waiting { until: Instant, why: String },
+    Refused { why: String },
+}
+
+struct Running<W> {
+    work: W,
+    /// Dropping it ends the beginning of new work.
+    read: Trigger,
+    /// Dropping it ends the waiting for what was begun.
+    deliver: Trigger,
+    since: Instant,
+}
+
+struct Ending<W> {
+    work: W,
+    deliver: Option<Trigger>,
+    deadline: Instant,
+    /// Why it ends, if nobody wanted that.
+    fault: Option<String>,
+}
+
+impl<W: Work> Slot<W> {
+    /// An empty place that wants to be filled. `name` is for words, as `table incident`.
+    pub(super) fn new(name: &str, health: &Arc<Health>, metrics: &Metrics) -> Slot<W> {
+        Slot {
+            name: name.to_owned(),
+            state: State::Idle,
+            wanted: true,
+            paused: false,
+            outdated: false,
+            ends: Backoff::new(RESTART.0, RESTART.1),
+            health: Arc::clone(health),
+            restarts: metrics.pipeline_restarts.clone(),
+            told: None,
+            vital: None,
+        }
+    }
+
+    /// Whether it is to run at all.
+    pub(super) fn want(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// Holds it, or lets it go on.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        self.told = paused.then(|| {
+            let note = self.health.note(&self.name);
+            note.fail("paused");
+            note
+        });
+    }
+
+    /// It is made of something that has changed: it ends and starts again.
+    pub(super) fn renew(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Whether it is to be made anew and has not ended yet.
+    pub(super) fn is_moving(&self) -> bool {
+        self.outdated || matches!(self.state, State::Ending(_))
+    }
+
+    /// Whether nothing is left of it, and nothing is wanted.
+    pub(super) fn is_gone(&self) -> bool {
+        !self.wanted && matches!(self.state, State::Idle)
+    }
+
+    /// Whether it does nothing now and no thread of it is left.
+    pub(super) fn is_empty(&self) -> bool {
+        !matches!(self.state, State::Running(_) | State::Ending(_))
+    }
+
+    /// Whether it is on its way to another state.
+    pub(super) fn is_busy(&self) -> bool {
+        self.outdated || matches!(self.state, State::Ending(_))
+    }
+
+    /// The work, while it runs.
+    pub(super) fn work(&self) -> Option<&W> {
+        match &self.state {
+            State::Running(running) => Some(&running.work),
+            _ => None,
+        }
+    }
+
+    /// Why it does not run although it should, if somebody has to act.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match &self.state {
+            State::Refused { why } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// What it is doing.
+    pub(super) fn phase(&self) -> Phase {
+        match &self.state {
+            _ if self.paused => Phase::Paused,
+            State::Idle | State::Running(_) => Phase::Running,
+            State::Ending(ending) => match &ending.fault {
+                Some(why) => Phase::Restarting { why: why.clone() },
+                None => Phase::Running,
+            },
+            State::Waiting { why, .. } => Phase::Restarting { why: why.clone() },
+            State::Refused { why } => Phase::Stopped { why: why.clone() },
+        }
+    }
+
+    /// Goes on: looks after what runs, and does what is due.
+    pub(super) fn step(
+        &mut self,
+        turn: Turn<'_>,
+        start: impl FnOnce(&Stop, &Stop) -> Result<W, Refusal>,
+    ) {
+        let run = self.wanted && !self.paused;
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Running(running) => self.look_after(running, run, turn),
+            State::Ending(ending) => self.await_end(ending, turn.now),
+            State::Waiting { .. } | State::Refused { .. } if !run => {
+                self.told = self.told.take().filter(|_| self.paused);
+                State::Idle
+            }
+            State::Waiting { until, .. } if until <= turn.now && turn.may_start => {
+                self.start(turn.now, start)
+            }
+            State::Refused { .. } if self.outdated => State::Idle,
+            State::Idle if run && turn.may_start => self.start(turn.now, start),
+            state @ (State::Idle | State::Waiting { .. } | State::Refused { .. }) => {
+                // What does not run is not outdated.
+                self.outdated = false;
+                state
+            }
+        };
+    }
+
+    /// Asks it to end for good: first no new work, then, at `abandon`, no waiting for what was begun.
+    pub(super) fn end(&mut self, abandon: bool) {
+        self.wanted = false;
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Running(running) => State::Ending(Ending {
+                work: running.work,
+                deliver: Some(running.deliver).filter(|_| !abandon),
+                deadline: running.since,
+                fault: None,
+            }),
+            State::Ending(mut ending) => {
+                ending.deliver = ending.deliver.filter(|_| !abandon);
+                State::Ending(ending)
+            }
+            _ => State::Idle,
+        };
+    }
+
+    /// Whether all its threads have ended.
+    pub(super) fn is_over(&mut self) -> bool {
+        match &mut self.state {
+            State::Running(_) => false,
+            State::Ending(ending) => ending.work.is_over(),
+            _ => true,
+        }
+    }
+
+    /// Joins what has ended; how much was begun and has no end. A thread that has not ended is left
+    /// to the end of the process and counts as one.
+    pub(super) fn collect(self) -> u64 {
+        match self.state {
+            State::Ending(mut ending) => {
+                if ending.work.is_over() {
+                    ending.work.join()
+                } else {
+                    log::error!(what = self.name; "a thread does not end and is left behind");
+                    1
+                }
+            }
+            _ => 0,
+        }
+    }
+
+    fn look_after(&mut self, running: Running<W>, run: bool, turn: Turn<'_>) -> State<W> {
+        let threads = running.work.threads();
+        let silent = threads.iter().find(|name| turn.silent.contains(name));
+        let fault = if running.work.has_died() {
+            Some("a thread ended by itself; this is a bug".to_owned())
+        } else {
+            silent.map(|name| format!("thread {name} is silent"))
+        };
+        if let Some(why) = &fault {
+            log::error!(what = self.name, error = why; "it is started again");
+            self.told = Some(self.health.condition(&self.name, why));
+            threads.iter().for_each(|thread| self.health.bury(thread));
+        }
+        if fault.is_none() && run && !self.outdated {
+            if CALM < turn.now.saturating_duration_since(running.since) {
+                self.ends.reset();
+                self.vital = None;
+            }
+            return State::Running(running);
+        }
+        drop(running.read);
+        let patience = if fault.is_some() {
+            LEAVE
+        } else {
+            turn.patience
+        };
+        self.await_end(
+            Ending {
+                work: running.work,
+                deliver: Some(running.deliver),
+                deadline: turn.now + patience,
+                fault,
+            },
+            turn.now,
+        )
+    }
+
+    fn await_end(&mut self, mut ending: Ending<W>, now: Instant) -> State<W> {
+        if !ending.work.is_over() {
+            if ending.deadline <= now {
+                ending.deliver = None;
+            }
+            return State::Ending(ending);
+        }
+        for thread in ending.work.threads() {
+            self.health.bury(&thread);
+        }
+        let left = ending.work.join();
+        if 0 < left {
+            log::warn!(what = self.name, left = left; "ended with work that is done again");
+        }
+        self.outdated = false;
+        match ending.fault {
+            None => State::Idle,
+            Some(why) => self.wait(&why, now),
+        }
+    }
+
+    fn wait(&mut self, why: &str, now: Instant) -> State<W> {
+        let pause = self.ends.ceiling();
+        self.ends.next(1.0);
+        self.restarts.with(&[&self.name]).inc();
+        let failures = self.ends.failures();
+        let why = format!("{why}; it starts again in {} s", pause.as_secs());
+        if TOO_OFTEN <= failures {
+            let vital = self
+                .vital
+                .get_or_insert_with(|| self.health.vital(&self.name));
+            vital.fail(format!("ended {failures} times in a row: {why}"));
+        }
+        self.told = Some(self.health.condition(&self.name, &why));
+        State::Waiting {
+            until: now + pause,
+            why,
+        }
+    }
+
+    fn start(
+        &mut self,
+        now: Instant,
+        start: impl FnOnce(&Stop, &Stop) -> Result<W, Refusal>,
+    ) -> State<W> {
+        let (read, reading) = stop::pair();
+        let (deliver, delivering) = stop::pair();
+        self.outdated = false;
+        match start(&reading, &delivering) {
+            Ok(work) => {
+                self.told = None;
+                State::Running(Running {
+                    work,
+                    read,
+                    deliver,
+                    since: now,
+                })
+            }
+            Err(Refusal::Later(why)) => {
+                log::error!(what = self.name, error = why; "it does not start");
+                self.wait(&why, now)
+            }
+            Err(Refusal::Never(why)) => {
+                log::error!(what = self.name, error = why; "it stays stopped until somebody acts");
+                self.told = Some(self.health.condition(&self.name, &why));
+                State::Refused { why }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

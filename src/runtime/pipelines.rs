@@ -1,0 +1,355 @@
+//! All pipelines and the threads beside them: what is to run, and the steps to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::helper_threads::Helper;
+use super::connections::Links;
+use super::pipeline_slot::{Refusal, Slot, Turn, Work};
+use super::{Parts, factories};
+use crate::config::{Change, Config, Plan, Table};
+use crate::control::{Kind, Phase, State};
+use crate::loop_guard::OwnWrites;
+use crate::{sink, source};
+
+/// When pipelines move one after the other, how long one may hold up the next.
+const MOVE: Duration = Duration::from_secs(2);
+/// Messages about topics that wait for the supervisor.
+const FOUND: usize = 4;
+
+/// What moves records, and what helps with it.
+pub(super) struct Pipelines {
+    pub(super) tables: BTreeMap<String, Slot<source::Pipeline>>,
+    pub(super) sink: Slot<sink::Pipeline>,
+    pub(super) flusher: Slot<Helper>,
+    pub(super) topics: Slot<Helper>,
+    pub(super) probe: Slot<Helper>,
+    /// Topics that are there.
+    found: BTreeSet<String>,
+    found_in: Sender<BTreeSet<String>>,
+    /// What the sink wrote, for each table that leaves its own writes out.
+    own_writes: BTreeMap<String, Arc<OwnWrites>>,
+    /// Tables that are still to move to a new client or producer, and the one that is moving.
+    moving: VecDeque<String>,
+    mover: Option<(String, Instant)>,
+    sink_moves: bool,
+    /// Sink topics that are paused.
+    pub(super) paused: BTreeSet<String>,
+    /// What the series of metrics tell about: the topic of each table, the table of each topic.
+    shown_tables: BTreeMap<String, String>,
+    shown_topics: BTreeMap<String, String>,
+}
+
+impl Pipelines {
+    /// Nothing runs yet. The receiver gets the topics that were found.
+    pub(super) fn new(parts: &Parts, config: &Config) -> (Pipelines, Receiver<BTreeSet<String>>) {
+        let (found_in, found) = bounded(FOUND);
+        let slot = |name: &str| Slot::new(name, &parts.health, &parts.metrics);
+        let mut pipelines = Pipelines {
+            tables: BTreeMap::new(),
+            sink: Slot::new("sink", &parts.health, &parts.metrics),
+            flusher: slot("checkpoint writer"),
+            topics: slot("topic look-up"),
+            probe: slot("sink probe"),
+            found: BTreeSet::new(),
+            found_in,
+            own_writes: BTreeMap::new(),
+            moving: VecDeque::new(),
+            mover: None,
+            sink_moves: false,
+            paused: BTreeSet::new(),
+            shown_tables: BTreeMap::new(),
+            shown_topics: BTreeMap::new(),
+        };
+        for table in wanted_tables(config) {
+            pipelines.add_table(&table.name, parts);
+        }
+        pipelines.configure(config);
+        (pipelines, found)
+    }
+
+    fn add_table(&mut self, name: &str, parts: &Parts) {
+        let slot = self
+            .tables
+            .entry(name.to_owned())
+            .or_insert_with(|| Slot::new(&format!("table {name}"), &parts.health, &parts.metrics));
+        slot.want(true);
+        slot.renew();
+    }
+
+    /// What follows from the configuration as a whole.
+    fn configure(&mut self, config: &Config) {
+        let topics: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.topic).collect();
+        self.paused.retain(|topic| topics.contains(topic));
+        let consuming = topics.iter().any(|topic| !self.paused.contains(*topic));
+        self.sink.want(config.sink.enabled && consuming);
+        self.probe.want(config.sink.enabled);
+        self.own_writes = factories::own_writes(config, &self.own_writes);
+    }
+
+    /// Does what a plan says; `links` are the new ones already.
+    pub(super) fn apply(&mut self, plan: &Plan, topics: BTreeSet<String>, parts: &Parts) {
+        for (name, change) in &plan.tables {
+            match change {
+                Change::Added | Change::Edited => self.add_table(name, parts),
+                Change::Removed => {
+                    if let Some(slot) = self.tables.get_mut(name) {
+                        slot.pause(false);
+                        slot.want(false);
+                    }
+                }
+            }
+        }
+        self.configure(&plan.config);
+        if plan.kafka {
+            self.found = topics;
+        }
+        let wanted = plan.config.topics();
+        if plan.kafka || wanted.iter().any(|topic| !self.found.contains(topic)) {
+            self.topics.renew();
+        }
+        if plan.flush {
+            self.flusher.renew();
+        }
+        if plan.sink || plan.servicenow {
+            self.probe.renew();
+        }
+        if plan.sink {
+            self.sink.renew();
+        }
+        if plan.servicenow || plan.kafka {
+            let tables = wanted_tables(&plan.config).map(|table| table.name.clone());
+            self.moving = tables.filter(|it| !plan.tables.contains_key(it)).collect();
+            self.sink_moves = !plan.sink;
+        }
+    }
+
+    /// The sink starts again without its paused topics.
+    pub(super) fn pause_topic(&mut self, topic: &str, paused: bool, config: &Config) {
+        if paused {
+            self.paused.insert(topic.to_owned());
+        } else {
+            self.paused.remove(topic);
+        }
+        self.configure(config);
+        self.sink.renew();
+    }
+
+    /// Topics were found.
+    pub(super) fn found(&mut self, topics: BTreeSet<String>) {
+        self.found.extend(topics);
+    }
+
+    /// Lets each place go on.
+    pub(super) fn step(&mut self, now: Instant, config: &Config, links: &Links, parts: &Parts) {
+        let silent = parts.health.silent(now);
+        let turn = Turn {
+            now,
+            patience: config.shutdown_timeout,
+            may_start: true,
+            silent: &silent,
+        };
+        self.flusher
+            .step(turn, |stop, _| factories::flusher(parts, config, stop));
+        let (producer, found) = (&links.producer, &self.found_in);
+        let topics = config.topics().into_iter().collect();
+        self.topics.step(turn, |stop, _| {
+            factories::topics(parts, producer, topics, found, stop)
+        });
+        self.probe
+            .step(turn, |stop, _| factories::probe(parts, links, config, stop));
+        self.move_on(now);
+        self.step_tables(turn, config, links, parts);
+        self.step_sink(turn, config, links, parts);
+    }
+
+    fn step_tables(&mut self, turn: Turn<'_>, config: &Config, links: &Links, parts: &Parts) {
+        for (name, slot) in &mut self.tables {
+            let table = wanted_tables(config).find(|table| table.name == *name);
+            let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
+            let turn = Turn { may_start, ..turn };
+            let (own, shown) = (&self.own_writes, &mut self.shown_tables);
+            slot.step(turn, |read, deliver| {
+                let table = table.ok_or_else(|| Refusal::Later("it is not known".to_owned()))?;
+                show_table(shown, table, parts);
+                factories::table(parts, links, config, table, own, (read, deliver))
+            });
+            // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
+            if !self.shown_tables.contains_key(name)
+                && let Some(entry) = parts.store.get(name)
+            {
+                let lag = parts.metrics.offset_lag.with(&[name]);
+                lag.set(source::age(entry.position.timestamp));
+            }
+        }
+        let gone = |slot: &Slot<source::Pipeline>| slot.is_gone();
+        let names: Vec<String> = self
+            .tables
+            .iter()
+            .filter(|(_, slot)| gone(slot))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            self.tables.remove(&name);
+            self.shown_tables.remove(&name);
+            parts.metrics.forget_table(&name);
+            parts.store.hide(&name);
+        }
+    }
+
+    fn step_sink(&mut self, turn: Turn<'_>, config: &Config, links: &Links, parts: &Parts) {
+        let topics = config.sink.topics.iter().map(|it| &it.topic);
+        let topics = topics.filter(|topic| !self.paused.contains(*topic));
+        let mut needed = topics.chain(&config.sink.dlq_topic);
+        let may_start = needed.all(|topic| self.found.contains(topic));
+        let (own, paused) = (&self.own_writes, &self.paused);
+        let turn = Turn { may_start, ..turn };
+        self.sink.step(turn, |read, deliver| {
+            let mut config = config.clone();
+            config.sink.topics.retain(|it| !paused.contains(&it.topic));
+            factories::sink(parts, links, &config, own, (read, deliver))
+        });
+        if self.sink.is_empty() || self.sink.work().is_some() {
+            let topics = config.sink.topics.iter().filter(|_| config.sink.enabled);
+            let now = topics
+                .map(|it| (it.topic.clone(), it.table.clone()))
+                .collect();
+            show_topics(&mut self.shown_topics, now, parts);
+        }
+    }
+
+    /// Lets the next table move when the one before has.
+    fn move_on(&mut self, now: Instant) {
+        if let Some((name, since)) = &self.mover
+            && now.saturating_duration_since(*since) < MOVE
+            && self.tables.get(name).is_some_and(Slot::is_moving)
+        {
+            return;
+        }
+        self.mover = self.moving.pop_front().map(|name| (name, now));
+        match &self.mover {
+            Some((name, _)) => {
+                if let Some(slot) = self.tables.get_mut(name) {
+                    slot.renew();
+                }
+            }
+            None if std::mem::take(&mut self.sink_moves) => self.sink.renew(),
+            None => {}
+        }
+    }
+
+    /// Whether something is on its way to another state, so that one should look again soon.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.moving.is_empty()
+            || self.tables.values().any(Slot::is_busy)
+            || self.sink.is_busy()
+            || self.topics.is_busy()
+            || self.probe.is_busy()
+            || self.flusher.is_busy()
+    }
+
+    /// Whether at least one pipeline runs.
+    pub(super) fn some_run(&self) -> bool {
+        self.sink.work().is_some() || self.tables.values().any(|slot| slot.work().is_some())
+    }
+
+    /// Why nothing runs and nothing will, if that is so.
+    pub(super) fn refusals(&self, config: &Config) -> Option<Vec<String>> {
+        if config.sink.enabled || self.tables.is_empty() {
+            return None;
+        }
+        let why = self
+            .tables
+            .values()
+            .map(|slot| slot.refusal().map(str::to_owned));
+        why.collect()
+    }
+
+    /// What each pipeline is doing.
+    pub(super) fn states(&self, config: &Config) -> Vec<State> {
+        let tables = wanted_tables(config).filter_map(|table| {
+            Some(State {
+                kind: Kind::Table,
+                name: table.name.clone(),
+                phase: self.tables.get(&table.name)?.phase(),
+            })
+        });
+        let topics = config.sink.topics.iter().filter(|_| config.sink.enabled);
+        let topics = topics.map(|topic| State {
+            kind: Kind::Topic,
+            name: topic.topic.clone(),
+            phase: match self.paused.contains(&topic.topic) {
+                true => Phase::Paused,
+                false => self.sink.phase(),
+            },
+        });
+        tables.chain(topics).collect()
+    }
+}
+
+/// The tables that are to be read.
+pub(super) fn wanted_tables(config: &Config) -> impl Iterator<Item = &Table> {
+    let tables = config.source.tables.iter();
+    tables.filter(|_| config.source.enabled)
+}
+
+/// A table that goes to another topic has no figures of the old one.
+fn show_table(shown: &mut BTreeMap<String, String>, table: &Table, parts: &Parts) {
+    let old = shown.insert(table.name.clone(), table.topic.clone());
+    if let Some(old) = old.filter(|old| *old != table.topic) {
+        let labels = [("table", table.name.as_str()), ("topic", old.as_str())];
+        parts.metrics.source_produced.remove_all(&labels);
+    }
+}
+
+/// Topics that are gone have no figures, nor tables that no topic is written to.
+fn show_topics(shown: &mut BTreeMap<String, String>, now: BTreeMap<String, String>, parts: &Parts) {
+    let old = std::mem::replace(shown, now);
+    for (topic, table) in &old {
+        if !shown.contains_key(topic) {
+            parts.metrics.forget_topic(topic);
+        }
+        if !shown.values().any(|it| it == table) {
+            parts.metrics.forget_written(table);
+        }
+    }
+}
+
+impl Work for source::Pipeline {
+    fn is_over(&mut self) -> bool {
+        self.is_finished()
+    }
+
+    fn has_died(&self) -> bool {
+        source::Pipeline::has_died(self)
+    }
+
+    fn threads(&self) -> Vec<String> {
+        source::Pipeline::threads(self)
+    }
+
+    fn join(self) -> u64 {
+        source::Pipeline::join(self)
+    }
+}
+
+impl Work for sink::Pipeline {
+    fn is_over(&mut self) -> bool {
+        self.settle()
+    }
+
+    fn has_died(&self) -> bool {
+        sink::Pipeline::has_died(self)
+    }
+
+    fn threads(&self) -> Vec<String> {
+        sink::Pipeline::threads(self)
+    }
+
+    fn join(self) -> u64 {
+        sink::Pipeline::join(self)
+    }
+}

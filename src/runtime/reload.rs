@@ -1,0 +1,206 @@
+//! Prepares a reload beside everything that runs: reads the file, compares, tries out what is new.
+//!
+//! It happens on a thread of its own, as the instance may take its time. Nothing is switched here: the
+//! supervisor gets what is ready to be used, or the reasons why nothing is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::helper_threads;
+use crate::config::{self, Config, Files, Loaded, Plan, Problems};
+use crate::control::Outcome;
+use crate::health::Health;
+use crate::kafka::Producer;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::servicenow::{Cause, Client, Error};
+use crate::sink;
+use crate::stop::Stop;
+
+/// Attempts of the probe when its failure may be over in a moment, and the pause between them.
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a new producer may take to reach a broker before it takes over.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A reload that is to be prepared.
+pub(super) struct Task {
+    pub(super) path: PathBuf,
+    /// What runs.
+    pub(super) running: Loaded,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stop: Stop,
+}
+
+/// A prepared reload.
+pub(super) struct Prepared {
+    /// The files to watch from now on.
+    pub(super) files: Files,
+    pub(super) result: Result<Ready, Refused>,
+}
+
+/// Everything that the plan asks for.
+pub(super) struct Ready {
+    pub(super) plan: Plan,
+    pub(super) loaded_files: Files,
+    pub(super) warnings: Vec<String>,
+    pub(super) client: Option<Tried<Client>>,
+    pub(super) producer: Option<Tried<Producer>>,
+    /// The new client of the schema registry, or that there is none any more.
+    pub(super) registry: Option<Option<Registry>>,
+    /// Topics that the new producer has found.
+    pub(super) topics: BTreeSet<String>,
+}
+
+/// Something new that works, and its own health, to be attached when it takes over.
+pub(super) struct Tried<T> {
+    pub(super) it: T,
+    pub(super) health: Arc<Health>,
+}
+
+/// Why what runs stays.
+pub(super) struct Refused {
+    pub(super) outcome: Outcome,
+    pub(super) words: Vec<String>,
+    /// Whether the same may work later.
+    pub(super) retry: bool,
+}
+
+impl Refused {
+    fn new(outcome: Outcome, words: &dyn ToString) -> Refused {
+        Refused {
+            outcome,
+            words: vec![words.to_string()],
+            retry: false,
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn run(self) -> Prepared {
+        let (loaded, files) = config::load_with_files(&self.path);
+        let result =
+            loaded
+                .map_err(|problems| invalid(&problems))
+                .and_then(|(config, warnings)| {
+                    let file = self.path.display().to_string();
+                    let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
+                    let files = files.clone();
+                    self.prepare(Loaded { config, files }, warnings)
+                });
+        Prepared { files, result }
+    }
+
+    fn prepare(&self, new: Loaded, warnings: Vec<String>) -> Result<Ready, Refused> {
+        let plan = Plan::between(&self.running, &new);
+        let client = plan.servicenow.then(|| self.client(&plan.config));
+        let client = client.transpose()?;
+        let mut topics = BTreeSet::new();
+        let producer = plan.kafka.then(|| self.producer(&plan.config, &mut topics));
+        let producer = producer.transpose()?;
+        let registry = plan.registry.then(|| self.registry(&plan.config));
+        let registry = registry.transpose()?;
+        Ok(Ready {
+            plan,
+            loaded_files: new.files,
+            warnings,
+            client,
+            producer,
+            registry,
+            topics,
+        })
+    }
+
+    /// A client that has got an answer, or has not been asked to.
+    fn client(&self, config: &Config) -> Result<Tried<Client>, Refused> {
+        let health = Arc::new(Health::new());
+        let client = Client::start(&config.servicenow, &self.metrics, &health)
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+        if config.reload_rollback {
+            self.try_out(&client, config).map_err(|error| Refused {
+                retry: error.is_retryable(),
+                ..Refused::new(Outcome::RolledBack, &error)
+            })?;
+        }
+        Ok(Tried { it: client, health })
+    }
+
+    /// One cheap request with the new credentials. What the instance says about the table is not
+    /// about them.
+    fn try_out(&self, client: &Client, config: &Config) -> Result<(), Error> {
+        let tables = config.source.tables.iter().map(|table| &table.name);
+        let written = config.sink.topics.iter().map(|topic| &topic.table);
+        let table = tables.chain(written).next();
+        let table = table.map_or("sys_user", String::as_str);
+        let request = sink::probe(&config.servicenow.table_api_path, table);
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            let Err(error) = client.get(&request, &self.stop) else {
+                return Ok(());
+            };
+            if matches!(
+                error.cause(),
+                Some(Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. })
+            ) {
+                return Ok(());
+            }
+            if left == 0 || !error.is_retryable() || self.stop.wait(PAUSE) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// A client that the registry has answered, or that has not been asked to.
+    fn registry(&self, config: &Config) -> Result<Option<Registry>, Refused> {
+        let registry = Registry::configured(&config.schema_registry, &self.metrics)
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+        if let Some(registry) = registry.as_ref().filter(|_| config.reload_rollback) {
+            registry.reach(&self.stop).map_err(|error| Refused {
+                retry: error.is_retryable(),
+                ..Refused::new(Outcome::RolledBack, &error)
+            })?;
+        }
+        Ok(registry)
+    }
+
+    /// A producer that has reached a broker, or has not been asked to.
+    fn producer(
+        &self,
+        config: &Config,
+        topics: &mut BTreeSet<String>,
+    ) -> Result<Tried<Producer>, Refused> {
+        let health = Arc::new(Health::new());
+        let producer = Producer::start(&config.kafka, &self.metrics, &health)
+            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+        if config.reload_rollback {
+            let wanted = config.topics().into_iter().collect();
+            let (found, troubles) = helper_threads::look(&producer, &wanted);
+            let deadline = Instant::now() + CONNECT;
+            while !health.readiness().ok {
+                if deadline <= Instant::now() || self.stop.wait(PAUSE / 10) {
+                    let lines = health.readiness().lines.into_iter();
+                    return Err(Refused {
+                        outcome: Outcome::RolledBack,
+                        words: lines.chain(troubles).collect(),
+                        retry: true,
+                    });
+                }
+            }
+            *topics = found;
+        }
+        let it = producer;
+        Ok(Tried { it, health })
+    }
+}
+
+fn invalid(problems: &Problems) -> Refused {
+    let lines = problems.to_string();
+    Refused {
+        outcome: Outcome::Refused,
+        words: lines.lines().map(str::to_owned).collect(),
+        retry: false,
+    }
+}

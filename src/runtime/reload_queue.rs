@@ -1,0 +1,179 @@
+//! Reloads one after the other: what asks for them, and what became of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Parts;
+use super::reload::{Prepared, Refused, Task};
+use crate::config::{Files, Loaded};
+use crate::control::{Outcome, Reload, Request};
+use crate::health::{Condition, Health};
+use crate::metrics::Metrics;
+use crate::backoff::Backoff;
+use crate::stop::{self, Trigger};
+
+/// Between attempts with an edit that may work later, say as the instance was down.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+/// Requests that wait for one reload.
+const MAX_ASKED: usize = 20;
+
+/// The reload under way, and what is to follow it.
+pub(super) struct Reloads {
+    path: PathBuf,
+    results: Sender<Prepared>,
+    pending: Receiver<Prepared>,
+    thread: Option<(Trigger, JoinHandle<()>)>,
+    /// Something changed after the one under way had read the file.
+    again: bool,
+    asked: Vec<Request>,
+    asked_next: Vec<Request>,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+    note: Condition,
+}
+
+impl Reloads {
+    pub(super) fn new(path: PathBuf, health: &Arc<Health>) -> (Reloads, Receiver<Prepared>) {
+        let (results, prepared) = bounded(1);
+        let reloads = Reloads {
+            path,
+            results,
+            pending: prepared.clone(),
+            thread: None,
+            again: false,
+            asked: Vec::new(),
+            asked_next: Vec::new(),
+            backoff: Backoff::new(AGAIN.0, AGAIN.1),
+            retry_at: None,
+            note: health.note("configuration"),
+        };
+        (reloads, prepared)
+    }
+
+    /// Starts a reload; false if one is under way, which this one then follows. However many are
+    /// asked for meanwhile, one follows.
+    pub(super) fn begin(
+        &mut self,
+        request: Option<Request>,
+        running: &Loaded,
+        metrics: &Arc<Metrics>,
+    ) -> bool {
+        if self.thread.is_some() {
+            self.again = true;
+            match request {
+                Some(request) if MAX_ASKED <= self.asked_next.len() => {
+                    request.answer(Err("too many reloads at once".to_owned()));
+                }
+                request => self.asked_next.extend(request),
+            }
+            return false;
+        }
+        self.asked.append(&mut self.asked_next);
+        self.asked.extend(request);
+        self.retry_at = None;
+        let (trigger, stop) = stop::pair();
+        let task = Task {
+            path: self.path.clone(),
+            running: running.clone(),
+            metrics: Arc::clone(metrics),
+            stop,
+        };
+        let results = self.results.clone();
+        let thread = thread::Builder::new().name("reload".to_owned());
+        let started = thread.spawn(move || {
+            // There is room for the one result.
+            results.try_send(task.run()).ok();
+        });
+        match started {
+            Ok(handle) => self.thread = Some((trigger, handle)),
+            Err(error) => log::error!(error:% = error; "cannot start a thread to reload"),
+        }
+        self.thread.is_some()
+    }
+
+    /// The result of a thread that ended without one.
+    pub(super) fn lost(&mut self) -> Option<Prepared> {
+        let ended = self.thread.as_ref().is_some_and(|(_, it)| it.is_finished());
+        (ended && self.pending.is_empty()).then(|| Prepared {
+            files: Files::default(),
+            result: Err(Refused {
+                outcome: Outcome::Refused,
+                words: vec!["the reload ended by a panic; this is a bug".to_owned()],
+                retry: false,
+            }),
+        })
+    }
+
+    /// Whether an edit that did not work is to be tried again.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.thread.is_none() && self.retry_at.is_some_and(|at| at <= now)
+    }
+
+    /// A reload has ended with these words; whether another one is to follow.
+    pub(super) fn end(&mut self, result: Result<Vec<String>, Refused>, parts: &Parts) -> bool {
+        if let Some((_, thread)) = self.thread.take() {
+            // It has sent its result, which was the last it did.
+            thread.join().ok();
+        }
+        parts.metrics.reloaded(result.is_ok());
+        let (outcome, words, answer) = match result {
+            Ok(words) => self.used(words),
+            Err(refused) => self.refused(refused),
+        };
+        for request in self.asked.drain(..) {
+            request.answer(answer.clone());
+        }
+        parts.control.add_reload(Reload {
+            at: SystemTime::now(),
+            outcome,
+            words,
+        });
+        std::mem::take(&mut self.again)
+    }
+
+    fn used(&mut self, words: Vec<String>) -> (Outcome, Vec<String>, Result<String, String>) {
+        self.note.ok();
+        self.backoff.reset();
+        log::info!(changes = words.len(); "the configuration is reloaded");
+        let said = if words.is_empty() {
+            "nothing has changed".to_owned()
+        } else {
+            words.join("; ")
+        };
+        (Outcome::Applied, words, Ok(said))
+    }
+
+    fn refused(&mut self, refused: Refused) -> (Outcome, Vec<String>, Result<String, String>) {
+        let Refused {
+            outcome,
+            words,
+            retry,
+        } = refused;
+        let why = match outcome {
+            Outcome::RolledBack => "what is new in it does not work",
+            Outcome::Refused | Outcome::Applied => "it is not valid",
+        };
+        let text = words.join("; ");
+        if retry {
+            let pause = self.backoff.ceiling();
+            self.backoff.next(1.0);
+            self.retry_at = Some(Instant::now() + pause);
+        }
+        log::error!(reason = why, problems = text, tried_again = retry;
+            "the edited configuration is not used; what ran before goes on");
+        self.note
+            .fail(format!("the last edit is not used: {why}: {text}"));
+        let answer = Err(format!("not used, as {why}: {text}"));
+        (outcome, words, answer)
+    }
+
+    /// Ends the waiting of a reload under way. It is not joined: it may be in a request.
+    pub(super) fn abandon(&mut self) {
+        self.thread = None;
+        self.retry_at = None;
+    }
+}

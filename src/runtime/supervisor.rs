@@ -1,0 +1,312 @@
+//! The loop: waits for the next event, acts on it, lets every place go on.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never, select};
+
+use super::connections::Links;
+use super::pipelines::Pipelines;
+use super::reload::Prepared;
+use super::reload_queue::Reloads;
+use super::systemd::Systemd;
+use super::{Error, Parts};
+use crate::config::{Loaded, Watch};
+use crate::control::{Answer, Command, Request};
+use crate::daemon::{LogControl, Notify, Signal};
+use crate::health::Heartbeat;
+use crate::kafka::Producer;
+use crate::registry::Registry;
+use crate::servicenow::Client;
+
+/// How often the supervisor looks after everything, and while something is on its way.
+const TICK: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(20);
+/// How long the supervisor may be silent.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What the supervisor waits for.
+pub(super) enum Event {
+    Signal(Signal),
+    /// A file of the configuration holds something else.
+    Changed,
+    Asked(Request),
+    /// A reload is ready to be used, or refused.
+    Prepared(Box<Prepared>),
+    /// Topics are there.
+    Found(BTreeSet<String>),
+    /// Nothing happened; time passed.
+    Tick,
+}
+
+/// Where events come from.
+pub(super) struct Inputs {
+    pub(super) signals: Receiver<Signal>,
+    pub(super) changed: Receiver<()>,
+    pub(super) requests: Receiver<Request>,
+    pub(super) prepared: Receiver<Prepared>,
+    pub(super) found: Receiver<BTreeSet<String>>,
+}
+
+impl Inputs {
+    /// The next event, after `pause` at most.
+    pub(super) fn next(&mut self, pause: Duration) -> Event {
+        select! {
+            // Without its thread nobody could stop the bridge any more.
+            recv(self.signals) -> signal => Event::Signal(signal.unwrap_or(Signal::Terminate)),
+            recv(self.changed) -> changed => match changed {
+                Ok(()) => Event::Changed,
+                Err(_) => {
+                    log::error!("the configuration's files are no longer watched; SIGHUP reloads");
+                    self.changed = never();
+                    Event::Tick
+                }
+            },
+            recv(self.requests) -> request => request.map_or(Event::Tick, Event::Asked),
+            recv(self.prepared) -> it => it.map_or(Event::Tick, |it| Event::Prepared(Box::new(it))),
+            recv(self.found) -> found => found.map_or(Event::Tick, Event::Found),
+            default(pause) => Event::Tick,
+        }
+    }
+}
+
+/// Everything that runs.
+pub(super) struct Supervisor {
+    pub(super) parts: Parts,
+    pub(super) running: Loaded,
+    pub(super) logging: LogControl,
+    pub(super) links: Links,
+    pub(super) pipelines: Pipelines,
+    pub(super) reloads: Reloads,
+    pub(super) watch: Watch,
+    pub(super) systemd: Systemd,
+    pub(super) heartbeat: Heartbeat,
+}
+
+impl Supervisor {
+    /// Makes the links and all places; the first step fills them. Nothing waits for the network.
+    pub(super) fn start(
+        path: PathBuf,
+        loaded: Loaded,
+        parts: Parts,
+        logging: LogControl,
+        (signals, requests): (Receiver<Signal>, Receiver<Request>),
+    ) -> Result<(Supervisor, Inputs), Error> {
+        let config = &loaded.config;
+        let (metrics, health) = (&parts.metrics, &parts.health);
+        let client =
+            Client::start(&config.servicenow, metrics, health).map_err(Error::ServiceNow)?;
+        let producer = Producer::start(&config.kafka, metrics, health).map_err(Error::Kafka)?;
+        let registry = Registry::configured(&config.schema_registry, metrics);
+        let registry = registry.map_err(Error::Registry)?;
+        let (pipelines, found) = Pipelines::new(&parts, config);
+        let (watch, changed) = Watch::start(loaded.files.clone()).map_err(Error::System)?;
+        let (reloads, prepared) = Reloads::new(path, health);
+        let supervisor = Supervisor {
+            links: Links::new(client, producer, registry, &config.servicenow),
+            heartbeat: health.thread("supervisor"),
+            systemd: Systemd::new(Notify::from_env()),
+            running: loaded,
+            parts,
+            logging,
+            pipelines,
+            reloads,
+            watch,
+        };
+        let inputs = Inputs {
+            signals,
+            changed,
+            requests,
+            prepared,
+            found,
+        };
+        Ok((supervisor, inputs))
+    }
+
+    /// Runs until a signal says stop, and then until everything has stopped.
+    pub(super) fn run(mut self, mut inputs: Inputs) -> Result<(), Error> {
+        let mut failure = self.step(Instant::now());
+        while failure.is_ok() {
+            self.heartbeat.beat(SILENCE);
+            let pause = if self.is_busy() { SOON } else { TICK };
+            match inputs.next(pause) {
+                Event::Signal(Signal::Terminate) => break,
+                Event::Signal(Signal::Reload) => {
+                    log::info!("SIGHUP: reading the configuration again");
+                    self.reload(None);
+                }
+                Event::Changed => {
+                    log::info!("a file of the configuration has changed");
+                    self.reload(None);
+                }
+                Event::Asked(request) => self.obey(request),
+                Event::Prepared(prepared) => self.take(*prepared),
+                Event::Found(topics) => self.pipelines.found(topics),
+                Event::Tick => {}
+            }
+            failure = self.step(Instant::now());
+        }
+        let stopped = self.stop(&inputs);
+        failure.and(stopped)
+    }
+
+    /// Lets everything go on.
+    fn step(&mut self, now: Instant) -> Result<(), Error> {
+        let config = &self.running.config;
+        let before = self.systemd.is_ready();
+        self.pipelines.step(now, config, &self.links, &self.parts);
+        self.links.reap();
+        self.parts.control.set_states(self.pipelines.states(config));
+        if !before && let Some(why) = self.pipelines.refusals(config) {
+            return Err(Error::Refused(why));
+        }
+        if self.reloads.is_due(now) {
+            log::info!("trying the edited configuration again");
+            self.reload(None);
+        }
+        if let Some(prepared) = self.reloads.lost() {
+            self.take(prepared);
+        }
+        let config = &self.running.config;
+        self.systemd
+            .step(now, &self.parts, self.pipelines.some_run());
+        if !before && self.systemd.is_ready() {
+            log::info!(tables = self.pipelines.tables.len(),
+                topics = config.sink.topics.len(); "all pipelines are started");
+        }
+        Ok(())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.pipelines.is_busy() || self.links.is_busy()
+    }
+
+    fn obey(&mut self, request: Request) {
+        let answer = match request.command.clone() {
+            Command::Reload => return self.reload(Some(request)),
+            Command::Pause(name) => self.pause(&name, true),
+            Command::Resume(name) => self.pause(&name, false),
+            Command::PollNow(name) => self.poll_now(&name),
+            Command::RefreshToken => match self.links.client.renew_token() {
+                true => Ok("a new access token is being asked for".to_owned()),
+                false => Err("the configured credentials are no tokens".to_owned()),
+            },
+            Command::LogLevel(level) => {
+                self.logging.set_level(level);
+                Ok(format!("logging from {level} on").to_lowercase())
+            }
+        };
+        let command = request.command.to_string();
+        match &answer {
+            Ok(done) => log::info!(command = command, answer = done; "asked by an operator"),
+            Err(why) => log::warn!(command = command, answer = why; "refused to an operator"),
+        }
+        request.answer(answer);
+    }
+
+    fn pause(&mut self, name: &str, paused: bool) -> Answer {
+        let word = if paused { "is paused" } else { "goes on" };
+        if let Some(slot) = self.pipelines.tables.get_mut(name) {
+            slot.pause(paused);
+            return Ok(format!("table {name} {word}"));
+        }
+        let config = &self.running.config;
+        let known = config.sink.enabled && config.sink.topics.iter().any(|it| it.topic == name);
+        if !known {
+            return Err(format!(
+                "`{name}` is no table of the source and no topic of the sink"
+            ));
+        }
+        self.pipelines.pause_topic(name, paused, config);
+        Ok(format!(
+            "topic {name} {word}; the sink joins its group again"
+        ))
+    }
+
+    fn poll_now(&self, name: &str) -> Answer {
+        let Some(slot) = self.pipelines.tables.get(name) else {
+            return Err(format!("`{name}` is no table of the source"));
+        };
+        let work = slot.work();
+        let work = work.ok_or_else(|| format!("table {name} does not run now"))?;
+        work.poll_now();
+        Ok(format!("table {name} is polled"))
+    }
+
+    /// Begins a reload, or lets one follow the one that is under way.
+    fn reload(&mut self, request: Option<Request>) {
+        if self
+            .reloads
+            .begin(request, &self.running, &self.parts.metrics)
+        {
+            self.systemd.reloading();
+        }
+    }
+
+    /// A reload was prepared: uses it, or says why not.
+    fn take(&mut self, prepared: Prepared) {
+        let Prepared { mut files, result } = prepared;
+        files.extend(&self.running.files);
+        let words = match result {
+            Ok(ready) => Ok(self.apply(ready, &mut files)),
+            Err(refused) => Err(refused),
+        };
+        self.watch.follow(files);
+        if self.reloads.end(words, &self.parts) {
+            self.reload(None);
+        } else {
+            self.systemd.reloaded();
+        }
+    }
+
+    /// Puts a prepared reload to use; what has changed, in words.
+    fn apply(
+        &mut self,
+        ready: super::reload::Ready,
+        files: &mut crate::config::Files,
+    ) -> Vec<String> {
+        let super::reload::Ready {
+            plan,
+            loaded_files,
+            warnings,
+            client,
+            producer,
+            registry,
+            topics,
+        } = ready;
+        for warning in warnings {
+            log::warn!(warning = warning; "configuration");
+        }
+        *files = loaded_files;
+        if let Some(new) = client {
+            self.parts.health.attach(&new.health);
+            self.links.switch_client(new.it, &plan.config.servicenow);
+        }
+        if let Some(new) = producer {
+            self.parts.health.attach(&new.health);
+            self.links.switch_producer(new.it);
+        }
+        if let Some(new) = registry {
+            self.links.switch_registry(new);
+        }
+        if plan.log {
+            self.logging.set_level(plan.config.log_level);
+            self.logging.set_format(plan.config.log_format);
+        }
+        for change in &plan.words {
+            log::info!(change = change; "the configuration changes");
+        }
+        for kept in &plan.kept {
+            log::warn!(reason = kept; "an edit waits for a restart");
+        }
+        self.pipelines.apply(&plan, topics, &self.parts);
+        let words = plan.words.iter().chain(&plan.kept).cloned().collect();
+        self.parts.current.set(plan.config.clone());
+        self.running = Loaded {
+            config: plan.config,
+            files: files.clone(),
+        };
+        words
+    }
+}

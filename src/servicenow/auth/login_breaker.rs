@@ -1,0 +1,220 @@
+//! Spaces log-in attempts after a refusal: wrong passwords lock accounts.
+//!
+//! At first, and some time after a refusal, one thread tries for all. Its result opens the door for
+//! everybody, or closes it for longer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::change_signal::Bell;
+use crate::backoff::Backoff;
+use crate::servicenow::error::{Asked, Cause, Error};
+use crate::servicenow::rate_limit::MAX_WAIT;
+use crate::stop::Stop;
+
+/// First and longest time between refused attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+#[derive(Debug)]
+pub(super) struct Door(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// `None` while the instance takes our credential.
+    closed: Option<Closed>,
+    pauses: Backoff,
+    bell: Bell,
+}
+
+#[derive(Debug)]
+struct Closed {
+    at: Instant,
+    until: Instant,
+    /// The refusal in the instance's words; `None` before the first verdict.
+    words: Option<String>,
+    /// One thread is trying.
+    trying: bool,
+}
+
+/// What a thread may do now.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Go,
+    TryForAll,
+    Wait(Duration),
+}
+
+/// Permission to send one request. Dropped without a verdict, it tells nothing.
+#[derive(Debug)]
+pub(in crate::servicenow) struct Pass<'a> {
+    door: &'a Door,
+    sent: Instant,
+    trying: bool,
+}
+
+impl Door {
+    /// Twenty threads with a wrong password must not be twenty attempts: closed until one got in.
+    pub(super) fn new() -> Door {
+        let now = Instant::now();
+        Door(Mutex::new(State {
+            closed: Some(Closed {
+                at: now,
+                until: now,
+                words: None,
+                trying: false,
+            }),
+            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            bell: Bell::new(),
+        }))
+    }
+
+    /// Waits for a turn, but not longer than [`MAX_WAIT`]; then the last refusal is the answer.
+    pub(super) fn enter(&self, asked: &Asked, stop: &Stop) -> Result<Pass<'_>, Error> {
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            let now = Instant::now();
+            let (wait, ear) = {
+                let mut state = self.lock();
+                match state.turn(now) {
+                    Turn::Wait(_) if deadline <= now => {
+                        return Err(Error::request(asked, state.reason()));
+                    }
+                    Turn::Wait(wait) => (wait, state.bell.listen()),
+                    turn => {
+                        return Ok(Pass {
+                            door: self,
+                            sent: now,
+                            trying: turn == Turn::TryForAll,
+                        });
+                    }
+                }
+            };
+            let left = deadline.saturating_duration_since(now);
+            if ear.wait(wait.min(left), stop) {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// The instance took the credential.
+    pub(in crate::servicenow) fn accepted(self) {
+        let mut state = self.door.lock();
+        // What was sent before a refusal says nothing about the time after it.
+        if state
+            .closed
+            .as_ref()
+            .is_some_and(|closed| closed.at <= self.sent)
+        {
+            state.closed = None;
+            state.pauses.reset();
+            state.bell.ring();
+        }
+    }
+
+    /// The instance refused it.
+    pub(in crate::servicenow) fn refused(self, words: &str) {
+        self.door.lock().close(self.sent, Instant::now(), words);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.trying {
+            let mut state = self.door.lock();
+            if let Some(closed) = &mut state.closed {
+                closed.trying = false;
+                state.bell.ring();
+            }
+        }
+    }
+}
+
+impl State {
+    fn turn(&mut self, now: Instant) -> Turn {
+        match &mut self.closed {
+            None => Turn::Go,
+            Some(closed) if now < closed.until => {
+                Turn::Wait(closed.until.saturating_duration_since(now))
+            }
+            // The one who tries rings the bell.
+            Some(closed) if closed.trying => Turn::Wait(MAX_WAIT),
+            Some(closed) => {
+                closed.trying = true;
+                Turn::TryForAll
+            }
+        }
+    }
+
+    /// Requests that were under way when the door closed do not close it for longer.
+    fn close(&mut self, sent: Instant, now: Instant, words: &str) {
+        if self.closed.as_ref().is_some_and(|closed| sent < closed.at) {
+            return;
+        }
+        // Without jitter: one thread tries for all, and the time is part of the promise.
+        let until = now + self.pauses.ceiling();
+        self.pauses.next(1.0);
+        let words = Some(words.to_owned());
+        self.closed = Some(Closed {
+            at: now,
+            until,
+            words,
+            trying: false,
+        });
+        self.bell.ring();
+    }
+
+    /// What to tell those who waited in vain.
+    fn reason(&self) -> Cause {
+        match self.closed.as_ref().and_then(|closed| closed.words.clone()) {
+            Some(words) => Cause::Unauthorized { words },
+            None => Cause::NoLogin,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_tries_for_all_and_the_time_doubles() {
+        let door = Door::new();
+        let start = Instant::now();
+        let mut state = door.lock();
+        assert_eq!(state.turn(start), Turn::TryForAll);
+        assert_eq!(state.turn(start), Turn::Wait(MAX_WAIT));
+        assert_eq!(state.reason(), Cause::NoLogin);
+        let mut now = start;
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            state.close(now, now, "no");
+            // Those that were sent earlier change nothing.
+            state.close(now - SECOND, now, "no");
+            assert_eq!(state.turn(now), Turn::Wait(SECOND * seconds));
+            now += SECOND * seconds;
+            assert_eq!(state.turn(now), Turn::TryForAll);
+            assert_eq!(state.turn(now), Turn::Wait(MAX_WAIT));
+        }
+    }
+
+    #[test]
+    fn a_pass_without_verdict_lets_the_next_one_try() {
+        let door = Door::new();
+        let (_trigger, stop) = crate::stop::pair();
+        let early = Instant::now() - SECOND * 10;
+        door.lock().close(early, early, "no");
+        let asked = Asked::default();
+        drop(door.enter(&asked, &stop).unwrap());
+        let pass = door.enter(&asked, &stop).unwrap();
+        assert!(pass.trying);
+        pass.accepted();
+        assert!(!door.enter(&asked, &stop).unwrap().trying);
+    }
+}

@@ -1,0 +1,225 @@
+//! When to ask for a token: pure decisions, the clock is passed in.
+
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::backoff::Backoff;
+
+/// Life of a token whose answer does not say: ServiceNow's default.
+const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
+/// Longest life that is believed.
+const MAX_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A token is renewed this long before its end, or 10 % of its life if that is less.
+const MARGIN: Duration = Duration::from_secs(60);
+/// `expires_in` is in whole seconds, cut: a token may live that much longer than it says.
+const AFTER_EXPIRY: Duration = Duration::from_millis(250);
+/// Requests that bring the same token again, and forced ones, are at least this far apart at first.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Between forced renewals that nothing good came of.
+const FORCED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// After a failure of the network or the instance.
+const TROUBLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// After a refusal: wrong passwords lock accounts.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// An answer of the token endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Granted {
+    pub(super) access: Zeroizing<String>,
+    /// Seconds that the token still lives, if said.
+    pub(super) expires_in: Option<u64>,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The endpoint refused our credentials.
+    Refused,
+    /// It, or the way to it, does not work.
+    Broken,
+    /// It asked for a pause.
+    Pause(Duration),
+}
+
+/// The token and the time of the next request.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    token: Option<Token>,
+    /// Number of the last token; callers compare it to know which one failed.
+    generation: u64,
+    /// Highest generation that the API refused.
+    refused: u64,
+    ask_at: Instant,
+    /// Not sooner, whatever callers want.
+    not_before: Instant,
+    again: Backoff,
+    forced: Backoff,
+    broken: Backoff,
+    denied: Backoff,
+    /// The endpoint repeated a refused token once; the next time it is tried all the same.
+    repeated: bool,
+}
+
+#[derive(Debug)]
+struct Token {
+    access: Zeroizing<String>,
+    usable_until: Instant,
+}
+
+/// What became of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is a token again.
+    Usable,
+    /// It is the one that the API refused; not to be used yet.
+    SameAsRefused,
+}
+
+impl Schedule {
+    pub(super) fn new(now: Instant) -> Schedule {
+        let backoff = |bounds: (Duration, Duration)| Backoff::new(bounds.0, bounds.1);
+        Schedule {
+            token: None,
+            generation: 0,
+            refused: 0,
+            ask_at: now,
+            not_before: now,
+            again: backoff(AGAIN),
+            forced: backoff(FORCED),
+            broken: backoff(TROUBLE),
+            denied: backoff(REFUSED),
+            repeated: false,
+        }
+    }
+
+    /// When the next request is due.
+    pub(super) fn due(&self) -> Instant {
+        self.ask_at.max(self.not_before)
+    }
+
+    /// The generation of a token that may be used now.
+    pub(super) fn usable(&self, now: Instant) -> Option<u64> {
+        let token = self.token.as_ref()?;
+        (self.refused < self.generation && now < token.usable_until).then_some(self.generation)
+    }
+
+    /// Generation and end of the newest token, usable or not.
+    pub(super) fn newest(&self) -> Option<(u64, Instant)> {
+        Some((self.generation, self.token.as_ref()?.usable_until))
+    }
+
+    /// Whether there was no more than one token yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.generation <= 1
+    }
+
+    /// Takes a token; it becomes a new generation.
+    pub(super) fn granted(&mut self, answer: Granted, now: Instant) -> Outcome {
+        self.broken.reset();
+        self.denied.reset();
+        let same = self
+            .token
+            .as_ref()
+            .is_some_and(|token| token.access == answer.access);
+        let was_refused = self.generation <= self.refused;
+        if same && was_refused && !self.repeated {
+            self.repeated = true;
+            self.postpone_forced(now);
+            return Outcome::SameAsRefused;
+        }
+        self.repeated = false;
+        let life = life(answer.expires_in, same);
+        let ends = now + life;
+        let (ask_at, usable_until) = if same && !was_refused {
+            // It counts down and cannot be renewed yet: ask again when it has ended, and not
+            // hurriedly if the instance is slow to notice.
+            let rest = self.again.ceiling();
+            let ask_at = (ends + AFTER_EXPIRY).max(now + rest);
+            let mut usable_until = ends;
+            if self.again.failures() >= 3 {
+                // It names an end that never comes.
+                usable_until = ask_at;
+            }
+            if life < rest {
+                self.again.next(1.0);
+            }
+            (ask_at, usable_until)
+        } else {
+            self.again.reset();
+            (ends - margin(life), ends)
+        };
+        self.generation += 1;
+        self.token = Some(Token {
+            access: answer.access,
+            usable_until,
+        });
+        self.ask_at = ask_at;
+        Outcome::Usable
+    }
+
+    /// No token came; `random` is in `0.0..1.0`.
+    pub(super) fn failed(&mut self, trouble: Trouble, now: Instant, random: f64) {
+        let wait = match trouble {
+            Trouble::Pause(wait) => wait,
+            Trouble::Broken => {
+                let ceiling = self.broken.ceiling();
+                // At least half, so that many instances of trouble do not become many requests.
+                (ceiling + self.broken.next(random)) / 2
+            }
+            Trouble::Refused => {
+                let ceiling = self.denied.ceiling();
+                self.denied.next(random);
+                ceiling + ceiling.mul_f64(random.clamp(0.0, 1.0) / 10.0)
+            }
+        };
+        self.ask_at = now;
+        self.not_before = now + wait;
+    }
+
+    /// The API refused the token of `generation`: one renewal, however many callers say so.
+    pub(super) fn refuse(&mut self, generation: u64, now: Instant) -> bool {
+        if generation != self.generation || self.refused >= generation {
+            return false;
+        }
+        self.refused = generation;
+        self.ask_at = now;
+        if self.forced.failures() > 0 {
+            self.postpone_forced(now);
+        } else {
+            self.forced.next(1.0);
+        }
+        true
+    }
+
+    fn postpone_forced(&mut self, now: Instant) {
+        let wait = self.forced.ceiling();
+        self.forced.next(1.0);
+        self.not_before = self.not_before.max(now + wait);
+    }
+
+    /// The API took the token of `generation`.
+    pub(super) fn proven(&mut self, generation: u64) {
+        if generation == self.generation {
+            self.forced.reset();
+        }
+    }
+}
+
+/// The life that an answer gives a token. Zero means "unknown" on a new token and "over" on one that
+/// counts down.
+fn life(expires_in: Option<u64>, same: bool) -> Duration {
+    match expires_in {
+        None => DEFAULT_LIFE,
+        Some(0) if !same => DEFAULT_LIFE,
+        Some(seconds) => Duration::from_secs(seconds).min(MAX_LIFE),
+    }
+}
+
+/// How long before its end a token of this life is renewed.
+fn margin(life: Duration) -> Duration {
+    MARGIN.min(life / 10)
+}
+
+#[cfg(test)]
+mod tests;

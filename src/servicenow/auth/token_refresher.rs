@@ -1,0 +1,418 @@
+//! The token thread: asks for an access token, renews it before its end and when it is refused.
+
+use std::io::Read as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use serde::Deserialize;
+use ureq::http::{HeaderValue, Method, header};
+use zeroize::Zeroizing;
+
+use super::change_signal::Bell;
+use super::refresh_schedule::{Granted, Outcome, Schedule, Trouble};
+use crate::config::{self, Grant};
+use crate::health::{Health, Heartbeat};
+use crate::servicenow::Shared;
+use crate::servicenow::encoding;
+use crate::servicenow::error::{Asked, Cause, Error, error_words};
+use crate::servicenow::exchange::{Credential, Outgoing, Payload};
+use crate::servicenow::rate_limit::MAX_WAIT;
+use crate::stop::{self, Stop, Trigger};
+
+/// Bytes of a token answer.
+const MAX_ANSWER: u64 = 64 * 1024;
+/// What the thread may be late beyond what it waits for.
+const SLACK: Duration = Duration::from_secs(60);
+/// Metric label of token requests, whatever the configured path is.
+const ENDPOINT: &str = "/oauth_token.do";
+
+/// The handle that callers ask for the current token.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    board: Arc<Board>,
+    wake: Sender<()>,
+    thread: Mutex<Option<(Trigger, JoinHandle<()>)>>,
+}
+
+/// What the thread and the callers share.
+#[derive(Debug)]
+struct Board(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    schedule: Schedule,
+    credential: Option<Credential>,
+    /// Why the last request failed; callers get this instead of causing more requests.
+    failure: Option<Error>,
+    bell: Bell,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tokens {
+    /// Starts the thread, which asks for the first token at once.
+    pub(super) fn start(
+        oauth: &config::OAuth,
+        shared: &Arc<Shared>,
+        health: &Arc<Health>,
+    ) -> Result<Tokens, Error> {
+        let board = Arc::new(Board(Mutex::new(State {
+            schedule: Schedule::new(Instant::now()),
+            credential: None,
+            failure: None,
+            bell: Bell::new(),
+        })));
+        let (wake, woken) = bounded(1);
+        let (trigger, stop) = stop::pair();
+        let keeper = Keeper {
+            board: Arc::clone(&board),
+            shared: Arc::clone(shared),
+            asked: Asked {
+                method: "POST",
+                url: format!("{}{}", shared.http.base_url(), oauth.token_path),
+                what: "access token".to_owned(),
+                query: None,
+                login: true,
+            },
+            oauth: oauth.clone(),
+            refresh: None,
+            woken,
+            stop,
+            heartbeat: health.thread("token"),
+        };
+        let thread = thread::Builder::new()
+            .name("token".to_owned())
+            .spawn(move || keeper.run())
+            .map_err(|why| Error::Setup(format!("cannot start the token thread: {why}")))?;
+        Ok(Tokens {
+            board,
+            wake,
+            thread: Mutex::new(Some((trigger, thread))),
+        })
+    }
+
+    /// The current token; waits while one is on its way, but not longer than [`MAX_WAIT`].
+    pub(super) fn current(&self, asked: &Asked, stop: &Stop) -> Result<Credential, Error> {
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            let now = Instant::now();
+            let ear = {
+                let state = self.board.lock();
+                if let (Some(generation), Some(credential)) =
+                    (state.schedule.usable(now), &state.credential)
+                    && credential.generation == generation
+                {
+                    return Ok(credential.clone());
+                }
+                if let Some(failure) = &state.failure {
+                    return Err(failure.clone());
+                }
+                state.bell.listen()
+            };
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(Error::request(asked, Cause::NoLogin));
+            }
+            if ear.wait(left, stop) {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    /// The API refused the token of `generation`: it is not given out again.
+    pub(super) fn refused(&self, generation: u64) {
+        let mut state = self.board.lock();
+        if state.schedule.refuse(generation, Instant::now()) {
+            drop(state);
+            self.wake();
+        }
+    }
+
+    /// Asks for a new token although the current one may still be good.
+    pub(super) fn renew(&self) {
+        let newest = self.board.lock().schedule.newest();
+        if let Some((generation, _)) = newest {
+            self.refused(generation);
+        }
+    }
+
+    /// The API took the token of `generation`.
+    pub(super) fn proven(&self, generation: u64) {
+        self.board.lock().schedule.proven(generation);
+    }
+
+    /// Ends and joins the thread.
+    pub(super) fn shutdown(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some((trigger, thread)) = thread {
+            drop(trigger);
+            if thread.join().is_err() {
+                log::error!("the token thread panicked");
+            }
+        }
+    }
+
+    fn wake(&self) {
+        match self.wake.try_send(()) {
+            // A full channel wakes it just as well; without the thread nobody is to be woken.
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        }
+    }
+}
+
+/// The thread's own side.
+struct Keeper {
+    board: Arc<Board>,
+    shared: Arc<Shared>,
+    asked: Asked,
+    oauth: config::OAuth,
+    /// The newest refresh token the instance gave.
+    refresh: Option<Zeroizing<String>>,
+    woken: Receiver<()>,
+    stop: Stop,
+    heartbeat: Heartbeat,
+}
+
+/// The answer's fields that matter. `expires_in` comes as a number or as text.
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    refresh_token: Option<String>,
+    expires_in: Option<serde_json::Value>,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            let due = self.board.lock().schedule.due();
+            let wait = due.saturating_duration_since(now);
+            self.heartbeat.beat(wait + SLACK);
+            if !wait.is_zero() {
+                select! {
+                    recv(self.stop.receiver()) -> _ => break,
+                    recv(self.woken) -> _ => {}
+                    default(wait) => {}
+                }
+                continue;
+            }
+            if self.stop.is_stopped() {
+                break;
+            }
+            // Two requests at most: the refresh grant and the configured one.
+            self.heartbeat
+                .beat((MAX_WAIT + self.shared.timeout) * 2 + SLACK);
+            let result = self.ask();
+            self.post(result);
+        }
+        let mut state = self.board.lock();
+        state.failure = Some(Error::Stopped);
+        state.credential = None;
+        state.bell.ring();
+    }
+
+    /// By the refresh token if there is one, else or if that is refused by the configured grant.
+    fn ask(&mut self) -> Result<Granted, (Error, Trouble)> {
+        if let Some(refresh) = self.refresh.clone() {
+            let form = self.form("refresh_token", &[("refresh_token", &refresh)]);
+            match self.request(&form) {
+                // It is dropped, so that the next attempt does not try it again.
+                Err((error, Trouble::Refused)) => {
+                    self.refresh = None;
+                    let own = matches!(
+                        &self.oauth.grant,
+                        Grant::RefreshToken { refresh_token } if refresh_token.expose() == &**refresh
+                    );
+                    if own {
+                        return Err((error, Trouble::Refused));
+                    }
+                }
+                result => return result,
+            }
+        }
+        let form = match &self.oauth.grant {
+            Grant::Password { username, password } => self.form(
+                "password",
+                &[("username", username), ("password", password.expose())],
+            ),
+            Grant::RefreshToken { refresh_token } => self.form(
+                "refresh_token",
+                &[("refresh_token", refresh_token.expose())],
+            ),
+            Grant::ClientCredentials => self.form("client_credentials", &[]),
+        };
+        self.request(&form)
+    }
+
+    /// The parameters go into the body only: in a URL they would be refused, and logged.
+    fn form(&self, grant: &str, more: &[(&str, &str)]) -> Zeroizing<String> {
+        let client = [
+            ("grant_type", grant),
+            ("client_id", self.oauth.client_id.as_str()),
+            ("client_secret", self.oauth.client_secret.expose()),
+        ];
+        // Room for all, so that growing leaves no copy behind.
+        let mut form = Zeroizing::new(String::with_capacity(MAX_FORM));
+        encoding::pairs(&mut form, client.into_iter().chain(more.iter().copied()));
+        form
+    }
+
+    fn request(&mut self, form: &str) -> Result<Granted, (Error, Trouble)> {
+        let shared = Arc::clone(&self.shared);
+        if let Err(error) = shared.limits.enter(&self.asked, &self.stop) {
+            let wait = match error.cause() {
+                Some(Cause::Held { wait }) => *wait,
+                _ => Duration::ZERO,
+            };
+            return Err((error, Trouble::Pause(wait)));
+        }
+        let mut target = String::new();
+        encoding::path(&mut target, &self.oauth.token_path);
+        let out = Outgoing {
+            method: Method::POST,
+            target: &target,
+            endpoint: ENDPOINT,
+            credential: None,
+            payload: Payload::Form(form),
+        };
+        let sent = Instant::now();
+        let (cause, trouble) = match shared.http.exchange(&out) {
+            Ok(response) => match self.read(response.body) {
+                Ok(granted) => return Ok(granted),
+                Err(cause) => (cause, Trouble::Broken),
+            },
+            Err(failure) => match failure.cause {
+                Cause::RateLimited { words, .. } => {
+                    let wait = shared.limits.rate_limited(sent, failure.retry_after);
+                    (Cause::RateLimited { wait, words }, Trouble::Pause(wait))
+                }
+                // RFC 6749 says 400, a real instance says 401.
+                cause @ (Cause::Unauthorized { .. }
+                | Cause::BadRequest { .. }
+                | Cause::Forbidden { .. }) => (cause, Trouble::Refused),
+                cause => (cause, Trouble::Broken),
+            },
+        };
+        Err((shared.http.error(&self.asked, cause), trouble))
+    }
+
+    fn read(&mut self, body: impl std::io::Read) -> Result<Granted, Cause> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+        if let Err(error) = body.take(MAX_ANSWER).read_to_end(&mut bytes) {
+            return Err(self.shared.http.cause_of_read(&error));
+        }
+        let answer: Answer = match serde_json::from_slice(&bytes) {
+            Ok(answer) => answer,
+            Err(_) => {
+                // Never serde's own words: they may quote the token.
+                let why = format!("no access_token in the answer: {}", error_words(&bytes));
+                return Err(Cause::Body(why));
+            }
+        };
+        if let Some(refresh) = answer.refresh_token.filter(|refresh| !refresh.is_empty()) {
+            self.refresh = Some(Zeroizing::new(refresh));
+        }
+        let expires_in = seconds(answer.expires_in.as_ref());
+        Ok(Granted {
+            access: Zeroizing::new(answer.access_token),
+            expires_in,
+        })
+    }
+
+    /// Makes the result known to all.
+    fn post(&self, result: Result<Granted, (Error, Trouble)>) {
+        let now = Instant::now();
+        let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
+        let label = if result.is_ok() { "ok" } else { "error" };
+        // Before anybody can use it, so that the count is never behind the requests it allowed.
+        self.shared.metrics.token_requests.with(&[label]).inc();
+        let mut state = self.board.lock();
+        let error = match result {
+            Ok((value, granted)) => match state.schedule.granted(granted, now) {
+                Outcome::Usable => {
+                    if let Some((generation, until)) = state.schedule.newest() {
+                        let name = header::AUTHORIZATION;
+                        state.credential = Some(Credential {
+                            name,
+                            value,
+                            generation,
+                        });
+                        self.shared
+                            .metrics
+                            .token_expiry
+                            .set(epoch_seconds(until, now));
+                    }
+                    None
+                }
+                Outcome::SameAsRefused => Some(Error::request(&self.asked, Cause::SameToken)),
+            },
+            Err((error, trouble)) => {
+                state.schedule.failed(trouble, now, fastrand::f64());
+                Some(error)
+            }
+        };
+        let wait = state.schedule.due().saturating_duration_since(now);
+        // The first one, and the first after trouble, are news.
+        let news = state.failure.is_some() || state.schedule.is_first();
+        state.failure.clone_from(&error);
+        state.bell.ring();
+        drop(state);
+        match error {
+            None => {
+                let level = if news {
+                    log::Level::Info
+                } else {
+                    log::Level::Debug
+                };
+                log::log!(level, next_s = wait.as_secs(); "got an access token");
+            }
+            Some(Error::Stopped) => {}
+            Some(error) => {
+                self.shared.standing.failed(&error, now);
+                log::warn!(error:% = error, next_ms = wait.as_millis(); "no access token");
+            }
+        }
+    }
+}
+
+/// More than any form here; see [`Keeper::form`].
+const MAX_FORM: usize = 16 * 1024;
+
+fn bearer(granted: &Granted, asked: &Asked) -> Result<HeaderValue, (Error, Trouble)> {
+    let text = Zeroizing::new(format!("Bearer {}", &*granted.access));
+    match HeaderValue::from_str(&text) {
+        Ok(mut value) if !granted.access.is_empty() => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        _ => {
+            let why = "the access token is empty or cannot be sent in a header".to_owned();
+            Err((Error::request(asked, Cause::Body(why)), Trouble::Broken))
+        }
+    }
+}
+
+/// `expires_in` as a number or as text; whatever else is unknown.
+fn seconds(value: Option<&serde_json::Value>) -> Option<u64> {
+    let value = value?;
+    value
+        .as_u64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn epoch_seconds(until: Instant, now: Instant) -> f64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    (since + until.saturating_duration_since(now)).as_secs_f64()
+}

@@ -1,0 +1,227 @@
+//! How often the instance may be asked: `rate_limit_rps`, and the pause it asks for with 429.
+//!
+//! Both hold for all threads of the instance together.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::{Asked, Cause, Error};
+use crate::metrics::SecondsCounter;
+use crate::backoff::Backoff;
+use crate::stop::Stop;
+
+/// Longest time one call waits here; beyond it the caller hears why and comes again.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Longest pause that the instance may ask for at once.
+const MAX_RETRY_AFTER: u64 = 3600;
+/// Pauses after a 429 without `Retry-After`: a full queue, which drains in seconds.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Threads that waited for the same pause start within this time, not in one instant.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// The limits of one instance.
+#[derive(Debug)]
+pub(super) struct Limits {
+    gate: Mutex<Gate>,
+    pace: Option<Mutex<Pace>>,
+    waited: SecondsCounter,
+}
+
+impl Limits {
+    /// `rate` in requests per second; time spent waiting goes to `waited`.
+    pub(super) fn new(rate: Option<f64>, waited: SecondsCounter) -> Limits {
+        let pace = rate
+            .filter(|rate| 0.0 < *rate)
+            .map(|rate| Mutex::new(Pace::new(rate)));
+        Limits {
+            gate: Mutex::new(Gate::new()),
+            pace,
+            waited,
+        }
+    }
+
+    /// Waits until a request may be sent.
+    pub(super) fn enter(&self, asked: &Asked, stop: &Stop) -> Result<(), Error> {
+        let started = Instant::now();
+        let entered = self.wait(started, stop);
+        self.waited.add(started.elapsed());
+        match entered {
+            Ok(()) => Ok(()),
+            Err(Refused::Stopped) => Err(Error::Stopped),
+            Err(Refused::Held(wait)) => Err(Error::request(asked, Cause::Held { wait })),
+        }
+    }
+
+    fn wait(&self, started: Instant, stop: &Stop) -> Result<(), Refused> {
+        let deadline = started + MAX_WAIT;
+        self.wait_for_gate(deadline, stop)?;
+        if let Some(pace) = &self.pace {
+            let now = Instant::now();
+            let slot = lock(pace).reserve(now, deadline.saturating_duration_since(now));
+            match slot {
+                Ok(wait) if wait.is_zero() => {}
+                Ok(wait) => sleep(wait, stop)?,
+                Err(wait) => {
+                    sleep(deadline.saturating_duration_since(now), stop)?;
+                    return Err(Refused::Held(wait.saturating_sub(MAX_WAIT)));
+                }
+            }
+            // The gate may have closed while this thread waited for its turn.
+            self.wait_for_gate(deadline, stop)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_gate(&self, deadline: Instant, stop: &Stop) -> Result<(), Refused> {
+        loop {
+            let now = Instant::now();
+            let wait = lock(&self.gate).wait(now);
+            if wait.is_zero() {
+                return if stop.is_stopped() {
+                    Err(Refused::Stopped)
+                } else {
+                    Ok(())
+                };
+            }
+            let left = deadline.saturating_duration_since(now);
+            if wait > left {
+                sleep(left, stop)?;
+                return Err(Refused::Held(wait - left));
+            }
+            sleep(wait + STAGGER.mul_f64(fastrand::f64()), stop)?;
+        }
+    }
+
+    /// The instance asked for a pause, in words or by 429 alone; gives the length of the pause.
+    /// `sent` is when the refused request was sent.
+    pub(super) fn rate_limited(&self, sent: Instant, retry_after: Option<Duration>) -> Duration {
+        let now = Instant::now();
+        let mut gate = lock(&self.gate);
+        gate.close(sent, now, retry_after, fastrand::f64());
+        gate.wait(now)
+    }
+
+    /// The instance answered a request that was sent at `sent`.
+    pub(super) fn answered(&self, sent: Instant) {
+        lock(&self.gate).answered(sent);
+    }
+}
+
+enum Refused {
+    Stopped,
+    Held(Duration),
+}
+
+fn sleep(time: Duration, stop: &Stop) -> Result<(), Refused> {
+    if stop.wait(time) {
+        Err(Refused::Stopped)
+    } else {
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closed until a time.
+#[derive(Debug)]
+struct Gate {
+    until: Option<Instant>,
+    closed: Option<Instant>,
+    pauses: Backoff,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        Gate {
+            until: None,
+            closed: None,
+            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+        }
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        self.until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Requests in flight when the gate closed bring more 429s; those do not make the pause longer,
+    /// unless they ask for it in words.
+    fn close(&mut self, sent: Instant, now: Instant, asked: Option<Duration>, random: f64) {
+        let pause = match asked {
+            Some(pause) => pause,
+            None if self.closed.is_some_and(|closed| sent < closed) => return,
+            // Half of it is certain: a queue does not drain in no time.
+            None => {
+                let ceiling = self.pauses.ceiling();
+                (ceiling + self.pauses.next(random)) / 2
+            }
+        };
+        let until = now + pause;
+        self.closed = Some(now);
+        self.until = Some(self.until.map_or(until, |old| old.max(until)));
+    }
+
+    fn answered(&mut self, sent: Instant) {
+        if self.closed.is_none_or(|closed| closed < sent) {
+            self.pauses.reset();
+        }
+    }
+}
+
+/// A token bucket that gives out times: `rate` per second, a burst of `max(1, rate)` as the Go
+/// program's limiter.
+#[derive(Debug)]
+struct Pace {
+    epoch: Instant,
+    interval: f64,
+    burst: f64,
+    /// Seconds since `epoch` at which the bucket was, or will be, empty.
+    empty: f64,
+}
+
+impl Pace {
+    fn new(rate: f64) -> Pace {
+        let burst = rate.floor().max(1.0);
+        let interval = rate.recip();
+        Pace {
+            epoch: Instant::now(),
+            interval,
+            burst,
+            empty: -burst * interval,
+        }
+    }
+
+    /// Takes the next turn and gives the wait for it, or what the wait would be if it is over
+    /// `at_most`.
+    fn reserve(&mut self, now: Instant, at_most: Duration) -> Result<Duration, Duration> {
+        let now = now.saturating_duration_since(self.epoch).as_secs_f64();
+        let turn = self.empty.max(now - self.burst * self.interval) + self.interval;
+        let wait = Duration::try_from_secs_f64((turn - now).max(0.0)).unwrap_or(Duration::MAX);
+        if wait > at_most {
+            return Err(wait);
+        }
+        self.empty = turn;
+        Ok(wait)
+    }
+}
+
+/// `Retry-After`: seconds, or an HTTP date, which counts from the answer's own `date`.
+pub(super) fn retry_after(value: &str, date: i64) -> Option<Duration> {
+    let seconds = match value.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => u64::MAX,
+        Err(_) => u64::try_from(http_date(value)?.saturating_sub(date)).unwrap_or(0),
+    };
+    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
+}
+
+/// Seconds since the epoch of `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(super) fn http_date(value: &str) -> Option<i64> {
+    static PARSER: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
+    Some(PARSER.parse_timestamp(value).ok()?.as_second())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What is known, what was asked, and what goes wrong (pure).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::registry::Writer;
+use crate::sink::Refusal;
+use crate::sink::format::Schema;
+
+/// How long an answer counts that is no schema, as in the registry's own cache: somebody may register
+/// what was missing. Longer where answers take long, as a record may need two of them.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// How long a registry must have lacked a schema before it is believed: its nodes take over schemas
+/// from one another with some delay, and so a record may be here before its schema is.
+const BEHIND: Duration = Duration::from_secs(15);
+/// So many schemas that were doubted in vain within [`PROVEN_FOR`] make it believed at once: these
+/// are no Avro records, and each would hold up its partition.
+const PROOFS: usize = 4;
+const PROVEN_FOR: Duration = Duration::from_secs(600);
+/// First and longest pause after a question in vain.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// How long a question in vain is kept in mind when nobody wants it answered any more.
+const SILENT_FOR: Duration = Duration::from_secs(60);
+/// Bytes of schemas after which all are forgotten, and the number of entries; a sink needs a few.
+const MAX_WEIGHT: usize = 16 << 20;
+const MAX_COUNT: usize = 10_000;
+
+/// What the consumer thread knows of schemas.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    known: HashMap<u32, Arc<Writer>>,
+    /// Bytes of their texts.
+    weight: usize,
+    refused: HashMap<u32, Refused>,
+    /// When doubts were found to be in vain, the oldest first.
+    proofs: VecDeque<Instant>,
+    /// Asked for and not answered, and since when.
+    asked: BTreeMap<u32, Instant>,
+    /// How long the last answer took.
+    pace: Duration,
+    trouble: BTreeMap<u32, Trouble>,
+}
+
+/// A schema that is of no use, or not there.
+#[derive(Debug)]
+struct Refused {
+    schema: Schema,
+    /// The first and the last time that it was said.
+    first: Instant,
+    at: Instant,
+}
+
+/// Questions in vain.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    at: Instant,
+    /// When to ask again.
+    again: Instant,
+    backoff: Backoff,
+}
+
+/// What became of a question.
+#[derive(Debug)]
+pub(in crate::sink) enum Found {
+    /// An answer, whatever it is.
+    Schema(Schema),
+    /// None, in words; to be asked again.
+    Trouble(String),
+}
+
+impl Book {
+    /// What is known of a schema.
+    pub(super) fn look(&self, id: u32, now: Instant) -> Option<Schema> {
+        if let Some(writer) = self.known.get(&id) {
+            return Some(Schema::Known(Arc::clone(writer)));
+        }
+        if let Some(refused) = self.refused.get(&id) {
+            return Some(match self.counts(refused, now) {
+                true => refused.schema.clone(),
+                false => Schema::Silent,
+            });
+        }
+        self.trouble.contains_key(&id).then_some(Schema::Silent)
+    }
+
+    fn counts(&self, refused: &Refused, now: Instant) -> bool {
+        now.saturating_duration_since(refused.at) < REFUSED_FOR + 4 * self.pace
+    }
+
+    /// Why the last question for a schema was in vain.
+    pub(super) fn trouble(&self, id: u32) -> Option<&str> {
+        self.trouble.get(&id).map(|trouble| trouble.why.as_str())
+    }
+
+    /// What the registry said when it did not have a schema.
+    pub(super) fn absence(&self, id: u32) -> Option<&Refusal> {
+        match &self.refused.get(&id)?.schema {
+            Schema::Absent { why, .. } => Some(why),
+            Schema::Known(_) | Schema::Refused(_) | Schema::Silent => None,
+        }
+    }
+
+    /// A question was answered, or in vain.
+    pub(super) fn answered(&mut self, id: u32, found: Found, now: Instant) {
+        let since = self.asked.remove(&id);
+        match found {
+            Found::Schema(schema) => {
+                self.pace = since.map_or(self.pace, |since| now.saturating_duration_since(since));
+                self.trouble.remove(&id);
+                match schema {
+                    Schema::Known(writer) => self.keep(id, writer),
+                    refused => self.refuse(id, refused, now),
+                }
+            }
+            Found::Trouble(why) => {
+                let trouble = self.trouble.entry(id).or_insert_with(|| Trouble {
+                    why: String::new(),
+                    at: now,
+                    again: now,
+                    backoff: Backoff::new(PAUSE.0, PAUSE.1),
+                });
+                (trouble.why, trouble.at) = (why, now);
+                trouble.again = now + trouble.backoff.next(1.0);
+            }
+        }
+    }
+
+    fn keep(&mut self, id: u32, writer: Arc<Writer>) {
+        self.refused.remove(&id);
+        let references = writer.references.iter();
+        let weight = writer.schema.len() + references.map(|it| it.schema.len()).sum::<usize>();
+        self.weight = self.weight.saturating_add(weight);
+        if MAX_WEIGHT < self.weight || MAX_COUNT <= self.known.len() {
+            self.known.clear();
+            self.weight = weight;
+        }
+        self.known.insert(id, writer);
+    }
+
+    fn refuse(&mut self, id: u32, mut schema: Schema, now: Instant) {
+        let before = self.refused.remove(&id);
+        let before = before.filter(|it| now.saturating_duration_since(it.at) < PROVEN_FOR);
+        let first = before.as_ref().map_or(now, |it| it.first);
+        if let Schema::Absent { sure, .. } = &mut schema {
+            let long = |since: &Instant| now.saturating_duration_since(*since) < PROVEN_FOR;
+            self.proofs.retain(long);
+            let doubted = BEHIND <= now.saturating_duration_since(first);
+            *sure = doubted || PROOFS <= self.proofs.len();
+            if doubted && before.is_some_and(|it| !it.is_sure()) {
+                self.proofs.push_back(now);
+                self.proofs.truncate(PROOFS);
+            }
+        }
+        if MAX_COUNT <= self.refused.len() {
+            self.refused.clear();
+        }
+        let at = now;
+        self.refused.insert(id, Refused { schema, first, at });
+    }
+
+    /// Which of the schemas that records wait for are to be asked for now, with at most `most` open
+    /// questions. What was asked in vain before comes one at a time and last, so that it does not
+    /// keep others waiting.
+    pub(super) fn questions(
+        &mut self,
+        wanted: impl Iterator<Item = u32>,
+        most: usize,
+        now: Instant,
+    ) -> Vec<u32> {
+        let recent = |it: &Trouble| now.saturating_duration_since(it.at) < SILENT_FOR;
+        let wanted: BTreeSet<u32> = wanted.collect();
+        self.trouble
+            .retain(|id, trouble| wanted.contains(id) || recent(trouble));
+        let answered = |id: &u32| {
+            let refused = self.refused.get(id);
+            refused.is_some_and(|it| self.counts(it, now)) || self.known.contains_key(id)
+        };
+        let open = wanted.into_iter();
+        let open = open.filter(|id| !self.asked.contains_key(id) && !answered(id));
+        let (troubled, new): (Vec<u32>, Vec<u32>) =
+            open.partition(|id| self.trouble.contains_key(id));
+        let due = |id: &&u32| self.trouble.get(id).is_some_and(|it| it.again <= now);
+        let one_is_out = self.asked.keys().any(|id| self.trouble.contains_key(id));
+        let again = troubled.iter().filter(due).take(usize::from(!one_is_out));
+        let room = most.saturating_sub(self.asked.len());
+        let questions: Vec<u32> = new.iter().chain(again).copied().take(room).collect();
+        self.asked.extend(questions.iter().map(|id| (*id, now)));
+        questions
+    }
+}
+
+impl Refused {
+    fn is_sure(&self) -> bool {
+        !matches!(self.schema, Schema::Absent { sure: false, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Asks for the sink's tables at start.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::health::{Condition, Health};
+use crate::servicenow::{Cause, Client, Get, table_api};
+use crate::stop::Stop;
+
+/// Asks for one row of a table.
+pub fn probe(table_api_path: &str, table: &str) -> Get<'static> {
+    let params = vec![
+        ("sysparm_limit", "1".to_owned()),
+        ("sysparm_fields", "sys_id".to_owned()),
+    ];
+    table_api::probe(table_api_path, table, params)
+}
+
+/// Tells readiness whether the tables of the sink can be reached, before there is a record.
+pub struct Probe {
+    client: Arc<Client>,
+    path: String,
+    tables: Vec<(String, Condition)>,
+}
+
+impl Probe {
+    /// For all tables of the sink.
+    pub fn new(client: &Arc<Client>, config: &Config, health: &Arc<Health>) -> Probe {
+        let tables: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.table).collect();
+        let condition = |table: &String| {
+            let condition = health.condition(&format!("sink table {table}"), "not asked for yet");
+            (table.clone(), condition)
+        };
+        Probe {
+            client: Arc::clone(client),
+            path: config.servicenow.table_api_path.clone(),
+            tables: tables.into_iter().map(condition).collect(),
+        }
+    }
+
+    /// Asks until each table has answered. What is refused is told and asked again: rights are often
+    /// given while one watches.
+    pub fn run(self, stop: &Stop) {
+        for (name, condition) in &self.tables {
+            let request = probe(&self.path, name);
+            let mut backoff = self.client.backoff();
+            loop {
+                match self.client.get_result_once(&request, stop) {
+                    Ok(_) => break condition.ok(),
+                    // Who may write need not be allowed to read.
+                    Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => {
+                        log::warn!(table = name, error:% = error;
+                            "the sink's table may not be read: lost answers cannot be looked up");
+                        break condition.ok();
+                    }
+                    Err(error) => {
+                        log::warn!(table = name, error:% = error; "the sink's table does not answer");
+                        condition.fail(error.to_string());
+                    }
+                }
+                if stop.wait(backoff.next(1.0)) {
+                    return;
+                }
+            }
+        }
+        // The conditions live as long as the tables matter.
+        while !stop.wait(std::time::Duration::from_secs(3600)) {}
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether a row's last change is our sink's.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::loop_guard::OwnWrites;
+
+/// Finds the rows that the sink wrote last. See [`crate::loop_guard`].
+#[derive(Debug, Clone)]
+pub(super) struct Own(Arc<OwnWrites>);
+
+/// The columns that tell, in any form of values.
+#[derive(Deserialize)]
+struct Version {
+    sys_mod_count: Value,
+    sys_updated_by: Value,
+}
+
+impl Own {
+    pub(super) fn new(writes: Arc<OwnWrites>) -> Own {
+        Own(writes)
+    }
+
+    /// Whether this row may be left out. Without the columns it may not.
+    pub(super) fn is_own(&self, id: &[u8], row: &[u8]) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let (Ok(id), Ok(version)) = (
+            std::str::from_utf8(id),
+            serde_json::from_slice::<Version>(row),
+        ) else {
+            return false;
+        };
+        let count = text(&version.sys_mod_count).and_then(|count| count.parse().ok());
+        match (count, text(&version.sys_updated_by)) {
+            (Some(count), Some(by)) => self.0.is_own(id, count, by),
+            _ => false,
+        }
+    }
+
+    /// Kafka has everything up to this second.
+    pub(super) fn read_to(&self, seconds: i64) {
+        self.0.read_to(seconds);
+    }
+}
+
+/// A value as it is, or with its display value.
+fn text(value: &Value) -> Option<&str> {
+    value.get("value").unwrap_or(value).as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_in_every_form() {
+        let writes = Arc::new(OwnWrites::default());
+        let own = Own::new(Arc::clone(&writes));
+        let row = br#"{"sys_id":"a","sys_mod_count":"4","sys_updated_by":"bridge"}"#;
+        assert!(!own.is_own(b"a", row));
+        writes.wrote("a", 4, "bridge");
+        assert!(own.is_own(b"a", row) && !own.is_own(b"b", row));
+        let both = br#"{"sys_mod_count":{"display_value":"4","value":"4"},
+            "sys_updated_by":{"display_value":"bridge","value":"bridge"}}"#;
+        assert!(own.is_own(b"a", both));
+        for other in [
+            &br#"{"sys_mod_count":"5","sys_updated_by":"bridge"}"#[..],
+            br#"{"sys_mod_count":"4","sys_updated_by":"abel"}"#,
+            br#"{"sys_mod_count":"4"}"#,
+        ] {
+            assert!(!own.is_own(b"a", other));
+        }
+    }
+}
