@@ -6,12 +6,12 @@
 
 mod api;
 mod connection;
-mod status_builder;
 mod history;
 mod http;
 mod page;
 mod pages;
 pub mod status;
+mod status_builder;
 pub mod threads;
 
 use std::fmt;
@@ -29,23 +29,23 @@ use crate::config;
 use crate::control::Control;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use connection::{Connection, LOOK_EVERY, Wants};
-use pages::Pages;
+use connection::{AdminConnection, COMMAND_POLL_INTERVAL, PollInterest};
+use pages::AdminPages;
 
 /// Connections at one time.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// How long a connection that just came is not given up for a newer one.
-const GRACE: Duration = Duration::from_millis(50);
+const NEW_CONNECTION_GRACE: Duration = Duration::from_millis(50);
 /// How long no connection is accepted after one could not be, say for want of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often that is logged at most.
-const WARN_EVERY: Duration = Duration::from_secs(10);
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections the kernel keeps until we accept them.
-const BACKLOG: i32 = 1024;
+const LISTEN_BACKLOG: i32 = 1024;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct AdminServices {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Health and readiness.
@@ -53,30 +53,30 @@ pub struct Shown {
     /// The way to the supervisor.
     pub control: Control,
     /// The configuration in effect; its token opens the admin API.
-    pub config: Arc<config::Current>,
+    pub config: Arc<config::CurrentConfig>,
 }
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
-pub struct Server {
+pub struct AdminServer {
     addrs: Vec<SocketAddr>,
     /// Closing this end wakes the thread, which then ends.
     wake: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl AdminServer {
     /// Listens on `addr`, `host:port` or `:port` for all addresses, and serves on a thread of its
-    /// own. Port 0 takes a free one; see [`Server::local_addrs`].
-    pub fn start(addr: &str, shown: Shown) -> Result<Server, Error> {
+    /// own. Port 0 takes a free one; see [`AdminServer::local_addrs`].
+    pub fn start(addr: &str, shown: AdminServices) -> Result<AdminServer, Error> {
         let listeners = listen(addr).map_err(|source| Error::Listen(addr.to_owned(), source))?;
         let addrs = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let (wake, woken) = UnixStream::pair().map_err(Error::Start)?;
-        let pages = Pages::new(shown);
-        let poller = Poller {
+        let pages = AdminPages::new(shown);
+        let poller = ServerLoop {
             listeners,
             woken,
             pages,
@@ -86,7 +86,7 @@ impl Server {
         };
         let thread = thread::Builder::new().name("admin".to_owned());
         let thread = thread.spawn(move || poller.run()).map_err(Error::Start)?;
-        Ok(Server {
+        Ok(AdminServer {
             addrs,
             wake: Some(wake),
             thread: Some(thread),
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for AdminServer {
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take()
@@ -204,16 +204,16 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
         socket::sockopt::set_ipv6_v6only(&listener, false)?;
     }
     socket::bind(&listener, &addr)?;
-    socket::listen(&listener, BACKLOG)?;
+    socket::listen(&listener, LISTEN_BACKLOG)?;
     Ok(listener.into())
 }
 
 /// What the thread owns.
-struct Poller {
+struct ServerLoop {
     listeners: Vec<TcpListener>,
     woken: UnixStream,
-    pages: Pages,
-    connections: Vec<Connection>,
+    pages: AdminPages,
+    connections: Vec<AdminConnection>,
     /// Until when no connection is accepted, after one could not be.
     paused: Option<Instant>,
     /// When that was last logged.
@@ -221,19 +221,19 @@ struct Poller {
 }
 
 /// What poll(2) found.
-enum Found {
+enum PollOutcome {
     /// The server was dropped.
     Stop,
     /// For each connection, whether there is something to do.
     Ready(Vec<bool>),
 }
 
-impl Poller {
+impl ServerLoop {
     fn run(mut self) {
         loop {
             let before = Instant::now();
             let accepting = self.accepting(before);
-            let Found::Ready(ready) = self.poll(accepting, before) else {
+            let PollOutcome::Ready(ready) = self.poll(accepting, before) else {
                 return;
             };
             let now = Instant::now();
@@ -252,25 +252,26 @@ impl Poller {
     /// Whether there is a place for one more connection.
     fn accepting(&self, now: Instant) -> bool {
         let paused = self.paused.is_some_and(|until| now < until);
-        !paused && (self.connections.len() < MAX_CONNECTIONS || self.expendable() <= Some(now))
+        !paused
+            && (self.connections.len() < MAX_ADMIN_CONNECTIONS || self.expendable() <= Some(now))
     }
 
     /// When the first connection may be given up.
     fn expendable(&self) -> Option<Instant> {
         self.connections
             .iter()
-            .map(|connection| connection.expendable(GRACE))
+            .map(|connection| connection.expendable(NEW_CONNECTION_GRACE))
             .min()
     }
 
     /// Waits until a socket is ready or something falls due.
-    fn poll(&self, accepting: bool, now: Instant) -> Found {
+    fn poll(&self, accepting: bool, now: Instant) -> PollOutcome {
         let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
         for connection in &self.connections {
             let flags = match connection.wants() {
-                Wants::Read => PollFlags::IN,
-                Wants::Write => PollFlags::OUT,
-                Wants::Turn | Wants::Later => PollFlags::empty(),
+                PollInterest::Read => PollFlags::IN,
+                PollInterest::Write => PollFlags::OUT,
+                PollInterest::Turn | PollInterest::Later => PollFlags::empty(),
             };
             fds.push(PollFd::new(connection.stream(), flags));
         }
@@ -287,27 +288,27 @@ impl Poller {
             && err != rustix::io::Errno::INTR
         {
             // The kernel is out of memory; not to turn in circles is all that can be done.
-            thread::park_timeout(PAUSE);
+            thread::park_timeout(ACCEPT_PAUSE);
         }
         let mut found = fds.iter().map(|fd| !fd.revents().is_empty());
         if found.next() == Some(true) {
-            return Found::Stop;
+            return PollOutcome::Stop;
         }
-        let turn = |(connection, found): (&Connection, bool)| {
-            found || matches!(connection.wants(), Wants::Turn | Wants::Later)
+        let turn = |(connection, found): (&AdminConnection, bool)| {
+            found || matches!(connection.wants(), PollInterest::Turn | PollInterest::Later)
         };
-        Found::Ready(self.connections.iter().zip(found).map(turn).collect())
+        PollOutcome::Ready(self.connections.iter().zip(found).map(turn).collect())
     }
 
     /// Until when poll(2) may wait.
     fn due(&self, accepting: bool, now: Instant) -> Instant {
-        let wanted = |what: Wants| self.connections.iter().any(|it| it.wants() == what);
-        if wanted(Wants::Turn) {
+        let wanted = |what: PollInterest| self.connections.iter().any(|it| it.wants() == what);
+        if wanted(PollInterest::Turn) {
             return now;
         }
-        let look = wanted(Wants::Later).then(|| now + LOOK_EVERY);
+        let look = wanted(PollInterest::Later).then(|| now + COMMAND_POLL_INTERVAL);
         let sample = self.pages.sample_due(now);
-        let deadline = self.connections.iter().map(Connection::deadline).min();
+        let deadline = self.connections.iter().map(AdminConnection::deadline).min();
         let place = if accepting {
             None
         } else {
@@ -323,7 +324,7 @@ impl Poller {
     fn accept(&mut self) {
         for at in 0..self.listeners.len() {
             // Bounded, so that a flood does not keep those who are already in from being served.
-            for _ in 0..MAX_CONNECTIONS {
+            for _ in 0..MAX_ADMIN_CONNECTIONS {
                 let now = Instant::now();
                 if !self.accepting(now) {
                     return;
@@ -344,10 +345,10 @@ impl Poller {
     }
 
     fn admit(&mut self, stream: TcpStream, now: Instant) {
-        if MAX_CONNECTIONS <= self.connections.len() {
+        if MAX_ADMIN_CONNECTIONS <= self.connections.len() {
             self.give_one_up(now);
         }
-        let Ok(mut connection) = Connection::new(stream, now) else {
+        let Ok(mut connection) = AdminConnection::new(stream, now) else {
             return;
         };
         // The request is often there already.
@@ -360,7 +361,7 @@ impl Poller {
     fn give_one_up(&mut self, now: Instant) -> bool {
         let connections = self.connections.iter().enumerate();
         let least = connections
-            .filter(|(_, connection)| connection.expendable(GRACE) <= now)
+            .filter(|(_, connection)| connection.expendable(NEW_CONNECTION_GRACE) <= now)
             .min_by_key(|(_, connection)| connection.worth());
         least
             .map(|(at, _)| at)
@@ -373,14 +374,14 @@ impl Poller {
     fn make_room(&mut self, err: &io::Error, now: Instant) {
         if self
             .warned
-            .is_none_or(|last| WARN_EVERY <= now.duration_since(last))
+            .is_none_or(|last| ACCEPT_WARNING_INTERVAL <= now.duration_since(last))
         {
             self.warned = Some(now);
             log::warn!(error:% = err; "the admin port cannot accept all connections now");
         }
         if !self.give_one_up(now) {
             // Only so long as each of ours has just come.
-            let pause = now + PAUSE;
+            let pause = now + ACCEPT_PAUSE;
             self.paused = Some(self.expendable().map_or(pause, |soon| soon.min(pause)));
         }
     }

@@ -1,6 +1,6 @@
 //! Avro: what a table's columns mean as a schema, and records in both directions.
 //!
-//! Everything but [`dictionary`] and [`registry`] is pure: no network, no clock. The way of a row out:
+//! Everything but [`dictionary`] and [`crate::registry`] is pure: no network, no clock. The way of a row out:
 //!
 //! ```no_run
 //! use servicenow_kafka_bridge::schema::{Columns, Encoder, OnTypeError, Schema};
@@ -31,22 +31,26 @@
 mod columns;
 mod decimal;
 pub mod decode;
+pub mod desired_schema;
 pub mod dictionary;
 mod encode;
 mod evolve;
 mod model;
 mod names;
 mod strings;
-mod next_schema;
 mod times;
 mod typed;
-pub mod desired_schema;
 mod wire;
 
-pub use self::columns::{Choice, Column, Columns};
-pub use self::encode::{EncodeError, Encoder, KEY_SCHEMA, Malformed, OnTypeError, Report, encode_key};
-pub use self::evolve::{Change, Evolution};
-pub use self::model::{Field, Kind, NAMESPACE, NotOurs, RAW, Schema};
-pub use self::next_schema::{Newest, Successor};
-pub use self::typed::{Decimals, Typing};
-pub use self::wire::PREFIX;
+pub use self::columns::{Choice, TableColumn, TableColumns};
+pub use self::encode::{
+    EncodeError, EncodeReport, KEY_SCHEMA, MalformedRow, OnTypeError, RecordEncoder, encode_key,
+};
+#[cfg(test)]
+pub(crate) use self::evolve::tests::typed as typed_schema;
+pub use self::evolve::{ColumnChange, SchemaEvolution};
+pub use self::model::{
+    AVRO_NAMESPACE, FieldType, ForeignSchema, RAW_FIELD, RecordSchema, SchemaField,
+};
+pub use self::typed::{Decimals, TypingOptions};
+pub use self::wire::WIRE_PREFIX_BYTES;

@@ -1,6 +1,6 @@
 //! Checkpoints: up to where each table was read and acknowledged.
 //!
-//! [`Store::advance`] only moves memory; [`Store::flush`] makes it durable. The file is the one of
+//! [`CheckpointStore::advance`] only moves memory; [`CheckpointStore::flush`] makes it durable. The file is the one of
 //! the Go bridge, `{"incident": {"timestamp": 1706140800, "last_identifier": "..."}}`, with a
 //! fingerprint beside the position. What we do not know in it is kept.
 
@@ -22,11 +22,11 @@ use file::CheckpointFile;
 
 /// Rows after which the flush thread is woken before its interval: a program that is killed again
 /// and again still moves on.
-const ROWS_DUE: u64 = 10_000;
+const FLUSH_AFTER_ROWS: u64 = 10_000;
 
 /// How far a table was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
+pub struct CheckpointPosition {
     /// Seconds since the epoch, UTC.
     pub timestamp: i64,
     /// The last row of that second; empty when the whole second is still to be read.
@@ -35,9 +35,9 @@ pub struct Position {
 
 /// What is known about a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct CheckpointEntry {
     /// How far it was read.
-    pub position: Position,
+    pub position: CheckpointPosition,
     /// Which instance, table, columns and query the position belongs to; `None` in files of the
     /// Go bridge and after `checkpoint set`.
     pub fingerprint: Option<String>,
@@ -45,7 +45,7 @@ pub struct Entry {
 
 /// One value of the file, as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Written {
+struct CheckpointFileEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timestamp: Option<i64>,
     #[serde(default)]
@@ -57,15 +57,15 @@ struct Written {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-type Tables = BTreeMap<String, Written>;
+type CheckpointTables = BTreeMap<String, CheckpointFileEntry>;
 
 /// The checkpoints of this process; shared as `Arc<Store>`. Dropping it does not flush.
 #[derive(Debug)]
-pub struct Store {
+pub struct CheckpointStore {
     /// Held during a write, so that two writers cannot put an older text over a newer one.
     file: Mutex<CheckpointFile>,
     /// Never held during a write: tables move on while the disk is slow.
-    state: Mutex<State>,
+    state: Mutex<CheckpointState>,
     due: (Sender<()>, Receiver<()>),
     writes_ok: Counter,
     writes_failed: Counter,
@@ -73,9 +73,9 @@ pub struct Store {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    tables: Tables,
-    on_disk: Tables,
+struct CheckpointState {
+    tables: CheckpointTables,
+    on_disk: CheckpointTables,
     /// Rows since the last write was tried, failed ones included: a full disk is retried at the
     /// interval, not in a loop.
     rows: u64,
@@ -83,18 +83,18 @@ struct State {
     hidden: BTreeSet<String>,
 }
 
-impl Store {
+impl CheckpointStore {
     /// Locks and reads the checkpoint file. A missing file is an empty one, and a missing folder
     /// is made; anything that is not understood is an error, never an empty checkpoint.
-    pub fn open(path: &Path, metrics: &Metrics) -> Result<Store, Error> {
+    pub fn open(path: &Path, metrics: &Metrics) -> Result<CheckpointStore, Error> {
         let file = CheckpointFile::open(path)?;
         let tables = match file.read()? {
             Some(text) => parse(file.path(), &text)?,
-            None => Tables::new(),
+            None => CheckpointTables::new(),
         };
-        let store = Store {
+        let store = CheckpointStore {
             file: Mutex::new(file),
-            state: Mutex::new(State {
+            state: Mutex::new(CheckpointState {
                 on_disk: tables.clone(),
                 tables,
                 rows: 0,
@@ -105,19 +105,22 @@ impl Store {
             writes_failed: metrics.checkpoint_writes.with(&["error"]),
             timestamps: metrics.checkpoint_timestamp.clone(),
         };
-        store.show_timestamps(&Tables::new(), &store.state());
+        store.show_timestamps(&CheckpointTables::new(), &store.state());
         Ok(store)
     }
 
     /// Where to go on; `None` for a table that was never read, which the Go bridge may also have
     /// written as a position of zeros.
-    pub fn get(&self, table: &str) -> Option<Entry> {
-        self.state().tables.get(table).and_then(Written::entry)
+    pub fn get(&self, table: &str) -> Option<CheckpointEntry> {
+        self.state()
+            .tables
+            .get(table)
+            .and_then(CheckpointFileEntry::entry)
     }
 
     /// Moves a table on in memory, after `rows` more rows were acknowledged. Enough rows wake the
     /// flush thread.
-    pub fn advance(&self, table: &str, entry: Entry, rows: u64) {
+    pub fn advance(&self, table: &str, entry: CheckpointEntry, rows: u64) {
         let mut state = self.state();
         state.hidden.remove(table);
         let written = state.tables.entry(table.to_owned()).or_default();
@@ -125,14 +128,14 @@ impl Store {
         written.last_identifier = entry.position.last_identifier;
         written.fingerprint = entry.fingerprint;
         state.rows = state.rows.saturating_add(rows);
-        if ROWS_DUE <= state.rows {
+        if FLUSH_AFTER_ROWS <= state.rows {
             // A full channel means that the thread is being woken already.
             self.due.0.try_send(()).ok();
         }
     }
 
     /// Shows no position of a table that is no longer read, until it moves again. It stays on disk.
-    pub fn hide(&self, table: &str) {
+    pub fn hide_position(&self, table: &str) {
         self.state().hidden.insert(table.to_owned());
         self.timestamps.remove("table", table);
     }
@@ -166,14 +169,18 @@ impl Store {
     }
 
     /// The position of a table that would survive a crash now.
-    pub fn flushed(&self, table: &str) -> Option<Position> {
-        let entry = self.state().on_disk.get(table).and_then(Written::entry);
+    pub fn durable_position(&self, table: &str) -> Option<CheckpointPosition> {
+        let entry = self
+            .state()
+            .on_disk
+            .get(table)
+            .and_then(CheckpointFileEntry::entry);
         entry.map(|entry| entry.position)
     }
 
     /// Waits until the next flush is due: after `interval`, or sooner after many rows. True when
     /// stopped.
-    pub fn wait_due(&self, interval: Duration, stop: &Stop) -> bool {
+    pub fn wait_until_flush_due(&self, interval: Duration, stop: &Stop) -> bool {
         if stop.is_stopped() {
             return true;
         }
@@ -184,11 +191,11 @@ impl Store {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CheckpointState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show_timestamps(&self, before: &Tables, state: &State) {
+    fn show_timestamps(&self, before: &CheckpointTables, state: &CheckpointState) {
         let now = &state.on_disk;
         for table in before.keys().filter(|table| !now.contains_key(*table)) {
             self.timestamps.with(&[table]).set(f64::NAN);
@@ -212,42 +219,42 @@ impl Store {
 ///
 /// # Errors
 /// The lock cannot be read.
-pub fn holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
+pub fn lock_holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
     file::holder_of(path)
 }
 
 /// The checkpoints in a file, without lock: also while another process uses it. A missing file is
 /// an empty one.
-pub fn read_only(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
+pub fn read_only(path: &Path) -> Result<BTreeMap<String, CheckpointEntry>, Error> {
     let tables = match file::read(path)? {
         Some(text) => parse(path, &text)?,
-        None => Tables::new(),
+        None => CheckpointTables::new(),
     };
-    let known = |(table, written): (String, Written)| Some((table, written.entry()?));
+    let known = |(table, written): (String, CheckpointFileEntry)| Some((table, written.entry()?));
     Ok(tables.into_iter().filter_map(known).collect())
 }
 
-impl Written {
-    fn entry(&self) -> Option<Entry> {
-        let position = Position {
+impl CheckpointFileEntry {
+    fn entry(&self) -> Option<CheckpointEntry> {
+        let position = CheckpointPosition {
             timestamp: self.timestamp?,
             last_identifier: self.last_identifier.clone(),
         };
         if position.timestamp == 0 && position.last_identifier.is_empty() {
             return None;
         }
-        Some(Entry {
+        Some(CheckpointEntry {
             position,
             fingerprint: self.fingerprint.clone(),
         })
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Tables, Error> {
+fn parse(path: &Path, text: &str) -> Result<CheckpointTables, Error> {
     if text.trim().is_empty() {
         return Err(Error::damaged(path, "it is empty"));
     }
-    let tables: Tables =
+    let tables: CheckpointTables =
         serde_json::from_str(text).map_err(|err| Error::damaged(path, err.to_string()))?;
     for (table, written) in &tables {
         // Reading on from 1970 because a field got lost is not what anybody wants.
@@ -259,7 +266,7 @@ fn parse(path: &Path, text: &str) -> Result<Tables, Error> {
 }
 
 /// As the Go bridge writes it: sorted, indented by two blanks.
-fn render(tables: &Tables) -> String {
+fn render(tables: &CheckpointTables) -> String {
     // Strings, numbers and maps with text keys always have a JSON form.
     serde_json::to_string_pretty(tables).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Command line to [`Command`]: what to do, and the words for someone who asks how.
+//! Command line to [`CliCommand`]: what to do, and the words for someone who asks how.
 //!
 //! The Go program's `-config FILE` and `-version` are taken with one dash or two, anywhere.
 
@@ -18,17 +18,17 @@ mod tests;
 mod time;
 
 pub use admin::AdminAction;
-pub(crate) use dead_letters::UNREADABLE;
-pub use dead_letters::{LetterAction, Place, Which};
-pub use help::{Topic, help};
+pub(crate) use dead_letters::UNREADABLE_KIND;
+pub use dead_letters::{DeadLetterAction, DeadLetterFilter, DeadLetterPlace};
+pub use help::{HelpTopic, help};
 pub use schema::SchemaAction;
 
 /// The file that is read when none is named, as in the Go program.
-const DEFAULT_CONFIG: &str = "config.yaml";
+const DEFAULT_CONFIG_FILE: &str = "config.yaml";
 
 /// What the program is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum CliCommand {
     /// Move records until told to stop.
     Run {
         /// The configuration file.
@@ -63,9 +63,9 @@ pub enum Command {
         /// The configuration file.
         config: PathBuf,
         /// What to do with them.
-        action: LetterAction,
+        action: DeadLetterAction,
         /// With which of them.
-        which: Which,
+        which: DeadLetterFilter,
         /// Print JSON lines instead of a table.
         json: bool,
     },
@@ -90,7 +90,7 @@ pub enum Command {
     /// Print one line with version and commit.
     Version,
     /// Print a help text.
-    Help(Topic),
+    Help(HelpTopic),
 }
 
 /// What to do with checkpoints.
@@ -119,12 +119,12 @@ pub enum CheckpointAction {
 
 /// A command line that makes no sense. Its text is one line and a hint where to read more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage {
+pub struct UsageError {
     message: String,
-    topic: Topic,
+    topic: HelpTopic,
 }
 
-impl fmt::Display for Usage {
+impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -135,18 +135,18 @@ impl fmt::Display for Usage {
     }
 }
 
-impl std::error::Error for Usage {}
+impl std::error::Error for UsageError {}
 
 /// Everything that was on the command line, in no order.
 #[derive(Default)]
-struct Given {
+struct GivenArguments {
     words: Vec<OsString>,
     config: Option<PathBuf>,
     connect: bool,
     running: bool,
     timestamp: Option<OsString>,
     last_identifier: Option<OsString>,
-    letters: dead_letters::Given,
+    letters: dead_letters::GivenOptions,
     help: bool,
     version: bool,
 }
@@ -155,26 +155,26 @@ struct Given {
 ///
 /// # Errors
 /// When they make no sense.
-pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Usage> {
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<CliCommand, UsageError> {
     let given = gather(args)?;
     let mut words = given.words.iter().map(|word| word.to_string_lossy());
     let verb = words.next();
     let topic = match verb.as_deref() {
-        None | Some("help" | "version") => Topic::General,
-        Some(word) => Topic::named(word).ok_or_else(|| unknown_command(word))?,
+        None | Some("help" | "version") => HelpTopic::General,
+        Some(word) => HelpTopic::named(word).ok_or_else(|| unknown_command(word))?,
     };
     // Asking for help works whatever else is wrong with the line.
     if given.help {
-        return Ok(Command::Help(topic));
+        return Ok(CliCommand::Help(topic));
     }
     if given.version || verb.as_deref() == Some("version") {
-        return Ok(Command::Version);
+        return Ok(CliCommand::Version);
     }
     if verb.as_deref() == Some("help") {
         return match words.next().as_deref() {
-            None | Some("help" | "version") => Ok(Command::Help(Topic::General)),
-            Some(word) => Topic::named(word)
-                .map(Command::Help)
+            None | Some("help" | "version") => Ok(CliCommand::Help(HelpTopic::General)),
+            Some(word) => HelpTopic::named(word)
+                .map(CliCommand::Help)
                 .ok_or_else(|| unknown_command(word)),
         };
     }
@@ -182,61 +182,65 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Usage> {
     command(topic, given)
 }
 
-fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
-    let usage = |message: String| Usage { message, topic };
+fn command(topic: HelpTopic, mut given: GivenArguments) -> Result<CliCommand, UsageError> {
+    let usage = |message: String| UsageError { message, topic };
     let misplaced = [
-        ("--connect", "check", given.connect && topic != Topic::Check),
+        (
+            "--connect",
+            "check",
+            given.connect && topic != HelpTopic::Check,
+        ),
         (
             "--running",
             "show-config",
-            given.running && topic != Topic::ShowConfig,
+            given.running && topic != HelpTopic::ShowConfig,
         ),
         (
             "--timestamp",
             "checkpoint set",
-            given.timestamp.is_some() && topic != Topic::Checkpoint,
+            given.timestamp.is_some() && topic != HelpTopic::Checkpoint,
         ),
         (
             "--last-identifier",
             "checkpoint set",
-            given.last_identifier.is_some() && topic != Topic::Checkpoint,
+            given.last_identifier.is_some() && topic != HelpTopic::Checkpoint,
         ),
     ];
     if let Some((option, command, _)) = misplaced.iter().find(|(.., misplaced)| *misplaced) {
         return Err(usage(format!("`{option}` belongs to `{command}`")));
     }
-    let others = ![Topic::DeadLetters, Topic::Admin, Topic::Schema].contains(&topic);
+    let others = ![HelpTopic::DeadLetters, HelpTopic::Admin, HelpTopic::Schema].contains(&topic);
     if let Some(option) = given.letters.any().filter(|_| others) {
         return Err(usage(format!("`--{option}` belongs to `dead-letters`")));
     }
     let config = given
         .config
         .take()
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
-    if topic == Topic::Checkpoint {
-        return Ok(Command::Checkpoint {
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG_FILE));
+    if topic == HelpTopic::Checkpoint {
+        return Ok(CliCommand::Checkpoint {
             config,
             action: checkpoint(&given)?,
         });
     }
-    if topic == Topic::DeadLetters {
+    if topic == HelpTopic::DeadLetters {
         let words = given.words.get(1..).unwrap_or_default();
         let (action, which, json) = dead_letters::parse(words, &given.letters)?;
-        return Ok(Command::DeadLetters {
+        return Ok(CliCommand::DeadLetters {
             config,
             action,
             which,
             json,
         });
     }
-    if topic == Topic::Admin {
+    if topic == HelpTopic::Admin {
         let action = admin::parse(&given.words, &given.letters)?;
-        return Ok(Command::Admin { config, action });
+        return Ok(CliCommand::Admin { config, action });
     }
-    if topic == Topic::Schema {
+    if topic == HelpTopic::Schema {
         let words = given.words.get(1..).unwrap_or_default();
         let (action, table, json) = schema::parse(words, &given.letters)?;
-        return Ok(Command::Schema {
+        return Ok(CliCommand::Schema {
             config,
             action,
             table,
@@ -247,24 +251,24 @@ fn command(topic: Topic, mut given: Given) -> Result<Command, Usage> {
         return Err(usage(format!("one argument too many: {extra:?}")));
     }
     Ok(match topic {
-        Topic::Check => Command::Check {
+        HelpTopic::Check => CliCommand::Check {
             config,
             connect: given.connect,
         },
-        Topic::ShowConfig if given.running => Command::Admin {
+        HelpTopic::ShowConfig if given.running => CliCommand::Admin {
             config,
             action: AdminAction::Config,
         },
-        Topic::ShowConfig => Command::ShowConfig { config },
-        Topic::Reload => Command::Reload { config },
-        _ => Command::Run { config },
+        HelpTopic::ShowConfig => CliCommand::ShowConfig { config },
+        HelpTopic::Reload => CliCommand::Reload { config },
+        _ => CliCommand::Run { config },
     })
 }
 
-fn checkpoint(given: &Given) -> Result<CheckpointAction, Usage> {
-    let usage = |message: String| Usage {
+fn checkpoint(given: &GivenArguments) -> Result<CheckpointAction, UsageError> {
+    let usage = |message: String| UsageError {
         message,
-        topic: Topic::Checkpoint,
+        topic: HelpTopic::Checkpoint,
     };
     let mut words = Vec::new();
     for word in given.words.iter().skip(1) {
@@ -321,12 +325,12 @@ fn checkpoint(given: &Given) -> Result<CheckpointAction, Usage> {
     }
 }
 
-fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
-    let usage = |message: String| Usage {
+fn gather(args: impl Iterator<Item = OsString>) -> Result<GivenArguments, UsageError> {
+    let usage = |message: String| UsageError {
         message,
-        topic: Topic::General,
+        topic: HelpTopic::General,
     };
-    let mut given = Given::default();
+    let mut given = GivenArguments::default();
     let mut parser = lexopt::Parser::from_args(args.map(double_dash));
     loop {
         let arg = match parser.next() {
@@ -346,10 +350,10 @@ fn gather(args: impl Iterator<Item = OsString>) -> Result<Given, Usage> {
             Arg::Long("last-identifier") => option = Some("last-identifier"),
             Arg::Long(name) => {
                 let is = |known: &&'static str| *known == name;
-                if let Some(known) = dead_letters::SWITCHES.into_iter().find(is) {
+                if let Some(known) = dead_letters::DEAD_LETTER_SWITCHES.into_iter().find(is) {
                     given.letters.switches.push(known);
                 } else {
-                    option = dead_letters::VALUES.into_iter().find(is);
+                    option = dead_letters::DEAD_LETTER_VALUE_OPTIONS.into_iter().find(is);
                     if option.is_none() {
                         return Err(unknown_option(name));
                     }
@@ -385,7 +389,7 @@ fn double_dash(arg: OsString) -> OsString {
     }
 }
 
-fn unknown_option(name: &str) -> Usage {
+fn unknown_option(name: &str) -> UsageError {
     let known = [
         "help",
         "version",
@@ -395,17 +399,17 @@ fn unknown_option(name: &str) -> Usage {
         "timestamp",
         "last-identifier",
     ];
-    let known = known.into_iter().chain(dead_letters::SWITCHES);
-    let known = known.chain(dead_letters::VALUES);
+    let known = known.into_iter().chain(dead_letters::DEAD_LETTER_SWITCHES);
+    let known = known.chain(dead_letters::DEAD_LETTER_VALUE_OPTIONS);
     let guess = crate::config::names::closest(name, known);
     let guess = guess.map(|guess| format!(", did you mean `--{guess}`?"));
-    Usage {
+    UsageError {
         message: format!("unknown option `--{name}`{}", guess.unwrap_or_default()),
-        topic: Topic::General,
+        topic: HelpTopic::General,
     }
 }
 
-fn unknown_command(word: &str) -> Usage {
+fn unknown_command(word: &str) -> UsageError {
     let known = [
         "run",
         "check",
@@ -416,7 +420,7 @@ fn unknown_command(word: &str) -> Usage {
         "version",
         "help",
     ];
-    let known = known.into_iter().chain(admin::VERBS);
+    let known = known.into_iter().chain(admin::ADMIN_COMMANDS);
     let hint = match crate::config::names::closest(word, known) {
         Some(guess) => format!(", did you mean `{guess}`?"),
         None if word.contains(['.', '/']) => {
@@ -424,9 +428,9 @@ fn unknown_command(word: &str) -> Usage {
         }
         None => String::new(),
     };
-    Usage {
+    UsageError {
         message: format!("unknown command `{word}`{hint}"),
-        topic: Topic::General,
+        topic: HelpTopic::General,
     }
 }
 
@@ -434,24 +438,24 @@ fn unknown_command(word: &str) -> Usage {
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Short id of the commit this was built from, or `unknown`.
-pub const REVISION: &str = match option_env!("SNKB_BUILD_REVISION") {
+pub const BUILD_REVISION: &str = match option_env!("SNKB_BUILD_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };
 
 /// Day of that commit, or `unknown`.
-pub const DATE: &str = match option_env!("SNKB_BUILD_DATE") {
+pub const BUILD_DATE: &str = match option_env!("SNKB_BUILD_DATE") {
     Some(date) => date,
     None => "unknown",
 };
 
 /// Target triple.
-pub const TARGET: &str = match option_env!("SNKB_BUILD_TARGET") {
+pub const BUILD_TARGET: &str = match option_env!("SNKB_BUILD_TARGET") {
     Some(target) => target,
     None => "unknown",
 };
 
 /// One line: name, version, commit, date, target.
 pub fn version() -> String {
-    format!("servicenow-kafka-bridge {VERSION} ({REVISION} {DATE}) {TARGET}")
+    format!("servicenow-kafka-bridge {VERSION} ({BUILD_REVISION} {BUILD_DATE}) {BUILD_TARGET}")
 }

@@ -1,16 +1,16 @@
 //! What each command of the command line does. Output is handed back, not printed, so that `main`
 //! alone owns the terminal; `run` and `check` report progress through their own channels, and
-//! `dead-letters` and `status` write to the [`Screen`] that `main` gives it.
+//! `dead-letters` and `status` write to the [`Terminal`] that `main` gives it.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::runtime;
-use crate::checkpoint::{self, Entry, Position};
-use crate::cli::{self, CheckpointAction, Command};
-use crate::config::{self, Config, Loaded};
+use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
+use crate::cli::{self, CheckpointAction, CliCommand};
+use crate::config::{self, Config, LoadedConfig};
 use crate::daemon;
 use crate::metrics::Metrics;
+use crate::runtime;
 use crate::source;
 
 mod admin;
@@ -20,11 +20,11 @@ mod reload;
 mod schema;
 mod terminal;
 
-pub use self::terminal::Screen;
+pub use self::terminal::Terminal;
 
 /// What a command leaves behind.
 #[derive(Debug, Default)]
-pub struct Done {
+pub struct CommandOutcome {
     /// Lines for standard output.
     pub output: Vec<String>,
     /// Lines for standard error.
@@ -33,42 +33,42 @@ pub struct Done {
     pub code: u8,
 }
 
-impl Done {
-    fn output(text: impl Into<String>) -> Done {
-        Done {
+impl CommandOutcome {
+    fn output(text: impl Into<String>) -> CommandOutcome {
+        CommandOutcome {
             output: vec![text.into().trim_end().to_owned()],
-            ..Done::default()
+            ..CommandOutcome::default()
         }
     }
 
-    fn failed(code: u8, error: &impl ToString) -> Done {
-        Done {
+    fn failed(code: u8, error: &impl ToString) -> CommandOutcome {
+        CommandOutcome {
             errors: vec![error.to_string()],
             code,
-            ..Done::default()
+            ..CommandOutcome::default()
         }
     }
 }
 
-/// Executes a command. `screen` is for those that say more than fits into [`Done`].
-pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
+/// Executes a command. `screen` is for those that say more than fits into [`CommandOutcome`].
+pub fn execute(command: CliCommand, screen: &mut Terminal<'_>) -> CommandOutcome {
     match command {
-        Command::Version => Done::output(cli::version()),
-        Command::Help(topic) => Done::output(cli::help(topic)),
-        Command::ShowConfig { config } => {
-            with_config(&config, |c, _| Done::output(config::show(c)))
+        CliCommand::Version => CommandOutcome::output(cli::version()),
+        CliCommand::Help(topic) => CommandOutcome::output(cli::help(topic)),
+        CliCommand::ShowConfig { config } => {
+            with_config(&config, |c, _| CommandOutcome::output(config::show(c)))
         }
-        Command::Check { config, connect } => with_config(&config, |loaded, warnings| {
+        CliCommand::Check { config, connect } => with_config(&config, |loaded, warnings| {
             let done = valid(&config, warnings);
             match connect {
                 true => connect::check(loaded, done),
                 false => done,
             }
         }),
-        Command::Checkpoint { config, action } => with_config(&config, |loaded, _| {
+        CliCommand::Checkpoint { config, action } => with_config(&config, |loaded, _| {
             checkpoint_command(loaded, action.clone())
         }),
-        Command::DeadLetters {
+        CliCommand::DeadLetters {
             config,
             action,
             which,
@@ -76,7 +76,7 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             dead_letters::execute(loaded, &action, &which, json, screen)
         }),
-        Command::Admin { config, action } => match config::load_observability(&config) {
+        CliCommand::Admin { config, action } => match config::load_observability(&config) {
             Ok((found, problems)) => {
                 if let Some(problems) = problems {
                     screen.note(&format!(
@@ -85,10 +85,10 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
                 }
                 admin::execute(&found, &action, screen)
             }
-            Err(problems) => Done::failed(78, &problems),
+            Err(problems) => CommandOutcome::failed(78, &problems),
         },
-        Command::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
-        Command::Schema {
+        CliCommand::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
+        CliCommand::Schema {
             config,
             action,
             table,
@@ -96,11 +96,14 @@ pub fn execute(command: Command, screen: &mut Screen<'_>) -> Done {
         } => with_config(&config, |loaded, _| {
             schema::execute(loaded, action, &table, json)
         }),
-        Command::Run { config } => run(&config),
+        CliCommand::Run { config } => run(&config),
     }
 }
 
-fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Done {
+fn with_config(
+    path: &Path,
+    then: impl FnOnce(&Config, &[String]) -> CommandOutcome,
+) -> CommandOutcome {
     match config::load(path) {
         Ok((config, warnings)) => {
             let file = path.display().to_string();
@@ -110,19 +113,19 @@ fn with_config(path: &Path, then: impl FnOnce(&Config, &[String]) -> Done) -> Do
                 .collect();
             then(&config, &warnings)
         }
-        Err(problems) => Done::failed(78, &problems),
+        Err(problems) => CommandOutcome::failed(78, &problems),
     }
 }
 
 /// What `check` says of a configuration without a problem.
-fn valid(path: &Path, warnings: &[String]) -> Done {
+fn valid(path: &Path, warnings: &[String]) -> CommandOutcome {
     let counted = match warnings.len() {
         0 => String::new(),
         1 => ", with 1 warning".to_owned(),
         count => format!(", with {count} warnings"),
     };
     let warning = |text: &String| format!("warning: {text}");
-    Done {
+    CommandOutcome {
         output: vec![format!(
             "{}: configuration is valid{counted}",
             path.display()
@@ -132,43 +135,43 @@ fn valid(path: &Path, warnings: &[String]) -> Done {
     }
 }
 
-fn run(path: &Path) -> Done {
+fn run(path: &Path) -> CommandOutcome {
     let (loaded, files) = config::load_with_files(path);
     let (config, warnings) = match loaded {
         Ok(loaded) => loaded,
-        Err(problems) => return Done::failed(78, &problems),
+        Err(problems) => return CommandOutcome::failed(78, &problems),
     };
     let metrics = Arc::new(Metrics::new());
     let logging = daemon::init_logging(config.log_level, config.log_format, &metrics);
     let logging = match logging {
         Ok(logging) => logging,
-        Err(error) => return Done::failed(70, &error),
+        Err(error) => return CommandOutcome::failed(70, &error),
     };
     metrics
         .build_info
-        .with(&[cli::VERSION, cli::REVISION, cli::TARGET])
+        .with(&[cli::VERSION, cli::BUILD_REVISION, cli::BUILD_TARGET])
         .set(1.0);
-    log::info!(version = cli::VERSION, revision = cli::REVISION, instance = config.servicenow.base_url,
+    log::info!(version = cli::VERSION, revision = cli::BUILD_REVISION, instance = config.servicenow.base_url,
         tables = config.source.tables.len(); "servicenow-kafka-bridge starts");
     let file = path.display().to_string();
     for warning in warnings {
         log::warn!(warning = warning.in_file(&file); "configuration");
     }
-    let loaded = Loaded { config, files };
+    let loaded = LoadedConfig { config, files };
     match runtime::run(path, loaded, &metrics, logging) {
-        Ok(()) => Done::default(),
+        Ok(()) => CommandOutcome::default(),
         Err(error) => {
             let code = error.exit_code();
             log::error!(error:% = error, exit_code = code; "the bridge ends");
-            Done {
+            CommandOutcome {
                 code,
-                ..Done::default()
+                ..CommandOutcome::default()
             }
         }
     }
 }
 
-fn checkpoint_command(config: &Config, action: CheckpointAction) -> Done {
+fn checkpoint_command(config: &Config, action: CheckpointAction) -> CommandOutcome {
     let path = &config.offset.file_path;
     let result = match action {
         CheckpointAction::Show { table } => show(path, table.as_deref()),
@@ -179,7 +182,7 @@ fn checkpoint_command(config: &Config, action: CheckpointAction) -> Done {
         } => set(
             config,
             &table,
-            Position {
+            CheckpointPosition {
                 timestamp,
                 last_identifier,
             },
@@ -188,14 +191,14 @@ fn checkpoint_command(config: &Config, action: CheckpointAction) -> Done {
     };
     result.unwrap_or_else(|error| {
         let error = runtime::Error::Checkpoint(error);
-        Done::failed(error.exit_code(), &error)
+        CommandOutcome::failed(error.exit_code(), &error)
     })
 }
 
-fn show(path: &Path, table: Option<&str>) -> Result<Done, checkpoint::Error> {
+fn show(path: &Path, table: Option<&str>) -> Result<CommandOutcome, checkpoint::Error> {
     let entries = checkpoint::read_only(path)?;
-    let mut done = Done::default();
-    for (name, Entry { position, .. }) in entries {
+    let mut done = CommandOutcome::default();
+    for (name, CheckpointEntry { position, .. }) in entries {
         if table.is_none_or(|table| table == name) {
             done.output.push(line(&name, &position));
         }
@@ -208,7 +211,11 @@ fn show(path: &Path, table: Option<&str>) -> Result<Done, checkpoint::Error> {
     Ok(done)
 }
 
-fn set(config: &Config, table: &str, position: Position) -> Result<Done, checkpoint::Error> {
+fn set(
+    config: &Config,
+    table: &str,
+    position: CheckpointPosition,
+) -> Result<CommandOutcome, checkpoint::Error> {
     let Some(found) = config
         .source
         .tables
@@ -217,36 +224,36 @@ fn set(config: &Config, table: &str, position: Position) -> Result<Done, checkpo
     else {
         let error =
             format!("table `{table}` is not in the configuration; a position needs its query");
-        return Ok(Done::failed(64, &error));
+        return Ok(CommandOutcome::failed(64, &error));
     };
-    let store = checkpoint::Store::open(&config.offset.file_path, &Metrics::new())?;
+    let store = checkpoint::CheckpointStore::open(&config.offset.file_path, &Metrics::new())?;
     let fingerprint = Some(source::fingerprint(&config.servicenow.base_url, found));
     let shown = line(table, &position);
     store.advance(
         table,
-        Entry {
+        CheckpointEntry {
             position,
             fingerprint,
         },
         0,
     );
     store.flush()?;
-    Ok(Done::output(shown))
+    Ok(CommandOutcome::output(shown))
 }
 
-fn reset(path: &Path, table: &str) -> Result<Done, checkpoint::Error> {
-    let store = checkpoint::Store::open(path, &Metrics::new())?;
+fn reset(path: &Path, table: &str) -> Result<CommandOutcome, checkpoint::Error> {
+    let store = checkpoint::CheckpointStore::open(path, &Metrics::new())?;
     if !store.remove(table) {
         let error = format!("{}: no checkpoint of table `{table}`", path.display());
-        return Ok(Done::failed(64, &error));
+        return Ok(CommandOutcome::failed(64, &error));
     }
     store.flush()?;
-    Ok(Done::output(format!(
+    Ok(CommandOutcome::output(format!(
         "{table}: will be read from the beginning"
     )))
 }
 
-fn line(table: &str, position: &Position) -> String {
+fn line(table: &str, position: &CheckpointPosition) -> String {
     let time = jiff::Timestamp::from_second(position.timestamp)
         .map_or_else(|_| position.timestamp.to_string(), |time| time.to_string());
     format!("{table}\t{time}\t{}", position.last_identifier)

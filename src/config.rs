@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+mod checks;
 mod current;
 mod defaults;
+mod diff;
 mod duration;
 mod env;
 mod files;
 mod load;
 pub(crate) mod names;
-mod diff;
 mod problem;
 mod reader;
 mod schema;
@@ -27,40 +28,39 @@ mod sink;
 #[cfg(test)]
 mod tests;
 mod url;
-mod checks;
 mod watch;
 mod yaml;
 
-pub use current::Current;
-pub use files::Files;
+pub use self::diff::{ConfigDiff, LoadedConfig, TableChange};
+pub use current::CurrentConfig;
+pub use files::ConfigFiles;
 pub use load::{load, load_observability, load_with_files, parse};
-pub use self::diff::{Change, Loaded, Plan};
-pub use problem::{Problem, Problems, Warning};
+pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
 pub use schema::{
-    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
-    SinkFormat, SinkKeyFormat, SubjectStrategy, TableSchema,
+    Decimals, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistryConfig, SchemaStyle, SinkFormat,
+    SinkKeyFormat, SubjectStrategy, TableFormat, TableSchemaConfig,
 };
 pub use show::{show, show_tree};
-pub use sink::{CreateId, Nulls, OnError, OnMissing, Sink, SinkOperation, SinkTopic};
-pub use watch::Watch;
+pub use sink::{CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkOperation, SinkTopicConfig};
+pub use watch::ConfigWatcher;
 
 /// The whole configuration, checked, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// How to reach the ServiceNow instance.
-    pub servicenow: ServiceNow,
+    pub servicenow: ServiceNowConfig,
     /// How to reach Kafka.
-    pub kafka: Kafka,
+    pub kafka: KafkaConfig,
     /// Where Avro schemas are kept, if anywhere.
-    pub schema_registry: SchemaRegistry,
+    pub schema_registry: SchemaRegistryConfig,
     /// ServiceNow tables to Kafka topics.
-    pub source: Source,
+    pub source: SourceConfig,
     /// Kafka topics to ServiceNow tables.
-    pub sink: Sink,
+    pub sink: SinkConfig,
     /// Where checkpoints are kept.
-    pub offset: Offset,
+    pub offset: OffsetConfig,
     /// The port for health and metrics.
-    pub observability: Observability,
+    pub observability: ObservabilityConfig,
     /// `log_level`: least severe level that is logged.
     pub log_level: log::LevelFilter,
     /// `log_format`: text or JSON lines.
@@ -110,13 +110,13 @@ impl fmt::Debug for Secret {
 
 /// `servicenow`: the instance and how to talk to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ServiceNow {
+pub struct ServiceNowConfig {
     /// `base_url`: scheme, host, optional port and optional path, no trailing slash.
     pub base_url: String,
     /// `table_api_path`: begins with `/`, no trailing slash.
     pub table_api_path: String,
     /// `auth`: how requests are authenticated.
-    pub auth: Auth,
+    pub auth: ServiceNowAuth,
     /// `timeout_seconds`: bound on a whole request including its body.
     pub timeout: Duration,
     /// `read_timeout_seconds`: bound on the wait for the next bytes.
@@ -132,18 +132,18 @@ pub struct ServiceNow {
     /// `max_response_bytes`: a larger body is an error.
     pub max_response_bytes: u64,
     /// `proxy`: an HTTP proxy; the environment is not consulted.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<ProxyConfig>,
     /// `tls`: certificates for the instance.
-    pub tls: Tls,
+    pub tls: TlsFiles,
     /// `query_time_zone`: how the instance reads times in queries.
     pub query_time_zone: QueryTimeZone,
 }
 
 /// How requests to the instance are authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
+pub enum ServiceNowAuth {
     /// `type: oauth`.
-    OAuth(OAuth),
+    OAuth(OAuthConfig),
     /// `type: basic`.
     Basic {
         /// User name.
@@ -162,7 +162,7 @@ pub enum Auth {
 
 /// OAuth client settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuth {
+pub struct OAuthConfig {
     /// Client id of the application registry record.
     pub client_id: String,
     /// Its secret.
@@ -170,12 +170,12 @@ pub struct OAuth {
     /// Path of the token endpoint on the instance.
     pub token_path: String,
     /// How the first token is got.
-    pub grant: Grant,
+    pub grant: OAuthGrant,
 }
 
 /// `grant_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grant {
+pub enum OAuthGrant {
     /// `password`.
     Password {
         /// User name.
@@ -194,7 +194,7 @@ pub enum Grant {
 
 /// An HTTP proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
+pub struct ProxyConfig {
     /// `http://host:port`, without credentials.
     pub url: String,
     /// User name for the proxy, if it wants one.
@@ -205,7 +205,7 @@ pub struct Proxy {
 
 /// Certificates of an HTTPS client. All files are PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsFiles {
     /// CA certificates: for the instance trusted beside the system's, for Kafka instead of them.
     pub ca_cert: Option<PathBuf>,
     /// Client certificate chain.
@@ -227,13 +227,13 @@ pub enum QueryTimeZone {
 
 /// `kafka`.
 #[derive(Clone, PartialEq)]
-pub struct Kafka {
+pub struct KafkaConfig {
     /// `brokers`: `host:port` each.
     pub brokers: Vec<String>,
     /// `tls`; `None` when `tls.enabled` is false.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsFiles>,
     /// `sasl`; `None` without a mechanism.
-    pub sasl: Option<Sasl>,
+    pub sasl: Option<SaslConfig>,
     /// `compression`: none, gzip, snappy, lz4 or zstd.
     pub compression: Compression,
     /// `linger`: how long a batch may wait for more rows.
@@ -248,9 +248,9 @@ pub struct Kafka {
     pub properties: Vec<(String, String)>,
 }
 
-impl fmt::Debug for Kafka {
+impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Kafka {
+        let KafkaConfig {
             brokers,
             tls,
             sasl,
@@ -279,7 +279,7 @@ impl fmt::Debug for Kafka {
 
 /// SASL log-in to Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sasl {
+pub struct SaslConfig {
     /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, upper case.
     pub mechanism: String,
     /// User name.
@@ -312,13 +312,13 @@ pub struct CreateTopics {
 
 /// `source`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Source {
+pub struct SourceConfig {
     /// Whether tables are polled.
     pub enabled: bool,
     /// Default topics are `{topic_prefix}.{table}`.
     pub topic_prefix: String,
     /// The tables.
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableConfig>,
     /// `fast_poll_interval`: for tables without their own.
     pub fast_poll_interval: Duration,
     /// `slow_poll_interval`: for tables without their own.
@@ -330,12 +330,12 @@ pub struct Source {
     /// `timestamp_delay_seconds`: how far to stay behind the instance's clock.
     pub timestamp_delay: Duration,
     /// `schema`: for tables without their own.
-    pub schema: TableSchema,
+    pub schema: TableSchemaConfig,
 }
 
 /// One table to poll, overrides applied.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct TableConfig {
     /// Table name.
     pub name: String,
     /// Column that orders the rows in time.
@@ -361,9 +361,9 @@ pub struct Table {
     /// `skip_own_writes`: leave out rows whose last change is one of our sink's.
     pub skip_own_writes: bool,
     /// `format`: Avro if there is a registry, unless the table says otherwise.
-    pub format: Format,
-    /// `schema`: how the table becomes a schema. Only used with [`Format::Avro`].
-    pub schema: TableSchema,
+    pub format: TableFormat,
+    /// `schema`: how the table becomes a schema. Only used with [`TableFormat::Avro`].
+    pub schema: TableSchemaConfig,
 }
 
 /// How the record key, and by it the partition, is made.
@@ -390,7 +390,7 @@ pub enum DisplayValue {
 
 /// `offset`: where checkpoints are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offset {
+pub struct OffsetConfig {
     /// The checkpoint file.
     pub file_path: PathBuf,
     /// `kafka_topic`: reserved for `storage: kafka`.
@@ -401,16 +401,16 @@ pub struct Offset {
 
 /// `observability`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observability {
+pub struct ObservabilityConfig {
     /// Address as written: `:8080` is all addresses, v6 and v4.
     pub addr: String,
     /// Who may do more than look; `None`: nobody.
-    pub admin: Option<Admin>,
+    pub admin: Option<AdminAccess>,
 }
 
 /// What opens the admin API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminAccess {
     /// `admin_token_file`.
     pub token_file: PathBuf,
     /// What is in it.

@@ -1,7 +1,7 @@
 //! Between the supervisor and whoever asks something of the running bridge: commands with answers,
 //! the state of each pipeline, and what became of the last reloads.
 //!
-//! The supervisor alone acts. Others send a [`Command`] through [`Control::ask`] and read what the
+//! The supervisor alone acts. Others send a [`AdminCommand`] through [`Control::ask`] and read what the
 //! supervisor wrote down.
 
 use std::collections::VecDeque;
@@ -13,16 +13,16 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
 
 /// Commands that wait for the supervisor; it takes them one after the other.
-const CAPACITY: usize = 8;
+const MAX_QUEUED_COMMANDS: usize = 8;
 /// Reloads that are remembered.
-const MAX_RELOADS: usize = 20;
+const MAX_REMEMBERED_RELOADS: usize = 20;
 /// Also when the supervisor has ended meanwhile.
-const NO_ANSWER: &str = "the supervisor has not answered yet; look at the log";
+const NO_ANSWER_YET: &str = "the supervisor has not answered yet; look at the log";
 
 /// What can be asked of the running bridge. A name is a table of the source or a topic of the sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Stop reading a table or consuming a topic, until [`Command::Resume`] or a restart.
+pub enum AdminCommand {
+    /// Stop reading a table or consuming a topic, until [`AdminCommand::Resume`] or a restart.
     Pause(String),
     /// Go on with what was paused.
     Resume(String),
@@ -36,35 +36,35 @@ pub enum Command {
     Reload,
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for AdminCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Command::Pause(name) => write!(f, "pause {name}"),
-            Command::Resume(name) => write!(f, "resume {name}"),
-            Command::PollNow(name) => write!(f, "poll {name}"),
-            Command::RefreshToken => f.write_str("refresh-token"),
-            Command::LogLevel(level) => {
+            AdminCommand::Pause(name) => write!(f, "pause {name}"),
+            AdminCommand::Resume(name) => write!(f, "resume {name}"),
+            AdminCommand::PollNow(name) => write!(f, "poll {name}"),
+            AdminCommand::RefreshToken => f.write_str("refresh-token"),
+            AdminCommand::LogLevel(level) => {
                 write!(f, "log-level {}", level.as_str().to_ascii_lowercase())
             }
-            Command::Reload => f.write_str("reload"),
+            AdminCommand::Reload => f.write_str("reload"),
         }
     }
 }
 
 /// What became of a command, in words: done, or why not.
-pub type Answer = Result<String, String>;
+pub type CommandResult = Result<String, String>;
 
 /// A command on its way to the supervisor.
 #[derive(Debug)]
-pub struct Request {
+pub struct CommandRequest {
     /// What is asked.
-    pub command: Command,
-    reply: Sender<Answer>,
+    pub command: AdminCommand,
+    reply: Sender<CommandResult>,
 }
 
-impl Request {
+impl CommandRequest {
     /// Answers. Whoever asked may have gone; then nobody is told.
-    pub fn answer(self, answer: Answer) {
+    pub fn answer(self, answer: CommandResult) {
         // There is room for the one answer.
         self.reply.try_send(answer).ok();
     }
@@ -72,25 +72,25 @@ impl Request {
 
 /// An answer that is still to come. See [`Control::send`].
 #[derive(Debug)]
-pub struct Pending(Receiver<Answer>);
+pub struct PendingCommand(Receiver<CommandResult>);
 
-impl Pending {
+impl PendingCommand {
     /// The answer, once it is there.
-    pub fn answer(&self) -> Option<Answer> {
+    pub fn answer(&self) -> Option<CommandResult> {
         match self.0.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(NO_ANSWER.to_owned())),
+            Err(TryRecvError::Disconnected) => Some(Err(NO_ANSWER_YET.to_owned())),
         }
     }
 }
 
 /// What a pipeline is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+pub enum PipelinePhase {
     /// It moves records, or waits for some.
     Running,
-    /// Paused by [`Command::Pause`].
+    /// Paused by [`AdminCommand::Pause`].
     Paused,
     /// It ended by itself or could not start, and is started again.
     Restarting {
@@ -106,7 +106,7 @@ pub enum Phase {
 
 /// The direction of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum PipelineKind {
     /// A table that is read.
     Table,
     /// A topic that is written to the instance.
@@ -115,18 +115,18 @@ pub enum Kind {
 
 /// A pipeline as the supervisor sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct SupervisedPipeline {
     /// Which way it goes.
-    pub kind: Kind,
+    pub kind: PipelineKind,
     /// The table's or topic's name.
     pub name: String,
     /// What it is doing.
-    pub phase: Phase,
+    pub phase: PipelinePhase,
 }
 
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// The new configuration runs, or there was nothing to change.
     Applied,
     /// It was not taken: the running configuration stays.
@@ -137,11 +137,11 @@ pub enum Outcome {
 
 /// One reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reload {
+pub struct ReloadRecord {
     /// When it ended.
     pub at: SystemTime,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: ReloadOutcome,
     /// What was changed, or what is wrong; one line each, without secrets.
     pub words: Vec<String>,
 }
@@ -149,19 +149,19 @@ pub struct Reload {
 /// Everyone's end; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Control {
-    requests: Sender<Request>,
-    board: Arc<Mutex<Board>>,
+    requests: Sender<CommandRequest>,
+    board: Arc<Mutex<ControlState>>,
 }
 
 #[derive(Debug, Default)]
-struct Board {
-    states: Vec<State>,
-    reloads: VecDeque<Reload>,
+struct ControlState {
+    states: Vec<SupervisedPipeline>,
+    reloads: VecDeque<ReloadRecord>,
 }
 
 /// Makes the ends of everyone and of the supervisor.
-pub fn pair() -> (Control, Receiver<Request>) {
-    let (requests, receiver) = bounded(CAPACITY);
+pub fn pair() -> (Control, Receiver<CommandRequest>) {
+    let (requests, receiver) = bounded(MAX_QUEUED_COMMANDS);
     let board = Arc::default();
     (Control { requests, board }, receiver)
 }
@@ -172,49 +172,49 @@ impl Control {
     /// # Errors
     /// What the supervisor says against it, or that it does not answer: then the command may still
     /// be done.
-    pub fn ask(&self, command: Command, patience: Duration) -> Answer {
-        let Pending(answer) = self.send(command)?;
+    pub fn ask(&self, command: AdminCommand, patience: Duration) -> CommandResult {
+        let PendingCommand(answer) = self.send(command)?;
         answer
             .recv_timeout(patience)
-            .unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))
+            .unwrap_or_else(|_| Err(NO_ANSWER_YET.to_owned()))
     }
 
     /// Sends a command, for those who cannot wait.
     ///
     /// # Errors
     /// The supervisor does not take it.
-    pub fn send(&self, command: Command) -> Result<Pending, String> {
+    pub fn send(&self, command: AdminCommand) -> Result<PendingCommand, String> {
         let (reply, answer) = bounded(1);
-        let request = Request { command, reply };
+        let request = CommandRequest { command, reply };
         self.requests
             .try_send(request)
             .map_err(|_| "the supervisor takes no commands now; try again".to_owned())?;
-        Ok(Pending(answer))
+        Ok(PendingCommand(answer))
     }
 
     /// All pipelines, tables first, each in the order of the configuration.
-    pub fn states(&self) -> Vec<State> {
+    pub fn pipelines(&self) -> Vec<SupervisedPipeline> {
         self.board().states.clone()
     }
 
     /// The last reloads, the newest first.
-    pub fn reloads(&self) -> Vec<Reload> {
+    pub fn reloads(&self) -> Vec<ReloadRecord> {
         self.board().reloads.iter().cloned().collect()
     }
 
     /// For the supervisor: what all pipelines are doing now.
-    pub fn set_states(&self, states: Vec<State>) {
+    pub fn set_pipelines(&self, states: Vec<SupervisedPipeline>) {
         self.board().states = states;
     }
 
     /// For the supervisor: a reload has ended.
-    pub fn add_reload(&self, reload: Reload) {
+    pub fn add_reload(&self, reload: ReloadRecord) {
         let mut board = self.board();
         board.reloads.push_front(reload);
-        board.reloads.truncate(MAX_RELOADS);
+        board.reloads.truncate(MAX_REMEMBERED_RELOADS);
     }
 
-    fn board(&self) -> MutexGuard<'_, Board> {
+    fn board(&self) -> MutexGuard<'_, ControlState> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -227,9 +227,9 @@ mod tests {
 
     #[test]
     fn commands_are_told_as_they_are_typed() {
-        let poll = Command::PollNow("u_asset".to_owned());
+        let poll = AdminCommand::PollNow("u_asset".to_owned());
         assert_eq!(poll.to_string(), "poll u_asset");
-        let level = Command::LogLevel(LevelFilter::Debug);
+        let level = AdminCommand::LogLevel(LevelFilter::Debug);
         assert_eq!(level.to_string(), "log-level debug");
     }
 
@@ -238,24 +238,24 @@ mod tests {
         let (control, requests) = pair();
         let supervisor = std::thread::Builder::new().spawn(move || {
             let request = requests.recv().unwrap();
-            assert_eq!(request.command, Command::Pause("incident".to_owned()));
+            assert_eq!(request.command, AdminCommand::Pause("incident".to_owned()));
             request.answer(Ok("incident is paused".to_owned()));
         });
-        let answer = control.ask(Command::Pause("incident".to_owned()), LONG);
+        let answer = control.ask(AdminCommand::Pause("incident".to_owned()), LONG);
         assert_eq!(answer, Ok("incident is paused".to_owned()));
         supervisor.unwrap().join().unwrap();
-        let gone = control.ask(Command::Reload, LONG).unwrap_err();
+        let gone = control.ask(AdminCommand::Reload, LONG).unwrap_err();
         assert!(gone.contains("takes no commands"), "{gone}");
     }
 
     #[test]
     fn one_who_cannot_wait_looks_again() {
         let (control, requests) = pair();
-        let pending = control.send(Command::RefreshToken).unwrap();
+        let pending = control.send(AdminCommand::RefreshToken).unwrap();
         assert_eq!(pending.answer(), None);
         requests.recv().unwrap().answer(Ok("done".to_owned()));
         assert_eq!(pending.answer(), Some(Ok("done".to_owned())));
-        let pending = control.send(Command::RefreshToken).unwrap();
+        let pending = control.send(AdminCommand::RefreshToken).unwrap();
         // It ends with the request in its hand.
         drop(requests.recv().unwrap());
         assert!(pending.answer().unwrap().is_err());
@@ -264,7 +264,9 @@ mod tests {
     #[test]
     fn nobody_waits_for_ever() {
         let (control, requests) = pair();
-        let late = control.ask(Command::Reload, Duration::ZERO).unwrap_err();
+        let late = control
+            .ask(AdminCommand::Reload, Duration::ZERO)
+            .unwrap_err();
         assert!(late.contains("not answered yet"), "{late}");
         // An answer that comes too late goes nowhere.
         requests.recv().unwrap().answer(Ok(String::new()));
@@ -274,14 +276,14 @@ mod tests {
     fn the_newest_reloads_are_remembered() {
         let (control, _requests) = pair();
         for number in 0..30 {
-            control.add_reload(Reload {
+            control.add_reload(ReloadRecord {
                 at: SystemTime::UNIX_EPOCH,
-                outcome: Outcome::Applied,
+                outcome: ReloadOutcome::Applied,
                 words: vec![number.to_string()],
             });
         }
         let reloads = control.reloads();
-        assert_eq!(reloads.len(), MAX_RELOADS);
+        assert_eq!(reloads.len(), MAX_REMEMBERED_RELOADS);
         assert_eq!(reloads[0].words, ["29"]);
     }
 }

@@ -3,12 +3,12 @@
 //! The log goes to stderr, as text or JSON lines; stdout is for data. It never holds the program
 //! up, and a line that repeats is written once in ten seconds. See `docs/decisions/0002`.
 
-mod repeat_limit;
 mod log_line;
-mod systemd_notifier;
 mod log_output;
 mod panics;
+mod repeat_limit;
 mod signals;
+mod systemd_notifier;
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,13 +22,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+use self::log_line::{LineStyle, is_ours};
+use self::log_output::LogOutput;
+use self::repeat_limit::RepeatLimiter;
 use crate::config::LogFormat;
 use crate::metrics::{Counter, Metrics};
-use self::repeat_limit::Limiter;
-use self::log_line::{Style, is_ours};
-use self::log_output::Output;
 
-pub use self::systemd_notifier::Notify;
+pub use self::systemd_notifier::SystemdNotifier;
 pub use signals::{Signal, Signals, signals};
 
 /// Makes `log`'s macros write to stderr, and panics too. Once per process.
@@ -38,9 +38,9 @@ pub fn init_logging(
     metrics: &Metrics,
 ) -> Result<LogControl, SetLoggerError> {
     let text = if is_journal(io::stderr()) {
-        Style::Journal
+        LineStyle::Journal
     } else {
-        Style::Text
+        LineStyle::Text
     };
     let control = LogControl {
         json: Arc::default(),
@@ -90,27 +90,27 @@ fn is_journal(stream: impl AsFd) -> bool {
 
 struct Logger<W> {
     /// Of lines that are not JSON.
-    text: Style,
+    text: LineStyle,
     control: LogControl,
     counters: [Counter; 5],
-    shared: Mutex<Shared<W>>,
+    shared: Mutex<LoggerShared<W>>,
 }
 
-struct Shared<W> {
-    limiter: Limiter,
-    output: Output<W>,
+struct LoggerShared<W> {
+    limiter: RepeatLimiter,
+    output: LogOutput<W>,
 }
 
 impl<W: Write + AsFd> Logger<W> {
-    fn new(to: W, text: Style, control: LogControl, metrics: &Metrics) -> Logger<W> {
+    fn new(to: W, text: LineStyle, control: LogControl, metrics: &Metrics) -> Logger<W> {
         let counter = |level| metrics.log_messages.with(&[level]);
         Logger {
             text,
             control,
             counters: ["error", "warn", "info", "debug", "trace"].map(counter),
-            shared: Mutex::new(Shared {
-                limiter: Limiter::default(),
-                output: Output::new(to),
+            shared: Mutex::new(LoggerShared {
+                limiter: RepeatLimiter::default(),
+                output: LogOutput::new(to),
             }),
         }
     }
@@ -121,7 +121,7 @@ impl<W: Write + AsFd> Logger<W> {
             counter.inc();
         }
         let style = if self.control.json.load(Relaxed) {
-            Style::Json
+            LineStyle::Json
         } else {
             self.text
         };

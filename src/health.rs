@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a thread may be silent for between its registration and its first beat.
-const FIRST_BEAT: Duration = Duration::from_secs(60);
+const FIRST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(60);
 /// Letters of a reason that are shown.
-const MAX_REASON: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 /// Reasons that are shown.
-const MAX_LINES: usize = 50;
+const MAX_REPORTED_REASONS: usize = 50;
 
 /// The health of the process; shared as `Arc<Health>`.
 #[derive(Debug)]
@@ -23,23 +23,23 @@ pub struct Health {
     /// Deadlines are kept as milliseconds since this.
     epoch: Instant,
     stopping: AtomicBool,
-    registered: Mutex<Registered>,
+    registered: Mutex<HealthEntries>,
 }
 
 /// Everything that was registered, by a number that is never used twice: two tables of one name,
 /// the old one still stopping, are two conditions.
 #[derive(Debug, Default)]
-struct Registered {
+struct HealthEntries {
     next: u64,
-    threads: BTreeMap<u64, Thread>,
-    conditions: BTreeMap<u64, Held>,
+    threads: BTreeMap<u64, WatchedThread>,
+    conditions: BTreeMap<u64, ConditionEntry>,
     /// Others whose reports are part of this one.
     attached: Vec<Weak<Health>>,
 }
 
 /// What a condition says when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ConditionKind {
     /// Not ready.
     Ready,
     /// Not alive.
@@ -49,7 +49,7 @@ enum Kind {
 }
 
 #[derive(Debug)]
-struct Thread {
+struct WatchedThread {
     name: String,
     /// Milliseconds since the epoch of [`Health`].
     deadline: Arc<AtomicU64>,
@@ -58,53 +58,53 @@ struct Thread {
 
 /// A condition as it is kept.
 #[derive(Debug)]
-struct Held {
-    kind: Kind,
+struct ConditionEntry {
+    kind: ConditionKind,
     name: String,
-    state: State,
-    trouble: Option<Trouble>,
+    state: ConditionState,
+    trouble: Option<LastError>,
 }
 
 #[derive(Debug)]
-enum State {
+enum ConditionState {
     Ok,
     Failing(String),
 }
 
 /// Something that went wrong at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct LastError {
     /// When.
     pub at: SystemTime,
     /// What, in one line.
-    pub words: String,
+    pub message: String,
 }
 
 /// A condition as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ConditionReport {
     /// Its name.
     pub name: String,
     /// Why it fails, if it does.
     pub failing: Option<String>,
     /// What went wrong last, however long ago.
-    pub trouble: Option<Trouble>,
+    pub last_error: Option<LastError>,
 }
 
 /// A thread as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Life {
+pub struct ThreadStatus {
     /// Its name.
     pub name: String,
     /// What is wrong with it, if anything is.
-    pub wrong: Option<String>,
+    pub problem: Option<String>,
     /// How long it may still be silent.
     pub due_in: Duration,
 }
 
 /// What [`Health`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct HealthReport {
     /// Nothing is wrong.
     pub ok: bool,
     /// What is wrong, one reason each; empty when `ok`.
@@ -130,8 +130,10 @@ impl Health {
     /// A thread that promises to beat, first within a minute. Dropping the [`Heartbeat`]
     /// deregisters it, unless the thread panics: then it counts as dead.
     pub fn thread(self: &Arc<Self>, name: &str) -> Heartbeat {
-        let deadline = Arc::new(AtomicU64::new(self.millis(Instant::now() + FIRST_BEAT)));
-        let thread = Thread {
+        let deadline = Arc::new(AtomicU64::new(
+            self.millis(Instant::now() + FIRST_HEARTBEAT_DEADLINE),
+        ));
+        let thread = WatchedThread {
             name: name.to_owned(),
             deadline: Arc::clone(&deadline),
             panicked: false,
@@ -149,24 +151,33 @@ impl Health {
     /// Something that must hold for readiness; it fails with `reason` until told otherwise.
     /// Dropping the [`Condition`] deregisters it.
     pub fn condition(self: &Arc<Self>, name: &str, reason: &str) -> Condition {
-        self.register(Kind::Ready, name, State::Failing(reason.to_owned()))
+        self.register(
+            ConditionKind::Ready,
+            name,
+            ConditionState::Failing(reason.to_owned()),
+        )
     }
 
     /// Something that must hold for liveness, which it does until told otherwise: only what a new
     /// start of the process may repair.
     pub fn vital(self: &Arc<Self>, name: &str) -> Condition {
-        self.register(Kind::Vital, name, State::Ok)
+        self.register(ConditionKind::Vital, name, ConditionState::Ok)
     }
 
     /// Something to know: while it fails, its reason stands beside the readiness and leaves it be.
     pub fn note(self: &Arc<Self>, name: &str) -> Condition {
-        self.register(Kind::Note, name, State::Ok)
+        self.register(ConditionKind::Note, name, ConditionState::Ok)
     }
 
-    fn register(self: &Arc<Self>, kind: Kind, name: &str, state: State) -> Condition {
+    fn register(
+        self: &Arc<Self>,
+        kind: ConditionKind,
+        name: &str,
+        state: ConditionState,
+    ) -> Condition {
         let mut registered = self.registered();
         let id = registered.next_id();
-        let held = Held {
+        let held = ConditionEntry {
             kind,
             name: name.to_owned(),
             state,
@@ -188,7 +199,7 @@ impl Health {
     }
 
     /// Forgets threads of this name that ended by a panic: their owner has seen it.
-    pub fn bury(&self, name: &str) {
+    pub fn forget_dead_thread(&self, name: &str) {
         let mut registered = self.registered();
         registered
             .threads
@@ -196,7 +207,7 @@ impl Health {
     }
 
     /// Fails when a thread was silent for longer than it promised, or something vital is wrong.
-    pub fn liveness(&self, now: Instant) -> Report {
+    pub fn liveness(&self, now: Instant) -> HealthReport {
         let lines = self.attached().into_iter().map(|it| it.liveness(now).lines);
         let mut lines: Vec<String> = lines.flatten().collect();
         let now = self.millis(now);
@@ -205,12 +216,12 @@ impl Health {
             let wrong = thread.wrong(now)?;
             Some(format!("thread {}: {wrong}", thread.name))
         }));
-        lines.extend(registered.failing(Kind::Vital));
+        lines.extend(registered.failing(ConditionKind::Vital));
         report(lines, Vec::new())
     }
 
     /// The threads that are silent for longer than they promised.
-    pub fn silent(&self, now: Instant) -> Vec<String> {
+    pub fn overdue_threads(&self, now: Instant) -> Vec<String> {
         let now = self.millis(now);
         let registered = self.registered();
         let threads = registered.threads.values();
@@ -219,13 +230,13 @@ impl Health {
     }
 
     /// All threads that promise to be heard of, in the order of their start.
-    pub fn threads(&self, now: Instant) -> Vec<Life> {
+    pub fn threads(&self, now: Instant) -> Vec<ThreadStatus> {
         let others = self.attached().into_iter().flat_map(|it| it.threads(now));
-        let others: Vec<Life> = others.collect();
+        let others: Vec<ThreadStatus> = others.collect();
         let now = self.millis(now);
-        let life = |thread: &Thread| Life {
+        let life = |thread: &WatchedThread| ThreadStatus {
             name: thread.name.clone(),
-            wrong: thread.wrong(now),
+            problem: thread.wrong(now),
             due_in: Duration::from_millis(thread.deadline.load(Relaxed).saturating_sub(now)),
         };
         let registered = self.registered();
@@ -234,32 +245,34 @@ impl Health {
     }
 
     /// All conditions of readiness, in the order of their making.
-    pub fn standings(&self) -> Vec<Standing> {
-        let others = self.attached().into_iter().flat_map(|it| it.standings());
-        let others: Vec<Standing> = others.collect();
-        let standing = |held: &Held| Standing {
+    pub fn conditions(&self) -> Vec<ConditionReport> {
+        let others = self.attached().into_iter().flat_map(|it| it.conditions());
+        let others: Vec<ConditionReport> = others.collect();
+        let standing = |held: &ConditionEntry| ConditionReport {
             name: held.name.clone(),
             failing: match &held.state {
-                State::Ok => None,
-                State::Failing(reason) => Some(one_line(reason)),
+                ConditionState::Ok => None,
+                ConditionState::Failing(reason) => Some(one_line(reason)),
             },
-            trouble: held.trouble.clone(),
+            last_error: held.trouble.clone(),
         };
         let registered = self.registered();
         let own = registered.conditions.values();
-        let own = own.filter(|held| held.kind == Kind::Ready).map(standing);
+        let own = own
+            .filter(|held| held.kind == ConditionKind::Ready)
+            .map(standing);
         own.chain(others).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
-    pub fn readiness(&self) -> Report {
+    pub fn readiness(&self) -> HealthReport {
         let stopping = self.stopping.load(Relaxed).then(|| "stopping".to_owned());
         let mut lines: Vec<String> = stopping.into_iter().collect();
         let others = self.attached();
         lines.extend(others.into_iter().flat_map(|it| it.readiness().lines));
         let registered = self.registered();
-        lines.extend(registered.failing(Kind::Ready));
-        report(lines, registered.failing(Kind::Note).collect())
+        lines.extend(registered.failing(ConditionKind::Ready));
+        report(lines, registered.failing(ConditionKind::Note).collect())
     }
 
     fn attached(&self) -> Vec<Arc<Health>> {
@@ -276,7 +289,7 @@ impl Health {
         self.stopping.store(true, Relaxed);
     }
 
-    fn registered(&self) -> MutexGuard<'_, Registered> {
+    fn registered(&self) -> MutexGuard<'_, HealthEntries> {
         self.registered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -288,23 +301,25 @@ impl Health {
     }
 }
 
-impl Registered {
+impl HealthEntries {
     fn next_id(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
     /// The reasons of what fails.
-    fn failing(&self, kind: Kind) -> impl Iterator<Item = String> {
+    fn failing(&self, kind: ConditionKind) -> impl Iterator<Item = String> {
         let conditions = self.conditions.values();
         conditions.filter_map(move |held| match &held.state {
-            State::Failing(reason) if held.kind == kind => Some(format!("{}: {reason}", held.name)),
-            State::Failing(_) | State::Ok => None,
+            ConditionState::Failing(reason) if held.kind == kind => {
+                Some(format!("{}: {reason}", held.name))
+            }
+            ConditionState::Failing(_) | ConditionState::Ok => None,
         })
     }
 }
 
-impl Thread {
+impl WatchedThread {
     /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
     fn wrong(&self, now: u64) -> Option<String> {
         if self.panicked {
@@ -356,21 +371,21 @@ pub struct Condition {
 impl Condition {
     /// It holds.
     pub fn ok(&self) {
-        self.set(State::Ok);
+        self.set(ConditionState::Ok);
     }
 
     /// It does not hold; `reason` says why and what to do, without secrets and record bodies.
     pub fn fail(&self, reason: impl Into<String>) {
         let reason = reason.into();
-        self.remember(&reason);
-        self.set(State::Failing(reason));
+        self.record_error(&reason);
+        self.set(ConditionState::Failing(reason));
     }
 
     /// Something went wrong that is no reason to fail yet; it is kept as the last trouble.
-    pub fn remember(&self, words: &str) {
-        let trouble = Trouble {
+    pub fn record_error(&self, words: &str) {
+        let trouble = LastError {
             at: SystemTime::now(),
-            words: one_line(words),
+            message: one_line(words),
         };
         if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
             held.trouble = Some(trouble);
@@ -381,14 +396,14 @@ impl Condition {
     pub fn is_ok(&self) -> bool {
         matches!(
             self.health.registered().conditions.get(&self.id),
-            Some(Held {
-                state: State::Ok,
+            Some(ConditionEntry {
+                state: ConditionState::Ok,
                 ..
             })
         )
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: ConditionState) {
         if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
             held.state = state;
         }
@@ -401,8 +416,8 @@ impl Drop for Condition {
     }
 }
 
-fn report(reasons: Vec<String>, notes: Vec<String>) -> Report {
-    Report {
+fn report(reasons: Vec<String>, notes: Vec<String>) -> HealthReport {
+    HealthReport {
         ok: reasons.is_empty(),
         lines: bounded(reasons),
         notes: bounded(notes),
@@ -414,7 +429,7 @@ fn bounded(reasons: Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut more = 0_usize;
     for reason in reasons {
-        if lines.len() < MAX_LINES {
+        if lines.len() < MAX_REPORTED_REASONS {
             lines.push(one_line(&reason));
         } else {
             more += 1;
@@ -428,8 +443,12 @@ fn bounded(reasons: Vec<String>) -> Vec<String> {
 
 fn one_line(reason: &str) -> String {
     let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut line: String = reason.chars().map(printable).take(MAX_REASON).collect();
-    if reason.chars().nth(MAX_REASON).is_some() {
+    let mut line: String = reason
+        .chars()
+        .map(printable)
+        .take(MAX_REASON_CHARS)
+        .collect();
+    if reason.chars().nth(MAX_REASON_CHARS).is_some() {
         line.push_str("...");
     }
     line

@@ -1,39 +1,39 @@
 //! Kafka: the producer, its topics, and what may go wrong with them.
 //!
 //! librdkafka does the protocol. Nothing of it leaves this module: callers see [`Producer`],
-//! [`Record`], [`Headers`], [`Batch`] and the errors.
+//! [`ProducerRecord`], [`RecordHeaders`], [`Batch`] and the errors.
 
+mod batch;
+mod broker_health;
+mod client_context;
+mod client_settings;
+mod consumer;
+mod consumer_record;
 pub(crate) mod offset_set;
+mod producer;
+mod queue_drain;
 pub(crate) mod read_error;
 pub(crate) mod reader_client;
-mod batch;
-mod topic_reader;
-mod consumer;
-mod client_context;
 mod record_headers;
-mod broker_health;
 mod replay_progress;
-mod producer;
-mod consumer_record;
-mod client_settings;
 mod topic_admin;
-mod queue_drain;
+mod topic_reader;
 
 use std::fmt;
 
 use rdkafka::message::{Header, OwnedHeaders};
 
 pub use self::batch::{Batch, DeliveryError};
-pub use self::topic_reader::{BrowseError, Browser};
-pub use self::consumer::{Consumer, Group, Partition, Polled, Start};
-pub use self::replay_progress::Marks;
+pub use self::consumer::{Consumer, PollResult, RebalanceListener, StartPosition, TopicPartition};
+pub use self::consumer_record::ConsumerRecord;
 pub use self::producer::{Producer, SendError};
-pub use self::consumer_record::Received;
-pub use self::topic_admin::Topic;
+pub use self::replay_progress::ReplayProgress;
+pub use self::topic_admin::TopicInfo;
+pub use self::topic_reader::{TopicReadError, TopicReader};
 
 /// One record to produce. The bytes are copied when it is enqueued.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
+pub struct ProducerRecord<'a> {
     /// Topic to produce to.
     pub topic: &'a str,
     /// Decides the partition by murmur2; without one the partition is random.
@@ -41,25 +41,25 @@ pub struct Record<'a> {
     /// The body; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
     /// Sent along, the same for each record of a table.
-    pub headers: &'a Headers,
+    pub headers: &'a RecordHeaders,
 }
 
 /// Record headers, made once per table and copied into each record by librdkafka.
 #[derive(Debug, Clone, Default)]
-pub struct Headers(Option<OwnedHeaders>);
+pub struct RecordHeaders(Option<OwnedHeaders>);
 
-impl Headers {
+impl RecordHeaders {
     /// Headers in the given order; names may repeat.
-    pub fn new(headers: &[(&str, &[u8])]) -> Headers {
+    pub fn new(headers: &[(&str, &[u8])]) -> RecordHeaders {
         if headers.is_empty() {
-            return Headers(None);
+            return RecordHeaders(None);
         }
         let empty = OwnedHeaders::new_with_capacity(headers.len());
         let add = |list: OwnedHeaders, &(key, value): &(&str, &[u8])| {
             let value = Some(value);
             list.insert(Header { key, value })
         };
-        Headers(Some(headers.iter().fold(empty, add)))
+        RecordHeaders(Some(headers.iter().fold(empty, add)))
     }
 
     /// The copy that a record takes with it.

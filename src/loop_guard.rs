@@ -11,17 +11,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A version this much older than what was read counts as read, in seconds. A younger one may have
 /// been committed late, behind the source's back.
-const LATE: i64 = 30;
+const LATE_COMMIT_SECONDS: i64 = 30;
 /// Rows that are remembered for each table. Forgetting one sends its last version back once.
-const MOST: usize = 50_000;
+const MAX_REMEMBERED_ROWS: usize = 50_000;
 
 /// The versions of one table's rows that are ours.
 #[derive(Debug, Default)]
-pub struct OwnWrites(Mutex<State>);
+pub struct OwnWriteLog(Mutex<OwnWriteState>);
 
 #[derive(Debug, Default)]
-struct State {
-    rows: HashMap<Box<str>, Version>,
+struct OwnWriteState {
+    rows: HashMap<Box<str>, OwnRowVersion>,
     /// Rows in the order in which they came, to forget the oldest.
     order: VecDeque<Box<str>>,
     /// All versions up to this second are in Kafka (UTC, seconds since 1970).
@@ -30,24 +30,24 @@ struct State {
 
 /// A version of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
+struct OwnRowVersion {
     /// `sys_mod_count`.
     count: u64,
     /// `sys_updated_by`.
     by: Box<str>,
 }
 
-impl OwnWrites {
+impl OwnWriteLog {
     /// Version `count` of a row is our doing alone, as is all since a version that was read.
-    pub fn wrote(&self, sys_id: &str, count: u64, by: &str) {
+    pub fn record_write(&self, sys_id: &str, count: u64, by: &str) {
         let mut state = self.state();
-        let version = Version {
+        let version = OwnRowVersion {
             count,
             by: by.into(),
         };
         if state.rows.insert(sys_id.into(), version).is_none() {
             state.order.push_back(sys_id.into());
-            if MOST < state.order.len()
+            if MAX_REMEMBERED_ROWS < state.order.len()
                 && let Some(oldest) = state.order.pop_front()
             {
                 state.rows.remove(&oldest);
@@ -64,7 +64,8 @@ impl OwnWrites {
             .get(sys_id)
             .is_some_and(|version| version.count == count);
         let read_to = state.read_to;
-        ours || read_to.is_some_and(|read_to| updated <= read_to.saturating_sub(LATE))
+        ours || read_to
+            .is_some_and(|read_to| updated <= read_to.saturating_sub(LATE_COMMIT_SECONDS))
     }
 
     /// Whether this version of a row is ours alone and may be left out.
@@ -75,7 +76,7 @@ impl OwnWrites {
     }
 
     /// Kafka has everything up to this second.
-    pub fn read_to(&self, seconds: i64) {
+    pub fn record_read_to(&self, seconds: i64) {
         let mut state = self.state();
         state.read_to = state.read_to.max(Some(seconds));
     }
@@ -85,7 +86,7 @@ impl OwnWrites {
         self.state().rows.is_empty()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OwnWriteState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,9 +97,9 @@ mod tests {
 
     #[test]
     fn only_the_very_version_is_ours() {
-        let own = OwnWrites::default();
+        let own = OwnWriteLog::default();
         assert!(own.is_empty());
-        own.wrote("a", 4, "bridge");
+        own.record_write("a", 4, "bridge");
         assert!(own.is_own("a", 4, "bridge"));
         assert!(!own.is_own("a", 5, "bridge"), "changed since");
         assert!(!own.is_own("a", 4, "abel"), "the count is another's");
@@ -107,19 +108,22 @@ mod tests {
 
     #[test]
     fn a_version_is_known_when_it_was_read_or_is_ours() {
-        let own = OwnWrites::default();
+        let own = OwnWriteLog::default();
         assert!(!own.is_known("a", 3, 100));
-        own.read_to(100);
-        assert!(own.is_known("a", 3, 100 - LATE) && !own.is_known("a", 3, 101 - LATE));
-        own.wrote("a", 4, "bridge");
+        own.record_read_to(100);
+        assert!(
+            own.is_known("a", 3, 100 - LATE_COMMIT_SECONDS)
+                && !own.is_known("a", 3, 101 - LATE_COMMIT_SECONDS)
+        );
+        own.record_write("a", 4, "bridge");
         assert!(own.is_known("a", 4, 500));
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let own = OwnWrites::default();
-        for number in 0..=MOST {
-            own.wrote(&number.to_string(), 1, "bridge");
+        let own = OwnWriteLog::default();
+        for number in 0..=MAX_REMEMBERED_ROWS {
+            own.record_write(&number.to_string(), 1, "bridge");
         }
         assert!(!own.is_own("0", 1, "bridge") && own.is_own("1", 1, "bridge"));
     }

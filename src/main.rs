@@ -8,7 +8,7 @@
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
-use servicenow_kafka_bridge::commands::{Done, Screen};
+use servicenow_kafka_bridge::commands::{CommandOutcome, Terminal};
 use servicenow_kafka_bridge::{cli, commands};
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     ExitCode::from(done.code)
 }
 
-fn execute(command: cli::Command) -> Done {
+fn execute(command: cli::CliCommand) -> CommandOutcome {
     // Locked for a moment at a time: `run` writes to stderr from other threads.
     let (stdout, mut stderr) = (io::stdout(), io::stderr());
     let terminal = stdout
@@ -42,6 +42,6 @@ fn execute(command: cli::Command) -> Done {
     });
     let live = stderr.is_terminal();
     let mut output = BufWriter::new(stdout);
-    let mut screen = Screen::new(&mut output, &mut stderr, width, live);
+    let mut screen = Terminal::new(&mut output, &mut stderr, width, live);
     commands::execute(command, &mut screen)
 }

@@ -3,28 +3,28 @@
 //! The first ten names and labels are those of the Go bridge, so that dashboards go on working.
 //! Shared as `Arc<Metrics>`; [`Metrics::render`] makes the page.
 
+mod exposition;
 mod family;
 mod process;
-mod exposition;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use family::Show;
+use self::exposition::ExpositionText;
+use family::WriteExposition;
 pub use family::{
-    Counter, CounterVec, Family, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES,
-    SecondsCounter, Single, Value,
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES_PER_FAMILY,
+    MetricFamily, MetricValue, SecondsCounter, SingleMetric,
 };
-pub use process::Process;
-use self::exposition::Text;
+pub use process::ProcessFigures;
 
 /// Buckets in seconds of the Go client library; a poll.
-const POLL_BUCKETS: &[f64] = &[
+const POLL_SECONDS_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 /// Buckets in seconds of one request to the instance.
-const API_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const API_SECONDS_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Buckets in seconds from handing a record to the producer until the broker confirmed it.
-const PRODUCE_BUCKETS: &[f64] = &[
+const PRODUCE_SECONDS_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
@@ -61,23 +61,23 @@ pub struct Metrics {
     pub source_last_success: GaugeVec,
     pub source_next_poll: GaugeVec,
     pub source_schema_id: GaugeVec,
-    pub source_misfits: CounterVec,
+    pub source_type_errors: CounterVec,
     pub source_unknown_columns: CounterVec,
     pub registry_requests: CounterVec,
     pub checkpoint_timestamp: GaugeVec,
     pub checkpoint_writes: CounterVec,
-    pub token_expiry: Single<Gauge>,
+    pub token_expiry: SingleMetric<Gauge>,
     pub token_requests: CounterVec,
-    pub rate_limit_wait: Single<SecondsCounter>,
-    pub produce_latency: Single<Histogram>,
-    pub produce_queue: Single<Gauge>,
+    pub rate_limit_wait: SingleMetric<SecondsCounter>,
+    pub produce_latency: SingleMetric<Histogram>,
+    pub produce_queue: SingleMetric<Gauge>,
     pub produce_errors: CounterVec,
-    pub kafka_connected: Single<Gauge>,
-    pub ready: Single<Gauge>,
+    pub kafka_connected: SingleMetric<Gauge>,
+    pub ready: SingleMetric<Gauge>,
     pub log_messages: CounterVec,
     pub build_info: GaugeVec,
-    pub reload_successful: Single<Gauge>,
-    pub reload_timestamp: Single<Gauge>,
+    pub reload_successful: SingleMetric<Gauge>,
+    pub reload_timestamp: SingleMetric<Gauge>,
     pub pipeline_restarts: CounterVec,
 
     /// When the process started, seconds since the epoch.
@@ -102,7 +102,7 @@ impl Metrics {
     }
 
     /// The configuration was read: into use or not.
-    pub fn reloaded(&self, used: bool) {
+    pub fn record_reload(&self, used: bool) {
         self.reload_successful.set(if used { 1.0 } else { 0.0 });
         self.reload_timestamp.set(now_seconds());
     }
@@ -114,7 +114,7 @@ impl Metrics {
             &self.source_produced,
             &self.source_errors,
             &self.source_own_writes,
-            &self.source_misfits,
+            &self.source_type_errors,
             &self.source_unknown_columns,
         ];
         for family in counters {
@@ -140,7 +140,7 @@ impl Metrics {
     }
 
     /// Takes away what is told of a topic that the sink no longer consumes.
-    pub fn forget_topic(&self, topic: &str) {
+    pub fn forget_sink_topic(&self, topic: &str) {
         let gauges = [&self.sink_in_flight, &self.sink_held, &self.sink_lag];
         for family in gauges {
             family.remove("topic", topic);
@@ -148,7 +148,7 @@ impl Metrics {
     }
 
     /// Takes away what is told of a table that the sink no longer writes.
-    pub fn forget_written(&self, table: &str) {
+    pub fn forget_sink_table(&self, table: &str) {
         let counters = [
             &self.sink_records,
             &self.sink_errors,
@@ -162,11 +162,11 @@ impl Metrics {
 
     /// The page in text exposition format 0.0.4.
     pub fn render(&self) -> String {
-        let mut out = Text::default();
+        let mut out = ExpositionText::default();
         for family in self.families() {
             family.show(&mut out);
         }
-        Process::read().show(self.start_seconds, &mut out);
+        ProcessFigures::read().show(self.start_seconds, &mut out);
         out.finish()
     }
 
@@ -177,7 +177,7 @@ impl Metrics {
 
     /// Every family in the order of the page. Taking the struct apart without `..` makes the
     /// compiler refuse a field that is not shown.
-    fn families(&self) -> [&dyn Show; 42] {
+    fn families(&self) -> [&dyn WriteExposition; 42] {
         let Metrics {
             source_records,
             source_produced,
@@ -203,7 +203,7 @@ impl Metrics {
             source_last_success,
             source_next_poll,
             source_schema_id,
-            source_misfits,
+            source_type_errors: source_misfits,
             source_unknown_columns,
             registry_requests,
             checkpoint_timestamp,
@@ -279,100 +279,100 @@ impl Default for Metrics {
 #[rustfmt::skip] // One family per entry reads as the table it is.
 fn catalogue() -> Metrics {
     Metrics {
-        source_records: Family::new("bridge_source_records_total",
+        source_records: MetricFamily::new("bridge_source_records_total",
             "Rows read from ServiceNow.", &["table"]),
-        source_produced: Family::new("bridge_source_produce_total",
+        source_produced: MetricFamily::new("bridge_source_produce_total",
             "Records acknowledged by Kafka.", &["table", "topic"]),
-        source_errors: Family::new("bridge_source_errors_total",
+        source_errors: MetricFamily::new("bridge_source_errors_total",
             "Errors while reading a table or producing its rows.", &["table", "error_type"]),
-        source_poll_duration: Family::histogram("bridge_source_poll_duration_seconds",
-            "Duration of one poll of a table.", &["table"], POLL_BUCKETS),
-        sink_records: Family::new("bridge_sink_records_total",
+        source_poll_duration: MetricFamily::histogram("bridge_source_poll_duration_seconds",
+            "Duration of one poll of a table.", &["table"], POLL_SECONDS_BUCKETS),
+        sink_records: MetricFamily::new("bridge_sink_records_total",
             "Records written to ServiceNow.", &["table", "operation"]),
-        sink_errors: Family::new("bridge_sink_errors_total",
+        sink_errors: MetricFamily::new("bridge_sink_errors_total",
             "Errors while writing records to ServiceNow.", &["table", "error_type"]),
-        api_requests: Family::new("bridge_sn_api_requests_total",
+        api_requests: MetricFamily::new("bridge_sn_api_requests_total",
             "Requests sent to the ServiceNow instance.", &["method", "endpoint"]),
-        api_errors: Family::new("bridge_sn_api_errors_total",
+        api_errors: MetricFamily::new("bridge_sn_api_errors_total",
             "Failed requests to the ServiceNow instance.", &["method", "status_code"]),
-        api_latency: Family::histogram("bridge_sn_api_latency_seconds",
+        api_latency: MetricFamily::histogram("bridge_sn_api_latency_seconds",
             "Time from sending a request until its answer began.", &["method", "endpoint"],
-            API_BUCKETS),
-        offset_lag: Family::new("bridge_offset_lag_seconds",
+            API_SECONDS_BUCKETS),
+        offset_lag: MetricFamily::new("bridge_offset_lag_seconds",
             "Age of the position up to which Kafka acknowledged all rows; none before there is one.",
             &["table"]),
 
-        sink_skipped: Family::new("bridge_sink_skipped_total",
+        sink_skipped: MetricFamily::new("bridge_sink_skipped_total",
             "Records passed over on purpose.", &["table", "reason"]),
-        sink_dead_letters: Family::new("bridge_sink_dead_letters_total",
+        sink_dead_letters: MetricFamily::new("bridge_sink_dead_letters_total",
             "Records that went to the dead letter topic, acknowledged.",
             &["table", "error_kind"]),
-        sink_in_flight: Family::new("bridge_sink_in_flight_records",
+        sink_in_flight: MetricFamily::new("bridge_sink_in_flight_records",
             "Records consumed but not done.", &["topic"]),
-        sink_held: Family::new("bridge_sink_held",
+        sink_held: MetricFamily::new("bridge_sink_held",
             "Records that are held because they, the instance or the schema registry are in trouble.", &["topic"]),
-        sink_lag: Family::new("bridge_sink_lag_records",
+        sink_lag: MetricFamily::new("bridge_sink_lag_records",
             "Records behind the committed position, or all of them while there is none.",
             &["topic", "partition"]),
-        sink_commits: Family::new("bridge_sink_commits_total",
+        sink_commits: MetricFamily::new("bridge_sink_commits_total",
             "Commits of positions to Kafka.", &["result"]),
 
-        source_page_size: Family::new("bridge_source_page_size_rows",
+        source_page_size: MetricFamily::new("bridge_source_page_size_rows",
             "Rows asked for per request; less than configured after time-outs.", &["table"]),
-        source_own_writes: Family::new("bridge_source_own_writes_total",
+        source_own_writes: MetricFamily::new("bridge_source_own_writes_total",
             "Rows left out because their last change is the sink's.", &["table"]),
-        source_hidden_rows: Family::new("bridge_source_hidden_rows",
+        source_hidden_rows: MetricFamily::new("bridge_source_hidden_rows",
             "Rows counted by the instance but hidden from the integration user, last seen.",
             &["table"]),
-        source_held: Family::new("bridge_source_held",
+        source_held: MetricFamily::new("bridge_source_held",
             "1 while a table is held at a row that cannot be sent, else 0.", &["table"]),
-        source_remaining_rows: Family::new("bridge_source_remaining_rows",
+        source_remaining_rows: MetricFamily::new("bridge_source_remaining_rows",
             "Rows left to read in the first load.", &["table"]),
-        source_last_success: Family::new("bridge_source_last_success_timestamp_seconds",
+        source_last_success: MetricFamily::new("bridge_source_last_success_timestamp_seconds",
             "When a poll of the table last succeeded, seconds since the epoch; 0 is never.",
             &["table"]),
-        source_next_poll: Family::new("bridge_source_next_poll_timestamp_seconds",
+        source_next_poll: MetricFamily::new("bridge_source_next_poll_timestamp_seconds",
             "When the table is polled next, seconds since the epoch; in the past while it is.",
             &["table"]),
-        source_schema_id: Family::new("bridge_source_schema_id",
+        source_schema_id: MetricFamily::new("bridge_source_schema_id",
             "Id of the Avro schema that rows of the table are written with.", &["table"]),
-        source_misfits: Family::new("bridge_source_type_errors_total",
+        source_type_errors: MetricFamily::new("bridge_source_type_errors_total",
             "Values that did not fit the Avro type of their column.", &["table", "column"]),
-        source_unknown_columns: Family::new("bridge_source_unknown_columns_total",
+        source_unknown_columns: MetricFamily::new("bridge_source_unknown_columns_total",
             "Values left out because the Avro schema has no field for their column.", &["table"]),
-        registry_requests: Family::new("bridge_schema_registry_requests_total",
+        registry_requests: MetricFamily::new("bridge_schema_registry_requests_total",
             "Requests to the schema registry, by their outcome.", &["method", "result"]),
-        checkpoint_timestamp: Family::new("bridge_checkpoint_timestamp_seconds",
+        checkpoint_timestamp: MetricFamily::new("bridge_checkpoint_timestamp_seconds",
             "The position in the checkpoint file, seconds since the epoch.",
             &["table"]),
-        checkpoint_writes: Family::new("bridge_checkpoint_writes_total",
+        checkpoint_writes: MetricFamily::new("bridge_checkpoint_writes_total",
             "Writes of the checkpoint file.", &["result"]),
-        token_expiry: Single::new("bridge_sn_token_expiry_timestamp_seconds",
+        token_expiry: SingleMetric::new("bridge_sn_token_expiry_timestamp_seconds",
             "When the access token expires, seconds since the epoch."),
-        token_requests: Family::new("bridge_sn_token_requests_total",
+        token_requests: MetricFamily::new("bridge_sn_token_requests_total",
             "Requests for an access token.", &["result"]),
-        rate_limit_wait: Single::new("bridge_sn_rate_limit_wait_seconds_total",
+        rate_limit_wait: SingleMetric::new("bridge_sn_rate_limit_wait_seconds_total",
             "Time requests waited for rate_limit_rps or for Retry-After, all threads together."),
-        produce_latency: Single::histogram("bridge_kafka_produce_latency_seconds",
+        produce_latency: SingleMetric::histogram("bridge_kafka_produce_latency_seconds",
             "Time from handing a record to the producer until Kafka acknowledged it.",
-            PRODUCE_BUCKETS),
-        produce_queue: Single::new("bridge_kafka_queue_records",
+            PRODUCE_SECONDS_BUCKETS),
+        produce_queue: SingleMetric::new("bridge_kafka_queue_records",
             "Records waiting in the producer for their acknowledgement."),
-        produce_errors: Family::new("bridge_kafka_produce_errors_total",
+        produce_errors: MetricFamily::new("bridge_kafka_produce_errors_total",
             "Records that the producer gave up; they are sent again.", &["topic"]),
-        kafka_connected: Single::new("bridge_kafka_connected",
+        kafka_connected: SingleMetric::new("bridge_kafka_connected",
             "1 while at least one broker is connected, else 0."),
-        ready: Single::new("bridge_ready",
+        ready: SingleMetric::new("bridge_ready",
             "1 while the readiness page says ready, else 0."),
-        log_messages: Family::new("bridge_log_messages_total",
+        log_messages: MetricFamily::new("bridge_log_messages_total",
             "Lines logged, suppressed ones included.", &["level"]),
-        build_info: Family::new("bridge_build_info",
+        build_info: MetricFamily::new("bridge_build_info",
             "Always 1; the labels say what runs.", &["version", "revision", "target"]),
-        reload_successful: Single::new("bridge_config_last_reload_successful",
+        reload_successful: SingleMetric::new("bridge_config_last_reload_successful",
             "1 while the configuration that was read last is the one that runs, else 0."),
-        reload_timestamp: Single::new("bridge_config_last_reload_timestamp_seconds",
+        reload_timestamp: SingleMetric::new("bridge_config_last_reload_timestamp_seconds",
             "When the configuration was last read, used or not, seconds since the epoch."),
-        pipeline_restarts: Family::new("bridge_pipeline_restarts_total",
+        pipeline_restarts: MetricFamily::new("bridge_pipeline_restarts_total",
             "Starts of a table or of the sink after a thread of it ended by itself.",
             &["pipeline"]),
         start_seconds: now_seconds(),

@@ -10,10 +10,11 @@
 
 mod answer;
 mod cache;
-mod error;
-mod requests;
 mod compatibility;
+mod error;
+mod next_schema;
 mod references;
+mod requests;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub use self::answer::{Compatibility, Kind, Reference, Registered, Writer};
-pub use self::error::{Asked, Cause, Error};
-pub use self::subject::{Part, subject};
+pub use self::answer::{
+    CompatibilityReport, ReferencedSchema, RegisteredSchema, SchemaFormat, SubjectSchema,
+};
+pub use self::error::{AttemptedRegistryRequest, Error, RegistryFailure};
+pub use self::next_schema::{LatestOwnVersion, NextSchema};
+pub use self::subject::{RecordPart, subject};
 
-use self::answer::{Checked, Id, Level, Mode, Stored};
+use self::answer::{
+    CompatibilityAnswer, LevelAnswer, ModeAnswer, SchemaIdAnswer, StoredSchemaAnswer,
+};
 use self::cache::Cache;
-use self::requests::{Ask, Http};
-use crate::config::{SchemaRegistry, SubjectStrategy};
+use self::requests::{RegistryRequest, RegistryTransport};
+use crate::avro::{RecordSchema, TableColumns};
+use crate::config::{SchemaRegistryConfig, SubjectStrategy, TableConfig};
 use crate::metrics::Metrics;
 use crate::servicenow::encoding;
 use crate::stop::Stop;
@@ -38,11 +45,11 @@ use crate::stop::Stop;
 /// The client of one registry.
 #[derive(Debug)]
 pub struct Registry {
-    http: Http,
+    http: RegistryTransport,
     auto_register: bool,
     normalize: bool,
     strategy: SubjectStrategy,
-    writers: Cache<u32, Arc<Writer>>,
+    writers: Cache<u32, Arc<RegisteredSchema>>,
 }
 
 impl Registry {
@@ -51,7 +58,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Setup`] with words on what to change.
     pub fn configured(
-        config: &SchemaRegistry,
+        config: &SchemaRegistryConfig,
         metrics: &Metrics,
     ) -> Result<Option<Registry>, Error> {
         let wanted = !config.urls.is_empty();
@@ -62,9 +69,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Setup`] with words on what to change.
-    pub fn new(config: &SchemaRegistry, metrics: &Metrics) -> Result<Registry, Error> {
+    pub fn new(config: &SchemaRegistryConfig, metrics: &Metrics) -> Result<Registry, Error> {
         Ok(Registry {
-            http: Http::new(config, metrics)?,
+            http: RegistryTransport::new(config, metrics)?,
             auto_register: config.auto_register,
             normalize: config.normalize,
             strategy: config.subject_strategy,
@@ -73,33 +80,39 @@ impl Registry {
     }
 
     /// The subject of a schema, as `schema_registry.subject_strategy` says; see [`subject()`].
-    pub fn subject(&self, topic: &str, part: Part, record: Option<&str>) -> String {
+    pub fn subject(&self, topic: &str, part: RecordPart, record: Option<&str>) -> String {
         subject(self.strategy, topic, part, record)
     }
 
+    /// The subject of the values of a table. The name of its schema comes from the table alone.
+    pub fn table_subject(&self, table: &TableConfig) -> String {
+        let name = RecordSchema::strings(&TableColumns::named(&table.name, [""; 0])).full_name();
+        self.subject(&table.topic, RecordPart::Value, Some(&name))
+    }
+
     /// Whether schemas are registered where they are missing (`schema_registry.auto_register`).
-    pub fn registers(&self) -> bool {
+    pub fn auto_registers(&self) -> bool {
         self.auto_register
     }
 
     /// How long one request may take at most, with its repetitions, all addresses together.
-    pub fn patience(&self) -> Duration {
+    pub fn max_request_time(&self) -> Duration {
         self.http.patience()
     }
 
     /// The latest schema of a subject, which must have one.
     ///
     /// # Errors
-    /// [`Cause::NoSubject`] when there is none.
-    pub fn registered(&self, subject: &str, stop: &Stop) -> Result<Registered, Error> {
+    /// [`RegistryFailure::NoSubject`] when there is none.
+    pub fn require_latest(&self, subject: &str, stop: &Stop) -> Result<SubjectSchema, Error> {
         self.http.ask(&latest(subject), stop)
     }
 
-    /// As [`Registry::registered`], asked once, for those who can do without an answer.
+    /// As [`Registry::require_latest`], asked once, for those who can do without an answer.
     ///
     /// # Errors
     /// As there.
-    pub fn glance(&self, subject: &str, stop: &Stop) -> Result<Registered, Error> {
+    pub fn require_latest_once(&self, subject: &str, stop: &Stop) -> Result<SubjectSchema, Error> {
         self.http.ask_once(&latest(subject), stop)
     }
 
@@ -108,17 +121,22 @@ impl Registry {
     /// with each call.
     ///
     /// # Errors
-    /// As [`Registry::register`]; without `auto_register`, [`Cause::NoSubject`] when there is none.
-    pub fn publish(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Registered, Error> {
+    /// As [`Registry::register`]; without `auto_register`, [`RegistryFailure::NoSubject`] when there is none.
+    pub fn register_or_latest(
+        &self,
+        subject: &str,
+        schema: &str,
+        stop: &Stop,
+    ) -> Result<SubjectSchema, Error> {
         if !self.auto_register {
-            return self.registered(subject, stop);
+            return self.require_latest(subject, stop);
         }
-        Ok(Registered {
+        Ok(SubjectSchema {
             subject: subject.to_owned(),
             id: self.register(subject, schema, stop)?,
             version: None,
             schema: schema.to_owned(),
-            kind: Kind::Avro,
+            format: SchemaFormat::Avro,
         })
     }
 
@@ -127,14 +145,14 @@ impl Registry {
     /// registry lose its store and give the id to another schema.
     ///
     /// # Errors
-    /// Of [`Cause::Incompatible`] the reasons were looked up.
+    /// Of [`RegistryFailure::Incompatible`] the reasons were looked up.
     pub fn register(&self, subject: &str, schema: &str, stop: &Stop) -> Result<u32, Error> {
         let ask = self.with_schema(&format!("{}/versions", path(subject)), subject, schema);
         match self.http.ask(&ask, stop) {
-            Ok(Id { id }) => Ok(id),
+            Ok(SchemaIdAnswer { id }) => Ok(id),
             Err(Error::Request {
                 asked,
-                cause: Cause::Incompatible { reasons, .. },
+                cause: RegistryFailure::Incompatible { reasons, .. },
             }) => {
                 let cause = self.explain(subject, schema, &reasons, stop);
                 Err(Error::Request { asked, cause })
@@ -153,7 +171,7 @@ impl Registry {
         subject: &str,
         schema: &str,
         stop: &Stop,
-    ) -> Result<Option<Registered>, Error> {
+    ) -> Result<Option<SubjectSchema>, Error> {
         let ask = self.with_schema(&path(subject), subject, schema);
         or_none(self.http.ask(&ask, stop))
     }
@@ -164,7 +182,7 @@ impl Registry {
     ///
     /// # Errors
     /// The registry did not answer, or refused.
-    pub fn latest(&self, subject: &str, stop: &Stop) -> Result<Option<Registered>, Error> {
+    pub fn latest(&self, subject: &str, stop: &Stop) -> Result<Option<SubjectSchema>, Error> {
         or_none(self.http.ask(&latest(subject), stop))
     }
 
@@ -173,7 +191,7 @@ impl Registry {
     /// # Errors
     /// The registry did not answer, or refused.
     pub fn versions(&self, subject: &str, stop: &Stop) -> Result<Vec<u32>, Error> {
-        let ask = Ask::get(format!("{}/versions", path(subject)), name(subject));
+        let ask = RegistryRequest::get(format!("{}/versions", path(subject)), name(subject));
         Ok(or_none(self.http.ask(&ask, stop))?.unwrap_or_default())
     }
 
@@ -187,27 +205,29 @@ impl Registry {
         subject: &str,
         version: u32,
         stop: &Stop,
-    ) -> Result<Option<Registered>, Error> {
+    ) -> Result<Option<SubjectSchema>, Error> {
         let what = format!("version {version} of {}", name(subject));
-        let ask = Ask::get(format!("{}/versions/{version}", path(subject)), what);
+        let ask = RegistryRequest::get(format!("{}/versions/{version}", path(subject)), what);
         or_none(self.http.ask(&ask, stop))
     }
 
     /// The schema of an id, with the schemas it refers to. `GET /schemas/ids/{id}`.
     ///
     /// # Errors
-    /// [`Cause::NoSchema`] for an id that no address knows. While one is silent it is that one's
+    /// [`RegistryFailure::NoSchema`] for an id that no address knows. While one is silent it is that one's
     /// error: an id that stands in a record was given out once, and a node may be behind.
-    pub fn by_id(&self, id: u32, stop: &Stop) -> Result<Arc<Writer>, Error> {
+    pub fn schema_by_id(&self, id: u32, stop: &Stop) -> Result<Arc<RegisteredSchema>, Error> {
         self.writers.get(&id, stop, || {
-            let ask = Ask::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
-            let stored: Stored = self.http.ask(&ask, stop)?;
+            let ask = RegistryRequest::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
+            let stored: StoredSchemaAnswer = self.http.ask(&ask, stop)?;
             let (references, weight) = match stored.kind {
-                Kind::Avro => references::resolve(&self.http, &ask, &stored.references, stop)?,
+                SchemaFormat::Avro => {
+                    references::resolve(&self.http, &ask, &stored.references, stop)?
+                }
                 _ => (Vec::new(), 0),
             };
             let weight = stored.schema.len() + weight;
-            let writer = Writer::new(id, stored.kind, stored.schema, references);
+            let writer = RegisteredSchema::new(id, stored.kind, stored.schema, references);
             Ok((Arc::new(writer), weight))
         })
     }
@@ -217,7 +237,12 @@ impl Registry {
     ///
     /// # Errors
     /// The registry did not answer, or refused.
-    pub fn check(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Compatibility, Error> {
+    pub fn check(
+        &self,
+        subject: &str,
+        schema: &str,
+        stop: &Stop,
+    ) -> Result<CompatibilityReport, Error> {
         let checked = self.compatibility(subject, schema, stop)?;
         let mut reasons = Vec::new();
         if !checked.is_compatible {
@@ -225,7 +250,7 @@ impl Registry {
             let known = latest.as_ref().map(|latest| latest.schema.as_str());
             reasons = compatibility::reasons(&checked.messages, &[], schema, known);
         }
-        Ok(Compatibility {
+        Ok(CompatibilityReport {
             compatible: checked.is_compatible,
             reasons,
         })
@@ -236,9 +261,11 @@ impl Registry {
     ///
     /// # Errors
     /// The registry did not answer, or refused.
-    pub fn level(&self, subject: &str, stop: &Stop) -> Result<String, Error> {
+    pub fn compatibility_level(&self, subject: &str, stop: &Stop) -> Result<String, Error> {
         let path = format!("/config/{}?defaultToGlobal=true", encoded(subject));
-        let level: Level = self.http.ask(&Ask::get(path, name(subject)), stop)?;
+        let level: LevelAnswer = self
+            .http
+            .ask(&RegistryRequest::get(path, name(subject)), stop)?;
         Ok(level.level)
     }
 
@@ -248,8 +275,8 @@ impl Registry {
     /// # Errors
     /// The registry did not answer, or refused.
     pub fn mode(&self, stop: &Stop) -> Result<String, Error> {
-        let ask = Ask::get("/mode".to_owned(), "its mode".to_owned());
-        let mode: Mode = self.http.ask(&ask, stop)?;
+        let ask = RegistryRequest::get("/mode".to_owned(), "its mode".to_owned());
+        let mode: ModeAnswer = self.http.ask(&ask, stop)?;
         Ok(mode.mode)
     }
 
@@ -258,50 +285,62 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::mode`].
-    pub fn reach(&self, stop: &Stop) -> Result<Option<String>, Error> {
-        let forbidden = |cause: &Cause| matches!(cause, Cause::Forbidden { .. });
+    pub fn probe_mode(&self, stop: &Stop) -> Result<Option<String>, Error> {
+        let forbidden =
+            |cause: &RegistryFailure| matches!(cause, RegistryFailure::Forbidden { .. });
         match self.mode(stop) {
             Err(error) if error.causes().any(forbidden) => Ok(None),
             mode => mode.map(Some),
         }
     }
 
-    fn with_schema(&self, path: &str, subject: &str, schema: &str) -> Ask {
+    fn with_schema(&self, path: &str, subject: &str, schema: &str) -> RegistryRequest {
         let normalize = if self.normalize {
             "?normalize=true"
         } else {
             ""
         };
-        Ask::post(format!("{path}{normalize}"), body(schema), name(subject))
+        RegistryRequest::post(format!("{path}{normalize}"), body(schema), name(subject))
     }
 
-    fn compatibility(&self, subject: &str, schema: &str, stop: &Stop) -> Result<Checked, Error> {
+    fn compatibility(
+        &self,
+        subject: &str,
+        schema: &str,
+        stop: &Stop,
+    ) -> Result<CompatibilityAnswer, Error> {
         let path = format!("/compatibility{}/versions?verbose=true", path(subject));
-        let checked = or_none(
-            self.http
-                .ask(&Ask::post(path, body(schema), name(subject)), stop),
-        );
-        Ok(checked?.unwrap_or(Checked {
+        let checked = or_none(self.http.ask(
+            &RegistryRequest::post(path, body(schema), name(subject)),
+            stop,
+        ));
+        Ok(checked?.unwrap_or(CompatibilityAnswer {
             is_compatible: true,
             messages: Vec::new(),
         }))
     }
 
     /// Why the registry said 409. What cannot be found out is left out: the 409 is the error.
-    fn explain(&self, subject: &str, schema: &str, message: &[String], stop: &Stop) -> Cause {
+    fn explain(
+        &self,
+        subject: &str,
+        schema: &str,
+        message: &[String],
+        stop: &Stop,
+    ) -> RegistryFailure {
         let checked = self.compatibility(subject, schema, stop).ok();
         let latest = self.latest(subject, stop).ok().flatten();
         let known = latest.as_ref().map(|latest| latest.schema.as_str());
         let messages = checked.map(|checked| checked.messages).unwrap_or_default();
-        Cause::Incompatible {
+        RegistryFailure::Incompatible {
             reasons: compatibility::reasons(&messages, message, schema, known),
-            level: self.level(subject, stop).ok(),
+            level: self.compatibility_level(subject, stop).ok(),
         }
     }
 }
 
-fn latest(subject: &str) -> Ask {
-    Ask::get(format!("{}/versions/latest", path(subject)), name(subject))
+fn latest(subject: &str) -> RegistryRequest {
+    RegistryRequest::get(format!("{}/versions/latest", path(subject)), name(subject))
 }
 
 /// `/subjects/{subject}`.
@@ -327,7 +366,7 @@ fn body(schema: &str) -> String {
 
 fn or_none<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
-        Err(error) if error.cause().is_some_and(Cause::is_absence) => Ok(None),
+        Err(error) if error.cause().is_some_and(RegistryFailure::is_absence) => Ok(None),
         result => result.map(Some),
     }
 }

@@ -4,14 +4,14 @@
 //! follows from the configuration alone: a reload changes that, and the places follow. Decisions are
 //! pure where they can be (`config::Plan`, `slot`); one loop (`supervisor`) does what they say.
 
-mod shutdown;
-mod helper_threads;
 mod connections;
 mod factories;
+mod helper_threads;
+mod pipeline_slot;
 mod pipelines;
 mod reload;
 mod reload_queue;
-mod pipeline_slot;
+mod shutdown;
 mod supervisor;
 mod systemd;
 
@@ -20,9 +20,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::supervisor::Supervisor;
 use crate::admin;
 use crate::checkpoint;
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 use crate::control::{self, Control};
 use crate::daemon::{self, LogControl};
 use crate::health::Health;
@@ -30,16 +31,15 @@ use crate::kafka;
 use crate::metrics::Metrics;
 use crate::registry;
 use crate::servicenow;
-use self::supervisor::Supervisor;
 
 /// What lives as long as the process.
-struct Parts {
+struct Services {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    store: Arc<checkpoint::Store>,
+    store: Arc<checkpoint::CheckpointStore>,
     control: Control,
     /// For the admin port.
-    current: Arc<config::Current>,
+    current: Arc<config::CurrentConfig>,
 }
 
 /// Why the bridge does not run, or did not end well. Decides the exit code.
@@ -125,35 +125,36 @@ impl fmt::Display for Error {
 /// What kept it from starting, or what was left undone.
 pub fn run(
     path: &Path,
-    loaded: Loaded,
+    loaded: LoadedConfig,
     metrics: &Arc<Metrics>,
     logging: LogControl,
 ) -> Result<(), Error> {
     let health = Arc::new(Health::new());
     let config = &loaded.config;
-    let store = checkpoint::Store::open(&config.offset.file_path, metrics);
+    let store = checkpoint::CheckpointStore::open(&config.offset.file_path, metrics);
     let store = Arc::new(store.map_err(Error::Checkpoint)?);
     let (_signals, signals) = daemon::signals().map_err(Error::System)?;
     let (control, requests) = control::pair();
-    let current = Arc::new(config::Current::new(config.clone()));
-    let shown = admin::Shown {
+    let current = Arc::new(config::CurrentConfig::new(config.clone()));
+    let shown = admin::AdminServices {
         metrics: Arc::clone(metrics),
         health: Arc::clone(&health),
         control: control.clone(),
         config: Arc::clone(&current),
     };
-    let server = admin::Server::start(&config.observability.addr, shown).map_err(Error::Admin)?;
+    let server =
+        admin::AdminServer::start(&config.observability.addr, shown).map_err(Error::Admin)?;
     for addr in server.local_addrs() {
         log::info!(addr:% = addr; "health and metrics are served");
     }
-    let parts = Parts {
+    let parts = Services {
         metrics: Arc::clone(metrics),
         health,
         store,
         control,
         current,
     };
-    metrics.reloaded(true);
+    metrics.record_reload(true);
     let inputs = (signals, requests);
     let result = Supervisor::start(path.to_owned(), loaded, parts, logging, inputs)
         .and_then(|(supervisor, inputs)| supervisor.run(inputs));

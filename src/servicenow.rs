@@ -1,23 +1,24 @@
 //! The ServiceNow instance: an HTTP client that authenticates, keeps the limits the instance asks
 //! for, and tells errors apart.
 //!
-//! One [`Client`] is shared by all threads of an instance. [`Client::get`] is one attempt, for
-//! callers that decide about retries themselves; [`Client::get_result`] retries and reads the answer
+//! One [`InstanceClient`] is shared by all threads of an instance. [`InstanceClient::get`] is one attempt, for
+//! callers that decide about retries themselves; [`InstanceClient::get_result`] retries and reads the answer
 //! whole. Nothing here follows redirects, keeps cookies (one session runs one transaction at a time)
 //! or reads the environment, the place of the system's CA store apart.
 
 mod auth;
+pub(crate) mod dns_cache;
 pub(crate) mod encoding;
 mod error;
+mod error_body;
 mod exchange;
-mod rate_limit;
-pub(crate) mod dns_cache;
 pub mod page;
 pub mod query;
+mod rate_limit;
 mod reachability;
 pub mod table_api;
-pub(crate) mod tls;
 pub mod table_write;
+pub(crate) mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -26,27 +27,29 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use ureq::http::Method;
 
-pub use self::error::{Asked, Cause, Error};
-pub(crate) use self::error::{error_words, shown};
+pub use self::error::{AttemptedRequest, Error, InstanceFailure};
+pub(crate) use self::error_body::{error_words, shown};
 
-use self::auth::Auth;
-use self::exchange::{Credential, Failure, Http, Outgoing, Payload};
-use self::rate_limit::Limits;
-use self::reachability::Standing;
+use self::auth::Authenticator;
+use self::exchange::{
+    Credential, ExchangeFailure, InstanceTransport, OutgoingRequest, RequestPayload,
+};
+use self::rate_limit::RequestLimiter;
+use self::reachability::Reachability;
+use crate::backoff::Backoff;
 use crate::config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// Between two looks whether the instance takes requests again.
-const HELD_PAUSE: Duration = Duration::from_secs(1);
+const HELD_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
+const INSTANCE_MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// A reading request.
 #[derive(Debug, Clone)]
-pub struct Get<'a> {
+pub struct ReadRequest<'a> {
     /// Path from the root, not encoded: `/api/now/table/incident`.
     pub path: String,
     /// Query parameters with raw values. `sysparm_query` is shown in errors.
@@ -61,7 +64,7 @@ pub struct Get<'a> {
 
 /// What the head of an answer says.
 #[derive(Debug, Clone)]
-pub struct Meta {
+pub struct ResponseHead {
     /// The instance's clock, seconds since the epoch.
     pub date: Option<i64>,
     /// When the request went out.
@@ -78,23 +81,23 @@ pub struct Meta {
 
 /// A 200 with JSON, its body still to be read.
 #[derive(Debug)]
-pub struct Response {
+pub struct InstanceResponse {
     /// From the head.
-    pub meta: Meta,
+    pub meta: ResponseHead,
     /// The body.
-    pub body: Body,
+    pub body: ResponseBody,
 }
 
 /// A body: inflated, at most `max_response_bytes` long. An early end is an [`io::Error`]; see
-/// [`Client::classify`]. Read to its end, its connection is used again.
-pub struct Body(exchange::Reader);
+/// [`InstanceClient::body_error`]. Read to its end, its connection is used again.
+pub struct ResponseBody(exchange::OwnedBodyReader);
 
 /// What the client and its token thread share.
 #[derive(Debug)]
-struct Shared {
-    http: Http,
-    limits: Limits,
-    standing: Standing,
+struct ClientShared {
+    http: InstanceTransport,
+    limits: RequestLimiter,
+    standing: Reachability,
     metrics: Arc<Metrics>,
     /// Bound on one request.
     timeout: Duration,
@@ -102,33 +105,33 @@ struct Shared {
 
 /// The client of one instance. Dropping it ends its requests and its thread.
 #[derive(Debug)]
-pub struct Client {
-    shared: Arc<Shared>,
-    auth: Auth,
+pub struct InstanceClient {
+    shared: Arc<ClientShared>,
+    auth: Authenticator,
     max_retries: Option<u32>,
     retry_backoff: Duration,
 }
 
-impl Client {
+impl InstanceClient {
     /// Reads certificates and starts the token thread. The first request is made later, or by that
     /// thread.
     ///
     /// # Errors
     /// [`Error::Setup`] with words on what to change.
     pub fn start(
-        config: &config::ServiceNow,
+        config: &config::ServiceNowConfig,
         metrics: &Arc<Metrics>,
         health: &Arc<Health>,
-    ) -> Result<Client, Error> {
-        let shared = Arc::new(Shared {
-            http: Http::new(config, metrics)?,
-            limits: Limits::new(config.rate_limit_rps, metrics.rate_limit_wait.clone()),
-            standing: Standing::new(health),
+    ) -> Result<InstanceClient, Error> {
+        let shared = Arc::new(ClientShared {
+            http: InstanceTransport::new(config, metrics)?,
+            limits: RequestLimiter::new(config.rate_limit_rps, metrics.rate_limit_wait.clone()),
+            standing: Reachability::new(health),
             metrics: Arc::clone(metrics),
             timeout: config.timeout,
         });
-        Ok(Client {
-            auth: Auth::start(&config.auth, &shared, health)?,
+        Ok(InstanceClient {
+            auth: Authenticator::start(&config.auth, &shared, health)?,
             shared,
             max_retries: config.max_retries,
             retry_backoff: config.retry_backoff,
@@ -140,15 +143,15 @@ impl Client {
     ///
     /// # Errors
     /// Everything but a 200 with JSON.
-    pub fn get(&self, request: &Get<'_>, stop: &Stop) -> Result<Response, Error> {
+    pub fn get(&self, request: &ReadRequest<'_>, stop: &Stop) -> Result<InstanceResponse, Error> {
         let asked = self.asked(request);
         let target = target(&request.path, &request.params);
-        let out = Outgoing {
+        let out = OutgoingRequest {
             method: Method::GET,
             target: &target,
             endpoint: request.endpoint,
             credential: None,
-            payload: Payload::None,
+            payload: RequestPayload::None,
         };
         let result = self.attempt(&out, &asked, stop);
         match &result {
@@ -158,12 +161,16 @@ impl Client {
         result
     }
 
-    /// As [`Client::get`], with retries. The answer is read whole and must be a JSON object with
+    /// As [`InstanceClient::get`], with retries. The answer is read whole and must be a JSON object with
     /// `result` and without an error.
     ///
     /// # Errors
     /// The last error, when it is permanent or `max_retries` are used up.
-    pub fn get_result(&self, request: &Get<'_>, stop: &Stop) -> Result<(Value, Meta), Error> {
+    pub fn get_result(
+        &self,
+        request: &ReadRequest<'_>,
+        stop: &Stop,
+    ) -> Result<(Value, ResponseHead), Error> {
         let mut backoff = self.backoff();
         loop {
             let error = match self.get_result_once(request, stop) {
@@ -174,8 +181,8 @@ impl Client {
                 return Err(error);
             }
             // Nothing was sent, and the wait is over: no attempt was made.
-            if matches!(error.cause(), Some(Cause::Held { .. })) {
-                if stop.wait(HELD_PAUSE) {
+            if matches!(error.cause(), Some(InstanceFailure::Held { .. })) {
+                if stop.wait(HELD_RECHECK_INTERVAL) {
                     return Err(Error::Stopped);
                 }
                 continue;
@@ -194,14 +201,17 @@ impl Client {
         }
     }
 
-    /// How long one attempt may take at most, with what it waits for (see [`Client::get`]).
-    pub fn patience(&self) -> Duration {
+    /// How long one attempt may take at most, with what it waits for (see [`InstanceClient::get`]).
+    pub fn max_request_time(&self) -> Duration {
         self.shared.timeout + Duration::from_secs(3 * 60)
     }
 
     /// A fresh back-off with the configured first step.
     pub fn backoff(&self) -> Backoff {
-        Backoff::new(self.retry_backoff, MAX_BACKOFF.max(self.retry_backoff))
+        Backoff::new(
+            self.retry_backoff,
+            INSTANCE_MAX_BACKOFF.max(self.retry_backoff),
+        )
     }
 
     /// How often a request is repeated; `None` is without end.
@@ -209,13 +219,13 @@ impl Client {
         self.max_retries
     }
 
-    /// Why reading a [`Body`] failed. `what` is as in [`Get`].
-    pub fn classify(&self, error: &io::Error, what: &str) -> Error {
-        let asked = Asked {
+    /// Why reading a [`ResponseBody`] failed. `what` is as in [`ReadRequest`].
+    pub fn body_error(&self, error: &io::Error, what: &str) -> Error {
+        let asked = AttemptedRequest {
             method: "GET",
             url: self.base_url().to_owned(),
             what: what.to_owned(),
-            ..Asked::default()
+            ..AttemptedRequest::default()
         };
         self.broken_body(&asked, error)
     }
@@ -247,12 +257,12 @@ impl Client {
         self.shared.http.host()
     }
 
-    fn asked(&self, request: &Get<'_>) -> Asked {
+    fn asked(&self, request: &ReadRequest<'_>) -> AttemptedRequest {
         let query = request
             .params
             .iter()
             .find(|(name, _)| *name == "sysparm_query" && !request.private);
-        Asked {
+        AttemptedRequest {
             method: "GET",
             url: format!("{}{}", self.base_url(), request.path),
             what: request.what.clone(),
@@ -262,16 +272,24 @@ impl Client {
     }
 
     /// One attempt of any method. Replaying is safe: a 401 means that nothing was executed.
-    fn attempt(&self, out: &Outgoing<'_>, asked: &Asked, stop: &Stop) -> Result<Response, Error> {
+    fn attempt(
+        &self,
+        out: &OutgoingRequest<'_>,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<InstanceResponse, Error> {
         let (pass, credential) = self.auth.enter(asked, stop)?;
         let first = self.exchange(out, &credential, asked, stop)?;
         let (verdict, credential) = match first {
-            Err(Failure {
-                cause: Cause::Unauthorized { words },
+            Err(ExchangeFailure {
+                cause: InstanceFailure::Unauthorized { words },
                 ..
             }) => match self.auth.renew(&credential, asked, stop)? {
                 Some(renewed) => (self.exchange(out, &renewed, asked, stop)?, renewed),
-                None => (Err(Cause::Unauthorized { words }.into()), credential),
+                None => (
+                    Err(InstanceFailure::Unauthorized { words }.into()),
+                    credential,
+                ),
             },
             first => (first, credential),
         };
@@ -280,16 +298,19 @@ impl Client {
                 self.auth.accepted(&credential);
                 pass.accepted();
             }
-            Err(Failure {
-                cause: Cause::Unauthorized { words },
+            Err(ExchangeFailure {
+                cause: InstanceFailure::Unauthorized { words },
                 ..
             }) => {
                 self.auth.refused(&credential);
                 pass.refused(words);
             }
             // These come from behind the log-in; what a gateway answers tells nothing.
-            Err(Failure {
-                cause: Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. },
+            Err(ExchangeFailure {
+                cause:
+                    InstanceFailure::Forbidden { .. }
+                    | InstanceFailure::NotFound { .. }
+                    | InstanceFailure::BadRequest { .. },
                 ..
             }) => pass.accepted(),
             Err(_) => {}
@@ -303,22 +324,22 @@ impl Client {
     /// Waits for its turn and sends. The outer error is that nothing was sent.
     fn exchange(
         &self,
-        out: &Outgoing<'_>,
+        out: &OutgoingRequest<'_>,
         credential: &Credential,
-        asked: &Asked,
+        asked: &AttemptedRequest,
         stop: &Stop,
-    ) -> Result<Result<Response, Failure>, Error> {
+    ) -> Result<Result<InstanceResponse, ExchangeFailure>, Error> {
         self.shared.limits.enter(asked, stop)?;
         let sent = Instant::now();
-        let out = Outgoing {
+        let out = OutgoingRequest {
             method: out.method.clone(),
             credential: Some(credential),
             ..*out
         };
         let mut verdict = self.shared.http.exchange(&out);
         match &mut verdict {
-            Err(Failure {
-                cause: Cause::RateLimited { wait, .. },
+            Err(ExchangeFailure {
+                cause: InstanceFailure::RateLimited { wait, .. },
                 retry_after,
                 ..
             }) => {
@@ -330,12 +351,16 @@ impl Client {
         Ok(verdict)
     }
 
-    /// As [`Client::get_result`], one attempt only, for callers that decide about retries.
+    /// As [`InstanceClient::get_result`], one attempt only, for callers that decide about retries.
     ///
     /// # Errors
     /// The attempt failed, or the answer is no good.
-    pub fn get_result_once(&self, request: &Get<'_>, stop: &Stop) -> Result<(Value, Meta), Error> {
-        let Response { meta, body } = self.get(request, stop)?;
+    pub fn get_result_once(
+        &self,
+        request: &ReadRequest<'_>,
+        stop: &Stop,
+    ) -> Result<(Value, ResponseHead), Error> {
+        let InstanceResponse { meta, body } = self.get(request, stop)?;
         let asked = self.asked(request);
         let bytes = body
             .read_all()
@@ -344,21 +369,23 @@ impl Client {
         Ok((result, meta))
     }
 
-    fn broken_body(&self, asked: &Asked, error: &io::Error) -> Error {
+    fn broken_body(&self, asked: &AttemptedRequest, error: &io::Error) -> Error {
         self.bad_answer(asked, self.shared.http.cause_of_read(error))
     }
 
-    fn bad_answer(&self, asked: &Asked, cause: Cause) -> Error {
+    fn bad_answer(&self, asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
         let error = self.shared.http.error(asked, cause);
         if !matches!(error, Error::Stopped) {
-            self.shared.http.count_error(asked.method, error.kind());
+            self.shared
+                .http
+                .count_error(asked.method, error.metric_label());
             self.shared.standing.failed(&error, Instant::now());
         }
         error
     }
 }
 
-impl Drop for Client {
+impl Drop for InstanceClient {
     fn drop(&mut self) {
         self.shutdown();
     }
@@ -377,21 +404,23 @@ fn target(path: &str, params: &[(&str, String)]) -> String {
 }
 
 /// The gate of an answer that was read whole.
-fn result_of(bytes: &[u8]) -> Result<Value, Cause> {
+fn result_of(bytes: &[u8]) -> Result<Value, InstanceFailure> {
     // serde's words carry a position, never content.
-    let answer: Value =
-        serde_json::from_slice(bytes).map_err(|why| Cause::Body(format!("no JSON: {why}")))?;
+    let answer: Value = serde_json::from_slice(bytes)
+        .map_err(|why| InstanceFailure::Body(format!("no JSON: {why}")))?;
     let Value::Object(mut answer) = answer else {
-        return Err(Cause::Body("the answer is no JSON object".to_owned()));
+        return Err(InstanceFailure::Body(
+            "the answer is no JSON object".to_owned(),
+        ));
     };
     if is_failure(&answer) {
-        return Err(Cause::Failed {
+        return Err(InstanceFailure::Failed {
             words: error_words(bytes),
         });
     }
     answer
         .remove("result")
-        .ok_or_else(|| Cause::Body("the answer has no `result`".to_owned()))
+        .ok_or_else(|| InstanceFailure::Body("the answer has no `result`".to_owned()))
 }
 
 /// Whether an answer says of itself that it is an error.

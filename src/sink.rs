@@ -6,23 +6,23 @@
 //! schema is not known yet waits, and its partition with it, while a thread asks the registry. A
 //! position is committed when all records before it are written, passed over, or have their letter.
 
-pub(crate) mod schema_cache;
-pub(crate) mod schema_fetcher;
 mod assignment;
 mod consumer;
 mod create_id;
+pub mod dead_letter;
 mod direct;
 mod format;
-mod task;
 mod keyed_queue;
-pub mod dead_letter;
 mod letters;
-pub mod operation;
-mod table_probe;
-mod refusal;
-mod schema_resolver;
-mod topic_context;
 mod offset_tracker;
+pub mod operation;
+mod refusal;
+pub(crate) mod schema_cache;
+pub(crate) mod schema_fetcher;
+mod schema_resolver;
+mod table_probe;
+mod task;
+mod topic_context;
 mod worker;
 pub mod write;
 
@@ -34,44 +34,44 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-pub use self::direct::Direct;
-pub use self::format::Content;
-pub use self::dead_letter::Letter;
-pub use self::table_probe::{Probe, probe};
+pub use self::dead_letter::DeadLetter;
+pub use self::direct::DirectWriter;
+pub use self::format::RecordContent;
 pub use self::refusal::Refusal;
+pub use self::table_probe::{TableProbe, probe};
 
 use self::assignment::Assignment;
-use self::consumer::Consume;
-use self::task::{Done, Job};
-use self::keyed_queue::Lanes;
-use self::letters::Letters;
-use self::schema_resolver::{Asker, Schemas};
-use self::topic_context::{Policy, Refused, Topic, Troubles};
-use self::worker::Worker;
-use self::write::{Pulse, Writer};
-use crate::config::{Config, OnError, SinkFormat, SinkTopic};
+use self::consumer::SinkConsumer;
+use self::keyed_queue::KeyedQueue;
+use self::letters::DeadLetterProducer;
+use self::schema_resolver::{SchemaFetcher, SchemaResolver};
+use self::task::{Completion, SinkTask};
+use self::topic_context::{HoldReasons, RefusalPolicy, RefusedRecord, TopicContext};
+use self::worker::SinkWorker;
+use self::write::{RecordWriter, SuccessCounter};
+use crate::config::{Config, OnError, SinkFormat, SinkTopicConfig};
 use crate::health::Health;
 use crate::kafka::Producer;
+use crate::loop_guard::OwnWriteLog;
 use crate::metrics::Metrics;
-use crate::loop_guard::OwnWrites;
 use crate::registry::Registry;
-use crate::servicenow::Client;
-use crate::stop::{self, Stop, Trigger};
+use crate::servicenow::InstanceClient;
+use crate::stop::{self, Stop, StopTrigger};
 
 /// Records of a topic that may be out at once: enough that every worker finds a row that is not
 /// busy, and few enough to be repeated after a crash.
-const PER_WORKER: usize = 16;
-const LEAST_OUT: usize = 64;
+const IN_FLIGHT_PER_WORKER: usize = 16;
+const MIN_IN_FLIGHT_LIMIT: usize = 64;
 /// Beyond the time a request may take, what a revocation waits for writes that run.
-const MARGIN: Duration = Duration::from_secs(2);
+const REVOKE_WRITE_GRACE: Duration = Duration::from_secs(2);
 /// The most that a revocation waits: the group waits with us.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
+const MAX_REVOKE_WAIT: Duration = Duration::from_secs(60);
 
 /// What the sink needs from outside.
 #[derive(Clone)]
-pub struct Context {
+pub struct SinkServices {
     /// The instance.
-    pub client: Arc<Client>,
+    pub client: Arc<InstanceClient>,
     /// For dead letters.
     pub producer: Arc<Producer>,
     /// Where the schemas of records are; `None` without one.
@@ -83,14 +83,14 @@ pub struct Context {
 }
 
 /// The running sink.
-pub struct Pipeline {
+pub struct SinkPipeline {
     consumer: JoinHandle<u64>,
     /// Ends the workers and the letters.
-    end: Option<Trigger>,
+    end: Option<StopTrigger>,
     others: Vec<JoinHandle<()>>,
 }
 
-impl Pipeline {
+impl SinkPipeline {
     /// Starts all threads.
     ///
     /// `stop` ends the handing out; what has begun is finished and committed, until `abandon`.
@@ -99,36 +99,36 @@ impl Pipeline {
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(
-        context: &Context,
+        context: &SinkServices,
         config: &Config,
-        guard: &dyn Fn(&str) -> Option<Arc<OwnWrites>>,
+        guard: &dyn Fn(&str) -> Option<Arc<OwnWriteLog>>,
         stop: &Stop,
         abandon: &Stop,
-    ) -> io::Result<Pipeline> {
+    ) -> io::Result<SinkPipeline> {
         let sink = &config.sink;
         let all: usize = sink.topics.iter().map(limit).sum();
         let (done_in, done) = bounded(all);
         let (refused_in, refused) = bounded(all);
         let (end, ending) = stop::pair();
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(SuccessCounter::default());
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
-            let (lanes, queue) = Lanes::new(limit(topic).saturating_add(workers(topic)));
-            let mut writer = Writer::new(
+            let (lanes, queue) = KeyedQueue::new(limit(topic).saturating_add(workers(topic)));
+            let mut writer = RecordWriter::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
                 topic,
                 sink,
                 Arc::clone(&pulse),
             );
-            writer.guard = guard(&topic.table).map(|own| own as Arc<dyn write::OwnWrites>);
+            writer.loop_guard = guard(&topic.table).map(|own| own as Arc<dyn write::LoopGuard>);
             let policy = policy(config, &refused_in);
             let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
             spawn_workers(context, &topic, &queue, (&ending, abandon), &mut others)?;
             topics.push(topic);
         }
-        if let Some(letters) = sink.dead_letters() {
+        if let Some(letters) = sink.dead_letter_topic() {
             let letters = new_letters(context, letters, refused, &done_in, &ending);
             let spawned = thread::Builder::new()
                 .name("dead-letters".to_owned())
@@ -140,10 +140,10 @@ impl Pipeline {
             .iter()
             .map(|topic| (Arc::clone(&topic.name), limit(&topic.config)))
             .collect();
-        let patience = (config.servicenow.timeout + MARGIN).min(MOST_PATIENCE);
+        let patience = (config.servicenow.timeout + REVOKE_WRITE_GRACE).min(MAX_REVOKE_WAIT);
         let assignment =
             Assignment::new(&limits, done, patience, &context.health, &context.metrics);
-        let consume = Consume {
+        let consume = SinkConsumer {
             kafka: config.kafka.clone(),
             group_id: sink.group_id.clone(),
             instance: config.servicenow.base_url.clone(),
@@ -159,7 +159,7 @@ impl Pipeline {
         let consumer = thread::Builder::new()
             .name("sink".to_owned())
             .spawn(move || consume.run())?;
-        Ok(Pipeline {
+        Ok(SinkPipeline {
             consumer,
             end: Some(end),
             others,
@@ -194,7 +194,7 @@ impl Pipeline {
     }
 
     /// Waits for the threads; the number of writes whose outcome is not known. To be called when
-    /// [`Pipeline::is_finished`], or after the abandon and with all requests ended.
+    /// [`SinkPipeline::is_finished`], or after the abandon and with all requests ended.
     pub fn join(self) -> u64 {
         let left = self.consumer.join().unwrap_or(1);
         drop(self.end);
@@ -208,60 +208,62 @@ impl Pipeline {
 
 /// How many records of a topic may be out at once. Its lanes hold one more for each worker: a record
 /// is given back a moment before its lane is free, and the next one may come in between.
-fn limit(topic: &SinkTopic) -> usize {
-    workers(topic).saturating_mul(PER_WORKER).max(LEAST_OUT)
+fn limit(topic: &SinkTopicConfig) -> usize {
+    workers(topic)
+        .saturating_mul(IN_FLIGHT_PER_WORKER)
+        .max(MIN_IN_FLIGHT_LIMIT)
 }
 
-fn workers(topic: &SinkTopic) -> usize {
+fn workers(topic: &SinkTopicConfig) -> usize {
     usize::try_from(topic.concurrency).unwrap_or(usize::MAX)
 }
 
-fn policy(config: &Config, letters: &Sender<Refused>) -> Policy {
+fn policy(config: &Config, letters: &Sender<RefusedRecord>) -> RefusalPolicy {
     match (
-        config.sink.dead_letters(),
-        config.sink.without_dead_letters(),
+        config.sink.dead_letter_topic(),
+        config.sink.effective_on_error(),
     ) {
-        (Some(_), _) => Policy::Letters(letters.clone()),
-        (None, OnError::Hold) => Policy::Hold,
-        (None, OnError::Skip) => Policy::Skip,
+        (Some(_), _) => RefusalPolicy::DeadLetter(letters.clone()),
+        (None, OnError::Hold) => RefusalPolicy::Hold,
+        (None, OnError::Skip) => RefusalPolicy::Skip,
     }
 }
 
 fn new_topic(
-    context: &Context,
-    topic: &SinkTopic,
-    lanes: Lanes<Job>,
-    writer: Writer,
-    policy: Policy,
-    done: &Sender<Done>,
-) -> Topic {
+    context: &SinkServices,
+    topic: &SinkTopicConfig,
+    lanes: KeyedQueue<SinkTask>,
+    writer: RecordWriter,
+    policy: RefusalPolicy,
+    done: &Sender<Completion>,
+) -> TopicContext {
     let condition = context
         .health
         .condition(&format!("sink {}", topic.topic), "");
     let held = context.metrics.sink_held.with(&[&topic.topic]);
-    Topic {
+    TopicContext {
         name: Arc::from(topic.topic.as_str()),
         config: topic.clone(),
-        lanes,
+        queue: lanes,
         writer,
         policy,
-        done: done.clone(),
+        completions: done.clone(),
         metrics: Arc::clone(&context.metrics),
-        troubles: Troubles::new(condition, held),
+        hold_reasons: HoldReasons::new(condition, held),
     }
 }
 
 fn spawn_workers(
-    context: &Context,
-    topic: &Arc<Topic>,
-    queue: &Receiver<Job>,
+    context: &SinkServices,
+    topic: &Arc<TopicContext>,
+    queue: &Receiver<SinkTask>,
     (stop, abandon): (&Stop, &Stop),
     handles: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<()> {
     for number in 0..usize::try_from(topic.config.concurrency).unwrap_or(1) {
         // The kernel shows 15 letters of a name.
         let name = format!("w{number}:{}", topic.config.table);
-        let worker = Worker {
+        let worker = SinkWorker {
             number,
             topic: Arc::clone(topic),
             queue: queue.clone(),
@@ -280,18 +282,18 @@ fn spawn_workers(
 
 /// Starts the thread that asks for schemas, if a topic may need one.
 fn spawn_asker(
-    context: &Context,
+    context: &SinkServices,
     config: &Config,
     stop: &Stop,
     handles: &mut Vec<JoinHandle<()>>,
-) -> io::Result<Option<Schemas>> {
+) -> io::Result<Option<SchemaResolver>> {
     let mut topics = config.sink.topics.iter();
     let needed = topics.any(|topic| topic.format != SinkFormat::Json);
     let Some(registry) = context.registry.as_ref().filter(|_| needed) else {
         return Ok(None);
     };
     let (schemas, desk) = schema_resolver::pair();
-    let asker = Asker {
+    let asker = SchemaFetcher {
         registry: Arc::clone(registry),
         desk,
         heartbeat: context.health.thread("schemas"),
@@ -305,15 +307,15 @@ fn spawn_asker(
 }
 
 fn new_letters(
-    context: &Context,
+    context: &SinkServices,
     topic: &str,
-    refused: Receiver<Refused>,
-    done: &Sender<Done>,
+    refused: Receiver<RefusedRecord>,
+    done: &Sender<Completion>,
     stop: &Stop,
-) -> Letters {
+) -> DeadLetterProducer {
     let condition = context.health.condition("dead letters", "");
     condition.ok();
-    Letters {
+    DeadLetterProducer {
         topic: topic.to_owned(),
         producer: Arc::clone(&context.producer),
         refused,
@@ -325,7 +327,7 @@ fn new_letters(
     }
 }
 
-impl write::OwnWrites for OwnWrites {
+impl write::LoopGuard for OwnWriteLog {
     fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
         let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", updated_on);
         let stamp = time.and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time));
@@ -333,6 +335,6 @@ impl write::OwnWrites for OwnWrites {
     }
 
     fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
-        OwnWrites::wrote(self, sys_id, mod_count, updated_by);
+        self.record_write(sys_id, mod_count, updated_by);
     }
 }

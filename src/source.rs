@@ -6,17 +6,17 @@
 //! tells the poller to go back to the last acknowledged row.
 
 mod encode;
-pub mod server_clock;
-mod poll_error;
-mod record_key;
-mod row_order;
 mod loop_guard;
+mod page_buffer;
+mod poll_error;
 mod poller;
 mod read_progress;
-mod page_buffer;
+mod record_key;
+mod row_order;
 mod sender;
-pub mod window;
+pub mod server_clock;
 pub mod time_zone;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,57 +26,57 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{self, Entry, Position};
-use crate::config::{self, Table};
+use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
+use crate::config::{self, TableConfig};
 use crate::health::Health;
 use crate::kafka::Producer;
+use crate::loop_guard::OwnWriteLog;
 use crate::metrics::Metrics;
-use crate::loop_guard::OwnWrites;
 use crate::registry::Registry;
-use crate::servicenow::page::Block;
+use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
 
-pub use self::time_zone::Instance;
+pub use self::time_zone::SourceInstance;
 
 /// Blocks between poller and sender: two pages of 1,000 rows of 2 kB.
-const QUEUED_BLOCKS: usize = 16;
+const BLOCK_QUEUE_CAPACITY: usize = 16;
 
 /// What a table's pipeline needs from outside.
 #[derive(Clone)]
-pub struct Context {
+pub struct SourceContext {
     /// The instance, its clock and its reading of times.
-    pub instance: Arc<Instance>,
+    pub instance: Arc<SourceInstance>,
     /// Where rows go.
     pub producer: Arc<Producer>,
     /// Where the schemas of Avro tables are; `None` without one.
     pub registry: Option<Arc<Registry>>,
     /// Where positions are kept.
-    pub checkpoints: Arc<checkpoint::Store>,
+    pub checkpoints: Arc<checkpoint::CheckpointStore>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Heartbeats and readiness.
     pub health: Arc<Health>,
     /// What the sink wrote, by table: of those whose own writes are left out.
-    pub own_writes: BTreeMap<String, Arc<OwnWrites>>,
+    pub own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
 }
 
 /// From poller to sender.
 #[derive(Debug)]
-enum Item {
+enum PollerMessage {
     /// Rows to produce. `checked`: their page is known to be good.
     Rows {
         generation: u64,
-        block: Block,
+        block: RowBlock,
         checked: bool,
     },
     /// Everything before is one good page, and all up to `cursor` is read.
-    Mark { generation: u64, mark: Mark },
+    Mark { generation: u64, mark: BatchMark },
 }
 
 /// A place the checkpoint may move to.
 #[derive(Debug, Clone)]
-struct Mark {
+struct BatchMark {
     cursor: Option<Cursor>,
     rows: u64,
     /// The second up to which the table is read, when nothing was left.
@@ -85,9 +85,9 @@ struct Mark {
     produced: u64,
 }
 
-impl Mark {
-    fn new(cursor: Option<Cursor>, rows: u64, caught_up: Option<i64>) -> Mark {
-        Mark {
+impl BatchMark {
+    fn new(cursor: Option<Cursor>, rows: u64, caught_up: Option<i64>) -> BatchMark {
+        BatchMark {
             cursor,
             rows,
             caught_up,
@@ -105,7 +105,7 @@ impl Mark {
 
 /// From sender to poller: read again from `cursor`.
 #[derive(Debug)]
-struct Rewind {
+struct RewindRequest {
     generation: u64,
     cursor: Option<Cursor>,
     /// Ask for single rows first.
@@ -114,14 +114,14 @@ struct Rewind {
 
 /// A running table.
 #[derive(Debug)]
-pub struct Pipeline {
+pub struct TablePipeline {
     name: String,
     poller: JoinHandle<()>,
     sender: JoinHandle<u64>,
     poke: Sender<()>,
 }
 
-impl Pipeline {
+impl TablePipeline {
     /// Starts the threads of `table`.
     ///
     /// `stop` ends the reading; what was read is still produced and acknowledged, until `abandon`.
@@ -129,23 +129,23 @@ impl Pipeline {
     /// # Errors
     /// The checkpoint belongs to another query or instance, or no thread can be made.
     pub fn start(
-        context: &Context,
-        source: &config::Source,
-        table: &Table,
+        context: &SourceContext,
+        source: &config::SourceConfig,
+        table: &TableConfig,
         stop: &Stop,
         abandon: &Stop,
-    ) -> Result<Pipeline, Error> {
-        if table.format == config::Format::Avro && context.registry.is_none() {
+    ) -> Result<TablePipeline, Error> {
+        if table.format == config::TableFormat::Avro && context.registry.is_none() {
             let table = table.name.clone();
             return Err(Error::NoRegistry { table });
         }
         let fingerprint = fingerprint(context.instance.base_url(), table);
         let start = start_position(&context.checkpoints, table, &fingerprint)?;
-        let (items_in, items) = bounded(QUEUED_BLOCKS);
-        let (spare_in, spare) = bounded(QUEUED_BLOCKS);
+        let (items_in, items) = bounded(BLOCK_QUEUE_CAPACITY);
+        let (spare_in, spare) = bounded(BLOCK_QUEUE_CAPACITY);
         let (rewind_in, rewinds) = bounded(1);
         let (poke, poked) = bounded(1);
-        let sender = sender::Sender::new(
+        let sender = sender::TableSender::new(
             context,
             table,
             fingerprint,
@@ -155,14 +155,14 @@ impl Pipeline {
             rewind_in,
             (stop, abandon),
         );
-        let poller = poller::Poller::new(
+        let poller = poller::TablePoller::new(
             context, source, table, start, items_in, spare, rewinds, poked, stop,
         );
         let spawn = |error| Error::Thread {
             table: table.name.clone(),
             error,
         };
-        Ok(Pipeline {
+        Ok(TablePipeline {
             name: table.name.clone(),
             poke,
             sender: thread::Builder::new()
@@ -266,11 +266,11 @@ impl std::fmt::Display for Error {
 
 /// Where to start: behind the checkpoint, if it was made by the same query.
 fn start_position(
-    checkpoints: &checkpoint::Store,
-    table: &Table,
+    checkpoints: &checkpoint::CheckpointStore,
+    table: &TableConfig,
     fingerprint: &str,
 ) -> Result<Option<Cursor>, Error> {
-    let Some(Entry {
+    let Some(CheckpointEntry {
         position,
         fingerprint: stored,
     }) = checkpoints.get(&table.name)
@@ -282,7 +282,7 @@ fn start_position(
             table: table.name.clone(),
         });
     }
-    let Position {
+    let CheckpointPosition {
         timestamp: seconds,
         last_identifier: id,
     } = position;
@@ -301,7 +301,7 @@ fn start_position(
 /// What a position depends on, as 16 hex digits: instance, table, cursor columns and query.
 ///
 /// Not the fields: which columns are fetched does not change which rows are read.
-pub fn fingerprint(base_url: &str, table: &Table) -> String {
+pub fn fingerprint(base_url: &str, table: &TableConfig) -> String {
     let mut hash = Sha256::new();
     let query = table.query.as_deref().unwrap_or_default();
     let parts = [

@@ -1,4 +1,4 @@
-//! Stop signal: dropping the one [`Trigger`] stops every [`Stop`] holder.
+//! Stop signal: dropping the one [`StopTrigger`] stops every [`Stop`] holder.
 //!
 //! Waiting and being stopped are the same call, so that no thread sleeps through a shutdown.
 
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 /// The owner's end. Dropping it stops all holders of the matching [`Stop`].
 #[derive(Debug)]
-pub struct Trigger {
+pub struct StopTrigger {
     _sender: Sender<Infallible>,
 }
 
@@ -18,9 +18,9 @@ pub struct Trigger {
 pub struct Stop(Receiver<Infallible>);
 
 /// Makes a connected pair.
-pub fn pair() -> (Trigger, Stop) {
+pub fn pair() -> (StopTrigger, Stop) {
     let (sender, receiver) = bounded(0);
-    (Trigger { _sender: sender }, Stop(receiver))
+    (StopTrigger { _sender: sender }, Stop(receiver))
 }
 
 impl Stop {

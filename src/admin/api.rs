@@ -11,79 +11,79 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use super::Shown;
-use super::http::{Answer, Method, Request};
-use super::pages::Reply;
+use super::AdminServices;
+use super::http::{AdminMethod, AdminRequest, AdminResponse};
+use super::pages::AdminReply;
 use super::threads::threads;
 use crate::config::{self, Secret};
-use crate::control::Command;
+use crate::control::AdminCommand;
 
 /// What pause, resume and poll are about.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct PipelineNameBody {
     name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Level {
+struct LogLevelBody {
     level: String,
 }
 
 /// The answer to a request for `path` below `/api/`.
-pub(super) fn answer(shown: &Shown, path: &str, request: &Request) -> Reply {
+pub(super) fn answer(shown: &AdminServices, path: &str, request: &AdminRequest) -> AdminReply {
     if let Err(refusal) = admit(shown, request) {
-        return Reply::Now(refusal);
+        return AdminReply::Now(refusal);
     }
     match path {
         "config" => look(request, || {
-            Answer::json(200, &config::show_tree(&shown.config.get()))
+            AdminResponse::json(200, &config::show_tree(&shown.config.get()))
         }),
         "threads" => look(request, || {
-            Answer::json(200, &threads(&shown.health, Instant::now()))
+            AdminResponse::json(200, &threads(&shown.health, Instant::now()))
         }),
         "pause" | "resume" | "poll" | "log-level" | "refresh-token" | "reload" => {
-            if request.method != Method::Post {
-                return Reply::Now(only("POST"));
+            if request.method != AdminMethod::Post {
+                return AdminReply::Now(only("POST"));
             }
             match command(path, &request.body) {
                 Ok(command) => send(shown, command),
-                Err(words) => Reply::Now(Answer::error(400, &words)),
+                Err(words) => AdminReply::Now(AdminResponse::error(400, &words)),
             }
         }
         _ => {
             let known = "the admin API has config, threads, pause, resume, poll, refresh-token, \
                          log-level and reload";
-            Reply::Now(Answer::error(404, known))
+            AdminReply::Now(AdminResponse::error(404, known))
         }
     }
 }
 
-fn look(request: &Request, page: impl FnOnce() -> Answer) -> Reply {
-    Reply::Now(match request.method {
-        Method::Get | Method::Head => page(),
-        Method::Post | Method::Other => only("GET, HEAD"),
+fn look(request: &AdminRequest, page: impl FnOnce() -> AdminResponse) -> AdminReply {
+    AdminReply::Now(match request.method {
+        AdminMethod::Get | AdminMethod::Head => page(),
+        AdminMethod::Post | AdminMethod::Other => only("GET, HEAD"),
     })
 }
 
-fn only(methods: &str) -> Answer {
-    Answer {
+fn only(methods: &str) -> AdminResponse {
+    AdminResponse {
         headers: format!("Allow: {methods}\r\n"),
-        ..Answer::error(405, &format!("this takes {methods} only"))
+        ..AdminResponse::error(405, &format!("this takes {methods} only"))
     }
 }
 
 /// Lets in who has the token.
-fn admit(shown: &Shown, request: &Request) -> Result<(), Answer> {
+fn admit(shown: &AdminServices, request: &AdminRequest) -> Result<(), AdminResponse> {
     let config = shown.config.get();
     let Some(admin) = &config.observability.admin else {
         let words = "the admin API is off; set observability.admin_token_file to switch it on";
-        return Err(Answer::error(403, words));
+        return Err(AdminResponse::error(403, words));
     };
-    let refused = |words: &str| Answer {
+    let refused = |words: &str| AdminResponse {
         headers: "WWW-Authenticate: Bearer\r\n".to_owned(),
-        ..Answer::error(401, words)
+        ..AdminResponse::error(401, words)
     };
     match &request.bearer {
         Some(token) if same(token, &admin.token) => Ok(()),
@@ -107,18 +107,18 @@ fn same(one: &Secret, other: &Secret) -> bool {
     0 == bytes.fold(0, |differ, (one, other)| black_box(differ | (one ^ other)))
 }
 
-fn command(path: &str, body: &[u8]) -> Result<Command, String> {
-    let name = || read::<Named>(body, r#"{"name": "incident"}"#).map(|named| named.name);
+fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
+    let name = || read::<PipelineNameBody>(body, r#"{"name": "incident"}"#).map(|named| named.name);
     match path {
-        "pause" => name().map(Command::Pause),
-        "resume" => name().map(Command::Resume),
-        "poll" => name().map(Command::PollNow),
+        "pause" => name().map(AdminCommand::Pause),
+        "resume" => name().map(AdminCommand::Resume),
+        "poll" => name().map(AdminCommand::PollNow),
         "log-level" => {
-            let Level { level } = read(body, r#"{"level": "debug"}"#)?;
-            log_level(&level).map(Command::LogLevel)
+            let LogLevelBody { level } = read(body, r#"{"level": "debug"}"#)?;
+            log_level(&level).map(AdminCommand::LogLevel)
         }
-        "refresh-token" => Ok(Command::RefreshToken),
-        _ => Ok(Command::Reload),
+        "refresh-token" => Ok(AdminCommand::RefreshToken),
+        _ => Ok(AdminCommand::Reload),
     }
 }
 
@@ -139,10 +139,10 @@ fn log_level(word: &str) -> Result<LevelFilter, String> {
     }
 }
 
-fn send(shown: &Shown, command: Command) -> Reply {
+fn send(shown: &AdminServices, command: AdminCommand) -> AdminReply {
     log::info!(command:% = command; "asked over the admin API");
     match shown.control.send(command) {
-        Ok(pending) => Reply::Later(pending),
-        Err(words) => Reply::Now(Answer::error(503, &words)),
+        Ok(pending) => AdminReply::Later(pending),
+        Err(words) => AdminReply::Now(AdminResponse::error(503, &words)),
     }
 }

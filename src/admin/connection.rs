@@ -8,39 +8,39 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::http::{self, Answer, MAX_REQUEST, Method, Received};
-use super::pages::{Pages, Reply};
-use crate::control::Pending;
+use super::http::{self, AdminMethod, AdminResponse, MAX_REQUEST_BYTES, ParsedRequest};
+use super::pages::{AdminPages, AdminReply};
+use crate::control::PendingCommand;
 
 /// From the connection, or the first byte of a further request, to its end.
-const HEAD_TIME: Duration = Duration::from_secs(5);
+const REQUEST_RECEIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two requests.
-const IDLE_TIME: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the client to take an answer.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+const RESPONSE_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the supervisor to answer a command; a reload may have to log in anew.
-const COMMAND_TIME: Duration = Duration::from_secs(60);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often we look for its answer.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(super) const COMMAND_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// From our end of the connection to the client's.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Reads, answers and writes in one turn, so that one busy client does not hold up the others.
-const STEPS_PER_TURN: usize = 16;
+const MAX_STEPS_PER_TURN: usize = 16;
 
 /// A connection and what is left to do on it.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct AdminConnection {
     stream: TcpStream,
-    phase: Phase,
+    phase: ConnectionPhase,
     /// When the phase began.
     since: Instant,
-    wants: Wants,
+    wants: PollInterest,
     received: Vec<u8>,
 }
 
 /// In the order in which connections are given up for new ones.
 #[derive(Debug)]
-enum Phase {
+enum ConnectionPhase {
     /// We are done and sent our end; what the client still sends is thrown away. Closing with
     /// unread bytes would reset the connection and could take the answer with it.
     Drain,
@@ -49,7 +49,10 @@ enum Phase {
     /// A request is awaited.
     Head,
     /// The supervisor's answer is awaited.
-    Command { pending: Pending, keep_alive: bool },
+    Command {
+        pending: PendingCommand,
+        keep_alive: bool,
+    },
     /// An answer is being sent.
     Answer {
         bytes: Vec<u8>,
@@ -60,7 +63,7 @@ enum Phase {
 
 /// What a connection waits for after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(super) enum PollInterest {
     /// Bytes from the client.
     Read,
     /// Room for bytes to the client.
@@ -71,16 +74,16 @@ pub(super) enum Wants {
     Later,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TcpStream, now: Instant) -> io::Result<Connection> {
+impl AdminConnection {
+    pub(super) fn new(stream: TcpStream, now: Instant) -> io::Result<AdminConnection> {
         stream.set_nonblocking(true)?;
         // Answers are written whole; there is nothing to collect.
         stream.set_nodelay(true)?;
-        Ok(Connection {
+        Ok(AdminConnection {
             stream,
-            phase: Phase::Head,
+            phase: ConnectionPhase::Head,
             since: now,
-            wants: Wants::Read,
+            wants: PollInterest::Read,
             received: Vec::new(),
         })
     }
@@ -93,22 +96,22 @@ impl Connection {
     pub(super) fn deadline(&self) -> Instant {
         self.since
             + match self.phase {
-                Phase::Drain => DRAIN_TIME,
-                Phase::Idle => IDLE_TIME,
-                Phase::Head => HEAD_TIME,
-                Phase::Command { .. } => COMMAND_TIME + ANSWER_TIME,
-                Phase::Answer { .. } => ANSWER_TIME,
+                ConnectionPhase::Drain => DRAIN_TIMEOUT,
+                ConnectionPhase::Idle => KEEP_ALIVE_TIMEOUT,
+                ConnectionPhase::Head => REQUEST_RECEIVE_TIMEOUT,
+                ConnectionPhase::Command { .. } => COMMAND_TIMEOUT + RESPONSE_SEND_TIMEOUT,
+                ConnectionPhase::Answer { .. } => RESPONSE_SEND_TIMEOUT,
             }
     }
 
     /// Which connection is given up first when there are too many: the smallest.
     pub(super) fn worth(&self) -> (u8, Instant) {
         let phase = match self.phase {
-            Phase::Drain => 0,
-            Phase::Idle => 1,
-            Phase::Head => 2,
-            Phase::Answer { .. } => 3,
-            Phase::Command { .. } => 4,
+            ConnectionPhase::Drain => 0,
+            ConnectionPhase::Idle => 1,
+            ConnectionPhase::Head => 2,
+            ConnectionPhase::Answer { .. } => 3,
+            ConnectionPhase::Command { .. } => 4,
         };
         (phase, self.since)
     }
@@ -117,29 +120,31 @@ impl Connection {
     /// under way.
     pub(super) fn expendable(&self, grace: Duration) -> Instant {
         match self.phase {
-            Phase::Drain | Phase::Idle => self.since,
-            Phase::Head | Phase::Answer { .. } | Phase::Command { .. } => self.since + grace,
+            ConnectionPhase::Drain | ConnectionPhase::Idle => self.since,
+            ConnectionPhase::Head
+            | ConnectionPhase::Answer { .. }
+            | ConnectionPhase::Command { .. } => self.since + grace,
         }
     }
 
     /// What the last turn ended with.
-    pub(super) fn wants(&self) -> Wants {
+    pub(super) fn wants(&self) -> PollInterest {
         self.wants
     }
 
     /// Does what can be done now; false when the connection is over.
-    pub(super) fn turn(&mut self, pages: &Pages, now: Instant) -> bool {
-        for _ in 0..STEPS_PER_TURN {
+    pub(super) fn turn(&mut self, pages: &AdminPages, now: Instant) -> bool {
+        for _ in 0..MAX_STEPS_PER_TURN {
             let step = match self.phase {
-                Phase::Drain => self.drain(),
-                Phase::Idle | Phase::Head => self.request(pages, now),
-                Phase::Command { .. } => self.command(now),
-                Phase::Answer { .. } => self.send(now),
+                ConnectionPhase::Drain => self.drain(),
+                ConnectionPhase::Idle | ConnectionPhase::Head => self.request(pages, now),
+                ConnectionPhase::Command { .. } => self.command(now),
+                ConnectionPhase::Answer { .. } => self.send(now),
             };
             // An error of a socket means that the client is gone, which is nobody's concern.
             let Ok(Some(wants)) = step else { return false };
             self.wants = wants;
-            if wants != Wants::Turn {
+            if wants != PollInterest::Turn {
                 break;
             }
         }
@@ -147,40 +152,52 @@ impl Connection {
     }
 
     /// Reads until there is a whole request and prepares its answer; `None` at the end.
-    fn request(&mut self, pages: &Pages, now: Instant) -> io::Result<Option<Wants>> {
+    fn request(&mut self, pages: &AdminPages, now: Instant) -> io::Result<Option<PollInterest>> {
         let (reply, method, keep_alive) = match http::parse(&self.received) {
-            Received::Incomplete => match self.fill() {
+            ParsedRequest::Incomplete => match self.fill() {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
-                    if matches!(self.phase, Phase::Idle) {
-                        self.enter(Phase::Head, now);
+                    if matches!(self.phase, ConnectionPhase::Idle) {
+                        self.enter(ConnectionPhase::Head, now);
                     }
-                    return Ok(Some(Wants::Turn));
+                    return Ok(Some(PollInterest::Turn));
                 }
-                Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(Some(Wants::Read)),
+                Err(err) if err.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Some(PollInterest::Read));
+                }
                 Err(err) => return Err(err),
             },
-            Received::Request(request) => {
+            ParsedRequest::Request(request) => {
                 self.received.drain(..request.length);
                 (pages.answer(&request), request.method, request.keep_alive)
             }
-            Received::Refused(status) => (Reply::Now(Answer::plain(status)), Method::Get, false),
+            ParsedRequest::Refused(status) => (
+                AdminReply::Now(AdminResponse::plain(status)),
+                AdminMethod::Get,
+                false,
+            ),
         };
         match reply {
-            Reply::Now(answer) => self.answer(&answer, method, keep_alive, now),
-            Reply::Later(pending) => self.enter(
-                Phase::Command {
+            AdminReply::Now(answer) => self.answer(&answer, method, keep_alive, now),
+            AdminReply::Later(pending) => self.enter(
+                ConnectionPhase::Command {
                     pending,
                     keep_alive,
                 },
                 now,
             ),
         }
-        Ok(Some(Wants::Turn))
+        Ok(Some(PollInterest::Turn))
     }
 
-    fn answer(&mut self, answer: &Answer, method: Method, keep_alive: bool, now: Instant) {
-        let phase = Phase::Answer {
+    fn answer(
+        &mut self,
+        answer: &AdminResponse,
+        method: AdminMethod,
+        keep_alive: bool,
+        now: Instant,
+    ) {
+        let phase = ConnectionPhase::Answer {
             bytes: answer.bytes(method, keep_alive, Timestamp::now()),
             sent: 0,
             keep_alive,
@@ -189,29 +206,31 @@ impl Connection {
     }
 
     /// Looks whether the supervisor has answered.
-    fn command(&mut self, now: Instant) -> io::Result<Option<Wants>> {
-        let Phase::Command {
+    fn command(&mut self, now: Instant) -> io::Result<Option<PollInterest>> {
+        let ConnectionPhase::Command {
             pending,
             keep_alive,
         } = &self.phase
         else {
-            return Ok(Some(Wants::Turn));
+            return Ok(Some(PollInterest::Turn));
         };
         let answer = match pending.answer() {
-            Some(Ok(words)) => Answer::json(200, &serde_json::json!({ "done": words })),
-            Some(Err(words)) => Answer::error(409, &words),
-            None if now < self.since + COMMAND_TIME => return Ok(Some(Wants::Later)),
-            None => Answer::error(504, "the supervisor has not answered yet; look at the log"),
+            Some(Ok(words)) => AdminResponse::json(200, &serde_json::json!({ "done": words })),
+            Some(Err(words)) => AdminResponse::error(409, &words),
+            None if now < self.since + COMMAND_TIMEOUT => return Ok(Some(PollInterest::Later)),
+            None => {
+                AdminResponse::error(504, "the supervisor has not answered yet; look at the log")
+            }
         };
         let keep_alive = *keep_alive;
-        self.answer(&answer, Method::Post, keep_alive, now);
-        Ok(Some(Wants::Turn))
+        self.answer(&answer, AdminMethod::Post, keep_alive, now);
+        Ok(Some(PollInterest::Turn))
     }
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 2048];
         // Never more than a request: what follows it stays in the socket.
-        let room = MAX_REQUEST
+        let room = MAX_REQUEST_BYTES
             .saturating_sub(self.received.len())
             .min(chunk.len());
         let chunk = chunk.get_mut(..room).unwrap_or_default();
@@ -221,46 +240,48 @@ impl Connection {
         Ok(count)
     }
 
-    fn send(&mut self, now: Instant) -> io::Result<Option<Wants>> {
-        let Phase::Answer {
+    fn send(&mut self, now: Instant) -> io::Result<Option<PollInterest>> {
+        let ConnectionPhase::Answer {
             bytes,
             sent,
             keep_alive,
         } = &mut self.phase
         else {
-            return Ok(Some(Wants::Turn));
+            return Ok(Some(PollInterest::Turn));
         };
         let rest = bytes.get(*sent..).unwrap_or_default();
         match retried(|| self.stream.write(rest)) {
             Ok(count) => *sent += count,
-            Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(Some(Wants::Write)),
+            Err(err) if err.kind() == ErrorKind::WouldBlock => {
+                return Ok(Some(PollInterest::Write));
+            }
             Err(err) => return Err(err),
         }
         if *sent < bytes.len() {
-            return Ok(Some(Wants::Write));
+            return Ok(Some(PollInterest::Write));
         }
         if !*keep_alive {
             self.stream.shutdown(Shutdown::Write)?;
-            self.enter(Phase::Drain, now);
+            self.enter(ConnectionPhase::Drain, now);
         } else if self.received.is_empty() {
-            self.enter(Phase::Idle, now);
+            self.enter(ConnectionPhase::Idle, now);
         } else {
-            self.enter(Phase::Head, now);
+            self.enter(ConnectionPhase::Head, now);
         }
-        Ok(Some(Wants::Turn))
+        Ok(Some(PollInterest::Turn))
     }
 
-    fn drain(&mut self) -> io::Result<Option<Wants>> {
+    fn drain(&mut self) -> io::Result<Option<PollInterest>> {
         let mut chunk = [0; 4096];
         match retried(|| self.stream.read(&mut chunk)) {
             Ok(0) => Ok(None),
-            Ok(_) => Ok(Some(Wants::Turn)),
-            Err(err) if err.kind() == ErrorKind::WouldBlock => Ok(Some(Wants::Read)),
+            Ok(_) => Ok(Some(PollInterest::Turn)),
+            Err(err) if err.kind() == ErrorKind::WouldBlock => Ok(Some(PollInterest::Read)),
             Err(err) => Err(err),
         }
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant) {
+    fn enter(&mut self, phase: ConnectionPhase, now: Instant) {
         self.phase = phase;
         self.since = now;
     }

@@ -3,26 +3,26 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::status::Series;
-use crate::control::Kind;
+use super::status::HistorySeries;
+use crate::control::PipelineKind;
 
 /// Between two samples.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 /// Points that are shown: a quarter of an hour.
-pub(super) const POINTS: usize = 180;
+pub(super) const MAX_CHART_POINTS: usize = 180;
 /// A rate needs two samples.
-const SAMPLES: usize = POINTS + 1;
+const MAX_SAMPLES: usize = MAX_CHART_POINTS + 1;
 /// Pipelines whose samples are kept: half a megabyte when all are full.
-const MAX_TRACKS: usize = 256;
+const MAX_SAMPLED_PIPELINES: usize = 256;
 /// Over what time the rate is told.
-const MINUTE: Duration = Duration::from_secs(60);
+const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// A pause this long was a sleep of the machine; what was before is not joined to what comes.
-const GAP: Duration = Duration::from_secs(30);
+const MAX_SAMPLE_GAP: Duration = Duration::from_secs(30);
 
 /// What one sample takes of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reading {
-    pub(super) kind: Kind,
+pub(super) struct HistorySample {
+    pub(super) kind: PipelineKind,
     pub(super) name: String,
     /// Records so far.
     pub(super) count: u64,
@@ -32,23 +32,25 @@ pub(super) struct Reading {
 
 /// The samples.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct PipelineHistory {
     times: VecDeque<Instant>,
-    tracks: BTreeMap<(Kind, String), Track>,
+    tracks: BTreeMap<(PipelineKind, String), SampleTrack>,
 }
 
 /// Samples of one pipeline. They end where `times` ends, and may begin later.
 #[derive(Debug, Default)]
-struct Track {
+struct SampleTrack {
     counts: VecDeque<u64>,
     /// NaN is not known.
     lags: VecDeque<f32>,
 }
 
-impl History {
+impl PipelineHistory {
     /// When the next sample is due.
     pub(super) fn due(&self, now: Instant) -> Instant {
-        self.times.back().map_or(now, |last| *last + EVERY)
+        self.times
+            .back()
+            .map_or(now, |last| *last + SAMPLE_INTERVAL)
     }
 
     /// When the last sample was taken.
@@ -57,17 +59,17 @@ impl History {
     }
 
     /// Takes a sample. Pipelines that are not in it are forgotten.
-    pub(super) fn sample(&mut self, now: Instant, readings: Vec<Reading>) {
+    pub(super) fn sample(&mut self, now: Instant, readings: Vec<HistorySample>) {
         if self
             .times
             .back()
-            .is_some_and(|last| GAP < now.saturating_duration_since(*last))
+            .is_some_and(|last| MAX_SAMPLE_GAP < now.saturating_duration_since(*last))
         {
-            *self = History::default();
+            *self = PipelineHistory::default();
         }
         push(&mut self.times, now);
         let mut old = std::mem::take(&mut self.tracks);
-        for reading in readings.into_iter().take(MAX_TRACKS) {
+        for reading in readings.into_iter().take(MAX_SAMPLED_PIPELINES) {
             let key = (reading.kind, reading.name);
             let mut track = old.remove(&key).unwrap_or_default();
             push(&mut track.counts, reading.count);
@@ -79,12 +81,18 @@ impl History {
     }
 
     /// Records per second over the last minute, with `count` by now.
-    pub(super) fn rate(&self, kind: Kind, name: &str, count: u64, now: Instant) -> Option<f64> {
+    pub(super) fn rate(
+        &self,
+        kind: PipelineKind,
+        name: &str,
+        count: u64,
+        now: Instant,
+    ) -> Option<f64> {
         let track = self.tracks.get(&(kind, name.to_owned()))?;
         let samples = self.times.iter().rev().zip(track.counts.iter().rev());
         let age = |at: &Instant| now.saturating_duration_since(*at);
         let (at, before) = samples
-            .take_while(|(at, _)| age(at) <= MINUTE + EVERY)
+            .take_while(|(at, _)| age(at) <= RATE_WINDOW + SAMPLE_INTERVAL)
             .last()?;
         // Shorter than a sample says little.
         let time = age(at);
@@ -92,9 +100,9 @@ impl History {
     }
 
     /// The points of one pipeline.
-    pub(super) fn series(&self, kind: Kind, name: &str) -> Option<Series> {
+    pub(super) fn series(&self, kind: PipelineKind, name: &str) -> Option<HistorySeries> {
         let track = self.tracks.get(&(kind, name.to_owned()))?;
-        Some(Series {
+        Some(HistorySeries {
             rate: self.rates(track),
             lag: track
                 .lags
@@ -106,9 +114,9 @@ impl History {
     }
 
     /// All pipelines of a kind together: the sum of their rates and the longest lag.
-    pub(super) fn total(&self, kind: Kind) -> Series {
+    pub(super) fn total(&self, kind: PipelineKind) -> HistorySeries {
         let points = self.times.len().saturating_sub(1);
-        let mut total = Series {
+        let mut total = HistorySeries {
             rate: vec![None; points],
             lag: vec![None; points],
         };
@@ -131,7 +139,7 @@ impl History {
         total
     }
 
-    fn rates(&self, track: &Track) -> Vec<Option<f64>> {
+    fn rates(&self, track: &SampleTrack) -> Vec<Option<f64>> {
         let skipped = self.times.len().saturating_sub(track.counts.len());
         let times = self.times.iter().skip(skipped);
         let samples: Vec<(&Instant, &u64)> = times.zip(&track.counts).collect();
@@ -149,7 +157,7 @@ impl History {
 }
 
 fn push<T>(ring: &mut VecDeque<T>, value: T) {
-    if SAMPLES <= ring.len() {
+    if MAX_SAMPLES <= ring.len() {
         ring.pop_front();
     }
     ring.push_back(value);
@@ -171,9 +179,9 @@ fn shown(value: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn reading(name: &str, count: u64) -> Reading {
-        Reading {
-            kind: Kind::Table,
+    fn reading(name: &str, count: u64) -> HistorySample {
+        HistorySample {
+            kind: PipelineKind::Table,
             name: name.to_owned(),
             count,
             lag: Some(1.234),
@@ -182,51 +190,68 @@ mod tests {
 
     #[test]
     fn rates_come_from_differences() {
-        let mut history = History::default();
+        let mut history = PipelineHistory::default();
         let start = Instant::now();
         assert_eq!(history.due(start), start);
         for number in 0..4_u32 {
-            let now = start + EVERY * number;
+            let now = start + SAMPLE_INTERVAL * number;
             history.sample(now, vec![reading("a", u64::from(number) * 50)]);
         }
-        let now = start + EVERY * 3;
-        assert_eq!(history.due(now), now + EVERY);
-        let series = history.series(Kind::Table, "a").unwrap();
+        let now = start + SAMPLE_INTERVAL * 3;
+        assert_eq!(history.due(now), now + SAMPLE_INTERVAL);
+        let series = history.series(PipelineKind::Table, "a").unwrap();
         assert_eq!(series.rate, [Some(10.0); 3]);
         assert_eq!(series.lag, [Some(1.23); 3]);
-        let rate = history.rate(Kind::Table, "a", 250, now + EVERY);
+        let rate = history.rate(PipelineKind::Table, "a", 250, now + SAMPLE_INTERVAL);
         assert_eq!(rate, Some(12.5));
-        assert_eq!(history.rate(Kind::Topic, "a", 250, now), None);
+        assert_eq!(history.rate(PipelineKind::Topic, "a", 250, now), None);
     }
 
     #[test]
     fn one_that_came_later_ends_with_the_others() {
-        let mut history = History::default();
+        let mut history = PipelineHistory::default();
         let start = Instant::now();
         history.sample(start, vec![reading("a", 0)]);
-        history.sample(start + EVERY, vec![reading("a", 5), reading("b", 0)]);
-        history.sample(start + EVERY * 2, vec![reading("a", 10), reading("b", 10)]);
-        let total = history.total(Kind::Table);
+        history.sample(
+            start + SAMPLE_INTERVAL,
+            vec![reading("a", 5), reading("b", 0)],
+        );
+        history.sample(
+            start + SAMPLE_INTERVAL * 2,
+            vec![reading("a", 10), reading("b", 10)],
+        );
+        let total = history.total(PipelineKind::Table);
         assert_eq!(total.rate, [Some(1.0), Some(3.0)]);
-        assert_eq!(history.series(Kind::Table, "b").unwrap().rate, [Some(2.0)]);
-        history.sample(start + EVERY * 3, vec![reading("b", 10)]);
-        assert_eq!(history.series(Kind::Table, "a"), None, "it is gone");
-        assert_eq!(history.total(Kind::Topic).rate, [None; 3]);
+        assert_eq!(
+            history.series(PipelineKind::Table, "b").unwrap().rate,
+            [Some(2.0)]
+        );
+        history.sample(start + SAMPLE_INTERVAL * 3, vec![reading("b", 10)]);
+        assert_eq!(history.series(PipelineKind::Table, "a"), None, "it is gone");
+        assert_eq!(history.total(PipelineKind::Topic).rate, [None; 3]);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut history = History::default();
+        let mut history = PipelineHistory::default();
         let start = Instant::now();
         for number in 0..400 {
-            let names = (0..MAX_TRACKS + 10).map(|name| reading(&name.to_string(), 1));
-            history.sample(start + EVERY * number, names.collect());
+            let names = (0..MAX_SAMPLED_PIPELINES + 10).map(|name| reading(&name.to_string(), 1));
+            history.sample(start + SAMPLE_INTERVAL * number, names.collect());
         }
-        assert_eq!(history.tracks.len(), MAX_TRACKS);
-        assert!(history.tracks.values().all(|it| it.counts.len() == SAMPLES));
-        assert_eq!(history.series(Kind::Table, "7").unwrap().rate.len(), POINTS);
+        assert_eq!(history.tracks.len(), MAX_SAMPLED_PIPELINES);
+        assert!(
+            history
+                .tracks
+                .values()
+                .all(|it| it.counts.len() == MAX_SAMPLES)
+        );
+        assert_eq!(
+            history.series(PipelineKind::Table, "7").unwrap().rate.len(),
+            MAX_CHART_POINTS
+        );
         // After a sleep the rest is not joined.
-        history.sample(start + EVERY * 4000, vec![reading("7", 9)]);
-        assert_eq!(history.total(Kind::Table).rate, []);
+        history.sample(start + SAMPLE_INTERVAL * 4000, vec![reading("7", 9)]);
+        assert_eq!(history.total(PipelineKind::Table).rate, []);
     }
 }

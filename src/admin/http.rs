@@ -7,31 +7,31 @@ use serde::Serialize;
 use crate::config::Secret;
 
 /// Bytes of a request head.
-const MAX_HEAD: usize = 8 * 1024;
+const MAX_REQUEST_HEAD_BYTES: usize = 8 * 1024;
 /// Bytes of a request body: a name or a level.
-const MAX_BODY: usize = 4 * 1024;
+const MAX_REQUEST_BODY_BYTES: usize = 4 * 1024;
 /// Bytes of a request.
-pub(super) const MAX_REQUEST: usize = MAX_HEAD + MAX_BODY;
+pub(super) const MAX_REQUEST_BYTES: usize = MAX_REQUEST_HEAD_BYTES + MAX_REQUEST_BODY_BYTES;
 /// Header lines of a request.
-const MAX_HEADERS: usize = 64;
+const MAX_REQUEST_HEADERS: usize = 64;
 
 /// What the received bytes are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(super) enum ParsedRequest {
     /// The request goes on.
     Incomplete,
     /// A whole request.
-    Request(Request),
+    Request(AdminRequest),
     /// Nothing we would answer otherwise than with this status; the connection ends.
     Refused(u16),
 }
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct AdminRequest {
     /// Bytes of the head and the body.
     pub(super) length: usize,
-    pub(super) method: Method,
+    pub(super) method: AdminMethod,
     /// Path without the query.
     pub(super) path: String,
     /// Whether the client may send another request.
@@ -42,7 +42,7 @@ pub(super) struct Request {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum AdminMethod {
     Get,
     Head,
     Post,
@@ -50,23 +50,25 @@ pub(super) enum Method {
 }
 
 /// Looks for a request at the start of `bytes`. `Host` is ignored: no page depends on it.
-pub(super) fn parse(bytes: &[u8]) -> Received {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_REQUEST_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
-    let most = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let most = bytes.get(..MAX_REQUEST_HEAD_BYTES).unwrap_or(bytes);
     let head_length = match head.parse(most) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Received::Incomplete,
-        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Received::Refused(431);
+        Ok(httparse::Status::Partial) if bytes.len() < MAX_REQUEST_HEAD_BYTES => {
+            return ParsedRequest::Incomplete;
         }
-        Err(_) => return Received::Refused(400),
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            return ParsedRequest::Refused(431);
+        }
+        Err(_) => return ParsedRequest::Refused(400),
     };
     let method = match head.method {
-        Some("GET") => Method::Get,
-        Some("HEAD") => Method::Head,
-        Some("POST") => Method::Post,
-        _ => Method::Other,
+        Some("GET") => AdminMethod::Get,
+        Some("HEAD") => AdminMethod::Head,
+        Some("POST") => AdminMethod::Post,
+        _ => AdminMethod::Other,
     };
     let mut keep_alive = head.version == Some(1);
     let mut bearer = None;
@@ -74,7 +76,7 @@ pub(super) fn parse(bytes: &[u8]) -> Received {
     for header in head.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("transfer-encoding") {
-            return Received::Refused(413);
+            return ParsedRequest::Refused(413);
         }
         if is("content-length") {
             match length_of(header.value) {
@@ -82,7 +84,7 @@ pub(super) fn parse(bytes: &[u8]) -> Received {
                 Some(length) if body_length.is_none_or(|it| it == length) => {
                     body_length = Some(length);
                 }
-                _ => return Received::Refused(400),
+                _ => return ParsedRequest::Refused(400),
             }
         }
         if is("authorization") {
@@ -93,17 +95,23 @@ pub(super) fn parse(bytes: &[u8]) -> Received {
         }
     }
     let body_length = body_length.unwrap_or(0);
-    let may_have_one = matches!(method, Method::Post | Method::Other);
-    if body_length > if may_have_one { MAX_BODY } else { 0 } {
-        return Received::Refused(413);
+    let may_have_one = matches!(method, AdminMethod::Post | AdminMethod::Other);
+    if body_length
+        > if may_have_one {
+            MAX_REQUEST_BODY_BYTES
+        } else {
+            0
+        }
+    {
+        return ParsedRequest::Refused(413);
     }
     let length = head_length + body_length;
     let Some(body) = bytes.get(head_length..length) else {
-        return Received::Incomplete;
+        return ParsedRequest::Incomplete;
     };
     let path = head.path.unwrap_or_default();
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    Received::Request(Request {
+    ParsedRequest::Request(AdminRequest {
         length,
         method,
         path: path.to_owned(),
@@ -135,7 +143,7 @@ fn has_close(value: &[u8]) -> bool {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) body: String,
@@ -143,13 +151,13 @@ pub(super) struct Answer {
     pub(super) headers: String,
 }
 
-const JSON: &str = "application/json";
+const CONTENT_TYPE_JSON: &str = "application/json";
 
-impl Answer {
+impl AdminResponse {
     /// The status in words, for people.
-    pub(super) fn plain(status: u16) -> Answer {
+    pub(super) fn plain(status: u16) -> AdminResponse {
         let body = format!("{status} {}\n", reason(status));
-        Answer {
+        AdminResponse {
             status,
             content_type: "text/plain; charset=utf-8",
             body,
@@ -158,18 +166,18 @@ impl Answer {
     }
 
     /// The method is not for this page.
-    pub(super) fn only(methods: &str) -> Answer {
-        Answer {
+    pub(super) fn only(methods: &str) -> AdminResponse {
+        AdminResponse {
             headers: format!("Allow: {methods}\r\n"),
-            ..Answer::plain(405)
+            ..AdminResponse::plain(405)
         }
     }
 
     /// A value as JSON.
-    pub(super) fn json(status: u16, value: &impl Serialize) -> Answer {
-        Answer {
+    pub(super) fn json(status: u16, value: &impl Serialize) -> AdminResponse {
+        AdminResponse {
             status,
-            content_type: JSON,
+            content_type: CONTENT_TYPE_JSON,
             // Our values are texts and numbers, which always have a JSON form.
             body: serde_json::to_string(value).unwrap_or_default(),
             headers: String::new(),
@@ -177,13 +185,13 @@ impl Answer {
     }
 
     /// What went wrong, in words, as JSON.
-    pub(super) fn error(status: u16, words: &str) -> Answer {
-        Answer::json(status, &serde_json::json!({ "error": words }))
+    pub(super) fn error(status: u16, words: &str) -> AdminResponse {
+        AdminResponse::json(status, &serde_json::json!({ "error": words }))
     }
 
     /// The bytes to send; to a `HEAD` without the body, but with its length.
-    pub(super) fn bytes(&self, method: Method, keep_alive: bool, now: Timestamp) -> Vec<u8> {
-        let Answer {
+    pub(super) fn bytes(&self, method: AdminMethod, keep_alive: bool, now: Timestamp) -> Vec<u8> {
+        let AdminResponse {
             status,
             content_type,
             body,
@@ -207,7 +215,7 @@ impl Answer {
         }
         text.push_str(headers);
         text.push_str("\r\n");
-        if method != Method::Head {
+        if method != AdminMethod::Head {
             text.push_str(body);
         }
         text.into_bytes()
@@ -237,31 +245,32 @@ mod tests {
 
     #[track_caller]
     fn refused(bytes: &[u8], status: u16) {
-        assert_eq!(parse(bytes), Received::Refused(status));
+        assert_eq!(parse(bytes), ParsedRequest::Refused(status));
     }
 
     #[test]
     fn heads_are_understood() {
-        let Received::Request(request) = parse(b"GET /metrics?x=1 HTTP/1.1\r\nA: b\r\n\r\nGET")
+        let ParsedRequest::Request(request) =
+            parse(b"GET /metrics?x=1 HTTP/1.1\r\nA: b\r\n\r\nGET")
         else {
             panic!("a whole head")
         };
         assert_eq!((request.length, request.keep_alive), (35, true));
         assert_eq!(
             (request.method, request.path.as_str()),
-            (Method::Get, "/metrics")
+            (AdminMethod::Get, "/metrics")
         );
         for (head, keep_alive) in [
             ("HEAD / HTTP/1.0\r\n\r\n", false),
             ("HEAD / HTTP/1.1\r\nconnection: x, Close\r\n\r\n", false),
             ("HEAD / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", true),
         ] {
-            let Received::Request(request) = parse(head.as_bytes()) else {
+            let ParsedRequest::Request(request) = parse(head.as_bytes()) else {
                 panic!("{head}")
             };
             assert_eq!(
                 (request.method, request.keep_alive),
-                (Method::Head, keep_alive)
+                (AdminMethod::Head, keep_alive)
             );
         }
     }
@@ -270,14 +279,14 @@ mod tests {
     fn bodies_are_short_and_whole() {
         let head =
             "POST /api/pause HTTP/1.1\r\nAuthorization: bearer  abc\r\nContent-Length: 3\r\n\r\n";
-        assert_eq!(parse(head.as_bytes()), Received::Incomplete);
-        let Received::Request(request) = parse(format!("{head}abcGET").as_bytes()) else {
+        assert_eq!(parse(head.as_bytes()), ParsedRequest::Incomplete);
+        let ParsedRequest::Request(request) = parse(format!("{head}abcGET").as_bytes()) else {
             panic!("a whole request")
         };
         assert_eq!(request.length, head.len() + 3);
         assert_eq!(
             (request.method, &*request.body),
-            (Method::Post, &b"abc"[..])
+            (AdminMethod::Post, &b"abc"[..])
         );
         assert_eq!(request.bearer.unwrap().expose(), "abc");
         for (length, status) in [
@@ -294,7 +303,7 @@ mod tests {
             400,
         );
         let basic = b"GET / HTTP/1.1\r\nAuthorization: Basic abc\r\n\r\n";
-        let Received::Request(request) = parse(basic) else {
+        let ParsedRequest::Request(request) = parse(basic) else {
             panic!("a whole request")
         };
         assert_eq!(request.bearer, None);
@@ -302,20 +311,20 @@ mod tests {
 
     #[test]
     fn what_is_not_answered() {
-        assert_eq!(parse(b""), Received::Incomplete);
+        assert_eq!(parse(b""), ParsedRequest::Incomplete);
         assert_eq!(
             parse(b"GET /metrics HTTP/1.1\r\nHost: a\r\n"),
-            Received::Incomplete
+            ParsedRequest::Incomplete
         );
         refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
         refused(b"GET / HTTP/2.0\r\n\r\n", 400);
         refused(b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", 413);
         refused(b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 413);
-        let long = format!("GET /{} HTTP/1.1", "a".repeat(MAX_HEAD));
+        let long = format!("GET /{} HTTP/1.1", "a".repeat(MAX_REQUEST_HEAD_BYTES));
         refused(long.as_bytes(), 431);
         let many = format!(
             "GET / HTTP/1.1\r\n{}\r\n",
-            "a: b\r\n".repeat(MAX_HEADERS + 1)
+            "a: b\r\n".repeat(MAX_REQUEST_HEADERS + 1)
         );
         refused(many.as_bytes(), 431);
     }

@@ -7,40 +7,40 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::http::Answer;
+use super::http::AdminResponse;
 
-const DOCUMENT: &str = include_str!("page/index.html");
-const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/script.js");
+const PAGE_HTML: &str = include_str!("page/index.html");
+const PAGE_CSS: &str = include_str!("page/style.css");
+const PAGE_SCRIPT: &str = include_str!("page/script.js");
 
 /// The finished document.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct StatusPage {
     body: String,
     headers: String,
 }
 
-impl Page {
-    pub(super) fn new() -> Page {
-        let body = DOCUMENT
-            .replace("/*STYLE*/", STYLE)
-            .replace("/*SCRIPT*/", SCRIPT);
-        let (script, style) = (hash(SCRIPT), hash(STYLE));
+impl StatusPage {
+    pub(super) fn new() -> StatusPage {
+        let body = PAGE_HTML
+            .replace("/*STYLE*/", PAGE_CSS)
+            .replace("/*SCRIPT*/", PAGE_SCRIPT);
+        let (script, style) = (hash(PAGE_SCRIPT), hash(PAGE_CSS));
         let headers = format!(
             "Content-Security-Policy: default-src 'none'; script-src {script}; \
              style-src {style}; connect-src 'self'; img-src data:; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'\r\n\
              Referrer-Policy: no-referrer\r\n"
         );
-        Page { body, headers }
+        StatusPage { body, headers }
     }
 
-    pub(super) fn answer(&self) -> Answer {
-        Answer {
+    pub(super) fn answer(&self) -> AdminResponse {
+        AdminResponse {
             content_type: "text/html; charset=utf-8",
             body: self.body.clone(),
             headers: self.headers.clone(),
-            ..Answer::plain(200)
+            ..AdminResponse::plain(200)
         }
     }
 }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
-        let Page { body, headers } = Page::new();
+        let StatusPage { body, headers } = StatusPage::new();
         for word in ["src=", "@import", "url(", "//cdn", "https://", "/*S"] {
             assert!(!body.contains(word), "{word} in the page");
         }
@@ -68,10 +68,10 @@ mod tests {
             "document.write",
             "eval(",
         ] {
-            assert!(!SCRIPT.contains(word), "{word}: data goes in as text");
+            assert!(!PAGE_SCRIPT.contains(word), "{word}: data goes in as text");
         }
         // Where the script ends is where the parser says.
-        assert!(!SCRIPT.contains("</") && !STYLE.contains("</"));
+        assert!(!PAGE_SCRIPT.contains("</") && !PAGE_CSS.contains("</"));
         assert_eq!(headers.matches("'sha256-").count(), 2);
         assert!(!headers.contains("unsafe"));
         assert!(body.len() < 60_000, "{}", body.len());

@@ -2,37 +2,37 @@
 
 use std::time::Instant;
 
-use super::history::History;
-use super::http::{Answer, Method, Request};
-use super::page::Page;
-use super::{Shown, api, status_builder};
-use crate::control::Pending;
-use crate::health::Report;
+use super::history::PipelineHistory;
+use super::http::{AdminMethod, AdminRequest, AdminResponse};
+use super::page::StatusPage;
+use super::{AdminServices, api, status_builder};
+use crate::control::PendingCommand;
+use crate::health::HealthReport;
 
 /// What is served, and what it is made of.
 #[derive(Debug)]
-pub(super) struct Pages {
-    shown: Shown,
-    history: History,
-    page: Page,
+pub(super) struct AdminPages {
+    shown: AdminServices,
+    history: PipelineHistory,
+    page: StatusPage,
 }
 
 /// An answer, now or when the supervisor has spoken.
-pub(super) enum Reply {
-    Now(Answer),
-    Later(Pending),
+pub(super) enum AdminReply {
+    Now(AdminResponse),
+    Later(PendingCommand),
 }
 
-impl Pages {
-    pub(super) fn new(shown: Shown) -> Pages {
-        Pages {
+impl AdminPages {
+    pub(super) fn new(shown: AdminServices) -> AdminPages {
+        AdminPages {
             shown,
-            history: History::default(),
-            page: Page::new(),
+            history: PipelineHistory::default(),
+            page: StatusPage::new(),
         }
     }
 
-    /// When [`Pages::sample_if_due`] wants to be called next.
+    /// When [`AdminPages::sample_if_due`] wants to be called next.
     pub(super) fn sample_due(&self, now: Instant) -> Instant {
         self.history.due(now)
     }
@@ -40,68 +40,69 @@ impl Pages {
     /// Takes a sample for the charts when its time has come.
     pub(super) fn sample_if_due(&mut self, now: Instant) {
         if self.history.due(now) <= now {
-            self.history.sample(now, status_builder::readings(&self.shown));
+            self.history
+                .sample(now, status_builder::readings(&self.shown));
         }
     }
 
     /// The answer to a request.
-    pub(super) fn answer(&self, request: &Request) -> Reply {
+    pub(super) fn answer(&self, request: &AdminRequest) -> AdminReply {
         if let Some(path) = request.path.strip_prefix("/api/") {
             return api::answer(&self.shown, path, request);
         }
-        let page: fn(&Pages) -> Answer = match request.path.as_str() {
+        let page: fn(&AdminPages) -> AdminResponse = match request.path.as_str() {
             "/" => |pages| pages.page.answer(),
-            "/status.json" => Pages::status,
-            "/healthz" => Pages::healthz,
-            "/readyz" => Pages::readyz,
-            "/metrics" => Pages::metrics,
-            _ => return Reply::Now(Answer::plain(404)),
+            "/status.json" => AdminPages::status,
+            "/healthz" => AdminPages::healthz,
+            "/readyz" => AdminPages::readyz,
+            "/metrics" => AdminPages::metrics,
+            _ => return AdminReply::Now(AdminResponse::plain(404)),
         };
-        Reply::Now(match request.method {
-            Method::Get | Method::Head => page(self),
-            Method::Post | Method::Other => Answer::only("GET, HEAD"),
+        AdminReply::Now(match request.method {
+            AdminMethod::Get | AdminMethod::Head => page(self),
+            AdminMethod::Post | AdminMethod::Other => AdminResponse::only("GET, HEAD"),
         })
     }
 
-    fn status(&self) -> Answer {
+    fn status(&self) -> AdminResponse {
         let status = status_builder::status(&self.shown, &self.history, Instant::now());
-        Answer::json(200, &status)
+        AdminResponse::json(200, &status)
     }
 
-    fn healthz(&self) -> Answer {
+    fn healthz(&self) -> AdminResponse {
         let report = self.shown.health.liveness(Instant::now());
         status(&report, "healthy", "unhealthy")
     }
 
-    fn readyz(&self) -> Answer {
+    fn readyz(&self) -> AdminResponse {
         status(&self.shown.health.readiness(), "ready", "not_ready")
     }
 
-    fn metrics(&self) -> Answer {
-        let Shown {
+    fn metrics(&self) -> AdminResponse {
+        let AdminServices {
             metrics, health, ..
         } = &self.shown;
         metrics
             .ready
             .set(if health.readiness().ok { 1.0 } else { 0.0 });
-        Answer {
+        AdminResponse {
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             body: metrics.render(),
-            ..Answer::plain(200)
+            ..AdminResponse::plain(200)
         }
     }
 }
 
 /// The words of the Go bridge, and the reasons.
-fn status(report: &Report, good: &str, bad: &str) -> Answer {
+fn status(report: &HealthReport, good: &str, bad: &str) -> AdminResponse {
     let list = |name: &str, lines: &[String]| match lines {
         [] => String::new(),
         lines => format!(r#","{name}":{}"#, serde_json::Value::from(lines)),
     };
     let (status, word) = if report.ok { (200, good) } else { (503, bad) };
     let (reasons, notes) = (list("reasons", &report.lines), list("notes", &report.notes));
-    Answer {
+    AdminResponse {
         body: format!(r#"{{"status":"{word}"{reasons}{notes}}}"#),
-        ..Answer::json(status, &())
+        ..AdminResponse::json(status, &())
     }
 }

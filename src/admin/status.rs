@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Process;
+use crate::metrics::ProcessFigures;
 
 /// The whole answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Status {
+pub struct BridgeStatus {
     /// Version of the program.
     pub version: String,
     /// Commit it was built from.
@@ -28,25 +28,25 @@ pub struct Status {
     /// What `/healthz` finds wrong.
     pub unhealthy: Vec<String>,
     /// The instance.
-    pub servicenow: Instance,
+    pub servicenow: InstanceStatus,
     /// Kafka.
-    pub kafka: Kafka,
+    pub kafka: KafkaStatus,
     /// The process.
-    pub process: Process,
+    pub process: ProcessFigures,
     /// Tables that are read, in the order of the configuration.
-    pub tables: Vec<Pipeline>,
+    pub tables: Vec<PipelineStatus>,
     /// Topics that are written to the instance, in the order of the configuration.
-    pub topics: Vec<Pipeline>,
+    pub topics: Vec<PipelineStatus>,
     /// The last reloads, the newest first.
-    pub reloads: Vec<Reload>,
+    pub reloads: Vec<ReloadStatus>,
     /// The last minutes of all together.
-    pub history: Totals,
+    pub history: HistoryTotals,
 }
 
 /// The instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Instance {
+pub struct InstanceStatus {
     /// `servicenow.base_url`.
     pub url: String,
     /// Whether it answers.
@@ -68,7 +68,7 @@ pub struct Instance {
 /// Kafka.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Kafka {
+pub struct KafkaStatus {
     /// `kafka.brokers`.
     pub brokers: Vec<String>,
     /// Whether it answers.
@@ -84,13 +84,13 @@ pub struct Kafka {
 /// A table that is read or a topic that is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Pipeline {
+pub struct PipelineStatus {
     /// Name of the table or topic.
     pub name: String,
     /// Where its records go: the topic of a table, the table of a topic.
     pub to: String,
     /// What it is doing.
-    pub state: State,
+    pub state: PipelineState,
     /// Why, where there is something to say.
     pub words: Option<String>,
     /// Of a table: records that Kafka has. Of a topic: records written to its table, also by other
@@ -115,15 +115,15 @@ pub struct Pipeline {
     /// Errors so far.
     pub errors: u64,
     /// The last of them.
-    pub last_error: Option<Trouble>,
+    pub last_error: Option<ErrorStatus>,
     /// Its last minutes; null where there are very many pipelines.
-    pub history: Option<Series>,
+    pub history: Option<HistorySeries>,
 }
 
 /// What a pipeline is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum PipelineState {
     /// Nothing was read or consumed yet.
     #[default]
     Starting,
@@ -144,25 +144,25 @@ pub enum State {
     Other,
 }
 
-impl State {
+impl PipelineState {
     /// The word for people.
     pub fn word(self) -> &'static str {
         match self {
-            State::Starting => "starting",
-            State::Running => "running",
-            State::Held => "held",
-            State::Error => "error",
-            State::Paused => "paused",
-            State::Restarting => "restarting",
-            State::Stopped => "stopped",
-            State::Other => "unknown",
+            PipelineState::Starting => "starting",
+            PipelineState::Running => "running",
+            PipelineState::Held => "held",
+            PipelineState::Error => "error",
+            PipelineState::Paused => "paused",
+            PipelineState::Restarting => "restarting",
+            PipelineState::Stopped => "stopped",
+            PipelineState::Other => "unknown",
         }
     }
 }
 
 /// Something that went wrong.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct ErrorStatus {
     /// When.
     pub at: f64,
     /// What.
@@ -171,7 +171,7 @@ pub struct Trouble {
 
 /// A reload of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reload {
+pub struct ReloadStatus {
     /// When.
     pub at: f64,
     /// `applied`, `refused` or `rolled_back`.
@@ -183,7 +183,7 @@ pub struct Reload {
 /// The last minutes of all tables and of all topics.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Totals {
+pub struct HistoryTotals {
     /// Seconds between two points.
     pub every: f64,
     /// How many points there are at most.
@@ -191,17 +191,17 @@ pub struct Totals {
     /// When the last point was taken.
     pub end: f64,
     /// All tables: the sum of the rates, the longest lag.
-    pub tables: Series,
+    pub tables: HistorySeries,
     /// All topics: the sum of the rates, the longest lag.
-    pub topics: Series,
+    pub topics: HistorySeries,
 }
 
 /// Points in time, the oldest first; all series end together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Series {
+pub struct HistorySeries {
     /// Records per second.
     pub rate: Vec<Option<f64>>,
-    /// As [`Pipeline::lag`].
+    /// As [`PipelineStatus::lag`].
     pub lag: Vec<Option<f64>>,
 }

@@ -2,20 +2,27 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::Shown;
-use super::history::{EVERY, History, POINTS, Reading};
-use super::status::{Instance, Kafka, Pipeline, Reload, State, Status, Totals, Trouble};
-use crate::config::{Auth, Config, SinkTopic, Table};
-use crate::control::{Kind, Outcome, Phase};
-use crate::health::Standing;
-use crate::metrics::{Gauge, GaugeVec, Process};
+use super::AdminServices;
+use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
+use super::status::{
+    BridgeStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus, PipelineState,
+    PipelineStatus, ReloadStatus,
+};
+use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
+use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome};
+use crate::health::ConditionReport;
+use crate::metrics::{Gauge, GaugeVec, ProcessFigures};
 
 /// Pipelines whose history is in the answer, so that it stays below some 100 kB.
-const MAX_SERIES: usize = 40;
+const MAX_PIPELINES_WITH_HISTORY: usize = 40;
 
 /// Everything that is known now.
-pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
-    let Shown {
+pub(super) fn status(
+    shown: &AdminServices,
+    history: &PipelineHistory,
+    now: Instant,
+) -> BridgeStatus {
+    let AdminServices {
         metrics,
         health,
         control,
@@ -23,12 +30,12 @@ pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
     } = shown;
     let config = config.get();
     let readiness = health.readiness();
-    let view = View {
+    let view = StatusBuilder {
         shown,
         history,
         now,
-        standings: health.standings(),
-        phases: control.states(),
+        standings: health.conditions(),
+        phases: control.pipelines(),
     };
     let mut build = (String::new(), String::new());
     metrics.build_info.visit(|labels, _| {
@@ -36,7 +43,7 @@ pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
             build = (version.clone(), revision.clone());
         }
     });
-    let mut status = Status {
+    let mut status = BridgeStatus {
         version: build.0,
         revision: build.1,
         time: seconds(SystemTime::now()),
@@ -47,16 +54,16 @@ pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
         unhealthy: health.liveness(now).lines,
         servicenow: view.instance(&config),
         kafka: view.kafka(&config),
-        process: Process::read(),
+        process: ProcessFigures::read(),
         tables: tables(&config).map(|table| view.table(table)).collect(),
         topics: topics(&config).map(|topic| view.topic(topic)).collect(),
         reloads: control.reloads().into_iter().map(reload).collect(),
-        history: Totals {
-            every: EVERY.as_secs_f64(),
-            points: POINTS,
+        history: HistoryTotals {
+            every: SAMPLE_INTERVAL.as_secs_f64(),
+            points: MAX_CHART_POINTS,
             end: seconds(SystemTime::now()),
-            tables: history.total(Kind::Table),
-            topics: history.total(Kind::Topic),
+            tables: history.total(PipelineKind::Table),
+            topics: history.total(PipelineKind::Topic),
         },
     };
     if let Some(ago) = history
@@ -66,52 +73,52 @@ pub(super) fn status(shown: &Shown, history: &History, now: Instant) -> Status {
         status.history.end -= ago.as_secs_f64();
     }
     let all = status.tables.iter_mut().chain(&mut status.topics);
-    all.skip(MAX_SERIES)
+    all.skip(MAX_PIPELINES_WITH_HISTORY)
         .for_each(|pipeline| pipeline.history = None);
     status
 }
 
 /// What one sample of the history takes.
-pub(super) fn readings(shown: &Shown) -> Vec<Reading> {
+pub(super) fn readings(shown: &AdminServices) -> Vec<HistorySample> {
     let config = shown.config.get();
-    let tables = tables(&config).map(|table| Reading {
-        kind: Kind::Table,
+    let tables = tables(&config).map(|table| HistorySample {
+        kind: PipelineKind::Table,
         name: table.name.clone(),
         count: rows_of_table(shown, table),
         lag: lag_of_table(shown, table),
     });
-    let topics = topics(&config).map(|topic| Reading {
-        kind: Kind::Topic,
+    let topics = topics(&config).map(|topic| HistorySample {
+        kind: PipelineKind::Topic,
         name: topic.topic.clone(),
-        count: shown.metrics.sink_records.sum_of(&topic.table),
+        count: shown.metrics.sink_records.sum_for(&topic.table),
         lag: lag_of_topic(shown, topic),
     });
     tables.chain(topics).collect()
 }
 
 /// Tables that are read.
-fn tables(config: &Config) -> impl Iterator<Item = &Table> {
+fn tables(config: &Config) -> impl Iterator<Item = &TableConfig> {
     let source = &config.source;
     source.tables.iter().filter(|_| source.enabled)
 }
 
 /// Topics that are written.
-fn topics(config: &Config) -> impl Iterator<Item = &SinkTopic> {
+fn topics(config: &Config) -> impl Iterator<Item = &SinkTopicConfig> {
     let sink = &config.sink;
     sink.topics.iter().filter(|_| sink.enabled)
 }
 
-fn rows_of_table(shown: &Shown, table: &Table) -> u64 {
+fn rows_of_table(shown: &AdminServices, table: &TableConfig) -> u64 {
     let labels = [table.name.as_str(), table.topic.as_str()];
     let produced = shown.metrics.source_produced.find(&labels);
     produced.map_or(0, |produced| produced.get())
 }
 
-fn lag_of_table(shown: &Shown, table: &Table) -> Option<f64> {
+fn lag_of_table(shown: &AdminServices, table: &TableConfig) -> Option<f64> {
     gauge(&shown.metrics.offset_lag, &table.name)
 }
 
-fn lag_of_topic(shown: &Shown, topic: &SinkTopic) -> Option<f64> {
+fn lag_of_topic(shown: &AdminServices, topic: &SinkTopicConfig) -> Option<f64> {
     let mut sum: Option<f64> = None;
     shown.metrics.sink_lag.visit(|labels, lag| {
         if labels.first() == Some(&topic.topic) && lag.get().is_finite() {
@@ -131,13 +138,13 @@ fn seconds(time: SystemTime) -> f64 {
         .map_or(0.0, |time| time.as_secs_f64())
 }
 
-fn reload(reload: crate::control::Reload) -> Reload {
+fn reload(reload: crate::control::ReloadRecord) -> ReloadStatus {
     let outcome = match reload.outcome {
-        Outcome::Applied => "applied",
-        Outcome::Refused => "refused",
-        Outcome::RolledBack => "rolled_back",
+        ReloadOutcome::Applied => "applied",
+        ReloadOutcome::Refused => "refused",
+        ReloadOutcome::RolledBack => "rolled_back",
     };
-    Reload {
+    ReloadStatus {
         at: seconds(reload.at),
         outcome: outcome.to_owned(),
         words: reload.words,
@@ -145,24 +152,24 @@ fn reload(reload: crate::control::Reload) -> Reload {
 }
 
 /// One look at everything.
-struct View<'a> {
-    shown: &'a Shown,
-    history: &'a History,
+struct StatusBuilder<'a> {
+    shown: &'a AdminServices,
+    history: &'a PipelineHistory,
     now: Instant,
-    standings: Vec<Standing>,
-    phases: Vec<crate::control::State>,
+    standings: Vec<ConditionReport>,
+    phases: Vec<crate::control::SupervisedPipeline>,
 }
 
-impl View<'_> {
-    fn instance(&self, config: &Config) -> Instance {
+impl StatusBuilder<'_> {
+    fn instance(&self, config: &Config) -> InstanceStatus {
         let metrics = &self.shown.metrics;
         let words = self.failing("servicenow");
         let auth = match &config.servicenow.auth {
-            Auth::OAuth(_) => "oauth",
-            Auth::Basic { .. } => "basic",
-            Auth::ApiKey { .. } => "api_key",
+            ServiceNowAuth::OAuth(_) => "oauth",
+            ServiceNowAuth::Basic { .. } => "basic",
+            ServiceNowAuth::ApiKey { .. } => "api_key",
         };
-        Instance {
+        InstanceStatus {
             url: config.servicenow.base_url.clone(),
             ok: words.is_none(),
             words,
@@ -174,10 +181,10 @@ impl View<'_> {
         }
     }
 
-    fn kafka(&self, config: &Config) -> Kafka {
+    fn kafka(&self, config: &Config) -> KafkaStatus {
         let metrics = &self.shown.metrics;
         let words = self.failing("kafka");
-        Kafka {
+        KafkaStatus {
             brokers: config.kafka.brokers.clone(),
             ok: words.is_none() && metrics.kafka_connected.get() > 0.0,
             words,
@@ -186,7 +193,7 @@ impl View<'_> {
         }
     }
 
-    fn table(&self, table: &Table) -> Pipeline {
+    fn table(&self, table: &TableConfig) -> PipelineStatus {
         let metrics = &self.shown.metrics;
         let name = &table.name;
         let conditions = [
@@ -196,28 +203,28 @@ impl View<'_> {
         ];
         let own = self.own(|it| conditions.iter().any(|name| it == name));
         let held = gauge(&metrics.source_held, name).is_some_and(|held| held > 0.0);
-        let (state, words) = self.state(Kind::Table, name, held, &own, &[]);
+        let (state, words) = self.state(PipelineKind::Table, name, held, &own, &[]);
         let rows = rows_of_table(self.shown, table);
-        Pipeline {
+        PipelineStatus {
             name: name.clone(),
             to: table.topic.clone(),
             state,
             words,
             rows,
-            rate: self.rate(Kind::Table, name, rows),
+            rate: self.rate(PipelineKind::Table, name, rows),
             lag: lag_of_table(self.shown, table),
             remaining: gauge(&metrics.source_remaining_rows, name).filter(|left| *left > 0.0),
             last_success: gauge(&metrics.source_last_success, name).filter(|at| *at > 0.0),
             next_poll: gauge(&metrics.source_next_poll, name)
-                .filter(|at| *at > 0.0 && state != State::Paused),
-            errors: metrics.source_errors.sum_of(name),
+                .filter(|at| *at > 0.0 && state != PipelineState::Paused),
+            errors: metrics.source_errors.sum_for(name),
             last_error: last(&own),
-            history: self.history.series(Kind::Table, name),
-            ..Pipeline::default()
+            history: self.history.series(PipelineKind::Table, name),
+            ..PipelineStatus::default()
         }
     }
 
-    fn topic(&self, topic: &SinkTopic) -> Pipeline {
+    fn topic(&self, topic: &SinkTopicConfig) -> PipelineStatus {
         let metrics = &self.shown.metrics;
         let (name, table) = (&topic.topic, &topic.table);
         let condition = format!("sink {name}");
@@ -226,55 +233,59 @@ impl View<'_> {
         let own = self.own(|it| it == condition || it.starts_with(&partitions) || it == asked);
         let common = self.own(|it| it == "sink" || it == "sink commits");
         let held = gauge(&metrics.sink_held, name).is_some_and(|held| held > 0.0);
-        let (state, words) = self.state(Kind::Topic, name, held, &own, &common);
-        let rows = metrics.sink_records.sum_of(table);
-        Pipeline {
+        let (state, words) = self.state(PipelineKind::Topic, name, held, &own, &common);
+        let rows = metrics.sink_records.sum_for(table);
+        PipelineStatus {
             name: name.clone(),
             to: table.clone(),
             state,
             words,
             rows,
-            rate: self.rate(Kind::Topic, name, rows),
+            rate: self.rate(PipelineKind::Topic, name, rows),
             lag: lag_of_topic(self.shown, topic),
             in_flight: gauge(&metrics.sink_in_flight, name),
-            skipped: Some(metrics.sink_skipped.sum_of(table)),
-            dead_letters: Some(metrics.sink_dead_letters.sum_of(table)),
-            errors: metrics.sink_errors.sum_of(table),
+            skipped: Some(metrics.sink_skipped.sum_for(table)),
+            dead_letters: Some(metrics.sink_dead_letters.sum_for(table)),
+            errors: metrics.sink_errors.sum_for(table),
             last_error: last(&own),
-            history: self.history.series(Kind::Topic, name),
-            ..Pipeline::default()
+            history: self.history.series(PipelineKind::Topic, name),
+            ..PipelineStatus::default()
         }
     }
 
     /// What a pipeline is doing: what the supervisor says, then what its conditions say.
     fn state(
         &self,
-        kind: Kind,
+        kind: PipelineKind,
         name: &str,
         held: bool,
-        own: &[&Standing],
-        common: &[&Standing],
-    ) -> (State, Option<String>) {
+        own: &[&ConditionReport],
+        common: &[&ConditionReport],
+    ) -> (PipelineState, Option<String>) {
         let mut phases = self.phases.iter();
         let found = phases.find(|it| it.kind == kind && it.name == name);
         match found.map(|it| &it.phase) {
-            Some(Phase::Paused) => return (State::Paused, None),
-            Some(Phase::Restarting { why }) => return (State::Restarting, Some(why.clone())),
-            Some(Phase::Stopped { why }) => return (State::Stopped, Some(why.clone())),
-            Some(Phase::Running) | None => {}
+            Some(PipelinePhase::Paused) => return (PipelineState::Paused, None),
+            Some(PipelinePhase::Restarting { why }) => {
+                return (PipelineState::Restarting, Some(why.clone()));
+            }
+            Some(PipelinePhase::Stopped { why }) => {
+                return (PipelineState::Stopped, Some(why.clone()));
+            }
+            Some(PipelinePhase::Running) | None => {}
         }
         if own.is_empty() {
-            return (State::Starting, None);
+            return (PipelineState::Starting, None);
         }
         let mut all = own.iter().chain(common);
         let Some(failing) = all.find(|it| it.failing.is_some()) else {
-            return (State::Running, None);
+            return (PipelineState::Running, None);
         };
-        let state = match failing.trouble {
-            _ if held => State::Held,
+        let state = match failing.last_error {
+            _ if held => PipelineState::Held,
             // What it began with.
-            None => State::Starting,
-            Some(_) => State::Error,
+            None => PipelineState::Starting,
+            Some(_) => PipelineState::Error,
         };
         let words = failing.failing.clone().map(|words| {
             let bare = words.strip_prefix("held: ").filter(|_| held);
@@ -283,12 +294,12 @@ impl View<'_> {
         (state, words)
     }
 
-    fn rate(&self, kind: Kind, name: &str, rows: u64) -> Option<f64> {
+    fn rate(&self, kind: PipelineKind, name: &str, rows: u64) -> Option<f64> {
         let rate = self.history.rate(kind, name, rows, self.now)?;
         Some((rate * 100.0).round() / 100.0)
     }
 
-    fn own(&self, wanted: impl Fn(&str) -> bool) -> Vec<&Standing> {
+    fn own(&self, wanted: impl Fn(&str) -> bool) -> Vec<&ConditionReport> {
         let standings = self.standings.iter();
         standings.filter(|it| wanted(&it.name)).collect()
     }
@@ -300,11 +311,11 @@ impl View<'_> {
 }
 
 /// The newest trouble.
-fn last(own: &[&Standing]) -> Option<Trouble> {
-    let troubles = own.iter().filter_map(|it| it.trouble.as_ref());
+fn last(own: &[&ConditionReport]) -> Option<ErrorStatus> {
+    let troubles = own.iter().filter_map(|it| it.last_error.as_ref());
     let last = troubles.max_by_key(|trouble| trouble.at)?;
-    Some(Trouble {
+    Some(ErrorStatus {
         at: seconds(last.at),
-        words: last.words.clone(),
+        words: last.message.clone(),
     })
 }

@@ -3,19 +3,19 @@ use std::io::{Read as _, Write as _};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::{Config, Current};
-use crate::control::{self, Request};
+use crate::config::{Config, CurrentConfig};
+use crate::control::{self, CommandRequest};
 
 mod api;
 mod status;
 
 /// A configuration with these lines at its end.
 fn config(more: &str) -> Config {
-    let text = format!("{LEAST}{more}");
+    let text = format!("{MINIMAL_CONFIG}{more}");
     config::parse(&text, &|_| None).unwrap().0
 }
 
-const LEAST: &str = "
+const MINIMAL_CONFIG: &str = "
 servicenow:
   base_url: https://dev1.service-now.com
   auth: {type: basic, basic: {username: u, password: hunter2}}
@@ -28,28 +28,28 @@ source:
 ";
 
 /// What a server shows that nothing has been told.
-fn shown(config: Config) -> (Shown, crossbeam_channel::Receiver<Request>) {
+fn shown(config: Config) -> (AdminServices, crossbeam_channel::Receiver<CommandRequest>) {
     let (control, requests) = control::pair();
-    let shown = Shown {
+    let shown = AdminServices {
         metrics: Arc::new(Metrics::new()),
         health: Arc::new(Health::new()),
         control,
-        config: Arc::new(Current::new(config)),
+        config: Arc::new(CurrentConfig::new(config)),
     };
     (shown, requests)
 }
 
-fn start(addr: &str) -> Result<Server, Error> {
-    Server::start(addr, shown(config("")).0)
+fn start(addr: &str) -> Result<AdminServer, Error> {
+    AdminServer::start(addr, shown(config("")).0)
 }
 
-fn server() -> (Server, Arc<Health>) {
+fn server() -> (AdminServer, Arc<Health>) {
     let (shown, _) = shown(config(""));
     let health = Arc::clone(&shown.health);
-    (Server::start("127.0.0.1:0", shown).unwrap(), health)
+    (AdminServer::start("127.0.0.1:0", shown).unwrap(), health)
 }
 
-fn connect(server: &Server) -> TcpStream {
+fn connect(server: &AdminServer) -> TcpStream {
     let stream = TcpStream::connect(server.local_addrs()[0]).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
@@ -58,7 +58,7 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends this and reads until the server closes.
-fn exchange(server: &Server, request: &str) -> String {
+fn exchange(server: &AdminServer, request: &str) -> String {
     let mut stream = connect(server);
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -66,7 +66,7 @@ fn exchange(server: &Server, request: &str) -> String {
     answer
 }
 
-fn get(server: &Server, path: &str) -> String {
+fn get(server: &AdminServer, path: &str) -> String {
     exchange(
         server,
         &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),

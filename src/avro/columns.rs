@@ -16,7 +16,7 @@ pub struct Choice {
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Column {
+pub struct TableColumn {
     /// Its name in a row; a dot-walked one has dots in it.
     pub name: String,
     /// The dictionary's type: `string`, `integer`, `glide_date_time`. Empty: not known, so text.
@@ -35,42 +35,42 @@ pub struct Column {
 
 /// The columns of a table in an order that is the same every time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Columns {
+pub struct TableColumns {
     /// Name of the table.
     pub table: String,
     /// What people call the table; empty when not known.
     pub label: String,
     /// The columns.
-    pub list: Vec<Column>,
+    pub list: Vec<TableColumn>,
 }
 
-impl Column {
+impl TableColumn {
     /// A column of which only the name is known.
-    pub fn named(name: impl Into<String>) -> Column {
-        Column {
+    pub fn named(name: impl Into<String>) -> TableColumn {
+        TableColumn {
             name: name.into(),
-            ..Column::default()
+            ..TableColumn::default()
         }
     }
 
     /// A column with a type of the dictionary.
-    pub fn typed(name: impl Into<String>, internal_type: impl Into<String>) -> Column {
-        Column {
+    pub fn typed(name: impl Into<String>, internal_type: impl Into<String>) -> TableColumn {
+        TableColumn {
             name: name.into(),
             internal_type: internal_type.into(),
-            ..Column::default()
+            ..TableColumn::default()
         }
     }
 }
 
-impl Columns {
+impl TableColumns {
     /// Columns of which only the names are known, each name once, in the order given.
-    pub fn named<N: Into<String>>(table: &str, names: impl IntoIterator<Item = N>) -> Columns {
+    pub fn named<N: Into<String>>(table: &str, names: impl IntoIterator<Item = N>) -> TableColumns {
         let mut known = HashSet::new();
         let names = names.into_iter().map(Into::into);
         let new = names.filter(|name: &String| known.insert(name.clone()));
-        let list = new.map(Column::named).collect();
-        Columns {
+        let list = new.map(TableColumn::named).collect();
+        TableColumns {
             table: table.to_owned(),
             label: String::new(),
             list,
@@ -81,15 +81,15 @@ impl Columns {
     /// `None` when `row` is no JSON object.
     ///
     /// Rows of one page can differ, as columns that the user may not read are left out of the row
-    /// (ServiceNow documentation "Table API"); so take the names of some rows with [`Columns::add`].
-    pub fn of_row(table: &str, row: &[u8]) -> Option<Columns> {
-        let Names(mut names) = serde_json::from_slice(row).ok()?;
+    /// (ServiceNow documentation "Table API"); so take the names of some rows with [`TableColumns::add`].
+    pub fn of_row(table: &str, row: &[u8]) -> Option<TableColumns> {
+        let ObjectKeys(mut names) = serde_json::from_slice(row).ok()?;
         names.sort();
-        Some(Columns::named(table, names))
+        Some(TableColumns::named(table, names))
     }
 
     /// Adds the columns of `other` that are not here yet, behind the others.
-    pub fn add(&mut self, other: Columns) {
+    pub fn add(&mut self, other: TableColumns) {
         for column in other.list {
             if self.find(&column.name).is_none() {
                 self.list.push(column);
@@ -101,8 +101,8 @@ impl Columns {
     /// text column, as the configuration asks for it. Give the cursor columns as well: the bridge
     /// always fetches them.
     #[must_use]
-    pub fn select(&self, fields: &[String]) -> Columns {
-        let mut chosen = Columns::named(&self.table, fields.iter().map(String::as_str));
+    pub fn select(&self, fields: &[String]) -> TableColumns {
+        let mut chosen = TableColumns::named(&self.table, fields.iter().map(String::as_str));
         chosen.label.clone_from(&self.label);
         for column in &mut chosen.list {
             if let Some(known) = self.find(&column.name) {
@@ -113,35 +113,35 @@ impl Columns {
     }
 
     /// The column of this name.
-    pub fn find(&self, name: &str) -> Option<&Column> {
+    pub fn find(&self, name: &str) -> Option<&TableColumn> {
         self.list.iter().find(|column| column.name == name)
     }
 }
 
 /// The keys of an object.
-struct Names(Vec<String>);
+struct ObjectKeys(Vec<String>);
 
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
-        deserializer.deserialize_map(Keys)
+impl<'de> Deserialize<'de> for ObjectKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ObjectKeys, D::Error> {
+        deserializer.deserialize_map(ObjectKeysVisitor)
     }
 }
 
-struct Keys;
+struct ObjectKeysVisitor;
 
-impl<'de> Visitor<'de> for Keys {
-    type Value = Names;
+impl<'de> Visitor<'de> for ObjectKeysVisitor {
+    type Value = ObjectKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a row")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ObjectKeys, A::Error> {
         let mut names = Vec::new();
         while let Some((name, IgnoredAny)) = map.next_entry()? {
             names.push(name);
         }
-        Ok(Names(names))
+        Ok(ObjectKeys(names))
     }
 }
 
@@ -151,10 +151,11 @@ mod tests {
 
     #[test]
     fn columns_come_from_a_row_and_are_chosen() {
-        let mut columns = Columns::of_row("incident", br#"{"b":"","a":{"value":"x"}}"#).unwrap();
-        assert_eq!(columns, Columns::named("incident", ["a", "b"]));
-        assert_eq!(Columns::of_row("incident", b"[]"), None);
-        columns.add(Columns::named("incident", ["b", "c"]));
+        let mut columns =
+            TableColumns::of_row("incident", br#"{"b":"","a":{"value":"x"}}"#).unwrap();
+        assert_eq!(columns, TableColumns::named("incident", ["a", "b"]));
+        assert_eq!(TableColumns::of_row("incident", b"[]"), None);
+        columns.add(TableColumns::named("incident", ["b", "c"]));
         columns.list[0].internal_type = "integer".to_owned();
         let fields = ["c".to_owned(), "a".to_owned(), "a.b".to_owned()];
         let chosen = columns.select(&fields);

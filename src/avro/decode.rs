@@ -4,30 +4,30 @@
 //! that registries accept, and its reader of values takes a string, boolean or union that is cut off
 //! for null (apache-avro 0.22, `decode.rs`), and a null clears a column of the instance.
 
-mod plan;
 mod key_text;
+mod plan;
 
 use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub use self::plan::{SchemaError, WriterSchema};
 pub use self::key_text::to_text;
+pub use self::plan::{WriterSchema, WriterSchemaError};
 
-use self::plan::{Member, Node};
-use super::wire::{MAGIC, PREFIX, take_long};
+use self::plan::{PlanField, TypeNode};
+use super::wire::{WIRE_MAGIC_BYTE, WIRE_PREFIX_BYTES, take_long};
 use super::{decimal, times};
 
 /// Deepest nesting of a value.
-const MAX_DEPTH: u32 = 64;
+const MAX_VALUE_DEPTH: u32 = 64;
 /// Largest JSON made of a record, in bytes; the instance takes 10 MB. Some values, as an array of
 /// nulls, need no bytes in a record, so its own size bounds nothing.
-const MAX_JSON: usize = 32 * 1024 * 1024;
+const MAX_RECORD_JSON_BYTES: usize = 32 * 1024 * 1024;
 
 /// Whether bytes begin with the id of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Frame<'a> {
+pub enum WireFrame<'a> {
     /// They do. With a schema of type AVRO the body is for [`to_json`]; with JSON it is JSON
     /// already; PROTOBUF is not read here.
     Framed {
@@ -49,13 +49,13 @@ pub enum Frame<'a> {
 /// assert_eq!(frame(b"\0\0\0\0\x07..."), Frame::Framed { id: 7, body: b"..." });
 /// assert_eq!(frame(b"{}"), Frame::Plain);
 /// ```
-pub fn frame(bytes: &[u8]) -> Frame<'_> {
-    match bytes.split_first_chunk::<PREFIX>() {
-        Some(([MAGIC, id @ ..], body)) => Frame::Framed {
+pub fn frame(bytes: &[u8]) -> WireFrame<'_> {
+    match bytes.split_first_chunk::<WIRE_PREFIX_BYTES>() {
+        Some(([WIRE_MAGIC_BYTE, id @ ..], body)) => WireFrame::Framed {
             id: u32::from_be_bytes(*id),
             body,
         },
-        _ => Frame::Plain,
+        _ => WireFrame::Plain,
     }
 }
 
@@ -92,7 +92,7 @@ impl std::error::Error for DecodeError {}
 /// - Unions are what is in them. Records, maps and arrays inside are JSON, their numbers too.
 ///
 /// A field has the name in its property `servicenow.name`, if it has one. Of a record of this
-/// bridge the texts in [`super::RAW`] are given as the columns they came from, behind the others,
+/// bridge the texts in [`super::RAW_FIELD`] are given as the columns they came from, behind the others,
 /// so that the last value of a repeated name counts.
 ///
 /// ```
@@ -108,13 +108,13 @@ impl std::error::Error for DecodeError {}
 /// The bytes are not, or not only, a value of this schema; it is no record or map; or a value has
 /// no form in ServiceNow, as a NaN or a date after the year 9999.
 pub fn to_json(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut reader = Reader::new(schema, body);
+    let mut reader = RecordReader::new(schema, body);
     let result = reader.outermost();
     finished(reader, result)
 }
 
 /// What was read, if that was all.
-fn finished(reader: Reader<'_>, result: Done) -> Result<Vec<u8>, DecodeError> {
+fn finished(reader: RecordReader<'_>, result: DecodeResult) -> Result<Vec<u8>, DecodeError> {
     let result = match result {
         Ok(()) if !reader.rest.is_empty() => Err("bytes are left behind the record"),
         result => result,
@@ -128,20 +128,20 @@ fn finished(reader: Reader<'_>, result: Done) -> Result<Vec<u8>, DecodeError> {
     }
 }
 
-const ENDS: &str = "the record ends early";
+const ENDS_EARLY: &str = "the record ends early";
 
-struct Reader<'a> {
+struct RecordReader<'a> {
     schema: &'a WriterSchema,
     rest: &'a [u8],
     out: Vec<u8>,
     field: Option<&'a str>,
 }
 
-type Done = Result<(), &'static str>;
+type DecodeResult = Result<(), &'static str>;
 
-impl<'a> Reader<'a> {
-    fn new(schema: &'a WriterSchema, body: &'a [u8]) -> Reader<'a> {
-        Reader {
+impl<'a> RecordReader<'a> {
+    fn new(schema: &'a WriterSchema, body: &'a [u8]) -> RecordReader<'a> {
+        RecordReader {
             schema,
             rest: body,
             out: Vec::with_capacity(body.len() * 2),
@@ -150,21 +150,21 @@ impl<'a> Reader<'a> {
     }
 
     /// The record itself: a record or a map, maybe in a union.
-    fn outermost(&mut self) -> Done {
+    fn outermost(&mut self) -> DecodeResult {
         match self.root()? {
-            Node::Record(members) => self.record(members, 0),
-            Node::Map(values) => self.map(*values, 0, true),
+            TypeNode::Record(members) => self.record(members, 0),
+            TypeNode::Map(values) => self.map(*values, 0, true),
             _ => Err("it is neither a record nor a map"),
         }
     }
 
     /// The type of the whole, behind unions and names.
-    fn root(&mut self) -> Result<&'a Node, &'static str> {
+    fn root(&mut self) -> Result<&'a TypeNode, &'static str> {
         let mut node = self.schema.root();
-        for _ in 0..MAX_DEPTH {
+        for _ in 0..MAX_VALUE_DEPTH {
             match node {
-                Node::Union(branches) => node = self.branch(branches)?,
-                Node::Alias(other) => node = self.schema.node(*other),
+                TypeNode::Union(branches) => node = self.branch(branches)?,
+                TypeNode::Alias(other) => node = self.schema.node(*other),
                 other => return Ok(other),
             }
         }
@@ -172,17 +172,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Any value; the nesting of those of the record itself is 0.
-    fn value(&mut self, node: &'a Node, depth: u32) -> Done {
-        if depth > MAX_DEPTH {
+    fn value(&mut self, node: &'a TypeNode, depth: u32) -> DecodeResult {
+        if depth > MAX_VALUE_DEPTH {
             return Err("it is nested too deeply");
         }
-        if self.out.len() > MAX_JSON {
+        if self.out.len() > MAX_RECORD_JSON_BYTES {
             return Err("it is too large");
         }
         let top = depth == 0;
         match node {
-            Node::Null => self.out.extend_from_slice(b"null"),
-            Node::Boolean => {
+            TypeNode::Null => self.out.extend_from_slice(b"null"),
+            TypeNode::Boolean => {
                 let word = match self.take(1)? {
                     [0] => "false",
                     [1] => "true",
@@ -190,29 +190,29 @@ impl<'a> Reader<'a> {
                 };
                 self.plain(word, top);
             }
-            Node::Long => {
+            TypeNode::Long => {
                 let text = self.long()?.to_string();
                 self.plain(&text, top);
             }
-            Node::Float => {
-                let bits = self.take(4)?.try_into().map_err(|_| ENDS)?;
+            TypeNode::Float => {
+                let bits = self.take(4)?.try_into().map_err(|_| ENDS_EARLY)?;
                 let value = f32::from_le_bytes(bits);
                 self.number(value.is_finite(), &value, top)?;
             }
-            Node::Double => {
-                let bits = self.take(8)?.try_into().map_err(|_| ENDS)?;
+            TypeNode::Double => {
+                let bits = self.take(8)?.try_into().map_err(|_| ENDS_EARLY)?;
                 let value = f64::from_le_bytes(bits);
                 self.number(value.is_finite(), &value, top)?;
             }
-            Node::Union(branches) => {
+            TypeNode::Union(branches) => {
                 let branch = self.branch(branches)?;
                 // A union is no nesting of the JSON, but unions can nest without end.
                 return self.inside(branch, depth);
             }
-            Node::Alias(other) => return self.inside(self.schema.node(*other), depth),
-            Node::Record(members) => self.record(members, depth + 1)?,
-            Node::Array(items) => self.array(*items, depth + 1)?,
-            Node::Map(values) => self.map(*values, depth + 1, false)?,
+            TypeNode::Alias(other) => return self.inside(self.schema.node(*other), depth),
+            TypeNode::Record(members) => self.record(members, depth + 1)?,
+            TypeNode::Array(items) => self.array(*items, depth + 1)?,
+            TypeNode::Map(values) => self.map(*values, depth + 1, false)?,
             _ => {
                 let text = self.text_of(node)?;
                 self.string(&text);
@@ -222,11 +222,11 @@ impl<'a> Reader<'a> {
     }
 
     /// What an alias or a union leads to.
-    fn inside(&mut self, mut node: &'a Node, depth: u32) -> Done {
-        for _ in 0..MAX_DEPTH {
+    fn inside(&mut self, mut node: &'a TypeNode, depth: u32) -> DecodeResult {
+        for _ in 0..MAX_VALUE_DEPTH {
             match node {
-                Node::Alias(other) => node = self.schema.node(*other),
-                Node::Union(branches) => node = self.branch(branches)?,
+                TypeNode::Alias(other) => node = self.schema.node(*other),
+                TypeNode::Union(branches) => node = self.branch(branches)?,
                 other => return self.value(other, depth),
             }
         }
@@ -234,41 +234,41 @@ impl<'a> Reader<'a> {
     }
 
     /// Values that are strings in JSON wherever they stand.
-    fn text_of(&mut self, node: &'a Node) -> Result<String, &'static str> {
+    fn text_of(&mut self, node: &'a TypeNode) -> Result<String, &'static str> {
         let mut text = String::new();
         let unfit = "a time is outside of the years 0 to 9999";
         match node {
-            Node::String => {
+            TypeNode::String => {
                 let bytes = self.sized()?;
                 let string = std::str::from_utf8(bytes).map_err(|_| "a string is not UTF-8")?;
                 text.push_str(string);
             }
-            Node::Enum(symbols) => {
+            TypeNode::Enum(symbols) => {
                 let at = usize::try_from(self.long()?).ok();
                 let symbol = at.and_then(|at| symbols.get(at));
                 text.push_str(symbol.ok_or("an enum has no such symbol")?);
             }
-            Node::Bytes(size) => STANDARD.encode_string(self.bytes(*size)?, &mut text),
-            Node::Decimal { size, scale } => {
+            TypeNode::Bytes(size) => STANDARD.encode_string(self.bytes(*size)?, &mut text),
+            TypeNode::Decimal { size, scale } => {
                 let value = decimal::value(self.bytes(*size)?);
                 let value = value.ok_or("a decimal has too many digits")?;
                 decimal::put_text(value, *scale, &mut text);
             }
-            Node::BigDecimal => self.big_decimal(&mut text)?,
-            Node::Uuid(size) => put_uuid(self.bytes(*size)?, &mut text),
-            Node::Date => times::put_days(self.long()?, &mut text).ok_or(unfit)?,
-            Node::Timestamp(per_second) => {
+            TypeNode::BigDecimal => self.big_decimal(&mut text)?,
+            TypeNode::Uuid(size) => put_uuid(self.bytes(*size)?, &mut text),
+            TypeNode::Date => times::put_days(self.long()?, &mut text).ok_or(unfit)?,
+            TypeNode::Timestamp(per_second) => {
                 let seconds = self.long()?.div_euclid(*per_second);
                 times::put_seconds(seconds, &mut text).ok_or(unfit)?;
             }
-            Node::Time(per_second) => {
+            TypeNode::Time(per_second) => {
                 let seconds = self.long()?.div_euclid(*per_second);
-                if !(0..times::DAY).contains(&seconds) {
+                if !(0..times::SECONDS_PER_DAY).contains(&seconds) {
                     return Err("a time of day is longer than a day");
                 }
                 times::put_time(seconds, &mut text);
             }
-            Node::Duration => {
+            TypeNode::Duration => {
                 let seconds = duration(self.take(12)?)?;
                 times::put_seconds(seconds, &mut text).ok_or(unfit)?;
             }
@@ -277,7 +277,7 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    fn record(&mut self, members: &'a [Member], depth: u32) -> Done {
+    fn record(&mut self, members: &'a [PlanField], depth: u32) -> DecodeResult {
         let mut texts = Vec::new();
         let mut first = true;
         self.out.push(b'{');
@@ -307,18 +307,18 @@ impl<'a> Reader<'a> {
     }
 
     /// The texts of values that did not fit their types, as members.
-    fn raw_texts(&mut self, member: &'a Member) -> Done {
-        let Node::Union(branches) = self.schema.node(member.node) else {
+    fn raw_texts(&mut self, member: &'a PlanField) -> DecodeResult {
+        let TypeNode::Union(branches) = self.schema.node(member.node) else {
             return Err("it is of an unknown type");
         };
         match self.branch(branches)? {
-            Node::Null => Ok(()),
-            Node::Map(values) => self.members(*values, 0, &mut true),
+            TypeNode::Null => Ok(()),
+            TypeNode::Map(values) => self.members(*values, 0, &mut true),
             _ => Err("it is of an unknown type"),
         }
     }
 
-    fn array(&mut self, items: usize, depth: u32) -> Done {
+    fn array(&mut self, items: usize, depth: u32) -> DecodeResult {
         self.out.push(b'[');
         let mut first = true;
         while let Some(count) = self.block()? {
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn map(&mut self, values: usize, depth: u32, outermost: bool) -> Done {
+    fn map(&mut self, values: usize, depth: u32, outermost: bool) -> DecodeResult {
         let depth = if outermost { 0 } else { depth };
         self.out.push(b'{');
         self.members(values, depth, &mut true)?;
@@ -339,11 +339,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn members(&mut self, values: usize, depth: u32, first: &mut bool) -> Done {
+    fn members(&mut self, values: usize, depth: u32, first: &mut bool) -> DecodeResult {
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 self.comma(first);
-                let key = self.text_of(&Node::String)?;
+                let key = self.text_of(&TypeNode::String)?;
                 self.string(&key);
                 self.out.push(b':');
                 self.value(self.schema.node(values), depth)?;
@@ -364,14 +364,14 @@ impl<'a> Reader<'a> {
         count.map(Some).ok_or("a block has too many items")
     }
 
-    fn branch(&mut self, branches: &'a [usize]) -> Result<&'a Node, &'static str> {
+    fn branch(&mut self, branches: &'a [usize]) -> Result<&'a TypeNode, &'static str> {
         let at = usize::try_from(self.long()?).ok();
         let branch = at.and_then(|at| branches.get(at));
         let branch = branch.ok_or("a union has no such branch")?;
         Ok(self.schema.node(*branch))
     }
 
-    fn big_decimal(&mut self, text: &mut String) -> Done {
+    fn big_decimal(&mut self, text: &mut String) -> DecodeResult {
         let mut inner = self.sized()?;
         let wrong = "a big-decimal is malformed";
         let length = take_long(&mut inner).and_then(|length| usize::try_from(length).ok());
@@ -379,13 +379,13 @@ impl<'a> Reader<'a> {
         let (unscaled, mut scale) = unscaled.ok_or(wrong)?;
         let value = decimal::value(unscaled).ok_or("a decimal has too many digits")?;
         let digits = take_long(&mut scale).and_then(|scale| usize::try_from(scale).ok());
-        let digits = digits.filter(|digits| *digits <= plan::MAX_SCALE);
+        let digits = digits.filter(|digits| *digits <= plan::MAX_DECIMAL_SCALE);
         decimal::put_text(value, digits.ok_or(wrong)?, text);
         Ok(())
     }
 
     fn take(&mut self, bytes: usize) -> Result<&'a [u8], &'static str> {
-        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(ENDS)?;
+        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(ENDS_EARLY)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -406,7 +406,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self, is_finite: bool, value: &dyn fmt::Display, top: bool) -> Done {
+    fn number(&mut self, is_finite: bool, value: &dyn fmt::Display, top: bool) -> DecodeResult {
         if !is_finite {
             return Err("a number is infinite or none");
         }
@@ -448,7 +448,7 @@ fn duration(bytes: &[u8]) -> Result<i64, &'static str> {
     if months != 0 {
         return Err("a duration has months, which have no fixed length");
     }
-    Ok(days * times::DAY + millis / 1000)
+    Ok(days * times::SECONDS_PER_DAY + millis / 1000)
 }
 
 /// Of another length than 16 it is no uuid but plain bytes.

@@ -10,24 +10,24 @@ use std::io;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::columns::{Choice, Column, Columns};
-use crate::servicenow::{Cause, Client, Error, Get, table_api};
+use super::columns::{Choice, TableColumn, TableColumns};
+use crate::servicenow::{Error, InstanceClient, InstanceFailure, ReadRequest, table_api};
 use crate::stop::Stop;
 
 /// Rows of a page.
-const PAGE: usize = 1000;
+const DICTIONARY_PAGE_ROWS: usize = 1000;
 /// Pages of one question: a table has some hundred columns.
-const MAX_PAGES: usize = 100;
+const MAX_DICTIONARY_PAGES: usize = 100;
 /// Longest chain of tables; the longest of the platform have about ten.
-const MAX_CHAIN: usize = 30;
+const MAX_TABLE_CHAIN: usize = 30;
 
 /// What the instance says about a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Described {
+pub enum TableDescription {
     /// Its columns, sorted by name: the order is the same on every instance.
-    Columns(Columns),
+    Columns(TableColumns),
     /// Nothing that this user may see; says in words what is hidden. The columns are then the
-    /// configured `fields` ([`Columns::named`]) or those of some rows ([`Columns::of_row`]).
+    /// configured `fields` ([`TableColumns::named`]) or those of some rows ([`TableColumns::of_row`]).
     Hidden(String),
 }
 
@@ -49,14 +49,14 @@ pub enum Described {
 /// ```
 ///
 /// # Errors
-/// The instance could not be asked. A refusal is no error but [`Described::Hidden`].
+/// The instance could not be asked. A refusal is no error but [`TableDescription::Hidden`].
 pub fn describe(
-    client: &Client,
+    client: &InstanceClient,
     table_api_path: &str,
     table: &str,
     stop: &Stop,
-) -> Result<Described, Error> {
-    let asking = Asking {
+) -> Result<TableDescription, Error> {
+    let asking = DictionaryReader {
         client,
         table_api_path,
         stop,
@@ -65,10 +65,10 @@ pub fn describe(
         .chain(table)
         .and_then(|chain| asking.columns(table, &chain));
     match described {
-        Ok(columns) => Ok(Described::Columns(columns)),
-        Err(Refused::Hidden(why)) => Ok(Described::Hidden(why)),
-        Err(Refused::Error(error)) => match error.cause().filter(|_| is_refusal(&error)) {
-            Some(cause) => Ok(Described::Hidden(format!(
+        Ok(columns) => Ok(TableDescription::Columns(columns)),
+        Err(DictionaryError::Hidden(why)) => Ok(TableDescription::Hidden(why)),
+        Err(DictionaryError::Error(error)) => match error.cause().filter(|_| is_refusal(&error)) {
+            Some(cause) => Ok(TableDescription::Hidden(format!(
                 "sys_db_object or sys_dictionary cannot be read ({cause})"
             ))),
             None => Err(error),
@@ -76,14 +76,14 @@ pub fn describe(
     }
 }
 
-enum Refused {
+enum DictionaryError {
     Hidden(String),
     Error(Error),
 }
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Refused {
-        Refused::Error(error)
+impl From<Error> for DictionaryError {
+    fn from(error: Error) -> DictionaryError {
+        DictionaryError::Error(error)
     }
 }
 
@@ -91,61 +91,63 @@ impl From<Error> for Refused {
 /// the way a 404 says nothing.
 fn is_refusal(error: &Error) -> bool {
     match error.cause() {
-        Some(Cause::Forbidden { .. }) => true,
-        Some(Cause::NotFound { .. } | Cause::BadRequest { .. }) => error.is_answer(),
+        Some(InstanceFailure::Forbidden { .. }) => true,
+        Some(InstanceFailure::NotFound { .. } | InstanceFailure::BadRequest { .. }) => {
+            error.is_api_verdict()
+        }
         _ => false,
     }
 }
 
 /// A row of `sys_db_object`.
 #[derive(Deserialize)]
-struct Class {
+struct DbObjectRow {
     #[serde(default)]
-    name: Text,
+    name: TextValue,
     #[serde(default)]
-    label: Text,
+    label: TextValue,
     #[serde(default)]
-    super_class: Text,
+    super_class: TextValue,
 }
 
 /// A row of `sys_dictionary`.
 #[derive(Deserialize)]
-struct Entry {
-    name: Text,
-    element: Text,
+struct DictionaryRow {
+    name: TextValue,
+    element: TextValue,
     #[serde(default)]
-    column_label: Text,
+    column_label: TextValue,
     #[serde(default)]
-    internal_type: Text,
+    internal_type: TextValue,
     #[serde(default)]
-    reference: Text,
+    reference: TextValue,
     #[serde(default)]
-    max_length: Text,
+    max_length: TextValue,
     #[serde(default)]
-    attributes: Text,
+    attributes: TextValue,
 }
 
 /// A row of `sys_choice`.
 #[derive(Deserialize)]
-struct Offer {
-    name: Text,
-    element: Text,
-    value: Text,
+struct ChoiceRow {
+    name: TextValue,
+    element: TextValue,
+    value: TextValue,
     #[serde(default)]
-    label: Text,
+    label: TextValue,
     #[serde(default)]
-    sequence: Text,
+    sequence: TextValue,
 }
 
 /// A value as a text or as an object that has one.
 #[derive(Default)]
-struct Text(String);
+struct TextValue(String);
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+impl<'de> Deserialize<'de> for TextValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<TextValue, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let value = value.get("value").unwrap_or(&value);
-        Ok(Text(match value {
+        Ok(TextValue(match value {
             Value::String(text) => text.clone(),
             Value::Null => String::new(),
             other => other.to_string(),
@@ -153,21 +155,21 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-struct Asking<'a> {
-    client: &'a Client,
+struct DictionaryReader<'a> {
+    client: &'a InstanceClient,
     table_api_path: &'a str,
     stop: &'a Stop,
 }
 
-impl Asking<'_> {
+impl DictionaryReader<'_> {
     /// The table, then what it extends, up to the root, with labels.
-    fn chain(&self, table: &str) -> Result<Vec<(String, String)>, Refused> {
+    fn chain(&self, table: &str) -> Result<Vec<(String, String)>, DictionaryError> {
         let mut chain: Vec<(String, String)> = Vec::new();
         let mut query = format!("name={table}");
-        while chain.len() < MAX_CHAIN {
-            let found: Vec<Class> = self.page("sys_db_object", &query, CLASS)?;
+        while chain.len() < MAX_TABLE_CHAIN {
+            let found: Vec<DbObjectRow> = self.page("sys_db_object", &query, DB_OBJECT_FIELDS)?;
             let Some(class) = found.into_iter().next() else {
-                return Err(Refused::Hidden(format!(
+                return Err(DictionaryError::Hidden(format!(
                     "sys_db_object shows no row for `{table}` or a table that it extends"
                 )));
             };
@@ -176,7 +178,7 @@ impl Asking<'_> {
                 break;
             }
             chain.push((class.name.0, class.label.0));
-            let Text(parent) = class.super_class;
+            let TextValue(parent) = class.super_class;
             // It becomes a part of a query.
             if parent.is_empty() || !parent.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 break;
@@ -186,13 +188,18 @@ impl Asking<'_> {
         Ok(chain)
     }
 
-    fn columns(&self, table: &str, chain: &[(String, String)]) -> Result<Columns, Refused> {
+    fn columns(
+        &self,
+        table: &str,
+        chain: &[(String, String)],
+    ) -> Result<TableColumns, DictionaryError> {
         let names: Vec<&str> = chain.iter().map(|(name, _)| name.as_str()).collect();
         let query = format!("nameIN{}^elementISNOTEMPTY^active=true", names.join(","));
-        let entries: Vec<Entry> = self.pages("sys_dictionary", &query, ENTRY)?;
+        let entries: Vec<DictionaryRow> =
+            self.pages("sys_dictionary", &query, DICTIONARY_FIELDS)?;
         // The nearest table decides.
         let distance = |name: &str| names.iter().position(|known| *known == name);
-        let mut found: BTreeMap<String, (usize, Column)> = BTreeMap::new();
+        let mut found: BTreeMap<String, (usize, TableColumn)> = BTreeMap::new();
         for entry in entries {
             let Some(distance) = distance(&entry.name.0) else {
                 continue;
@@ -204,7 +211,7 @@ impl Asking<'_> {
             }
         }
         if found.is_empty() {
-            return Err(Refused::Hidden(format!(
+            return Err(DictionaryError::Hidden(format!(
                 "sys_dictionary shows no column of `{table}`"
             )));
         }
@@ -213,7 +220,7 @@ impl Asking<'_> {
             column.choices = choices.remove(&column.name).unwrap_or_default();
             column
         });
-        Ok(Columns {
+        Ok(TableColumns {
             table: table.to_owned(),
             label: chain
                 .first()
@@ -225,11 +232,11 @@ impl Asking<'_> {
 
     /// The choice lists by column; the nearest table that has one decides. They only describe, so a
     /// user without access to them goes without.
-    fn choices(&self, names: &[&str]) -> Result<HashMap<String, Vec<Choice>>, Refused> {
+    fn choices(&self, names: &[&str]) -> Result<HashMap<String, Vec<Choice>>, DictionaryError> {
         let query = format!("nameIN{}^language=en^inactive=false", names.join(","));
-        let options: Vec<Offer> = match self.pages("sys_choice", &query, OPTION) {
+        let options: Vec<ChoiceRow> = match self.pages("sys_choice", &query, CHOICE_FIELDS) {
             Ok(options) => options,
-            Err(Refused::Error(error)) if !is_refusal(&error) => return Err(error.into()),
+            Err(DictionaryError::Error(error)) if !is_refusal(&error) => return Err(error.into()),
             Err(_) => Vec::new(),
         };
         let mut lists: HashMap<String, (usize, Vec<(i64, Choice)>)> = HashMap::new();
@@ -268,15 +275,15 @@ impl Asking<'_> {
         table: &str,
         query: &str,
         fields: &str,
-    ) -> Result<Vec<T>, Refused> {
+    ) -> Result<Vec<T>, DictionaryError> {
         let mut all = Vec::new();
         let mut last = String::new();
-        for _ in 0..MAX_PAGES {
+        for _ in 0..MAX_DICTIONARY_PAGES {
             let behind = match last.as_str() {
                 "" => format!("{query}^ORDERBYsys_id"),
                 last => format!("{query}^sys_id>{last}^ORDERBYsys_id"),
             };
-            let page: Vec<Identified<T>> = self.page(table, &behind, fields)?;
+            let page: Vec<WithSysId<T>> = self.page(table, &behind, fields)?;
             // A page may be shorter than its limit, as access rules hide rows afterwards.
             let end = match page.last() {
                 Some(row) if row.sys_id.0 > last && !row.sys_id.0.contains('^') => {
@@ -298,21 +305,21 @@ impl Asking<'_> {
         name: &str,
         query: &str,
         fields: &str,
-    ) -> Result<Vec<T>, Refused> {
+    ) -> Result<Vec<T>, DictionaryError> {
         let params = vec![
             ("sysparm_query", query.to_owned()),
             ("sysparm_fields", fields.to_owned()),
-            ("sysparm_limit", PAGE.to_string()),
+            ("sysparm_limit", DICTIONARY_PAGE_ROWS.to_string()),
             ("sysparm_display_value", "false".to_owned()),
             ("sysparm_exclude_reference_link", "true".to_owned()),
             ("sysparm_suppress_pagination_header", "true".to_owned()),
             ("sysparm_no_count", "true".to_owned()),
         ];
-        let request: Get<'static> = table_api::probe(self.table_api_path, name, params);
+        let request: ReadRequest<'static> = table_api::probe(self.table_api_path, name, params);
         let (result, _) = self.client.get_result_once(&request, self.stop)?;
         let Value::Array(rows) = result else {
             let wrong = io::Error::new(io::ErrorKind::InvalidData, "`result` is no list");
-            return Err(self.client.classify(&wrong, &request.what).into());
+            return Err(self.client.body_error(&wrong, &request.what).into());
         };
         // A row without the columns that are asked for is one that the user may not read.
         let rows = rows
@@ -322,22 +329,22 @@ impl Asking<'_> {
     }
 }
 
-const CLASS: &str = "name,label,super_class";
-const ENTRY: &str =
+const DB_OBJECT_FIELDS: &str = "name,label,super_class";
+const DICTIONARY_FIELDS: &str =
     "sys_id,name,element,column_label,internal_type,reference,max_length,attributes";
-const OPTION: &str = "sys_id,name,element,value,label,sequence";
+const CHOICE_FIELDS: &str = "sys_id,name,element,value,label,sequence";
 
 #[derive(Deserialize)]
-struct Identified<T> {
-    sys_id: Text,
+struct WithSysId<T> {
+    sys_id: TextValue,
     #[serde(flatten)]
     row: T,
 }
 
-fn column(entry: Entry) -> Column {
+fn column(entry: DictionaryRow) -> TableColumn {
     let mut attributes = entry.attributes.0.split(',');
     let scale = attributes.find_map(|attribute| attribute.trim().strip_prefix("scale="));
-    Column {
+    TableColumn {
         name: entry.element.0,
         internal_type: entry.internal_type.0,
         label: entry.column_label.0,
@@ -359,7 +366,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::stop;
 
-    fn ask(sim: &Sim, table: &str) -> Described {
+    fn ask(sim: &Sim, table: &str) -> TableDescription {
         let user = sim.options().users.first().unwrap();
         let text = format!(
             "servicenow:\n  base_url: {}\n  max_retries: 1\n  auth:\n    type: basic\n    basic:\n      \
@@ -371,7 +378,7 @@ mod tests {
         );
         let config = crate::config::parse(&text, &|_| None).unwrap().0;
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-        let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
+        let client = InstanceClient::start(&config.servicenow, &metrics, &health).unwrap();
         let (_trigger, stop) = stop::pair();
         describe(&client, "/api/now/table", table, &stop).unwrap()
     }
@@ -379,7 +386,7 @@ mod tests {
     #[test]
     fn columns_of_a_table_and_its_parents() {
         let sim = Sim::start(Options::default()).unwrap();
-        let Described::Columns(columns) = ask(&sim, "incident") else {
+        let TableDescription::Columns(columns) = ask(&sim, "incident") else {
             panic!("hidden");
         };
         assert_eq!(
@@ -405,7 +412,7 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         sim.create_table(Table::new("u_wide").extends("task").texts(&names))
             .unwrap();
-        let Described::Columns(wide) = ask(&sim, "u_wide") else {
+        let TableDescription::Columns(wide) = ask(&sim, "u_wide") else {
             panic!("hidden");
         };
         assert!(wide.find("u_1199").is_some() && wide.find("work_notes").is_some());
@@ -414,7 +421,7 @@ mod tests {
     #[test]
     fn what_the_user_may_not_see() {
         let sim = Sim::start(Options::default()).unwrap();
-        let Described::Hidden(why) = ask(&sim, "u_unknown") else {
+        let TableDescription::Hidden(why) = ask(&sim, "u_unknown") else {
             panic!("described");
         };
         assert!(
@@ -422,7 +429,7 @@ mod tests {
             "{why}"
         );
         sim.hide("sys_dictionary", |_| true).unwrap();
-        let Described::Hidden(why) = ask(&sim, "incident") else {
+        let TableDescription::Hidden(why) = ask(&sim, "incident") else {
             panic!("described");
         };
         assert!(

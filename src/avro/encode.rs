@@ -10,19 +10,19 @@ mod value;
 
 use std::fmt;
 
-pub use self::scan::Malformed;
+pub use self::scan::MalformedRow;
 
-use self::key_order::Order;
-use self::scan::{Form, Raw, Scanner};
-use super::model::{Kind, Schema};
-use super::wire::{PREFIX, prefix, put_bytes, put_long};
+use self::key_order::KeyOrder;
+use self::scan::{RowScanner, ScannedValue, ValueForm};
+use super::model::{FieldType, RecordSchema};
+use super::wire::{WIRE_PREFIX_BYTES, prefix, put_bytes, put_long};
 
 /// The schema of keys that are Avro too.
 pub const KEY_SCHEMA: &str = r#""string""#;
 /// The branch of a field's union that is null.
-const NULL: u8 = 0;
+const NULL_BRANCH: u8 = 0;
 /// The branch that is not: 1, in zig-zag.
-const SOME: u8 = 2;
+const VALUE_BRANCH: u8 = 2;
 
 /// What becomes of a value that does not fit the type of its field, say a text in a `long`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +30,8 @@ pub enum OnTypeError {
     /// The field is null, and the value is counted.
     #[default]
     Null,
-    /// The same, and the text goes into the map [`super::RAW`] under the name of its column. A
-    /// schema without that field has no room for it (see [`super::Typing::raw`]).
+    /// The same, and the text goes into the map [`super::RAW_FIELD`] under the name of its column. A
+    /// schema without that field has no room for it (see [`super::TypingOptions::raw`]).
     StringField,
     /// An error: the table is held until the type or the row is corrected.
     Hold,
@@ -39,10 +39,10 @@ pub enum OnTypeError {
 
 /// What was noticed in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Report {
-    /// Columns that the schema has no field for; see [`Encoder::unknown`].
+pub struct EncodeReport {
+    /// Columns that the schema has no field for; see [`RecordEncoder::unknown`].
     pub unknown: u32,
-    /// Values that did not fit their type; see [`Encoder::misfits`].
+    /// Values that did not fit their type; see [`RecordEncoder::misfits`].
     pub misfits: u32,
 }
 
@@ -50,13 +50,13 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EncodeError {
     /// The row is not valid JSON.
-    Malformed(Malformed),
+    Malformed(MalformedRow),
     /// A value does not fit its type, and the configuration says that this holds the table.
     Misfit {
         /// Its column.
         column: String,
         /// The type of the field.
-        kind: Kind,
+        kind: FieldType,
     },
     /// The key is not UTF-8, as an Avro string must be.
     Key,
@@ -77,16 +77,16 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-impl From<Malformed> for EncodeError {
-    fn from(malformed: Malformed) -> EncodeError {
+impl From<MalformedRow> for EncodeError {
+    fn from(malformed: MalformedRow) -> EncodeError {
         EncodeError::Malformed(malformed)
     }
 }
 
 /// One field of the plan.
 #[derive(Debug)]
-struct Slot {
-    kind: Kind,
+struct FieldSlot {
+    kind: FieldType,
     column: String,
     /// Values that did not fit, so far.
     misfits: u64,
@@ -94,7 +94,7 @@ struct Slot {
 
 /// How a value fitted its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
+enum ValueFit {
     Well,
     /// Half a letter of it is lost.
     Torn,
@@ -102,72 +102,72 @@ enum Fit {
     Not,
 }
 
-impl Slot {
+impl FieldSlot {
     /// Appends the value of a form and text.
-    fn put(&self, form: Form, text: &[u8], out: &mut Vec<u8>) -> Fit {
-        let is_string = matches!(self.kind, Kind::String);
+    fn put(&self, form: ValueForm, text: &[u8], out: &mut Vec<u8>) -> ValueFit {
+        let is_string = matches!(self.kind, FieldType::String);
         let may_fit = match form {
-            Form::Absent | Form::Null => {
-                out.push(NULL);
-                return Fit::Well;
+            ValueForm::Absent | ValueForm::Null => {
+                out.push(NULL_BRANCH);
+                return ValueFit::Well;
             }
-            Form::Json | Form::Torn => is_string,
-            Form::Empty | Form::Text | Form::Unescaped | Form::Word => true,
+            ValueForm::Json | ValueForm::Torn => is_string,
+            ValueForm::Empty | ValueForm::Text | ValueForm::Unescaped | ValueForm::Word => true,
         };
         if text.is_empty() {
             match is_string {
-                true => out.extend_from_slice(&[SOME, 0]),
-                false => out.push(NULL),
+                true => out.extend_from_slice(&[VALUE_BRANCH, 0]),
+                false => out.push(NULL_BRANCH),
             }
-            return Fit::Well;
+            return ValueFit::Well;
         }
-        out.push(SOME);
+        out.push(VALUE_BRANCH);
         if may_fit && value::put(self.kind, text, out) {
-            return if form == Form::Torn {
-                Fit::Torn
+            return if form == ValueForm::Torn {
+                ValueFit::Torn
             } else {
-                Fit::Well
+                ValueFit::Well
             };
         }
         out.pop();
-        out.push(NULL);
-        Fit::Not
+        out.push(NULL_BRANCH);
+        ValueFit::Not
     }
 }
 
 /// Writes the rows of one table with one schema. Keep it: it learns the order of the columns, and
 /// its memory is used again.
 #[derive(Debug)]
-pub struct Encoder {
-    prefix: [u8; PREFIX],
+pub struct RecordEncoder {
+    prefix: [u8; WIRE_PREFIX_BYTES],
     on_type_error: OnTypeError,
-    order: Order,
-    slots: Vec<Slot>,
+    order: KeyOrder,
+    slots: Vec<FieldSlot>,
     /// The value of each slot in this row.
-    values: Vec<Raw>,
+    values: Vec<ScannedValue>,
     /// Texts that had escapes.
     scratch: Vec<u8>,
     /// Slots whose values do not fit in this row.
     unfit: Vec<usize>,
 }
 
-impl Encoder {
+impl RecordEncoder {
     /// For a schema and the id that the registry gave it.
-    pub fn new(schema: &Schema, id: u32, on_type_error: OnTypeError) -> Encoder {
+    pub fn new(schema: &RecordSchema, id: u32, on_type_error: OnTypeError) -> RecordEncoder {
         let fields = schema.fields();
         let columns = fields.iter().enumerate();
-        let columns = columns.filter(|(_, field)| field.kind != Kind::Texts);
-        let slots = fields.iter().map(|field| Slot {
+        let columns = columns.filter(|(_, field)| field.kind != FieldType::TextMap);
+        let slots = fields.iter().map(|field| FieldSlot {
             kind: field.kind,
             column: field.column.clone(),
             misfits: 0,
         });
-        Encoder {
+        RecordEncoder {
             prefix: prefix(id),
             on_type_error,
-            order: Order::new(columns.map(|(at, field)| (field.column.as_str(), at))),
+            order: KeyOrder::new(columns.map(|(at, field)| (field.column.as_str(), at))),
             slots: slots.collect(),
-            values: vec![Raw::default(); fields.len()],
+            values: vec![ScannedValue::default(); fields.len()],
             scratch: Vec::new(),
             unfit: Vec::new(),
         }
@@ -183,7 +183,7 @@ impl Encoder {
     ///
     /// # Errors
     /// The row is not valid JSON, or a value holds the table. `out` is then as it was.
-    pub fn encode(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<Report, EncodeError> {
+    pub fn encode(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<EncodeReport, EncodeError> {
         let unknown = self.scan(row)?;
         let start = out.len();
         out.extend_from_slice(&self.prefix);
@@ -194,7 +194,7 @@ impl Encoder {
                 return Err(error);
             }
         };
-        Ok(Report { unknown, misfits })
+        Ok(EncodeReport { unknown, misfits })
     }
 
     /// Columns that rows had and the schema has not, so far: at most 64 names.
@@ -209,10 +209,10 @@ impl Encoder {
     }
 
     /// Finds the value of each slot; gives the number of unknown columns.
-    fn scan(&mut self, row: &[u8]) -> Result<u32, Malformed> {
-        let mut scanner = Scanner::new(row, &mut self.scratch)?;
+    fn scan(&mut self, row: &[u8]) -> Result<u32, MalformedRow> {
+        let mut scanner = RowScanner::new(row, &mut self.scratch)?;
         let mut unknown = 0;
-        self.values.fill(Raw::default());
+        self.values.fill(ScannedValue::default());
         self.order.begin();
         scanner.expect(b'{')?;
         scanner.space();
@@ -223,7 +223,7 @@ impl Encoder {
         while open {
             let field = self.order.key(&mut scanner, |field| {
                 match field.and_then(|at| self.values.get_mut(at)) {
-                    Some(slot) => *slot = Raw::EMPTY,
+                    Some(slot) => *slot = ScannedValue::EMPTY,
                     None => unknown += 1,
                 }
             })?;
@@ -252,12 +252,12 @@ impl Encoder {
         let mut misfits = 0;
         let mut texts = None;
         for (at, (slot, raw)) in self.slots.iter_mut().zip(&self.values).enumerate() {
-            if matches!(slot.kind, Kind::Texts) {
+            if matches!(slot.kind, FieldType::TextMap) {
                 texts = Some(out.len());
             }
             let text = raw.text(row, &self.scratch);
             let fit = slot.put(raw.form, text, out);
-            if fit == Fit::Well {
+            if fit == ValueFit::Well {
                 continue;
             }
             slot.misfits += 1;
@@ -268,7 +268,7 @@ impl Encoder {
                     kind: slot.kind,
                 });
             }
-            if fit == Fit::Not {
+            if fit == ValueFit::Not {
                 self.unfit.push(at);
             }
         }
@@ -284,7 +284,7 @@ impl Encoder {
     /// Puts the texts that did not fit at `place`, where the null of their map stands: one block,
     /// and the empty one that ends the map (Avro 1.12, "Maps").
     fn write_texts(&self, row: &[u8], place: usize, out: &mut Vec<u8>) {
-        let mut map = vec![SOME];
+        let mut map = vec![VALUE_BRANCH];
         put_long(
             i64::try_from(self.unfit.len()).unwrap_or(i64::MAX),
             &mut map,

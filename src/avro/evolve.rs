@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use super::model::{Field, Kind, Schema};
-use super::names::Namer;
+use super::model::{FieldType, RecordSchema, SchemaField};
+use super::names::FieldNamer;
 
 /// One difference between a registered schema and the columns of today.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum ColumnChange {
     /// A column that the schema did not have: a new field at the end.
     Added {
         /// The column.
         column: String,
         /// Its type.
-        kind: Kind,
+        kind: FieldType,
     },
     /// A column that is gone: its field stays, and is null from now on.
     Gone {
@@ -25,28 +25,30 @@ pub enum Change {
         /// The column.
         column: String,
         /// The type that stays.
-        kept: Kind,
+        kept: FieldType,
         /// The type that the column would have now.
-        wanted: Kind,
+        wanted: FieldType,
     },
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for ColumnChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::Added { column, kind } => write!(f, "column `{column}` is new, as {kind}"),
-            Change::Gone { column } => {
+            ColumnChange::Added { column, kind } => {
+                write!(f, "column `{column}` is new, as {kind}")
+            }
+            ColumnChange::Gone { column } => {
                 write!(f, "column `{column}` is gone; its field stays and is null")
             }
-            Change::Retyped {
+            ColumnChange::Retyped {
                 column,
-                kept: Kind::String,
+                kept: FieldType::String,
                 wanted,
             } => write!(
                 f,
                 "column `{column}` would be {wanted} in a new subject; its field stays string"
             ),
-            Change::Retyped {
+            ColumnChange::Retyped {
                 column,
                 kept,
                 wanted,
@@ -59,16 +61,16 @@ impl fmt::Display for Change {
     }
 }
 
-/// What [`Schema::evolve`] found.
+/// What [`RecordSchema::evolve`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evolution {
+pub struct SchemaEvolution {
     /// The schema to register; `None`: what is registered serves.
-    pub schema: Option<Schema>,
+    pub schema: Option<RecordSchema>,
     /// All differences, also those that need no new schema.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ColumnChange>,
 }
 
-impl Schema {
+impl RecordSchema {
     /// This registered schema, grown so that it has every column of `wanted`.
     ///
     /// Readers of the old schema read what is written with the new one and the other way round, so
@@ -76,45 +78,45 @@ impl Schema {
     /// null as their default, none goes, and no type changes. Avro would let an `int` become a
     /// `long`, but then readers with the old schema stop. Other labels or choices alone are no
     /// reason for a new schema; when there is one it has the labels and choices of today.
-    pub fn evolve(&self, wanted: &Schema) -> Evolution {
+    pub fn evolve(&self, wanted: &RecordSchema) -> SchemaEvolution {
         let mut changes = Vec::new();
         let mut fields = self.fields.clone();
         for field in &mut fields {
             match wanted.same_column(field) {
                 Some(now) if now.kind == field.kind => field.describe(now),
-                Some(now) => changes.push(Change::Retyped {
+                Some(now) => changes.push(ColumnChange::Retyped {
                     column: field.column.clone(),
                     kept: field.kind,
                     wanted: now.kind,
                 }),
-                None if field.kind == Kind::Texts => {}
-                None => changes.push(Change::Gone {
+                None if field.kind == FieldType::TextMap => {}
+                None => changes.push(ColumnChange::Gone {
                     column: field.column.clone(),
                 }),
             }
         }
-        let mut namer = Namer::new(self.fields.iter().map(|field| field.name.as_str()));
+        let mut namer = FieldNamer::new(self.fields.iter().map(|field| field.name.as_str()));
         let new = wanted.fields.iter();
         let new = new.filter(|field| self.same_column(field).is_none());
         let before = fields.len();
         for field in new {
             let mut field = field.clone();
             field.name = namer.name(&field.name);
-            changes.push(Change::Added {
+            changes.push(ColumnChange::Added {
                 column: field.column.clone(),
                 kind: field.kind,
             });
             fields.push(field);
         }
         let grown = fields.len() > before;
-        Evolution {
+        SchemaEvolution {
             schema: grown.then(|| self.with_fields(fields)),
             changes,
         }
     }
 
     /// Whether this has every field of `other`, and with its type.
-    pub(super) fn has_all_of(&self, other: &Schema) -> bool {
+    pub fn has_all_of(&self, other: &RecordSchema) -> bool {
         let mut fields = other.fields.iter();
         fields.all(|field| {
             let known = self.same_column(field);
@@ -123,16 +125,16 @@ impl Schema {
     }
 
     /// The field of the same column. A column may be called like the field of misfits.
-    fn same_column(&self, field: &Field) -> Option<&Field> {
-        let texts = |field: &Field| field.kind == Kind::Texts;
+    fn same_column(&self, field: &SchemaField) -> Option<&SchemaField> {
+        let texts = |field: &SchemaField| field.kind == FieldType::TextMap;
         let mut fields = self.fields.iter();
         fields.find(|other| other.column == field.column && texts(other) == texts(field))
     }
 }
 
-impl Field {
+impl SchemaField {
     /// Takes over what only describes.
-    fn describe(&mut self, now: &Field) {
+    fn describe(&mut self, now: &SchemaField) {
         self.doc.clone_from(&now.doc);
         self.internal_type.clone_from(&now.internal_type);
         self.reference.clone_from(&now.reference);
@@ -141,16 +143,16 @@ impl Field {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::{Column, Columns, Typing};
+pub(crate) mod tests {
+    use super::super::{TableColumn, TableColumns, TypingOptions};
     use super::*;
 
     /// A table's schema with columns of these names and types.
-    pub(in super::super) fn typed(columns: &[(&str, &str)]) -> Schema {
-        let mut list = Columns::named("t", [] as [&str; 0]);
-        let column = |(name, kind): &(&str, &str)| Column::typed(*name, *kind);
+    pub(crate) fn typed(columns: &[(&str, &str)]) -> RecordSchema {
+        let mut list = TableColumns::named("t", [] as [&str; 0]);
+        let column = |(name, kind): &(&str, &str)| TableColumn::typed(*name, *kind);
         list.list = columns.iter().map(column).collect();
-        Schema::typed(&list, &Typing::default())
+        RecordSchema::typed(&list, &TypingOptions::default())
     }
 
     #[test]
@@ -185,7 +187,7 @@ pub(super) mod tests {
             names,
             [("a", "a"), ("b", "b"), ("x_y", "x.y"), ("x_y_2", "x_y")]
         );
-        assert_eq!(Schema::parse(grown.json()).unwrap(), grown);
+        assert_eq!(RecordSchema::parse(grown.json()).unwrap(), grown);
         assert_eq!(grown.evolve(&wanted).schema, None);
         assert_eq!(grown.evolve(&old).schema, None);
     }
@@ -193,24 +195,24 @@ pub(super) mod tests {
     #[test]
     fn labels_alone_make_no_schema() {
         let old = typed(&[("a", "string")]);
-        let mut columns = Columns::named("t", [] as [&str; 0]);
-        columns.list.push(Column::typed("a", "string"));
+        let mut columns = TableColumns::named("t", [] as [&str; 0]);
+        columns.list.push(TableColumn::typed("a", "string"));
         columns.list[0].label = "Letter".to_owned();
-        let labelled = Schema::typed(&columns, &Typing::default());
+        let labelled = RecordSchema::typed(&columns, &TypingOptions::default());
         assert_eq!(old.evolve(&labelled).schema, None);
-        columns.list.push(Column::named("b"));
-        let grown = old.evolve(&Schema::typed(&columns, &Typing::default()));
+        columns.list.push(TableColumn::named("b"));
+        let grown = old.evolve(&RecordSchema::typed(&columns, &TypingOptions::default()));
         assert_eq!(grown.schema.unwrap().fields()[0].doc, "Letter");
     }
 
     #[test]
     fn the_field_of_misfits_comes_late() {
         let raw = |names: &[&str]| {
-            let typing = Typing {
+            let typing = TypingOptions {
                 raw: true,
-                ..Typing::default()
+                ..TypingOptions::default()
             };
-            Schema::typed(&Columns::named("t", names.iter().copied()), &typing)
+            RecordSchema::typed(&TableColumns::named("t", names.iter().copied()), &typing)
         };
         let grown = typed(&[("a", "string")]).evolve(&raw(&["a", "_raw"]));
         let grown = grown.schema.unwrap();
@@ -222,7 +224,7 @@ pub(super) mod tests {
         assert_eq!(names, [("a", "a"), ("_raw_2", "_raw"), ("_raw", "_raw")]);
         assert_eq!(
             grown.evolve(&raw(&["a", "_raw"])),
-            Evolution {
+            SchemaEvolution {
                 schema: None,
                 changes: vec![]
             }

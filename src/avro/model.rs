@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::columns::Choice;
 
 /// Namespace of the records, the Go bridge's.
-pub const NAMESPACE: &str = "com.servicenow.bridge";
+pub const AVRO_NAMESPACE: &str = "com.servicenow.bridge";
 /// The field that holds the texts of values that do not fit their type.
-pub const RAW: &str = "_raw";
+pub const RAW_FIELD: &str = "_raw";
 
 /// What a field holds when it is not null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldType {
     /// `string`.
     String,
     /// `boolean`.
@@ -38,36 +38,36 @@ pub enum Kind {
     Date,
     /// `long`, seconds: a duration. Avro's own `duration` has months in it and few readers.
     Seconds,
-    /// `map` of `string`: what stands in [`RAW`].
-    Texts,
+    /// `map` of `string`: what stands in [`RAW_FIELD`].
+    TextMap,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FieldType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::String => f.write_str("string"),
-            Kind::Boolean => f.write_str("boolean"),
-            Kind::Long => f.write_str("long"),
-            Kind::Double => f.write_str("double"),
-            Kind::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
-            Kind::Timestamp => f.write_str("timestamp-millis"),
-            Kind::Date => f.write_str("date"),
-            Kind::Seconds => f.write_str("long (seconds)"),
-            Kind::Texts => f.write_str("map of string"),
+            FieldType::String => f.write_str("string"),
+            FieldType::Boolean => f.write_str("boolean"),
+            FieldType::Long => f.write_str("long"),
+            FieldType::Double => f.write_str("double"),
+            FieldType::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
+            FieldType::Timestamp => f.write_str("timestamp-millis"),
+            FieldType::Date => f.write_str("date"),
+            FieldType::Seconds => f.write_str("long (seconds)"),
+            FieldType::TextMap => f.write_str("map of string"),
         }
     }
 }
 
-/// One field of a [`Schema`].
+/// One field of a [`RecordSchema`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
+pub struct SchemaField {
     /// Its name in the record.
     pub name: String,
     /// The column it holds. Where Avro refuses the name it is kept in the property
     /// `servicenow.name`.
     pub column: String,
     /// Its type.
-    pub kind: Kind,
+    pub kind: FieldType,
     /// What people call the column; empty for none.
     pub doc: String,
     /// The dictionary's type; property `servicenow.type`. Empty for none.
@@ -78,10 +78,10 @@ pub struct Field {
     pub choices: Vec<Choice>,
 }
 
-impl Field {
+impl SchemaField {
     /// A text field.
-    pub(super) fn new(name: String, column: &str, kind: Kind) -> Field {
-        Field {
+    pub(super) fn new(name: String, column: &str, kind: FieldType) -> SchemaField {
+        SchemaField {
             name,
             column: column.to_owned(),
             kind,
@@ -95,7 +95,7 @@ impl Field {
 
 /// A schema as it is registered, and what its fields mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schema {
+pub struct RecordSchema {
     /// Name of the record, without its namespace.
     pub(super) name: String,
     /// Its namespace; empty for none.
@@ -104,23 +104,23 @@ pub struct Schema {
     pub(super) table: String,
     /// What people call the table; empty for none.
     pub(super) doc: String,
-    pub(super) fields: Vec<Field>,
+    pub(super) fields: Vec<SchemaField>,
     json: String,
 }
 
 /// Why a schema is none of ours; says where and what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotOurs(String);
+pub struct ForeignSchema(String);
 
-impl fmt::Display for NotOurs {
+impl fmt::Display for ForeignSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not a schema of this bridge: {}", self.0)
     }
 }
 
-impl std::error::Error for NotOurs {}
+impl std::error::Error for ForeignSchema {}
 
-impl Schema {
+impl RecordSchema {
     /// The full name of the record, by which some strategies call its subject.
     pub fn full_name(&self) -> String {
         match self.namespace.is_empty() {
@@ -131,9 +131,9 @@ impl Schema {
 
     pub(super) fn new(
         (name, namespace, table, doc): (String, String, String, String),
-        fields: Vec<Field>,
-    ) -> Schema {
-        let mut schema = Schema {
+        fields: Vec<SchemaField>,
+    ) -> RecordSchema {
+        let mut schema = RecordSchema {
             name,
             namespace,
             table,
@@ -146,14 +146,14 @@ impl Schema {
     }
 
     /// The schema with other fields.
-    pub(super) fn with_fields(&self, fields: Vec<Field>) -> Schema {
+    pub(super) fn with_fields(&self, fields: Vec<SchemaField>) -> RecordSchema {
         let names = (
             self.name.clone(),
             self.namespace.clone(),
             self.table.clone(),
             self.doc.clone(),
         );
-        Schema::new(names, fields)
+        RecordSchema::new(names, fields)
     }
 
     /// The text to register. The same columns give the same text, byte for byte, so that
@@ -163,7 +163,7 @@ impl Schema {
     }
 
     /// The fields, in the order in which they are written.
-    pub fn fields(&self) -> &[Field] {
+    pub fn fields(&self) -> &[SchemaField] {
         &self.fields
     }
 
@@ -175,15 +175,15 @@ impl Schema {
     /// Reads the text of a schema that this bridge, or the Go bridge, has registered.
     ///
     /// # Errors
-    /// [`NotOurs`]: it is no record, or has a field of a form that this bridge never writes.
-    pub fn parse(json: &str) -> Result<Schema, NotOurs> {
+    /// [`ForeignSchema`]: it is no record, or has a field of a form that this bridge never writes.
+    pub fn parse(json: &str) -> Result<RecordSchema, ForeignSchema> {
         let value: Value = serde_json::from_str(json)
-            .map_err(|error| NotOurs(format!("no JSON (column {})", error.column())))?;
+            .map_err(|error| ForeignSchema(format!("no JSON (column {})", error.column())))?;
         if text_of(&value, "type") != "record" {
-            return Err(NotOurs("it is no record".to_owned()));
+            return Err(ForeignSchema("it is no record".to_owned()));
         }
         let list = value.get("fields").and_then(Value::as_array);
-        let fields = list.ok_or_else(|| NotOurs("the record has no fields".to_owned()))?;
+        let fields = list.ok_or_else(|| ForeignSchema("the record has no fields".to_owned()))?;
         let fields = fields.iter().map(field).collect::<Result<_, _>>()?;
         let name = text_of(&value, "name");
         let table = match text_of(&value, "servicenow.table") {
@@ -196,7 +196,7 @@ impl Schema {
             table,
             text_of(&value, "doc"),
         );
-        Ok(Schema::new(names, fields))
+        Ok(RecordSchema::new(names, fields))
     }
 
     fn text(&self) -> String {
@@ -218,7 +218,7 @@ impl Schema {
     }
 }
 
-impl Field {
+impl SchemaField {
     fn write(&self, text: &mut String) {
         let name = quoted(&self.name);
         let kind = self.kind.json();
@@ -238,7 +238,7 @@ impl Field {
             "servicenow.reference",
             self.reference.as_deref().unwrap_or_default(),
         );
-        if self.kind == Kind::Seconds {
+        if self.kind == FieldType::Seconds {
             member(text, "servicenow.unit", "seconds");
         }
         for (at, choice) in self.choices.iter().enumerate() {
@@ -254,63 +254,65 @@ impl Field {
     }
 }
 
-impl Kind {
+impl FieldType {
     /// Its Avro type (Avro 1.12, "Logical Types").
     fn json(self) -> String {
         match self {
-            Kind::String => r#""string""#.to_owned(),
-            Kind::Boolean => r#""boolean""#.to_owned(),
-            Kind::Long | Kind::Seconds => r#""long""#.to_owned(),
-            Kind::Double => r#""double""#.to_owned(),
-            Kind::Decimal { precision, scale } => format!(
+            FieldType::String => r#""string""#.to_owned(),
+            FieldType::Boolean => r#""boolean""#.to_owned(),
+            FieldType::Long | FieldType::Seconds => r#""long""#.to_owned(),
+            FieldType::Double => r#""double""#.to_owned(),
+            FieldType::Decimal { precision, scale } => format!(
                 r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#
             ),
-            Kind::Timestamp => r#"{"type":"long","logicalType":"timestamp-millis"}"#.to_owned(),
-            Kind::Date => r#"{"type":"int","logicalType":"date"}"#.to_owned(),
-            Kind::Texts => r#"{"type":"map","values":"string"}"#.to_owned(),
+            FieldType::Timestamp => {
+                r#"{"type":"long","logicalType":"timestamp-millis"}"#.to_owned()
+            }
+            FieldType::Date => r#"{"type":"int","logicalType":"date"}"#.to_owned(),
+            FieldType::TextMap => r#"{"type":"map","values":"string"}"#.to_owned(),
         }
     }
 
     /// From an Avro type; `seconds` says that a `long` counts them.
-    fn of(json: &Value, seconds: bool) -> Option<Kind> {
+    fn of(json: &Value, seconds: bool) -> Option<FieldType> {
         let number = |name: &str| u32::try_from(json.get(name)?.as_u64()?).ok();
         let plain = json.as_str().map(str::to_owned);
         let plain = plain.unwrap_or_else(|| text_of(json, "type"));
         match (plain.as_str(), text_of(json, "logicalType").as_str()) {
-            ("string", "") => Some(Kind::String),
-            ("boolean", "") => Some(Kind::Boolean),
-            ("long", "") if seconds => Some(Kind::Seconds),
-            ("long", "") => Some(Kind::Long),
-            ("double", "") => Some(Kind::Double),
-            ("long", "timestamp-millis") => Some(Kind::Timestamp),
-            ("int", "date") => Some(Kind::Date),
+            ("string", "") => Some(FieldType::String),
+            ("boolean", "") => Some(FieldType::Boolean),
+            ("long", "") if seconds => Some(FieldType::Seconds),
+            ("long", "") => Some(FieldType::Long),
+            ("double", "") => Some(FieldType::Double),
+            ("long", "timestamp-millis") => Some(FieldType::Timestamp),
+            ("int", "date") => Some(FieldType::Date),
             ("bytes", "decimal") => {
                 let precision = number("precision")?;
                 let scale = number("scale").unwrap_or(0);
                 let fits = (1..=38).contains(&precision) && scale <= precision;
-                fits.then_some(Kind::Decimal { precision, scale })
+                fits.then_some(FieldType::Decimal { precision, scale })
             }
-            ("map", "") if text_of(json, "values") == "string" => Some(Kind::Texts),
+            ("map", "") if text_of(json, "values") == "string" => Some(FieldType::TextMap),
             _ => None,
         }
     }
 }
 
 /// Reads one field.
-fn field(json: &Value) -> Result<Field, NotOurs> {
+fn field(json: &Value) -> Result<SchemaField, ForeignSchema> {
     let name = text_of(json, "name");
-    let wrong = |what: &str| NotOurs(format!("field `{name}` {what}"));
+    let wrong = |what: &str| ForeignSchema(format!("field `{name}` {what}"));
     let seconds = text_of(json, "servicenow.unit") == "seconds";
     let kind = match json
         .get("type")
         .and_then(Value::as_array)
         .map(Vec::as_slice)
     {
-        Some([null, other]) if null == "null" => Kind::of(other, seconds),
+        Some([null, other]) if null == "null" => FieldType::of(other, seconds),
         _ => return Err(wrong("is not null or one other type")),
     };
     let kind = kind.ok_or_else(|| wrong("has a type that the bridge does not write"))?;
-    if kind == Kind::Texts && name != RAW {
+    if kind == FieldType::TextMap && name != RAW_FIELD {
         return Err(wrong("is a map"));
     }
     let column = match text_of(json, "servicenow.name") {
@@ -322,7 +324,7 @@ fn field(json: &Value) -> Result<Field, NotOurs> {
         value: text_of(choice, "value"),
         label: text_of(choice, "label"),
     };
-    Ok(Field {
+    Ok(SchemaField {
         column,
         kind,
         doc: text_of(json, "doc"),

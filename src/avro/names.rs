@@ -29,14 +29,14 @@ fn is_plain(letter: char) -> bool {
 
 /// Gives each column of a record a field name of its own.
 #[derive(Debug, Default)]
-pub(super) struct Namer {
+pub(super) struct FieldNamer {
     taken: HashSet<String>,
 }
 
-impl Namer {
+impl FieldNamer {
     /// `names` are taken from the beginning: legal ones keep their columns, whatever is mangled.
-    pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Namer {
-        Namer {
+    pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldNamer {
+        FieldNamer {
             taken: names.into_iter().map(str::to_owned).collect(),
         }
     }
@@ -71,7 +71,7 @@ mod tests {
             assert!(is_legal(expected));
             assert_eq!(is_legal(name), name == expected, "{name}");
         }
-        let mut namer = Namer::new(["a_b"]);
+        let mut namer = FieldNamer::new(["a_b"]);
         assert_eq!(namer.name("a.b"), "a_b_2");
         assert_eq!(namer.name("a-b"), "a_b_3");
         assert_eq!(namer.name("c"), "c");

@@ -1,26 +1,26 @@
 //! The Go bridge's schema: each column as it is, a text.
 
-use super::columns::Columns;
-use super::model::{Field, Kind, NAMESPACE, Schema};
-use super::names::{Namer, is_legal, mangled};
+use super::columns::TableColumns;
+use super::model::{AVRO_NAMESPACE, FieldType, RecordSchema, SchemaField};
+use super::names::{FieldNamer, is_legal, mangled};
 
-impl Schema {
+impl RecordSchema {
     /// Every column a nullable string, without anything else: the schema of the Go bridge, so that
     /// a subject that it has filled goes on. An absent column and a JSON null are null, an empty text
     /// is an empty text.
-    pub fn strings(columns: &Columns) -> Schema {
+    pub fn strings(columns: &TableColumns) -> RecordSchema {
         let names = columns.list.iter().map(|column| column.name.as_str());
         let fields = field_names(names, &[])
             .into_iter()
-            .map(|(name, column)| Field::new(name, &column, Kind::String))
+            .map(|(name, column)| SchemaField::new(name, &column, FieldType::String))
             .collect();
         let names = (
             mangled(&columns.table),
-            NAMESPACE.to_owned(),
+            AVRO_NAMESPACE.to_owned(),
             columns.table.clone(),
             String::new(),
         );
-        Schema::new(names, fields)
+        RecordSchema::new(names, fields)
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) fn field_names<'a>(
 ) -> Vec<(String, String)> {
     let keeps = |column: &str| is_legal(column) && !reserved.contains(&column);
     let kept = columns.clone().filter(|column| keeps(column));
-    let mut namer = Namer::new(kept.chain(reserved.iter().copied()));
+    let mut namer = FieldNamer::new(kept.chain(reserved.iter().copied()));
     let name = |column: &str| {
         if keeps(column) {
             column.to_owned()
@@ -52,15 +52,16 @@ mod tests {
 
     #[test]
     fn the_go_bridges_schema() {
-        let columns = Columns::named("incident", ["sys_id", "caller_id.name", "caller_id_name"]);
-        let schema = Schema::strings(&columns);
+        let columns =
+            TableColumns::named("incident", ["sys_id", "caller_id.name", "caller_id_name"]);
+        let schema = RecordSchema::strings(&columns);
         let text = schema.json().replace("},", "},\n");
         expect![[r#"
             {"type":"record","name":"incident","namespace":"com.servicenow.bridge","fields":[{"name":"sys_id","type":["null","string"],"default":null},
             {"name":"caller_id_name_2","type":["null","string"],"default":null,"servicenow.name":"caller_id.name"},
             {"name":"caller_id_name","type":["null","string"],"default":null}]}"#]]
         .assert_eq(&text);
-        assert_eq!(Schema::parse(schema.json()).unwrap(), schema);
+        assert_eq!(RecordSchema::parse(schema.json()).unwrap(), schema);
         apache_avro::Schema::parse_str(schema.json()).unwrap();
     }
 }

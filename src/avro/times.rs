@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 /// Seconds of a day.
-pub(super) const DAY: i64 = 86_400;
+pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 /// Days from 0000-03-01 to 1970-01-01.
-const EPOCH: i64 = 719_468;
+const DAYS_BEFORE_1970: i64 = 719_468;
 /// Days of 400 years.
-const ERA: i64 = 146_097;
+const DAYS_PER_400_YEARS: i64 = 146_097;
 
 /// `YYYY-MM-DD HH:MM:SS` as seconds since 1970 UTC.
 pub(super) fn seconds(text: &[u8]) -> Option<i64> {
@@ -22,7 +22,7 @@ pub(super) fn seconds(text: &[u8]) -> Option<i64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    Some(days(date)? * DAY + hour * 3600 + minute * 60 + second)
+    Some(days(date)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
 }
 
 /// `YYYY-MM-DD` as days since 1970.
@@ -47,7 +47,10 @@ pub(super) fn days(text: &[u8]) -> Option<i64> {
     let year = if month > 2 { year } else { year - 1 };
     let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * ERA + year * 365 + year / 4 - year / 100 + day_of_year - EPOCH)
+    Some(
+        era * DAYS_PER_400_YEARS + year * 365 + year / 4 - year / 100 + day_of_year
+            - DAYS_BEFORE_1970,
+    )
 }
 
 fn two(ten: u8, one: u8) -> Option<i64> {
@@ -57,16 +60,19 @@ fn two(ten: u8, one: u8) -> Option<i64> {
 
 /// Appends seconds since 1970 UTC as `YYYY-MM-DD HH:MM:SS`; `None` outside of the years 0 to 9999.
 pub(super) fn put_seconds(seconds: i64, out: &mut String) -> Option<()> {
-    put_days(seconds.div_euclid(DAY), out)?;
+    put_days(seconds.div_euclid(SECONDS_PER_DAY), out)?;
     out.push(' ');
-    put_time(seconds.rem_euclid(DAY), out);
+    put_time(seconds.rem_euclid(SECONDS_PER_DAY), out);
     Some(())
 }
 
 /// Appends days since 1970 as `YYYY-MM-DD`; `None` outside of the years 0 to 9999.
 pub(super) fn put_days(days: i64, out: &mut String) -> Option<()> {
-    let days = days.checked_add(EPOCH)?;
-    let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    let days = days.checked_add(DAYS_BEFORE_1970)?;
+    let (era, day) = (
+        days.div_euclid(DAYS_PER_400_YEARS),
+        days.rem_euclid(DAYS_PER_400_YEARS),
+    );
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day_of_year = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day_of_year + 2) / 153;

@@ -1,18 +1,18 @@
 //! A schema with the types of the dictionary (ServiceNow documentation "Field types").
 
-use super::columns::{Column, Columns};
-use super::model::{Field, Kind, NAMESPACE, RAW, Schema};
+use super::columns::{TableColumn, TableColumns};
+use super::model::{AVRO_NAMESPACE, FieldType, RAW_FIELD, RecordSchema, SchemaField};
 use super::names::mangled;
 use super::strings::field_names;
 
 /// Most digits of a decimal that readers commonly take, and that 128 bits hold.
-const MAX_PRECISION: u32 = 38;
+const MAX_DECIMAL_PRECISION: u32 = 38;
 /// Digits of the instance's DECIMAL columns where the dictionary says nothing else.
-const DECIMAL: (u32, u32) = (15, 2);
+const DEFAULT_DECIMAL_DIGITS: (u32, u32) = (15, 2);
 /// Digits before the point at least.
-const WHOLE: u32 = 13;
+const MIN_WHOLE_DIGITS: u32 = 13;
 /// Digits of amounts of money.
-const MONEY: (u32, u32) = (19, 4);
+const DEFAULT_CURRENCY_DIGITS: (u32, u32) = (19, 4);
 
 /// What becomes of decimals and amounts of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,17 +24,17 @@ pub enum Decimals {
     Text,
 }
 
-/// What [`Schema::typed`] may choose.
+/// What [`RecordSchema::typed`] may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Typing {
+pub struct TypingOptions {
     /// Decimals and amounts of money.
     pub decimals: Decimals,
-    /// Whether the record ends with [`RAW`], for
+    /// Whether the record ends with [`RAW_FIELD`], for
     /// [`OnTypeError::StringField`](super::OnTypeError::StringField).
     pub raw: bool,
 }
 
-impl Schema {
+impl RecordSchema {
     /// Every column with the type that the dictionary gives it, nullable. Labels become `doc`;
     /// what Avro has no word for becomes properties that begin with `servicenow.`.
     ///
@@ -44,65 +44,76 @@ impl Schema {
     ///   1970. `glide_time` stays text: it has two forms, and the instance alone knows its zone.
     /// - `date` and `glide_date` have no zone; times are UTC.
     /// - References, choices, journals, lists and every type without a rule are `string`.
-    pub fn typed(columns: &Columns, typing: &Typing) -> Schema {
-        let reserved: &[&str] = if typing.raw { &[RAW] } else { &[] };
+    pub fn typed(columns: &TableColumns, typing: &TypingOptions) -> RecordSchema {
+        let reserved: &[&str] = if typing.raw { &[RAW_FIELD] } else { &[] };
         let names = columns.list.iter().map(|column| column.name.as_str());
         let named = field_names(names, reserved).into_iter().zip(&columns.list);
-        let mut fields: Vec<Field> = named
+        let mut fields: Vec<SchemaField> = named
             .map(|((name, _), column)| field(name, column, typing.decimals))
             .collect();
         if typing.raw {
-            fields.push(Field::new(RAW.to_owned(), RAW, Kind::Texts));
+            fields.push(SchemaField::new(
+                RAW_FIELD.to_owned(),
+                RAW_FIELD,
+                FieldType::TextMap,
+            ));
         }
         let names = (
             mangled(&columns.table),
-            NAMESPACE.to_owned(),
+            AVRO_NAMESPACE.to_owned(),
             columns.table.clone(),
             columns.label.clone(),
         );
-        Schema::new(names, fields)
+        RecordSchema::new(names, fields)
     }
 }
 
-fn field(name: String, column: &Column, decimals: Decimals) -> Field {
-    Field {
+fn field(name: String, column: &TableColumn, decimals: Decimals) -> SchemaField {
+    SchemaField {
         doc: column.label.clone(),
         internal_type: column.internal_type.clone(),
         reference: column.reference.clone(),
         choices: column.choices.clone(),
-        ..Field::new(name, &column.name, kind(column, decimals))
+        ..SchemaField::new(name, &column.name, kind(column, decimals))
     }
 }
 
-fn kind(column: &Column, decimals: Decimals) -> Kind {
+fn kind(column: &TableColumn, decimals: Decimals) -> FieldType {
     match (column.internal_type.as_str(), decimals) {
-        ("boolean", _) => Kind::Boolean,
+        ("boolean", _) => FieldType::Boolean,
         (
             "integer" | "count" | "order_index" | "longint" | "auto_increment" | "long"
             | "day_of_week" | "month_of_year" | "week_of_month" | "integer_date" | "integer_time",
             _,
-        ) => Kind::Long,
-        ("float" | "percent_complete" | "double", _) => Kind::Double,
-        ("decimal", Decimals::Bytes) => decimal(column, DECIMAL),
-        ("currency" | "currency2" | "price", Decimals::Bytes) => decimal(column, MONEY),
-        ("glide_date_time" | "due_date" | "datetime", _) => Kind::Timestamp,
-        ("glide_date" | "date", _) => Kind::Date,
-        ("glide_duration" | "timer", _) => Kind::Seconds,
-        _ => Kind::String,
+        ) => FieldType::Long,
+        ("float" | "percent_complete" | "double", _) => FieldType::Double,
+        ("decimal", Decimals::Bytes) => decimal(column, DEFAULT_DECIMAL_DIGITS),
+        ("currency" | "currency2" | "price", Decimals::Bytes) => {
+            decimal(column, DEFAULT_CURRENCY_DIGITS)
+        }
+        ("glide_date_time" | "due_date" | "datetime", _) => FieldType::Timestamp,
+        ("glide_date" | "date", _) => FieldType::Date,
+        ("glide_duration" | "timer", _) => FieldType::Seconds,
+        _ => FieldType::String,
     }
 }
 
 /// The dictionary's digits where they make sense, else the platform's.
-fn decimal(column: &Column, (precision, scale): (u32, u32)) -> Kind {
+fn decimal(column: &TableColumn, (precision, scale): (u32, u32)) -> FieldType {
     let scale = column
         .scale
-        .filter(|scale| *scale <= MAX_PRECISION)
+        .filter(|scale| *scale <= MAX_DECIMAL_PRECISION)
         .unwrap_or(scale);
-    let digits = column.max_length.filter(|digits| *digits <= MAX_PRECISION);
+    let digits = column
+        .max_length
+        .filter(|digits| *digits <= MAX_DECIMAL_PRECISION);
     // Digits cost nothing, and those behind the point must not take the place of those before it.
-    let least = precision.max(scale + WHOLE);
-    let precision = digits.unwrap_or(least).max(least).min(MAX_PRECISION);
-    Kind::Decimal { precision, scale }
+    let least = precision.max(scale + MIN_WHOLE_DIGITS);
+    let precision = digits
+        .unwrap_or(least)
+        .max(least)
+        .min(MAX_DECIMAL_PRECISION);
+    FieldType::Decimal { precision, scale }
 }
 
 #[cfg(test)]
@@ -112,8 +123,8 @@ mod tests {
     use super::super::columns::Choice;
     use super::*;
 
-    fn columns() -> Columns {
-        let mut columns = Columns::named("incident", [] as [&str; 0]);
+    fn columns() -> TableColumns {
+        let mut columns = TableColumns::named("incident", [] as [&str; 0]);
         columns.label = "Incident".to_owned();
         let typed = [
             ("sys_id", "GUID"),
@@ -131,7 +142,7 @@ mod tests {
             ("u_new", "some_new_type"),
         ];
         for (name, internal_type) in typed {
-            let mut column = Column::typed(name, internal_type);
+            let mut column = TableColumn::typed(name, internal_type);
             if name == "caller_id" {
                 column.reference = Some("sys_user".to_owned());
                 column.label = "Caller".to_owned();
@@ -149,11 +160,11 @@ mod tests {
 
     #[test]
     fn types_of_the_dictionary() {
-        let typing = Typing {
+        let typing = TypingOptions {
             raw: true,
-            ..Typing::default()
+            ..TypingOptions::default()
         };
-        let schema = Schema::typed(&columns(), &typing);
+        let schema = RecordSchema::typed(&columns(), &typing);
         let text = schema.json().replace("},{\"n", "},\n{\"n");
         expect![[r#"
             {"type":"record","name":"incident","namespace":"com.servicenow.bridge","doc":"Incident","fields":[{"name":"sys_id","type":["null","string"],"default":null,"servicenow.type":"GUID"},
@@ -170,36 +181,39 @@ mod tests {
             {"name":"work_notes","type":["null","string"],"default":null,"servicenow.type":"journal_input"},
             {"name":"u_new","type":["null","string"],"default":null,"servicenow.type":"some_new_type"},
             {"name":"_raw","type":["null",{"type":"map","values":"string"}],"default":null}]}"#]].assert_eq(&text);
-        assert_eq!(Schema::parse(schema.json()).unwrap(), schema);
+        assert_eq!(RecordSchema::parse(schema.json()).unwrap(), schema);
         apache_avro::Schema::parse_str(schema.json()).unwrap();
-        assert_eq!(Schema::typed(&columns(), &typing).json(), schema.json());
+        assert_eq!(
+            RecordSchema::typed(&columns(), &typing).json(),
+            schema.json()
+        );
     }
 
     #[test]
     fn digits_of_decimals() {
         let kind = |max_length, scale| {
-            let column = Column {
+            let column = TableColumn {
                 max_length,
                 scale,
-                ..Column::typed("a", "decimal")
+                ..TableColumn::typed("a", "decimal")
             };
             kind(&column, Decimals::Bytes).to_string()
         };
         assert_eq!(kind(None, None), "decimal(15, 2)");
         assert_eq!(kind(Some(20), Some(6)), "decimal(20, 6)");
         assert_eq!(kind(Some(4000), Some(20)), "decimal(33, 20)");
-        let text = super::kind(&Column::typed("a", "price"), Decimals::Text);
-        assert_eq!(text, Kind::String);
+        let text = super::kind(&TableColumn::typed("a", "price"), Decimals::Text);
+        assert_eq!(text, FieldType::String);
     }
 
     #[test]
     fn a_column_with_our_name_steps_aside() {
-        let columns = Columns::named("t", ["_raw"]);
-        let typing = Typing {
+        let columns = TableColumns::named("t", ["_raw"]);
+        let typing = TypingOptions {
             raw: true,
-            ..Typing::default()
+            ..TypingOptions::default()
         };
-        let schema = Schema::typed(&columns, &typing);
+        let schema = RecordSchema::typed(&columns, &typing);
         let names: Vec<_> = schema
             .fields()
             .iter()

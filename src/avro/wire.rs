@@ -1,16 +1,16 @@
 //! The few bytes that everything is made of (Avro 1.12, "Binary Encoding"), and the five in front.
 
 /// The first byte of a framed record (Confluent, "Wire format").
-pub(super) const MAGIC: u8 = 0;
+pub(super) const WIRE_MAGIC_BYTE: u8 = 0;
 /// Bytes in front of a framed record's body: a zero byte, then the id of its schema, big-endian.
-pub const PREFIX: usize = 5;
+pub const WIRE_PREFIX_BYTES: usize = 5;
 /// Most bytes of a variable-length number.
-const MAX_NUMBER: usize = 10;
+const MAX_VARINT_BYTES: usize = 10;
 
 /// The five bytes in front.
-pub(super) fn prefix(id: u32) -> [u8; PREFIX] {
+pub(super) fn prefix(id: u32) -> [u8; WIRE_PREFIX_BYTES] {
     let [a, b, c, d] = id.to_be_bytes();
-    [MAGIC, a, b, c, d]
+    [WIRE_MAGIC_BYTE, a, b, c, d]
 }
 
 /// Appends an `int` or a `long`: zig-zag, seven bits a byte, the lowest first.
@@ -42,12 +42,12 @@ pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 )]
 pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
-    for at in 0..MAX_NUMBER {
+    for at in 0..MAX_VARINT_BYTES {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;
         let bits = u64::from(byte & 0x7f);
         // The tenth byte has room for one bit.
-        if at == MAX_NUMBER - 1 && bits > 1 {
+        if at == MAX_VARINT_BYTES - 1 && bits > 1 {
             return None;
         }
         value |= bits << (7 * at);

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use super::Error;
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// What Linux follows before it gives up (`ELOOP`).
-const MAX_LINKS: usize = 40;
+const MAX_SYMLINKS: usize = 40;
 
 /// The file, locked against other processes as long as this lives.
 #[derive(Debug)]
@@ -130,9 +130,9 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
         Err(source) => return Err(Error::read(path, source)),
     };
     let mut bytes = Vec::new();
-    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    let read = file.take(MAX_CHECKPOINT_BYTES + 1).read_to_end(&mut bytes);
     let length = read.map_err(|source| Error::read(path, source))?;
-    if MAX_BYTES < u64::try_from(length).unwrap_or(u64::MAX) {
+    if MAX_CHECKPOINT_BYTES < u64::try_from(length).unwrap_or(u64::MAX) {
         return Err(Error::damaged(path, "it is larger than 16 MiB"));
     }
     match String::from_utf8(bytes) {
@@ -207,7 +207,7 @@ fn chown_like(file: &File, like: &Metadata) {
 /// The file behind any symbolic links; it need not exist.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
+    for _ in 0..MAX_SYMLINKS {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
                 path = folder_of(&path).join(fs::read_link(&path)?);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::stop;
 
-const GO: &str = r#"{
+const GO_CHECKPOINT: &str = r#"{
   "change_request": {
     "timestamp": 1706137200,
     "last_identifier": "def456"
@@ -21,34 +21,34 @@ const GO: &str = r#"{
   }
 }"#;
 
-struct Place {
+struct CheckpointFolder {
     _folder: TempDir,
     path: PathBuf,
     metrics: Metrics,
 }
 
 /// An own folder, with this text as the checkpoint file, if any.
-fn place(text: Option<&str>) -> Place {
+fn place(text: Option<&str>) -> CheckpointFolder {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("offsets.json");
     if let Some(text) = text {
         fs::write(&path, text).unwrap();
     }
-    Place {
+    CheckpointFolder {
         _folder: folder,
         path,
         metrics: Metrics::new(),
     }
 }
 
-impl Place {
-    fn open(&self) -> Result<Store, Error> {
-        Store::open(&self.path, &self.metrics)
+impl CheckpointFolder {
+    fn open(&self) -> Result<CheckpointStore, Error> {
+        CheckpointStore::open(&self.path, &self.metrics)
     }
 
     /// Opens again after a drop. Another test that starts a program at this moment has, until its
     /// child executes it, a copy of our lock.
-    fn reopen(&self) -> Store {
+    fn reopen(&self) -> CheckpointStore {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             match self.open() {
@@ -74,12 +74,12 @@ impl Place {
     }
 }
 
-fn entry(timestamp: i64, id: &str) -> Entry {
-    let position = Position {
+fn entry(timestamp: i64, id: &str) -> CheckpointEntry {
+    let position = CheckpointPosition {
         timestamp,
         last_identifier: id.to_owned(),
     };
-    Entry {
+    CheckpointEntry {
         position,
         fingerprint: None,
     }
@@ -87,12 +87,12 @@ fn entry(timestamp: i64, id: &str) -> Entry {
 
 #[test]
 fn a_file_of_the_go_bridge_is_continued() {
-    let place = place(Some(GO));
+    let place = place(Some(GO_CHECKPOINT));
     let store = place.open().unwrap();
     assert_eq!(store.get("incident"), Some(entry(1_706_140_800, "abc123")));
     assert_eq!(store.get("problem"), None);
     assert_eq!(
-        store.flushed("incident"),
+        store.durable_position("incident"),
         Some(entry(1_706_140_800, "abc123").position)
     );
 
@@ -104,16 +104,19 @@ fn a_file_of_the_go_bridge_is_continued() {
     );
     store.advance("incident", entry(1_706_140_801, "abd"), 1);
     assert_eq!(
-        store.flushed("incident").unwrap().timestamp,
+        store.durable_position("incident").unwrap().timestamp,
         1_706_140_800,
         "memory only"
     );
     store.flush().unwrap();
-    let expected = GO
+    let expected = GO_CHECKPOINT
         .replace("1706140800", "1706140801")
         .replace("abc123", "abd");
     assert_eq!(place.text(), expected, "the same look");
-    assert_eq!(store.flushed("incident").unwrap().timestamp, 1_706_140_801);
+    assert_eq!(
+        store.durable_position("incident").unwrap().timestamp,
+        1_706_140_801
+    );
     assert_eq!(
         place.metrics.checkpoint_timestamp.with(&["incident"]).get(),
         1_706_140_801.0
@@ -130,7 +133,7 @@ fn what_is_not_known_is_kept() {
     let fingerprint = Some("f00".to_owned());
     store.advance(
         "incident",
-        Entry {
+        CheckpointEntry {
             fingerprint,
             ..entry(3, "")
         },
@@ -174,7 +177,7 @@ fn zeros_are_no_position() {
 
 #[test]
 fn a_removed_table_is_gone_from_the_file() {
-    let place = place(Some(GO));
+    let place = place(Some(GO_CHECKPOINT));
     let store = place.open().unwrap();
     assert!(store.remove("incident"));
     assert!(!store.remove("incident"));
@@ -206,7 +209,7 @@ fn a_damaged_file_is_refused_with_words() {
     damaged(b"", expect!["it is empty"]);
     damaged(b"\0\0\0\0", expect!["expected value at line 1 column 1"]);
     damaged(
-        GO.split_at(60).0.as_bytes(),
+        GO_CHECKPOINT.split_at(60).0.as_bytes(),
         expect!["EOF while parsing a string at line 4 column 7"],
     );
     damaged(
@@ -235,7 +238,7 @@ fn a_damaged_file_is_refused_with_words() {
 
 #[test]
 fn a_second_process_is_refused_and_may_read() {
-    let place = place(Some(GO));
+    let place = place(Some(GO_CHECKPOINT));
     let store = place.open().unwrap();
     let words = place.open().unwrap_err().to_string();
     assert!(words.contains(&format!(
@@ -247,7 +250,7 @@ fn a_second_process_is_refused_and_may_read() {
     let link = place.beside("link.json");
     symlink("offsets.json", &link).unwrap();
     assert!(matches!(
-        Store::open(&link, &place.metrics),
+        CheckpointStore::open(&link, &place.metrics),
         Err(Error::Locked { .. })
     ));
     drop(store);
@@ -273,7 +276,7 @@ fn what_would_fail_later_fails_at_start() {
 
     // Root writes everywhere except where nobody can.
     let metrics = Metrics::new();
-    let error = Store::open(Path::new("/proc/self/offsets.json"), &metrics).unwrap_err();
+    let error = CheckpointStore::open(Path::new("/proc/self/offsets.json"), &metrics).unwrap_err();
     assert!(!error.is_retryable(), "{error}");
 }
 
@@ -318,7 +321,7 @@ fn mode_and_symbolic_link_survive() {
 
 #[test]
 fn a_failed_write_keeps_everything_and_is_tried_again() {
-    let place = place(Some(GO));
+    let place = place(Some(GO_CHECKPOINT));
     let store = place.open().unwrap();
     store.advance("incident", entry(5, "five"), 20_000);
 
@@ -327,9 +330,12 @@ fn a_failed_write_keeps_everything_and_is_tried_again() {
     fs::create_dir(&obstacle).unwrap();
     let error = store.flush().unwrap_err();
     assert!(error.is_retryable(), "{error}");
-    assert_eq!(place.text(), GO);
+    assert_eq!(place.text(), GO_CHECKPOINT);
     assert_eq!(store.get("incident"), Some(entry(5, "five")));
-    assert_eq!(store.flushed("incident").unwrap().timestamp, 1_706_140_800);
+    assert_eq!(
+        store.durable_position("incident").unwrap().timestamp,
+        1_706_140_800
+    );
     assert_eq!(place.metrics.checkpoint_writes.with(&["error"]).get(), 1);
 
     fs::remove_dir(&obstacle).unwrap();
@@ -343,7 +349,7 @@ fn a_failed_write_keeps_everything_and_is_tried_again() {
 
 #[test]
 fn a_full_disk_leaves_no_temporary_file() {
-    let place = place(Some(GO));
+    let place = place(Some(GO_CHECKPOINT));
     let file = CheckpointFile::open(&place.path).unwrap();
     let error = file
         .replace_with(|temp| {
@@ -353,7 +359,7 @@ fn a_full_disk_leaves_no_temporary_file() {
         .unwrap_err();
     assert!(error.to_string().contains("no storage space"), "{error}");
     assert!(!place.beside(".offsets.json.bridge-new").exists());
-    assert_eq!(place.text(), GO);
+    assert_eq!(place.text(), GO_CHECKPOINT);
 }
 
 #[test]
@@ -364,25 +370,25 @@ fn many_rows_wake_the_flush_before_its_interval() {
     let long = Duration::from_secs(600);
 
     assert!(
-        !store.wait_due(Duration::from_millis(1), &stop),
+        !store.wait_until_flush_due(Duration::from_millis(1), &stop),
         "the interval"
     );
-    store.advance("incident", entry(1, "a"), ROWS_DUE - 1);
+    store.advance("incident", entry(1, "a"), FLUSH_AFTER_ROWS - 1);
     store.advance("incident", entry(1, "b"), 1);
     let begin = Instant::now();
-    assert!(!store.wait_due(long, &stop), "the rows");
+    assert!(!store.wait_until_flush_due(long, &stop), "the rows");
     store.flush().unwrap();
     assert!(
-        !store.wait_due(Duration::from_millis(1), &stop),
+        !store.wait_until_flush_due(Duration::from_millis(1), &stop),
         "once only"
     );
     drop(trigger);
-    assert!(store.wait_due(long, &stop), "the stop");
+    assert!(store.wait_until_flush_due(long, &stop), "the stop");
     assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum StoreStep {
     Advance {
         table: u8,
         timestamp: i64,
@@ -399,15 +405,15 @@ enum Step {
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = StoreStep> {
     prop_oneof![
         4 => (0..3_u8, -5..i64::MAX, "\\PC{0,8}")
-            .prop_map(|(table, timestamp, id)| Step::Advance { table, timestamp, id }),
-        1 => (0..3_u8).prop_map(|table| Step::Remove { table }),
-        2 => Just(Step::Flush),
-        1 => Just(Step::FailedFlush),
+            .prop_map(|(table, timestamp, id)| StoreStep::Advance { table, timestamp, id }),
+        1 => (0..3_u8).prop_map(|table| StoreStep::Remove { table }),
+        2 => Just(StoreStep::Flush),
+        1 => Just(StoreStep::FailedFlush),
         2 => proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40))
-            .prop_map(|left_behind| Step::Crash { left_behind }),
+            .prop_map(|left_behind| StoreStep::Crash { left_behind }),
     ]
 }
 
@@ -421,27 +427,27 @@ proptest! {
         let mut store = place.open().unwrap();
         let mut memory = BTreeMap::new();
         let mut disk = BTreeMap::new();
-        for step in steps.into_iter().chain([Step::Crash { left_behind: None }]) {
+        for step in steps.into_iter().chain([StoreStep::Crash { left_behind: None }]) {
             match step {
-                Step::Advance { table, timestamp, id } => {
+                StoreStep::Advance { table, timestamp, id } => {
                     let entry = entry(timestamp, &id);
                     store.advance(&table.to_string(), entry.clone(), 1);
                     memory.insert(table, entry);
                 }
-                Step::Remove { table } => {
+                StoreStep::Remove { table } => {
                     let known = memory.remove(&table).is_some();
                     prop_assert_eq!(store.remove(&table.to_string()), known);
                 }
-                Step::Flush => {
+                StoreStep::Flush => {
                     store.flush().unwrap();
                     disk = memory.clone();
                 }
-                Step::FailedFlush => {
+                StoreStep::FailedFlush => {
                     fs::create_dir(&temp).unwrap();
                     prop_assert_eq!(store.flush().is_err(), memory != disk);
                     fs::remove_dir(&temp).unwrap();
                 }
-                Step::Crash { left_behind } => {
+                StoreStep::Crash { left_behind } => {
                     drop(store);
                     if let Some(bytes) = left_behind {
                         fs::write(&temp, bytes).unwrap();
@@ -452,7 +458,7 @@ proptest! {
                 }
             }
             for table in 0..3 {
-                let zeros = |entry: &Entry| *entry == self::entry(0, "");
+                let zeros = |entry: &CheckpointEntry| *entry == self::entry(0, "");
                 let expected = memory.get(&table).filter(|entry| !zeros(entry)).cloned();
                 prop_assert_eq!(store.get(&table.to_string()), expected);
             }

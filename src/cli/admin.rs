@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use super::dead_letters::Given;
-use super::{Topic, Usage};
+use super::dead_letters::GivenOptions;
+use super::{HelpTopic, UsageError};
 
 /// The commands that are asked of a running bridge.
-pub(super) const VERBS: [&str; 7] = [
+pub(super) const ADMIN_COMMANDS: [&str; 7] = [
     "status",
     "threads",
     "pause",
@@ -16,7 +16,7 @@ pub(super) const VERBS: [&str; 7] = [
     "log-level",
 ];
 /// Levels of the log, as the configuration names them.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// What is asked of a running bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +45,15 @@ pub enum AdminAction {
     LogLevel(String),
 }
 
-fn usage(message: impl Into<String>) -> Usage {
-    Usage {
+fn usage(message: impl Into<String>) -> UsageError {
+    UsageError {
         message: message.into(),
-        topic: Topic::Admin,
+        topic: HelpTopic::Admin,
     }
 }
 
 /// The action that `words` ask for; the first is the verb.
-pub(super) fn parse(words: &[OsString], given: &Given) -> Result<AdminAction, Usage> {
+pub(super) fn parse(words: &[OsString], given: &GivenOptions) -> Result<AdminAction, UsageError> {
     let mut texts = Vec::new();
     for word in words {
         let text = word.to_str();
@@ -78,11 +78,11 @@ pub(super) fn parse(words: &[OsString], given: &Given) -> Result<AdminAction, Us
         ("pause", Some(name)) => AdminAction::Pause(name.to_owned()),
         ("resume", Some(name)) => AdminAction::Resume(name.to_owned()),
         ("poll", Some(name)) => AdminAction::Poll(name.to_owned()),
-        ("log-level", Some(level)) if LEVELS.contains(&level) => {
+        ("log-level", Some(level)) if LOG_LEVELS.contains(&level) => {
             AdminAction::LogLevel(level.to_owned())
         }
         ("log-level", _) => {
-            let message = format!("`log-level` needs one of {}", LEVELS.join(", "));
+            let message = format!("`log-level` needs one of {}", LOG_LEVELS.join(", "));
             return Err(usage(message));
         }
         ("poll", None) => return Err(usage("`poll` needs the name of a table")),
@@ -91,11 +91,14 @@ pub(super) fn parse(words: &[OsString], given: &Given) -> Result<AdminAction, Us
                 "`{verb}` needs the name of a table or of a topic of the sink"
             )));
         }
-        (verb, Some(extra)) if VERBS.contains(&verb) => {
+        (verb, Some(extra)) if ADMIN_COMMANDS.contains(&verb) => {
             return Err(usage(format!("one argument too many: {extra:?}")));
         }
         _ => {
-            let message = format!("`admin` is no command: it is one of {}", VERBS.join(", "));
+            let message = format!(
+                "`admin` is no command: it is one of {}",
+                ADMIN_COMMANDS.join(", ")
+            );
             return Err(usage(message));
         }
     };

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
-use super::{Topic, Usage, time};
-use crate::sink::dead_letter::KINDS;
+use super::{HelpTopic, UsageError, time};
+use crate::sink::dead_letter::REFUSAL_KINDS;
 
 /// Options with a value.
-pub(super) const VALUES: [&str; 8] = [
+pub(super) const DEAD_LETTER_VALUE_OPTIONS: [&str; 8] = [
     "table", "topic", "kind", "since", "until", "key", "offset", "limit",
 ];
 /// Options without one.
-pub(super) const SWITCHES: [&str; 4] = ["all", "dry-run", "json", "direct"];
+pub(super) const DEAD_LETTER_SWITCHES: [&str; 4] = ["all", "dry-run", "json", "direct"];
 
 /// The kind of what is no letter.
-pub(crate) const UNREADABLE: &str = "unreadable";
+pub(crate) const UNREADABLE_KIND: &str = "unreadable";
 
 /// What to do with dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LetterAction {
+pub enum DeadLetterAction {
     /// Print a line for each.
     List {
         /// Also those that are done.
@@ -28,7 +28,7 @@ pub enum LetterAction {
     /// Print all of one.
     Show {
         /// Its place.
-        place: Place,
+        place: DeadLetterPlace,
     },
     /// Send the records again.
     Replay {
@@ -46,14 +46,14 @@ pub enum LetterAction {
 
 /// The place of a letter in the dead letter topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct DeadLetterPlace {
     /// Partition.
     pub partition: i32,
     /// Offset.
     pub offset: i64,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for DeadLetterPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.partition, self.offset)
     }
@@ -61,7 +61,7 @@ impl std::fmt::Display for Place {
 
 /// Which letters. What is `None` does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Which {
+pub struct DeadLetterFilter {
     /// The table it was for.
     pub table: Option<String>,
     /// The topic the record was in.
@@ -84,12 +84,12 @@ pub struct Which {
 
 /// The options of this command as they were given.
 #[derive(Default)]
-pub(super) struct Given {
+pub(super) struct GivenOptions {
     pub(super) values: BTreeMap<&'static str, OsString>,
     pub(super) switches: Vec<&'static str>,
 }
 
-impl Given {
+impl GivenOptions {
     /// Any option, for a command that takes none of them.
     pub(super) fn any(&self) -> Option<&'static str> {
         let switch = self.switches.first().copied();
@@ -97,18 +97,18 @@ impl Given {
     }
 }
 
-fn usage(message: impl Into<String>) -> Usage {
-    Usage {
+fn usage(message: impl Into<String>) -> UsageError {
+    UsageError {
         message: message.into(),
-        topic: Topic::DeadLetters,
+        topic: HelpTopic::DeadLetters,
     }
 }
 
 /// What to do, with which letters, and whether as JSON.
 pub(super) fn parse(
     words: &[OsString],
-    given: &Given,
-) -> Result<(LetterAction, Which, bool), Usage> {
+    given: &GivenOptions,
+) -> Result<(DeadLetterAction, DeadLetterFilter, bool), UsageError> {
     let mut texts = Vec::new();
     for word in words {
         texts.push(text(word)?);
@@ -123,17 +123,17 @@ pub(super) fn parse(
     };
     let on = |name: &str| given.switches.contains(&name);
     let action = match verb {
-        "list" => LetterAction::List { all: on("all") },
-        "show" => LetterAction::Show {
+        "list" => DeadLetterAction::List { all: on("all") },
+        "show" => DeadLetterAction::Show {
             place: place
                 .and_then(one_place)
                 .ok_or_else(|| usage("`dead-letters show` needs a place such as `0:12`"))?,
         },
-        "replay" => LetterAction::Replay {
+        "replay" => DeadLetterAction::Replay {
             dry_run: on("dry-run"),
             direct: on("direct"),
         },
-        "drop" => LetterAction::Drop {
+        "drop" => DeadLetterAction::Drop {
             dry_run: on("dry-run"),
         },
         other => {
@@ -151,7 +151,7 @@ pub(super) fn parse(
 }
 
 /// Refuses options that another action has.
-fn check(verb: &str, given: &Given) -> Result<(), Usage> {
+fn check(verb: &str, given: &GivenOptions) -> Result<(), UsageError> {
     let belongs = |name: &str| match name {
         "all" => matches!(verb, "list" | "show" | "drop"),
         "dry-run" => matches!(verb, "replay" | "drop"),
@@ -165,7 +165,7 @@ fn check(verb: &str, given: &Given) -> Result<(), Usage> {
     })
 }
 
-fn which(given: &Given) -> Result<Which, Usage> {
+fn which(given: &GivenOptions) -> Result<DeadLetterFilter, UsageError> {
     let value = |name: &str| given.values.get(name).map(text).transpose();
     let owned = |name: &str| Ok(value(name)?.map(str::to_owned));
     let moment = |name: &str| {
@@ -184,7 +184,7 @@ fn which(given: &Given) -> Result<Which, Usage> {
         })
     });
     let (partition, offsets) = places.transpose()?.unzip();
-    Ok(Which {
+    Ok(DeadLetterFilter {
         table: owned("table")?,
         topic: owned("topic")?,
         kind: value("kind")?.map(kind).transpose()?,
@@ -197,26 +197,26 @@ fn which(given: &Given) -> Result<Which, Usage> {
     })
 }
 
-fn text(word: &OsString) -> Result<&str, Usage> {
+fn text(word: &OsString) -> Result<&str, UsageError> {
     word.to_str()
         .ok_or_else(|| usage(format!("{word:?} is not UTF-8")))
 }
 
 /// A kind that no letter has is a slip, and would find nothing.
-fn kind(word: &str) -> Result<String, Usage> {
-    match KINDS.contains(&word) || word == UNREADABLE {
+fn kind(word: &str) -> Result<String, UsageError> {
+    match REFUSAL_KINDS.contains(&word) || word == UNREADABLE_KIND {
         true => Ok(word.to_owned()),
         false => Err(usage(format!(
-            "`--kind {word}` is none of {}, {UNREADABLE}",
-            KINDS.join(", ")
+            "`--kind {word}` is none of {}, {UNREADABLE_KIND}",
+            REFUSAL_KINDS.join(", ")
         ))),
     }
 }
 
 /// `0:12`.
-fn one_place(text: &str) -> Option<Place> {
+fn one_place(text: &str) -> Option<DeadLetterPlace> {
     let (partition, offset) = text.split_once(':')?;
-    Some(Place {
+    Some(DeadLetterPlace {
         partition: digits(partition)?,
         offset: digits(offset)?,
     })
@@ -246,13 +246,13 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::Command;
+    use crate::cli::CliCommand;
 
-    fn line(text: &str) -> Result<(LetterAction, Which, bool), String> {
+    fn line(text: &str) -> Result<(DeadLetterAction, DeadLetterFilter, bool), String> {
         let words = text.split_whitespace().map(OsString::from);
         let words = [OsString::from("dead-letters")].into_iter().chain(words);
         match crate::cli::parse(words) {
-            Ok(Command::DeadLetters {
+            Ok(CliCommand::DeadLetters {
                 config,
                 action,
                 which,
@@ -268,34 +268,46 @@ mod tests {
 
     #[test]
     fn actions() {
-        let replay = |dry_run, direct| LetterAction::Replay { dry_run, direct };
-        let show = |partition, offset| LetterAction::Show {
-            place: Place { partition, offset },
+        let replay = |dry_run, direct| DeadLetterAction::Replay { dry_run, direct };
+        let show = |partition, offset| DeadLetterAction::Show {
+            place: DeadLetterPlace { partition, offset },
         };
         for (text, action, json) in [
-            ("list", LetterAction::List { all: false }, false),
-            ("list --all --json", LetterAction::List { all: true }, true),
+            ("list", DeadLetterAction::List { all: false }, false),
+            (
+                "list --all --json",
+                DeadLetterAction::List { all: true },
+                true,
+            ),
             ("show 0:12", show(0, 12), false),
             ("--json show 3:4", show(3, 4), true),
             ("replay", replay(false, false), false),
             ("replay --dry-run --json", replay(true, false), true),
             ("replay --direct", replay(false, true), false),
-            ("drop --all", LetterAction::Drop { dry_run: false }, false),
+            (
+                "drop --all",
+                DeadLetterAction::Drop { dry_run: false },
+                false,
+            ),
             (
                 "drop --dry-run",
-                LetterAction::Drop { dry_run: true },
+                DeadLetterAction::Drop { dry_run: true },
                 false,
             ),
         ] {
-            assert_eq!(line(text), Ok((action, Which::default(), json)), "{text}");
+            assert_eq!(
+                line(text),
+                Ok((action, DeadLetterFilter::default(), json)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_help_names_every_kind() {
-        let help = crate::cli::help(Topic::DeadLetters);
+        let help = crate::cli::help(HelpTopic::DeadLetters);
         let known = |word: &str| help.split([' ', ',', ';', ':', '\n']).any(|it| it == word);
-        for kind in KINDS.iter().chain([&UNREADABLE]) {
+        for kind in REFUSAL_KINDS.iter().chain([&UNREADABLE_KIND]) {
             assert!(known(kind), "{kind}");
         }
     }
@@ -304,7 +316,7 @@ mod tests {
     fn filters() {
         let text = "list --table incident --topic t --kind forbidden --since 1706140800 \
                     --until 2024-01-26T00:00:00Z --key K --offset 1:5-9 --limit 3";
-        let expected = Which {
+        let expected = DeadLetterFilter {
             table: Some("incident".to_owned()),
             topic: Some("t".to_owned()),
             kind: Some("forbidden".to_owned()),

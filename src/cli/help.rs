@@ -2,7 +2,7 @@
 
 /// What a help text is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub enum HelpTopic {
     /// The program as a whole.
     General,
     /// `run`.
@@ -23,19 +23,19 @@ pub enum Topic {
     Schema,
 }
 
-impl Topic {
+impl HelpTopic {
     /// The topic of a command.
-    pub(super) fn named(word: &str) -> Option<Topic> {
+    pub(super) fn named(word: &str) -> Option<HelpTopic> {
         match word {
-            "run" => Some(Topic::Run),
-            "check" => Some(Topic::Check),
-            "show-config" => Some(Topic::ShowConfig),
-            "reload" => Some(Topic::Reload),
-            "checkpoint" => Some(Topic::Checkpoint),
-            "dead-letters" => Some(Topic::DeadLetters),
-            "admin" => Some(Topic::Admin),
-            word if super::admin::VERBS.contains(&word) => Some(Topic::Admin),
-            "schema" => Some(Topic::Schema),
+            "run" => Some(HelpTopic::Run),
+            "check" => Some(HelpTopic::Check),
+            "show-config" => Some(HelpTopic::ShowConfig),
+            "reload" => Some(HelpTopic::Reload),
+            "checkpoint" => Some(HelpTopic::Checkpoint),
+            "dead-letters" => Some(HelpTopic::DeadLetters),
+            "admin" => Some(HelpTopic::Admin),
+            word if super::admin::ADMIN_COMMANDS.contains(&word) => Some(HelpTopic::Admin),
+            "schema" => Some(HelpTopic::Schema),
             _ => None,
         }
     }
@@ -43,35 +43,35 @@ impl Topic {
     /// What to add to `help` to read the text.
     pub(super) fn argument(self) -> &'static str {
         match self {
-            Topic::General => "",
-            Topic::Run => " run",
-            Topic::Check => " check",
-            Topic::ShowConfig => " show-config",
-            Topic::Reload => " reload",
-            Topic::Checkpoint => " checkpoint",
-            Topic::DeadLetters => " dead-letters",
-            Topic::Admin => " admin",
-            Topic::Schema => " schema",
+            HelpTopic::General => "",
+            HelpTopic::Run => " run",
+            HelpTopic::Check => " check",
+            HelpTopic::ShowConfig => " show-config",
+            HelpTopic::Reload => " reload",
+            HelpTopic::Checkpoint => " checkpoint",
+            HelpTopic::DeadLetters => " dead-letters",
+            HelpTopic::Admin => " admin",
+            HelpTopic::Schema => " schema",
         }
     }
 }
 
 /// The help text of a topic, with a newline at its end.
-pub fn help(topic: Topic) -> &'static str {
+pub fn help(topic: HelpTopic) -> &'static str {
     match topic {
-        Topic::General => GENERAL,
-        Topic::Run => RUN,
-        Topic::Check => CHECK,
-        Topic::ShowConfig => SHOW_CONFIG,
-        Topic::Reload => RELOAD,
-        Topic::Checkpoint => CHECKPOINT,
-        Topic::DeadLetters => DEAD_LETTERS,
-        Topic::Admin => ADMIN,
-        Topic::Schema => SCHEMA,
+        HelpTopic::General => GENERAL_HELP,
+        HelpTopic::Run => RUN_HELP,
+        HelpTopic::Check => CHECK_HELP,
+        HelpTopic::ShowConfig => SHOW_CONFIG_HELP,
+        HelpTopic::Reload => RELOAD_HELP,
+        HelpTopic::Checkpoint => CHECKPOINT_HELP,
+        HelpTopic::DeadLetters => DEAD_LETTERS_HELP,
+        HelpTopic::Admin => ADMIN_HELP,
+        HelpTopic::Schema => SCHEMA_HELP,
     }
 }
 
-const GENERAL: &str = "\
+const GENERAL_HELP: &str = "\
 servicenow-kafka-bridge moves records between ServiceNow tables and Kafka topics.
 
 usage: servicenow-kafka-bridge [COMMAND] [-c FILE]
@@ -114,7 +114,7 @@ exit codes:
   78  the configuration or the checkpoint file must be put right first
 ";
 
-const RUN: &str = "\
+const RUN_HELP: &str = "\
 usage: servicenow-kafka-bridge [run] [-c FILE]
 
 Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
@@ -142,7 +142,7 @@ exit codes:
   78  the configuration or the checkpoint file must be put right first
 ";
 
-const CHECK: &str = "\
+const CHECK_HELP: &str = "\
 usage: servicenow-kafka-bridge check [--connect] [-c FILE]
 
 Checks the configuration as `run` does and lists everything that is wrong, each with its line and
@@ -164,7 +164,7 @@ exit codes:
   78  the configuration must be put right first
 ";
 
-const SHOW_CONFIG: &str = "\
+const SHOW_CONFIG_HELP: &str = "\
 usage: servicenow-kafka-bridge show-config [--running] [-c FILE]
 
 Prints every setting in effect as YAML on stdout: defaults filled in, variables replaced, values
@@ -182,7 +182,7 @@ exit codes:
   78  the configuration must be put right first
 ";
 
-const RELOAD: &str = "\
+const RELOAD_HELP: &str = "\
 usage: servicenow-kafka-bridge reload [-c FILE]
 
 Lets the running bridge read its configuration again. It does so by itself when the file changes;
@@ -200,7 +200,7 @@ exit codes:
   78  the configuration must be put right first
 ";
 
-const CHECKPOINT: &str = "\
+const CHECKPOINT_HELP: &str = "\
 usage: servicenow-kafka-bridge checkpoint show [TABLE] [-c FILE]
        servicenow-kafka-bridge checkpoint set TABLE --timestamp TIME [--last-identifier ID]
        servicenow-kafka-bridge checkpoint reset TABLE
@@ -231,7 +231,7 @@ exit codes:
   78  the configuration or the checkpoint file must be put right first
 ";
 
-const DEAD_LETTERS: &str = "\
+const DEAD_LETTERS_HELP: &str = "\
 usage: servicenow-kafka-bridge dead-letters list|replay|drop [FILTER ...] [-c FILE]
        servicenow-kafka-bridge dead-letters show PLACE [--json] [-c FILE]
 
@@ -292,7 +292,7 @@ exit codes:
   78  the configuration must be put right first, or has no `sink.dlq_topic`
 ";
 
-const ADMIN: &str = "\
+const ADMIN_HELP: &str = "\
 usage: servicenow-kafka-bridge status [--json] [-c FILE]
        servicenow-kafka-bridge threads [--json]
        servicenow-kafka-bridge pause NAME
@@ -330,7 +330,7 @@ exit codes:
   78  the configuration has no token, or not the one that the bridge has
 ";
 
-const SCHEMA: &str = "\
+const SCHEMA_HELP: &str = "\
 usage: servicenow-kafka-bridge schema show TABLE [--json] [-c FILE]
        servicenow-kafka-bridge schema diff TABLE [--json]
        servicenow-kafka-bridge schema register TABLE [--json]

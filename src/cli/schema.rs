@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Topic, Usage, dead_letters};
+use super::{HelpTopic, UsageError, dead_letters};
 
 /// What to do with the schema of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,18 +15,18 @@ pub enum SchemaAction {
     Register,
 }
 
-fn usage(message: impl Into<String>) -> Usage {
-    Usage {
+fn usage(message: impl Into<String>) -> UsageError {
+    UsageError {
         message: message.into(),
-        topic: Topic::Schema,
+        topic: HelpTopic::Schema,
     }
 }
 
 /// The action, the table, and whether as JSON.
 pub(super) fn parse(
     words: &[OsString],
-    options: &dead_letters::Given,
-) -> Result<(SchemaAction, String, bool), Usage> {
+    options: &dead_letters::GivenOptions,
+) -> Result<(SchemaAction, String, bool), UsageError> {
     let foreign = options.switches.iter().find(|switch| **switch != "json");
     if let Some(option) = options.values.keys().next().or(foreign) {
         return Err(usage(format!("`--{option}` belongs to `dead-letters`")));

@@ -4,11 +4,11 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-fn line(text: &str) -> Result<Command, Usage> {
+fn line(text: &str) -> Result<CliCommand, UsageError> {
     parse(text.split_whitespace().map(OsString::from))
 }
 
-fn check(text: &str, expected: &Command) {
+fn check(text: &str, expected: &CliCommand) {
     assert_eq!(line(text).as_ref(), Ok(expected), "{text}");
 }
 
@@ -22,7 +22,7 @@ fn refused(text: &str, expected: Expect) {
 
 #[test]
 fn run_is_the_default() {
-    let run = |config: &str| Command::Run {
+    let run = |config: &str| CliCommand::Run {
         config: PathBuf::from(config),
     };
     check("", &run("config.yaml"));
@@ -47,7 +47,7 @@ fn run_is_the_default() {
 fn a_path_may_be_any_bytes() {
     let args = [OsString::from_vec(b"-config=\xff".to_vec())];
     let config = PathBuf::from(OsString::from_vec(b"\xff".to_vec()));
-    assert_eq!(parse(args.into_iter()), Ok(Command::Run { config }));
+    assert_eq!(parse(args.into_iter()), Ok(CliCommand::Run { config }));
 }
 
 #[test]
@@ -55,21 +55,21 @@ fn commands() {
     let config = PathBuf::from("config.yaml");
     check(
         "check",
-        &Command::Check {
+        &CliCommand::Check {
             config: config.clone(),
             connect: false,
         },
     );
     check(
         "--connect check",
-        &Command::Check {
+        &CliCommand::Check {
             config: config.clone(),
             connect: true,
         },
     );
-    check("show-config", &Command::ShowConfig { config });
+    check("show-config", &CliCommand::ShowConfig { config });
     for text in ["version", "-version", "--version", "-V", "check -V"] {
-        check(text, &Command::Version);
+        check(text, &CliCommand::Version);
     }
     for text in [
         "help",
@@ -79,18 +79,24 @@ fn commands() {
         "help help",
         "version --help",
     ] {
-        check(text, &Command::Help(Topic::General));
+        check(text, &CliCommand::Help(HelpTopic::General));
     }
-    check("help check", &Command::Help(Topic::Check));
-    check("checkpoint set --help", &Command::Help(Topic::Checkpoint));
-    check("help dead-letters", &Command::Help(Topic::DeadLetters));
+    check("help check", &CliCommand::Help(HelpTopic::Check));
+    check(
+        "checkpoint set --help",
+        &CliCommand::Help(HelpTopic::Checkpoint),
+    );
+    check(
+        "help dead-letters",
+        &CliCommand::Help(HelpTopic::DeadLetters),
+    );
 }
 
 #[test]
 fn questions_to_a_running_bridge() {
     let check = |text: &str, action| {
         let config = PathBuf::from("config.yaml");
-        check(text, &Command::Admin { config, action });
+        check(text, &CliCommand::Admin { config, action });
     };
     let name = || "incident".to_owned();
     check("status", AdminAction::Status { json: false });
@@ -102,8 +108,8 @@ fn questions_to_a_running_bridge() {
     check("refresh-token", AdminAction::RefreshToken);
     check("log-level debug", AdminAction::LogLevel("debug".to_owned()));
     check("show-config --running", AdminAction::Config);
-    assert_eq!(line("help pause"), Ok(Command::Help(Topic::Admin)));
-    assert_eq!(line("help admin"), Ok(Command::Help(Topic::Admin)));
+    assert_eq!(line("help pause"), Ok(CliCommand::Help(HelpTopic::Admin)));
+    assert_eq!(line("help admin"), Ok(CliCommand::Help(HelpTopic::Admin)));
     for (text, words) in [
         (
             "pause",
@@ -138,7 +144,7 @@ fn checkpoints() {
     let check = |text: &str, action| {
         check(
             text,
-            &Command::Checkpoint {
+            &CliCommand::Checkpoint {
                 config: PathBuf::from("config.yaml"),
                 action,
             },
@@ -303,23 +309,23 @@ fn help_names_every_command_and_exit_code() {
         "version",
         "help",
     ] {
-        assert!(help(Topic::General).contains(word), "{word}");
+        assert!(help(HelpTopic::General).contains(word), "{word}");
     }
     for code in ["0 ", "1 ", "64 ", "70 ", "75 ", "78 "] {
         assert!(
-            help(Topic::General).contains(&format!("\n  {code}")),
+            help(HelpTopic::General).contains(&format!("\n  {code}")),
             "{code}"
         );
     }
     for topic in [
-        Topic::General,
-        Topic::Run,
-        Topic::Check,
-        Topic::ShowConfig,
-        Topic::Checkpoint,
-        Topic::Schema,
-        Topic::DeadLetters,
-        Topic::Admin,
+        HelpTopic::General,
+        HelpTopic::Run,
+        HelpTopic::Check,
+        HelpTopic::ShowConfig,
+        HelpTopic::Checkpoint,
+        HelpTopic::Schema,
+        HelpTopic::DeadLetters,
+        HelpTopic::Admin,
     ] {
         assert!(
             help(topic).lines().all(|line| line.len() <= 100),
@@ -340,7 +346,7 @@ fn version_is_one_line() {
 
 #[test]
 fn schemas() {
-    let schema = |action, json| Command::Schema {
+    let schema = |action, json| CliCommand::Schema {
         config: PathBuf::from("config.yaml"),
         action,
         table: "incident".to_owned(),
@@ -355,7 +361,7 @@ fn schemas() {
         "schema register incident",
         &schema(SchemaAction::Register, false),
     );
-    check("schema show --help", &Command::Help(Topic::Schema));
+    check("schema show --help", &CliCommand::Help(HelpTopic::Schema));
     for (text, words) in [
         ("schema", "needs show, diff or register"),
         ("schema show", "`schema show` needs the name of a table"),

@@ -7,51 +7,55 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::dead_letters::text::{clean, clean_json};
-use super::{Done, Screen};
-use crate::admin::status::Status;
-use crate::admin::threads::Threads;
+use super::{CommandOutcome, Terminal};
+use crate::admin::status::BridgeStatus;
+use crate::admin::threads::ThreadsReport;
 use crate::cli::AdminAction;
-use crate::config::Observability;
+use crate::config::ObservabilityConfig;
 
 mod table;
 mod words;
 
 /// How long we wait for an answer: longer than the port waits for the supervisor.
-const PATIENCE: Duration = Duration::from_secs(75);
+const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+const ADMIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
-const MAX_ANSWER: u64 = 16 << 20;
+const MAX_ADMIN_ANSWER_BYTES: u64 = 16 << 20;
 
 /// Asks, and prints what comes back.
-pub(super) fn execute(port: &Observability, action: &AdminAction, screen: &mut Screen<'_>) -> Done {
+pub(super) fn execute(
+    port: &ObservabilityConfig,
+    action: &AdminAction,
+    screen: &mut Terminal<'_>,
+) -> CommandOutcome {
     match ask(port, action).and_then(|answer| print(&answer, action, screen)) {
-        Ok(()) => Done::default(),
-        Err(Failure { code, words }) => Done::failed(code, &words),
+        Ok(()) => CommandOutcome::default(),
+        Err(AdminFailure { code, words }) => CommandOutcome::failed(code, &words),
     }
 }
 
 /// Why there is nothing to print.
-struct Failure {
+struct AdminFailure {
     code: u8,
     words: String,
 }
 
-impl Failure {
-    fn new(code: u8, words: impl Into<String>) -> Failure {
+impl AdminFailure {
+    fn new(code: u8, words: impl Into<String>) -> AdminFailure {
         let words = words.into();
-        Failure { code, words }
+        AdminFailure { code, words }
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::new(75, format!("cannot write: {error}"))
+impl From<io::Error> for AdminFailure {
+    fn from(error: io::Error) -> AdminFailure {
+        AdminFailure::new(75, format!("cannot write: {error}"))
     }
 }
 
 /// Sends the request; the body of a good answer.
-fn ask(port: &Observability, action: &AdminAction) -> Result<String, Failure> {
+fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, AdminFailure> {
     let named = |name: &str| Some(json!({ "name": name }));
     let (path, body) = match action {
         AdminAction::Status { .. } => ("/status.json", None),
@@ -67,8 +71,8 @@ fn ask(port: &Observability, action: &AdminAction) -> Result<String, Failure> {
     let url = format!("http://{addr}{path}");
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(ADMIN_ANSWER_TIMEOUT))
+            .timeout_connect(Some(ADMIN_CONNECT_TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             // The port is near; a proxy of the environment would get the token.
@@ -81,7 +85,7 @@ fn ask(port: &Observability, action: &AdminAction) -> Result<String, Failure> {
         Some(bearer.ok_or_else(|| {
             let words = "this needs observability.admin_token_file in the configuration: make a \
                          token with `openssl rand -hex 32`";
-            Failure::new(78, words)
+            AdminFailure::new(78, words)
         })?)
     } else {
         None
@@ -91,11 +95,14 @@ fn ask(port: &Observability, action: &AdminAction) -> Result<String, Failure> {
         Some(body) => with_token(agent.post(&url), bearer).send(body.to_string()),
     };
     let no_answer = |error: ureq::Error| {
-        Failure::new(75, format!("no answer from a bridge at {addr}: {error}"))
+        AdminFailure::new(75, format!("no answer from a bridge at {addr}: {error}"))
     };
     let mut response = sent.map_err(no_answer)?;
     let status = response.status().as_u16();
-    let body = response.body_mut().with_config().limit(MAX_ANSWER);
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_ADMIN_ANSWER_BYTES);
     let body = body.read_to_string().map_err(no_answer)?;
     match status {
         200 => Ok(body),
@@ -114,12 +121,12 @@ fn with_token<B>(
 }
 
 /// Where a bridge that listens on `addr` is reached from here.
-fn address(addr: &str) -> Result<String, Failure> {
+fn address(addr: &str) -> Result<String, AdminFailure> {
     let (host, port) = addr.rsplit_once(':').unwrap_or((addr, ""));
     if port == "0" {
         let words = "observability.addr has port 0, so nobody knows where the bridge listens; set \
                      a port";
-        return Err(Failure::new(78, words));
+        return Err(AdminFailure::new(78, words));
     }
     Ok(match host {
         "" | "0.0.0.0" | "[::]" => format!("127.0.0.1:{port}"),
@@ -128,7 +135,7 @@ fn address(addr: &str) -> Result<String, Failure> {
 }
 
 /// The words of an answer that is none.
-fn refusal(status: u16, body: &str) -> Failure {
+fn refusal(status: u16, body: &str) -> AdminFailure {
     let answer: Option<Value> = serde_json::from_str(body).ok();
     let words = answer
         .as_ref()
@@ -142,10 +149,14 @@ fn refusal(status: u16, body: &str) -> Failure {
         503 | 504 => 75,
         _ => 1,
     };
-    Failure::new(code, words)
+    AdminFailure::new(code, words)
 }
 
-fn print(answer: &str, action: &AdminAction, screen: &mut Screen<'_>) -> Result<(), Failure> {
+fn print(
+    answer: &str,
+    action: &AdminAction,
+    screen: &mut Terminal<'_>,
+) -> Result<(), AdminFailure> {
     match action {
         AdminAction::Status { json: true } | AdminAction::Threads { json: true } => {
             screen.line(&clean_json(answer))?;
@@ -157,11 +168,11 @@ fn print(answer: &str, action: &AdminAction, screen: &mut Screen<'_>) -> Result<
                 .try_for_each(|line| screen.line(&clean_json(line)))?;
         }
         AdminAction::Status { json: false } => {
-            let status: Status = understood(answer)?;
+            let status: BridgeStatus = understood(answer)?;
             words::status(&status, screen)?;
         }
         AdminAction::Threads { json: false } => {
-            let threads: Threads = understood(answer)?;
+            let threads: ThreadsReport = understood(answer)?;
             words::threads(&threads, screen)?;
         }
         _ => {
@@ -175,9 +186,9 @@ fn print(answer: &str, action: &AdminAction, screen: &mut Screen<'_>) -> Result<
     Ok(())
 }
 
-fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, Failure> {
+fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, AdminFailure> {
     serde_json::from_str(answer)
-        .map_err(|error| Failure::new(75, format!("the answer is not understood: {error}")))
+        .map_err(|error| AdminFailure::new(75, format!("the answer is not understood: {error}")))
 }
 
 #[cfg(test)]
@@ -198,7 +209,7 @@ mod tests {
     #[test]
     fn refusals_are_told_in_the_bridges_words() {
         let told = |status, body| {
-            let Failure { code, words } = refusal(status, body);
+            let AdminFailure { code, words } = refusal(status, body);
             (code, words)
         };
         assert_eq!(told(401, r#"{"error":"no"}"#), (78, "no".to_owned()));

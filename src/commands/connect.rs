@@ -7,31 +7,31 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Done, schema};
-use crate::config::{Config, Format, Table};
+use super::{CommandOutcome, schema};
+use crate::avro::desired_schema;
+use crate::config::{Config, TableConfig, TableFormat};
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::avro::desired_schema;
-use crate::servicenow::query::{Literals, Slice};
+use crate::servicenow::query::{Slice, TimeLiterals};
 use crate::servicenow::table_api;
 use crate::servicenow::table_api::TableRequests;
-use crate::servicenow::{self, Cause, Client, Get, Meta};
+use crate::servicenow::{self, InstanceClient, InstanceFailure, ReadRequest, ResponseHead};
 use crate::sink;
-use crate::source::Instance;
-use crate::source::time_zone::ZoneError;
+use crate::source::SourceInstance;
+use crate::source::time_zone::TimeZoneError;
 use crate::stop::{self, Stop};
 
 /// A clock that is further off than this is worth a word, in seconds.
-const SKEW: i64 = 5;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 5;
 /// Rows in which one is looked for that can be read, when the first cannot.
-const SAMPLE: u32 = 1000;
+const READABLE_ROW_SAMPLE: u32 = 1000;
 /// What is said instead of trying once more.
-const NOT_TRIED: &str = "not tried: the log-in was refused";
+const NOT_TRIED_AFTER_REFUSED_LOGIN: &str = "not tried: the log-in was refused";
 
 /// Adds the findings to `done`; exit code 75 when something did not work.
-pub(super) fn check(config: &Config, mut done: Done) -> Done {
+pub(super) fn check(config: &Config, mut done: CommandOutcome) -> CommandOutcome {
     let mut config = config.clone();
     // Retries are for long-running bridges; a check answers soon.
     config.servicenow.max_retries = Some(0);
@@ -39,7 +39,7 @@ pub(super) fn check(config: &Config, mut done: Done) -> Done {
     let health = Arc::new(Health::new());
     let (_trigger, stop) = stop::pair();
     let mut refused = false;
-    match Client::start(&config.servicenow, &metrics, &health) {
+    match InstanceClient::start(&config.servicenow, &metrics, &health) {
         Ok(client) => refused = instance(&config, client, &stop, &mut done),
         Err(error) => bad(&mut done, &error),
     }
@@ -52,22 +52,27 @@ pub(super) fn check(config: &Config, mut done: Done) -> Done {
     done
 }
 
-fn good(done: &mut Done, what: impl AsRef<str>) {
+fn good(done: &mut CommandOutcome, what: impl AsRef<str>) {
     done.output.push(format!("ok      {}", what.as_ref()));
 }
 
-fn bad(done: &mut Done, what: &impl ToString) {
+fn bad(done: &mut CommandOutcome, what: &impl ToString) {
     done.output.push(format!("FAILED  {}", what.to_string()));
     done.code = 75;
 }
 
 /// Gives whether the instance refused the log-in.
-fn instance(config: &Config, client: Client, stop: &Stop, done: &mut Done) -> bool {
+fn instance(
+    config: &Config,
+    client: InstanceClient,
+    stop: &Stop,
+    done: &mut CommandOutcome,
+) -> bool {
     let servicenow = &config.servicenow;
     let path = servicenow.table_api_path.as_str();
     let zone = servicenow.query_time_zone.clone();
-    let mut asker = Asker {
-        instance: Instance::new(Arc::new(client), path, zone),
+    let mut asker = InstanceChecker {
+        instance: SourceInstance::new(Arc::new(client), path, zone),
         stop,
         refused: false,
     };
@@ -78,7 +83,7 @@ fn instance(config: &Config, client: Client, stop: &Stop, done: &mut Done) -> bo
         }
         Err(error) => {
             bad(done, &error);
-            Literals::Utc
+            TimeLiterals::Utc
         }
     };
     let source = &config.source;
@@ -106,10 +111,10 @@ fn instance(config: &Config, client: Client, stop: &Stop, done: &mut Done) -> bo
     asker.refused
 }
 
-fn clock(closed: i64, done: &mut Done) {
+fn clock(closed: i64, done: &mut CommandOutcome) {
     let skew = closed + 1 - Timestamp::now().as_second();
     let words = format!("the instance's clock is {skew} s from this host's");
-    if skew.abs() > SKEW {
+    if skew.abs() > MAX_CLOCK_SKEW_SECONDS {
         done.output.push(format!(
             "note    {words}; only the instance's clock is used"
         ));
@@ -119,26 +124,26 @@ fn clock(closed: i64, done: &mut Done) {
 }
 
 /// Asks the instance until it refuses the log-in: each further try helps to lock the account.
-struct Asker<'a> {
-    instance: Instance,
+struct InstanceChecker<'a> {
+    instance: SourceInstance,
     stop: &'a Stop,
     refused: bool,
 }
 
-impl Asker<'_> {
-    fn literals(&mut self) -> Result<Literals, String> {
+impl InstanceChecker<'_> {
+    fn literals(&mut self) -> Result<TimeLiterals, String> {
         match self.instance.literals(self.stop) {
             Ok(literals) => Ok(literals.clone()),
             Err(error) => {
-                self.refused = matches!(&error, ZoneError::Request(why) if refuses_login(why));
+                self.refused = matches!(&error, TimeZoneError::Request(why) if refuses_login(why));
                 Err(error.to_string())
             }
         }
     }
 
-    fn ask(&mut self, get: &Get<'_>) -> Result<(Value, Meta), String> {
+    fn ask(&mut self, get: &ReadRequest<'_>) -> Result<(Value, ResponseHead), String> {
         if self.refused {
-            return Err(NOT_TRIED.to_owned());
+            return Err(NOT_TRIED_AFTER_REFUSED_LOGIN.to_owned());
         }
         let client = self.instance.client();
         let answer = match client.get_result(get, self.stop) {
@@ -161,13 +166,18 @@ impl Asker<'_> {
     }
 
     /// Reads one row the way the source would.
-    fn look(&mut self, path: &str, table: &Table, literals: &Literals) -> Result<String, String> {
+    fn look(
+        &mut self,
+        path: &str,
+        table: &TableConfig,
+        literals: &TimeLiterals,
+    ) -> Result<String, String> {
         let slice = Slice {
             after: None,
             to: Timestamp::now().as_second() + 86_400,
             id_to: None,
         };
-        let encoded = table_api::columns(table).encode(&slice, literals);
+        let encoded = table_api::query_columns(table).encode(&slice, literals);
         let get = TableRequests::new(path, table).list(&encoded, 1, true);
         let (result, meta) = self.ask(&get)?;
         let rows = result.as_array().ok_or("the answer is no list")?;
@@ -185,7 +195,8 @@ impl Asker<'_> {
             Some(_) => {
                 let mut narrow = table.clone();
                 narrow.fields = vec![table.identifier_field.clone()];
-                let get = TableRequests::new(path, &narrow).list(&encoded, SAMPLE, false);
+                let get =
+                    TableRequests::new(path, &narrow).list(&encoded, READABLE_ROW_SAMPLE, false);
                 let (result, _) = self.ask(&get)?;
                 let rows = result.as_array().ok_or("the answer is no list")?;
                 let Some(row) = rows.first() else {
@@ -196,13 +207,15 @@ impl Asker<'_> {
                 };
                 has_cursor(row, table)?;
                 let shown = rows.len();
-                Ok(format!("{counted}, {shown} of the first {SAMPLE} readable"))
+                Ok(format!(
+                    "{counted}, {shown} of the first {READABLE_ROW_SAMPLE} readable"
+                ))
             }
         }
     }
 }
 
-fn has_cursor(row: &Value, table: &Table) -> Result<(), String> {
+fn has_cursor(row: &Value, table: &TableConfig) -> Result<(), String> {
     let mut columns = [&table.timestamp_field, &table.identifier_field].into_iter();
     match columns.find(|column| row.get(column.as_str()).is_none()) {
         None => Ok(()),
@@ -216,7 +229,7 @@ fn has_cursor(row: &Value, table: &Table) -> Result<(), String> {
 fn refuses_login(error: &servicenow::Error) -> bool {
     match error {
         servicenow::Error::Request { asked, cause, .. } => match cause {
-            Cause::Unauthorized { .. } | Cause::SameToken => true,
+            InstanceFailure::Unauthorized { .. } | InstanceFailure::SameToken => true,
             cause => asked.login && !cause.is_retryable(),
         },
         servicenow::Error::Setup(_) | servicenow::Error::Stopped => false,
@@ -224,9 +237,15 @@ fn refuses_login(error: &servicenow::Error) -> bool {
 }
 
 /// `refused`: the instance is not asked for the columns of tables.
-fn registry(config: &Config, registry: &Registry, refused: bool, stop: &Stop, done: &mut Done) {
-    match registry.reach(stop) {
-        Ok(Some(mode)) if mode.starts_with("READONLY") && registry.registers() => {
+fn registry(
+    config: &Config,
+    registry: &Registry,
+    refused: bool,
+    stop: &Stop,
+    done: &mut CommandOutcome,
+) {
+    match registry.probe_mode(stop) {
+        Ok(Some(mode)) if mode.starts_with("READONLY") && registry.auto_registers() => {
             let words = "it takes no schemas, so that new columns would hold their tables";
             bad(
                 done,
@@ -245,9 +264,15 @@ fn registry(config: &Config, registry: &Registry, refused: bool, stop: &Stop, do
         .tables
         .iter()
         .filter(|_| config.source.enabled);
-    for table in tables.filter(|table| table.format == Format::Avro) {
+    for table in tables.filter(|table| table.format == TableFormat::Avro) {
         if refused && desired_schema::without_instance(table).is_none() {
-            bad(done, &format!("schema of `{}`: {NOT_TRIED}", table.name));
+            bad(
+                done,
+                &format!(
+                    "schema of `{}`: {NOT_TRIED_AFTER_REFUSED_LOGIN}",
+                    table.name
+                ),
+            );
             continue;
         }
         let mut notes = Vec::new();
@@ -260,7 +285,7 @@ fn registry(config: &Config, registry: &Registry, refused: bool, stop: &Stop, do
     }
 }
 
-fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &mut Done) {
+fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &mut CommandOutcome) {
     // A check must not make topics.
     let mut kafka = config.kafka.clone();
     kafka.create_topics = None;

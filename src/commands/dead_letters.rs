@@ -14,44 +14,44 @@ use std::ops::{ControlFlow, Range};
 
 use jiff::Timestamp;
 
-use super::{Done, Screen};
-use crate::cli::{LetterAction, Place, Which};
+use super::{CommandOutcome, Terminal};
+use crate::cli::{DeadLetterAction, DeadLetterFilter, DeadLetterPlace};
 use crate::config::Config;
-use crate::kafka::{BrowseError, Browser, Marks, Received};
-use crate::sink::Letter;
-use crate::sink::dead_letter::Unreadable;
+use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError, TopicReader};
+use crate::sink::DeadLetter;
+use crate::sink::dead_letter::InvalidDeadLetter;
 use crate::stop::Stop;
 
 /// Why a command ends early.
-struct Failure {
+struct DeadLettersFailure {
     code: u8,
     /// Empty: the reader has closed the output, which is no failure.
     text: String,
 }
 
-impl Failure {
-    fn new(code: u8, text: impl Into<String>) -> Failure {
+impl DeadLettersFailure {
+    fn new(code: u8, text: impl Into<String>) -> DeadLettersFailure {
         let text = text.into();
-        Failure { code, text }
+        DeadLettersFailure { code, text }
     }
 }
 
-impl From<BrowseError> for Failure {
-    fn from(error: BrowseError) -> Failure {
+impl From<TopicReadError> for DeadLettersFailure {
+    fn from(error: TopicReadError) -> DeadLettersFailure {
         let code = match error {
-            BrowseError::Scattered { .. } => 1,
+            TopicReadError::Scattered { .. } => 1,
             _ if error.is_configuration() => 78,
             _ => 75,
         };
-        Failure::new(code, error.to_string())
+        DeadLettersFailure::new(code, error.to_string())
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
+impl From<io::Error> for DeadLettersFailure {
+    fn from(error: io::Error) -> DeadLettersFailure {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::new(0, ""),
-            _ => Failure::new(75, format!("cannot write the output: {error}")),
+            io::ErrorKind::BrokenPipe => DeadLettersFailure::new(0, ""),
+            _ => DeadLettersFailure::new(75, format!("cannot write the output: {error}")),
         }
     }
 }
@@ -59,46 +59,48 @@ impl From<io::Error> for Failure {
 /// Executes the command.
 pub(super) fn execute(
     config: &Config,
-    action: &LetterAction,
-    which: &Which,
+    action: &DeadLetterAction,
+    which: &DeadLetterFilter,
     json: bool,
-    screen: &mut Screen<'_>,
-) -> Done {
-    let result = Desk::open(config).and_then(|mut desk| match action {
-        LetterAction::List { all } => list::list(&mut desk, which, (*all, json), screen),
-        LetterAction::Show { place } => list::show(&mut desk, *place, json, screen),
-        LetterAction::Drop { dry_run } => list::drop(&mut desk, which, (*dry_run, json), screen),
-        LetterAction::Replay { dry_run, direct } => {
+    screen: &mut Terminal<'_>,
+) -> CommandOutcome {
+    let result = DeadLetterTopic::open(config).and_then(|mut desk| match action {
+        DeadLetterAction::List { all } => list::list(&mut desk, which, (*all, json), screen),
+        DeadLetterAction::Show { place } => list::show(&mut desk, *place, json, screen),
+        DeadLetterAction::Drop { dry_run } => {
+            list::drop(&mut desk, which, (*dry_run, json), screen)
+        }
+        DeadLetterAction::Replay { dry_run, direct } => {
             let way = (*dry_run, *direct);
             replay::replay(config, &mut desk, which, (way, json), screen)
         }
     });
     match result {
-        Ok(code) => Done {
+        Ok(code) => CommandOutcome {
             code,
-            ..Done::default()
+            ..CommandOutcome::default()
         },
-        Err(failure) => Done {
+        Err(failure) => CommandOutcome {
             errors: Some(failure.text)
                 .filter(|text| !text.is_empty())
                 .into_iter()
                 .collect(),
             code: failure.code,
-            ..Done::default()
+            ..CommandOutcome::default()
         },
     }
 }
 
 /// A record of the dead letter topic.
-struct Found {
-    place: Place,
-    record: Received,
-    letter: Result<Letter, Unreadable>,
+struct FoundLetter {
+    place: DeadLetterPlace,
+    record: ConsumerRecord,
+    letter: Result<DeadLetter, InvalidDeadLetter>,
     /// It was replayed or dropped before.
     done: bool,
 }
 
-impl Found {
+impl FoundLetter {
     /// When the letter was written.
     fn time(&self) -> Option<Timestamp> {
         match &self.letter {
@@ -121,14 +123,14 @@ impl Found {
 
 /// Whether letters are wanted that are done.
 #[derive(Clone, Copy, PartialEq)]
-enum Marked {
+enum DoneLetters {
     No,
     Too,
 }
 
 /// What a scan came across.
 #[derive(Default)]
-struct Counts {
+struct ScanCounts {
     /// Letters that were meant.
     found: u64,
     /// Letters at the places in question that are done, and not wanted for that.
@@ -136,25 +138,25 @@ struct Counts {
 }
 
 /// The dead letter topic as it was when the command began.
-struct Desk {
-    browser: Browser,
+struct DeadLetterTopic {
+    browser: TopicReader,
     topic: String,
     group: String,
     partitions: BTreeMap<i32, Range<i64>>,
-    marks: Marks,
+    marks: ReplayProgress,
 }
 
-impl Desk {
-    fn open(config: &Config) -> Result<Desk, Failure> {
+impl DeadLetterTopic {
+    fn open(config: &Config) -> Result<DeadLetterTopic, DeadLettersFailure> {
         let Some(topic) = config.sink.dlq_topic.clone() else {
             let text = "sink.dlq_topic is not set: there are no dead letters";
-            return Err(Failure::new(78, text));
+            return Err(DeadLettersFailure::new(78, text));
         };
         let group = format!("{}-dead-letters", config.sink.group_id);
-        let browser = Browser::new(&config.kafka, &group)?;
+        let browser = TopicReader::new(&config.kafka, &group)?;
         let partitions = browser.partitions(&topic)?;
-        let marks = Marks::load(&config.kafka, &group, &topic, &partitions)?;
-        Ok(Desk {
+        let marks = ReplayProgress::load(&config.kafka, &group, &topic, &partitions)?;
+        Ok(DeadLetterTopic {
             browser,
             topic,
             group,
@@ -166,18 +168,18 @@ impl Desk {
     /// Gives each letter that is meant to `visit`, in the order of places.
     fn scan(
         &mut self,
-        which: &Which,
-        marked: Marked,
+        which: &DeadLetterFilter,
+        marked: DoneLetters,
         stop: &Stop,
-        mut visit: impl FnMut(&mut Marks, Found) -> ControlFlow<()>,
-    ) -> Result<Counts, Failure> {
-        let mut counts = Counts::default();
+        mut visit: impl FnMut(&mut ReplayProgress, FoundLetter) -> ControlFlow<()>,
+    ) -> Result<ScanCounts, DeadLettersFailure> {
+        let mut counts = ScanCounts::default();
         let mut ranges = filter::ranges(which, &self.partitions);
-        if marked == Marked::No {
+        if marked == DoneLetters::No {
             for (partition, range) in &mut ranges {
                 let base = self
                     .marks
-                    .base(*partition)
+                    .lowest_open(*partition)
                     .clamp(range.start, range.end.max(range.start));
                 counts.done += base - range.start;
                 range.start = base;
@@ -186,36 +188,37 @@ impl Desk {
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
         let limit = which.limit.unwrap_or(u64::MAX);
         let marks = &mut self.marks;
-        self.browser.each(&self.topic, &ranges, stop, |record| {
-            let (partition, offset) = (record.partition, record.offset);
-            let start = ranges.get(&partition).map_or(offset, |range| range.start);
-            // No letter will ever be where compaction or a transaction left a gap.
-            marks.done(
-                partition,
-                next.get(&partition).copied().unwrap_or(start)..offset,
-            );
-            next.insert(partition, offset.saturating_add(1));
-            let done = marks.is_done(partition, offset);
-            if done && marked == Marked::No {
-                counts.done += 1;
-                return ControlFlow::Continue(());
-            }
-            let found = Found {
-                place: Place { partition, offset },
-                letter: Letter::decode(record.value.as_deref().unwrap_or_default()),
-                record,
-                done,
-            };
-            if !filter::matches(which, &found) {
-                return ControlFlow::Continue(());
-            }
-            counts.found += 1;
-            visit(marks, found)?;
-            match counts.found < limit {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            }
-        })?;
+        self.browser
+            .read_ranges(&self.topic, &ranges, stop, |record| {
+                let (partition, offset) = (record.partition, record.offset);
+                let start = ranges.get(&partition).map_or(offset, |range| range.start);
+                // No letter will ever be where compaction or a transaction left a gap.
+                marks.mark_done(
+                    partition,
+                    next.get(&partition).copied().unwrap_or(start)..offset,
+                );
+                next.insert(partition, offset.saturating_add(1));
+                let done = marks.is_done(partition, offset);
+                if done && marked == DoneLetters::No {
+                    counts.done += 1;
+                    return ControlFlow::Continue(());
+                }
+                let found = FoundLetter {
+                    place: DeadLetterPlace { partition, offset },
+                    letter: DeadLetter::decode(record.value.as_deref().unwrap_or_default()),
+                    record,
+                    done,
+                };
+                if !filter::matches(which, &found) {
+                    return ControlFlow::Continue(());
+                }
+                counts.found += 1;
+                visit(marks, found)?;
+                match counts.found < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
         Ok(counts)
     }
 }

@@ -9,45 +9,48 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Done;
+use super::CommandOutcome;
 use crate::checkpoint;
 use crate::config::Config;
 
 /// Bound on one question to the admin port.
-const ANSWER: Duration = Duration::from_secs(2);
+const RELOAD_QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reload may take: the instance is asked whether the credentials work.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RELOAD_MAX_WAIT: Duration = Duration::from_secs(60);
 /// Between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
+const RELOAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// More than a page of metrics has.
-const MAX_PAGE: u64 = 16 << 20;
+const MAX_METRICS_PAGE_BYTES: u64 = 16 << 20;
 
-pub(super) fn reload(config: &Config) -> Done {
+pub(super) fn reload(config: &Config) -> CommandOutcome {
     let pid = match running(config) {
         Ok(pid) => pid,
-        Err(why) => return Done::failed(75, &why),
+        Err(why) => return CommandOutcome::failed(75, &why),
     };
     let addr = &config.observability.addr;
     let before = timestamp(addr);
     if let Err(error) = kill_process(pid, Signal::HUP) {
-        return Done::failed(75, &format!("cannot send SIGHUP to process {pid}: {error}"));
+        return CommandOutcome::failed(
+            75,
+            &format!("cannot send SIGHUP to process {pid}: {error}"),
+        );
     }
     let sent = format!("sent SIGHUP to process {pid}");
     let Some(before) = before else {
-        return Done::output(format!(
+        return CommandOutcome::output(format!(
             "{sent}; what became of it is in its log, as {addr} does not answer"
         ));
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + RELOAD_MAX_WAIT;
     while Instant::now() < deadline {
         if timestamp(addr).is_some_and(|now| now != before) {
             return outcome(addr, &sent);
         }
-        std::thread::park_timeout(PAUSE);
+        std::thread::park_timeout(RELOAD_POLL_INTERVAL);
     }
-    Done::output(format!(
+    CommandOutcome::output(format!(
         "{sent}; it is not through after {} s",
-        PATIENCE.as_secs()
+        RELOAD_MAX_WAIT.as_secs()
     ))
 }
 
@@ -55,7 +58,8 @@ pub(super) fn reload(config: &Config) -> Done {
 /// signal is deadly.
 fn running(config: &Config) -> Result<Pid, String> {
     let path = config.offset.file_path.display();
-    let holder = checkpoint::holder(&config.offset.file_path).map_err(|error| error.to_string())?;
+    let holder =
+        checkpoint::lock_holder(&config.offset.file_path).map_err(|error| error.to_string())?;
     let (number, lock) = holder.ok_or_else(|| {
         format!("no bridge runs with the checkpoint {path}: nobody holds its lock")
     })?;
@@ -91,10 +95,10 @@ fn has_open(process: &Path, file: &Path) -> bool {
     wanted.is_some() && open.any(|it| it == wanted)
 }
 
-fn outcome(addr: &str, sent: &str) -> Done {
+fn outcome(addr: &str, sent: &str) -> CommandOutcome {
     let page = get(addr, "/metrics").unwrap_or_default();
     if value(&page, "bridge_config_last_reload_successful ").as_deref() == Some("1") {
-        return Done::output(format!("{sent}: it runs with this configuration now"));
+        return CommandOutcome::output(format!("{sent}: it runs with this configuration now"));
     }
     let why = get(addr, "/readyz").and_then(|body| {
         let page: serde_json::Value = serde_json::from_str(&body).ok()?;
@@ -103,7 +107,7 @@ fn outcome(addr: &str, sent: &str) -> Done {
         Some(notes.join("; "))
     });
     let why = why.unwrap_or_else(|| "its log says why".to_owned());
-    Done::failed(
+    CommandOutcome::failed(
         75,
         &format!("{sent}: it does not use this configuration: {why}"),
     )
@@ -129,13 +133,20 @@ fn get(addr: &str, path: &str) -> Option<String> {
     let all = all.or_else(|| addr.strip_prefix("0.0.0.0:"));
     let addr = all.map_or_else(|| addr.to_owned(), |port| format!("127.0.0.1:{port}"));
     let addr = addr.to_socket_addrs().ok()?.next()?;
-    let mut stream = TcpStream::connect_timeout(&addr, ANSWER).ok()?;
-    stream.set_read_timeout(Some(ANSWER)).ok()?;
-    stream.set_write_timeout(Some(ANSWER)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&addr, RELOAD_QUESTION_TIMEOUT).ok()?;
+    stream
+        .set_read_timeout(Some(RELOAD_QUESTION_TIMEOUT))
+        .ok()?;
+    stream
+        .set_write_timeout(Some(RELOAD_QUESTION_TIMEOUT))
+        .ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
-    stream.take(MAX_PAGE).read_to_string(&mut answer).ok()?;
+    stream
+        .take(MAX_METRICS_PAGE_BYTES)
+        .read_to_string(&mut answer)
+        .ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some(body.to_owned())
 }

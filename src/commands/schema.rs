@@ -5,33 +5,36 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Done;
+use super::CommandOutcome;
+use crate::avro::desired_schema;
+use crate::avro::desired_schema::{DesiredSchema, SchemaUnavailable};
+use crate::avro::{ForeignSchema, KEY_SCHEMA};
 use crate::cli::SchemaAction;
-use crate::config::{Config, Format, KeyFormat, Table};
+use crate::config::{Config, KeyFormat, TableConfig, TableFormat};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::registry;
-use crate::registry::{Cause, Part, Registered, Registry};
-use crate::avro::desired_schema;
-use crate::avro::desired_schema::{Unknown, Wanted};
-use crate::avro::{KEY_SCHEMA, Newest, NotOurs, Successor};
-use crate::servicenow::Client;
+use crate::registry::{LatestOwnVersion, NextSchema};
+use crate::registry::{RecordPart, Registry, RegistryFailure, SubjectSchema};
+use crate::servicenow::InstanceClient;
 use crate::stop::{self, Stop};
 
 /// Retries are for long-running bridges; a command answers soon.
-const RETRIES: u32 = 1;
+const SCHEMA_COMMAND_RETRIES: u32 = 1;
 /// The compatibility level of a subject whose versions are not compared.
-const NO_RULE: &str = "NONE";
+const COMPATIBILITY_NONE: &str = "NONE";
 
 /// Why the command ends early.
-struct Failure(u8, String);
+struct SchemaFailure(u8, String);
 
-impl From<registry::Error> for Failure {
-    fn from(error: registry::Error) -> Failure {
+impl From<registry::Error> for SchemaFailure {
+    fn from(error: registry::Error) -> SchemaFailure {
         let refused = matches!(
             error.cause(),
             Some(
-                Cause::Incompatible { .. } | Cause::InvalidSchema { .. } | Cause::References { .. }
+                RegistryFailure::Incompatible { .. }
+                    | RegistryFailure::InvalidSchema { .. }
+                    | RegistryFailure::References { .. }
             )
         );
         let code = match &error {
@@ -39,33 +42,38 @@ impl From<registry::Error> for Failure {
             _ if refused => 78,
             _ => 75,
         };
-        Failure(code, error.to_string())
+        SchemaFailure(code, error.to_string())
     }
 }
 
-impl From<Unknown> for Failure {
-    fn from(why: Unknown) -> Failure {
+impl From<SchemaUnavailable> for SchemaFailure {
+    fn from(why: SchemaUnavailable) -> SchemaFailure {
         let code = match why {
-            Unknown::Error(_) => 75,
-            Unknown::Hidden(_) => 78,
+            SchemaUnavailable::Error(_) => 75,
+            SchemaUnavailable::Hidden(_) => 78,
         };
-        Failure(code, why.to_string())
+        SchemaFailure(code, why.to_string())
     }
 }
 
 /// What is known of a table's schema.
-struct Findings {
+struct SchemaFindings {
     table: String,
     subject: String,
     /// What is to be registered: what is there already, grown, or the wanted one.
-    next: Successor,
+    next: NextSchema,
     /// In words.
     changes: Vec<String>,
     notes: Vec<String>,
 }
 
 /// Executes the command.
-pub(super) fn execute(config: &Config, action: SchemaAction, table: &str, json: bool) -> Done {
+pub(super) fn execute(
+    config: &Config,
+    action: SchemaAction,
+    table: &str,
+    json: bool,
+) -> CommandOutcome {
     // Nobody stops a command but by killing it; its waits have bounds of their own.
     let (_trigger, stop) = stop::pair();
     let result = find(config, table).and_then(|table| {
@@ -77,42 +85,42 @@ pub(super) fn execute(config: &Config, action: SchemaAction, table: &str, json: 
             SchemaAction::Register => register(&findings, table, &registry, json, &stop),
         }
     });
-    result.unwrap_or_else(|Failure(code, words)| Done::failed(code, &words))
+    result.unwrap_or_else(|SchemaFailure(code, words)| CommandOutcome::failed(code, &words))
 }
 
-fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Table, Failure> {
+fn find<'a>(config: &'a Config, name: &str) -> Result<&'a TableConfig, SchemaFailure> {
     let mut tables = config.source.tables.iter();
     let Some(table) = tables.find(|table| table.name == name) else {
         let words = format!("table `{name}` is not in `source.tables` of the configuration");
-        return Err(Failure(64, words));
+        return Err(SchemaFailure(64, words));
     };
     if config.schema_registry.urls.is_empty() {
         let words = "`schema_registry.url` is not set: there is no Avro";
-        return Err(Failure(78, words.to_owned()));
+        return Err(SchemaFailure(78, words.to_owned()));
     }
-    if table.format == Format::Json {
+    if table.format == TableFormat::Json {
         let words = format!("table `{name}` has `format: json`, and so no schema");
-        return Err(Failure(78, words));
+        return Err(SchemaFailure(78, words));
     }
     Ok(table)
 }
 
 fn findings(
     config: &Config,
-    table: &Table,
+    table: &TableConfig,
     registry: &Registry,
     stop: &Stop,
-) -> Result<Findings, Failure> {
-    let Wanted { schema, mut notes } = wanted(config, table, stop)?;
-    let subject = desired_schema::subject(registry, table);
-    let next = Successor::find(registry, &subject, &schema, None, stop)?;
+) -> Result<SchemaFindings, SchemaFailure> {
+    let DesiredSchema { schema, mut notes } = wanted(config, table, stop)?;
+    let subject = registry.table_subject(table);
+    let next = NextSchema::find(registry, &subject, &schema, None, stop)?;
     if let Some(why) = &next.foreign {
         notes.push(match next.grows {
             true => followed(&subject, why),
             false => why.advice(&subject, &table.name),
         });
     }
-    Ok(Findings {
+    Ok(SchemaFindings {
         table: table.name.clone(),
         subject,
         changes: next.changes.iter().map(ToString::to_string).collect(),
@@ -122,17 +130,21 @@ fn findings(
 }
 
 /// Asks the instance only where the configuration does not say everything.
-fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure> {
+fn wanted(
+    config: &Config,
+    table: &TableConfig,
+    stop: &Stop,
+) -> Result<DesiredSchema, SchemaFailure> {
     if let Some(schema) = desired_schema::without_instance(table) {
         let notes = Vec::new();
-        return Ok(Wanted { schema, notes });
+        return Ok(DesiredSchema { schema, notes });
     }
     let mut servicenow = config.servicenow.clone();
-    servicenow.max_retries = Some(RETRIES);
+    servicenow.max_retries = Some(SCHEMA_COMMAND_RETRIES);
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let client = Client::start(&servicenow, &metrics, &health)
-        .map_err(|error| Failure(78, error.to_string()))?;
-    Ok(desired_schema::wanted(
+    let client = InstanceClient::start(&servicenow, &metrics, &health)
+        .map_err(|error| SchemaFailure(78, error.to_string()))?;
+    Ok(desired_schema::desired_schema(
         &client,
         &servicenow.table_api_path,
         table,
@@ -143,43 +155,43 @@ fn wanted(config: &Config, table: &Table, stop: &Stop) -> Result<Wanted, Failure
 /// Whether rows of an Avro table can be written, for `check --connect`.
 pub(super) fn check(
     config: &Config,
-    table: &Table,
+    table: &TableConfig,
     registry: &Registry,
     notes: &mut Vec<String>,
 ) -> Result<String, String> {
     let (_trigger, stop) = stop::pair();
-    let subject = desired_schema::subject(registry, table);
-    let checked = match registry.registers() {
+    let subject = registry.table_subject(table);
+    let checked = match registry.auto_registers() {
         true => check_wanted(config, table, registry, notes, &stop),
         false => check_pinned(table, registry, notes, &stop),
     };
     let start = format!("schema of `{}`: ", table.name);
     match checked {
         Ok(words) => Ok(format!("{start}subject {subject}: {words}")),
-        Err(Failure(_, words)) => Err(format!("{start}{words}")),
+        Err(SchemaFailure(_, words)) => Err(format!("{start}{words}")),
     }
 }
 
 /// With `auto_register: false` it is what is registered that counts, whatever the instance says.
 fn check_pinned(
-    table: &Table,
+    table: &TableConfig,
     registry: &Registry,
     notes: &mut Vec<String>,
     stop: &Stop,
-) -> Result<String, Failure> {
-    let subject = desired_schema::subject(registry, table);
+) -> Result<String, SchemaFailure> {
+    let subject = registry.table_subject(table);
     let Some(latest) = registry.latest(&subject, stop)? else {
         let words = format!(
             "subject {subject}: nothing is registered; use `schema register {}`, or set \
              `schema_registry.auto_register: true`",
             table.name
         );
-        return Err(Failure(78, words));
+        return Err(SchemaFailure(78, words));
     };
-    let newest = Newest::find(registry, &subject, &latest, stop)?;
+    let newest = LatestOwnVersion::find(registry, &subject, &latest, stop)?;
     let (version, _) = newest
         .or_advice(&subject, &table.name)
-        .map_err(|words| Failure(78, words))?;
+        .map_err(|words| SchemaFailure(78, words))?;
     notes.extend(newest.foreign.as_ref().map(|why| followed(&subject, why)));
     Ok(described(Some(version)))
 }
@@ -187,18 +199,18 @@ fn check_pinned(
 /// What is wanted is registered, or will be.
 fn check_wanted(
     config: &Config,
-    table: &Table,
+    table: &TableConfig,
     registry: &Registry,
     notes: &mut Vec<String>,
     stop: &Stop,
-) -> Result<String, Failure> {
+) -> Result<String, SchemaFailure> {
     let findings = findings(config, table, registry, stop)?;
     notes.extend_from_slice(&findings.notes);
     let registered = findings.registered();
     if findings.next.serves.is_some() {
         return Ok(registered);
     }
-    let fit = Fit::find(&findings, registry, stop)?;
+    let fit = CompatibilityVerdict::find(&findings, registry, stop)?;
     if fit.compatible {
         return Ok(format!("{registered}; a new one will be"));
     }
@@ -207,11 +219,11 @@ fn check_wanted(
         findings.subject,
         fit.reasons.join("; ")
     );
-    Err(Failure(78, words))
+    Err(SchemaFailure(78, words))
 }
 
 /// Whether the registry takes the schema that is to be registered.
-struct Fit {
+struct CompatibilityVerdict {
     compatible: bool,
     /// Never empty where it does not.
     reasons: Vec<String>,
@@ -219,16 +231,20 @@ struct Fit {
     level: Option<String>,
 }
 
-impl Fit {
+impl CompatibilityVerdict {
     /// Asks only where something is compared: Apicurio says of the rest that it does not fit, and then
     /// takes it.
-    fn find(findings: &Findings, registry: &Registry, stop: &Stop) -> Result<Fit, Failure> {
+    fn find(
+        findings: &SchemaFindings,
+        registry: &Registry,
+        stop: &Stop,
+    ) -> Result<CompatibilityVerdict, SchemaFailure> {
         let (subject, next) = (&findings.subject, &findings.next);
         let level = match next.latest {
-            Some(_) => registry.level(subject, stop).ok(),
+            Some(_) => registry.compatibility_level(subject, stop).ok(),
             None => None,
         };
-        let mut compatible = next.serves.is_some() || level.as_deref() == Some(NO_RULE);
+        let mut compatible = next.serves.is_some() || level.as_deref() == Some(COMPATIBILITY_NONE);
         let mut reasons = Vec::new();
         if !compatible {
             let fits = registry.check(subject, next.schema.json(), stop)?;
@@ -237,7 +253,7 @@ impl Fit {
                 reasons.push("it gives no reason".to_owned());
             }
         }
-        Ok(Fit {
+        Ok(CompatibilityVerdict {
             compatible,
             reasons,
             level,
@@ -245,9 +261,9 @@ impl Fit {
     }
 }
 
-impl Findings {
+impl SchemaFindings {
     /// What serves as it is, or else what is registered last.
-    fn version(&self) -> Option<&Registered> {
+    fn version(&self) -> Option<&SubjectSchema> {
         self.next.serves.as_ref().or(self.next.latest.as_ref())
     }
 
@@ -255,8 +271,8 @@ impl Findings {
         described(self.version())
     }
 
-    fn done(&self, output: Vec<String>) -> Done {
-        Done {
+    fn done(&self, output: Vec<String>) -> CommandOutcome {
+        CommandOutcome {
             output,
             errors: self.notes.clone(),
             code: 0,
@@ -264,12 +280,12 @@ impl Findings {
     }
 
     /// One object with what all actions know, and `more`.
-    fn json(&self, more: More) -> String {
-        let answer = Answer {
+    fn json(&self, more: SchemaReportDetails) -> String {
+        let answer = SchemaReport {
             table: &self.table,
             subject: &self.subject,
             schema: serde_json::from_str(self.next.schema.json()).ok(),
-            registered: self.version().map(|latest| Latest {
+            registered: self.version().map(|latest| RegisteredVersion {
                 id: latest.id,
                 version: latest.version,
                 schema: serde_json::from_str(&latest.schema).ok(),
@@ -285,12 +301,12 @@ impl Findings {
 }
 
 /// A schema of somebody else's is on top of one of ours.
-fn followed(subject: &str, why: &NotOurs) -> String {
+fn followed(subject: &str, why: &ForeignSchema) -> String {
     format!("what is registered as `{subject}` is {why}; our own version below it is followed")
 }
 
 /// `version 3, id 17, is registered`.
-fn described(version: Option<&Registered>) -> String {
+fn described(version: Option<&SubjectSchema>) -> String {
     let Some(registered) = version else {
         return "nothing is registered".to_owned();
     };
@@ -300,20 +316,20 @@ fn described(version: Option<&Registered>) -> String {
 
 /// What `--json` prints. Schemas stay as they are: the order of their members is for people.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct SchemaReport<'a> {
     table: &'a str,
     subject: &'a str,
     schema: Option<&'a RawValue>,
-    registered: Option<Latest<'a>>,
+    registered: Option<RegisteredVersion<'a>>,
     is_registered: bool,
     changes: &'a [String],
     notes: &'a [String],
     #[serde(flatten)]
-    more: More,
+    more: SchemaReportDetails,
 }
 
 #[derive(Serialize)]
-struct Latest<'a> {
+struct RegisteredVersion<'a> {
     id: u32,
     version: Option<u32>,
     schema: Option<&'a RawValue>,
@@ -322,7 +338,7 @@ struct Latest<'a> {
 /// What only some actions know.
 #[derive(Default, Serialize)]
 #[serde(untagged)]
-enum More {
+enum SchemaReportDetails {
     #[default]
     Nothing,
     Fit {
@@ -331,19 +347,19 @@ enum More {
         compatibility: Option<String>,
     },
     Registered {
-        ids: Vec<Subject>,
+        ids: Vec<RegisteredSubject>,
     },
 }
 
 #[derive(Serialize)]
-struct Subject {
+struct RegisteredSubject {
     subject: String,
     id: u32,
 }
 
-fn show(findings: &Findings, json: bool) -> Done {
+fn show(findings: &SchemaFindings, json: bool) -> CommandOutcome {
     if json {
-        return findings.done(vec![findings.json(More::Nothing)]);
+        return findings.done(vec![findings.json(SchemaReportDetails::Nothing)]);
     }
     findings.done(vec![
         format!("subject {}: {}", findings.subject, findings.registered()),
@@ -353,7 +369,7 @@ fn show(findings: &Findings, json: bool) -> Done {
 
 /// JSON with a line for each member of the record and for each field.
 fn lines(json: &str) -> String {
-    const DEEPEST: usize = 2;
+    const MAX_BROKEN_DEPTH: usize = 2;
     let mut out = String::new();
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     let line = |out: &mut String, depth: usize| {
@@ -366,7 +382,7 @@ fn lines(json: &str) -> String {
             '"' if !escaped => in_text = !in_text,
             '}' | ']' if mark => {
                 depth = depth.saturating_sub(1);
-                if depth < DEEPEST {
+                if depth < MAX_BROKEN_DEPTH {
                     line(&mut out, depth);
                 }
             }
@@ -376,11 +392,11 @@ fn lines(json: &str) -> String {
         match letter {
             '{' | '[' if mark => {
                 depth += 1;
-                if depth <= DEEPEST {
+                if depth <= MAX_BROKEN_DEPTH {
                     line(&mut out, depth);
                 }
             }
-            ',' if mark && depth <= DEEPEST => line(&mut out, depth),
+            ',' if mark && depth <= MAX_BROKEN_DEPTH => line(&mut out, depth),
             _ => {}
         }
         escaped = in_text && letter == '\\' && !escaped;
@@ -389,12 +405,12 @@ fn lines(json: &str) -> String {
 }
 
 fn diff(
-    findings: &Findings,
+    findings: &SchemaFindings,
     registry: &Registry,
     json: bool,
     stop: &Stop,
-) -> Result<Done, Failure> {
-    let fit = Fit::find(findings, registry, stop)?;
+) -> Result<CommandOutcome, SchemaFailure> {
+    let fit = CompatibilityVerdict::find(findings, registry, stop)?;
     let mut output = vec![format!(
         "subject {}: {}",
         findings.subject,
@@ -408,7 +424,7 @@ fn diff(
     }
     let code = if fit.compatible { 0 } else { 78 };
     if json {
-        let more = More::Fit {
+        let more = SchemaReportDetails::Fit {
             compatible: fit.compatible,
             reasons: fit.reasons,
             compatibility: fit.level,
@@ -420,12 +436,12 @@ fn diff(
     Ok(done)
 }
 
-fn verdict(findings: &Findings, fit: &Fit) -> &'static str {
+fn verdict(findings: &SchemaFindings, fit: &CompatibilityVerdict) -> &'static str {
     if findings.next.serves.is_some() {
         return "what is registered serves: there is nothing to register";
     }
     match fit.compatible {
-        true if fit.level.as_deref() == Some(NO_RULE) => {
+        true if fit.level.as_deref() == Some(COMPATIBILITY_NONE) => {
             "the registry takes the schema of `schema show`: it compares nothing (NONE)"
         }
         true => "the registry would take the schema of `schema show`",
@@ -435,24 +451,24 @@ fn verdict(findings: &Findings, fit: &Fit) -> &'static str {
 
 /// Also without `auto_register`, as somebody asks for it.
 fn register(
-    findings: &Findings,
-    table: &Table,
+    findings: &SchemaFindings,
+    table: &TableConfig,
     registry: &Registry,
     json: bool,
     stop: &Stop,
-) -> Result<Done, Failure> {
+) -> Result<CommandOutcome, SchemaFailure> {
     let subject = findings.subject.clone();
     let id = findings.next.register(registry, &subject, stop)?;
-    let mut ids = vec![Subject { subject, id }];
+    let mut ids = vec![RegisteredSubject { subject, id }];
     if table.schema.key == KeyFormat::Avro {
-        let subject = registry.subject(&table.topic, Part::Key, None);
+        let subject = registry.subject(&table.topic, RecordPart::Key, None);
         let id = registry.register(&subject, KEY_SCHEMA, stop)?;
-        ids.push(Subject { subject, id });
+        ids.push(RegisteredSubject { subject, id });
     }
-    let line = |it: &Subject| format!("subject {}: id {}", it.subject, it.id);
+    let line = |it: &RegisteredSubject| format!("subject {}: id {}", it.subject, it.id);
     let mut output = ids.iter().map(line).collect();
     if json {
-        output = vec![findings.json(More::Registered { ids })];
+        output = vec![findings.json(SchemaReportDetails::Registered { ids })];
     }
     Ok(findings.done(output))
 }

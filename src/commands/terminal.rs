@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// The terminal, or what stands for it. `main` makes it.
-pub struct Screen<'a> {
+pub struct Terminal<'a> {
     output: &'a mut dyn Write,
     errors: &'a mut dyn Write,
     /// Columns of the terminal; `None`: the output is none.
@@ -14,7 +14,7 @@ pub struct Screen<'a> {
     dirty: bool,
 }
 
-impl<'a> Screen<'a> {
+impl<'a> Terminal<'a> {
     /// A screen of standard output and standard error. `width`: columns if the output is a
     /// terminal; `live`: the errors go to a terminal.
     pub fn new(
@@ -22,8 +22,8 @@ impl<'a> Screen<'a> {
         errors: &'a mut dyn Write,
         width: Option<usize>,
         live: bool,
-    ) -> Screen<'a> {
-        Screen {
+    ) -> Terminal<'a> {
+        Terminal {
             output,
             errors,
             width,
@@ -80,7 +80,7 @@ impl<'a> Screen<'a> {
     }
 }
 
-impl Drop for Screen<'_> {
+impl Drop for Terminal<'_> {
     fn drop(&mut self) {
         self.output.flush().ok();
         self.wipe();

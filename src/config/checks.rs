@@ -5,11 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reader::{Need, Section};
-use super::{Admin, Config, LogFormat, Observability, Offset, defaults, names, url};
+use super::reader::{KeyNeed, Section};
+use super::{
+    AdminAccess, Config, LogFormat, ObservabilityConfig, OffsetConfig, defaults, names, url,
+};
 
 /// A token with less than this many characters is no secret.
-const SHORT_TOKEN: usize = 16;
+const MIN_ADMIN_TOKEN_CHARS: usize = 16;
 
 mod kafka;
 mod properties;
@@ -74,7 +76,7 @@ fn log_level(root: &Section<'_>) -> log::LevelFilter {
         .unwrap_or(log::LevelFilter::Info)
 }
 
-fn offset(section: &Section<'_>) -> Offset {
+fn offset(section: &Section<'_>) -> OffsetConfig {
     let kafka = section
         .choice("storage", &[("file", false), ("kafka", true)])
         .unwrap_or(false);
@@ -83,19 +85,19 @@ fn offset(section: &Section<'_>) -> Offset {
         section.problem("storage", message);
     }
     let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
-    Offset {
+    OffsetConfig {
         file_path: section
-            .text("file_path", Need::Optional)
+            .text("file_path", KeyNeed::Optional)
             .map_or_else(|| PathBuf::from(defaults::OFFSET_FILE), PathBuf::from),
         kafka_topic: section
-            .parsed("kafka_topic", Need::Optional, topic_name)
+            .parsed("kafka_topic", KeyNeed::Optional, topic_name)
             .unwrap_or_else(|| defaults::OFFSET_TOPIC.to_owned()),
         flush_interval: section.duration("flush_interval", &defaults::FLUSH_INTERVAL),
     }
 }
 
-pub(super) fn observability(section: &Section<'_>) -> Observability {
-    let addr = section.parsed("addr", Need::Optional, |text| {
+pub(super) fn observability(section: &Section<'_>) -> ObservabilityConfig {
+    let addr = section.parsed("addr", KeyNeed::Optional, |text| {
         let (host, port) = url::split_port(text)?;
         if port.is_none() {
             return Err("has no port; write for example `:8080` or `127.0.0.1:8080`".to_owned());
@@ -105,13 +107,13 @@ pub(super) fn observability(section: &Section<'_>) -> Observability {
         }
         Ok(text.to_owned())
     });
-    Observability {
+    ObservabilityConfig {
         addr: addr.unwrap_or_else(|| defaults::ADDR.to_owned()),
         admin: admin(section),
     }
 }
 
-fn admin(section: &Section<'_>) -> Option<Admin> {
+fn admin(section: &Section<'_>) -> Option<AdminAccess> {
     let key = "admin_token_file";
     let (token_file, token) = section.secret_file(key)?;
     // What goes into a header as it is.
@@ -122,10 +124,10 @@ fn admin(section: &Section<'_>) -> Option<Admin> {
         );
         return None;
     }
-    if token.expose().len() < SHORT_TOKEN {
+    if token.expose().len() < MIN_ADMIN_TOKEN_CHARS {
         let message = "names a file with a token that can be guessed; make one with \
                        `openssl rand -hex 32`";
         section.warning(key, message);
     }
-    Some(Admin { token_file, token })
+    Some(AdminAccess { token_file, token })
 }

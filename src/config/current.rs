@@ -6,12 +6,12 @@ use super::Config;
 
 /// Shared as `Arc<Current>`: the supervisor sets it, the admin port reads it.
 #[derive(Debug)]
-pub struct Current(Mutex<Arc<Config>>);
+pub struct CurrentConfig(Mutex<Arc<Config>>);
 
-impl Current {
+impl CurrentConfig {
     /// Begins with `config`.
-    pub fn new(config: Config) -> Current {
-        Current(Mutex::new(Arc::new(config)))
+    pub fn new(config: Config) -> CurrentConfig {
+        CurrentConfig(Mutex::new(Arc::new(config)))
     }
 
     /// The configuration in effect now.

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Config, Files, Format, Kafka, SchemaRegistry, ServiceNow, Sink, SinkFormat, SinkTopic, Table,
-    Tls,
+    Config, ConfigFiles, KafkaConfig, SchemaRegistryConfig, ServiceNowConfig, SinkConfig,
+    SinkFormat, SinkTopicConfig, TableConfig, TableFormat, TlsFiles,
 };
 
 /// A configuration and the files it was read from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The checked tree.
     pub config: Config,
     /// What it was read from.
-    pub files: Files,
+    pub files: ConfigFiles,
 }
 
 /// What happens to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum TableChange {
     /// It is new: it starts.
     Added,
     /// It is gone: it ends, its checkpoint stays.
@@ -30,7 +30,7 @@ pub enum Change {
 
 /// The difference between what runs and what is to run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct ConfigDiff {
     /// What is to run: the new configuration, less what cannot change while running.
     pub config: Config,
     /// The instance is reached in another way: all pipelines move to a new client.
@@ -40,23 +40,23 @@ pub struct Plan {
     /// The schema registry is reached in another way: what uses it starts again with a new client.
     pub registry: bool,
     /// Tables that change, by name.
-    pub tables: BTreeMap<String, Change>,
+    pub tables: BTreeMap<String, TableChange>,
     /// The sink changes: it starts, ends or starts again.
     pub sink: bool,
     /// `offset.flush_interval` changes.
-    pub flush: bool,
+    pub flush_interval: bool,
     /// The log changes.
     pub log: bool,
     /// What changes, in words, one line each; empty when nothing does.
-    pub words: Vec<String>,
+    pub summary: Vec<String>,
     /// What was edited but cannot change while running, in words.
-    pub kept: Vec<String>,
+    pub needs_restart: Vec<String>,
 }
 
-impl Plan {
+impl ConfigDiff {
     /// Compares what runs with what was read.
-    pub fn between(old: &Loaded, new: &Loaded) -> Plan {
-        let mut words = Words::default();
+    pub fn between(old: &LoadedConfig, new: &LoadedConfig) -> ConfigDiff {
+        let mut words = DiffLines::default();
         let kept = words.kept(&old.config, &new.config);
         let mut config = new.config.clone();
         config.observability.addr = old.config.observability.addr.clone();
@@ -92,31 +92,31 @@ impl Plan {
         if before.source.initial_query_hours_ago != config.source.initial_query_hours_ago {
             words.say("source.initial_query_hours_ago: for tables that are not read yet");
         }
-        Plan {
+        ConfigDiff {
             config,
             servicenow,
             kafka,
             registry,
             tables,
             sink,
-            flush,
+            flush_interval: flush,
             log: level || format,
-            words: words.0,
-            kept,
+            summary: words.0,
+            needs_restart: kept,
         }
     }
 
     /// Whether what runs goes on as it is.
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.summary.is_empty()
     }
 }
 
 /// The lines of a plan.
 #[derive(Default)]
-struct Words(Vec<String>);
+struct DiffLines(Vec<String>);
 
-impl Words {
+impl DiffLines {
     fn say(&mut self, line: impl Into<String>) {
         self.0.push(line.into());
     }
@@ -150,7 +150,7 @@ impl Words {
         words.collect()
     }
 
-    fn servicenow(&mut self, old: &Loaded, new: &Loaded) -> bool {
+    fn servicenow(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
         let (before, now) = (&old.config.servicenow, &new.config.servicenow);
         let mut keys = servicenow_keys(before, now);
         if !keys.contains(&"tls") && replaced(old, new, &now.tls) {
@@ -165,7 +165,7 @@ impl Words {
         !keys.is_empty()
     }
 
-    fn kafka(&mut self, old: &Loaded, new: &Loaded) -> bool {
+    fn kafka(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
         let (before, now) = (&old.config.kafka, &new.config.kafka);
         let mut keys = kafka_keys(before, now);
         let tls = now.tls.as_ref();
@@ -188,7 +188,7 @@ impl Words {
         !keys.is_empty()
     }
 
-    fn registry(&mut self, old: &Loaded, new: &Loaded) -> bool {
+    fn registry(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
         let (before, now) = (&old.config.schema_registry, &new.config.schema_registry);
         if before.urls.is_empty() && now.urls.is_empty() {
             // Nothing uses it.
@@ -205,13 +205,18 @@ impl Words {
         !keys.is_empty()
     }
 
-    fn tables(&mut self, old: &Config, new: &Config, registry: bool) -> BTreeMap<String, Change> {
+    fn tables(
+        &mut self,
+        old: &Config,
+        new: &Config,
+        registry: bool,
+    ) -> BTreeMap<String, TableChange> {
         let (before, now) = (tables(old), tables(new));
         let mut changes = BTreeMap::new();
         for (name, table) in &now {
             let Some(was) = before.get(name) else {
                 self.say(format!("table {name}: added, to topic {}", table.topic));
-                changes.insert((*name).to_owned(), Change::Added);
+                changes.insert((*name).to_owned(), TableChange::Added);
                 continue;
             };
             let mut keys = table_keys(was, table);
@@ -221,7 +226,7 @@ impl Words {
             if skips(old, was) != skips(new, table) && !keys.contains(&"skip_own_writes") {
                 keys.push("skip_own_writes");
             }
-            if registry && table.format == Format::Avro {
+            if registry && table.format == TableFormat::Avro {
                 keys.push("schema_registry");
             }
             if !keys.is_empty() {
@@ -229,12 +234,12 @@ impl Words {
                 self.say(format!(
                     "table {name}: {keys}: it goes on at its checkpoint"
                 ));
-                changes.insert((*name).to_owned(), Change::Edited);
+                changes.insert((*name).to_owned(), TableChange::Edited);
             }
         }
         for name in before.keys().filter(|name| !now.contains_key(*name)) {
             self.say(format!("table {name}: removed; its checkpoint is kept"));
-            changes.insert((*name).to_owned(), Change::Removed);
+            changes.insert((*name).to_owned(), TableChange::Removed);
         }
         changes
     }
@@ -254,7 +259,7 @@ impl Words {
             (true, true) => {}
         }
         let mut parts = sink_parts(before, now);
-        let guarded = |config: &Config, topic: &SinkTopic| {
+        let guarded = |config: &Config, topic: &SinkTopicConfig| {
             let mut tables = config.source.tables.iter();
             tables.any(|table| table.name == topic.table && skips(config, table))
         };
@@ -279,19 +284,19 @@ impl Words {
 }
 
 /// The tables that are read, by name.
-fn tables(config: &Config) -> BTreeMap<&str, &Table> {
+fn tables(config: &Config) -> BTreeMap<&str, &TableConfig> {
     let tables = config.source.tables.iter();
     let tables = tables.filter(|_| config.source.enabled);
     tables.map(|table| (table.name.as_str(), table)).collect()
 }
 
 /// Whether writes of our own are left out.
-fn skips(config: &Config, table: &Table) -> bool {
+fn skips(config: &Config, table: &TableConfig) -> bool {
     table.skip_own_writes && config.sink.enabled && config.source.enabled
 }
 
 /// Whether a certificate file has another content under the same name.
-fn replaced(old: &Loaded, new: &Loaded, tls: &Tls) -> bool {
+fn replaced(old: &LoadedConfig, new: &LoadedConfig, tls: &TlsFiles) -> bool {
     let files = [&tls.ca_cert, &tls.cert_file, &tls.key_file];
     let mut files = files.into_iter().flatten();
     files.any(|file: &PathBuf| old.files.differs(&new.files, file))
@@ -309,31 +314,31 @@ macro_rules! differing {
 }
 
 #[rustfmt::skip] // A list of names reads as one.
-fn servicenow_keys(old: &ServiceNow, new: &ServiceNow) -> Vec<&'static str> {
-    differing!(ServiceNow {
+fn servicenow_keys(old: &ServiceNowConfig, new: &ServiceNowConfig) -> Vec<&'static str> {
+    differing!(ServiceNowConfig {
         base_url, table_api_path, auth, timeout, read_timeout, conn_timeout, max_retries,
         retry_backoff, rate_limit_rps, max_response_bytes, proxy, tls, query_time_zone,
     }, old, new)
 }
 
 #[rustfmt::skip]
-fn kafka_keys(old: &Kafka, new: &Kafka) -> Vec<&'static str> {
-    differing!(Kafka {
+fn kafka_keys(old: &KafkaConfig, new: &KafkaConfig) -> Vec<&'static str> {
+    differing!(KafkaConfig {
         brokers, tls, sasl, compression, linger, queue_bytes, max_message_bytes, create_topics,
         properties,
     }, old, new)
 }
 
 #[rustfmt::skip]
-fn registry_keys(old: &SchemaRegistry, new: &SchemaRegistry) -> Vec<&'static str> {
-    differing!(SchemaRegistry {
+fn registry_keys(old: &SchemaRegistryConfig, new: &SchemaRegistryConfig) -> Vec<&'static str> {
+    differing!(SchemaRegistryConfig {
         urls, auth, tls, auto_register, normalize, subject_strategy, timeout,
     }, old, new)
 }
 
 #[rustfmt::skip]
-fn table_keys(old: &Table, new: &Table) -> Vec<&'static str> {
-    differing!(Table {
+fn table_keys(old: &TableConfig, new: &TableConfig) -> Vec<&'static str> {
+    differing!(TableConfig {
         name, timestamp_field, identifier_field, fields, topic, partitioner, fast_poll_interval,
         slow_poll_interval, batch_size, query, display_value, skip_own_writes,
         format, schema,
@@ -341,13 +346,13 @@ fn table_keys(old: &Table, new: &Table) -> Vec<&'static str> {
 }
 
 /// What differs between two sinks that run.
-fn sink_parts(old: &Sink, new: &Sink) -> Vec<String> {
+fn sink_parts(old: &SinkConfig, new: &SinkConfig) -> Vec<String> {
     #[rustfmt::skip]
-    let keys = differing!(Sink {
+    let keys = differing!(SinkConfig {
         enabled, topics, concurrency, dlq_topic, group_id, commit_on_partial_failure, on_error,
         retry_for, record_retry_for, transaction_time,
     }, old, new);
-    let by_name = |sink: &'_ Sink| -> BTreeMap<String, SinkTopic> {
+    let by_name = |sink: &'_ SinkConfig| -> BTreeMap<String, SinkTopicConfig> {
         let topics = sink.topics.iter();
         topics.map(|it| (it.topic.clone(), it.clone())).collect()
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Nanoseconds of each unit. `µs` is written with either of two code points.
-const UNITS: [(&str, u64); 8] = [
+const DURATION_UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
             .find(|c: char| c.is_ascii_digit() || c == '.')
             .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at_checked(letters).ok_or_else(malformed)?;
-        let (_, factor) = UNITS
+        let (_, factor) = DURATION_UNITS
             .iter()
             .find(|(name, _)| *name == unit)
             .ok_or_else(malformed)?;
@@ -85,7 +85,11 @@ pub(super) fn format(duration: Duration) -> String {
         return "0s".to_owned();
     }
     let mut text = String::new();
-    for (unit, factor) in UNITS.iter().rev().filter(|(unit, _)| unit.is_ascii()) {
+    for (unit, factor) in DURATION_UNITS
+        .iter()
+        .rev()
+        .filter(|(unit, _)| unit.is_ascii())
+    {
         let count = nanos / u128::from(*factor);
         if 0 < count {
             text.push_str(&format!("{count}{unit}"));

@@ -2,7 +2,7 @@
 
 /// A text with its variables replaced.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Expanded {
+pub(super) struct ExpandedText {
     /// The text to use.
     pub(super) text: String,
     /// Whether a variable was replaced in it.
@@ -13,7 +13,7 @@ pub(super) struct Expanded {
 
 /// What is wrong with one `${...}`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum VariableFault {
     /// The variable is not set.
     Unset(String),
     /// Shell syntax after the name, as in `${VAR:-default}`.
@@ -24,21 +24,25 @@ pub(super) enum Fault {
     Unclosed,
 }
 
-impl Fault {
+impl VariableFault {
     /// Words for the user.
     pub(super) fn message(&self) -> String {
         match self {
-            Fault::Unset(name) => {
+            VariableFault::Unset(name) => {
                 format!("environment variable `{name}` is not set; set it (it may be empty)")
             }
-            Fault::Operator(name) => format!(
+            VariableFault::Operator(name) => format!(
                 "`${{{name}...}}`: only plain `${{{name}}}` is known, no default inside the \
                  braces; set the variable or write the value itself"
             ),
-            Fault::BadName => "a `${...}` does not hold a variable name of letters, digits and \
+            VariableFault::BadName => {
+                "a `${...}` does not hold a variable name of letters, digits and \
                                `_`; write `$${` for a literal `${`"
-                .to_owned(),
-            Fault::Unclosed => "`${` without `}`; write `$${` for a literal `${`".to_owned(),
+                    .to_owned()
+            }
+            VariableFault::Unclosed => {
+                "`${` without `}`; write `$${` for a literal `${`".to_owned()
+            }
         }
     }
 }
@@ -50,8 +54,8 @@ impl Fault {
 pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Expanded, Vec<Fault>> {
-    let mut out = Expanded {
+) -> Result<ExpandedText, Vec<VariableFault>> {
+    let mut out = ExpandedText {
         text: String::new(),
         from_env: false,
         bare: Vec::new(),
@@ -65,7 +69,7 @@ pub(super) fn expand(
             tail
         } else if let Some(tail) = after.strip_prefix('{') {
             let Some((inside, tail)) = tail.split_once('}') else {
-                faults.push(Fault::Unclosed);
+                faults.push(VariableFault::Unclosed);
                 break;
             };
             match value_of(inside, env) {
@@ -91,22 +95,22 @@ pub(super) fn expand(
     }
 }
 
-fn value_of(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+fn value_of(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, VariableFault> {
     let name = name_at(inside);
     if name.is_empty() {
-        return Err(Fault::BadName);
+        return Err(VariableFault::BadName);
     }
     if name.len() < inside.len() {
         let operator = inside.get(name.len()..).is_some_and(|tail| {
             tail.starts_with([':', '-', '+', '?', '=', '%', '#', '/', '^', ','])
         });
         return Err(if operator {
-            Fault::Operator(name.to_owned())
+            VariableFault::Operator(name.to_owned())
         } else {
-            Fault::BadName
+            VariableFault::BadName
         });
     }
-    env(name).ok_or_else(|| Fault::Unset(name.to_owned()))
+    env(name).ok_or_else(|| VariableFault::Unset(name.to_owned()))
 }
 
 /// The variable name at the start of `text`, empty if there is none.
@@ -160,12 +164,12 @@ mod tests {
     fn every_fault_is_listed() {
         let faults = expand("${X} ${A:-b} ${} ${a b} ${9} ${A", &env).unwrap_err();
         let expected = [
-            Fault::Unset("X".to_owned()),
-            Fault::Operator("A".to_owned()),
-            Fault::BadName,
-            Fault::BadName,
-            Fault::BadName,
-            Fault::Unclosed,
+            VariableFault::Unset("X".to_owned()),
+            VariableFault::Operator("A".to_owned()),
+            VariableFault::BadName,
+            VariableFault::BadName,
+            VariableFault::BadName,
+            VariableFault::Unclosed,
         ];
         assert_eq!(faults, expected);
     }

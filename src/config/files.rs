@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 /// What is looked at of a file; none that belongs to a configuration is larger.
-const MAX_BYTES: u64 = 2 << 20;
+const MAX_DIGESTED_BYTES: u64 = 2 << 20;
 
 /// SHA-256 of a content.
 type Digest = [u8; 32];
@@ -16,9 +16,9 @@ type Digest = [u8; 32];
 /// Files with a digest of what each one held, which tells whether it changed. The content itself,
 /// often a secret, is not kept.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Files(BTreeMap<PathBuf, Option<Digest>>);
+pub struct ConfigFiles(BTreeMap<PathBuf, Option<Digest>>);
 
-impl Files {
+impl ConfigFiles {
     /// Takes in a file and what was read from it.
     pub(super) fn note(&mut self, path: &Path, content: &[u8]) {
         self.0.insert(path.to_owned(), Some(digest(content)));
@@ -30,18 +30,18 @@ impl Files {
     }
 
     /// The same files with what they hold now.
-    pub fn again(&self) -> Files {
+    pub fn read_again(&self) -> ConfigFiles {
         let now = |path: &PathBuf| (path.clone(), digest_of(path));
-        Files(self.0.keys().map(now).collect())
+        ConfigFiles(self.0.keys().map(now).collect())
     }
 
     /// Whether this file holds something else than in `other`.
-    pub fn differs(&self, other: &Files, path: &Path) -> bool {
+    pub fn differs(&self, other: &ConfigFiles, path: &Path) -> bool {
         self.0.get(path) != other.0.get(path)
     }
 
     /// Adds the files of `other` that are not here.
-    pub fn extend(&mut self, other: &Files) {
+    pub fn extend(&mut self, other: &ConfigFiles) {
         for (path, digest) in &other.0 {
             self.0.entry(path.clone()).or_insert(*digest);
         }
@@ -53,7 +53,7 @@ impl Files {
     }
 }
 
-impl std::fmt::Debug for Files {
+impl std::fmt::Debug for ConfigFiles {
     /// Without the digests: a short secret could be guessed from its own.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -67,7 +67,7 @@ fn digest(content: &[u8]) -> Digest {
 fn digest_of(path: &Path) -> Option<Digest> {
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let file = File::open(path).ok()?;
-    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(MAX_DIGESTED_BYTES).read_to_end(&mut bytes).ok()?;
     Some(digest(&bytes))
 }
 
@@ -80,14 +80,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         std::fs::write(&one, "a").unwrap();
-        let mut files = Files::default();
+        let mut files = ConfigFiles::default();
         files.note(&one, b"a");
         files.note_now(&two);
-        assert_eq!(files.again(), files);
+        assert_eq!(files.read_again(), files);
         std::fs::write(&one, "a").unwrap();
-        assert_eq!(files.again(), files, "written again with the same content");
+        assert_eq!(
+            files.read_again(),
+            files,
+            "written again with the same content"
+        );
         std::fs::write(&two, "b").unwrap();
-        let now = files.again();
+        let now = files.read_again();
         assert!(now.differs(&files, &two) && !now.differs(&files, &one));
         assert!(format!("{now:?}").len() < 2 * folder.path().to_string_lossy().len() + 30);
     }

@@ -5,24 +5,32 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::problem::MAX_LISTED;
-use super::reader::{Context, Notes, Remark};
-use super::{Config, Files, Observability, Problem, Problems, Warning, checks, yaml};
+use super::problem::MAX_LISTED_PROBLEMS;
+use super::reader::{ReadContext, ReadNotes, Remark};
+use super::{
+    Config, ConfigFiles, ConfigProblem, ConfigProblems, ConfigWarning, ObservabilityConfig, checks,
+    yaml,
+};
 
 /// A larger file is not a configuration of this program.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Reads and checks a file. Variables come from the environment.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), Problems> {
+pub fn load(path: &Path) -> Result<(Config, Vec<ConfigWarning>), ConfigProblems> {
     load_with_files(path).0
 }
 
 /// As [`load`], and the files it was read from, also where something is wrong with it.
-pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>, Files) {
-    let mut files = Files::default();
+pub fn load_with_files(
+    path: &Path,
+) -> (
+    Result<(Config, Vec<ConfigWarning>), ConfigProblems>,
+    ConfigFiles,
+) {
+    let mut files = ConfigFiles::default();
     let loaded = load_into(path, &mut files);
     if let Ok((config, _)) = &loaded {
         let named = config.kafka.properties.iter();
@@ -37,7 +45,9 @@ pub fn load_with_files(path: &Path) -> (Result<(Config, Vec<Warning>), Problems>
 ///
 /// # Errors
 /// The file cannot be read, or what is wrong is in `observability`.
-pub fn load_observability(path: &Path) -> Result<(Observability, Option<Problems>), Problems> {
+pub fn load_observability(
+    path: &Path,
+) -> Result<(ObservabilityConfig, Option<ConfigProblems>), ConfigProblems> {
     let problems = match load(path) {
         Ok((config, _)) => return Ok((config.observability, None)),
         Err(problems) => problems,
@@ -57,7 +67,7 @@ pub fn load_observability(path: &Path) -> Result<(Observability, Option<Problems
     let Ok((node, _)) = parsed else {
         return Err(problems);
     };
-    let context = Context::new(&environment);
+    let context = ReadContext::new(&environment);
     let found = context.root(&node, |root| {
         root.section("observability", checks::observability)
     });
@@ -79,9 +89,12 @@ fn block(text: &str, key: &str) -> String {
     lines.map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
-fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), Problems> {
+fn load_into(
+    path: &Path,
+    files: &mut ConfigFiles,
+) -> Result<(Config, Vec<ConfigWarning>), ConfigProblems> {
     let file = path.display().to_string();
-    let whole = |message: String| Problems::whole_file(&file, None, message);
+    let whole = |message: String| ConfigProblems::whole_file(&file, None, message);
     files.note_now(path);
     let (text, mode) = read(path).map_err(whole)?;
     files.note(path, text.as_bytes());
@@ -90,7 +103,7 @@ fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), P
     let config = checked?;
     let mut warnings = warnings(&text, notes.warnings);
     if notes.inline_secret && mode & 0o004 != 0 {
-        warnings.push(Warning {
+        warnings.push(ConfigWarning {
             path: String::new(),
             line: None,
             message: format!(
@@ -110,7 +123,7 @@ fn load_into(path: &Path, files: &mut Files) -> Result<(Config, Vec<Warning>), P
 pub fn parse(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Config, Vec<Warning>), Problems> {
+) -> Result<(Config, Vec<ConfigWarning>), ConfigProblems> {
     let (config, notes) = check("config.yaml", text, env)?;
     let warnings = warnings(text, notes.warnings);
     Ok((config, warnings))
@@ -121,7 +134,7 @@ pub(super) fn check(
     file: &str,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Config, Notes), Problems> {
+) -> Result<(Config, ReadNotes), ConfigProblems> {
     let (config, notes) = examine(file, text, env)?;
     Ok((config?, notes))
 }
@@ -131,11 +144,11 @@ fn examine(
     file: &str,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Result<Config, Problems>, Notes), Problems> {
+) -> Result<(Result<Config, ConfigProblems>, ReadNotes), ConfigProblems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (node, faults) =
-        yaml::parse(text).map_err(|err| Problems::whole_file(file, err.line, err.message))?;
-    let context = Context::new(env);
+        yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
+    let context = ReadContext::new(env);
     let config = context.root(&node, checks::config);
     let mut notes = context.into_notes();
     for fault in faults {
@@ -153,33 +166,33 @@ fn examine(
     Ok((config, notes))
 }
 
-fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> Problems {
+fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> ConfigProblems {
     // The order of the visit is the order of the file.
     remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
-    let unlisted = remarks.len().saturating_sub(MAX_LISTED);
-    remarks.truncate(MAX_LISTED);
+    let unlisted = remarks.len().saturating_sub(MAX_LISTED_PROBLEMS);
+    remarks.truncate(MAX_LISTED_PROBLEMS);
     let problem = |Remark { id, path, message }| {
         let line = id.and_then(|id| yaml::line_of(text, id));
-        Problem {
+        ConfigProblem {
             path,
             line,
             message,
         }
     };
-    Problems {
+    ConfigProblems {
         file: file.to_owned(),
         list: remarks.into_iter().map(problem).collect(),
         unlisted,
     }
 }
 
-fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<Warning> {
+fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<ConfigWarning> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
-    remarks.truncate(MAX_LISTED);
+    remarks.truncate(MAX_LISTED_PROBLEMS);
     let warning = |Remark { id, path, message }| {
         let line = id.and_then(|id| yaml::line_of(text, id));
-        Warning {
+        ConfigWarning {
             path,
             line,
             message,
@@ -201,12 +214,12 @@ fn read(path: &Path) -> Result<(String, u32), String> {
         .map_err(|err| format!("cannot read it: {err}"))?
         .mode();
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
+    file.take(MAX_CONFIG_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|err| format!("cannot read it: {err}"))?;
-    if MAX_FILE_BYTES < u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
+    if MAX_CONFIG_BYTES < u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
         return Err(format!(
-            "is larger than {MAX_FILE_BYTES} bytes; that is no configuration"
+            "is larger than {MAX_CONFIG_BYTES} bytes; that is no configuration"
         ));
     }
     let text = String::from_utf8(bytes).map_err(|err| {

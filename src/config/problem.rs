@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// More problems than this are counted, not listed.
-pub(super) const MAX_LISTED: usize = 100;
+pub(super) const MAX_LISTED_PROBLEMS: usize = 100;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Dotted path of the key, as `source.tables[0].name`; empty when it is the whole file.
     pub path: String,
     /// Line of the file, counted from 1, where the parser knows it.
@@ -18,24 +18,24 @@ pub struct Problem {
 
 /// Everything that is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems {
+pub struct ConfigProblems {
     /// The file as it was named.
     pub file: String,
     /// The problems in the order of the file, those without a line last.
-    pub list: Vec<Problem>,
+    pub list: Vec<ConfigProblem>,
     /// How many more there are that are not in the list.
     pub unlisted: usize,
 }
 
-impl Problems {
+impl ConfigProblems {
     /// One problem with the file as a whole.
-    pub(super) fn whole_file(file: &str, line: Option<usize>, message: String) -> Problems {
-        let problem = Problem {
+    pub(super) fn whole_file(file: &str, line: Option<usize>, message: String) -> ConfigProblems {
+        let problem = ConfigProblem {
             path: String::new(),
             line,
             message,
         };
-        Problems {
+        ConfigProblems {
             file: file.to_owned(),
             list: vec![problem],
             unlisted: 0,
@@ -43,7 +43,7 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.list {
             write_line(f, &self.file, problem.line, &problem.path, &problem.message)?;
@@ -60,11 +60,11 @@ impl fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigProblems {}
 
 /// Something that works but is probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
+pub struct ConfigWarning {
     /// Dotted path of the key; empty when it is the whole file.
     pub path: String,
     /// Line of the file, counted from 1, where the parser knows it.
@@ -73,10 +73,10 @@ pub struct Warning {
     pub message: String,
 }
 
-impl Warning {
+impl ConfigWarning {
     /// The warning as one line, with the name of the file in front.
     pub fn in_file(&self, file: &str) -> String {
-        struct InFile<'a>(&'a Warning, &'a str);
+        struct InFile<'a>(&'a ConfigWarning, &'a str);
         impl fmt::Display for InFile<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write_line(f, self.1, self.0.line, &self.0.path, &self.0.message)

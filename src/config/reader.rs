@@ -9,13 +9,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use super::env;
-use super::files::Files;
+use super::files::ConfigFiles;
 use super::names::{closest, quoted};
-use super::yaml::{Entry, Kind, Node};
+use super::yaml::{YamlEntry, YamlKind, YamlNode};
 
 mod values;
 
-pub(super) use self::values::{Need, Span, Whole};
+pub(super) use self::values::{DurationBounds, IntegerBounds, KeyNeed};
 
 /// A remark on a place of the file.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Remark {
 
 /// A key nobody asked for.
 #[derive(Debug)]
-struct Unknown {
+struct UnknownKey {
     id: usize,
     path: String,
     key: String,
@@ -38,19 +38,19 @@ struct Unknown {
 }
 
 /// What the whole reading of a file shares.
-pub(super) struct Context<'a> {
+pub(super) struct ReadContext<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Remark>>,
     warnings: RefCell<Vec<Remark>>,
-    unknown: RefCell<Vec<Unknown>>,
+    unknown: RefCell<Vec<UnknownKey>>,
     known: RefCell<BTreeSet<String>>,
     inline_secret: Cell<bool>,
-    files: RefCell<Files>,
+    files: RefCell<ConfigFiles>,
 }
 
 /// Everything that was noted.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct ReadNotes {
     /// What is wrong.
     pub(super) problems: Vec<Remark>,
     /// What is odd.
@@ -61,12 +61,12 @@ pub(super) struct Notes {
     /// Whether a secret stands in the file itself.
     pub(super) inline_secret: bool,
     /// The files that were named and read.
-    pub(super) files: Files,
+    pub(super) files: ConfigFiles,
 }
 
-impl<'a> Context<'a> {
-    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Context<'a> {
-        Context {
+impl<'a> ReadContext<'a> {
+    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> ReadContext<'a> {
+        ReadContext {
             env,
             problems: RefCell::default(),
             warnings: RefCell::default(),
@@ -78,8 +78,8 @@ impl<'a> Context<'a> {
     }
 
     /// Reads the top of the file.
-    pub(super) fn root<T>(&'a self, node: &'a Node, read: impl FnOnce(&Section<'a>) -> T) -> T {
-        let place = Place {
+    pub(super) fn root<T>(&'a self, node: &'a YamlNode, read: impl FnOnce(&Section<'a>) -> T) -> T {
+        let place = KeyPath {
             path: String::new(),
             pattern: String::new(),
             id: None,
@@ -90,13 +90,13 @@ impl<'a> Context<'a> {
     }
 
     /// Ends the reading.
-    pub(super) fn into_notes(self) -> Notes {
+    pub(super) fn into_notes(self) -> ReadNotes {
         let known = self.known.into_inner();
         let mut problems = self.problems.into_inner();
         for unknown in self.unknown.into_inner() {
             problems.push(unknown.into_remark(&known));
         }
-        Notes {
+        ReadNotes {
             problems,
             warnings: self.warnings.into_inner(),
             #[cfg(test)]
@@ -125,11 +125,11 @@ impl<'a> Context<'a> {
     }
 
     /// The entries of a node that should be a mapping. A section with nothing in it is null.
-    fn mapping(&self, place: &Place, node: &'a Node) -> &'a [Entry] {
+    fn mapping(&self, place: &KeyPath, node: &'a YamlNode) -> &'a [YamlEntry] {
         match &node.kind {
-            Kind::Mapping(entries) => entries,
-            Kind::Null => &[],
-            Kind::Scalar(_) | Kind::Sequence(_) => {
+            YamlKind::Mapping(entries) => entries,
+            YamlKind::Null => &[],
+            YamlKind::Scalar(_) | YamlKind::Sequence(_) => {
                 let found = kind_name(node);
                 let id = place.id.or(Some(node.id));
                 self.problem(
@@ -143,16 +143,21 @@ impl<'a> Context<'a> {
     }
 
     /// The text of a scalar with its variables replaced. `None` after a problem was noted.
-    fn scalar(&self, place: &Place, node: &Node, privacy: Privacy) -> Option<Scalar> {
+    fn scalar(
+        &self,
+        place: &KeyPath,
+        node: &YamlNode,
+        privacy: ValuePrivacy,
+    ) -> Option<ExpandedScalar> {
         let text = match &node.kind {
-            Kind::Scalar(text) => text,
-            Kind::Null => {
-                return Some(Scalar {
+            YamlKind::Scalar(text) => text,
+            YamlKind::Null => {
+                return Some(ExpandedScalar {
                     text: String::new(),
                     from_env: false,
                 });
             }
-            Kind::Sequence(_) | Kind::Mapping(_) => {
+            YamlKind::Sequence(_) | YamlKind::Mapping(_) => {
                 let found = kind_name(node);
                 self.problem(
                     place.id,
@@ -174,20 +179,20 @@ impl<'a> Context<'a> {
         for name in &expanded.bare {
             self.warn_bare(place, name, privacy);
         }
-        Some(Scalar {
+        Some(ExpandedScalar {
             text: expanded.text,
             from_env: expanded.from_env,
         })
     }
 
     /// A bare `$name` in a secret may be part of the secret, unless there is such a variable.
-    fn warn_bare(&self, place: &Place, name: &str, privacy: Privacy) {
+    fn warn_bare(&self, place: &KeyPath, name: &str, privacy: ValuePrivacy) {
         let message = match privacy {
-            Privacy::Secret if (self.env)(name).is_none() => {
+            ValuePrivacy::Secret if (self.env)(name).is_none() => {
                 "holds a `$` and letters, taken as they are; a variable is written `${NAME}`"
                     .to_owned()
             }
-            Privacy::Secret | Privacy::Open => format!(
+            ValuePrivacy::Secret | ValuePrivacy::Open => format!(
                 "`${name}` is taken as it is; to use the environment variable write `${{{name}}}`"
             ),
         };
@@ -195,7 +200,7 @@ impl<'a> Context<'a> {
     }
 }
 
-impl Unknown {
+impl UnknownKey {
     fn into_remark(self, known: &BTreeSet<String>) -> Remark {
         let mut message = "unknown key".to_owned();
         if let Some(guess) = closest(&self.key, self.siblings.iter().copied()) {
@@ -219,18 +224,18 @@ impl Unknown {
 
 /// Whether a value may appear in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Privacy {
+enum ValuePrivacy {
     Open,
     Secret,
 }
 
 /// A scalar after its variables were replaced. Empty means not given.
-struct Scalar {
+struct ExpandedScalar {
     text: String,
     from_env: bool,
 }
 
-impl Scalar {
+impl ExpandedScalar {
     /// Checks the text. What came from a variable is not repeated in the message: it may be a
     /// secret that was put under the wrong key.
     fn checked<T>(&self, check: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
@@ -243,7 +248,7 @@ impl Scalar {
 
 /// Where a value stands.
 #[derive(Debug, Clone)]
-struct Place {
+struct KeyPath {
     path: String,
     pattern: String,
     id: Option<usize>,
@@ -251,14 +256,14 @@ struct Place {
 
 /// A mapping of the file, or its absence.
 pub(super) struct Section<'a> {
-    context: &'a Context<'a>,
-    place: Place,
-    entries: &'a [Entry],
+    context: &'a ReadContext<'a>,
+    place: KeyPath,
+    entries: &'a [YamlEntry],
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Section<'a> {
-    fn new(context: &'a Context<'a>, place: Place, entries: &'a [Entry]) -> Section<'a> {
+    fn new(context: &'a ReadContext<'a>, place: KeyPath, entries: &'a [YamlEntry]) -> Section<'a> {
         Section {
             context,
             place,
@@ -273,7 +278,7 @@ impl<'a> Section<'a> {
         let asked = self.asked.take();
         for entry in self.entries {
             if !asked.contains(&entry.key.as_str()) && !tolerate(&entry.key) {
-                self.context.unknown.borrow_mut().push(Unknown {
+                self.context.unknown.borrow_mut().push(UnknownKey {
                     id: entry.key_id,
                     path: join(&self.place.path, &entry.key),
                     key: entry.key.clone(),
@@ -293,13 +298,13 @@ impl<'a> Section<'a> {
     pub(super) fn is_empty(&self, key: &str) -> bool {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         match entry.map(|entry| &entry.value.kind) {
-            None | Some(Kind::Null) => true,
-            Some(Kind::Scalar(text)) => match env::expand(text, self.context.env) {
+            None | Some(YamlKind::Null) => true,
+            Some(YamlKind::Scalar(text)) => match env::expand(text, self.context.env) {
                 Ok(expanded) => expanded.text.is_empty(),
                 Err(_) => false,
             },
-            Some(Kind::Sequence(items)) => items.is_empty(),
-            Some(Kind::Mapping(entries)) => entries.is_empty(),
+            Some(YamlKind::Sequence(items)) => items.is_empty(),
+            Some(YamlKind::Mapping(entries)) => entries.is_empty(),
         }
     }
 
@@ -316,8 +321,8 @@ impl<'a> Section<'a> {
         key: &'static str,
         mut read: impl FnMut(&Section<'a>) -> T,
     ) -> Vec<T> {
-        let each = |(place, node): (Place, &'a Node)| {
-            if matches!(node.kind, Kind::Null) {
+        let each = |(place, node): (KeyPath, &'a YamlNode)| {
+            if matches!(node.kind, YamlKind::Null) {
                 self.context
                     .problem(place.id, &place.path, "is empty; remove the `-`");
                 return None;
@@ -337,7 +342,7 @@ impl<'a> Section<'a> {
         self.note_known(key);
         let mut texts = Vec::new();
         for (place, node) in self.items(key) {
-            let Some(scalar) = self.context.scalar(&place, node, Privacy::Open) else {
+            let Some(scalar) = self.context.scalar(&place, node, ValuePrivacy::Open) else {
                 continue;
             };
             let result = match scalar.text.as_str() {
@@ -363,12 +368,15 @@ impl<'a> Section<'a> {
         let entries = node.map_or(&[][..], |node| self.context.mapping(&place, node));
         let mut pairs = Vec::new();
         for entry in entries {
-            let place = Place {
+            let place = KeyPath {
                 path: join(&place.path, &entry.key),
                 pattern: String::new(),
                 id: Some(entry.key_id),
             };
-            let Some(scalar) = self.context.scalar(&place, &entry.value, Privacy::Secret) else {
+            let Some(scalar) = self
+                .context
+                .scalar(&place, &entry.value, ValuePrivacy::Secret)
+            else {
                 continue;
             };
             match check(&entry.key, &scalar.text) {
@@ -396,12 +404,12 @@ impl<'a> Section<'a> {
         let path = format!("{}[{index}].{key}", join(&self.place.path, list));
         let entry = self.entries.iter().find(|entry| entry.key == list);
         let item = match entry.map(|entry| &entry.value.kind) {
-            Some(Kind::Sequence(items)) => items.get(index),
+            Some(YamlKind::Sequence(items)) => items.get(index),
             _ => None,
         };
         let own = item.and_then(|item| match &item.kind {
-            Kind::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
-            Kind::Null | Kind::Scalar(_) | Kind::Sequence(_) => None,
+            YamlKind::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
+            YamlKind::Null | YamlKind::Scalar(_) | YamlKind::Sequence(_) => None,
         });
         let id = own.map(|entry| entry.key_id).or(item.map(|item| item.id));
         self.context.problem(id, &path, message);
@@ -421,13 +429,13 @@ impl<'a> Section<'a> {
     }
 
     /// The items of the list under `key`. A scalar is no list, not even of one.
-    fn items(&self, key: &'static str) -> Vec<(Place, &'a Node)> {
+    fn items(&self, key: &'static str) -> Vec<(KeyPath, &'a YamlNode)> {
         let (place, node) = self.ask(key);
         let items = match node.map(|node| &node.kind) {
-            None | Some(Kind::Null) => &[][..],
-            Some(Kind::Sequence(items)) => items,
-            Some(Kind::Scalar(text)) if text.is_empty() => &[][..],
-            Some(Kind::Scalar(_) | Kind::Mapping(_)) => {
+            None | Some(YamlKind::Null) => &[][..],
+            Some(YamlKind::Sequence(items)) => items,
+            Some(YamlKind::Scalar(text)) if text.is_empty() => &[][..],
+            Some(YamlKind::Scalar(_) | YamlKind::Mapping(_)) => {
                 let found = node.map_or("nothing", kind_name);
                 let message =
                     format!("expected a list, found {found}; write each item on a line after `- `");
@@ -435,8 +443,8 @@ impl<'a> Section<'a> {
                 &[][..]
             }
         };
-        let with_place = |(index, node): (usize, &'a Node)| {
-            let place = Place {
+        let with_place = |(index, node): (usize, &'a YamlNode)| {
+            let place = KeyPath {
                 path: format!("{}[{index}]", place.path),
                 pattern: format!("{}[]", place.pattern),
                 id: Some(node.id),
@@ -447,10 +455,10 @@ impl<'a> Section<'a> {
     }
 
     /// Finds a key and remembers that it is known.
-    fn ask(&self, key: &'static str) -> (Place, Option<&'a Node>) {
+    fn ask(&self, key: &'static str) -> (KeyPath, Option<&'a YamlNode>) {
         self.asked.borrow_mut().push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key);
-        let place = Place {
+        let place = KeyPath {
             path: join(&self.place.path, key),
             pattern: join(&self.place.pattern, key),
             id: entry.map(|entry| entry.key_id),
@@ -467,12 +475,12 @@ impl<'a> Section<'a> {
 }
 
 /// What a node is, for messages; never its content.
-fn kind_name(node: &Node) -> &'static str {
+fn kind_name(node: &YamlNode) -> &'static str {
     match node.kind {
-        Kind::Null => "nothing",
-        Kind::Scalar(_) => "one value",
-        Kind::Sequence(_) => "a list",
-        Kind::Mapping(_) => "keys and values",
+        YamlKind::Null => "nothing",
+        YamlKind::Scalar(_) => "one value",
+        YamlKind::Sequence(_) => "a list",
+        YamlKind::Mapping(_) => "keys and values",
     }
 }
 

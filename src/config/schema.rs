@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Secret, Tls};
+use super::{Secret, TlsFiles};
 
 /// `schema_registry`: where schemas are kept, and how records refer to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaRegistry {
+pub struct SchemaRegistryConfig {
     /// `url`, or `kafka.schema_registry_url`: the addresses of one registry, tried in turn. Each is
     /// scheme, host, optional port and optional path, no trailing slash. Empty: there is no Avro.
     pub urls: Vec<String>,
     /// `auth`: how requests are authenticated, the same at each address.
     pub auth: RegistryAuth,
     /// `tls`: certificates for the registry; `ca_cert` is trusted beside the system's.
-    pub tls: Tls,
+    pub tls: TlsFiles,
     /// `auto_register`: whether a schema that the registry does not have is registered. If not, the
     /// latest one of the subject is used.
     pub auto_register: bool,
@@ -57,7 +57,7 @@ pub enum SubjectStrategy {
 
 /// `format` of a table's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum TableFormat {
     /// The row as the instance sent it.
     Json,
     /// Avro with a schema of the registry.
@@ -66,7 +66,7 @@ pub enum Format {
 
 /// `source.schema`: how a table becomes an Avro schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableSchema {
+pub struct TableSchemaConfig {
     /// `style`: what the fields are.
     pub style: SchemaStyle,
     /// `decimals`: what a typed decimal is.

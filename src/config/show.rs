@@ -11,8 +11,9 @@ use serde_yaml::{Mapping, Value};
 
 use super::checks::property_is_private;
 use super::{
-    Auth, Compression, Config, DisplayValue, Grant, Kafka, LogFormat, Observability, Partitioner,
-    QueryTimeZone, ServiceNow, Source, Table, Tls, defaults, duration,
+    Compression, Config, DisplayValue, KafkaConfig, LogFormat, OAuthGrant, ObservabilityConfig,
+    Partitioner, QueryTimeZone, ServiceNowAuth, ServiceNowConfig, SourceConfig, TableConfig,
+    TlsFiles, defaults, duration,
 };
 
 mod schema;
@@ -105,7 +106,7 @@ fn redacted() -> Value {
     Value::from(REDACTED)
 }
 
-fn servicenow(servicenow: &ServiceNow) -> Value {
+fn servicenow(servicenow: &ServiceNowConfig) -> Value {
     let proxy = servicenow.proxy.as_ref();
     let zone = match &servicenow.query_time_zone {
         QueryTimeZone::Auto => "auto",
@@ -150,9 +151,9 @@ fn servicenow(servicenow: &ServiceNow) -> Value {
     ])
 }
 
-fn auth(auth: &Auth) -> Value {
+fn auth(auth: &ServiceNowAuth) -> Value {
     match auth {
-        Auth::Basic {
+        ServiceNowAuth::Basic {
             username,
             password: _,
         } => map([
@@ -162,16 +163,16 @@ fn auth(auth: &Auth) -> Value {
                 map([("username", text(username)), ("password", redacted())]),
             ),
         ]),
-        Auth::ApiKey { header, key: _ } => map([
+        ServiceNowAuth::ApiKey { header, key: _ } => map([
             ("type", text("api_key")),
             (
                 "api_key",
                 map([("header", text(header)), ("key", redacted())]),
             ),
         ]),
-        Auth::OAuth(oauth) => {
+        ServiceNowAuth::OAuth(oauth) => {
             let grant = match &oauth.grant {
-                Grant::Password {
+                OAuthGrant::Password {
                     username,
                     password: _,
                 } => vec![
@@ -179,13 +180,13 @@ fn auth(auth: &Auth) -> Value {
                     ("username", text(username)),
                     ("password", redacted()),
                 ],
-                Grant::RefreshToken { refresh_token: _ } => {
+                OAuthGrant::RefreshToken { refresh_token: _ } => {
                     vec![
                         ("grant_type", text("refresh_token")),
                         ("refresh_token", redacted()),
                     ]
                 }
-                Grant::ClientCredentials => vec![("grant_type", text("client_credentials"))],
+                OAuthGrant::ClientCredentials => vec![("grant_type", text("client_credentials"))],
             };
             let mut entries = Mapping::new();
             entries.extend(
@@ -201,8 +202,8 @@ fn auth(auth: &Auth) -> Value {
     }
 }
 
-fn tls(tls: &Tls) -> Mapping {
-    let Tls {
+fn tls(tls: &TlsFiles) -> Mapping {
+    let TlsFiles {
         ca_cert,
         cert_file,
         key_file,
@@ -217,10 +218,10 @@ fn tls(tls: &Tls) -> Mapping {
     files.into_iter().map(entry).collect()
 }
 
-fn kafka(kafka: &Kafka, registry_urls: Value) -> Value {
+fn kafka(kafka: &KafkaConfig, registry_urls: Value) -> Value {
     let mut tls_keys = Mapping::new();
     tls_keys.insert(Value::from("enabled"), Value::from(kafka.tls.is_some()));
-    tls_keys.extend(tls(kafka.tls.as_ref().unwrap_or(&Tls::default())));
+    tls_keys.extend(tls(kafka.tls.as_ref().unwrap_or(&TlsFiles::default())));
     let sasl = kafka.sasl.as_ref();
     let topics = kafka.create_topics.as_ref();
     let partitions = topics.map_or(defaults::PARTITIONS.default, |topics| {
@@ -275,7 +276,7 @@ fn kafka(kafka: &Kafka, registry_urls: Value) -> Value {
     ])
 }
 
-fn source(source: &Source) -> Value {
+fn source(source: &SourceConfig) -> Value {
     map([
         ("enabled", Value::from(source.enabled)),
         ("topic_prefix", text(&source.topic_prefix)),
@@ -303,7 +304,7 @@ fn source(source: &Source) -> Value {
     ])
 }
 
-fn table(table: &Table) -> Value {
+fn table(table: &TableConfig) -> Value {
     let (partitioner, keys) = match &table.partitioner {
         Partitioner::Default => ("default", &[][..]),
         Partitioner::RoundRobin => ("round_robin", &[][..]),
@@ -333,7 +334,7 @@ fn table(table: &Table) -> Value {
     ])
 }
 
-fn observability(observability: &Observability) -> Value {
+fn observability(observability: &ObservabilityConfig) -> Value {
     let token_file = observability.admin.as_ref().map(|admin| &*admin.token_file);
     map([
         ("addr", text(&observability.addr)),

@@ -6,11 +6,11 @@ use super::{SinkFormat, SinkKeyFormat};
 
 /// `sink`: Kafka topics to ServiceNow tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sink {
+pub struct SinkConfig {
     /// Whether topics are consumed.
     pub enabled: bool,
     /// Topics and the tables they are written to; no topic twice.
-    pub topics: Vec<SinkTopic>,
+    pub topics: Vec<SinkTopicConfig>,
     /// `concurrency`: for topics without their own.
     pub concurrency: u32,
     /// Dead letter topic.
@@ -31,16 +31,16 @@ pub struct Sink {
     pub transaction_time: Duration,
 }
 
-impl Sink {
+impl SinkConfig {
     /// The dead letter topic, if letters are written at all.
-    pub fn dead_letters(&self) -> Option<&str> {
+    pub fn dead_letter_topic(&self) -> Option<&str> {
         self.dlq_topic
             .as_deref()
             .filter(|_| self.commit_on_partial_failure)
     }
 
     /// What becomes of a record that cannot be written and has no dead letter topic to go to.
-    pub fn without_dead_letters(&self) -> OnError {
+    pub fn effective_on_error(&self) -> OnError {
         match self.commit_on_partial_failure {
             true => self.on_error,
             false => OnError::Hold,
@@ -50,7 +50,7 @@ impl Sink {
 
 /// One topic of the sink, defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkTopic {
+pub struct SinkTopicConfig {
     /// Topic to consume.
     pub topic: String,
     /// Table to write.

@@ -9,10 +9,10 @@ mod bad_access;
 mod bad_rest;
 mod bad_schema;
 mod bad_sink;
+mod diff;
 mod example;
 mod good;
 mod hostile;
-mod diff;
 mod warn;
 
 /// The variables of all tests.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// An address without credentials, query or fragment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(super) struct BaseUrl {
     /// `http` or `https`.
     pub(super) scheme: &'static str,
     /// Host in lower case; a v6 address stays in its brackets.
@@ -15,7 +15,7 @@ pub(super) struct Url {
     pub(super) path: String,
 }
 
-impl Url {
+impl BaseUrl {
     /// The normal form.
     pub(super) fn to_text(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -33,7 +33,7 @@ impl Url {
 }
 
 /// Reads a URL. The messages never hold the text: it may have credentials in it.
-pub(super) fn parse(text: &str, example: &str) -> Result<Url, String> {
+pub(super) fn parse(text: &str, example: &str) -> Result<BaseUrl, String> {
     let (scheme, rest) = text
         .split_once("://")
         .ok_or_else(|| format!("is not a URL; write for example `{example}`"))?;
@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str, example: &str) -> Result<Url, String> {
     };
     let (host, port) = split_port(authority)?;
     check_host(host, example)?;
-    Ok(Url {
+    Ok(BaseUrl {
         scheme,
         host: host.to_ascii_lowercase(),
         port,

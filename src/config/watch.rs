@@ -15,37 +15,37 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::Files;
-use crate::stop::{self, Stop, Trigger};
+use super::ConfigFiles;
+use crate::stop::{self, Stop, StopTrigger};
 
 /// Without events for this long, a change is complete.
-const QUIET: Duration = Duration::from_millis(200);
+const EVENTS_SETTLED_AFTER: Duration = Duration::from_millis(200);
 /// A file that is written all the time is looked at this often.
-const IMPATIENCE: Duration = Duration::from_secs(2);
+const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
 /// Between two looks without any event.
-const LOOK: Duration = Duration::from_secs(10);
+const UNPROMPTED_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The watching thread; joined when this is dropped.
 #[derive(Debug)]
-pub struct Watch {
-    files: Sender<Files>,
-    thread: Option<(Trigger, JoinHandle<()>)>,
+pub struct ConfigWatcher {
+    files: Sender<ConfigFiles>,
+    thread: Option<(StopTrigger, JoinHandle<()>)>,
 }
 
-impl Watch {
+impl ConfigWatcher {
     /// Watches `files`. The receiver gets a message when one holds something else; messages that
     /// nobody takes are not piled up.
     ///
     /// # Errors
     /// The operating system gives no thread. That it gives no events is only logged.
-    pub fn start(files: Files) -> io::Result<(Watch, Receiver<()>)> {
+    pub fn start(files: ConfigFiles) -> io::Result<(ConfigWatcher, Receiver<()>)> {
         let (changed_in, changed) = bounded(1);
         let (files_in, newer) = bounded(1);
         let (trigger, stop) = stop::pair();
-        let watcher = Watching::new(files, changed_in, newer, stop);
+        let watcher = WatchThread::new(files, changed_in, newer, stop);
         let thread = thread::Builder::new().name("config-watch".to_owned());
         let handle = thread.spawn(move || watcher.run())?;
-        let watch = Watch {
+        let watch = ConfigWatcher {
             files: files_in,
             thread: Some((trigger, handle)),
         };
@@ -53,14 +53,14 @@ impl Watch {
     }
 
     /// Watches these files from now on, which held what they say.
-    pub fn follow(&self, files: Files) {
+    pub fn follow(&self, files: ConfigFiles) {
         // The thread takes it within one look; the supervisor must not wait for a slow disk, and
         // without it the files of before are watched on, of which the configuration is one.
-        self.files.send_timeout(files, QUIET).ok();
+        self.files.send_timeout(files, EVENTS_SETTLED_AFTER).ok();
     }
 }
 
-impl Drop for Watch {
+impl Drop for ConfigWatcher {
     fn drop(&mut self) {
         if let Some((trigger, thread)) = self.thread.take() {
             drop(trigger);
@@ -72,19 +72,24 @@ impl Drop for Watch {
 }
 
 /// What the thread owns.
-struct Watching {
-    files: Files,
+struct WatchThread {
+    files: ConfigFiles,
     /// Folders that are watched, with what they are: a folder of the same name may be another one.
     folders: BTreeMap<PathBuf, (u64, u64)>,
     watcher: Option<RecommendedWatcher>,
     events: Receiver<()>,
     changed: Sender<()>,
-    newer: Receiver<Files>,
+    newer: Receiver<ConfigFiles>,
     stop: Stop,
 }
 
-impl Watching {
-    fn new(files: Files, changed: Sender<()>, newer: Receiver<Files>, stop: Stop) -> Watching {
+impl WatchThread {
+    fn new(
+        files: ConfigFiles,
+        changed: Sender<()>,
+        newer: Receiver<ConfigFiles>,
+        stop: Stop,
+    ) -> WatchThread {
         let (event_in, events) = bounded(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(event.kind)) {
@@ -93,10 +98,10 @@ impl Watching {
             }
         });
         let watcher = watcher.inspect_err(|error| {
-            log::warn!(error:% = error, every:? = LOOK;
+            log::warn!(error:% = error, every:? = UNPROMPTED_CHECK_INTERVAL;
                 "no events of the configuration's files: they are only looked at");
         });
-        Watching {
+        WatchThread {
             files,
             folders: BTreeMap::new(),
             watcher: watcher.ok(),
@@ -117,7 +122,7 @@ impl Watching {
                 },
                 recv(self.events) -> _ => self.settle(),
                 recv(self.stop.receiver()) -> _ => return,
-                default(LOOK) => {}
+                default(UNPROMPTED_CHECK_INTERVAL) => {}
             }
             if self.stop.is_stopped() {
                 return;
@@ -128,19 +133,19 @@ impl Watching {
 
     /// Waits until nothing more happens.
     fn settle(&self) {
-        let end = after(IMPATIENCE);
+        let end = after(MAX_SETTLE_TIME);
         loop {
             select! {
                 recv(self.events) -> _ => {}
                 recv(end) -> _ => return,
                 recv(self.stop.receiver()) -> _ => return,
-                default(QUIET) => return,
+                default(EVENTS_SETTLED_AFTER) => return,
             }
         }
     }
 
     fn look(&mut self) {
-        let now = self.files.again();
+        let now = self.files.read_again();
         if now != self.files {
             self.files = now;
             self.changed.try_send(()).ok();
@@ -169,7 +174,7 @@ impl Watching {
             .filter(|(folder, identity)| self.folders.get(*folder) != Some(identity));
         for (folder, _) in new {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                log::warn!(folder:% = folder.display(), error:% = error, every:? = LOOK;
+                log::warn!(folder:% = folder.display(), error:% = error, every:? = UNPROMPTED_CHECK_INTERVAL;
                     "no events of a folder of the configuration: it is only looked at");
             }
         }
@@ -219,33 +224,36 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    struct World {
+    struct WatchedFolder {
         folder: tempfile::TempDir,
-        _watch: Watch,
+        _watch: ConfigWatcher,
         changed: Receiver<()>,
     }
 
-    fn world(prepare: impl FnOnce(&Path)) -> World {
+    fn world(prepare: impl FnOnce(&Path)) -> WatchedFolder {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
-        let mut files = Files::default();
+        let mut files = ConfigFiles::default();
         files.note_now(&folder.path().join("config.yaml"));
         files.note_now(&folder.path().join("secret"));
-        let (watch, changed) = Watch::start(files).unwrap();
-        World {
+        let (watch, changed) = ConfigWatcher::start(files).unwrap();
+        WatchedFolder {
             folder,
             _watch: watch,
             changed,
         }
     }
 
-    impl World {
+    impl WatchedFolder {
         #[track_caller]
         fn sees(&self, change: impl FnOnce(&Path)) {
             change(self.folder.path());
             let began = Instant::now();
             self.changed.recv_timeout(LONG).unwrap();
-            assert!(began.elapsed() < LOOK, "events tell it, not the slow look");
+            assert!(
+                began.elapsed() < UNPROMPTED_CHECK_INTERVAL,
+                "events tell it, not the slow look"
+            );
         }
     }
 
@@ -253,7 +261,12 @@ mod tests {
     fn writes_renames_and_new_files_are_seen_and_what_holds_the_same_is_not() {
         let world = world(|folder| fs::write(folder.join("config.yaml"), "a").unwrap());
         // The thread needs a moment to begin.
-        assert!(world.changed.recv_timeout(QUIET * 2).is_err());
+        assert!(
+            world
+                .changed
+                .recv_timeout(EVENTS_SETTLED_AFTER * 2)
+                .is_err()
+        );
         world.sees(|folder| fs::write(folder.join("config.yaml"), "b").unwrap());
         for text in ["c", "d"] {
             world.sees(|folder| {
@@ -264,7 +277,12 @@ mod tests {
         world.sees(|folder| fs::write(folder.join("secret"), "s").unwrap());
         fs::write(world.folder.path().join("config.yaml"), "d").unwrap();
         fs::write(world.folder.path().join("another"), "x").unwrap();
-        assert!(world.changed.recv_timeout(QUIET * 5).is_err());
+        assert!(
+            world
+                .changed
+                .recv_timeout(EVENTS_SETTLED_AFTER * 5)
+                .is_err()
+        );
         world.sees(|folder| fs::remove_file(folder.join("config.yaml")).unwrap());
     }
 
@@ -281,7 +299,12 @@ mod tests {
             put(folder, "v1");
             symlink("..data/config.yaml", folder.join("config.yaml")).unwrap();
         });
-        assert!(world.changed.recv_timeout(QUIET * 2).is_err());
+        assert!(
+            world
+                .changed
+                .recv_timeout(EVENTS_SETTLED_AFTER * 2)
+                .is_err()
+        );
         for (version, old) in [("v2", "v1"), ("v3", "v2")] {
             world.sees(|folder| {
                 put(folder, version);

@@ -14,51 +14,51 @@ use serde::de::{DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, V
 use serde_yaml::Deserializer;
 
 /// More nodes than any real configuration has; aliases count as often as they are used.
-const MAX_NODES: usize = 100_000;
+const MAX_YAML_NODES: usize = 100_000;
 
 /// More openings of `[` and `{` than any real configuration has. The scanner's time grows with the
 /// square of their depth: a megabyte of `{a: ` would take minutes.
-const MAX_FLOWS: usize = 20_000;
+const MAX_FLOW_OPENINGS: usize = 20_000;
 
 /// More directives (`%...`) than anybody needs; their time grows with the square too.
-const MAX_DIRECTIVES: usize = 20;
+const MAX_YAML_DIRECTIVES: usize = 20;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     /// Place in the order of the visit, for [`line_of`].
     pub(super) id: usize,
     /// What it is.
-    pub(super) kind: Kind,
+    pub(super) kind: YamlKind,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(super) enum YamlKind {
     /// Nothing, `~` or `null`.
     Null,
     /// Text as written, quotes and escapes resolved.
     Scalar(String),
     /// A list.
-    Sequence(Vec<Node>),
+    Sequence(Vec<YamlNode>),
     /// Keys and values in the order of the file, merges applied, no key twice.
-    Mapping(Vec<Entry>),
+    Mapping(Vec<YamlEntry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     /// The key.
     pub(super) key: String,
     /// Place of the key in the order of the visit.
     pub(super) key_id: usize,
     /// The value.
-    pub(super) value: Node,
+    pub(super) value: YamlNode,
 }
 
 /// Something wrong in the shape of the text.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct YamlFault {
     /// Node it is about.
     pub(super) id: usize,
     /// Words for the user.
@@ -67,7 +67,7 @@ pub(super) struct Fault {
 
 /// Why there is no tree at all.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
+pub(super) struct YamlSyntaxError {
     /// Line, counted from 1, where the parser knows it.
     pub(super) line: Option<usize>,
     /// Words for the user.
@@ -78,18 +78,18 @@ pub(super) struct SyntaxError {
 ///
 /// # Errors
 /// When it is not YAML, or too large a tree. Faults of shape come beside the tree.
-pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), SyntaxError> {
+pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntaxError> {
     let flows = text
         .bytes()
         .filter(|byte| matches!(byte, b'[' | b'{'))
         .count();
     let directives = text.lines().filter(|line| line.starts_with('%')).count();
-    if MAX_FLOWS < flows || MAX_DIRECTIVES < directives {
+    if MAX_FLOW_OPENINGS < flows || MAX_YAML_DIRECTIVES < directives {
         let message = format!(
-            "more than {MAX_FLOWS} of `[` and `{{`, or more than {MAX_DIRECTIVES} of `%`: \
+            "more than {MAX_FLOW_OPENINGS} of `[` and `{{`, or more than {MAX_YAML_DIRECTIVES} of `%`: \
              that is no configuration"
         );
-        return Err(SyntaxError {
+        return Err(YamlSyntaxError {
             line: None,
             message,
         });
@@ -97,20 +97,20 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), SyntaxError> {
     let mut documents = Deserializer::from_str(text);
     let Some(first) = documents.next() else {
         return Ok((
-            Node {
+            YamlNode {
                 id: 0,
-                kind: Kind::Null,
+                kind: YamlKind::Null,
             },
             Vec::new(),
         ));
     };
-    let visit = Visit::default();
-    let shape = Seed(&visit)
+    let visit = YamlPass::default();
+    let shape = ShapeReader(&visit)
         .deserialize(first)
         .map_err(|err| syntax_error(&err, text, visit.failure.take()))?;
     if documents.next().is_some() {
         let message = "the file holds more than one YAML document; keep one and remove the `---`";
-        return Err(SyntaxError {
+        return Err(YamlSyntaxError {
             line: None,
             message: message.to_owned(),
         });
@@ -124,21 +124,21 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), SyntaxError> {
 
 /// The line, counted from 1, of the node with this number.
 pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
-    let visit = Visit {
+    let visit = YamlPass {
         fail_at: Some(id),
-        ..Visit::default()
+        ..YamlPass::default()
     };
-    match Seed(&visit).deserialize(Deserializer::from_str(text).next()?) {
+    match ShapeReader(&visit).deserialize(Deserializer::from_str(text).next()?) {
         Err(err) if visit.hit.get() => Some(err.location()?.line()),
         Err(_) | Ok(_) => None,
     }
 }
 
 /// serde_yaml's message without its position, with a hint for the usual slips.
-fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> SyntaxError {
+fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> YamlSyntaxError {
     let line = err.location().map(|location| location.line());
     if let Some(message) = own {
-        return SyntaxError { line, message };
+        return YamlSyntaxError { line, message };
     }
     let full = err.to_string();
     let message = full.split(" at line ").next().unwrap_or(&full);
@@ -166,7 +166,7 @@ fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> Syn
     } else {
         ""
     };
-    SyntaxError {
+    YamlSyntaxError {
         line,
         message: format!("not valid YAML: {message}{hint}"),
     }
@@ -174,23 +174,23 @@ fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> Syn
 
 /// What one pass over the document shares.
 #[derive(Default)]
-struct Visit {
+struct YamlPass {
     next_id: Cell<usize>,
     fail_at: Option<usize>,
     hit: Cell<bool>,
     failure: RefCell<Option<String>>,
 }
 
-impl Visit {
+impl YamlPass {
     fn number<E: serde::de::Error>(&self) -> Result<usize, E> {
         let id = self.next_id.get();
         if self.fail_at == Some(id) {
             self.hit.set(true);
             return Err(E::custom("found"));
         }
-        if MAX_NODES <= id {
+        if MAX_YAML_NODES <= id {
             return Err(self.fail(&format!(
-                "more than {MAX_NODES} values, counting aliases as often as they are used"
+                "more than {MAX_YAML_NODES} values, counting aliases as often as they are used"
             )));
         }
         self.next_id.set(id + 1);
@@ -205,42 +205,45 @@ impl Visit {
 }
 
 /// The first pass: kinds, numbers and the text of keys.
-enum Shape {
+enum NodeShape {
     Null(usize),
     Scalar(usize),
-    Sequence(usize, Vec<Shape>),
-    Mapping(usize, Vec<(usize, Shape)>),
+    Sequence(usize, Vec<NodeShape>),
+    Mapping(usize, Vec<(usize, NodeShape)>),
 }
 
-impl Shape {
-    fn into_node(self) -> Node {
+impl NodeShape {
+    fn into_node(self) -> YamlNode {
         let (id, kind) = match self {
-            Shape::Null(id) => (id, Kind::Null),
-            Shape::Scalar(id) => (id, Kind::Scalar(String::new())),
-            Shape::Sequence(id, items) => (
+            NodeShape::Null(id) => (id, YamlKind::Null),
+            NodeShape::Scalar(id) => (id, YamlKind::Scalar(String::new())),
+            NodeShape::Sequence(id, items) => (
                 id,
-                Kind::Sequence(items.into_iter().map(Shape::into_node).collect()),
+                YamlKind::Sequence(items.into_iter().map(NodeShape::into_node).collect()),
             ),
-            Shape::Mapping(id, entries) => {
-                let entry = |(key_id, value): (usize, Shape)| Entry {
+            NodeShape::Mapping(id, entries) => {
+                let entry = |(key_id, value): (usize, NodeShape)| YamlEntry {
                     key: String::new(),
                     key_id,
                     value: value.into_node(),
                 };
-                (id, Kind::Mapping(entries.into_iter().map(entry).collect()))
+                (
+                    id,
+                    YamlKind::Mapping(entries.into_iter().map(entry).collect()),
+                )
             }
         };
-        Node { id, kind }
+        YamlNode { id, kind }
     }
 }
 
 /// Numbers a node and takes its kind.
-struct Seed<'a>(&'a Visit);
+struct ShapeReader<'a>(&'a YamlPass);
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Shape;
+impl<'de> DeserializeSeed<'de> for ShapeReader<'_> {
+    type Value = NodeShape;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<Shape, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<NodeShape, D::Error> {
         input.deserialize_any(self)
     }
 }
@@ -248,14 +251,14 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 /// Each kind of scalar is the same here.
 macro_rules! scalars {
     ($($method:ident: $type:ty),*) => {
-        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<Shape, E> {
-            Ok(Shape::Scalar(self.0.number()?))
+        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<NodeShape, E> {
+            Ok(NodeShape::Scalar(self.0.number()?))
         })*
     };
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Shape;
+impl<'de> Visitor<'de> for ShapeReader<'_> {
+    type Value = NodeShape;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
@@ -264,42 +267,44 @@ impl<'de> Visitor<'de> for Seed<'_> {
     scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128,
         visit_u128: u128, visit_f64: f64, visit_str: &str);
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Shape, E> {
-        Ok(Shape::Null(self.0.number()?))
+    fn visit_unit<E: serde::de::Error>(self) -> Result<NodeShape, E> {
+        Ok(NodeShape::Null(self.0.number()?))
     }
 
     /// A file without a value.
-    fn visit_none<E: serde::de::Error>(self) -> Result<Shape, E> {
+    fn visit_none<E: serde::de::Error>(self) -> Result<NodeShape, E> {
         self.visit_unit()
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<Shape, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<NodeShape, A::Error> {
         let id = self.0.number()?;
         let mut items = Vec::new();
-        while let Some(item) = input.next_element_seed(Seed(self.0))? {
+        while let Some(item) = input.next_element_seed(ShapeReader(self.0))? {
             items.push(item);
         }
-        Ok(Shape::Sequence(id, items))
+        Ok(NodeShape::Sequence(id, items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Shape, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<NodeShape, A::Error> {
         let id = self.0.number()?;
         let mut entries = Vec::new();
-        while let Some(key) = input.next_key_seed(Seed(self.0))? {
-            let value = input.next_value_seed(Seed(self.0))?;
+        while let Some(key) = input.next_key_seed(ShapeReader(self.0))? {
+            let value = input.next_value_seed(ShapeReader(self.0))?;
             match key {
-                Shape::Null(key_id) | Shape::Scalar(key_id) => entries.push((key_id, value)),
-                Shape::Sequence(..) | Shape::Mapping(..) => {
+                NodeShape::Null(key_id) | NodeShape::Scalar(key_id) => {
+                    entries.push((key_id, value));
+                }
+                NodeShape::Sequence(..) | NodeShape::Mapping(..) => {
                     return Err(self
                         .0
                         .fail("a key must be a plain text, not a list or keys and values"));
                 }
             }
         }
-        Ok(Shape::Mapping(id, entries))
+        Ok(NodeShape::Mapping(id, entries))
     }
 
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Shape, A::Error> {
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<NodeShape, A::Error> {
         Err(self
             .0
             .fail("YAML tags (`!name`) are not known here; remove the tag"))
@@ -307,17 +312,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
 }
 
 /// The second pass: the texts, guided by the kinds of the first.
-fn fill_document(text: &str, node: &mut Node) -> Result<(), serde_yaml::Error> {
+fn fill_document(text: &str, node: &mut YamlNode) -> Result<(), serde_yaml::Error> {
     match Deserializer::from_str(text).next() {
-        Some(document) => Fill(node).deserialize(document),
+        Some(document) => TextFiller(node).deserialize(document),
         None => Ok(()),
     }
 }
 
 /// Reads a scalar as it was written.
-struct Text<'a>(&'a mut String);
+struct ScalarText<'a>(&'a mut String);
 
-impl<'de> DeserializeSeed<'de> for Text<'_> {
+impl<'de> DeserializeSeed<'de> for ScalarText<'_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
@@ -325,7 +330,7 @@ impl<'de> DeserializeSeed<'de> for Text<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Text<'_> {
+impl<'de> Visitor<'de> for ScalarText<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -339,22 +344,22 @@ impl<'de> Visitor<'de> for Text<'_> {
 }
 
 /// Fills the texts of a node.
-struct Fill<'a>(&'a mut Node);
+struct TextFiller<'a>(&'a mut YamlNode);
 
-impl<'de> DeserializeSeed<'de> for Fill<'_> {
+impl<'de> DeserializeSeed<'de> for TextFiller<'_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
         match &mut self.0.kind {
-            Kind::Null => IgnoredAny::deserialize(input).map(|IgnoredAny| ()),
-            Kind::Scalar(text) => Text(text).deserialize(input),
-            Kind::Sequence(_) => input.deserialize_seq(self),
-            Kind::Mapping(_) => input.deserialize_map(self),
+            YamlKind::Null => IgnoredAny::deserialize(input).map(|IgnoredAny| ()),
+            YamlKind::Scalar(text) => ScalarText(text).deserialize(input),
+            YamlKind::Sequence(_) => input.deserialize_seq(self),
+            YamlKind::Mapping(_) => input.deserialize_map(self),
         }
     }
 }
 
-impl<'de> Visitor<'de> for Fill<'_> {
+impl<'de> Visitor<'de> for TextFiller<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -362,19 +367,19 @@ impl<'de> Visitor<'de> for Fill<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<(), A::Error> {
-        if let Kind::Sequence(items) = &mut self.0.kind {
+        if let YamlKind::Sequence(items) = &mut self.0.kind {
             for item in items {
-                input.next_element_seed(Fill(item))?;
+                input.next_element_seed(TextFiller(item))?;
             }
         }
         input.next_element::<IgnoredAny>().map(|_| ())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<(), A::Error> {
-        if let Kind::Mapping(entries) = &mut self.0.kind {
+        if let YamlKind::Mapping(entries) = &mut self.0.kind {
             for entry in entries {
-                input.next_key_seed(Text(&mut entry.key))?;
-                input.next_value_seed(Fill(&mut entry.value))?;
+                input.next_key_seed(ScalarText(&mut entry.key))?;
+                input.next_value_seed(TextFiller(&mut entry.value))?;
             }
         }
         input.next_key::<IgnoredAny>().map(|_| ())
@@ -382,11 +387,11 @@ impl<'de> Visitor<'de> for Fill<'_> {
 }
 
 /// Removes double keys with a fault for each, and applies `<<`, innermost first.
-fn tidy(node: &mut Node, faults: &mut Vec<Fault>) {
+fn tidy(node: &mut YamlNode, faults: &mut Vec<YamlFault>) {
     match &mut node.kind {
-        Kind::Null | Kind::Scalar(_) => {}
-        Kind::Sequence(items) => items.iter_mut().for_each(|item| tidy(item, faults)),
-        Kind::Mapping(entries) => {
+        YamlKind::Null | YamlKind::Scalar(_) => {}
+        YamlKind::Sequence(items) => items.iter_mut().for_each(|item| tidy(item, faults)),
+        YamlKind::Mapping(entries) => {
             entries
                 .iter_mut()
                 .for_each(|entry| tidy(&mut entry.value, faults));
@@ -395,7 +400,7 @@ fn tidy(node: &mut Node, faults: &mut Vec<Fault>) {
                 let first = seen.insert(entry.key.clone());
                 if !first {
                     let message = format!("`{}` is given twice; remove one", entry.key);
-                    faults.push(Fault {
+                    faults.push(YamlFault {
                         id: entry.key_id,
                         message,
                     });
@@ -408,19 +413,19 @@ fn tidy(node: &mut Node, faults: &mut Vec<Fault>) {
 }
 
 /// Replaces `<<` by what it names: keys of the mapping itself win, then the earlier of a list.
-fn merge(entries: &mut Vec<Entry>, faults: &mut Vec<Fault>) {
+fn merge(entries: &mut Vec<YamlEntry>, faults: &mut Vec<YamlFault>) {
     let Some(place) = entries.iter().position(|entry| entry.key == "<<") else {
         return;
     };
     let source = entries.remove(place);
     let sources = match source.value.kind {
-        Kind::Sequence(items) => items,
-        Kind::Null | Kind::Scalar(_) | Kind::Mapping(_) => vec![source.value],
+        YamlKind::Sequence(items) => items,
+        YamlKind::Null | YamlKind::Scalar(_) | YamlKind::Mapping(_) => vec![source.value],
     };
     for source in sources {
-        let Kind::Mapping(more) = source.kind else {
+        let YamlKind::Mapping(more) = source.kind else {
             let message = "`<<` takes a mapping or a list of mappings".to_owned();
-            faults.push(Fault {
+            faults.push(YamlFault {
                 id: source.id,
                 message,
             });

@@ -10,13 +10,13 @@ use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
 /// Letters of one value or sentence that are shown.
-const MAX_LETTERS: usize = 4096;
+const MAX_VALUE_CHARS: usize = 4096;
 /// Modules of this crate; others say where a line comes from.
-const OURS: &str = "servicenow_kafka_bridge";
+const CRATE_TARGET: &str = "servicenow_kafka_bridge";
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum LineStyle {
     /// `2026-01-31T12:00:00.000Z INFO sentence key=value`.
     Text,
     /// `<6>INFO sentence key=value`: the journal has its own clock, and reads the priority.
@@ -25,24 +25,24 @@ pub(super) enum Style {
     Json,
 }
 
-impl Style {
+impl LineStyle {
     /// A record without its time, so that two that say the same are the same.
     pub(super) fn body(self, record: &Record<'_>) -> String {
         let sentence = match record.args().as_str() {
             Some(text) => text.to_owned(),
             None => record.args().to_string(),
         };
-        let mut fields = Fields {
+        let mut fields = LineFields {
             style: self,
             text: String::new(),
         };
         match self {
-            Style::Text | Style::Journal => {
+            LineStyle::Text | LineStyle::Journal => {
                 fields.text.push_str(record.level().as_str());
                 fields.text.push(' ');
                 escape(&mut fields.text, &sentence);
             }
-            Style::Json => {
+            LineStyle::Json => {
                 fields.json("level", record.level().as_str());
                 fields.json("msg", &sentence);
             }
@@ -57,14 +57,14 @@ impl Style {
 
     /// The whole line around a body.
     pub(super) fn line(self, level: Level, time: Timestamp, suppressed: u64, body: &str) -> String {
-        let mut fields = Fields {
+        let mut fields = LineFields {
             style: self,
             text: String::with_capacity(body.len() + 64),
         };
         match self {
-            Style::Text => write!(fields.text, "{time:.3} "),
-            Style::Journal => write!(fields.text, "<{}>", priority(level)),
-            Style::Json => write!(fields.text, "{{\"time\":\"{time:.3}\","),
+            LineStyle::Text => write!(fields.text, "{time:.3} "),
+            LineStyle::Journal => write!(fields.text, "<{}>", priority(level)),
+            LineStyle::Json => write!(fields.text, "{{\"time\":\"{time:.3}\","),
         }
         // Writing to a String cannot fail.
         .ok();
@@ -72,7 +72,7 @@ impl Style {
         if 0 < suppressed {
             fields.bare("suppressed", &suppressed.to_string());
         }
-        if self == Style::Json {
+        if self == LineStyle::Json {
             fields.text.push('}');
         }
         fields.text.push('\n');
@@ -82,7 +82,7 @@ impl Style {
 
 /// Whether a record comes from this program and not from a library.
 pub(super) fn is_ours(target: &str) -> bool {
-    let rest = target.strip_prefix(OURS);
+    let rest = target.strip_prefix(CRATE_TARGET);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
@@ -97,22 +97,22 @@ fn priority(level: Level) -> u8 {
 }
 
 /// A line that fields are added to.
-struct Fields {
-    style: Style,
+struct LineFields {
+    style: LineStyle,
     text: String,
 }
 
-impl Fields {
+impl LineFields {
     /// A field whose value needs no quotes.
     fn bare(&mut self, key: &str, value: &str) {
         match self.style {
-            Style::Text | Style::Journal => {
+            LineStyle::Text | LineStyle::Journal => {
                 self.text.push(' ');
                 escape(&mut self.text, key);
                 self.text.push('=');
                 self.text.push_str(value);
             }
-            Style::Json => {
+            LineStyle::Json => {
                 self.json_key(key);
                 self.text.push_str(value);
             }
@@ -121,7 +121,7 @@ impl Fields {
 
     fn string(&mut self, key: &str, value: &str) {
         match self.style {
-            Style::Text | Style::Journal => {
+            LineStyle::Text | LineStyle::Journal => {
                 let plain = |letter: char| !(letter.is_whitespace() || "=\"\\".contains(letter));
                 if !value.is_empty() && value.chars().all(plain) {
                     let mut escaped = String::new();
@@ -131,7 +131,7 @@ impl Fields {
                     self.bare(key, &quoted(value));
                 }
             }
-            Style::Json => self.json(key, value),
+            LineStyle::Json => self.json(key, value),
         }
     }
 
@@ -149,9 +149,9 @@ impl Fields {
     }
 }
 
-impl<'kvs> VisitSource<'kvs> for Fields {
+impl<'kvs> VisitSource<'kvs> for LineFields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        value.visit(Field {
+        value.visit(LineField {
             fields: self,
             key: key.as_str(),
         })
@@ -159,12 +159,12 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 }
 
 /// Writes one value by its kind: JSON keeps numbers and truth values as such.
-struct Field<'a> {
-    fields: &'a mut Fields,
+struct LineField<'a> {
+    fields: &'a mut LineFields,
     key: &'a str,
 }
 
-impl<'v> VisitValue<'v> for Field<'_> {
+impl<'v> VisitValue<'v> for LineField<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         self.visit_str(&value.to_string())
     }
@@ -230,11 +230,11 @@ fn escape(text: &mut String, value: &str) {
 }
 
 fn shown(value: &str) -> impl Iterator<Item = char> {
-    value.chars().take(MAX_LETTERS)
+    value.chars().take(MAX_VALUE_CHARS)
 }
 
 fn is_cut(value: &str) -> bool {
-    MAX_LETTERS < value.len() && value.chars().nth(MAX_LETTERS).is_some()
+    MAX_VALUE_CHARS < value.len() && value.chars().nth(MAX_VALUE_CHARS).is_some()
 }
 
 /// The escapes of JSON, which people read as well.

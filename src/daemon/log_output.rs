@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// What a pipe has room for, at least, when it is reported as writable (`PIPE_BUF` on Linux).
-const CHUNK: usize = 4096;
+const PIPE_CHUNK_BYTES: usize = 4096;
 /// How long the first line waits for room; those that follow do not.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOG_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The end of a line's way.
 #[derive(Debug)]
-pub(super) struct Output<W> {
+pub(super) struct LogOutput<W> {
     to: W,
     /// Lines thrown away since the last one that was written.
     lost: u64,
@@ -24,9 +24,9 @@ pub(super) struct Output<W> {
     torn: bool,
 }
 
-impl<W: Write + AsFd> Output<W> {
-    pub(super) fn new(to: W) -> Output<W> {
-        Output {
+impl<W: Write + AsFd> LogOutput<W> {
+    pub(super) fn new(to: W) -> LogOutput<W> {
+        LogOutput {
             to,
             lost: 0,
             torn: false,
@@ -41,7 +41,7 @@ impl<W: Write + AsFd> Output<W> {
     /// Writes a line; false if it was thrown away.
     pub(super) fn write(&mut self, line: &str) -> bool {
         let patience = if self.lost == 0 {
-            PATIENCE
+            LOG_WRITE_TIMEOUT
         } else {
             Duration::ZERO
         };
@@ -59,7 +59,7 @@ impl<W: Write + AsFd> Output<W> {
             if !self.has_room(deadline) {
                 return false;
             }
-            let chunk = bytes.get(..CHUNK).unwrap_or(bytes);
+            let chunk = bytes.get(..PIPE_CHUNK_BYTES).unwrap_or(bytes);
             match self.to.write(chunk) {
                 Ok(0) => return false,
                 Ok(count) => {
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_reader_that_stands_still_holds_nobody_up() {
         let (mut reader, writer) = pipe().unwrap();
-        let mut output = Output::new(writer);
+        let mut output = LogOutput::new(writer);
         let line = format!("{}\n", "x".repeat(10_000));
         let begin = Instant::now();
         let mut written = 0;
@@ -136,7 +136,7 @@ mod tests {
     fn a_reader_that_is_gone_is_no_failure() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut output = Output::new(writer);
+        let mut output = LogOutput::new(writer);
         assert!(!output.write("nobody\n"));
         assert!(!output.write("nobody\n"));
         assert_eq!(output.lost(), 2);

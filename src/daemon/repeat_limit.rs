@@ -4,46 +4,46 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A line is not written again within this time.
-const WINDOW: Duration = Duration::from_secs(10);
+const REPEAT_WINDOW: Duration = Duration::from_secs(10);
 /// Lines remembered. A flood of more different lines than this is let through.
-const MAX_LINES: usize = 512;
+const MAX_REMEMBERED_LINES: usize = 512;
 
 /// The lines of the last seconds. Pure; the clock is passed in.
 #[derive(Debug, Default)]
-pub(super) struct Limiter {
-    seen: HashMap<u64, Seen>,
+pub(super) struct RepeatLimiter {
+    seen: HashMap<u64, SeenLine>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct SeenLine {
     written: Instant,
     suppressed: u64,
 }
 
-impl Limiter {
+impl RepeatLimiter {
     /// Whether the line with this hash is written now; then with how many were not since it was
     /// last written.
     pub(super) fn admit(&mut self, hash: u64, now: Instant) -> Option<u64> {
         if let Some(seen) = self.seen.get_mut(&hash) {
-            if now.duration_since(seen.written) < WINDOW {
+            if now.duration_since(seen.written) < REPEAT_WINDOW {
                 seen.suppressed += 1;
                 return None;
             }
             let suppressed = seen.suppressed;
-            *seen = Seen {
+            *seen = SeenLine {
                 written: now,
                 suppressed: 0,
             };
             return Some(suppressed);
         }
-        if MAX_LINES <= self.seen.len() {
+        if MAX_REMEMBERED_LINES <= self.seen.len() {
             self.seen
-                .retain(|_, seen| now.duration_since(seen.written) < WINDOW);
+                .retain(|_, seen| now.duration_since(seen.written) < REPEAT_WINDOW);
         }
-        if self.seen.len() < MAX_LINES {
+        if self.seen.len() < MAX_REMEMBERED_LINES {
             self.seen.insert(
                 hash,
-                Seen {
+                SeenLine {
                     written: now,
                     suppressed: 0,
                 },
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_repeated_line_is_written_once_per_window() {
-        let mut limiter = Limiter::default();
+        let mut limiter = RepeatLimiter::default();
         let begin = Instant::now();
         let at = |millis| begin + Duration::from_millis(millis);
         assert_eq!(limiter.admit(1, at(0)), Some(0));
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        let mut limiter = Limiter::default();
+        let mut limiter = RepeatLimiter::default();
         let begin = Instant::now();
         for hash in 0..10_000 {
             assert_eq!(limiter.admit(hash, begin), Some(0));
         }
-        assert_eq!(limiter.seen.len(), MAX_LINES);
-        assert_eq!(limiter.admit(99_999, begin + WINDOW), Some(0));
+        assert_eq!(limiter.seen.len(), MAX_REMEMBERED_LINES);
+        assert_eq!(limiter.admit(99_999, begin + REPEAT_WINDOW), Some(0));
         assert_eq!(limiter.seen.len(), 1, "old lines are forgotten");
     }
 }

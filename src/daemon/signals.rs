@@ -8,9 +8,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals as Kernel};
 
 /// Signals that wait for the supervisor.
-const CAPACITY: usize = 16;
+const MAX_QUEUED_SIGNALS: usize = 16;
 /// Reloads that wait. The rest of the places is for stops, which must not be pushed out.
-const MAX_RELOADS: usize = 8;
+const MAX_QUEUED_RELOAD_SIGNALS: usize = 8;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Signals {
 /// user; only reloads that nobody takes are not piled up.
 pub fn signals() -> io::Result<(Signals, Receiver<Signal>)> {
     let mut kernel = Kernel::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (sender, receiver) = bounded(CAPACITY);
+    let (sender, receiver) = bounded(MAX_QUEUED_SIGNALS);
     let handle = kernel.handle();
     let thread = thread::Builder::new()
         .name("signals".to_owned())
@@ -59,7 +59,7 @@ pub fn signals() -> io::Result<(Signals, Receiver<Signal>)> {
 }
 
 fn deliver(signal: Signal, sender: &Sender<Signal>) {
-    if signal == Signal::Reload && MAX_RELOADS <= sender.len() {
+    if signal == Signal::Reload && MAX_QUEUED_RELOAD_SIGNALS <= sender.len() {
         return;
     }
     // Full of stops, or the supervisor is gone: nothing more to say.
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn reloads_leave_room_for_a_stop() {
-        let (sender, receiver) = bounded(CAPACITY);
+        let (sender, receiver) = bounded(MAX_QUEUED_SIGNALS);
         for _ in 0..100 {
             deliver(Signal::Reload, &sender);
         }
@@ -114,7 +114,7 @@ mod tests {
         let got: Vec<_> = receiver.try_iter().collect();
         assert_eq!(
             (got.len(), got.last()),
-            (MAX_RELOADS + 1, Some(&Signal::Terminate))
+            (MAX_QUEUED_RELOAD_SIGNALS + 1, Some(&Signal::Terminate))
         );
     }
 }

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// The way to systemd.
 #[derive(Debug)]
-pub struct Notify {
+pub struct SystemdNotifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Duration>,
 }
 
-impl Notify {
+impl SystemdNotifier {
     /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    pub fn from_env() -> Notify {
+    pub fn from_env() -> SystemdNotifier {
         let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
             let opened = open(&name);
             opened
@@ -29,7 +29,7 @@ impl Notify {
         let number = |name| std::env::var_os(name)?.to_str()?.parse::<u64>().ok();
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog = number("WATCHDOG_USEC").filter(|_| ours && socket.is_some());
-        Notify {
+        SystemdNotifier {
             socket,
             watchdog: watchdog.filter(|time| 0 < *time).map(Duration::from_micros),
         }
@@ -50,7 +50,7 @@ impl Notify {
         self.send(&format!("EXTEND_TIMEOUT_USEC={}", longer.as_micros()));
     }
 
-    /// A reload begins; [`Notify::ready`] ends it.
+    /// A reload begins; [`SystemdNotifier::ready`] ends it.
     pub fn reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec.saturating_mul(1_000_000) + now.tv_nsec / 1_000;
@@ -99,7 +99,7 @@ mod tests {
 
     #[track_caller]
     fn arrives(name: &OsStr, receiver: &UnixDatagram) {
-        let notify = Notify {
+        let notify = SystemdNotifier {
             socket: Some(open(name).unwrap()),
             watchdog: Some(Duration::from_secs(10)),
         };
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn nobody_listening_is_no_failure() {
-        let notify = Notify {
+        let notify = SystemdNotifier {
             socket: Some(open(OsStr::new("/nowhere/notify")).unwrap()),
             watchdog: None,
         };

@@ -6,24 +6,24 @@ use log::kv::{Source, Value};
 
 use super::*;
 
-struct Harness {
+struct LoggerHarness {
     logger: Logger<PipeWriter>,
     reader: PipeReader,
     metrics: Metrics,
     begin: Instant,
 }
 
-fn harness(style: Style) -> Harness {
+fn harness(style: LineStyle) -> LoggerHarness {
     let (reader, writer) = pipe().unwrap();
     let metrics = Metrics::new();
     let control = LogControl {
         json: Arc::default(),
     };
-    if style == Style::Json {
+    if style == LineStyle::Json {
         control.set_format(LogFormat::Json);
     }
     let logger = Logger::new(writer, style, control, &metrics);
-    Harness {
+    LoggerHarness {
         logger,
         reader,
         metrics,
@@ -31,7 +31,7 @@ fn harness(style: Style) -> Harness {
     }
 }
 
-impl Harness {
+impl LoggerHarness {
     fn log(&self, second: u64, level: Level, target: &str, sentence: &str, fields: &dyn Source) {
         let now = self.begin + Duration::from_secs(second);
         let time = Timestamp::from_second(1_706_140_800 + i64::try_from(second).unwrap()).unwrap();
@@ -48,7 +48,7 @@ impl Harness {
 
     #[track_caller]
     fn wrote(self, expected: &Expect) {
-        let Harness {
+        let LoggerHarness {
             logger, mut reader, ..
         } = self;
         drop(logger);
@@ -58,13 +58,13 @@ impl Harness {
     }
 }
 
-const OURS: &str = "servicenow_kafka_bridge::source::poller";
+const OUR_TARGET: &str = "servicenow_kafka_bridge::source::poller";
 
 /// Fields and sentences of every kind.
-fn sample(style: Style) -> Harness {
+fn sample(style: LineStyle) -> LoggerHarness {
     let harness = harness(style);
     let log = |level, sentence, fields: &[(&str, Value<'_>)]| {
-        harness.log(0, level, OURS, sentence, &fields);
+        harness.log(0, level, OUR_TARGET, sentence, &fields);
     };
     log(
         Level::Info,
@@ -105,7 +105,7 @@ fn sample(style: Style) -> Harness {
 
 #[test]
 fn text_lines() {
-    sample(Style::Text).wrote(&expect![[r#"
+    sample(LineStyle::Text).wrote(&expect![[r#"
         2024-01-25T00:00:00.000Z INFO page read table=incident rows=1000
         2024-01-25T00:00:00.000Z WARN request failed error="timed out after 30 s" query="a=1^b=\"2\"\\" empty="" delay_seconds=0.5 negative=-3 infinite=inf again=true letter=x debug="[\"a b\"]"
         2024-01-25T00:00:00.000Z ERROR answer\nwas odd body="x\n2024-01-25T00:00:00.000Z ERROR forged \u001b[31m \u202e \u009b2J ä" k\n="tab\there"
@@ -116,7 +116,7 @@ fn text_lines() {
 
 #[test]
 fn journal_lines() {
-    sample(Style::Journal).wrote(&expect![[r#"
+    sample(LineStyle::Journal).wrote(&expect![[r#"
         <6>INFO page read table=incident rows=1000
         <4>WARN request failed error="timed out after 30 s" query="a=1^b=\"2\"\\" empty="" delay_seconds=0.5 negative=-3 infinite=inf again=true letter=x debug="[\"a b\"]"
         <3>ERROR answer\nwas odd body="x\n2024-01-25T00:00:00.000Z ERROR forged \u001b[31m \u202e \u009b2J ä" k\n="tab\there"
@@ -127,7 +127,7 @@ fn journal_lines() {
 
 #[test]
 fn json_lines() {
-    sample(Style::Json).wrote(&expect![[r#"
+    sample(LineStyle::Json).wrote(&expect![[r#"
         {"time":"2024-01-25T00:00:00.000Z","level":"INFO","msg":"page read","table":"incident","rows":1000}
         {"time":"2024-01-25T00:00:00.000Z","level":"WARN","msg":"request failed","error":"timed out after 30 s","query":"a=1^b=\"2\"\\","empty":"","delay_seconds":0.5,"negative":-3,"infinite":"inf","again":true,"letter":"x","debug":"[\"a b\"]"}
         {"time":"2024-01-25T00:00:00.000Z","level":"ERROR","msg":"answer\nwas odd","body":"x\n2024-01-25T00:00:00.000Z ERROR forged \u001b[31m \u202e \u009b2J ä","k\n":"tab\there"}
@@ -138,9 +138,9 @@ fn json_lines() {
 
 #[test]
 fn every_json_line_is_json() {
-    let Harness {
+    let LoggerHarness {
         logger, mut reader, ..
-    } = sample(Style::Json);
+    } = sample(LineStyle::Json);
     drop(logger);
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
@@ -160,15 +160,15 @@ fn every_json_line_is_json() {
 
 #[test]
 fn long_values_are_cut() {
-    let harness = harness(Style::Text);
+    let harness = harness(LineStyle::Text);
     harness.log(
         0,
         Level::Info,
-        OURS,
+        OUR_TARGET,
         "read",
         &("body", "ä".repeat(100_000).as_str()),
     );
-    let Harness {
+    let LoggerHarness {
         logger, mut reader, ..
     } = harness;
     drop(logger);
@@ -179,15 +179,21 @@ fn long_values_are_cut() {
 
 #[test]
 fn a_repeated_line_is_counted_and_written_once() {
-    let harness = harness(Style::Text);
+    let harness = harness(LineStyle::Text);
     for second in [0, 1, 2, 11] {
         for table in ["incident", "problem"] {
-            harness.log(second, Level::Warn, OURS, "refused", &("table", table));
+            harness.log(
+                second,
+                Level::Warn,
+                OUR_TARGET,
+                "refused",
+                &("table", table),
+            );
         }
         harness.log(
             second,
             Level::Debug,
-            OURS,
+            OUR_TARGET,
             "all of these",
             &("second", second),
         );
@@ -207,15 +213,21 @@ fn a_repeated_line_is_counted_and_written_once() {
 
 #[test]
 fn lost_lines_are_told() {
-    let mut harness = harness(Style::Text);
+    let mut harness = harness(LineStyle::Text);
     let long = "x".repeat(4000);
     for number in 0..40 {
-        harness.log(0, Level::Info, OURS, &long, &("number", number));
+        harness.log(0, Level::Info, OUR_TARGET, &long, &("number", number));
     }
     let mut buffer = vec![0; 1 << 20];
     assert!(0 < harness.reader.read(&mut buffer).unwrap());
-    harness.log(1, Level::Info, OURS, "read again", &[("n", 1)].as_slice());
-    let Harness {
+    harness.log(
+        1,
+        Level::Info,
+        OUR_TARGET,
+        "read again",
+        &[("n", 1)].as_slice(),
+    );
+    let LoggerHarness {
         logger, mut reader, ..
     } = harness;
     drop(logger);
@@ -231,14 +243,14 @@ fn lost_lines_are_told() {
 
 #[test]
 fn libraries_do_not_speak_below_info() {
-    let harness = harness(Style::Text);
+    let harness = harness(LineStyle::Text);
     log::set_max_level(LevelFilter::Trace);
     let enabled = |level, target| {
         harness
             .logger
             .enabled(&Metadata::builder().level(level).target(target).build())
     };
-    assert!(enabled(Level::Trace, OURS));
+    assert!(enabled(Level::Trace, OUR_TARGET));
     assert!(enabled(Level::Trace, "servicenow_kafka_bridge"));
     assert!(enabled(Level::Info, "ureq::run"));
     assert!(!enabled(Level::Debug, "ureq::run"));

@@ -50,13 +50,17 @@ fn a_panic_is_forgotten_by_its_owner_and_a_vital_fault_is_not_ready_to_live() {
     });
     assert!(thread.unwrap().join().is_err());
     let running = health.thread("read:a");
-    health.bury("read:b");
+    health.forget_dead_thread("read:b");
     assert!(!health.liveness(Instant::now()).ok);
-    health.bury("read:a");
+    health.forget_dead_thread("read:a");
     assert!(health.liveness(Instant::now()).ok);
     running.beat(SECOND);
     let later = Instant::now() + 2 * SECOND;
-    assert_eq!(health.silent(later), ["read:a"], "a living one is kept");
+    assert_eq!(
+        health.overdue_threads(later),
+        ["read:a"],
+        "a living one is kept"
+    );
     let vital = health.vital("table a");
     vital.fail("died 5 times");
     let report = health.liveness(Instant::now());
@@ -117,18 +121,18 @@ fn readiness_lists_what_fails() {
 fn the_last_trouble_is_remembered() {
     let health = Arc::new(Health::new());
     let table = health.condition("table incident", "not read yet");
-    let standing = || health.standings().remove(0);
+    let standing = || health.conditions().remove(0);
     assert_eq!(standing().failing.as_deref(), Some("not read yet"));
-    assert_eq!(standing().trouble, None, "to begin is no trouble");
+    assert_eq!(standing().last_error, None, "to begin is no trouble");
     table.ok();
-    table.remember("a time-out\nof the instance");
+    table.record_error("a time-out\nof the instance");
     assert!(health.readiness().ok);
-    let trouble = standing().trouble.unwrap();
-    assert_eq!(trouble.words, "a time-out of the instance");
+    let trouble = standing().last_error.unwrap();
+    assert_eq!(trouble.message, "a time-out of the instance");
     table.fail("403");
     table.ok();
     assert_eq!(standing().failing, None);
-    assert_eq!(standing().trouble.unwrap().words, "403");
+    assert_eq!(standing().last_error.unwrap().message, "403");
 }
 
 #[test]
@@ -137,10 +141,10 @@ fn threads_are_listed() {
     let beat = health.thread("token");
     beat.beat(10 * SECOND);
     let life = health.threads(Instant::now()).remove(0);
-    assert_eq!((life.name.as_str(), life.wrong), ("token", None));
+    assert_eq!((life.name.as_str(), life.problem), ("token", None));
     assert!(8 * SECOND < life.due_in && life.due_in <= 10 * SECOND);
     let late = health.threads(Instant::now() + 11 * SECOND).remove(0);
-    assert_eq!(late.wrong.as_deref(), Some("overdue for 1 s"));
+    assert_eq!(late.problem.as_deref(), Some("overdue for 1 s"));
     assert_eq!(late.due_in, Duration::ZERO);
     // So are those of what was attached.
     let (other, name) = (Arc::new(Health::new()), "kafka-poll");
@@ -148,7 +152,7 @@ fn threads_are_listed() {
     let _condition = other.condition("kafka", "no broker has answered yet");
     health.attach(&other);
     assert_eq!(health.threads(Instant::now())[1].name, name);
-    assert_eq!(health.standings()[0].name, "kafka");
+    assert_eq!(health.conditions()[0].name, "kafka");
 }
 
 #[test]
@@ -158,13 +162,13 @@ fn the_report_is_bounded() {
         .map(|number| health.condition(&format!("c{number}"), &"ä".repeat(1000)))
         .collect();
     let report = health.readiness();
-    assert_eq!(report.lines.len(), MAX_LINES + 1);
+    assert_eq!(report.lines.len(), MAX_REPORTED_REASONS + 1);
     assert_eq!(report.lines.last().unwrap(), "and 10 more");
     assert!(
         report
             .lines
             .iter()
-            .all(|line| line.chars().count() <= MAX_REASON + 3)
+            .all(|line| line.chars().count() <= MAX_REASON_CHARS + 3)
     );
     drop(failing);
     assert!(health.readiness().ok);

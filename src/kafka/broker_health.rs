@@ -8,29 +8,29 @@
 use std::time::{Duration, Instant};
 
 /// Between looks while Kafka answers.
-const EVERY: Duration = Duration::from_secs(5);
+const REACHABLE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Between looks while it does not.
-const AGAIN: Duration = Duration::from_secs(1);
+const UNREACHABLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of the connection, as last known.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct BrokerHealth {
     next: Instant,
     up: Option<bool>,
 }
 
 /// What a look at the connection found out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum ReachabilityChange {
     Same,
     Up,
     Down,
 }
 
-impl Link {
+impl BrokerHealth {
     /// Nothing is known; the first look is due at once.
-    pub(super) fn new(now: Instant) -> Link {
-        Link {
+    pub(super) fn new(now: Instant) -> BrokerHealth {
+        BrokerHealth {
             next: now,
             up: None,
         }
@@ -42,12 +42,17 @@ impl Link {
     }
 
     /// Takes what the look found.
-    pub(super) fn found(&mut self, up: bool, now: Instant) -> Change {
-        self.next = now + if up { EVERY } else { AGAIN };
+    pub(super) fn found(&mut self, up: bool, now: Instant) -> ReachabilityChange {
+        self.next = now
+            + if up {
+                REACHABLE_CHECK_INTERVAL
+            } else {
+                UNREACHABLE_CHECK_INTERVAL
+            };
         match self.up.replace(up) {
-            Some(before) if before == up => Change::Same,
-            _ if up => Change::Up,
-            _ => Change::Down,
+            Some(before) if before == up => ReachabilityChange::Same,
+            _ if up => ReachabilityChange::Up,
+            _ => ReachabilityChange::Down,
         }
     }
 }
@@ -59,14 +64,17 @@ mod tests {
     #[test]
     fn looks_more_often_while_down() {
         let start = Instant::now();
-        let mut link = Link::new(start);
+        let mut link = BrokerHealth::new(start);
         assert!(link.is_due(start));
-        assert_eq!(link.found(false, start), Change::Down);
-        assert!(link.is_due(start + AGAIN));
-        assert_eq!(link.found(false, start), Change::Same);
-        assert_eq!(link.found(true, start), Change::Up);
-        assert!(!link.is_due(start + AGAIN) && link.is_due(start + EVERY));
-        assert_eq!(link.found(true, start), Change::Same);
-        assert_eq!(link.found(false, start), Change::Down);
+        assert_eq!(link.found(false, start), ReachabilityChange::Down);
+        assert!(link.is_due(start + UNREACHABLE_CHECK_INTERVAL));
+        assert_eq!(link.found(false, start), ReachabilityChange::Same);
+        assert_eq!(link.found(true, start), ReachabilityChange::Up);
+        assert!(
+            !link.is_due(start + UNREACHABLE_CHECK_INTERVAL)
+                && link.is_due(start + REACHABLE_CHECK_INTERVAL)
+        );
+        assert_eq!(link.found(true, start), ReachabilityChange::Same);
+        assert_eq!(link.found(false, start), ReachabilityChange::Down);
     }
 }

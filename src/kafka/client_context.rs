@@ -14,19 +14,19 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::batch::{Batch, DeliveryError};
-use super::client_settings::Settings;
-use super::queue_drain::Drain;
+use super::client_settings::ClientSettings;
+use super::queue_drain::QueueDrain;
 use crate::metrics::{Histogram, Metrics};
 
 /// An error of one kind is logged once in this time; librdkafka repeats it with each attempt.
-const QUIET: Duration = Duration::from_secs(30);
+const REPEATED_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Shared between the callbacks, the poll thread and those who send.
-pub(super) struct Signals {
-    settings: Settings,
+pub(super) struct ClientSignals {
+    settings: ClientSettings,
     metrics: Arc<Metrics>,
     latency: Histogram,
-    pub(super) drain: Drain,
+    pub(super) drain: QueueDrain,
     /// A record was acknowledged since the poll thread looked last.
     acknowledged: AtomicBool,
     /// Records given up on our own request.
@@ -39,13 +39,13 @@ pub(super) struct Signals {
     logged: Mutex<BTreeMap<i32, (Instant, u64)>>,
 }
 
-impl Signals {
-    pub(super) fn new(settings: Settings, metrics: &Arc<Metrics>) -> Arc<Signals> {
-        Arc::new(Signals {
+impl ClientSignals {
+    pub(super) fn new(settings: ClientSettings, metrics: &Arc<Metrics>) -> Arc<ClientSignals> {
+        Arc::new(ClientSignals {
             settings,
             metrics: Arc::clone(metrics),
             latency: metrics.produce_latency.clone(),
-            drain: Drain::default(),
+            drain: QueueDrain::default(),
             acknowledged: AtomicBool::new(false),
             purged: AtomicUsize::new(0),
             lost: AtomicBool::new(false),
@@ -83,7 +83,9 @@ impl Signals {
     fn may_log(&self, code: Code, now: Instant) -> Option<u64> {
         let mut logged = locked(&self.logged);
         match logged.get_mut(&(code as i32)) {
-            Some((at, hidden)) if now.saturating_duration_since(*at) < QUIET => {
+            Some((at, hidden))
+                if now.saturating_duration_since(*at) < REPEATED_ERROR_LOG_INTERVAL =>
+            {
                 *hidden += 1;
                 None
             }
@@ -121,9 +123,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The context of one librdkafka client.
 #[derive(Clone)]
-pub(super) struct Callbacks(pub(super) Arc<Signals>);
+pub(super) struct ClientCallbacks(pub(super) Arc<ClientSignals>);
 
-impl ClientContext for Callbacks {
+impl ClientContext for ClientCallbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         let level = match level {
             RDKafkaLogLevel::Emerg
@@ -163,7 +165,7 @@ impl ClientContext for Callbacks {
     }
 }
 
-impl ProducerContext<NoCustomPartitioner> for Callbacks {
+impl ProducerContext<NoCustomPartitioner> for ClientCallbacks {
     type DeliveryOpaque = Arc<Batch>;
 
     // Called for each record: no lock and no allocation on the way of success.

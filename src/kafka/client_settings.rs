@@ -6,19 +6,19 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
 use super::Error;
-use crate::config::{Compression, Kafka, Secret};
+use crate::config::{Compression, KafkaConfig, Secret};
 
 /// How we present ourselves to the brokers, in their logs and quotas.
 const CLIENT_ID: &str = "servicenow-kafka-bridge";
 
 /// Bytes of a record below which the queue is bounded by its number of records: a waiting record
 /// costs librdkafka a few hundred bytes beside its body, and that counts into our memory.
-const SMALL_RECORD: u64 = 256;
+const MIN_RECORD_BYTES_OF_QUEUE: u64 = 256;
 
 /// Names, aliases among them, that no entry of `kafka.properties` may touch. `config` refuses more
 /// and says why; this is the second lock. (rdkafka applies a hash map, so of two aliases either
 /// could win.)
-const GUARDED: [&str; 23] = [
+const GUARDED_PROPERTIES: [&str; 23] = [
     "acks",
     "request.required.acks",
     "enable.idempotence",
@@ -45,7 +45,7 @@ const GUARDED: [&str; 23] = [
 ];
 
 /// What suits every client, and may be tuned.
-const COMMON: [(&str, &str); 6] = [
+const COMMON_DEFAULTS: [(&str, &str); 6] = [
     ("client.id", CLIENT_ID),
     // The Go program does not create topics, and a mistyped name must not make one.
     ("allow.auto.create.topics", "false"),
@@ -58,7 +58,7 @@ const COMMON: [(&str, &str); 6] = [
 ];
 
 /// What the promises of the producer rest on.
-const PRODUCER: [(&str, &str); 5] = [
+const PRODUCER_GUARANTEES: [(&str, &str); 5] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
     // 0 is no limit: a record waits for a broker that is down, and is never given up because of
@@ -70,7 +70,7 @@ const PRODUCER: [(&str, &str); 5] = [
 ];
 
 /// What may be tuned of a group's member. ServiceNow is the slow side: little has to wait here.
-const CONSUMING: [(&str, &str); 6] = [
+const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
     ("queued.min.messages", "1000"),
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.message.max.bytes", "1048576"),
@@ -82,7 +82,7 @@ const CONSUMING: [(&str, &str); 6] = [
 ];
 
 /// What the promises of the sink rest on.
-const CONSUMER: [(&str, &str); 7] = [
+const CONSUMER_GUARANTEES: [(&str, &str); 7] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     // librdkafka commits what the sink has stored, and nothing else: by time, before partitions go,
     // and at the end. A commit of our own would either tell no outcome or wait for it without bound.
@@ -96,14 +96,14 @@ const CONSUMER: [(&str, &str); 7] = [
 ];
 
 /// What may be tuned of a reader: one partition at a time, by somebody who waits for it.
-const BROWSING: [(&str, &str); 3] = [
+const READER_DEFAULTS: [(&str, &str); 3] = [
     ("fetch.wait.max.ms", "100"),
     ("fetch.max.bytes", "4194304"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 
 /// What a reader rests on.
-const BROWSER: [(&str, &str); 7] = [
+const READER_GUARANTEES: [(&str, &str); 7] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
@@ -117,49 +117,61 @@ const BROWSER: [(&str, &str); 7] = [
 
 /// librdkafka's settings and what must never be shown of them.
 #[derive(Clone)]
-pub(super) struct Settings {
+pub(super) struct ClientSettings {
     pub(super) client: ClientConfig,
     /// `kafka.brokers`, for messages.
     pub(super) brokers: String,
     secrets: Vec<Secret>,
 }
 
-impl Settings {
+impl ClientSettings {
     /// Settings of a producer.
-    pub(super) fn producer(kafka: &Kafka) -> Result<Settings, Error> {
-        Settings::new(kafka, |settings| settings.tuning(kafka), &PRODUCER)
+    pub(super) fn producer(kafka: &KafkaConfig) -> Result<ClientSettings, Error> {
+        ClientSettings::new(
+            kafka,
+            |settings| settings.tuning(kafka),
+            &PRODUCER_GUARANTEES,
+        )
     }
 
     /// Settings of a member of a consumer group.
-    pub(super) fn consumer(kafka: &Kafka, group: &str) -> Result<Settings, Error> {
-        let mut settings = Settings::new(kafka, |settings| settings.set(&CONSUMING), &CONSUMER)?;
+    pub(super) fn consumer(kafka: &KafkaConfig, group: &str) -> Result<ClientSettings, Error> {
+        let mut settings = ClientSettings::new(
+            kafka,
+            |settings| settings.set(&CONSUMER_DEFAULTS),
+            &CONSUMER_GUARANTEES,
+        )?;
         settings.client.set("group.id", group);
         Ok(settings)
     }
 
     /// Settings of a consumer that reads without joining a group, a little at a time.
-    pub(super) fn browser(kafka: &Kafka, group: &str) -> Result<Settings, Error> {
-        let mut settings = Settings::new(kafka, |settings| settings.set(&BROWSING), &BROWSER)?;
+    pub(super) fn browser(kafka: &KafkaConfig, group: &str) -> Result<ClientSettings, Error> {
+        let mut settings = ClientSettings::new(
+            kafka,
+            |settings| settings.set(&READER_DEFAULTS),
+            &READER_GUARANTEES,
+        )?;
         settings.client.set("group.id", group);
         Ok(settings)
     }
 
     /// What may be tuned, then the user's properties, then what must not change.
     fn new(
-        kafka: &Kafka,
-        tune: impl FnOnce(&mut Settings),
+        kafka: &KafkaConfig,
+        tune: impl FnOnce(&mut ClientSettings),
         fixed: &[(&str, &str)],
-    ) -> Result<Settings, Error> {
-        let mut settings = Settings {
+    ) -> Result<ClientSettings, Error> {
+        let mut settings = ClientSettings {
             client: ClientConfig::new(),
             brokers: kafka.brokers.join(","),
             secrets: secrets(kafka),
         };
         settings.client.set_log_level(RDKafkaLogLevel::Info);
-        settings.set(&COMMON);
+        settings.set(&COMMON_DEFAULTS);
         tune(&mut settings);
         for (name, value) in &kafka.properties {
-            if GUARDED.contains(&name.as_str()) {
+            if GUARDED_PROPERTIES.contains(&name.as_str()) {
                 return Err(Error::Property(name.clone()));
             }
             settings.client.set(name, value);
@@ -176,10 +188,10 @@ impl Settings {
     }
 
     /// What `kafka.properties` may change. docs/performance.md has the figures.
-    fn tuning(&mut self, kafka: &Kafka) {
+    fn tuning(&mut self, kafka: &KafkaConfig) {
         // A record larger than the whole queue would wait for room for ever.
         let queue = kafka.queue_bytes.max(u64::from(kafka.max_message_bytes));
-        let records = (queue / SMALL_RECORD).clamp(1_000, 10_000_000);
+        let records = (queue / MIN_RECORD_BYTES_OF_QUEUE).clamp(1_000, 10_000_000);
         let compression = match kafka.compression {
             Compression::None => "none",
             Compression::Gzip => "gzip",
@@ -207,7 +219,7 @@ impl Settings {
         }
     }
 
-    fn connection(&mut self, kafka: &Kafka) -> Result<(), Error> {
+    fn connection(&mut self, kafka: &KafkaConfig) -> Result<(), Error> {
         self.client.set("bootstrap.servers", &self.brokers);
         let protocol = match (&kafka.tls, &kafka.sasl) {
             (None, None) => "plaintext",
@@ -258,7 +270,7 @@ impl Settings {
 }
 
 /// Everything in the settings that must not be shown.
-fn secrets(kafka: &Kafka) -> Vec<Secret> {
+fn secrets(kafka: &KafkaConfig) -> Vec<Secret> {
     let password = kafka.sasl.iter().map(|sasl| sasl.password.clone());
     let private = |name: &str| {
         ["password", "passphrase", "secret", "token", ".pem"]
@@ -284,11 +296,11 @@ fn utf8(path: &Path) -> Result<&str, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sasl, Tls};
+    use crate::config::{SaslConfig, TlsFiles};
     use std::time::Duration;
 
-    fn kafka() -> Kafka {
-        Kafka {
+    fn kafka() -> KafkaConfig {
+        KafkaConfig {
             brokers: vec!["a:9092".to_owned(), "b:9092".to_owned()],
             tls: None,
             sasl: None,
@@ -301,8 +313,8 @@ mod tests {
         }
     }
 
-    fn sasl() -> Sasl {
-        Sasl {
+    fn sasl() -> SaslConfig {
+        SaslConfig {
             mechanism: "SCRAM-SHA-512".to_owned(),
             username: "alice".to_owned(),
             password: Secret::new("alice-secret"),
@@ -311,7 +323,7 @@ mod tests {
 
     #[test]
     fn guarantees_and_defaults() {
-        let settings = Settings::producer(&kafka()).unwrap();
+        let settings = ClientSettings::producer(&kafka()).unwrap();
         let expected = [
             ("bootstrap.servers", "a:9092,b:9092"),
             ("security.protocol", "plaintext"),
@@ -332,15 +344,15 @@ mod tests {
 
     #[test]
     fn the_protocol_follows_tls_and_sasl() {
-        let protocol = |tls: Option<Tls>, sasl: Option<Sasl>| {
+        let protocol = |tls: Option<TlsFiles>, sasl: Option<SaslConfig>| {
             let mut kafka = kafka();
             (kafka.tls, kafka.sasl) = (tls, sasl);
-            let settings = Settings::producer(&kafka).unwrap();
+            let settings = ClientSettings::producer(&kafka).unwrap();
             let get = |name| settings.client.get(name).unwrap_or("-").to_owned();
             (get("security.protocol"), get("ssl.ca.location"))
         };
         let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
-        let tls = || Some(Tls::default());
+        let tls = || Some(TlsFiles::default());
         assert_eq!(protocol(tls(), None), pair("ssl", "probe"));
         assert_eq!(protocol(None, Some(sasl())), pair("sasl_plaintext", "-"));
         assert_eq!(protocol(tls(), Some(sasl())), pair("sasl_ssl", "probe"));
@@ -350,12 +362,12 @@ mod tests {
     fn properties_tune_but_do_not_touch_guarantees() {
         let mut kafka = kafka();
         kafka.properties = vec![("socket.timeout.ms".to_owned(), "12345".to_owned())];
-        let settings = Settings::producer(&kafka).unwrap();
+        let settings = ClientSettings::producer(&kafka).unwrap();
         assert_eq!(settings.client.get("socket.timeout.ms"), Some("12345"));
-        for name in GUARDED {
+        for name in GUARDED_PROPERTIES {
             kafka.properties = vec![(name.to_owned(), "1".to_owned())];
             assert!(
-                matches!(Settings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
+                matches!(ClientSettings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
             );
         }
     }
@@ -367,7 +379,7 @@ mod tests {
             ("socket.keepalive.enable".to_owned(), "true".to_owned()),
             ("session.timeout.ms".to_owned(), "600000".to_owned()),
         ];
-        let settings = Settings::browser(&kafka, "g").unwrap();
+        let settings = ClientSettings::browser(&kafka, "g").unwrap();
         for (name, value) in [
             ("bootstrap.servers", "a:9092,b:9092"),
             ("group.id", "g"),
@@ -381,7 +393,7 @@ mod tests {
         }
         kafka.properties = vec![("sasl.password".to_owned(), "x".to_owned())];
         assert!(matches!(
-            Settings::browser(&kafka, "g"),
+            ClientSettings::browser(&kafka, "g"),
             Err(Error::Property(name)) if name == "sasl.password"
         ));
     }
@@ -391,12 +403,12 @@ mod tests {
         let mut kafka = kafka();
         kafka.sasl = Some(sasl());
         kafka.properties = vec![("ssl.key.password".to_owned(), "key-secret".to_owned())];
-        let settings = Settings::producer(&kafka).unwrap();
+        let settings = ClientSettings::producer(&kafka).unwrap();
         let shown = settings.scrub("log-in alice:alice-secret with key-secret");
         assert_eq!(shown, "log-in alice:[redacted] with [redacted]");
 
         kafka.properties = vec![("no.such.password".to_owned(), "other-secret".to_owned())];
-        let settings = Settings::producer(&kafka).unwrap();
+        let settings = ClientSettings::producer(&kafka).unwrap();
         let error = settings.client.create_native_config().err().unwrap();
         let text = settings.creation_error(error).to_string();
         assert!(

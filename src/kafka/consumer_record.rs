@@ -7,7 +7,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
 /// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct ConsumerRecord {
     /// Topic.
     pub topic: Arc<str>,
     /// Partition.
@@ -27,13 +27,13 @@ pub struct Received {
     pub unreadable_headers: bool,
 }
 
-impl Received {
+impl ConsumerRecord {
     /// Copies a message of librdkafka.
-    pub(super) fn of(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Received {
+    pub(super) fn of(message: &BorrowedMessage<'_>, topic: Arc<str>) -> ConsumerRecord {
         // rdkafka 0.39 has no way to read a name but one that panics when it is not UTF-8, and anybody
         // who may write to the topic can send such a record.
         let headers = catch_unwind(AssertUnwindSafe(|| headers(message)));
-        Received {
+        ConsumerRecord {
             topic,
             partition: message.partition(),
             offset: message.offset(),

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What Kafka takes as the metadata of a committed offset (`offset.metadata.max.bytes`).
-pub(super) const MAX_BYTES: usize = 4096;
+pub(super) const MAX_METADATA_BYTES: usize = 4096;
 
 /// Offsets that are done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct DoneSet {
+pub(super) struct OffsetSet {
     /// The lowest offset that is not done.
     base: i64,
     /// Beginnings and ends of the runs above it. They neither touch each other nor the base.
     above: BTreeMap<i64, i64>,
 }
 
-impl DoneSet {
+impl OffsetSet {
     /// Everything below `base`.
-    pub(super) fn below(base: i64) -> DoneSet {
+    pub(super) fn below(base: i64) -> OffsetSet {
         let above = BTreeMap::new();
-        DoneSet { base, above }
+        OffsetSet { base, above }
     }
 
     /// The lowest offset that is not done.
@@ -78,8 +78,8 @@ impl DoneSet {
 
     /// Reads what was committed. Nothing, or what others wrote, is no run above the base; `None` is
     /// a text of ours that makes no sense.
-    pub(super) fn parse(base: i64, metadata: &str) -> Option<DoneSet> {
-        let mut set = DoneSet::below(base);
+    pub(super) fn parse(base: i64, metadata: &str) -> Option<OffsetSet> {
+        let mut set = OffsetSet::below(base);
         let Some(runs) = metadata.strip_prefix('+') else {
             return Some(set);
         };
@@ -96,7 +96,7 @@ impl DoneSet {
     /// Whether Kafka takes the metadata.
     pub(super) fn fits(&self) -> bool {
         // A run takes two bytes at least.
-        self.above.len() <= MAX_BYTES / 2 && self.metadata().len() <= MAX_BYTES
+        self.above.len() <= MAX_METADATA_BYTES / 2 && self.metadata().len() <= MAX_METADATA_BYTES
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_text() {
-        let mut set = DoneSet::below(10);
+        let mut set = OffsetSet::below(10);
         assert_eq!(set.metadata(), "");
         for offset in [17, 12, 14, 13, 15, 3, 12] {
             set.insert(offset);
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn texts_that_are_not_ours() {
         for text in ["", "consumer-1", "1,2"] {
-            assert_eq!(DoneSet::parse(5, text), Some(DoneSet::below(5)));
+            assert_eq!(OffsetSet::parse(5, text), Some(OffsetSet::below(5)));
         }
         for text in [
             "+",
@@ -147,13 +147,13 @@ mod tests {
             "+9223372036854775807",
             "+99999999999999999999",
         ] {
-            assert_eq!(DoneSet::parse(5, text), None, "{text}");
+            assert_eq!(OffsetSet::parse(5, text), None, "{text}");
         }
     }
 
     #[test]
     fn what_is_too_scattered_does_not_fit() {
-        let mut set = DoneSet::default();
+        let mut set = OffsetSet::default();
         for offset in 0..2047 {
             set.insert(offset * 2 + 1);
             assert!(set.fits());
@@ -172,7 +172,7 @@ mod tests {
             base in 0_i64..20,
             ranges in proptest::collection::vec((0_i64..120, 0_i64..9), 0..40),
         ) {
-            let mut set = DoneSet::below(base);
+            let mut set = OffsetSet::below(base);
             let mut model: BTreeSet<i64> = (0..base).collect();
             for (start, length) in ranges {
                 set.insert_all(start..start + length);
@@ -182,18 +182,18 @@ mod tests {
                 for offset in 0..140 {
                     prop_assert_eq!(set.contains(offset), model.contains(&offset));
                 }
-                let back = DoneSet::parse(set.base(), &set.metadata());
+                let back = OffsetSet::parse(set.base(), &set.metadata());
                 prop_assert_eq!(back.as_ref(), Some(&set));
             }
         }
 
         #[test]
         fn no_text_is_a_panic(base in 0..i64::MAX, text in "\\+?[0-9.,+a]{0,40}") {
-            if let Some(set) = DoneSet::parse(base, &text)
+            if let Some(set) = OffsetSet::parse(base, &text)
                 && text.starts_with('+')
             {
                 // Leading zeros apart, the text is the set.
-                prop_assert_eq!(DoneSet::parse(base, &set.metadata()), Some(set));
+                prop_assert_eq!(OffsetSet::parse(base, &set.metadata()), Some(set));
             }
         }
     }

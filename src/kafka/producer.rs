@@ -11,49 +11,49 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use self::poll::Poller;
+use self::poll::ProducerPoller;
 use super::batch::{Batch, DeliveryError};
-use super::client_context::{Callbacks, Signals};
-use super::client_settings::Settings;
-use super::{Error, Record};
-use crate::config::{CreateTopics, Kafka};
+use super::client_context::{ClientCallbacks, ClientSignals};
+use super::client_settings::ClientSettings;
+use super::{Error, ProducerRecord};
+use crate::config::{CreateTopics, KafkaConfig};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::stop::{self, Stop, Trigger};
+use crate::stop::{self, Stop, StopTrigger};
 
 /// How long a blocked sender waits before it looks at the queue itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const QUEUE_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for the reports of what it purged.
-const PURGE_WAIT: Duration = Duration::from_secs(2);
+const PURGE_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// librdkafka's producer with our callbacks.
-pub(in crate::kafka) type Client = BaseProducer<Callbacks>;
+pub(in crate::kafka) type ProducerClient = BaseProducer<ClientCallbacks>;
 
 /// A producer of records; shared as `Arc<Producer>`. It owns the thread `kafka-poll`.
 pub struct Producer {
-    shared: Arc<Shared>,
-    thread: Mutex<Option<Thread>>,
+    shared: Arc<ProducerShared>,
+    thread: Mutex<Option<PollThread>>,
 }
 
-struct Thread {
+struct PollThread {
     /// Dropping it stops the thread.
-    stop: Trigger,
+    stop: StopTrigger,
     handle: JoinHandle<()>,
 }
 
 /// What the producer and its thread share.
-pub(in crate::kafka) struct Shared {
-    pub(super) settings: Settings,
+pub(in crate::kafka) struct ProducerShared {
+    pub(super) settings: ClientSettings,
     pub(super) max_message_bytes: usize,
     pub(super) create_topics: Option<CreateTopics>,
-    pub(super) signals: Arc<Signals>,
-    state: RwLock<State>,
+    pub(super) signals: Arc<ClientSignals>,
+    state: RwLock<ProducerState>,
     /// A topic of ours, to ask for when we want to know whether Kafka answers.
     known_topic: Mutex<Option<String>>,
 }
 
-enum State {
-    Open(Arc<Client>),
+enum ProducerState {
+    Open(Arc<ProducerClient>),
     /// After a fatal error, until a new client is made.
     Broken(Code),
     Closed,
@@ -98,30 +98,30 @@ impl Producer {
     /// Makes the client and starts its thread. Brokers are contacted in the background; that they
     /// do not answer is told by the health condition `kafka`, not here.
     pub fn start(
-        config: &Kafka,
+        config: &KafkaConfig,
         metrics: &Arc<Metrics>,
         health: &Arc<Health>,
     ) -> Result<Producer, Error> {
-        let settings = Settings::producer(config)?;
-        let signals = Signals::new(settings.clone(), metrics);
+        let settings = ClientSettings::producer(config)?;
+        let signals = ClientSignals::new(settings.clone(), metrics);
         let client = new_client(&settings, &signals)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProducerShared {
             settings,
             max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX),
             create_topics: config.create_topics.clone(),
             signals,
-            state: RwLock::new(State::Open(Arc::clone(&client))),
+            state: RwLock::new(ProducerState::Open(Arc::clone(&client))),
             known_topic: Mutex::default(),
         });
         let (trigger, stop) = stop::pair();
-        let poller = Poller::new(Arc::clone(&shared), client, metrics, health, stop);
+        let poller = ProducerPoller::new(Arc::clone(&shared), client, metrics, health, stop);
         let handle = std::thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poller.run())
             .map_err(Error::Thread)?;
         Ok(Producer {
             shared,
-            thread: Mutex::new(Some(Thread {
+            thread: Mutex::new(Some(PollThread {
                 stop: trigger,
                 handle,
             })),
@@ -134,7 +134,7 @@ impl Producer {
     /// `stop`. A record is either enqueued or an error is returned, never dropped.
     pub fn send(
         &self,
-        record: &Record<'_>,
+        record: &ProducerRecord<'_>,
         batch: &Arc<Batch>,
         stop: &Stop,
         timeout: Duration,
@@ -146,7 +146,7 @@ impl Producer {
 
     fn enqueue(
         &self,
-        record: &Record<'_>,
+        record: &ProducerRecord<'_>,
         batch: &Arc<Batch>,
         stop: &Stop,
         timeout: Duration,
@@ -166,12 +166,12 @@ impl Producer {
                 let state = self.shared.state.read();
                 let state = state.unwrap_or_else(PoisonError::into_inner);
                 let client = match &*state {
-                    State::Open(client) => client,
-                    State::Broken(code) => {
+                    ProducerState::Open(client) => client,
+                    ProducerState::Broken(code) => {
                         let error = DeliveryError::new(record.topic, *code);
                         return Err(SendError::Rejected(error));
                     }
-                    State::Closed => return Err(SendError::Stopped),
+                    ProducerState::Closed => return Err(SendError::Stopped),
                 };
                 match client.send(native) {
                     Ok(()) => return Ok(()),
@@ -187,7 +187,7 @@ impl Producer {
         }
     }
 
-    fn refused(&self, record: &Record<'_>, code: Code) -> SendError {
+    fn refused(&self, record: &ProducerRecord<'_>, code: Code) -> SendError {
         if code == Code::MessageSizeTooLarge {
             let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
             return SendError::TooLarge {
@@ -210,7 +210,7 @@ impl Producer {
             crossbeam_channel::select! {
                 recv(stop.receiver()) -> _ => return Err(SendError::Stopped),
                 recv(drained) -> _ => return Ok(()),
-                default(LOOK_AGAIN.min(deadline - now)) => {}
+                default(QUEUE_RECHECK_INTERVAL.min(deadline - now)) => {}
             }
             // Reports may have come in before we began to wait for them.
             match self.shared.client() {
@@ -247,7 +247,7 @@ impl Producer {
         left
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &ProducerShared {
         &self.shared
     }
 }
@@ -258,12 +258,12 @@ impl Drop for Producer {
     }
 }
 
-impl Shared {
+impl ProducerShared {
     /// The client, unless it is broken or closed.
-    pub(super) fn client(&self) -> Option<Arc<Client>> {
+    pub(super) fn client(&self) -> Option<Arc<ProducerClient>> {
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Open(client) => Some(Arc::clone(client)),
-            State::Broken(_) | State::Closed => None,
+            ProducerState::Open(client) => Some(Arc::clone(client)),
+            ProducerState::Broken(_) | ProducerState::Closed => None,
         }
     }
 
@@ -277,37 +277,40 @@ impl Shared {
     }
 
     /// Refuses all further sends.
-    fn close(&self) -> Option<Arc<Client>> {
-        match self.replace(State::Closed) {
-            State::Open(client) => Some(client),
-            State::Broken(_) | State::Closed => None,
+    fn close(&self) -> Option<Arc<ProducerClient>> {
+        match self.replace(ProducerState::Closed) {
+            ProducerState::Open(client) => Some(client),
+            ProducerState::Broken(_) | ProducerState::Closed => None,
         }
     }
 
     /// Sets a state, unless closed.
-    fn set_unless_closed(&self, new: State) {
+    fn set_unless_closed(&self, new: ProducerState) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Closed) {
+        if !matches!(*state, ProducerState::Closed) {
             *state = new;
         }
     }
 
-    fn replace(&self, new: State) -> State {
+    fn replace(&self, new: ProducerState) -> ProducerState {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *state, new)
     }
 }
 
-fn new_client(settings: &Settings, signals: &Arc<Signals>) -> Result<Arc<Client>, Error> {
+fn new_client(
+    settings: &ClientSettings,
+    signals: &Arc<ClientSignals>,
+) -> Result<Arc<ProducerClient>, Error> {
     settings
         .client
-        .create_with_context(Callbacks(Arc::clone(signals)))
+        .create_with_context(ClientCallbacks(Arc::clone(signals)))
         .map(Arc::new)
         .map_err(|error| settings.creation_error(error))
 }
 
 /// Waits for the reports of all records until `deadline`, then purges; returns how many it purged.
-fn drain(client: &Client, signals: &Signals, deadline: Instant) -> usize {
+fn drain(client: &ProducerClient, signals: &ClientSignals, deadline: Instant) -> usize {
     const SLICE: Duration = Duration::from_millis(10);
     // Besides waiting, this tells librdkafka not to linger. Its error is "not empty yet", and unlike
     // its count it is about records only: an error nobody serves would keep us until the deadline.
@@ -316,10 +319,10 @@ fn drain(client: &Client, signals: &Signals, deadline: Instant) -> usize {
 }
 
 /// Gives up all records; each is reported to its batch as purged. Returns how many.
-fn purge(client: &Client, signals: &Signals) -> usize {
+fn purge(client: &ProducerClient, signals: &ClientSignals) -> usize {
     let before = signals.purged();
     client.purge(PurgeConfig::default().queue().inflight());
-    if client.flush(PURGE_WAIT).is_err() {
+    if client.flush(PURGE_REPORT_TIMEOUT).is_err() {
         log::error!(target: "kafka", events = client.in_flight_count();
             "records were given up without a report");
     }

@@ -14,13 +14,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 ///
 /// Waking for one free slot would make sender and poller change places for each record.
 #[derive(Debug, Default)]
-pub(super) struct Drain {
+pub(super) struct QueueDrain {
     /// Reports until the wake-up; nobody waits when it is not above 0.
     reports: AtomicI64,
     waiting: Mutex<Vec<Sender<()>>>,
 }
 
-impl Drain {
+impl QueueDrain {
     /// For the delivery callback: one record was reported. One load while nobody waits.
     pub(super) fn report(&self) {
         if 0 < self.reports.load(Ordering::Relaxed)
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn wakes_after_the_asked_number_of_reports() {
-        let drain = Drain::default();
+        let drain = QueueDrain::default();
         drain.report();
         let (one, two) = (drain.after(3), drain.after(100));
         drain.report();

@@ -6,7 +6,7 @@ use crate::kafka::Error;
 
 /// Why a topic could not be read or its marks not be kept.
 #[derive(Debug)]
-pub enum BrowseError {
+pub enum TopicReadError {
     /// As for the producer.
     Kafka(Error),
     /// The user lacks a right.
@@ -27,9 +27,9 @@ pub enum BrowseError {
     },
 }
 
-impl BrowseError {
-    pub(in crate::kafka) fn forbidden_topic(topic: &str) -> BrowseError {
-        BrowseError::Forbidden {
+impl TopicReadError {
+    pub(in crate::kafka) fn forbidden_topic(topic: &str) -> TopicReadError {
+        TopicReadError::Forbidden {
             what: format!("topic {topic}"),
             rights: "Describe and Read on the topic",
         }
@@ -39,29 +39,29 @@ impl BrowseError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            BrowseError::Kafka(Error::Settings(_) | Error::Property(_))
+            TopicReadError::Kafka(Error::Settings(_) | Error::Property(_))
         )
     }
 }
 
-impl From<Error> for BrowseError {
-    fn from(error: Error) -> BrowseError {
-        BrowseError::Kafka(error)
+impl From<Error> for TopicReadError {
+    fn from(error: Error) -> TopicReadError {
+        TopicReadError::Kafka(error)
     }
 }
 
-impl fmt::Display for BrowseError {
+impl fmt::Display for TopicReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BrowseError::Kafka(error) => error.fmt(f),
-            BrowseError::Forbidden { what, rights } => {
+            TopicReadError::Kafka(error) => error.fmt(f),
+            TopicReadError::Forbidden { what, rights } => {
                 write!(
                     f,
                     "kafka: not allowed to use {what}; grant the Kafka user {rights}"
                 )
             }
-            BrowseError::Refused(reason) => write!(f, "kafka: {reason}"),
-            BrowseError::Scattered { partition, base } => write!(
+            TopicReadError::Refused(reason) => write!(f, "kafka: {reason}"),
+            TopicReadError::Scattered { partition, base } => write!(
                 f,
                 "kafka: the records that are done in partition {partition} are too scattered to be \
                  kept in one commit; replay or drop older ones first: the oldest is {partition}:{base}"
@@ -70,13 +70,13 @@ impl fmt::Display for BrowseError {
     }
 }
 
-impl std::error::Error for BrowseError {
+impl std::error::Error for TopicReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BrowseError::Kafka(error) => Some(error),
-            BrowseError::Forbidden { .. }
-            | BrowseError::Refused(_)
-            | BrowseError::Scattered { .. } => None,
+            TopicReadError::Kafka(error) => Some(error),
+            TopicReadError::Forbidden { .. }
+            | TopicReadError::Refused(_)
+            | TopicReadError::Scattered { .. } => None,
         }
     }
 }

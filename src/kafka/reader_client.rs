@@ -8,21 +8,21 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::topic_reader::BrowseError;
+use super::topic_reader::TopicReadError;
 use crate::kafka::Error;
-use crate::kafka::client_settings::Settings;
+use crate::kafka::client_settings::ClientSettings;
 
 /// The context of one client.
-pub(in crate::kafka) struct Ear {
-    settings: Settings,
+pub(in crate::kafka) struct ReaderContext {
+    settings: ClientSettings,
     group: String,
     /// The error that says most about why brokers do not answer.
     cause: Mutex<Option<String>>,
 }
 
-impl Ear {
-    pub(super) fn new(settings: Settings, group: &str) -> Ear {
-        Ear {
+impl ReaderContext {
+    pub(super) fn new(settings: ClientSettings, group: &str) -> ReaderContext {
+        ReaderContext {
             settings,
             group: group.to_owned(),
             cause: Mutex::default(),
@@ -39,13 +39,13 @@ impl Ear {
     }
 
     /// Words for an error that ends what was asked for.
-    pub(in crate::kafka) fn judge(&self, error: &KafkaError, topic: &str) -> BrowseError {
+    pub(in crate::kafka) fn judge(&self, error: &KafkaError, topic: &str) -> TopicReadError {
         let Some(code) = error.rdkafka_error_code() else {
-            return BrowseError::Refused(self.settings.scrub(&error.to_string()));
+            return TopicReadError::Refused(self.settings.scrub(&error.to_string()));
         };
         match code {
-            Code::TopicAuthorizationFailed => BrowseError::forbidden_topic(topic),
-            Code::GroupAuthorizationFailed => BrowseError::Forbidden {
+            Code::TopicAuthorizationFailed => TopicReadError::forbidden_topic(topic),
+            Code::GroupAuthorizationFailed => TopicReadError::Forbidden {
                 what: format!("consumer group {}", self.group),
                 rights: "Describe and Read on the group",
             },
@@ -54,21 +54,21 @@ impl Ear {
             }
             Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress => {
                 let group = &self.group;
-                BrowseError::Refused(format!(
+                TopicReadError::Refused(format!(
                     "somebody has joined consumer group {group}, which belongs to this program"
                 ))
             }
             Code::OffsetMetadataTooLarge => {
                 let reason = "the brokers' offset.metadata.max.bytes is below Kafka's 4096";
-                BrowseError::Refused(reason.to_owned())
+                TopicReadError::Refused(reason.to_owned())
             }
             code if is_passing(code) => self.unreachable(&format!("{code:?}")).into(),
-            code => BrowseError::Refused(format!("{code:?}")),
+            code => TopicReadError::Refused(format!("{code:?}")),
         }
     }
 
     /// Gives back the errors that waiting does not mend.
-    pub(super) fn endure(&self, error: &KafkaError, topic: &str) -> Result<(), BrowseError> {
+    pub(super) fn endure(&self, error: &KafkaError, topic: &str) -> Result<(), TopicReadError> {
         match error.rdkafka_error_code() {
             None => Ok(()),
             Some(code) if is_passing(code) => Ok(()),
@@ -105,7 +105,7 @@ fn is_passing(code: Code) -> bool {
     )
 }
 
-impl ClientContext for Ear {
+impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         // A handshake that fails is told here in full, and by its code only where it is an error.
         if matches!(facility, "FAIL" | "ERROR") {
@@ -124,7 +124,7 @@ impl ClientContext for Ear {
     }
 }
 
-impl ConsumerContext for Ear {}
+impl ConsumerContext for ReaderContext {}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

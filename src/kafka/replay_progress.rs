@@ -5,7 +5,6 @@
 //! the offset's metadata. Kafka forgets both `offsets.retention.minutes` (7 days by default) after
 //! the last commit.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -14,35 +13,35 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::kafka::offset_set::DoneSet;
-use super::topic_reader::{ANSWER, BrowseError, Client, client};
-use crate::config::Kafka;
+use super::topic_reader::{READER_QUERY_TIMEOUT, ReaderClient, TopicReadError, client};
+use crate::config::KafkaConfig;
+use crate::kafka::offset_set::OffsetSet;
 
 /// The marks of one topic. It has a client of its own, so that what is read elsewhere goes on.
-pub struct Marks {
-    client: Client,
+pub struct ReplayProgress {
+    client: ReaderClient,
     group: String,
     topic: String,
-    sets: BTreeMap<i32, DoneSet>,
+    sets: BTreeMap<i32, OffsetSet>,
     /// Partitions that have marks in Kafka.
     kept: BTreeSet<i32>,
     /// Partitions whose marks are not in Kafka yet.
     changed: BTreeSet<i32>,
 }
 
-impl Marks {
+impl ReplayProgress {
     /// Reads the marks of a topic whose partitions hold these offsets.
     ///
     /// # Errors
     /// When Kafka does not answer or refuses.
     pub fn load(
-        config: &Kafka,
+        config: &KafkaConfig,
         group: &str,
         topic: &str,
         partitions: &BTreeMap<i32, Range<i64>>,
-    ) -> Result<Marks, BrowseError> {
+    ) -> Result<ReplayProgress, TopicReadError> {
         let client = client(config, group)?;
-        let mut marks = Marks {
+        let mut marks = ReplayProgress {
             client,
             group: group.to_owned(),
             topic: topic.to_owned(),
@@ -54,7 +53,7 @@ impl Marks {
         for partition in partitions.keys() {
             asked.add_partition(topic, *partition);
         }
-        let committed = marks.client.committed_offsets(asked, ANSWER);
+        let committed = marks.client.committed_offsets(asked, READER_QUERY_TIMEOUT);
         let committed = committed.map_err(|error| marks.failed(&error))?;
         for element in committed.elements() {
             element.error().map_err(|error| marks.failed(&error))?;
@@ -74,14 +73,14 @@ impl Marks {
         offset: Offset,
         metadata: &str,
         offsets: &Range<i64>,
-    ) -> Result<DoneSet, BrowseError> {
+    ) -> Result<OffsetSet, TopicReadError> {
         let mut set = match offset {
             // Beyond the end, it is from before the topic was made anew.
-            Offset::Offset(base) if base <= offsets.end => DoneSet::parse(base, metadata)
+            Offset::Offset(base) if base <= offsets.end => OffsetSet::parse(base, metadata)
                 .ok_or_else(|| {
                     self.refused("what they say makes no sense; reset the group's offsets")
                 })?,
-            _ => DoneSet::default(),
+            _ => OffsetSet::default(),
         };
         // What retention took is no longer waited for.
         set.insert_all(0..offsets.start);
@@ -95,13 +94,13 @@ impl Marks {
     }
 
     /// The lowest offset of a partition that is not done.
-    pub fn base(&self, partition: i32) -> i64 {
-        self.sets.get(&partition).map_or(0, DoneSet::base)
+    pub fn lowest_open(&self, partition: i32) -> i64 {
+        self.sets.get(&partition).map_or(0, OffsetSet::base)
     }
 
     /// Marks offsets as done: of records, or such that never held one (a gap that compaction or a
-    /// transaction left). [`Marks::commit`] makes it last.
-    pub fn done(&mut self, partition: i32, offsets: Range<i64>) {
+    /// transaction left). [`ReplayProgress::commit`] makes it last.
+    pub fn mark_done(&mut self, partition: i32, offsets: Range<i64>) {
         if offsets.is_empty() {
             return;
         }
@@ -114,14 +113,14 @@ impl Marks {
     ///
     /// # Errors
     /// When there would be more runs of done records than Kafka takes.
-    pub fn check_room(&self, records: &[(i32, i64)]) -> Result<(), BrowseError> {
+    pub fn check_room(&self, records: &[(i32, i64)]) -> Result<(), TopicReadError> {
         let mut sets = self.sets.clone();
         for (partition, offset) in records {
             sets.entry(*partition).or_default().insert(*offset);
         }
         let full = sets.iter().find(|(_, set)| !set.fits());
         full.map_or(Ok(()), |(partition, set)| {
-            Err(BrowseError::Scattered {
+            Err(TopicReadError::Scattered {
                 partition: *partition,
                 base: set.base(),
             })
@@ -131,11 +130,11 @@ impl Marks {
     /// Marks these records as done, if there is room, and commits; the list is empty then.
     ///
     /// # Errors
-    /// As [`Marks::check_room`] and [`Marks::commit`].
-    pub fn finish(&mut self, records: &mut Vec<(i32, i64)>) -> Result<(), BrowseError> {
+    /// As [`ReplayProgress::check_room`] and [`ReplayProgress::commit`].
+    pub fn finish(&mut self, records: &mut Vec<(i32, i64)>) -> Result<(), TopicReadError> {
         self.check_room(records)?;
         for (partition, offset) in records.drain(..) {
-            self.done(partition, offset..offset.saturating_add(1));
+            self.mark_done(partition, offset..offset.saturating_add(1));
         }
         self.commit()
     }
@@ -143,8 +142,8 @@ impl Marks {
     /// Commits all marks again, so that Kafka keeps them for another while.
     ///
     /// # Errors
-    /// As [`Marks::commit`].
-    pub fn renew(&mut self) -> Result<(), BrowseError> {
+    /// As [`ReplayProgress::commit`].
+    pub fn renew(&mut self) -> Result<(), TopicReadError> {
         self.changed.extend(&self.kept);
         self.commit()
     }
@@ -153,7 +152,7 @@ impl Marks {
     ///
     /// # Errors
     /// When Kafka does not answer or refuses; the marks can be committed again.
-    pub fn commit(&mut self) -> Result<(), BrowseError> {
+    pub fn commit(&mut self) -> Result<(), TopicReadError> {
         let mut list = TopicPartitionList::with_capacity(self.changed.len());
         for partition in &self.changed {
             let Some(set) = self.sets.get(partition) else {
@@ -177,15 +176,15 @@ impl Marks {
         Ok(())
     }
 
-    fn failed(&self, error: &KafkaError) -> BrowseError {
+    fn failed(&self, error: &KafkaError) -> TopicReadError {
         match self.client.context().judge(error, &self.topic) {
-            BrowseError::Refused(reason) => self.refused(&reason),
+            TopicReadError::Refused(reason) => self.refused(&reason),
             other => other,
         }
     }
 
-    fn refused(&self, reason: &str) -> BrowseError {
+    fn refused(&self, reason: &str) -> TopicReadError {
         let group = &self.group;
-        BrowseError::Refused(format!("the marks in consumer group {group}: {reason}"))
+        TopicReadError::Refused(format!("the marks in consumer group {group}: {reason}"))
     }
 }

@@ -9,21 +9,21 @@ use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::Error;
-use super::client_context::Callbacks;
-use super::producer::{Client, Producer, Shared};
+use super::client_context::ClientCallbacks;
+use super::producer::{Producer, ProducerClient, ProducerShared};
 use super::queue_drain::block_on;
 use crate::config::CreateTopics;
 
 /// Bound on the whole check.
-const TIME: Duration = Duration::from_secs(30);
+const TOPIC_CHECK_DEADLINE: Duration = Duration::from_secs(30);
 /// Bound on the answer for one topic.
-const ANSWER: Duration = Duration::from_secs(10);
+const TOPIC_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between questions for a topic that was just created.
-const SETTLE: Duration = Duration::from_millis(100);
+const NEW_TOPIC_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A topic that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic {
+pub struct TopicInfo {
     /// Its name.
     pub name: String,
     /// How many partitions it has.
@@ -31,8 +31,8 @@ pub struct Topic {
 }
 
 /// What the metadata say about a topic.
-enum Found {
-    Topic(Topic),
+enum TopicLookup {
+    Topic(TopicInfo),
     Missing,
     Forbidden,
 }
@@ -40,10 +40,10 @@ enum Found {
 impl Producer {
     /// Checks that these topics exist and may be seen; creates missing ones when
     /// `kafka.create_topics` says so. At most 30 s. The result is sorted by name.
-    pub fn topics(&self, names: &[String]) -> Result<Vec<Topic>, Error> {
+    pub fn topics(&self, names: &[String]) -> Result<Vec<TopicInfo>, Error> {
         let shared = self.shared();
         let client = shared.client().ok_or(Error::Closed)?;
-        let deadline = Instant::now() + TIME;
+        let deadline = Instant::now() + TOPIC_CHECK_DEADLINE;
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         if let Some(name) = names.first() {
             shared.know_topic(name);
@@ -64,19 +64,19 @@ impl Producer {
 
 /// The topics that exist, and the names that do not.
 fn look<'a>(
-    shared: &Shared,
-    client: &Client,
+    shared: &ProducerShared,
+    client: &ProducerClient,
     names: &BTreeSet<&'a str>,
     deadline: Instant,
-) -> Result<(Vec<Topic>, BTreeSet<&'a str>), Error> {
+) -> Result<(Vec<TopicInfo>, BTreeSet<&'a str>), Error> {
     let (mut topics, mut missing, mut forbidden) = (Vec::new(), BTreeSet::new(), Vec::new());
     for name in names {
         match ask(shared, client, name, deadline)? {
-            Found::Topic(topic) => topics.push(topic),
-            Found::Missing => {
+            TopicLookup::Topic(topic) => topics.push(topic),
+            TopicLookup::Missing => {
                 missing.insert(*name);
             }
-            Found::Forbidden => forbidden.push((*name).to_owned()),
+            TopicLookup::Forbidden => forbidden.push((*name).to_owned()),
         }
     }
     if forbidden.is_empty() {
@@ -86,7 +86,12 @@ fn look<'a>(
     }
 }
 
-fn ask(shared: &Shared, client: &Client, name: &str, deadline: Instant) -> Result<Found, Error> {
+fn ask(
+    shared: &ProducerShared,
+    client: &ProducerClient,
+    name: &str,
+    deadline: Instant,
+) -> Result<TopicLookup, Error> {
     let unreachable = |code: Option<Code>| {
         let code = code.map_or_else(|| "no answer".to_owned(), |code| format!("{code:?}"));
         Error::Unreachable {
@@ -97,31 +102,33 @@ fn ask(shared: &Shared, client: &Client, name: &str, deadline: Instant) -> Resul
     let left = deadline.saturating_duration_since(Instant::now());
     let metadata = client
         .client()
-        .fetch_metadata(Some(name), left.min(ANSWER))
+        .fetch_metadata(Some(name), left.min(TOPIC_QUERY_TIMEOUT))
         .map_err(|error| unreachable(error.rdkafka_error_code()))?;
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
-        return Ok(Found::Missing);
+        return Ok(TopicLookup::Missing);
     };
     let partitions = topic.partitions().len();
     match topic.error().map(Code::from) {
-        Some(Code::TopicAuthorizationFailed) => Ok(Found::Forbidden),
+        Some(Code::TopicAuthorizationFailed) => Ok(TopicLookup::Forbidden),
         // A topic without a leader at this moment exists.
-        None | Some(Code::LeaderNotAvailable) if 0 < partitions => Ok(Found::Topic(Topic {
-            name: name.to_owned(),
-            partitions,
-        })),
-        None | Some(_) => Ok(Found::Missing),
+        None | Some(Code::LeaderNotAvailable) if 0 < partitions => {
+            Ok(TopicLookup::Topic(TopicInfo {
+                name: name.to_owned(),
+                partitions,
+            }))
+        }
+        None | Some(_) => Ok(TopicLookup::Missing),
     }
 }
 
 /// Creates topics with a client of its own, which ends with the call.
 fn create(
-    shared: &Shared,
+    shared: &ProducerShared,
     how: &CreateTopics,
     names: &BTreeSet<&str>,
     deadline: Instant,
 ) -> Result<(), Error> {
-    let context = Callbacks(std::sync::Arc::clone(&shared.signals));
+    let context = ClientCallbacks(std::sync::Arc::clone(&shared.signals));
     let admin = AdminClient::from_config_and_context(&shared.settings.client, context)
         .map_err(|error| shared.settings.creation_error(error))?;
     let replication = how.replication_factor.map_or(-1, i32::from); // -1: the broker's default
@@ -191,11 +198,11 @@ fn retryable(code: Code) -> bool {
 
 /// Waits until the brokers know what was just created.
 fn await_created(
-    shared: &Shared,
-    client: &Client,
+    shared: &ProducerShared,
+    client: &ProducerClient,
     mut missing: BTreeSet<&str>,
     deadline: Instant,
-) -> Result<Vec<Topic>, Error> {
+) -> Result<Vec<TopicInfo>, Error> {
     let mut topics = Vec::new();
     loop {
         let (found, still_missing) = look(shared, client, &missing, deadline)?;
@@ -207,7 +214,7 @@ fn await_created(
             return Err(Error::MissingTopics(owned(&still_missing)));
         }
         missing = still_missing;
-        std::thread::park_timeout(SETTLE);
+        std::thread::park_timeout(NEW_TOPIC_RECHECK_INTERVAL);
     }
 }
 

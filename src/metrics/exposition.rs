@@ -4,7 +4,7 @@
 
 /// A page of metrics as it is written.
 #[derive(Debug, Default)]
-pub struct Text {
+pub struct ExpositionText {
     page: String,
     name: &'static str,
     /// The `# HELP` and `# TYPE` lines, held back until the first sample: a family that has none
@@ -12,7 +12,7 @@ pub struct Text {
     header: String,
 }
 
-impl Text {
+impl ExpositionText {
     /// Begins a family; the samples that follow are its.
     pub(super) fn family(&mut self, name: &'static str, help: &str, kind: &str) {
         self.name = name;

@@ -1,6 +1,6 @@
 //! Counters, gauges and histograms, and families of them with labels.
 //!
-//! A value is a shared atomic: [`Family::with`] takes a lock to find or make the series, so keep
+//! A value is a shared atomic: [`MetricFamily::with`] takes a lock to find or make the series, so keep
 //! the handle where it is used often. The number of series per family is bounded.
 
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::exposition::Text;
+use super::exposition::ExpositionText;
 
 /// Series a family may have. Labels come from the configuration and from closed lists, so only a
 /// fault would pass it; the memory stays bounded even then.
-pub const MAX_SERIES: usize = 2000;
+pub const MAX_SERIES_PER_FAMILY: usize = 2000;
 
 /// A number that only grows.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Histogram {
 }
 
 /// What a family can hold.
-pub trait Value: Clone {
+pub trait MetricValue: Clone {
     /// The word on the `# TYPE` line.
     const KIND: &'static str;
 
@@ -117,41 +117,41 @@ pub trait Value: Clone {
     fn start(buckets: &'static [f64]) -> Self;
 
     /// Writes the samples of one series.
-    fn write(&self, out: &mut Text, labels: &[(&str, &str)]);
+    fn write(&self, out: &mut ExpositionText, labels: &[(&str, &str)]);
 }
 
-impl Value for Counter {
+impl MetricValue for Counter {
     const KIND: &'static str = "counter";
 
     fn start(_: &'static [f64]) -> Counter {
         Counter(Arc::default())
     }
 
-    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+    fn write(&self, out: &mut ExpositionText, labels: &[(&str, &str)]) {
         out.integer("", labels, self.get());
     }
 }
 
-impl Value for SecondsCounter {
+impl MetricValue for SecondsCounter {
     const KIND: &'static str = "counter";
 
     fn start(_: &'static [f64]) -> SecondsCounter {
         SecondsCounter(Arc::default())
     }
 
-    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+    fn write(&self, out: &mut ExpositionText, labels: &[(&str, &str)]) {
         out.number("", labels, self.get().as_secs_f64());
     }
 }
 
-impl Value for Gauge {
+impl MetricValue for Gauge {
     const KIND: &'static str = "gauge";
 
     fn start(_: &'static [f64]) -> Gauge {
         Gauge(Arc::default())
     }
 
-    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+    fn write(&self, out: &mut ExpositionText, labels: &[(&str, &str)]) {
         let value = self.get();
         if !value.is_nan() {
             out.number("", labels, value);
@@ -159,7 +159,7 @@ impl Value for Gauge {
     }
 }
 
-impl Value for Histogram {
+impl MetricValue for Histogram {
     const KIND: &'static str = "histogram";
 
     fn start(bounds: &'static [f64]) -> Histogram {
@@ -173,7 +173,7 @@ impl Value for Histogram {
         }))
     }
 
-    fn write(&self, out: &mut Text, labels: &[(&str, &str)]) {
+    fn write(&self, out: &mut ExpositionText, labels: &[(&str, &str)]) {
         // The count is the sum of the buckets read here, so that `+Inf` and `_count` agree even
         // while another thread observes.
         let mut seen = 0;
@@ -195,7 +195,7 @@ impl Value for Histogram {
 /// All series of one name. See [`CounterVec`], [`GaugeVec`], [`HistogramVec`]. A clone is the same
 /// family.
 #[derive(Debug, Clone)]
-pub struct Family<T> {
+pub struct MetricFamily<T> {
     name: &'static str,
     help: &'static str,
     labels: &'static [&'static str],
@@ -204,19 +204,19 @@ pub struct Family<T> {
 }
 
 /// Counters told apart by labels.
-pub type CounterVec = Family<Counter>;
+pub type CounterVec = MetricFamily<Counter>;
 /// Gauges told apart by labels.
-pub type GaugeVec = Family<Gauge>;
+pub type GaugeVec = MetricFamily<Gauge>;
 /// Histograms told apart by labels.
-pub type HistogramVec = Family<Histogram>;
+pub type HistogramVec = MetricFamily<Histogram>;
 
-impl<T: Value> Family<T> {
+impl<T: MetricValue> MetricFamily<T> {
     pub(super) fn new(
         name: &'static str,
         help: &'static str,
         labels: &'static [&'static str],
-    ) -> Family<T> {
-        Family {
+    ) -> MetricFamily<T> {
+        MetricFamily {
             name,
             help,
             labels,
@@ -227,13 +227,13 @@ impl<T: Value> Family<T> {
 
     /// The series with these label values, in the order of the family's labels; it starts at 0.
     ///
-    /// Beyond [`MAX_SERIES`] all further ones share the series whose labels are all `other`.
+    /// Beyond [`MAX_SERIES_PER_FAMILY`] all further ones share the series whose labels are all `other`.
     pub fn with(&self, values: &[&str]) -> T {
         debug_assert_eq!(values.len(), self.labels.len(), "labels of {}", self.name);
         let fit = |of: &dyn Fn(usize) -> String| (0..self.labels.len()).map(of).collect::<Vec<_>>();
         let mut key = fit(&|at| (*values.get(at).unwrap_or(&"")).to_owned());
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if MAX_SERIES <= series.len() && !series.contains_key(&key) {
+        if MAX_SERIES_PER_FAMILY <= series.len() && !series.contains_key(&key) {
             key = fit(&|_| "other".to_owned());
         }
         series
@@ -243,7 +243,7 @@ impl<T: Value> Family<T> {
     }
 }
 
-impl<T> Family<T> {
+impl<T> MetricFamily<T> {
     /// Takes all series away whose label `label` is `value`. Handles of them count on for nobody.
     pub fn remove(&self, label: &str, value: &str) {
         self.remove_all(&[(label, value)]);
@@ -262,7 +262,7 @@ impl<T> Family<T> {
     }
 }
 
-impl<T: Value> Family<T> {
+impl<T: MetricValue> MetricFamily<T> {
     /// Looks at every series: its label values in the order of the family's labels, and its value.
     /// Nothing is made by looking.
     pub fn visit(&self, mut see: impl FnMut(&[String], &T)) {
@@ -280,9 +280,9 @@ impl<T: Value> Family<T> {
     }
 }
 
-impl Family<Counter> {
+impl MetricFamily<Counter> {
     /// The sum over all series whose first label has this value.
-    pub fn sum_of(&self, first: &str) -> u64 {
+    pub fn sum_for(&self, first: &str) -> u64 {
         let mut sum = 0_u64;
         self.visit(|labels, counter| {
             if labels.first().is_some_and(|label| label == first) {
@@ -299,7 +299,7 @@ impl Family<Counter> {
     }
 }
 
-impl Family<Gauge> {
+impl MetricFamily<Gauge> {
     /// The values that are known.
     pub fn values(&self) -> Vec<f64> {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -308,31 +308,31 @@ impl Family<Gauge> {
     }
 }
 
-impl Family<Histogram> {
+impl MetricFamily<Histogram> {
     pub(super) fn histogram(
         name: &'static str,
         help: &'static str,
         labels: &'static [&'static str],
         buckets: &'static [f64],
-    ) -> Family<Histogram> {
-        Family {
+    ) -> MetricFamily<Histogram> {
+        MetricFamily {
             buckets,
-            ..Family::new(name, help, labels)
+            ..MetricFamily::new(name, help, labels)
         }
     }
 }
 
 /// The one value of a name without labels; used like the value itself.
 #[derive(Debug)]
-pub struct Single<T> {
+pub struct SingleMetric<T> {
     name: &'static str,
     help: &'static str,
     value: T,
 }
 
-impl<T: Value> Single<T> {
-    pub(super) fn new(name: &'static str, help: &'static str) -> Single<T> {
-        Single {
+impl<T: MetricValue> SingleMetric<T> {
+    pub(super) fn new(name: &'static str, help: &'static str) -> SingleMetric<T> {
+        SingleMetric {
             name,
             help,
             value: T::start(&[]),
@@ -340,13 +340,13 @@ impl<T: Value> Single<T> {
     }
 }
 
-impl Single<Histogram> {
+impl SingleMetric<Histogram> {
     pub(super) fn histogram(
         name: &'static str,
         help: &'static str,
         buckets: &'static [f64],
-    ) -> Single<Histogram> {
-        Single {
+    ) -> SingleMetric<Histogram> {
+        SingleMetric {
             name,
             help,
             value: Histogram::start(buckets),
@@ -354,7 +354,7 @@ impl Single<Histogram> {
     }
 }
 
-impl<T> Deref for Single<T> {
+impl<T> Deref for SingleMetric<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -363,12 +363,12 @@ impl<T> Deref for Single<T> {
 }
 
 /// Anything that can be shown on the metrics page.
-pub(super) trait Show {
-    fn show(&self, out: &mut Text);
+pub(super) trait WriteExposition {
+    fn show(&self, out: &mut ExpositionText);
 }
 
-impl<T: Value> Show for Family<T> {
-    fn show(&self, out: &mut Text) {
+impl<T: MetricValue> WriteExposition for MetricFamily<T> {
+    fn show(&self, out: &mut ExpositionText) {
         out.family(self.name, self.help, T::KIND);
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         for (values, value) in series.iter() {
@@ -379,8 +379,8 @@ impl<T: Value> Show for Family<T> {
     }
 }
 
-impl<T: Value> Show for Single<T> {
-    fn show(&self, out: &mut Text) {
+impl<T: MetricValue> WriteExposition for SingleMetric<T> {
+    fn show(&self, out: &mut ExpositionText) {
         out.family(self.name, self.help, T::KIND);
         self.value.write(out, &[]);
     }

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::exposition::Text;
+use super::exposition::ExpositionText;
 
 /// Ticks per second of the times in `/proc/self/stat`. The kernel counts in its own HZ but reports
 /// in `USER_HZ`, which is part of the ABI: 100 on every architecture Rust's Linux targets have
@@ -16,7 +16,7 @@ const USER_HZ: f64 = 100.0;
 
 /// Figures of `/proc/self`; `None` is unknown.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Process {
+pub struct ProcessFigures {
     /// CPU time spent so far.
     pub cpu_seconds: Option<f64>,
     /// Memory that is in use.
@@ -29,14 +29,14 @@ pub struct Process {
     pub threads: Option<u64>,
 }
 
-impl Process {
+impl ProcessFigures {
     /// Reads them now.
-    pub fn read() -> Process {
+    pub fn read() -> ProcessFigures {
         let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
         let stat = text("stat");
         // The listing opens one descriptor of its own.
         let fds = fs::read_dir("/proc/self/fd").map(|list| list.count().saturating_sub(1));
-        Process {
+        ProcessFigures {
             cpu_seconds: stat.as_deref().and_then(cpu_seconds),
             threads: stat.as_deref().and_then(|stat| stat_field(stat, 20)),
             resident_bytes: text("status").as_deref().and_then(resident_bytes),
@@ -45,7 +45,7 @@ impl Process {
         }
     }
 
-    pub(super) fn show(&self, start_seconds: f64, out: &mut Text) {
+    pub(super) fn show(&self, start_seconds: f64, out: &mut ExpositionText) {
         let mut gauge = |name, help, value: Option<u64>| {
             if let Some(value) = value {
                 out.family(name, help, "gauge");
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn this_process_has_figures() {
-        let process = Process::read();
+        let process = ProcessFigures::read();
         assert!(process.cpu_seconds.is_some());
         assert!(process.resident_bytes.is_some_and(|bytes| 100_000 < bytes));
         assert!(process.open_fds.is_some_and(|fds| 2 < fds));

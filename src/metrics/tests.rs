@@ -160,7 +160,7 @@ fn the_process_figures_are_on_the_page() {
 #[test]
 fn the_number_of_series_is_bounded() {
     let metrics = Metrics::new();
-    for number in 0..MAX_SERIES + 50 {
+    for number in 0..MAX_SERIES_PER_FAMILY + 50 {
         metrics
             .source_errors
             .with(&[&number.to_string(), "timeout"])
@@ -177,7 +177,7 @@ fn the_number_of_series_is_bounded() {
         .lines()
         .filter(|line| line.contains("{table="))
         .count();
-    assert_eq!(lines, MAX_SERIES + 1);
+    assert_eq!(lines, MAX_SERIES_PER_FAMILY + 1);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn what_is_gone_is_forgotten_and_the_rest_stays() {
     metrics.sink_lag.with(&["u", "0"]).set(5.0);
     assert_eq!(metrics.source_records.sum(), 49);
     metrics.forget_table("incident");
-    metrics.forget_topic("t");
+    metrics.forget_sink_topic("t");
     let page = metrics.render();
     assert!(!page.contains("table=\"incident\""), "{page}");
     assert!(page.contains("bridge_source_records_total{table=\"problem\"} 7\n"));

@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::avro::decode::{SchemaError, WriterSchema};
+use crate::avro::decode::{WriterSchema, WriterSchemaError};
 
 /// What a schema is written in: `schemaType`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-pub enum Kind {
+pub enum SchemaFormat {
     /// `AVRO`, and what an answer without `schemaType` means.
     #[default]
     Avro,
@@ -21,20 +21,20 @@ pub enum Kind {
     Other(String),
 }
 
-impl From<String> for Kind {
-    fn from(name: String) -> Kind {
+impl From<String> for SchemaFormat {
+    fn from(name: String) -> SchemaFormat {
         match name.as_str() {
-            "AVRO" => Kind::Avro,
-            "JSON" => Kind::Json,
-            "PROTOBUF" => Kind::Protobuf,
-            _ => Kind::Other(name),
+            "AVRO" => SchemaFormat::Avro,
+            "JSON" => SchemaFormat::Json,
+            "PROTOBUF" => SchemaFormat::Protobuf,
+            _ => SchemaFormat::Other(name),
         }
     }
 }
 
 /// A schema under a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Registered {
+pub struct SubjectSchema {
     /// Subject.
     pub subject: String,
     /// The id that records carry.
@@ -45,40 +45,45 @@ pub struct Registered {
     pub schema: String,
     /// What it is written in.
     #[serde(default, rename = "schemaType", deserialize_with = "or_default")]
-    pub kind: Kind,
+    pub format: SchemaFormat,
 }
 
 /// The schema that a record was written with.
 #[derive(Debug)]
-pub struct Writer {
+pub struct RegisteredSchema {
     /// Its id.
     pub id: u32,
     /// What it is written in.
-    pub kind: Kind,
+    pub format: SchemaFormat,
     /// Its text.
     pub schema: String,
     /// The schemas it refers to, each behind those that it refers to itself. Only of Avro.
-    pub references: Vec<Reference>,
-    read: OnceLock<Result<WriterSchema, SchemaError>>,
+    pub references: Vec<ReferencedSchema>,
+    read: OnceLock<Result<WriterSchema, WriterSchemaError>>,
 }
 
-impl Writer {
+impl RegisteredSchema {
     /// A schema by its text; it is not taken apart yet.
-    pub fn new(id: u32, kind: Kind, schema: String, references: Vec<Reference>) -> Writer {
-        Writer {
+    pub fn new(
+        id: u32,
+        kind: SchemaFormat,
+        schema: String,
+        references: Vec<ReferencedSchema>,
+    ) -> RegisteredSchema {
+        RegisteredSchema {
             id,
-            kind,
+            format: kind,
             schema,
             references,
             read: OnceLock::new(),
         }
     }
 
-    /// The schema, to read records with; of [`Kind::Avro`] only. It is taken apart once.
+    /// The schema, to read records with; of [`SchemaFormat::Avro`] only. It is taken apart once.
     ///
     /// # Errors
     /// It is not Avro, or one that cannot be read.
-    pub fn avro(&self) -> Result<&WriterSchema, &SchemaError> {
+    pub fn avro(&self) -> Result<&WriterSchema, &WriterSchemaError> {
         let read = || {
             let references: Vec<&str> = self
                 .references
@@ -93,7 +98,7 @@ impl Writer {
 
 /// A schema that another one refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub struct ReferencedSchema {
     /// The name it is referred to by; of Avro the full name.
     pub name: String,
     /// Its text.
@@ -102,7 +107,7 @@ pub struct Reference {
 
 /// Whether a schema fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compatibility {
+pub struct CompatibilityReport {
     /// It does.
     pub compatible: bool,
     /// If not, why, as far as the registry says; Apicurio 3 says nothing.
@@ -111,23 +116,23 @@ pub struct Compatibility {
 
 /// Of `POST /subjects/{subject}/versions`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Id {
+pub(super) struct SchemaIdAnswer {
     pub(super) id: u32,
 }
 
 /// Of `GET /schemas/ids/{id}`, and of a version.
 #[derive(Debug, Deserialize)]
-pub(super) struct Stored {
+pub(super) struct StoredSchemaAnswer {
     pub(super) schema: String,
     #[serde(default, rename = "schemaType", deserialize_with = "or_default")]
-    pub(super) kind: Kind,
+    pub(super) kind: SchemaFormat,
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) references: Vec<Link>,
+    pub(super) references: Vec<ReferenceLink>,
 }
 
 /// One of `references`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Link {
+pub(super) struct ReferenceLink {
     pub(super) name: String,
     pub(super) subject: String,
     pub(super) version: u32,
@@ -135,7 +140,7 @@ pub(super) struct Link {
 
 /// Of `POST /compatibility/subjects/{subject}/versions`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Checked {
+pub(super) struct CompatibilityAnswer {
     pub(super) is_compatible: bool,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) messages: Vec<String>,
@@ -143,14 +148,14 @@ pub(super) struct Checked {
 
 /// Of `GET /config`. Some versions answer with the name of the request's field.
 #[derive(Debug, Deserialize)]
-pub(super) struct Level {
+pub(super) struct LevelAnswer {
     #[serde(rename = "compatibilityLevel", alias = "compatibility")]
     pub(super) level: String,
 }
 
 /// Of `GET /mode`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Mode {
+pub(super) struct ModeAnswer {
     pub(super) mode: String,
 }
 

@@ -91,8 +91,10 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: &str = r#"{"type":"record","name":"t","fields":[{"name":"a"},{"name":"c"}]}"#;
-    const WANTED: &str = r#"{"type":"record","name":"t","fields":[{"name":"a"},{"name":"b"}]}"#;
+    const REGISTERED_SCHEMA_TEXT: &str =
+        r#"{"type":"record","name":"t","fields":[{"name":"a"},{"name":"c"}]}"#;
+    const REFUSED_SCHEMA_TEXT: &str =
+        r#"{"type":"record","name":"t","fields":[{"name":"a"},{"name":"b"}]}"#;
 
     #[test]
     fn of_confluent() {
@@ -114,7 +116,7 @@ mod tests {
                 "field `a`: The type (path '/fields/0/type') of a field in the new schema does not match with the old schema (reader type: INT not compatible with writer type: STRING)",
             ]
         "#]]
-        .assert_debug_eq(&reasons(&checked, &["words".to_owned()], WANTED, Some(KNOWN)));
+        .assert_debug_eq(&reasons(&checked, &["words".to_owned()], REFUSED_SCHEMA_TEXT, Some(REGISTERED_SCHEMA_TEXT)));
     }
 
     #[test]
@@ -129,7 +131,7 @@ mod tests {
                 "field `b`: b at /fields/1",
             ]
         "#]]
-        .assert_debug_eq(&reasons(&[], &[message.to_owned()], WANTED, None));
+        .assert_debug_eq(&reasons(&[], &[message.to_owned()], REFUSED_SCHEMA_TEXT, None));
     }
 
     #[test]
@@ -142,12 +144,12 @@ mod tests {
             reasons(
                 &["at /fields/99999999999999999999".to_owned()],
                 &[],
-                WANTED,
+                REFUSED_SCHEMA_TEXT,
                 None
             ),
             ["at /fields/99999999999999999999"]
         );
-        let long = reasons(&["x".repeat(5000)], &[], WANTED, None);
+        let long = reasons(&["x".repeat(5000)], &[], REFUSED_SCHEMA_TEXT, None);
         assert!(long[0].len() < 400);
     }
 }

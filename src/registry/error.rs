@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Reasons of an incompatibility that a message shows.
-const REASONS: usize = 5;
+const MAX_SHOWN_REASONS: usize = 5;
 
 /// An error of a request to the registry, or of setting up the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +16,15 @@ pub enum Error {
     /// A request that brought no usable answer.
     Request {
         /// What was asked.
-        asked: Box<Asked>,
+        asked: Box<AttemptedRegistryRequest>,
         /// Why it failed.
-        cause: Cause,
+        cause: RegistryFailure,
     },
 }
 
 /// What was asked of the registry, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct AttemptedRegistryRequest {
     /// HTTP method.
     pub method: &'static str,
     /// URL without its query; of the address that the cause is of.
@@ -32,13 +32,13 @@ pub struct Asked {
     /// In the user's words: ``subject `sn.incident-value` ``.
     pub what: String,
     /// The other addresses that were asked, and why they brought no answer either.
-    pub others: Vec<(String, Cause)>,
+    pub others: Vec<(String, RegistryFailure)>,
 }
 
 /// Why a request failed. Texts named `words` are the registry's, cut and without control characters.
 /// The numbers are the `error_code` of Confluent's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum RegistryFailure {
     /// Nothing came in time; which limit it was.
     Timeout(String),
     /// No connection, or it broke.
@@ -132,7 +132,7 @@ pub enum Cause {
 
 impl Error {
     /// Why the request failed, if there was one.
-    pub fn cause(&self) -> Option<&Cause> {
+    pub fn cause(&self) -> Option<&RegistryFailure> {
         match self {
             Error::Request { cause, .. } => Some(cause),
             Error::Setup(_) | Error::Stopped => None,
@@ -140,7 +140,7 @@ impl Error {
     }
 
     /// Why each address brought no answer.
-    pub(super) fn causes(&self) -> impl Iterator<Item = &Cause> {
+    pub(super) fn causes(&self) -> impl Iterator<Item = &RegistryFailure> {
         let others = match self {
             Error::Request { asked, .. } => asked.others.as_slice(),
             Error::Setup(_) | Error::Stopped => &[],
@@ -151,36 +151,37 @@ impl Error {
 
     /// Whether the same request may succeed later without anybody's doing.
     pub fn is_retryable(&self) -> bool {
-        self.cause().is_some_and(Cause::is_retryable)
+        self.cause().is_some_and(RegistryFailure::is_retryable)
     }
 
-    /// Of [`super::Registry::by_id`]: whether it is the schema that is at fault, so that only the
+    /// Of [`super::Registry::schema_by_id`]: whether it is the schema that is at fault, so that only the
     /// records that name it are concerned. All else says something of the registry, of the way to it
     /// or of us, and may be put right while records wait.
     pub fn is_about_the_schema(&self) -> bool {
-        self.cause().is_some_and(Cause::is_about_the_schema)
+        self.cause()
+            .is_some_and(RegistryFailure::is_about_the_schema)
     }
 
     /// A bounded label for metrics.
-    pub fn kind(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
             Error::Setup(_) => "setup",
             Error::Stopped => "stopped",
-            Error::Request { cause, .. } => cause.kind(),
+            Error::Request { cause, .. } => cause.metric_label(),
         }
     }
 }
 
-impl Cause {
+impl RegistryFailure {
     /// What a registry refuses stays refused until somebody changes something.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Cause::Timeout(_)
-                | Cause::Network(_)
-                | Cause::RateLimited { .. }
-                | Cause::Server { .. }
-                | Cause::Body(_)
+            RegistryFailure::Timeout(_)
+                | RegistryFailure::Network(_)
+                | RegistryFailure::RateLimited { .. }
+                | RegistryFailure::Server { .. }
+                | RegistryFailure::Body(_)
         )
     }
 
@@ -188,10 +189,10 @@ impl Cause {
     pub(super) fn is_verdict(&self) -> bool {
         matches!(
             self,
-            Cause::Incompatible { .. }
-                | Cause::InvalidSchema { .. }
-                | Cause::ReadOnly { .. }
-                | Cause::BadRequest { status: 422, .. }
+            RegistryFailure::Incompatible { .. }
+                | RegistryFailure::InvalidSchema { .. }
+                | RegistryFailure::ReadOnly { .. }
+                | RegistryFailure::BadRequest { status: 422, .. }
         )
     }
 
@@ -211,47 +212,55 @@ impl Cause {
     pub(super) fn is_absence(&self) -> bool {
         matches!(
             self,
-            Cause::NoSubject { .. } | Cause::NoVersion { .. } | Cause::NoSchema { .. }
+            RegistryFailure::NoSubject { .. }
+                | RegistryFailure::NoVersion { .. }
+                | RegistryFailure::NoSchema { .. }
         )
     }
 
     /// Whether the registry has answered that there is no such schema, or only one that is of no use:
     /// too large, or with references that lead nowhere.
     fn is_about_the_schema(&self) -> bool {
-        self.is_absence() || matches!(self, Cause::TooLarge(_) | Cause::References(_))
+        self.is_absence()
+            || matches!(
+                self,
+                RegistryFailure::TooLarge(_) | RegistryFailure::References(_)
+            )
     }
 
     /// How long the registry wants to be left alone.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self {
-            Cause::RateLimited { wait, .. } | Cause::Server { wait, .. } => *wait,
+            RegistryFailure::RateLimited { wait, .. } | RegistryFailure::Server { wait, .. } => {
+                *wait
+            }
             _ => None,
         }
     }
 
     /// A bounded label for metrics.
-    pub fn kind(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
-            Cause::Timeout(_) => "timeout",
-            Cause::Network(_) => "network",
-            Cause::Tls(_) => "tls",
-            Cause::RateLimited { .. } => "rate_limited",
-            Cause::Unauthorized { .. } => "unauthorized",
-            Cause::Forbidden { .. } => "forbidden",
-            Cause::NoSubject { .. }
-            | Cause::NoVersion { .. }
-            | Cause::NoSchema { .. }
-            | Cause::NotFound { .. } => "not_found",
-            Cause::Incompatible { .. } => "incompatible",
-            Cause::InvalidSchema { .. } => "invalid_schema",
-            Cause::ReadOnly { .. } => "read_only",
-            Cause::BadRequest { .. } => "bad_request",
-            Cause::Redirect { .. } => "redirect",
-            Cause::Server { .. } => "server",
-            Cause::Status(_) => "status",
-            Cause::TooLarge(_) => "too_large",
-            Cause::Body(_) => "body",
-            Cause::References(_) => "references",
+            RegistryFailure::Timeout(_) => "timeout",
+            RegistryFailure::Network(_) => "network",
+            RegistryFailure::Tls(_) => "tls",
+            RegistryFailure::RateLimited { .. } => "rate_limited",
+            RegistryFailure::Unauthorized { .. } => "unauthorized",
+            RegistryFailure::Forbidden { .. } => "forbidden",
+            RegistryFailure::NoSubject { .. }
+            | RegistryFailure::NoVersion { .. }
+            | RegistryFailure::NoSchema { .. }
+            | RegistryFailure::NotFound { .. } => "not_found",
+            RegistryFailure::Incompatible { .. } => "incompatible",
+            RegistryFailure::InvalidSchema { .. } => "invalid_schema",
+            RegistryFailure::ReadOnly { .. } => "read_only",
+            RegistryFailure::BadRequest { .. } => "bad_request",
+            RegistryFailure::Redirect { .. } => "redirect",
+            RegistryFailure::Server { .. } => "server",
+            RegistryFailure::Status(_) => "status",
+            RegistryFailure::TooLarge(_) => "too_large",
+            RegistryFailure::Body(_) => "body",
+            RegistryFailure::References(_) => "references",
         }
     }
 }
@@ -284,30 +293,44 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for RegistryFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Timeout(limit) => write!(f, "timed out: {limit}"),
-            Cause::Network(why) => f.write_str(why),
-            Cause::Tls(why) => write!(f, "no secure connection: {why}"),
-            Cause::RateLimited { words, .. } => write!(f, "429 rate limited: {words}"),
-            Cause::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
-            Cause::Forbidden { words } => write!(f, "403 forbidden: {words}"),
+            RegistryFailure::Timeout(limit) => write!(f, "timed out: {limit}"),
+            RegistryFailure::Network(why) => f.write_str(why),
+            RegistryFailure::Tls(why) => write!(f, "no secure connection: {why}"),
+            RegistryFailure::RateLimited { words, .. } => write!(f, "429 rate limited: {words}"),
+            RegistryFailure::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
+            RegistryFailure::Forbidden { words } => write!(f, "403 forbidden: {words}"),
             // The registry's words say no more.
-            Cause::NoSubject { .. } => f.write_str("nothing is registered"),
-            Cause::NoVersion { words } => write!(f, "no such version: {words}"),
-            Cause::NoSchema { words } => write!(f, "no such schema: {words}"),
-            Cause::NotFound { words } => write!(f, "404 not found: {words}"),
-            Cause::Incompatible { reasons, level } => incompatible(f, reasons, level.as_deref()),
-            Cause::InvalidSchema { words } => write!(f, "refused as no valid schema: {words}"),
-            Cause::ReadOnly { words } => write!(f, "takes no new schemas: {words}"),
-            Cause::BadRequest { status, words } => write!(f, "{status} bad request: {words}"),
-            Cause::Redirect { host } => write!(f, "redirected to {host}, which is not followed"),
-            Cause::Server { status, words, .. } => write!(f, "{status} server error: {words}"),
-            Cause::Status(status) => write!(f, "unexpected status {status}"),
-            Cause::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
-            Cause::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
-            Cause::References(why) => write!(f, "cannot resolve what the schema refers to: {why}"),
+            RegistryFailure::NoSubject { .. } => f.write_str("nothing is registered"),
+            RegistryFailure::NoVersion { words } => write!(f, "no such version: {words}"),
+            RegistryFailure::NoSchema { words } => write!(f, "no such schema: {words}"),
+            RegistryFailure::NotFound { words } => write!(f, "404 not found: {words}"),
+            RegistryFailure::Incompatible { reasons, level } => {
+                incompatible(f, reasons, level.as_deref())
+            }
+            RegistryFailure::InvalidSchema { words } => {
+                write!(f, "refused as no valid schema: {words}")
+            }
+            RegistryFailure::ReadOnly { words } => write!(f, "takes no new schemas: {words}"),
+            RegistryFailure::BadRequest { status, words } => {
+                write!(f, "{status} bad request: {words}")
+            }
+            RegistryFailure::Redirect { host } => {
+                write!(f, "redirected to {host}, which is not followed")
+            }
+            RegistryFailure::Server { status, words, .. } => {
+                write!(f, "{status} server error: {words}")
+            }
+            RegistryFailure::Status(status) => write!(f, "unexpected status {status}"),
+            RegistryFailure::TooLarge(limit) => {
+                write!(f, "the answer is larger than {limit} bytes")
+            }
+            RegistryFailure::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
+            RegistryFailure::References(why) => {
+                write!(f, "cannot resolve what the schema refers to: {why}")
+            }
         }
     }
 }
@@ -321,38 +344,38 @@ fn incompatible(
     if let Some(level) = level {
         write!(f, " (compatibility {level})")?;
     }
-    for (index, reason) in reasons.iter().take(REASONS).enumerate() {
+    for (index, reason) in reasons.iter().take(MAX_SHOWN_REASONS).enumerate() {
         write!(f, "{} {reason}", if index == 0 { ":" } else { ";" })?;
     }
-    match reasons.len().saturating_sub(REASONS) {
+    match reasons.len().saturating_sub(MAX_SHOWN_REASONS) {
         0 => Ok(()),
         more => write!(f, "; and {more} more"),
     }
 }
 
 /// What the user can do about it, beginning with a separator; empty where nothing can be said.
-fn hint(cause: &Cause) -> &'static str {
+fn hint(cause: &RegistryFailure) -> &'static str {
     match cause {
-        Cause::Unauthorized { .. } => "; check `schema_registry.auth`",
-        Cause::Forbidden { .. } => {
+        RegistryFailure::Unauthorized { .. } => "; check `schema_registry.auth`",
+        RegistryFailure::Forbidden { .. } => {
             "; this user lacks a right: to read the subject, or to register under it"
         }
-        Cause::NoSubject { .. } => {
+        RegistryFailure::NoSubject { .. } => {
             "; register a schema with `servicenow-kafka-bridge schema register`, or set \
              `schema_registry.auto_register: true`"
         }
-        Cause::NotFound { .. } => {
+        RegistryFailure::NotFound { .. } => {
             "; is `schema_registry.url` a registry, with its path? Apicurio's is \
              `/apis/ccompat/v7`"
         }
-        Cause::Incompatible { .. } => {
+        RegistryFailure::Incompatible { .. } => {
             "; relax the compatibility of the subject for this change, or use another topic"
         }
-        Cause::Redirect { .. } => {
+        RegistryFailure::Redirect { .. } => {
             "; set `schema_registry.url` to the address of the registry itself"
         }
-        Cause::Tls(_) => "; a private authority goes into `schema_registry.tls.ca_cert`",
-        Cause::TooLarge(_) => "; that is no schema of records",
+        RegistryFailure::Tls(_) => "; a private authority goes into `schema_registry.tls.ca_cert`",
+        RegistryFailure::TooLarge(_) => "; that is no schema of records",
         _ => "",
     }
 }

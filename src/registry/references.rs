@@ -3,25 +3,25 @@
 
 use std::collections::HashSet;
 
-use super::answer::{Link, Reference, Stored};
-use super::error::{Cause, Error};
-use super::requests::{Ask, Http};
+use super::answer::{ReferenceLink, ReferencedSchema, StoredSchemaAnswer};
+use super::error::{Error, RegistryFailure};
+use super::requests::{RegistryRequest, RegistryTransport};
 use super::{name, path};
 use crate::stop::Stop;
 
 /// Schemas that one schema may refer to, directly or not.
 const MAX_REFERENCES: usize = 64;
 /// MiB of their texts, as much as is read of a schema.
-const MAX_TEXTS: usize = 1;
+const MAX_REFERENCED_MIB: usize = 1;
 
 /// What `links` of the schema of `ask` name, each behind what that refers to; and its bytes.
 pub(super) fn resolve(
-    http: &Http,
-    ask: &Ask,
-    links: &[Link],
+    http: &RegistryTransport,
+    ask: &RegistryRequest,
+    links: &[ReferenceLink],
     stop: &Stop,
-) -> Result<(Vec<Reference>, usize), Error> {
-    let mut found = Found {
+) -> Result<(Vec<ReferencedSchema>, usize), Error> {
+    let mut found = ReferenceResolver {
         http,
         ask,
         stop,
@@ -35,21 +35,21 @@ pub(super) fn resolve(
 }
 
 /// What was found so far.
-struct Found<'a> {
-    http: &'a Http,
-    ask: &'a Ask,
+struct ReferenceResolver<'a> {
+    http: &'a RegistryTransport,
+    ask: &'a RegistryRequest,
     stop: &'a Stop,
     /// Of several versions under one name only the first can stand in the schema. This also ends
     /// circles.
     names: HashSet<String>,
     /// A text that defines several names is taken once.
     versions: HashSet<(String, u32)>,
-    list: Vec<Reference>,
+    list: Vec<ReferencedSchema>,
     bytes: usize,
 }
 
-impl Found<'_> {
-    fn follow(&mut self, links: &[Link]) -> Result<(), Error> {
+impl ReferenceResolver<'_> {
+    fn follow(&mut self, links: &[ReferenceLink]) -> Result<(), Error> {
         for link in links {
             let is_new = self.names.insert(link.name.clone())
                 && self.versions.insert((link.subject.clone(), link.version));
@@ -61,11 +61,11 @@ impl Found<'_> {
             }
             let stored = self.fetch(link)?;
             self.bytes += stored.schema.len();
-            if MAX_TEXTS << 20 < self.bytes {
-                return Err(self.too_many(&format!("{MAX_TEXTS} MiB of schemas")));
+            if MAX_REFERENCED_MIB << 20 < self.bytes {
+                return Err(self.too_many(&format!("{MAX_REFERENCED_MIB} MiB of schemas")));
             }
             self.follow(&stored.references)?;
-            self.list.push(Reference {
+            self.list.push(ReferencedSchema {
                 name: link.name.clone(),
                 schema: stored.schema,
             });
@@ -75,7 +75,7 @@ impl Found<'_> {
 
     /// Also of a version that was deleted since: the registry has the schema that refers to it for
     /// as long as there may be records.
-    fn fetch(&self, link: &Link) -> Result<Stored, Error> {
+    fn fetch(&self, link: &ReferenceLink) -> Result<StoredSchemaAnswer, Error> {
         let subject = path(&link.subject);
         let path = format!("{subject}/versions/{}?deleted=true", link.version);
         let what = format!(
@@ -84,11 +84,11 @@ impl Found<'_> {
             name(&link.subject),
             self.ask.what
         );
-        self.http.ask(&Ask::get(path, what), self.stop)
+        self.http.ask(&RegistryRequest::get(path, what), self.stop)
     }
 
     fn too_many(&self, what: &str) -> Error {
         let why = format!("it refers to more than {what}");
-        self.http.error(self.ask, Cause::References(why))
+        self.http.error(self.ask, RegistryFailure::References(why))
     }
 }

@@ -12,39 +12,39 @@ use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, header};
 use ureq::unversioned::transport::DefaultConnector;
 
-use self::cause::{MAX_HEAD, judge};
-use super::error::{Asked, Cause, Error};
-use crate::config::{RegistryAuth, SchemaRegistry};
-use crate::metrics::{CounterVec, Metrics};
+use self::cause::{MAX_RESPONSE_HEAD_BYTES, judge};
+use super::error::{AttemptedRegistryRequest, Error, RegistryFailure};
 use crate::backoff::Backoff;
-use crate::servicenow::dns_cache::Names;
+use crate::config::{RegistryAuth, SchemaRegistryConfig};
+use crate::metrics::{CounterVec, Metrics};
+use crate::servicenow::dns_cache::DnsCache;
 use crate::servicenow::{encoding, shown, tls};
 use crate::stop::Stop;
 
 /// Content type of requests (Confluent Schema Registry API reference, "Content Types").
-const CONTENT_TYPE: HeaderValue =
+const REGISTRY_CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/vnd.schemaregistry.v1+json");
 /// What answers may be. A registry that knows none of the first two says plain JSON.
-const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
+const REGISTRY_ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
                       application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5";
 /// How often a request is repeated at all addresses, before the caller decides.
-const RETRIES: u32 = 3;
+const MAX_REGISTRY_RETRIES: u32 = 3;
 /// The first wait before that.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const REGISTRY_FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Longest wait before that of our own choice.
-const MAX_BACKOFF: Duration = Duration::from_secs(2);
+const REGISTRY_MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Longest wait that the registry may ask for.
-const MAX_ASKED_WAIT: Duration = Duration::from_secs(30);
+const MAX_REGISTRY_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Bound on look-up, connect and TLS, so that another address has its turn soon.
-const CONNECT: Duration = Duration::from_secs(5);
+const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a request may take beyond its time-out before its thread is given up.
-const GRACE: Duration = Duration::from_secs(2);
+const REGISTRY_TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept.
-const IDLE_AGE: Duration = Duration::from_secs(20);
+const REGISTRY_MAX_IDLE_AGE: Duration = Duration::from_secs(20);
 
 /// A request, the same for each address.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct RegistryRequest {
     /// HTTP method.
     pub(super) method: Method,
     /// Path below the address, encoded, with its query.
@@ -55,10 +55,10 @@ pub(super) struct Ask {
     pub(super) what: String,
 }
 
-impl Ask {
+impl RegistryRequest {
     /// A reading request.
-    pub(super) fn get(path: String, what: String) -> Ask {
-        Ask {
+    pub(super) fn get(path: String, what: String) -> RegistryRequest {
+        RegistryRequest {
             method: Method::GET,
             path,
             body: None,
@@ -68,8 +68,8 @@ impl Ask {
 
     /// A request with a body. All that are used here may be repeated: registering twice gives the
     /// same id.
-    pub(super) fn post(path: String, body: String, what: String) -> Ask {
-        Ask {
+    pub(super) fn post(path: String, body: String, what: String) -> RegistryRequest {
+        RegistryRequest {
             method: Method::POST,
             path,
             body: Some(body),
@@ -79,20 +79,20 @@ impl Ask {
 }
 
 /// Why one exchange brought nothing.
-enum Failure {
+enum RegistryExchangeFailure {
     Stopped,
-    Cause(Cause),
+    Cause(RegistryFailure),
 }
 
-impl From<Cause> for Failure {
-    fn from(cause: Cause) -> Failure {
-        Failure::Cause(cause)
+impl From<RegistryFailure> for RegistryExchangeFailure {
+    fn from(cause: RegistryFailure) -> RegistryExchangeFailure {
+        RegistryExchangeFailure::Cause(cause)
     }
 }
 
 /// The agent and the addresses, shared by all threads.
 #[derive(Debug)]
-pub(super) struct Http {
+pub(super) struct RegistryTransport {
     agent: Agent,
     urls: Vec<String>,
     /// Index of the address that answered last, and well.
@@ -102,13 +102,16 @@ pub(super) struct Http {
     requests: CounterVec,
 }
 
-impl Http {
+impl RegistryTransport {
     /// Reads certificates; no network yet.
-    pub(super) fn new(config: &SchemaRegistry, metrics: &Metrics) -> Result<Http, Error> {
+    pub(super) fn new(
+        config: &SchemaRegistryConfig,
+        metrics: &Metrics,
+    ) -> Result<RegistryTransport, Error> {
         if config.urls.is_empty() {
             return Err(Error::Setup("schema_registry.url: is not set".to_owned()));
         }
-        Ok(Http {
+        Ok(RegistryTransport {
             agent: agent(config)?,
             urls: config.urls.clone(),
             good: AtomicUsize::new(0),
@@ -119,18 +122,27 @@ impl Http {
     }
 
     /// Asks until there is an answer or no use in asking.
-    pub(super) fn ask<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
-        let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF);
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        ask: &RegistryRequest,
+        stop: &Stop,
+    ) -> Result<T, Error> {
+        let mut backoff = Backoff::new(REGISTRY_FIRST_BACKOFF, REGISTRY_MAX_BACKOFF);
         loop {
             let error = match self.ask_once(ask, stop) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !error.is_retryable() || RETRIES <= backoff.failures() {
+            if !error.is_retryable() || MAX_REGISTRY_RETRIES <= backoff.failures() {
                 return Err(error);
             }
-            let asked = error.cause().and_then(Cause::wait).unwrap_or_default();
-            let delay = backoff.next(fastrand::f64()).max(asked.min(MAX_ASKED_WAIT));
+            let asked = error
+                .cause()
+                .and_then(RegistryFailure::wait)
+                .unwrap_or_default();
+            let delay = backoff
+                .next(fastrand::f64())
+                .max(asked.min(MAX_REGISTRY_RETRY_AFTER));
             log::debug!(error:% = error, delay_ms = delay.as_millis(); "asking the registry again");
             if stop.wait(delay) {
                 return Err(Error::Stopped);
@@ -138,17 +150,22 @@ impl Http {
         }
     }
 
-    /// How long [`Http::ask`] may take at most.
+    /// How long [`RegistryTransport::ask`] may take at most.
     pub(super) fn patience(&self) -> Duration {
         let urls = u32::try_from(self.urls.len()).unwrap_or(u32::MAX);
-        let round = (self.timeout + GRACE).saturating_mul(urls);
-        round.saturating_mul(RETRIES + 1) + MAX_ASKED_WAIT * RETRIES
+        let round = (self.timeout + REGISTRY_TIMEOUT_GRACE).saturating_mul(urls);
+        round.saturating_mul(MAX_REGISTRY_RETRIES + 1)
+            + MAX_REGISTRY_RETRY_AFTER * MAX_REGISTRY_RETRIES
     }
 
     /// Asks each address once, beginning with the one that answered last, until one gives an answer
     /// or its verdict on the schema that it was sent. Any other refusal is that of one address: a
     /// node may be behind the others, a gateway in front of it broken.
-    pub(super) fn ask_once<T: DeserializeOwned>(&self, ask: &Ask, stop: &Stop) -> Result<T, Error> {
+    pub(super) fn ask_once<T: DeserializeOwned>(
+        &self,
+        ask: &RegistryRequest,
+        stop: &Stop,
+    ) -> Result<T, Error> {
         let mut failed = Vec::new();
         let (head, tail) = self
             .urls
@@ -160,16 +177,18 @@ impl Http {
                     self.remember(url);
                     return Ok(answer);
                 }
-                Err(Failure::Stopped) => return Err(Error::Stopped),
-                Err(Failure::Cause(cause)) if ask.body.is_some() && cause.is_verdict() => {
+                Err(RegistryExchangeFailure::Stopped) => return Err(Error::Stopped),
+                Err(RegistryExchangeFailure::Cause(cause))
+                    if ask.body.is_some() && cause.is_verdict() =>
+                {
                     return Err(error(ask, url, cause, failed));
                 }
-                Err(Failure::Cause(cause)) => failed.push((url.clone(), cause)),
+                Err(RegistryExchangeFailure::Cause(cause)) => failed.push((url.clone(), cause)),
             }
         }
         let ranks = failed.iter().map(|(_, cause)| cause.rank()).enumerate();
         let Some((main, _)) = ranks.min_by_key(|(_, rank)| *rank) else {
-            let cause = Cause::Network("no address".to_owned());
+            let cause = RegistryFailure::Network("no address".to_owned());
             return Err(error(ask, "", cause, failed));
         };
         let (url, cause) = failed.remove(main);
@@ -177,23 +196,28 @@ impl Http {
     }
 
     /// One request to one address, and its answer taken apart.
-    fn ask_at<T: DeserializeOwned>(&self, url: &str, ask: &Ask, stop: &Stop) -> Result<T, Failure> {
+    fn ask_at<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        ask: &RegistryRequest,
+        stop: &Stop,
+    ) -> Result<T, RegistryExchangeFailure> {
         let result = self.exchange(url, ask, stop).and_then(|body| {
             // serde's words carry a position, and a value at most.
             let answer = serde_json::from_slice(&body);
-            answer.map_err(|why| Cause::Body(shown(&why.to_string())).into())
+            answer.map_err(|why| RegistryFailure::Body(shown(&why.to_string())).into())
         });
         let label = match &result {
             Ok(_) => "ok",
-            Err(Failure::Stopped) => "stopped",
-            Err(Failure::Cause(cause)) => cause.kind(),
+            Err(RegistryExchangeFailure::Stopped) => "stopped",
+            Err(RegistryExchangeFailure::Cause(cause)) => cause.metric_label(),
         };
         self.requests.with(&[method(ask), label]).inc();
         result
     }
 
     /// An error of a request that was answered well.
-    pub(super) fn error(&self, ask: &Ask, cause: Cause) -> Error {
+    pub(super) fn error(&self, ask: &RegistryRequest, cause: RegistryFailure) -> Error {
         let url = self.urls.get(self.good.load(Relaxed));
         error(ask, url.map_or("", String::as_str), cause, Vec::new())
     }
@@ -211,7 +235,12 @@ impl Http {
 
     /// One request to one address, on a thread of its own: nothing else ends a wait for a
     /// connection or an answer early. The thread ends with the request's own time-out at the latest.
-    fn exchange(&self, base: &str, ask: &Ask, stop: &Stop) -> Result<Vec<u8>, Failure> {
+    fn exchange(
+        &self,
+        base: &str,
+        ask: &RegistryRequest,
+        stop: &Stop,
+    ) -> Result<Vec<u8>, RegistryExchangeFailure> {
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("{base}{}", ask.path));
@@ -223,7 +252,7 @@ impl Http {
         let run = move || match body {
             None => judge(agent.run(request.body(()).map_err(ureq::Error::from)?)?),
             Some(body) => {
-                let request = request.header(header::CONTENT_TYPE, CONTENT_TYPE);
+                let request = request.header(header::CONTENT_TYPE, REGISTRY_CONTENT_TYPE);
                 judge(agent.run(request.body(body).map_err(ureq::Error::from)?)?)
             }
         };
@@ -231,37 +260,42 @@ impl Http {
         let thread = thread::Builder::new()
             .name("registry".into())
             .spawn(move || drop(done.send(run())));
-        thread.map_err(|why| Cause::Network(format!("cannot start a thread: {why}")))?;
+        thread.map_err(|why| RegistryFailure::Network(format!("cannot start a thread: {why}")))?;
         select! {
             recv(answer) -> verdict => match verdict {
                 Ok(verdict) => Ok(verdict?),
-                Err(_) => Err(Cause::Body("the request ended in a panic".to_owned()).into()),
+                Err(_) => Err(RegistryFailure::Body("the request ended in a panic".to_owned()).into()),
             },
-            recv(stop.receiver()) -> _ => Err(Failure::Stopped),
-            default(self.timeout + GRACE) => {
-                Err(Cause::Timeout("no answer at all".to_owned()).into())
+            recv(stop.receiver()) -> _ => Err(RegistryExchangeFailure::Stopped),
+            default(self.timeout + REGISTRY_TIMEOUT_GRACE) => {
+                Err(RegistryFailure::Timeout("no answer at all".to_owned()).into())
             }
         }
     }
 }
 
-impl Drop for Http {
+impl Drop for RegistryTransport {
     /// Ends what nobody waits for any more.
     fn drop(&mut self) {
         self.agent.clone().shutdown();
     }
 }
 
-fn method(ask: &Ask) -> &'static str {
+fn method(ask: &RegistryRequest) -> &'static str {
     match ask.method {
         Method::POST => "POST",
         _ => "GET",
     }
 }
 
-fn error(ask: &Ask, url: &str, cause: Cause, others: Vec<(String, Cause)>) -> Error {
+fn error(
+    ask: &RegistryRequest,
+    url: &str,
+    cause: RegistryFailure,
+    others: Vec<(String, RegistryFailure)>,
+) -> Error {
     let path = ask.path.split('?').next().unwrap_or_default();
-    let asked = Asked {
+    let asked = AttemptedRegistryRequest {
         method: method(ask),
         url: format!("{url}{path}"),
         what: ask.what.clone(),
@@ -273,7 +307,7 @@ fn error(ask: &Ask, url: &str, cause: Cause, others: Vec<(String, Cause)>) -> Er
     }
 }
 
-fn agent(config: &SchemaRegistry) -> Result<Agent, Error> {
+fn agent(config: &SchemaRegistryConfig) -> Result<Agent, Error> {
     let mut builder = Agent::config_builder()
         // ureq's default comes from the environment.
         .proxy(None)
@@ -283,12 +317,12 @@ fn agent(config: &SchemaRegistry) -> Result<Agent, Error> {
             "servicenow-kafka-bridge/",
             env!("CARGO_PKG_VERSION")
         ))
-        .accept(ACCEPT)
+        .accept(REGISTRY_ACCEPT)
         .timeout_global(Some(config.timeout))
-        .timeout_resolve(Some(config.timeout.min(CONNECT)))
-        .timeout_connect(Some(config.timeout.min(CONNECT)))
-        .max_response_header_size(MAX_HEAD)
-        .max_idle_age(IDLE_AGE);
+        .timeout_resolve(Some(config.timeout.min(REGISTRY_CONNECT_TIMEOUT)))
+        .timeout_connect(Some(config.timeout.min(REGISTRY_CONNECT_TIMEOUT)))
+        .max_response_header_size(MAX_RESPONSE_HEAD_BYTES)
+        .max_idle_age(REGISTRY_MAX_IDLE_AGE);
     if config.urls.iter().any(|url| url.starts_with("https:")) {
         let tls = tls::tls_config("schema_registry.tls", &config.tls).map_err(Error::Setup)?;
         builder = builder.tls_config(tls);
@@ -296,7 +330,7 @@ fn agent(config: &SchemaRegistry) -> Result<Agent, Error> {
     Ok(Agent::with_parts(
         builder.build(),
         DefaultConnector::new(),
-        Names::default(),
+        DnsCache::default(),
     ))
 }
 

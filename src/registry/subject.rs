@@ -4,11 +4,10 @@
 //! strategy".
 
 use crate::config::SubjectStrategy;
-use crate::avro::Schema;
 
 /// Which part of a record a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum RecordPart {
     /// The key.
     Key,
     /// The value.
@@ -18,13 +17,18 @@ pub enum Part {
 /// The subject of a schema. `record` is the full name of the Avro record, as
 /// `com.servicenow.bridge.incident`. A key that is no record has no name: it takes the strategy
 /// `topic` whatever is configured.
-pub fn subject(strategy: SubjectStrategy, topic: &str, part: Part, record: Option<&str>) -> String {
+pub fn subject(
+    strategy: SubjectStrategy,
+    topic: &str,
+    part: RecordPart,
+    record: Option<&str>,
+) -> String {
     match (strategy, record) {
         (SubjectStrategy::Record, Some(record)) => record.to_owned(),
         (SubjectStrategy::TopicRecord, Some(record)) => format!("{topic}-{record}"),
         (SubjectStrategy::Topic, _) | (_, None) => match part {
-            Part::Key => format!("{topic}-key"),
-            Part::Value => format!("{topic}-value"),
+            RecordPart::Key => format!("{topic}-key"),
+            RecordPart::Value => format!("{topic}-value"),
         },
     }
 }
@@ -37,16 +41,27 @@ mod tests {
     fn strategies() {
         let name = |strategy, part| subject(strategy, "sn.incident", part, Some("ns.incident"));
         assert_eq!(
-            name(SubjectStrategy::Topic, Part::Value),
+            name(SubjectStrategy::Topic, RecordPart::Value),
             "sn.incident-value"
         );
-        assert_eq!(name(SubjectStrategy::Topic, Part::Key), "sn.incident-key");
-        assert_eq!(name(SubjectStrategy::Record, Part::Value), "ns.incident");
         assert_eq!(
-            name(SubjectStrategy::TopicRecord, Part::Value),
+            name(SubjectStrategy::Topic, RecordPart::Key),
+            "sn.incident-key"
+        );
+        assert_eq!(
+            name(SubjectStrategy::Record, RecordPart::Value),
+            "ns.incident"
+        );
+        assert_eq!(
+            name(SubjectStrategy::TopicRecord, RecordPart::Value),
             "sn.incident-ns.incident"
         );
-        let key = subject(SubjectStrategy::Record, "sn.incident", Part::Key, None);
+        let key = subject(
+            SubjectStrategy::Record,
+            "sn.incident",
+            RecordPart::Key,
+            None,
+        );
         assert_eq!(key, "sn.incident-key");
     }
 }

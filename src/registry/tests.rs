@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::{RegistryAuth, Secret, Tls};
-use crate::servicenow::tests::server::{self, Act, Seen, Server, answer};
-use crate::stop::{self, Trigger};
+use crate::config::{RegistryAuth, Secret, TlsFiles};
+use crate::servicenow::tests::server::{self, ScriptedServer, SeenRequest, ServerAction, answer};
+use crate::stop::{self, StopTrigger};
 
 mod addresses;
 mod asking;
@@ -14,28 +14,28 @@ mod faults;
 mod references;
 mod secure;
 
-const KIND: &str = "Content-Type: application/vnd.schemaregistry.v1+json";
+const REGISTRY_JSON_HEADER: &str = "Content-Type: application/vnd.schemaregistry.v1+json";
 /// An address at which nobody listens, ever.
-const NOBODY: &str = "http://127.0.0.1:1";
+const UNREACHABLE_ADDRESS: &str = "http://127.0.0.1:1";
 
-fn json(status: &str, body: &str) -> Vec<Act> {
-    answer(status, &[KIND], body)
+fn json(status: &str, body: &str) -> Vec<ServerAction> {
+    answer(status, &[REGISTRY_JSON_HEADER], body)
 }
 
-fn ok(body: &str) -> Vec<Act> {
+fn ok(body: &str) -> Vec<ServerAction> {
     json("200 OK", body)
 }
 
 /// Path and query of a request.
-fn path(seen: &Seen) -> &str {
+fn path(seen: &SeenRequest) -> &str {
     seen.line.split(' ').nth(1).unwrap()
 }
 
-fn config(url: impl Into<String>) -> SchemaRegistry {
-    SchemaRegistry {
+fn config(url: impl Into<String>) -> SchemaRegistryConfig {
+    SchemaRegistryConfig {
         urls: vec![url.into()],
         auth: RegistryAuth::None,
-        tls: Tls::default(),
+        tls: TlsFiles::default(),
         auto_register: true,
         normalize: false,
         subject_strategy: SubjectStrategy::Topic,
@@ -43,28 +43,28 @@ fn config(url: impl Into<String>) -> SchemaRegistry {
     }
 }
 
-struct Bench {
+struct RegistryBench {
     registry: Registry,
     stop: Stop,
-    _trigger: Trigger,
+    _trigger: StopTrigger,
 }
 
-fn bench(config: &SchemaRegistry) -> Bench {
+fn bench(config: &SchemaRegistryConfig) -> RegistryBench {
     let (trigger, stop) = stop::pair();
-    Bench {
+    RegistryBench {
         registry: Registry::new(config, &Metrics::new()).unwrap(),
         stop,
         _trigger: trigger,
     }
 }
 
-fn of(server: &Server) -> Bench {
+fn of(server: &ScriptedServer) -> RegistryBench {
     bench(&config(format!("http://{}", server.addr)))
 }
 
-impl Bench {
-    fn by_id(&self, id: u32) -> Result<Arc<Writer>, Error> {
-        self.registry.by_id(id, &self.stop)
+impl RegistryBench {
+    fn by_id(&self, id: u32) -> Result<Arc<RegisteredSchema>, Error> {
+        self.registry.schema_by_id(id, &self.stop)
     }
 
     fn register(&self) -> Result<u32, Error> {

@@ -7,34 +7,34 @@ use std::thread::{self, JoinHandle};
 use crate::config;
 use crate::kafka::Producer;
 use crate::registry::Registry;
-use crate::servicenow::Client;
-use crate::source::Instance;
+use crate::servicenow::InstanceClient;
+use crate::source::SourceInstance;
 
 /// What all pipelines share.
-pub(super) struct Links {
+pub(super) struct Connections {
     /// The client of the instance.
-    pub(super) client: Arc<Client>,
+    pub(super) client: Arc<InstanceClient>,
     /// What the source's tables share about it.
-    pub(super) instance: Arc<Instance>,
+    pub(super) instance: Arc<SourceInstance>,
     /// The producer.
     pub(super) producer: Arc<Producer>,
     /// The client of the schema registry, where there is one. It ends with its last user.
     pub(super) registry: Option<Arc<Registry>>,
-    old_clients: Vec<Arc<Client>>,
+    old_clients: Vec<Arc<InstanceClient>>,
     old_producers: Vec<Arc<Producer>>,
     /// Threads that end what nobody uses any more: that may take a while.
     retiring: Vec<JoinHandle<()>>,
 }
 
-impl Links {
+impl Connections {
     pub(super) fn new(
-        client: Client,
+        client: InstanceClient,
         producer: Producer,
         registry: Option<Registry>,
-        config: &config::ServiceNow,
-    ) -> Links {
+        config: &config::ServiceNowConfig,
+    ) -> Connections {
         let client = Arc::new(client);
-        Links {
+        Connections {
             instance: instance(&client, config),
             client,
             producer: Arc::new(producer),
@@ -46,7 +46,11 @@ impl Links {
     }
 
     /// What starts from now on takes this client.
-    pub(super) fn switch_client(&mut self, client: Client, config: &config::ServiceNow) {
+    pub(super) fn switch_client(
+        &mut self,
+        client: InstanceClient,
+        config: &config::ServiceNowConfig,
+    ) {
         let client = Arc::new(client);
         self.instance = instance(&client, config);
         let old = std::mem::replace(&mut self.client, client);
@@ -76,7 +80,7 @@ impl Links {
     }
 
     /// Lets go what only this holds.
-    pub(super) fn reap(&mut self) {
+    pub(super) fn retire_unused(&mut self) {
         for client in unused(&mut self.old_clients) {
             self.retire(move || drop(client));
         }
@@ -100,8 +104,11 @@ impl Links {
     }
 }
 
-fn instance(client: &Arc<Client>, config: &config::ServiceNow) -> Arc<Instance> {
-    Arc::new(Instance::new(
+fn instance(
+    client: &Arc<InstanceClient>,
+    config: &config::ServiceNowConfig,
+) -> Arc<SourceInstance> {
+    Arc::new(SourceInstance::new(
         Arc::clone(client),
         &config.table_api_path,
         config.query_time_zone.clone(),

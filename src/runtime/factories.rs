@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::Parts;
+use super::Services;
+use super::connections::Connections;
 use super::helper_threads;
-use super::helper_threads::Helper;
-use super::connections::Links;
-use super::pipeline_slot::Refusal;
-use crate::config::{Config, Table};
+use super::helper_threads::HelperThread;
+use super::pipeline_slot::StartRefusal;
+use crate::config::{Config, TableConfig};
 use crate::kafka::Producer;
-use crate::loop_guard::OwnWrites;
+use crate::loop_guard::OwnWriteLog;
 use crate::stop::Stop;
 use crate::{sink, source};
 
 /// A memory of the sink's writes for each table that leaves them out; those that are known go on.
 pub(super) fn own_writes(
     config: &Config,
-    known: &BTreeMap<String, Arc<OwnWrites>>,
-) -> BTreeMap<String, Arc<OwnWrites>> {
+    known: &BTreeMap<String, Arc<OwnWriteLog>>,
+) -> BTreeMap<String, Arc<OwnWriteLog>> {
     let both = config.sink.enabled && config.source.enabled;
     let tables = config.source.tables.iter();
     let skipping = tables.filter(|table| both && table.skip_own_writes);
@@ -31,27 +31,31 @@ pub(super) fn own_writes(
 }
 
 /// Writes checkpoints while the pipelines run.
-pub(super) fn flusher(parts: &Parts, config: &Config, stop: &Stop) -> Result<Helper, Refusal> {
+pub(super) fn flusher(
+    parts: &Services,
+    config: &Config,
+    stop: &Stop,
+) -> Result<HelperThread, StartRefusal> {
     let store = Arc::clone(&parts.store);
     let condition = parts.health.condition("checkpoint", "");
     condition.ok();
     let (interval, stop) = (config.offset.flush_interval, stop.clone());
-    Helper::start("checkpoint", move || {
+    HelperThread::start("checkpoint", move || {
         helper_threads::flush(&store, interval, &condition, &stop);
     })
 }
 
 /// Looks for the topics, and makes missing ones where that is wanted.
 pub(super) fn topics(
-    parts: &Parts,
+    parts: &Services,
     producer: &Arc<Producer>,
     wanted: BTreeSet<String>,
     found: &Sender<BTreeSet<String>>,
     stop: &Stop,
-) -> Result<Helper, Refusal> {
+) -> Result<HelperThread, StartRefusal> {
     let (producer, found) = (Arc::clone(producer), found.clone());
     let (health, stop) = (Arc::clone(&parts.health), stop.clone());
-    Helper::start("topics", move || {
+    HelperThread::start("topics", move || {
         helper_threads::find_topics(&producer, wanted, &found, &health, &stop);
     })
 }
@@ -59,26 +63,26 @@ pub(super) fn topics(
 /// Asks the instance for the sink's tables, so that a bridge that only writes knows whether it could
 /// before the first record comes.
 pub(super) fn probe(
-    parts: &Parts,
-    links: &Links,
+    parts: &Services,
+    links: &Connections,
     config: &Config,
     stop: &Stop,
-) -> Result<Helper, Refusal> {
-    let probe = sink::Probe::new(&links.client, config, &parts.health);
+) -> Result<HelperThread, StartRefusal> {
+    let probe = sink::TableProbe::new(&links.client, config, &parts.health);
     let stop = stop.clone();
-    Helper::start("sink-probe", move || probe.run(&stop))
+    HelperThread::start("sink-probe", move || probe.run(&stop))
 }
 
 /// A table. One that cannot start says what to do, and stops no other.
 pub(super) fn table(
-    parts: &Parts,
-    links: &Links,
+    parts: &Services,
+    links: &Connections,
     config: &Config,
-    table: &Table,
-    own_writes: &BTreeMap<String, Arc<OwnWrites>>,
+    table: &TableConfig,
+    own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
     (read, deliver): (&Stop, &Stop),
-) -> Result<source::Pipeline, Refusal> {
-    let context = source::Context {
+) -> Result<source::TablePipeline, StartRefusal> {
+    let context = source::SourceContext {
         instance: Arc::clone(&links.instance),
         producer: Arc::clone(&links.producer),
         registry: links.registry.clone(),
@@ -87,25 +91,25 @@ pub(super) fn table(
         health: Arc::clone(&parts.health),
         own_writes: own_writes.clone(),
     };
-    source::Pipeline::start(&context, &config.source, table, read, deliver).map_err(|error| {
+    source::TablePipeline::start(&context, &config.source, table, read, deliver).map_err(|error| {
         match error {
-            source::Error::Thread { .. } => Refusal::Later(error.to_string()),
+            source::Error::Thread { .. } => StartRefusal::Later(error.to_string()),
             source::Error::OtherQuery { .. }
             | source::Error::NoTime { .. }
-            | source::Error::NoRegistry { .. } => Refusal::Never(error.to_string()),
+            | source::Error::NoRegistry { .. } => StartRefusal::Never(error.to_string()),
         }
     })
 }
 
 /// The sink with all its topics.
 pub(super) fn sink(
-    parts: &Parts,
-    links: &Links,
+    parts: &Services,
+    links: &Connections,
     config: &Config,
-    own_writes: &BTreeMap<String, Arc<OwnWrites>>,
+    own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
     (read, deliver): (&Stop, &Stop),
-) -> Result<sink::Pipeline, Refusal> {
-    let context = sink::Context {
+) -> Result<sink::SinkPipeline, StartRefusal> {
+    let context = sink::SinkServices {
         client: Arc::clone(&links.client),
         producer: Arc::clone(&links.producer),
         registry: links.registry.clone(),
@@ -113,6 +117,6 @@ pub(super) fn sink(
         health: Arc::clone(&parts.health),
     };
     let guard = |table: &str| own_writes.get(table).cloned();
-    sink::Pipeline::start(&context, config, &guard, read, deliver)
-        .map_err(|error| Refusal::Later(format!("sink: cannot start a thread: {error}")))
+    sink::SinkPipeline::start(&context, config, &guard, read, deliver)
+        .map_err(|error| StartRefusal::Later(format!("sink: cannot start a thread: {error}")))
 }

@@ -8,35 +8,35 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::pipeline_slot::{Refusal, Work};
-use crate::checkpoint::Store;
+use super::pipeline_slot::{Managed, StartRefusal};
+use crate::backoff::Backoff;
+use crate::checkpoint::CheckpointStore;
 use crate::health::{Condition, Health};
 use crate::kafka::{Error, Producer};
-use crate::backoff::Backoff;
 use crate::stop::Stop;
 
 /// First and longest pause between two looks for topics, and between writes that fail.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const HELPER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long a thread whose work is done waits at a time for its stop.
-const REST: Duration = Duration::from_secs(3600);
+const ONE_SHOT_PARK_TIME: Duration = Duration::from_secs(3600);
 
 /// One thread of a slot of its own.
-pub(super) struct Helper(JoinHandle<()>);
+pub(super) struct HelperThread(JoinHandle<()>);
 
-impl Helper {
+impl HelperThread {
     /// Starts a thread.
     pub(super) fn start(
         name: &str,
         run: impl FnOnce() + Send + 'static,
-    ) -> Result<Helper, Refusal> {
+    ) -> Result<HelperThread, StartRefusal> {
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-        thread
-            .map(Helper)
-            .map_err(|error| Refusal::Later(format!("cannot start the thread {name}: {error}")))
+        thread.map(HelperThread).map_err(|error| {
+            StartRefusal::Later(format!("cannot start the thread {name}: {error}"))
+        })
     }
 }
 
-impl Work for Helper {
+impl Managed for HelperThread {
     fn is_over(&mut self) -> bool {
         self.0.is_finished()
     }
@@ -55,11 +55,16 @@ impl Work for Helper {
 }
 
 /// Writes checkpoints until stopped, and then once more.
-pub(super) fn flush(store: &Store, interval: Duration, condition: &Condition, stop: &Stop) {
-    let mut backoff = Backoff::new(PAUSE.0, interval.max(PAUSE.1));
+pub(super) fn flush(
+    store: &CheckpointStore,
+    interval: Duration,
+    condition: &Condition,
+    stop: &Stop,
+) {
+    let mut backoff = Backoff::new(HELPER_BACKOFF.0, interval.max(HELPER_BACKOFF.1));
     condition.ok();
     loop {
-        let stopped = store.wait_due(interval, stop);
+        let stopped = store.wait_until_flush_due(interval, stop);
         match store.flush() {
             Ok(()) => {
                 backoff.reset();
@@ -87,7 +92,7 @@ pub(super) fn find_topics(
     stop: &Stop,
 ) {
     let condition = health.condition("topics", "not looked up yet");
-    let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+    let mut backoff = Backoff::new(HELPER_BACKOFF.0, HELPER_BACKOFF.1);
     loop {
         let (there, troubles) = look(producer, &wanted);
         wanted.retain(|topic| !there.contains(topic));
@@ -106,7 +111,7 @@ pub(super) fn find_topics(
     }
     condition.ok();
     // The thread is there as long as it is wanted, so that its end is always a fault.
-    while !stop.wait(REST) {}
+    while !stop.wait(ONE_SHOT_PARK_TIME) {}
 }
 
 /// The topics that are there, and what is wrong with the others.

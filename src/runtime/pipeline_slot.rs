@@ -3,28 +3,28 @@
 //! A pipeline that ended by itself is started again after a pause that grows; one that is silent for
 //! longer than it promised is asked to end first. There are never two in one place: a thread that
 //! does not end keeps its place, as two readers of a table could put an older row behind a newer one.
-//! Nothing here waits; the supervisor calls [`Slot::step`] again and again.
+//! Nothing here waits; the supervisor calls [`PipelineSlot::step`] again and again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::control::Phase;
+use crate::backoff::Backoff;
+use crate::control::PipelinePhase;
 use crate::health::{Condition, Health};
 use crate::metrics::{CounterVec, Metrics};
-use crate::backoff::Backoff;
-use crate::stop::{self, Stop, Trigger};
+use crate::stop::{self, Stop, StopTrigger};
 
 /// First and longest pause before what ended by itself is started again.
-const RESTART: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// After so many ends in a row, a new process may do better than a new thread.
-const TOO_OFTEN: u32 = 5;
+const RESTARTS_UNTIL_UNHEALTHY: u32 = 5;
 /// Who runs this long has recovered.
-const CALM: Duration = Duration::from_secs(300);
+const STABLE_AFTER: Duration = Duration::from_secs(300);
 /// How long the other threads of one that ended by itself may take to end.
-const LEAVE: Duration = Duration::from_secs(5);
+const FAULT_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Threads that work together.
-pub(super) trait Work {
+pub(super) trait Managed {
     /// Whether all of them have ended. Called again and again after the first stop.
     fn is_over(&mut self) -> bool;
     /// Whether one has ended although nothing asked for it.
@@ -37,7 +37,7 @@ pub(super) trait Work {
 
 /// Why something does not start.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum StartRefusal {
     /// It may do so later.
     Later(String),
     /// Somebody has to act first.
@@ -46,21 +46,21 @@ pub(super) enum Refusal {
 
 /// What the supervisor lets a slot do in a step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Turn<'a> {
+pub(super) struct StepInputs<'a> {
     /// The time.
     pub(super) now: Instant,
     /// How long an end may take before what is under way is given up.
-    pub(super) patience: Duration,
+    pub(super) end_timeout: Duration,
     /// Whether what a start needs is there.
     pub(super) may_start: bool,
     /// Threads that are silent for longer than they promised.
-    pub(super) silent: &'a [String],
+    pub(super) overdue_threads: &'a [String],
 }
 
 /// The place of one pipeline.
-pub(super) struct Slot<W> {
+pub(super) struct PipelineSlot<W> {
     name: String,
-    state: State<W>,
+    state: SlotState<W>,
     wanted: bool,
     paused: bool,
     /// It is to start anew, as what it is made of has changed.
@@ -73,41 +73,41 @@ pub(super) struct Slot<W> {
     vital: Option<Condition>,
 }
 
-enum State<W> {
+enum SlotState<W> {
     Idle,
-    Running(Running<W>),
-    Ending(Ending<W>),
+    Running(RunningWork<W>),
+    Ending(EndingWork<W>),
     Waiting { until: Instant, why: String },
     Refused { why: String },
 }
 
-struct Running<W> {
+struct RunningWork<W> {
     work: W,
     /// Dropping it ends the beginning of new work.
-    read: Trigger,
+    read: StopTrigger,
     /// Dropping it ends the waiting for what was begun.
-    deliver: Trigger,
+    deliver: StopTrigger,
     since: Instant,
 }
 
-struct Ending<W> {
+struct EndingWork<W> {
     work: W,
-    deliver: Option<Trigger>,
+    deliver: Option<StopTrigger>,
     deadline: Instant,
     /// Why it ends, if nobody wanted that.
     fault: Option<String>,
 }
 
-impl<W: Work> Slot<W> {
+impl<W: Managed> PipelineSlot<W> {
     /// An empty place that wants to be filled. `name` is for words, as `table incident`.
-    pub(super) fn new(name: &str, health: &Arc<Health>, metrics: &Metrics) -> Slot<W> {
-        Slot {
+    pub(super) fn new(name: &str, health: &Arc<Health>, metrics: &Metrics) -> PipelineSlot<W> {
+        PipelineSlot {
             name: name.to_owned(),
-            state: State::Idle,
+            state: SlotState::Idle,
             wanted: true,
             paused: false,
             outdated: false,
-            ends: Backoff::new(RESTART.0, RESTART.1),
+            ends: Backoff::new(RESTART_BACKOFF.0, RESTART_BACKOFF.1),
             health: Arc::clone(health),
             restarts: metrics.pipeline_restarts.clone(),
             told: None,
@@ -137,28 +137,28 @@ impl<W: Work> Slot<W> {
 
     /// Whether it is to be made anew and has not ended yet.
     pub(super) fn is_moving(&self) -> bool {
-        self.outdated || matches!(self.state, State::Ending(_))
+        self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
     /// Whether nothing is left of it, and nothing is wanted.
     pub(super) fn is_gone(&self) -> bool {
-        !self.wanted && matches!(self.state, State::Idle)
+        !self.wanted && matches!(self.state, SlotState::Idle)
     }
 
     /// Whether it does nothing now and no thread of it is left.
     pub(super) fn is_empty(&self) -> bool {
-        !matches!(self.state, State::Running(_) | State::Ending(_))
+        !matches!(self.state, SlotState::Running(_) | SlotState::Ending(_))
     }
 
     /// Whether it is on its way to another state.
     pub(super) fn is_busy(&self) -> bool {
-        self.outdated || matches!(self.state, State::Ending(_))
+        self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
     /// The work, while it runs.
     pub(super) fn work(&self) -> Option<&W> {
         match &self.state {
-            State::Running(running) => Some(&running.work),
+            SlotState::Running(running) => Some(&running.work),
             _ => None,
         }
     }
@@ -166,45 +166,45 @@ impl<W: Work> Slot<W> {
     /// Why it does not run although it should, if somebody has to act.
     pub(super) fn refusal(&self) -> Option<&str> {
         match &self.state {
-            State::Refused { why } => Some(why),
+            SlotState::Refused { why } => Some(why),
             _ => None,
         }
     }
 
     /// What it is doing.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> PipelinePhase {
         match &self.state {
-            _ if self.paused => Phase::Paused,
-            State::Idle | State::Running(_) => Phase::Running,
-            State::Ending(ending) => match &ending.fault {
-                Some(why) => Phase::Restarting { why: why.clone() },
-                None => Phase::Running,
+            _ if self.paused => PipelinePhase::Paused,
+            SlotState::Idle | SlotState::Running(_) => PipelinePhase::Running,
+            SlotState::Ending(ending) => match &ending.fault {
+                Some(why) => PipelinePhase::Restarting { why: why.clone() },
+                None => PipelinePhase::Running,
             },
-            State::Waiting { why, .. } => Phase::Restarting { why: why.clone() },
-            State::Refused { why } => Phase::Stopped { why: why.clone() },
+            SlotState::Waiting { why, .. } => PipelinePhase::Restarting { why: why.clone() },
+            SlotState::Refused { why } => PipelinePhase::Stopped { why: why.clone() },
         }
     }
 
     /// Goes on: looks after what runs, and does what is due.
     pub(super) fn step(
         &mut self,
-        turn: Turn<'_>,
-        start: impl FnOnce(&Stop, &Stop) -> Result<W, Refusal>,
+        turn: StepInputs<'_>,
+        start: impl FnOnce(&Stop, &Stop) -> Result<W, StartRefusal>,
     ) {
         let run = self.wanted && !self.paused;
-        self.state = match std::mem::replace(&mut self.state, State::Idle) {
-            State::Running(running) => self.look_after(running, run, turn),
-            State::Ending(ending) => self.await_end(ending, turn.now),
-            State::Waiting { .. } | State::Refused { .. } if !run => {
+        self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
+            SlotState::Running(running) => self.look_after(running, run, turn),
+            SlotState::Ending(ending) => self.await_end(ending, turn.now),
+            SlotState::Waiting { .. } | SlotState::Refused { .. } if !run => {
                 self.told = self.told.take().filter(|_| self.paused);
-                State::Idle
+                SlotState::Idle
             }
-            State::Waiting { until, .. } if until <= turn.now && turn.may_start => {
+            SlotState::Waiting { until, .. } if until <= turn.now && turn.may_start => {
                 self.start(turn.now, start)
             }
-            State::Refused { .. } if self.outdated => State::Idle,
-            State::Idle if run && turn.may_start => self.start(turn.now, start),
-            state @ (State::Idle | State::Waiting { .. } | State::Refused { .. }) => {
+            SlotState::Refused { .. } if self.outdated => SlotState::Idle,
+            SlotState::Idle if run && turn.may_start => self.start(turn.now, start),
+            state @ (SlotState::Idle | SlotState::Waiting { .. } | SlotState::Refused { .. }) => {
                 // What does not run is not outdated.
                 self.outdated = false;
                 state
@@ -215,26 +215,26 @@ impl<W: Work> Slot<W> {
     /// Asks it to end for good: first no new work, then, at `abandon`, no waiting for what was begun.
     pub(super) fn end(&mut self, abandon: bool) {
         self.wanted = false;
-        self.state = match std::mem::replace(&mut self.state, State::Idle) {
-            State::Running(running) => State::Ending(Ending {
+        self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
+            SlotState::Running(running) => SlotState::Ending(EndingWork {
                 work: running.work,
                 deliver: Some(running.deliver).filter(|_| !abandon),
                 deadline: running.since,
                 fault: None,
             }),
-            State::Ending(mut ending) => {
+            SlotState::Ending(mut ending) => {
                 ending.deliver = ending.deliver.filter(|_| !abandon);
-                State::Ending(ending)
+                SlotState::Ending(ending)
             }
-            _ => State::Idle,
+            _ => SlotState::Idle,
         };
     }
 
     /// Whether all its threads have ended.
     pub(super) fn is_over(&mut self) -> bool {
         match &mut self.state {
-            State::Running(_) => false,
-            State::Ending(ending) => ending.work.is_over(),
+            SlotState::Running(_) => false,
+            SlotState::Ending(ending) => ending.work.is_over(),
             _ => true,
         }
     }
@@ -243,7 +243,7 @@ impl<W: Work> Slot<W> {
     /// to the end of the process and counts as one.
     pub(super) fn collect(self) -> u64 {
         match self.state {
-            State::Ending(mut ending) => {
+            SlotState::Ending(mut ending) => {
                 if ending.work.is_over() {
                     ending.work.join()
                 } else {
@@ -255,9 +255,16 @@ impl<W: Work> Slot<W> {
         }
     }
 
-    fn look_after(&mut self, running: Running<W>, run: bool, turn: Turn<'_>) -> State<W> {
+    fn look_after(
+        &mut self,
+        running: RunningWork<W>,
+        run: bool,
+        turn: StepInputs<'_>,
+    ) -> SlotState<W> {
         let threads = running.work.threads();
-        let silent = threads.iter().find(|name| turn.silent.contains(name));
+        let silent = threads
+            .iter()
+            .find(|name| turn.overdue_threads.contains(name));
         let fault = if running.work.has_died() {
             Some("a thread ended by itself; this is a bug".to_owned())
         } else {
@@ -266,23 +273,25 @@ impl<W: Work> Slot<W> {
         if let Some(why) = &fault {
             log::error!(what = self.name, error = why; "it is started again");
             self.told = Some(self.health.condition(&self.name, why));
-            threads.iter().for_each(|thread| self.health.bury(thread));
+            threads
+                .iter()
+                .for_each(|thread| self.health.forget_dead_thread(thread));
         }
         if fault.is_none() && run && !self.outdated {
-            if CALM < turn.now.saturating_duration_since(running.since) {
+            if STABLE_AFTER < turn.now.saturating_duration_since(running.since) {
                 self.ends.reset();
                 self.vital = None;
             }
-            return State::Running(running);
+            return SlotState::Running(running);
         }
         drop(running.read);
         let patience = if fault.is_some() {
-            LEAVE
+            FAULT_END_TIMEOUT
         } else {
-            turn.patience
+            turn.end_timeout
         };
         self.await_end(
-            Ending {
+            EndingWork {
                 work: running.work,
                 deliver: Some(running.deliver),
                 deadline: turn.now + patience,
@@ -292,15 +301,15 @@ impl<W: Work> Slot<W> {
         )
     }
 
-    fn await_end(&mut self, mut ending: Ending<W>, now: Instant) -> State<W> {
+    fn await_end(&mut self, mut ending: EndingWork<W>, now: Instant) -> SlotState<W> {
         if !ending.work.is_over() {
             if ending.deadline <= now {
                 ending.deliver = None;
             }
-            return State::Ending(ending);
+            return SlotState::Ending(ending);
         }
         for thread in ending.work.threads() {
-            self.health.bury(&thread);
+            self.health.forget_dead_thread(&thread);
         }
         let left = ending.work.join();
         if 0 < left {
@@ -308,25 +317,25 @@ impl<W: Work> Slot<W> {
         }
         self.outdated = false;
         match ending.fault {
-            None => State::Idle,
+            None => SlotState::Idle,
             Some(why) => self.wait(&why, now),
         }
     }
 
-    fn wait(&mut self, why: &str, now: Instant) -> State<W> {
+    fn wait(&mut self, why: &str, now: Instant) -> SlotState<W> {
         let pause = self.ends.ceiling();
         self.ends.next(1.0);
         self.restarts.with(&[&self.name]).inc();
         let failures = self.ends.failures();
         let why = format!("{why}; it starts again in {} s", pause.as_secs());
-        if TOO_OFTEN <= failures {
+        if RESTARTS_UNTIL_UNHEALTHY <= failures {
             let vital = self
                 .vital
                 .get_or_insert_with(|| self.health.vital(&self.name));
             vital.fail(format!("ended {failures} times in a row: {why}"));
         }
         self.told = Some(self.health.condition(&self.name, &why));
-        State::Waiting {
+        SlotState::Waiting {
             until: now + pause,
             why,
         }
@@ -335,29 +344,29 @@ impl<W: Work> Slot<W> {
     fn start(
         &mut self,
         now: Instant,
-        start: impl FnOnce(&Stop, &Stop) -> Result<W, Refusal>,
-    ) -> State<W> {
+        start: impl FnOnce(&Stop, &Stop) -> Result<W, StartRefusal>,
+    ) -> SlotState<W> {
         let (read, reading) = stop::pair();
         let (deliver, delivering) = stop::pair();
         self.outdated = false;
         match start(&reading, &delivering) {
             Ok(work) => {
                 self.told = None;
-                State::Running(Running {
+                SlotState::Running(RunningWork {
                     work,
                     read,
                     deliver,
                     since: now,
                 })
             }
-            Err(Refusal::Later(why)) => {
+            Err(StartRefusal::Later(why)) => {
                 log::error!(what = self.name, error = why; "it does not start");
                 self.wait(&why, now)
             }
-            Err(Refusal::Never(why)) => {
+            Err(StartRefusal::Never(why)) => {
                 log::error!(what = self.name, error = why; "it stays stopped until somebody acts");
                 self.told = Some(self.health.condition(&self.name, &why));
-                State::Refused { why }
+                SlotState::Refused { why }
             }
         }
     }

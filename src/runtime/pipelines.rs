@@ -6,32 +6,32 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::helper_threads::Helper;
-use super::connections::Links;
-use super::pipeline_slot::{Refusal, Slot, Turn, Work};
-use super::{Parts, factories};
-use crate::config::{Change, Config, Plan, Table};
-use crate::control::{Kind, Phase, State};
-use crate::loop_guard::OwnWrites;
+use super::connections::Connections;
+use super::helper_threads::HelperThread;
+use super::pipeline_slot::{Managed, PipelineSlot, StartRefusal, StepInputs};
+use super::{Services, factories};
+use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
+use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
+use crate::loop_guard::OwnWriteLog;
 use crate::{sink, source};
 
 /// When pipelines move one after the other, how long one may hold up the next.
-const MOVE: Duration = Duration::from_secs(2);
+const MAX_WAIT_PER_MOVE: Duration = Duration::from_secs(2);
 /// Messages about topics that wait for the supervisor.
-const FOUND: usize = 4;
+const MAX_QUEUED_TOPIC_REPORTS: usize = 4;
 
 /// What moves records, and what helps with it.
 pub(super) struct Pipelines {
-    pub(super) tables: BTreeMap<String, Slot<source::Pipeline>>,
-    pub(super) sink: Slot<sink::Pipeline>,
-    pub(super) flusher: Slot<Helper>,
-    pub(super) topics: Slot<Helper>,
-    pub(super) probe: Slot<Helper>,
+    pub(super) tables: BTreeMap<String, PipelineSlot<source::TablePipeline>>,
+    pub(super) sink: PipelineSlot<sink::SinkPipeline>,
+    pub(super) flusher: PipelineSlot<HelperThread>,
+    pub(super) topics: PipelineSlot<HelperThread>,
+    pub(super) probe: PipelineSlot<HelperThread>,
     /// Topics that are there.
     found: BTreeSet<String>,
     found_in: Sender<BTreeSet<String>>,
     /// What the sink wrote, for each table that leaves its own writes out.
-    own_writes: BTreeMap<String, Arc<OwnWrites>>,
+    own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
     /// Tables that are still to move to a new client or producer, and the one that is moving.
     moving: VecDeque<String>,
     mover: Option<(String, Instant)>,
@@ -45,12 +45,15 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     /// Nothing runs yet. The receiver gets the topics that were found.
-    pub(super) fn new(parts: &Parts, config: &Config) -> (Pipelines, Receiver<BTreeSet<String>>) {
-        let (found_in, found) = bounded(FOUND);
-        let slot = |name: &str| Slot::new(name, &parts.health, &parts.metrics);
+    pub(super) fn new(
+        parts: &Services,
+        config: &Config,
+    ) -> (Pipelines, Receiver<BTreeSet<String>>) {
+        let (found_in, found) = bounded(MAX_QUEUED_TOPIC_REPORTS);
+        let slot = |name: &str| PipelineSlot::new(name, &parts.health, &parts.metrics);
         let mut pipelines = Pipelines {
             tables: BTreeMap::new(),
-            sink: Slot::new("sink", &parts.health, &parts.metrics),
+            sink: PipelineSlot::new("sink", &parts.health, &parts.metrics),
             flusher: slot("checkpoint writer"),
             topics: slot("topic look-up"),
             probe: slot("sink probe"),
@@ -71,11 +74,10 @@ impl Pipelines {
         (pipelines, found)
     }
 
-    fn add_table(&mut self, name: &str, parts: &Parts) {
-        let slot = self
-            .tables
-            .entry(name.to_owned())
-            .or_insert_with(|| Slot::new(&format!("table {name}"), &parts.health, &parts.metrics));
+    fn add_table(&mut self, name: &str, parts: &Services) {
+        let slot = self.tables.entry(name.to_owned()).or_insert_with(|| {
+            PipelineSlot::new(&format!("table {name}"), &parts.health, &parts.metrics)
+        });
         slot.want(true);
         slot.renew();
     }
@@ -91,11 +93,11 @@ impl Pipelines {
     }
 
     /// Does what a plan says; `links` are the new ones already.
-    pub(super) fn apply(&mut self, plan: &Plan, topics: BTreeSet<String>, parts: &Parts) {
+    pub(super) fn apply(&mut self, plan: &ConfigDiff, topics: BTreeSet<String>, parts: &Services) {
         for (name, change) in &plan.tables {
             match change {
-                Change::Added | Change::Edited => self.add_table(name, parts),
-                Change::Removed => {
+                TableChange::Added | TableChange::Edited => self.add_table(name, parts),
+                TableChange::Removed => {
                     if let Some(slot) = self.tables.get_mut(name) {
                         slot.pause(false);
                         slot.want(false);
@@ -111,7 +113,7 @@ impl Pipelines {
         if plan.kafka || wanted.iter().any(|topic| !self.found.contains(topic)) {
             self.topics.renew();
         }
-        if plan.flush {
+        if plan.flush_interval {
             self.flusher.renew();
         }
         if plan.sink || plan.servicenow {
@@ -144,13 +146,19 @@ impl Pipelines {
     }
 
     /// Lets each place go on.
-    pub(super) fn step(&mut self, now: Instant, config: &Config, links: &Links, parts: &Parts) {
-        let silent = parts.health.silent(now);
-        let turn = Turn {
+    pub(super) fn step(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        links: &Connections,
+        parts: &Services,
+    ) {
+        let silent = parts.health.overdue_threads(now);
+        let turn = StepInputs {
             now,
-            patience: config.shutdown_timeout,
+            end_timeout: config.shutdown_timeout,
             may_start: true,
-            silent: &silent,
+            overdue_threads: &silent,
         };
         self.flusher
             .step(turn, |stop, _| factories::flusher(parts, config, stop));
@@ -166,14 +174,21 @@ impl Pipelines {
         self.step_sink(turn, config, links, parts);
     }
 
-    fn step_tables(&mut self, turn: Turn<'_>, config: &Config, links: &Links, parts: &Parts) {
+    fn step_tables(
+        &mut self,
+        turn: StepInputs<'_>,
+        config: &Config,
+        links: &Connections,
+        parts: &Services,
+    ) {
         for (name, slot) in &mut self.tables {
             let table = wanted_tables(config).find(|table| table.name == *name);
             let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
-            let turn = Turn { may_start, ..turn };
+            let turn = StepInputs { may_start, ..turn };
             let (own, shown) = (&self.own_writes, &mut self.shown_tables);
             slot.step(turn, |read, deliver| {
-                let table = table.ok_or_else(|| Refusal::Later("it is not known".to_owned()))?;
+                let table =
+                    table.ok_or_else(|| StartRefusal::Later("it is not known".to_owned()))?;
                 show_table(shown, table, parts);
                 factories::table(parts, links, config, table, own, (read, deliver))
             });
@@ -185,7 +200,7 @@ impl Pipelines {
                 lag.set(source::age(entry.position.timestamp));
             }
         }
-        let gone = |slot: &Slot<source::Pipeline>| slot.is_gone();
+        let gone = |slot: &PipelineSlot<source::TablePipeline>| slot.is_gone();
         let names: Vec<String> = self
             .tables
             .iter()
@@ -196,17 +211,23 @@ impl Pipelines {
             self.tables.remove(&name);
             self.shown_tables.remove(&name);
             parts.metrics.forget_table(&name);
-            parts.store.hide(&name);
+            parts.store.hide_position(&name);
         }
     }
 
-    fn step_sink(&mut self, turn: Turn<'_>, config: &Config, links: &Links, parts: &Parts) {
+    fn step_sink(
+        &mut self,
+        turn: StepInputs<'_>,
+        config: &Config,
+        links: &Connections,
+        parts: &Services,
+    ) {
         let topics = config.sink.topics.iter().map(|it| &it.topic);
         let topics = topics.filter(|topic| !self.paused.contains(*topic));
         let mut needed = topics.chain(&config.sink.dlq_topic);
         let may_start = needed.all(|topic| self.found.contains(topic));
         let (own, paused) = (&self.own_writes, &self.paused);
-        let turn = Turn { may_start, ..turn };
+        let turn = StepInputs { may_start, ..turn };
         self.sink.step(turn, |read, deliver| {
             let mut config = config.clone();
             config.sink.topics.retain(|it| !paused.contains(&it.topic));
@@ -224,8 +245,8 @@ impl Pipelines {
     /// Lets the next table move when the one before has.
     fn move_on(&mut self, now: Instant) {
         if let Some((name, since)) = &self.mover
-            && now.saturating_duration_since(*since) < MOVE
-            && self.tables.get(name).is_some_and(Slot::is_moving)
+            && now.saturating_duration_since(*since) < MAX_WAIT_PER_MOVE
+            && self.tables.get(name).is_some_and(PipelineSlot::is_moving)
         {
             return;
         }
@@ -244,7 +265,7 @@ impl Pipelines {
     /// Whether something is on its way to another state, so that one should look again soon.
     pub(super) fn is_busy(&self) -> bool {
         !self.moving.is_empty()
-            || self.tables.values().any(Slot::is_busy)
+            || self.tables.values().any(PipelineSlot::is_busy)
             || self.sink.is_busy()
             || self.topics.is_busy()
             || self.probe.is_busy()
@@ -269,20 +290,20 @@ impl Pipelines {
     }
 
     /// What each pipeline is doing.
-    pub(super) fn states(&self, config: &Config) -> Vec<State> {
+    pub(super) fn states(&self, config: &Config) -> Vec<SupervisedPipeline> {
         let tables = wanted_tables(config).filter_map(|table| {
-            Some(State {
-                kind: Kind::Table,
+            Some(SupervisedPipeline {
+                kind: PipelineKind::Table,
                 name: table.name.clone(),
                 phase: self.tables.get(&table.name)?.phase(),
             })
         });
         let topics = config.sink.topics.iter().filter(|_| config.sink.enabled);
-        let topics = topics.map(|topic| State {
-            kind: Kind::Topic,
+        let topics = topics.map(|topic| SupervisedPipeline {
+            kind: PipelineKind::Topic,
             name: topic.topic.clone(),
             phase: match self.paused.contains(&topic.topic) {
-                true => Phase::Paused,
+                true => PipelinePhase::Paused,
                 false => self.sink.phase(),
             },
         });
@@ -291,13 +312,13 @@ impl Pipelines {
 }
 
 /// The tables that are to be read.
-pub(super) fn wanted_tables(config: &Config) -> impl Iterator<Item = &Table> {
+pub(super) fn wanted_tables(config: &Config) -> impl Iterator<Item = &TableConfig> {
     let tables = config.source.tables.iter();
     tables.filter(|_| config.source.enabled)
 }
 
 /// A table that goes to another topic has no figures of the old one.
-fn show_table(shown: &mut BTreeMap<String, String>, table: &Table, parts: &Parts) {
+fn show_table(shown: &mut BTreeMap<String, String>, table: &TableConfig, parts: &Services) {
     let old = shown.insert(table.name.clone(), table.topic.clone());
     if let Some(old) = old.filter(|old| *old != table.topic) {
         let labels = [("table", table.name.as_str()), ("topic", old.as_str())];
@@ -306,50 +327,54 @@ fn show_table(shown: &mut BTreeMap<String, String>, table: &Table, parts: &Parts
 }
 
 /// Topics that are gone have no figures, nor tables that no topic is written to.
-fn show_topics(shown: &mut BTreeMap<String, String>, now: BTreeMap<String, String>, parts: &Parts) {
+fn show_topics(
+    shown: &mut BTreeMap<String, String>,
+    now: BTreeMap<String, String>,
+    parts: &Services,
+) {
     let old = std::mem::replace(shown, now);
     for (topic, table) in &old {
         if !shown.contains_key(topic) {
-            parts.metrics.forget_topic(topic);
+            parts.metrics.forget_sink_topic(topic);
         }
         if !shown.values().any(|it| it == table) {
-            parts.metrics.forget_written(table);
+            parts.metrics.forget_sink_table(table);
         }
     }
 }
 
-impl Work for source::Pipeline {
+impl Managed for source::TablePipeline {
     fn is_over(&mut self) -> bool {
         self.is_finished()
     }
 
     fn has_died(&self) -> bool {
-        source::Pipeline::has_died(self)
+        source::TablePipeline::has_died(self)
     }
 
     fn threads(&self) -> Vec<String> {
-        source::Pipeline::threads(self)
+        source::TablePipeline::threads(self)
     }
 
     fn join(self) -> u64 {
-        source::Pipeline::join(self)
+        source::TablePipeline::join(self)
     }
 }
 
-impl Work for sink::Pipeline {
+impl Managed for sink::SinkPipeline {
     fn is_over(&mut self) -> bool {
         self.settle()
     }
 
     fn has_died(&self) -> bool {
-        sink::Pipeline::has_died(self)
+        sink::SinkPipeline::has_died(self)
     }
 
     fn threads(&self) -> Vec<String> {
-        sink::Pipeline::threads(self)
+        sink::SinkPipeline::threads(self)
     }
 
     fn join(self) -> u64 {
-        sink::Pipeline::join(self)
+        sink::SinkPipeline::join(self)
     }
 }

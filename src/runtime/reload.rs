@@ -9,45 +9,45 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::helper_threads;
-use crate::config::{self, Config, Files, Loaded, Plan, Problems};
-use crate::control::Outcome;
+use crate::config::{self, Config, ConfigDiff, ConfigFiles, ConfigProblems, LoadedConfig};
+use crate::control::ReloadOutcome;
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::servicenow::{Cause, Client, Error};
+use crate::servicenow::{Error, InstanceClient, InstanceFailure};
 use crate::sink;
 use crate::stop::Stop;
 
 /// Attempts of the probe when its failure may be over in a moment, and the pause between them.
-const ATTEMPTS: usize = 3;
-const PAUSE: Duration = Duration::from_secs(1);
+const PROBE_ATTEMPTS: usize = 3;
+const PROBE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long a new producer may take to reach a broker before it takes over.
-const CONNECT: Duration = Duration::from_secs(10);
+const PRODUCER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A reload that is to be prepared.
-pub(super) struct Task {
+pub(super) struct ReloadTask {
     pub(super) path: PathBuf,
     /// What runs.
-    pub(super) running: Loaded,
+    pub(super) running: LoadedConfig,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: Stop,
 }
 
 /// A prepared reload.
-pub(super) struct Prepared {
+pub(super) struct PreparedReload {
     /// The files to watch from now on.
-    pub(super) files: Files,
-    pub(super) result: Result<Ready, Refused>,
+    pub(super) files: ConfigFiles,
+    pub(super) result: Result<ReloadReady, ReloadRefusal>,
 }
 
 /// Everything that the plan asks for.
-pub(super) struct Ready {
-    pub(super) plan: Plan,
-    pub(super) loaded_files: Files,
+pub(super) struct ReloadReady {
+    pub(super) plan: ConfigDiff,
+    pub(super) loaded_files: ConfigFiles,
     pub(super) warnings: Vec<String>,
-    pub(super) client: Option<Tried<Client>>,
-    pub(super) producer: Option<Tried<Producer>>,
+    pub(super) client: Option<Candidate<InstanceClient>>,
+    pub(super) producer: Option<Candidate<Producer>>,
     /// The new client of the schema registry, or that there is none any more.
     pub(super) registry: Option<Option<Registry>>,
     /// Topics that the new producer has found.
@@ -55,22 +55,22 @@ pub(super) struct Ready {
 }
 
 /// Something new that works, and its own health, to be attached when it takes over.
-pub(super) struct Tried<T> {
+pub(super) struct Candidate<T> {
     pub(super) it: T,
     pub(super) health: Arc<Health>,
 }
 
 /// Why what runs stays.
-pub(super) struct Refused {
-    pub(super) outcome: Outcome,
+pub(super) struct ReloadRefusal {
+    pub(super) outcome: ReloadOutcome,
     pub(super) words: Vec<String>,
     /// Whether the same may work later.
     pub(super) retry: bool,
 }
 
-impl Refused {
-    fn new(outcome: Outcome, words: &dyn ToString) -> Refused {
-        Refused {
+impl ReloadRefusal {
+    fn new(outcome: ReloadOutcome, words: &dyn ToString) -> ReloadRefusal {
+        ReloadRefusal {
             outcome,
             words: vec![words.to_string()],
             retry: false,
@@ -78,8 +78,8 @@ impl Refused {
     }
 }
 
-impl Task {
-    pub(super) fn run(self) -> Prepared {
+impl ReloadTask {
+    pub(super) fn run(self) -> PreparedReload {
         let (loaded, files) = config::load_with_files(&self.path);
         let result =
             loaded
@@ -88,13 +88,17 @@ impl Task {
                     let file = self.path.display().to_string();
                     let warnings = warnings.iter().map(|it| it.in_file(&file)).collect();
                     let files = files.clone();
-                    self.prepare(Loaded { config, files }, warnings)
+                    self.prepare(LoadedConfig { config, files }, warnings)
                 });
-        Prepared { files, result }
+        PreparedReload { files, result }
     }
 
-    fn prepare(&self, new: Loaded, warnings: Vec<String>) -> Result<Ready, Refused> {
-        let plan = Plan::between(&self.running, &new);
+    fn prepare(
+        &self,
+        new: LoadedConfig,
+        warnings: Vec<String>,
+    ) -> Result<ReloadReady, ReloadRefusal> {
+        let plan = ConfigDiff::between(&self.running, &new);
         let client = plan.servicenow.then(|| self.client(&plan.config));
         let client = client.transpose()?;
         let mut topics = BTreeSet::new();
@@ -102,7 +106,7 @@ impl Task {
         let producer = producer.transpose()?;
         let registry = plan.registry.then(|| self.registry(&plan.config));
         let registry = registry.transpose()?;
-        Ok(Ready {
+        Ok(ReloadReady {
             plan,
             loaded_files: new.files,
             warnings,
@@ -114,28 +118,29 @@ impl Task {
     }
 
     /// A client that has got an answer, or has not been asked to.
-    fn client(&self, config: &Config) -> Result<Tried<Client>, Refused> {
+    fn client(&self, config: &Config) -> Result<Candidate<InstanceClient>, ReloadRefusal> {
         let health = Arc::new(Health::new());
-        let client = Client::start(&config.servicenow, &self.metrics, &health)
-            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+        let client = InstanceClient::start(&config.servicenow, &self.metrics, &health)
+            .map_err(|error| ReloadRefusal::new(ReloadOutcome::Refused, &error))?;
         if config.reload_rollback {
-            self.try_out(&client, config).map_err(|error| Refused {
-                retry: error.is_retryable(),
-                ..Refused::new(Outcome::RolledBack, &error)
-            })?;
+            self.try_out(&client, config)
+                .map_err(|error| ReloadRefusal {
+                    retry: error.is_retryable(),
+                    ..ReloadRefusal::new(ReloadOutcome::RolledBack, &error)
+                })?;
         }
-        Ok(Tried { it: client, health })
+        Ok(Candidate { it: client, health })
     }
 
     /// One cheap request with the new credentials. What the instance says about the table is not
     /// about them.
-    fn try_out(&self, client: &Client, config: &Config) -> Result<(), Error> {
+    fn try_out(&self, client: &InstanceClient, config: &Config) -> Result<(), Error> {
         let tables = config.source.tables.iter().map(|table| &table.name);
         let written = config.sink.topics.iter().map(|topic| &topic.table);
         let table = tables.chain(written).next();
         let table = table.map_or("sys_user", String::as_str);
         let request = sink::probe(&config.servicenow.table_api_path, table);
-        let mut left = ATTEMPTS;
+        let mut left = PROBE_ATTEMPTS;
         loop {
             left -= 1;
             let Err(error) = client.get(&request, &self.stop) else {
@@ -143,25 +148,31 @@ impl Task {
             };
             if matches!(
                 error.cause(),
-                Some(Cause::Forbidden { .. } | Cause::NotFound { .. } | Cause::BadRequest { .. })
+                Some(
+                    InstanceFailure::Forbidden { .. }
+                        | InstanceFailure::NotFound { .. }
+                        | InstanceFailure::BadRequest { .. }
+                )
             ) {
                 return Ok(());
             }
-            if left == 0 || !error.is_retryable() || self.stop.wait(PAUSE) {
+            if left == 0 || !error.is_retryable() || self.stop.wait(PROBE_RETRY_PAUSE) {
                 return Err(error);
             }
         }
     }
 
     /// A client that the registry has answered, or that has not been asked to.
-    fn registry(&self, config: &Config) -> Result<Option<Registry>, Refused> {
+    fn registry(&self, config: &Config) -> Result<Option<Registry>, ReloadRefusal> {
         let registry = Registry::configured(&config.schema_registry, &self.metrics)
-            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+            .map_err(|error| ReloadRefusal::new(ReloadOutcome::Refused, &error))?;
         if let Some(registry) = registry.as_ref().filter(|_| config.reload_rollback) {
-            registry.reach(&self.stop).map_err(|error| Refused {
-                retry: error.is_retryable(),
-                ..Refused::new(Outcome::RolledBack, &error)
-            })?;
+            registry
+                .probe_mode(&self.stop)
+                .map_err(|error| ReloadRefusal {
+                    retry: error.is_retryable(),
+                    ..ReloadRefusal::new(ReloadOutcome::RolledBack, &error)
+                })?;
         }
         Ok(registry)
     }
@@ -171,19 +182,19 @@ impl Task {
         &self,
         config: &Config,
         topics: &mut BTreeSet<String>,
-    ) -> Result<Tried<Producer>, Refused> {
+    ) -> Result<Candidate<Producer>, ReloadRefusal> {
         let health = Arc::new(Health::new());
         let producer = Producer::start(&config.kafka, &self.metrics, &health)
-            .map_err(|error| Refused::new(Outcome::Refused, &error))?;
+            .map_err(|error| ReloadRefusal::new(ReloadOutcome::Refused, &error))?;
         if config.reload_rollback {
             let wanted = config.topics().into_iter().collect();
             let (found, troubles) = helper_threads::look(&producer, &wanted);
-            let deadline = Instant::now() + CONNECT;
+            let deadline = Instant::now() + PRODUCER_CONNECT_TIMEOUT;
             while !health.readiness().ok {
-                if deadline <= Instant::now() || self.stop.wait(PAUSE / 10) {
+                if deadline <= Instant::now() || self.stop.wait(PROBE_RETRY_PAUSE / 10) {
                     let lines = health.readiness().lines.into_iter();
-                    return Err(Refused {
-                        outcome: Outcome::RolledBack,
+                    return Err(ReloadRefusal {
+                        outcome: ReloadOutcome::RolledBack,
                         words: lines.chain(troubles).collect(),
                         retry: true,
                     });
@@ -192,14 +203,14 @@ impl Task {
             *topics = found;
         }
         let it = producer;
-        Ok(Tried { it, health })
+        Ok(Candidate { it, health })
     }
 }
 
-fn invalid(problems: &Problems) -> Refused {
+fn invalid(problems: &ConfigProblems) -> ReloadRefusal {
     let lines = problems.to_string();
-    Refused {
-        outcome: Outcome::Refused,
+    ReloadRefusal {
+        outcome: ReloadOutcome::Refused,
         words: lines.lines().map(str::to_owned).collect(),
         retry: false,
     }

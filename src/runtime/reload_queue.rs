@@ -7,39 +7,43 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Parts;
-use super::reload::{Prepared, Refused, Task};
-use crate::config::{Files, Loaded};
-use crate::control::{Outcome, Reload, Request};
+use super::Services;
+use super::reload::{PreparedReload, ReloadRefusal, ReloadTask};
+use crate::backoff::Backoff;
+use crate::config::{ConfigFiles, LoadedConfig};
+use crate::control::{CommandRequest, ReloadOutcome, ReloadRecord};
 use crate::health::{Condition, Health};
 use crate::metrics::Metrics;
-use crate::backoff::Backoff;
-use crate::stop::{self, Trigger};
+use crate::stop::{self, StopTrigger};
 
 /// Between attempts with an edit that may work later, say as the instance was down.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+const RELOAD_RETRY_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(30), Duration::from_secs(900));
 /// Requests that wait for one reload.
-const MAX_ASKED: usize = 20;
+const MAX_WAITING_RELOAD_REQUESTS: usize = 20;
 
 /// The reload under way, and what is to follow it.
-pub(super) struct Reloads {
+pub(super) struct ReloadQueue {
     path: PathBuf,
-    results: Sender<Prepared>,
-    pending: Receiver<Prepared>,
-    thread: Option<(Trigger, JoinHandle<()>)>,
+    results: Sender<PreparedReload>,
+    pending: Receiver<PreparedReload>,
+    thread: Option<(StopTrigger, JoinHandle<()>)>,
     /// Something changed after the one under way had read the file.
     again: bool,
-    asked: Vec<Request>,
-    asked_next: Vec<Request>,
+    asked: Vec<CommandRequest>,
+    asked_next: Vec<CommandRequest>,
     backoff: Backoff,
     retry_at: Option<Instant>,
     note: Condition,
 }
 
-impl Reloads {
-    pub(super) fn new(path: PathBuf, health: &Arc<Health>) -> (Reloads, Receiver<Prepared>) {
+impl ReloadQueue {
+    pub(super) fn new(
+        path: PathBuf,
+        health: &Arc<Health>,
+    ) -> (ReloadQueue, Receiver<PreparedReload>) {
         let (results, prepared) = bounded(1);
-        let reloads = Reloads {
+        let reloads = ReloadQueue {
             path,
             results,
             pending: prepared.clone(),
@@ -47,7 +51,7 @@ impl Reloads {
             again: false,
             asked: Vec::new(),
             asked_next: Vec::new(),
-            backoff: Backoff::new(AGAIN.0, AGAIN.1),
+            backoff: Backoff::new(RELOAD_RETRY_BACKOFF.0, RELOAD_RETRY_BACKOFF.1),
             retry_at: None,
             note: health.note("configuration"),
         };
@@ -58,14 +62,14 @@ impl Reloads {
     /// asked for meanwhile, one follows.
     pub(super) fn begin(
         &mut self,
-        request: Option<Request>,
-        running: &Loaded,
+        request: Option<CommandRequest>,
+        running: &LoadedConfig,
         metrics: &Arc<Metrics>,
     ) -> bool {
         if self.thread.is_some() {
             self.again = true;
             match request {
-                Some(request) if MAX_ASKED <= self.asked_next.len() => {
+                Some(request) if MAX_WAITING_RELOAD_REQUESTS <= self.asked_next.len() => {
                     request.answer(Err("too many reloads at once".to_owned()));
                 }
                 request => self.asked_next.extend(request),
@@ -76,7 +80,7 @@ impl Reloads {
         self.asked.extend(request);
         self.retry_at = None;
         let (trigger, stop) = stop::pair();
-        let task = Task {
+        let task = ReloadTask {
             path: self.path.clone(),
             running: running.clone(),
             metrics: Arc::clone(metrics),
@@ -96,12 +100,12 @@ impl Reloads {
     }
 
     /// The result of a thread that ended without one.
-    pub(super) fn lost(&mut self) -> Option<Prepared> {
+    pub(super) fn lost(&mut self) -> Option<PreparedReload> {
         let ended = self.thread.as_ref().is_some_and(|(_, it)| it.is_finished());
-        (ended && self.pending.is_empty()).then(|| Prepared {
-            files: Files::default(),
-            result: Err(Refused {
-                outcome: Outcome::Refused,
+        (ended && self.pending.is_empty()).then(|| PreparedReload {
+            files: ConfigFiles::default(),
+            result: Err(ReloadRefusal {
+                outcome: ReloadOutcome::Refused,
                 words: vec!["the reload ended by a panic; this is a bug".to_owned()],
                 retry: false,
             }),
@@ -114,12 +118,16 @@ impl Reloads {
     }
 
     /// A reload has ended with these words; whether another one is to follow.
-    pub(super) fn end(&mut self, result: Result<Vec<String>, Refused>, parts: &Parts) -> bool {
+    pub(super) fn end(
+        &mut self,
+        result: Result<Vec<String>, ReloadRefusal>,
+        parts: &Services,
+    ) -> bool {
         if let Some((_, thread)) = self.thread.take() {
             // It has sent its result, which was the last it did.
             thread.join().ok();
         }
-        parts.metrics.reloaded(result.is_ok());
+        parts.metrics.record_reload(result.is_ok());
         let (outcome, words, answer) = match result {
             Ok(words) => self.used(words),
             Err(refused) => self.refused(refused),
@@ -127,7 +135,7 @@ impl Reloads {
         for request in self.asked.drain(..) {
             request.answer(answer.clone());
         }
-        parts.control.add_reload(Reload {
+        parts.control.add_reload(ReloadRecord {
             at: SystemTime::now(),
             outcome,
             words,
@@ -135,7 +143,7 @@ impl Reloads {
         std::mem::take(&mut self.again)
     }
 
-    fn used(&mut self, words: Vec<String>) -> (Outcome, Vec<String>, Result<String, String>) {
+    fn used(&mut self, words: Vec<String>) -> (ReloadOutcome, Vec<String>, Result<String, String>) {
         self.note.ok();
         self.backoff.reset();
         log::info!(changes = words.len(); "the configuration is reloaded");
@@ -144,18 +152,21 @@ impl Reloads {
         } else {
             words.join("; ")
         };
-        (Outcome::Applied, words, Ok(said))
+        (ReloadOutcome::Applied, words, Ok(said))
     }
 
-    fn refused(&mut self, refused: Refused) -> (Outcome, Vec<String>, Result<String, String>) {
-        let Refused {
+    fn refused(
+        &mut self,
+        refused: ReloadRefusal,
+    ) -> (ReloadOutcome, Vec<String>, Result<String, String>) {
+        let ReloadRefusal {
             outcome,
             words,
             retry,
         } = refused;
         let why = match outcome {
-            Outcome::RolledBack => "what is new in it does not work",
-            Outcome::Refused | Outcome::Applied => "it is not valid",
+            ReloadOutcome::RolledBack => "what is new in it does not work",
+            ReloadOutcome::Refused | ReloadOutcome::Applied => "it is not valid",
         };
         let text = words.join("; ");
         if retry {

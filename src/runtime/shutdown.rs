@@ -8,19 +8,19 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::supervisor::{Inputs, Supervisor};
+use super::supervisor::{Supervisor, SupervisorInputs};
 use crate::daemon::Signal;
 
 /// Share of a stop's time that a page under way may take before its request is ended.
-const GRACE: u32 = 4;
+const PAGE_GRACE_DIVISOR: u32 = 4;
 /// What is kept of a stop's time for what follows the pipelines.
-const RESERVE: Duration = Duration::from_secs(1);
+const SHUTDOWN_RESERVE: Duration = Duration::from_secs(1);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const SHUTDOWN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Supervisor {
     /// Stops reading and consuming, waits until what was begun has its end, writes the checkpoint.
-    pub(super) fn stop(mut self, inputs: &Inputs) -> Result<(), Error> {
+    pub(super) fn stop(mut self, inputs: &SupervisorInputs) -> Result<(), Error> {
         let (started, timeout) = (Instant::now(), self.running.config.shutdown_timeout);
         log::info!(timeout:? = timeout; "stopping: nothing more is asked for");
         self.parts.health.set_stopping();
@@ -71,12 +71,17 @@ impl Supervisor {
 
     /// Waits until all pipelines have ended, or until the time of the stop is nearly over; until when
     /// the rest may take.
-    fn await_pipelines(&mut self, inputs: &Inputs, started: Instant, timeout: Duration) -> Instant {
-        let mut grace = Some(started + timeout / GRACE);
+    fn await_pipelines(
+        &mut self,
+        inputs: &SupervisorInputs,
+        started: Instant,
+        timeout: Duration,
+    ) -> Instant {
+        let mut grace = Some(started + timeout / PAGE_GRACE_DIVISOR);
         let deadline = started + timeout;
-        let enough = deadline - RESERVE.min(timeout / 2);
+        let enough = deadline - SHUTDOWN_RESERVE.min(timeout / 2);
         while !self.are_over() {
-            self.heartbeat.beat(timeout + RESERVE * 30);
+            self.heartbeat.beat(timeout + SHUTDOWN_RESERVE * 30);
             let now = Instant::now();
             if enough <= now {
                 break;
@@ -86,18 +91,18 @@ impl Supervisor {
                 self.links.abort();
                 grace = None;
             }
-            if inputs.signals.recv_timeout(LOOK) == Ok(Signal::Terminate) {
+            if inputs.signals.recv_timeout(SHUTDOWN_POLL_INTERVAL) == Ok(Signal::Terminate) {
                 log::warn!("second signal: stopping at once");
-                return deadline.min(Instant::now() + RESERVE);
+                return deadline.min(Instant::now() + SHUTDOWN_RESERVE);
             }
         }
         deadline
     }
 
     /// Joins what has ended, and lets the rest end until `deadline`.
-    fn collect(self, deadline: Instant) -> Result<Left, Error> {
+    fn collect(self, deadline: Instant) -> Result<UnfinishedWork, Error> {
         let pipelines = self.pipelines;
-        let mut left = Left::default();
+        let mut left = UnfinishedWork::default();
         for slot in pipelines.tables.into_values() {
             left.rows += slot.collect();
         }
@@ -107,8 +112,8 @@ impl Supervisor {
             Arc::clone(&self.links.client),
         );
         // Records that wait are given up a little before the end, as giving up takes a moment too.
-        let give_up =
-            deadline - (RESERVE / 4).min(deadline.saturating_duration_since(Instant::now()));
+        let give_up = deadline
+            - (SHUTDOWN_RESERVE / 4).min(deadline.saturating_duration_since(Instant::now()));
         let ending = [
             spawn("end-kafka", move || producer.shutdown(give_up) as u64),
             spawn("end-client", move || {
@@ -148,7 +153,7 @@ impl Supervisor {
 
 /// What a stop leaves.
 #[derive(Default)]
-struct Left {
+struct UnfinishedWork {
     /// Rows read and not acknowledged.
     rows: u64,
     /// Records whose writing was begun and has no answer.
@@ -157,7 +162,7 @@ struct Left {
     threads: u64,
 }
 
-impl Left {
+impl UnfinishedWork {
     fn note(&mut self, ended: bool, what: &str) {
         if !ended {
             log::error!(what = what; "does not end and is left behind");
@@ -175,7 +180,7 @@ fn spawn(name: &str, end: impl FnOnce() -> u64 + Send + 'static) -> Option<JoinH
 fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> {
     let thread = thread?;
     // Half a second more than nothing: at a deadline that has passed, most have just ended.
-    let deadline = deadline.max(Instant::now() + RESERVE / 2);
+    let deadline = deadline.max(Instant::now() + SHUTDOWN_RESERVE / 2);
     while !thread.is_finished() && Instant::now() < deadline {
         pause();
     }
@@ -184,5 +189,5 @@ fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> 
 
 /// Nobody is waited for by name here, so there is nothing to be woken by.
 fn pause() {
-    thread::park_timeout(LOOK);
+    thread::park_timeout(SHUTDOWN_POLL_INTERVAL);
 }

@@ -6,34 +6,34 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::connections::Links;
+use super::connections::Connections;
 use super::pipelines::Pipelines;
-use super::reload::Prepared;
-use super::reload_queue::Reloads;
+use super::reload::PreparedReload;
+use super::reload_queue::ReloadQueue;
 use super::systemd::Systemd;
-use super::{Error, Parts};
-use crate::config::{Loaded, Watch};
-use crate::control::{Answer, Command, Request};
-use crate::daemon::{LogControl, Notify, Signal};
+use super::{Error, Services};
+use crate::config::{ConfigWatcher, LoadedConfig};
+use crate::control::{AdminCommand, CommandRequest, CommandResult};
+use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
 use crate::registry::Registry;
-use crate::servicenow::Client;
+use crate::servicenow::InstanceClient;
 
 /// How often the supervisor looks after everything, and while something is on its way.
-const TICK: Duration = Duration::from_secs(1);
-const SOON: Duration = Duration::from_millis(20);
+const SUPERVISOR_TICK: Duration = Duration::from_secs(1);
+const SUPERVISOR_BUSY_TICK: Duration = Duration::from_millis(20);
 /// How long the supervisor may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
+const SUPERVISOR_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the supervisor waits for.
-pub(super) enum Event {
+pub(super) enum SupervisorEvent {
     Signal(Signal),
     /// A file of the configuration holds something else.
     Changed,
-    Asked(Request),
+    Asked(CommandRequest),
     /// A reload is ready to be used, or refused.
-    Prepared(Box<Prepared>),
+    Prepared(Box<PreparedReload>),
     /// Topics are there.
     Found(BTreeSet<String>),
     /// Nothing happened; time passed.
@@ -41,45 +41,45 @@ pub(super) enum Event {
 }
 
 /// Where events come from.
-pub(super) struct Inputs {
+pub(super) struct SupervisorInputs {
     pub(super) signals: Receiver<Signal>,
     pub(super) changed: Receiver<()>,
-    pub(super) requests: Receiver<Request>,
-    pub(super) prepared: Receiver<Prepared>,
+    pub(super) requests: Receiver<CommandRequest>,
+    pub(super) prepared: Receiver<PreparedReload>,
     pub(super) found: Receiver<BTreeSet<String>>,
 }
 
-impl Inputs {
+impl SupervisorInputs {
     /// The next event, after `pause` at most.
-    pub(super) fn next(&mut self, pause: Duration) -> Event {
+    pub(super) fn next(&mut self, pause: Duration) -> SupervisorEvent {
         select! {
             // Without its thread nobody could stop the bridge any more.
-            recv(self.signals) -> signal => Event::Signal(signal.unwrap_or(Signal::Terminate)),
+            recv(self.signals) -> signal => SupervisorEvent::Signal(signal.unwrap_or(Signal::Terminate)),
             recv(self.changed) -> changed => match changed {
-                Ok(()) => Event::Changed,
+                Ok(()) => SupervisorEvent::Changed,
                 Err(_) => {
                     log::error!("the configuration's files are no longer watched; SIGHUP reloads");
                     self.changed = never();
-                    Event::Tick
+                    SupervisorEvent::Tick
                 }
             },
-            recv(self.requests) -> request => request.map_or(Event::Tick, Event::Asked),
-            recv(self.prepared) -> it => it.map_or(Event::Tick, |it| Event::Prepared(Box::new(it))),
-            recv(self.found) -> found => found.map_or(Event::Tick, Event::Found),
-            default(pause) => Event::Tick,
+            recv(self.requests) -> request => request.map_or(SupervisorEvent::Tick, SupervisorEvent::Asked),
+            recv(self.prepared) -> it => it.map_or(SupervisorEvent::Tick, |it| SupervisorEvent::Prepared(Box::new(it))),
+            recv(self.found) -> found => found.map_or(SupervisorEvent::Tick, SupervisorEvent::Found),
+            default(pause) => SupervisorEvent::Tick,
         }
     }
 }
 
 /// Everything that runs.
 pub(super) struct Supervisor {
-    pub(super) parts: Parts,
-    pub(super) running: Loaded,
+    pub(super) parts: Services,
+    pub(super) running: LoadedConfig,
     pub(super) logging: LogControl,
-    pub(super) links: Links,
+    pub(super) links: Connections,
     pub(super) pipelines: Pipelines,
-    pub(super) reloads: Reloads,
-    pub(super) watch: Watch,
+    pub(super) reloads: ReloadQueue,
+    pub(super) watch: ConfigWatcher,
     pub(super) systemd: Systemd,
     pub(super) heartbeat: Heartbeat,
 }
@@ -88,25 +88,25 @@ impl Supervisor {
     /// Makes the links and all places; the first step fills them. Nothing waits for the network.
     pub(super) fn start(
         path: PathBuf,
-        loaded: Loaded,
-        parts: Parts,
+        loaded: LoadedConfig,
+        parts: Services,
         logging: LogControl,
-        (signals, requests): (Receiver<Signal>, Receiver<Request>),
-    ) -> Result<(Supervisor, Inputs), Error> {
+        (signals, requests): (Receiver<Signal>, Receiver<CommandRequest>),
+    ) -> Result<(Supervisor, SupervisorInputs), Error> {
         let config = &loaded.config;
         let (metrics, health) = (&parts.metrics, &parts.health);
-        let client =
-            Client::start(&config.servicenow, metrics, health).map_err(Error::ServiceNow)?;
+        let client = InstanceClient::start(&config.servicenow, metrics, health)
+            .map_err(Error::ServiceNow)?;
         let producer = Producer::start(&config.kafka, metrics, health).map_err(Error::Kafka)?;
         let registry = Registry::configured(&config.schema_registry, metrics);
         let registry = registry.map_err(Error::Registry)?;
         let (pipelines, found) = Pipelines::new(&parts, config);
-        let (watch, changed) = Watch::start(loaded.files.clone()).map_err(Error::System)?;
-        let (reloads, prepared) = Reloads::new(path, health);
+        let (watch, changed) = ConfigWatcher::start(loaded.files.clone()).map_err(Error::System)?;
+        let (reloads, prepared) = ReloadQueue::new(path, health);
         let supervisor = Supervisor {
-            links: Links::new(client, producer, registry, &config.servicenow),
+            links: Connections::new(client, producer, registry, &config.servicenow),
             heartbeat: health.thread("supervisor"),
-            systemd: Systemd::new(Notify::from_env()),
+            systemd: Systemd::new(SystemdNotifier::from_env()),
             running: loaded,
             parts,
             logging,
@@ -114,7 +114,7 @@ impl Supervisor {
             reloads,
             watch,
         };
-        let inputs = Inputs {
+        let inputs = SupervisorInputs {
             signals,
             changed,
             requests,
@@ -125,25 +125,29 @@ impl Supervisor {
     }
 
     /// Runs until a signal says stop, and then until everything has stopped.
-    pub(super) fn run(mut self, mut inputs: Inputs) -> Result<(), Error> {
+    pub(super) fn run(mut self, mut inputs: SupervisorInputs) -> Result<(), Error> {
         let mut failure = self.step(Instant::now());
         while failure.is_ok() {
-            self.heartbeat.beat(SILENCE);
-            let pause = if self.is_busy() { SOON } else { TICK };
+            self.heartbeat.beat(SUPERVISOR_HEARTBEAT_DEADLINE);
+            let pause = if self.is_busy() {
+                SUPERVISOR_BUSY_TICK
+            } else {
+                SUPERVISOR_TICK
+            };
             match inputs.next(pause) {
-                Event::Signal(Signal::Terminate) => break,
-                Event::Signal(Signal::Reload) => {
+                SupervisorEvent::Signal(Signal::Terminate) => break,
+                SupervisorEvent::Signal(Signal::Reload) => {
                     log::info!("SIGHUP: reading the configuration again");
                     self.reload(None);
                 }
-                Event::Changed => {
+                SupervisorEvent::Changed => {
                     log::info!("a file of the configuration has changed");
                     self.reload(None);
                 }
-                Event::Asked(request) => self.obey(request),
-                Event::Prepared(prepared) => self.take(*prepared),
-                Event::Found(topics) => self.pipelines.found(topics),
-                Event::Tick => {}
+                SupervisorEvent::Asked(request) => self.obey(request),
+                SupervisorEvent::Prepared(prepared) => self.take(*prepared),
+                SupervisorEvent::Found(topics) => self.pipelines.found(topics),
+                SupervisorEvent::Tick => {}
             }
             failure = self.step(Instant::now());
         }
@@ -156,8 +160,10 @@ impl Supervisor {
         let config = &self.running.config;
         let before = self.systemd.is_ready();
         self.pipelines.step(now, config, &self.links, &self.parts);
-        self.links.reap();
-        self.parts.control.set_states(self.pipelines.states(config));
+        self.links.retire_unused();
+        self.parts
+            .control
+            .set_pipelines(self.pipelines.states(config));
         if !before && let Some(why) = self.pipelines.refusals(config) {
             return Err(Error::Refused(why));
         }
@@ -182,17 +188,17 @@ impl Supervisor {
         self.pipelines.is_busy() || self.links.is_busy()
     }
 
-    fn obey(&mut self, request: Request) {
+    fn obey(&mut self, request: CommandRequest) {
         let answer = match request.command.clone() {
-            Command::Reload => return self.reload(Some(request)),
-            Command::Pause(name) => self.pause(&name, true),
-            Command::Resume(name) => self.pause(&name, false),
-            Command::PollNow(name) => self.poll_now(&name),
-            Command::RefreshToken => match self.links.client.renew_token() {
+            AdminCommand::Reload => return self.reload(Some(request)),
+            AdminCommand::Pause(name) => self.pause(&name, true),
+            AdminCommand::Resume(name) => self.pause(&name, false),
+            AdminCommand::PollNow(name) => self.poll_now(&name),
+            AdminCommand::RefreshToken => match self.links.client.renew_token() {
                 true => Ok("a new access token is being asked for".to_owned()),
                 false => Err("the configured credentials are no tokens".to_owned()),
             },
-            Command::LogLevel(level) => {
+            AdminCommand::LogLevel(level) => {
                 self.logging.set_level(level);
                 Ok(format!("logging from {level} on").to_lowercase())
             }
@@ -205,7 +211,7 @@ impl Supervisor {
         request.answer(answer);
     }
 
-    fn pause(&mut self, name: &str, paused: bool) -> Answer {
+    fn pause(&mut self, name: &str, paused: bool) -> CommandResult {
         let word = if paused { "is paused" } else { "goes on" };
         if let Some(slot) = self.pipelines.tables.get_mut(name) {
             slot.pause(paused);
@@ -224,7 +230,7 @@ impl Supervisor {
         ))
     }
 
-    fn poll_now(&self, name: &str) -> Answer {
+    fn poll_now(&self, name: &str) -> CommandResult {
         let Some(slot) = self.pipelines.tables.get(name) else {
             return Err(format!("`{name}` is no table of the source"));
         };
@@ -235,7 +241,7 @@ impl Supervisor {
     }
 
     /// Begins a reload, or lets one follow the one that is under way.
-    fn reload(&mut self, request: Option<Request>) {
+    fn reload(&mut self, request: Option<CommandRequest>) {
         if self
             .reloads
             .begin(request, &self.running, &self.parts.metrics)
@@ -245,8 +251,8 @@ impl Supervisor {
     }
 
     /// A reload was prepared: uses it, or says why not.
-    fn take(&mut self, prepared: Prepared) {
-        let Prepared { mut files, result } = prepared;
+    fn take(&mut self, prepared: PreparedReload) {
+        let PreparedReload { mut files, result } = prepared;
         files.extend(&self.running.files);
         let words = match result {
             Ok(ready) => Ok(self.apply(ready, &mut files)),
@@ -263,10 +269,10 @@ impl Supervisor {
     /// Puts a prepared reload to use; what has changed, in words.
     fn apply(
         &mut self,
-        ready: super::reload::Ready,
-        files: &mut crate::config::Files,
+        ready: super::reload::ReloadReady,
+        files: &mut crate::config::ConfigFiles,
     ) -> Vec<String> {
-        let super::reload::Ready {
+        let super::reload::ReloadReady {
             plan,
             loaded_files,
             warnings,
@@ -294,16 +300,21 @@ impl Supervisor {
             self.logging.set_level(plan.config.log_level);
             self.logging.set_format(plan.config.log_format);
         }
-        for change in &plan.words {
+        for change in &plan.summary {
             log::info!(change = change; "the configuration changes");
         }
-        for kept in &plan.kept {
+        for kept in &plan.needs_restart {
             log::warn!(reason = kept; "an edit waits for a restart");
         }
         self.pipelines.apply(&plan, topics, &self.parts);
-        let words = plan.words.iter().chain(&plan.kept).cloned().collect();
+        let words = plan
+            .summary
+            .iter()
+            .chain(&plan.needs_restart)
+            .cloned()
+            .collect();
         self.parts.current.set(plan.config.clone());
-        self.running = Loaded {
+        self.running = LoadedConfig {
             config: plan.config,
             files: files.clone(),
         };

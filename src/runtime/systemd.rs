@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::Parts;
-use crate::daemon::Notify;
+use super::Services;
+use crate::daemon::SystemdNotifier;
 use crate::metrics::Metrics;
 
 /// Between two status lines.
-const STATUS: Duration = Duration::from_secs(5);
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// While the bridge waits to start, systemd is asked for this much more time with every line.
-const LONGER: Duration = Duration::from_secs(60);
+const START_TIMEOUT_EXTENSION: Duration = Duration::from_secs(60);
 
 /// The state of the conversation.
 pub(super) struct Systemd {
-    notify: Notify,
+    notify: SystemdNotifier,
     ready: bool,
     status_at: Instant,
     watchdog_at: Instant,
@@ -21,7 +21,7 @@ pub(super) struct Systemd {
 }
 
 impl Systemd {
-    pub(super) fn new(notify: Notify) -> Systemd {
+    pub(super) fn new(notify: SystemdNotifier) -> Systemd {
         let now = Instant::now();
         Systemd {
             notify,
@@ -38,7 +38,7 @@ impl Systemd {
     }
 
     /// Says what is due. The watchdog is fed only while no thread is dead or silent.
-    pub(super) fn step(&mut self, now: Instant, parts: &Parts, running: bool) {
+    pub(super) fn step(&mut self, now: Instant, parts: &Services, running: bool) {
         if running && !self.ready {
             self.ready = true;
             self.notify.ready();
@@ -49,12 +49,12 @@ impl Systemd {
         {
             self.notify.watchdog();
             // The supervisor looks once a second.
-            self.watchdog_at = now + interval.min(STATUS).mul_f64(0.8);
+            self.watchdog_at = now + interval.min(STATUS_INTERVAL).mul_f64(0.8);
         }
         if self.status_at <= now {
-            self.status_at = now + STATUS;
+            self.status_at = now + STATUS_INTERVAL;
             if !self.ready {
-                self.notify.starting(LONGER);
+                self.notify.starting(START_TIMEOUT_EXTENSION);
             }
             let line = self.status(now, parts);
             self.notify.status(&line);
@@ -82,7 +82,7 @@ impl Systemd {
         ));
     }
 
-    fn status(&mut self, now: Instant, parts: &Parts) -> String {
+    fn status(&mut self, now: Instant, parts: &Services) -> String {
         let metrics = &parts.metrics;
         let read = metrics.source_produced.sum();
         let written = metrics.sink_records.sum();

@@ -10,76 +10,78 @@ use std::sync::Arc;
 use ureq::http::{HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
-pub(super) use self::login_breaker::Pass;
+pub(super) use self::login_breaker::LoginPermit;
 
-use super::Shared;
+use self::login_breaker::LoginBreaker;
+use self::token_refresher::TokenHandle;
+use super::ClientShared;
 use super::encoding;
-use super::error::{Asked, Error};
+use super::error::{AttemptedRequest, Error};
 use super::exchange::Credential;
 use crate::config;
 use crate::health::Health;
 use crate::stop::Stop;
-use self::login_breaker::Door;
-use self::token_refresher::Tokens;
 
 /// Gives each request its credential, and spaces attempts that the instance refuses.
 #[derive(Debug)]
-pub(super) struct Auth {
-    source: Source,
-    door: Door,
+pub(super) struct Authenticator {
+    source: CredentialSource,
+    door: LoginBreaker,
 }
 
 #[derive(Debug)]
-enum Source {
+enum CredentialSource {
     Fixed(Credential),
-    Tokens(Tokens),
+    Tokens(TokenHandle),
 }
 
-impl Auth {
+impl Authenticator {
     /// Starts the token thread where there are tokens.
     pub(super) fn start(
-        config: &config::Auth,
-        shared: &Arc<Shared>,
+        config: &config::ServiceNowAuth,
+        shared: &Arc<ClientShared>,
         health: &Arc<Health>,
-    ) -> Result<Auth, Error> {
+    ) -> Result<Authenticator, Error> {
         let source = match config {
-            config::Auth::Basic { username, password } => {
+            config::ServiceNowAuth::Basic { username, password } => {
                 let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
                 let value = Zeroizing::new(format!("Basic {}", encoding::base64(pair.as_bytes())));
-                Source::Fixed(fixed(header::AUTHORIZATION, &value, "auth.basic")?)
+                CredentialSource::Fixed(fixed(header::AUTHORIZATION, &value, "auth.basic")?)
             }
-            config::Auth::ApiKey { header, key } => {
+            config::ServiceNowAuth::ApiKey { header, key } => {
                 let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
                     let header = header.escape_debug();
                     Error::Setup(format!(
                         "servicenow.auth: `{header}` is no name of a header"
                     ))
                 })?;
-                Source::Fixed(fixed(name, key.expose(), "auth.api_key")?)
+                CredentialSource::Fixed(fixed(name, key.expose(), "auth.api_key")?)
             }
-            config::Auth::OAuth(oauth) => Source::Tokens(Tokens::start(oauth, shared, health)?),
+            config::ServiceNowAuth::OAuth(oauth) => {
+                CredentialSource::Tokens(TokenHandle::start(oauth, shared, health)?)
+            }
         };
-        Ok(Auth {
+        Ok(Authenticator {
             source,
-            door: Door::new(),
+            door: LoginBreaker::new(),
         })
     }
 
     /// Waits for permission to try, and for a token.
     pub(super) fn enter(
         &self,
-        asked: &Asked,
+        asked: &AttemptedRequest,
         stop: &Stop,
-    ) -> Result<(Pass<'_>, Credential), Error> {
+    ) -> Result<(LoginPermit<'_>, Credential), Error> {
         let pass = self.door.enter(asked, stop)?;
         let credential = self.credential(asked, stop)?;
         Ok((pass, credential))
     }
 
-    fn credential(&self, asked: &Asked, stop: &Stop) -> Result<Credential, Error> {
+    fn credential(&self, asked: &AttemptedRequest, stop: &Stop) -> Result<Credential, Error> {
         match &self.source {
-            Source::Fixed(credential) => Ok(credential.clone()),
-            Source::Tokens(tokens) => tokens.current(asked, stop),
+            CredentialSource::Fixed(credential) => Ok(credential.clone()),
+            CredentialSource::Tokens(tokens) => tokens.current(asked, stop),
         }
     }
 
@@ -87,12 +89,12 @@ impl Auth {
     pub(super) fn renew(
         &self,
         refused: &Credential,
-        asked: &Asked,
+        asked: &AttemptedRequest,
         stop: &Stop,
     ) -> Result<Option<Credential>, Error> {
         match &self.source {
-            Source::Fixed(_) => Ok(None),
-            Source::Tokens(tokens) => {
+            CredentialSource::Fixed(_) => Ok(None),
+            CredentialSource::Tokens(tokens) => {
                 tokens.refused(refused.generation);
                 tokens.current(asked, stop).map(Some)
             }
@@ -102,8 +104,8 @@ impl Auth {
     /// Asks for a new token; false where there are none.
     pub(super) fn renew_now(&self) -> bool {
         match &self.source {
-            Source::Fixed(_) => false,
-            Source::Tokens(tokens) => {
+            CredentialSource::Fixed(_) => false,
+            CredentialSource::Tokens(tokens) => {
                 tokens.renew();
                 true
             }
@@ -112,21 +114,21 @@ impl Auth {
 
     /// The instance refused this credential for good.
     pub(super) fn refused(&self, credential: &Credential) {
-        if let Source::Tokens(tokens) = &self.source {
+        if let CredentialSource::Tokens(tokens) = &self.source {
             tokens.refused(credential.generation);
         }
     }
 
     /// The instance took this credential.
     pub(super) fn accepted(&self, credential: &Credential) {
-        if let Source::Tokens(tokens) = &self.source {
+        if let CredentialSource::Tokens(tokens) = &self.source {
             tokens.proven(credential.generation);
         }
     }
 
     /// Ends and joins the token thread.
     pub(super) fn shutdown(&self) {
-        if let Source::Tokens(tokens) = &self.source {
+        if let CredentialSource::Tokens(tokens) = &self.source {
             tokens.shutdown();
         }
     }

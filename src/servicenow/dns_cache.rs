@@ -14,26 +14,26 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 
 /// How long addresses are taken as they are.
-const FRESH: Duration = Duration::from_secs(30);
+const ADDRESS_FRESH_FOR: Duration = Duration::from_secs(30);
 /// How long they are better than nothing.
-const STALE: Duration = Duration::from_secs(600);
+const ADDRESS_USABLE_FOR: Duration = Duration::from_secs(600);
 
 /// A resolver with a memory for the few hosts of one agent.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct DnsCache {
     lookup: DefaultResolver,
-    known: Mutex<Vec<Known>>,
+    known: Mutex<Vec<CachedAddresses>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedAddresses {
     name: String,
     addresses: Vec<SocketAddr>,
     at: Instant,
 }
 
-impl Names {
-    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
+impl DnsCache {
+    fn known(&self) -> MutexGuard<'_, Vec<CachedAddresses>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,7 +54,7 @@ impl Names {
     fn remember(&self, name: String, addresses: &[SocketAddr], at: Instant) {
         let mut known = self.known();
         known.retain(|known| known.name != name);
-        known.push(Known {
+        known.push(CachedAddresses {
             name,
             addresses: addresses.to_vec(),
             at,
@@ -62,7 +62,7 @@ impl Names {
     }
 }
 
-impl Resolver for Names {
+impl Resolver for DnsCache {
     fn resolve(
         &self,
         uri: &Uri,
@@ -75,7 +75,7 @@ impl Resolver for Names {
             uri.authority().map_or("", |authority| authority.as_str())
         );
         let now = Instant::now();
-        if let Some(addresses) = self.recall(&name, now, FRESH) {
+        if let Some(addresses) = self.recall(&name, now, ADDRESS_FRESH_FOR) {
             return Ok(addresses);
         }
         match self.lookup.resolve(uri, config, timeout) {
@@ -83,7 +83,7 @@ impl Resolver for Names {
                 self.remember(name, &addresses, now);
                 Ok(addresses)
             }
-            Err(error) => self.recall(&name, now, STALE).ok_or(error),
+            Err(error) => self.recall(&name, now, ADDRESS_USABLE_FOR).ok_or(error),
         }
     }
 }
@@ -94,18 +94,22 @@ mod tests {
 
     #[test]
     fn addresses_age() {
-        let names = Names::default();
+        let names = DnsCache::default();
         let now = Instant::now();
         let address: SocketAddr = "10.0.0.1:443".parse().unwrap();
         names.remember("https://a".to_owned(), &[address], now);
         let recall = |name, after| {
-            let addresses = names.recall(name, now + Duration::from_secs(after), FRESH);
+            let addresses = names.recall(name, now + Duration::from_secs(after), ADDRESS_FRESH_FOR);
             addresses.map(|addresses| addresses.to_vec())
         };
         assert_eq!(recall("https://a", 29), Some(vec![address]));
         assert_eq!(recall("https://a", 30), None);
         assert_eq!(recall("https://b", 0), None);
-        let stale = names.recall("https://a", now + Duration::from_secs(599), STALE);
+        let stale = names.recall(
+            "https://a",
+            now + Duration::from_secs(599),
+            ADDRESS_USABLE_FOR,
+        );
         assert!(stale.is_some());
         let other: SocketAddr = "10.0.0.2:443".parse().unwrap();
         names.remember("https://a".to_owned(), &[other], now);
@@ -114,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_failed_look_up_falls_back() {
-        let names = Names::default();
+        let names = DnsCache::default();
         let address: SocketAddr = "10.0.0.1:80".parse().unwrap();
-        let old = Instant::now().checked_sub(FRESH).unwrap();
+        let old = Instant::now().checked_sub(ADDRESS_FRESH_FOR).unwrap();
         let uri: Uri = "http://no.such.host.invalid/x".parse().unwrap();
         let config = Config::builder().proxy(None).build();
         let resolve = || names.resolve(&uri, &config, NextTimeout::default());

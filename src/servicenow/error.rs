@@ -3,15 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Letters of a query, and of the server's words, that a message shows.
-const SHOWN: usize = 300;
+use super::error_body::NO_REASON_GIVEN;
 
-/// What stands for words where an answer has none.
-const NO_REASON: &str = "no reason given";
 /// The instance's words for a user or client that may not use this API at all.
-const API_ACL: &str = "API level ACL";
+const API_ACL_WORDS: &str = "API level ACL";
 /// The instance's words for a body above its limit, which come with a 400.
-const TOO_LARGE: &str = "Rejected large REST payload";
+const BODY_TOO_LARGE_WORDS: &str = "Rejected large REST payload";
 
 /// An error of a request to the instance, or of setting up the client.
 #[derive(Debug, Clone)]
@@ -23,9 +20,9 @@ pub enum Error {
     /// A request that brought no usable answer.
     Request {
         /// What was asked.
-        asked: Box<Asked>,
+        asked: Box<AttemptedRequest>,
         /// Why it failed.
-        cause: Cause,
+        cause: InstanceFailure,
         /// When the request went out; `None` if it certainly did not reach the instance.
         sent: Option<Instant>,
     },
@@ -33,7 +30,7 @@ pub enum Error {
 
 /// What was asked of the instance, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct AttemptedRequest {
     /// HTTP method.
     pub method: &'static str,
     /// URL without its query.
@@ -48,7 +45,7 @@ pub struct Asked {
 
 /// Why a request failed. Texts named `words` are the server's, cut and without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum InstanceFailure {
     /// Nothing came in time. `connecting`: there was not even a connection.
     Timeout {
         /// Which limit it was.
@@ -140,7 +137,7 @@ pub enum Cause {
 
 impl Error {
     /// A failed request.
-    pub(super) fn request(asked: &Asked, cause: Cause) -> Error {
+    pub(super) fn request(asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
         Error::Request {
             asked: Box::new(asked.clone()),
             cause,
@@ -157,7 +154,7 @@ impl Error {
     }
 
     /// When the request went out, if the instance may have executed it all the same.
-    pub fn may_have_happened(&self) -> Option<Instant> {
+    pub fn possibly_executed_at(&self) -> Option<Instant> {
         match self {
             Error::Request { cause, sent, .. } if !cause.is_refusal() => *sent,
             Error::Request { .. } | Error::Setup(_) | Error::Stopped => None,
@@ -165,7 +162,7 @@ impl Error {
     }
 
     /// Why the request failed, if there was one.
-    pub fn cause(&self) -> Option<&Cause> {
+    pub fn cause(&self) -> Option<&InstanceFailure> {
         match self {
             Error::Request { cause, .. } => Some(cause),
             Error::Setup(_) | Error::Stopped => None,
@@ -174,31 +171,35 @@ impl Error {
 
     /// Whether the same request may succeed later without anybody's doing.
     pub fn is_retryable(&self) -> bool {
-        self.cause().is_some_and(Cause::is_retryable)
+        self.cause().is_some_and(InstanceFailure::is_retryable)
     }
 
     /// Whether it is the API's own verdict on this request: the instance works, and knows us.
-    pub fn is_answer(&self) -> bool {
+    pub fn is_api_verdict(&self) -> bool {
         match self.cause() {
-            Some(Cause::Forbidden { words }) => words != NO_REASON && !words.contains(API_ACL),
-            Some(Cause::NotFound { words } | Cause::BadRequest { words, .. }) => words != NO_REASON,
+            Some(InstanceFailure::Forbidden { words }) => {
+                words != NO_REASON_GIVEN && !words.contains(API_ACL_WORDS)
+            }
+            Some(
+                InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. },
+            ) => words != NO_REASON_GIVEN,
             _ => false,
         }
     }
 
     /// Whether nobody's request would get through, not just this one, until somebody does something.
-    pub fn is_of_instance(&self) -> bool {
+    pub fn is_instance_wide(&self) -> bool {
         match self.cause() {
             Some(
-                Cause::Unauthorized { .. }
-                | Cause::SameToken
-                | Cause::NoLogin
-                | Cause::Redirect { .. }
-                | Cause::Tls(_),
+                InstanceFailure::Unauthorized { .. }
+                | InstanceFailure::SameToken
+                | InstanceFailure::NoLogin
+                | InstanceFailure::Redirect { .. }
+                | InstanceFailure::Tls(_),
             ) => true,
-            Some(Cause::Forbidden { words }) => words.contains(API_ACL),
+            Some(InstanceFailure::Forbidden { words }) => words.contains(API_ACL_WORDS),
             // The API names a reason. A bare 404 is a gateway's, or of a wrong path.
-            Some(Cause::NotFound { words }) => words == NO_REASON,
+            Some(InstanceFailure::NotFound { words }) => words == NO_REASON_GIVEN,
             _ => false,
         }
     }
@@ -206,8 +207,8 @@ impl Error {
     /// Whether the instance takes no bodies of this size.
     pub fn is_too_large(&self) -> bool {
         match self.cause() {
-            Some(Cause::BadRequest { status: 413, .. }) => true,
-            Some(Cause::BadRequest { words, .. }) => words.contains(TOO_LARGE),
+            Some(InstanceFailure::BadRequest { status: 413, .. }) => true,
+            Some(InstanceFailure::BadRequest { words, .. }) => words.contains(BODY_TOO_LARGE_WORDS),
             _ => false,
         }
     }
@@ -216,106 +217,114 @@ impl Error {
     /// may come through. A connection that was never made says nothing about the amount.
     pub fn is_timeout(&self) -> bool {
         match self.cause() {
-            Some(Cause::Timeout { connecting, .. }) => !connecting,
-            Some(Cause::Server { status: 504, .. }) => true,
-            Some(Cause::Server { words, .. } | Cause::Failed { words }) => is_time_limit(words),
+            Some(InstanceFailure::Timeout { connecting, .. }) => !connecting,
+            Some(InstanceFailure::Server { status: 504, .. }) => true,
+            Some(InstanceFailure::Server { words, .. } | InstanceFailure::Failed { words }) => {
+                is_time_limit(words)
+            }
             _ => false,
         }
     }
 
     /// Whether a smaller page may come through: a time-out, a body over the limit, a broken body.
-    pub fn wants_less(&self) -> bool {
-        self.is_timeout() || matches!(self.cause(), Some(Cause::TooLarge { .. } | Cause::Body(_)))
+    pub fn calls_for_smaller_page(&self) -> bool {
+        self.is_timeout()
+            || matches!(
+                self.cause(),
+                Some(InstanceFailure::TooLarge { .. } | InstanceFailure::Body(_))
+            )
     }
 
     /// A bounded label for metrics.
-    pub fn kind(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
             Error::Setup(_) => "setup",
             Error::Stopped => "stopped",
-            Error::Request { cause, .. } => cause.kind(),
+            Error::Request { cause, .. } => cause.metric_label(),
         }
     }
 }
 
-impl Asked {
+impl AttemptedRequest {
     /// This was to change a row.
     fn writes(&self) -> bool {
         !self.login && self.method != "GET"
     }
 }
 
-impl Cause {
+impl InstanceFailure {
     /// Client errors stay until somebody changes something. A 401 may pass by itself (a session
     /// that moves between nodes), but hurrying locks accounts: the login door spaces those.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Cause::Timeout { .. }
-            | Cause::Network(_)
-            | Cause::RateLimited { .. }
-            | Cause::Held { .. }
-            | Cause::NotJson { .. }
-            | Cause::NotExecuted
-            | Cause::Server { .. }
-            | Cause::Body(_)
-            | Cause::Failed { .. }
-            | Cause::NoLogin => true,
-            Cause::Tls(_)
-            | Cause::Unauthorized { .. }
-            | Cause::Forbidden { .. }
-            | Cause::NotFound { .. }
-            | Cause::BadRequest { .. }
-            | Cause::Redirect { .. }
-            | Cause::Status { .. }
-            | Cause::TooLarge { .. }
-            | Cause::SameToken => false,
+            InstanceFailure::Timeout { .. }
+            | InstanceFailure::Network(_)
+            | InstanceFailure::RateLimited { .. }
+            | InstanceFailure::Held { .. }
+            | InstanceFailure::NotJson { .. }
+            | InstanceFailure::NotExecuted
+            | InstanceFailure::Server { .. }
+            | InstanceFailure::Body(_)
+            | InstanceFailure::Failed { .. }
+            | InstanceFailure::NoLogin => true,
+            InstanceFailure::Tls(_)
+            | InstanceFailure::Unauthorized { .. }
+            | InstanceFailure::Forbidden { .. }
+            | InstanceFailure::NotFound { .. }
+            | InstanceFailure::BadRequest { .. }
+            | InstanceFailure::Redirect { .. }
+            | InstanceFailure::Status { .. }
+            | InstanceFailure::TooLarge { .. }
+            | InstanceFailure::SameToken => false,
         }
     }
 
     /// Whether it is the instance's word, or our own knowledge, that nothing was executed.
     fn is_refusal(&self) -> bool {
         match self {
-            Cause::RateLimited { .. }
-            | Cause::Held { .. }
-            | Cause::Unauthorized { .. }
-            | Cause::Forbidden { .. }
-            | Cause::NotFound { .. }
-            | Cause::BadRequest { .. }
-            | Cause::Redirect { .. }
-            | Cause::NotExecuted
-            | Cause::SameToken
-            | Cause::NoLogin => true,
-            Cause::Timeout { .. }
-            | Cause::Network(_)
-            | Cause::Tls(_)
-            | Cause::NotJson { .. }
-            | Cause::Server { .. }
-            | Cause::Status { .. }
-            | Cause::TooLarge { .. }
-            | Cause::Body(_)
-            | Cause::Failed { .. } => false,
+            InstanceFailure::RateLimited { .. }
+            | InstanceFailure::Held { .. }
+            | InstanceFailure::Unauthorized { .. }
+            | InstanceFailure::Forbidden { .. }
+            | InstanceFailure::NotFound { .. }
+            | InstanceFailure::BadRequest { .. }
+            | InstanceFailure::Redirect { .. }
+            | InstanceFailure::NotExecuted
+            | InstanceFailure::SameToken
+            | InstanceFailure::NoLogin => true,
+            InstanceFailure::Timeout { .. }
+            | InstanceFailure::Network(_)
+            | InstanceFailure::Tls(_)
+            | InstanceFailure::NotJson { .. }
+            | InstanceFailure::Server { .. }
+            | InstanceFailure::Status { .. }
+            | InstanceFailure::TooLarge { .. }
+            | InstanceFailure::Body(_)
+            | InstanceFailure::Failed { .. } => false,
         }
     }
 
     /// A bounded label for metrics.
-    pub fn kind(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
-            Cause::Timeout { .. } => "timeout",
-            Cause::Network(_) => "network",
-            Cause::Tls(_) => "tls",
-            Cause::RateLimited { .. } | Cause::Held { .. } => "rate_limited",
-            Cause::Unauthorized { .. } | Cause::SameToken | Cause::NoLogin => "unauthorized",
-            Cause::Forbidden { .. } => "forbidden",
-            Cause::NotFound { .. } => "not_found",
-            Cause::BadRequest { .. } => "bad_request",
-            Cause::Redirect { .. } => "redirect",
-            Cause::NotJson { .. } => "not_json",
-            Cause::NotExecuted => "not_executed",
-            Cause::Server { .. } => "server",
-            Cause::Status { .. } => "status",
-            Cause::TooLarge { .. } => "too_large",
-            Cause::Body(_) => "body",
-            Cause::Failed { .. } => "failed",
+            InstanceFailure::Timeout { .. } => "timeout",
+            InstanceFailure::Network(_) => "network",
+            InstanceFailure::Tls(_) => "tls",
+            InstanceFailure::RateLimited { .. } | InstanceFailure::Held { .. } => "rate_limited",
+            InstanceFailure::Unauthorized { .. }
+            | InstanceFailure::SameToken
+            | InstanceFailure::NoLogin => "unauthorized",
+            InstanceFailure::Forbidden { .. } => "forbidden",
+            InstanceFailure::NotFound { .. } => "not_found",
+            InstanceFailure::BadRequest { .. } => "bad_request",
+            InstanceFailure::Redirect { .. } => "redirect",
+            InstanceFailure::NotJson { .. } => "not_json",
+            InstanceFailure::NotExecuted => "not_executed",
+            InstanceFailure::Server { .. } => "server",
+            InstanceFailure::Status { .. } => "status",
+            InstanceFailure::TooLarge { .. } => "too_large",
+            InstanceFailure::Body(_) => "body",
+            InstanceFailure::Failed { .. } => "failed",
         }
     }
 }
@@ -334,7 +343,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for AttemptedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ({}", self.method, self.url, self.what)?;
         if let Some(query) = &self.query {
@@ -344,97 +353,115 @@ impl fmt::Display for Asked {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for InstanceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Timeout { limit, .. } => write!(f, "timed out: {limit}"),
-            Cause::Network(why) => f.write_str(why),
-            Cause::Tls(why) => write!(f, "no secure connection: {why}"),
-            Cause::RateLimited { wait, words } => {
+            InstanceFailure::Timeout { limit, .. } => write!(f, "timed out: {limit}"),
+            InstanceFailure::Network(why) => f.write_str(why),
+            InstanceFailure::Tls(why) => write!(f, "no secure connection: {why}"),
+            InstanceFailure::RateLimited { wait, words } => {
                 write!(
                     f,
                     "rate limited: {words}; waiting {} s",
                     wait.as_secs_f64().ceil()
                 )
             }
-            Cause::Held { wait } => {
+            InstanceFailure::Held { wait } => {
                 let wait = wait.as_secs_f64().ceil();
                 write!(
                     f,
                     "not sent: the instance asked for a pause, {wait} s are left"
                 )
             }
-            Cause::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
-            Cause::Forbidden { words } => write!(f, "403 forbidden: {words}"),
-            Cause::NotFound { words } => write!(f, "404 not found: {words}"),
-            Cause::BadRequest { status, words } => write!(f, "{status} bad request: {words}"),
-            Cause::Redirect { host } => write!(f, "redirected to {host}, which is not followed"),
-            Cause::NotJson {
+            InstanceFailure::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
+            InstanceFailure::Forbidden { words } => write!(f, "403 forbidden: {words}"),
+            InstanceFailure::NotFound { words } => write!(f, "404 not found: {words}"),
+            InstanceFailure::BadRequest { status, words } => {
+                write!(f, "{status} bad request: {words}")
+            }
+            InstanceFailure::Redirect { host } => {
+                write!(f, "redirected to {host}, which is not followed")
+            }
+            InstanceFailure::NotJson {
                 hibernating: true, ..
             } => f.write_str("the instance hibernates"),
-            Cause::NotJson { content_type, .. } => {
+            InstanceFailure::NotJson { content_type, .. } => {
                 write!(f, "answered with {content_type} where JSON belongs")
             }
-            Cause::NotExecuted => f.write_str("202: the instance did not execute the request"),
-            Cause::Server { status, words } => write!(f, "{status} server error: {words}"),
-            Cause::Status { status } => write!(f, "unexpected status {status}"),
-            Cause::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Cause::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
-            Cause::Failed { words } => write!(f, "the answer carries an error: {words}"),
-            Cause::SameToken => {
+            InstanceFailure::NotExecuted => {
+                f.write_str("202: the instance did not execute the request")
+            }
+            InstanceFailure::Server { status, words } => {
+                write!(f, "{status} server error: {words}")
+            }
+            InstanceFailure::Status { status } => write!(f, "unexpected status {status}"),
+            InstanceFailure::TooLarge { limit } => {
+                write!(f, "the answer is larger than {limit} bytes")
+            }
+            InstanceFailure::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
+            InstanceFailure::Failed { words } => write!(f, "the answer carries an error: {words}"),
+            InstanceFailure::SameToken => {
                 f.write_str("401 unauthorized: the token endpoint repeats a token that is refused")
             }
-            Cause::NoLogin => f.write_str("not sent: the log-in did not finish in time"),
+            InstanceFailure::NoLogin => f.write_str("not sent: the log-in did not finish in time"),
         }
     }
 }
 
 /// What the user can do about it, beginning with a separator; empty where nothing can be said.
-fn hint(asked: &Asked, cause: &Cause) -> &'static str {
+fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
     match cause {
-        Cause::Unauthorized { .. } if asked.login => {
+        InstanceFailure::Unauthorized { .. } if asked.login => {
             "; check client_id, client_secret, the user and its password, and that this grant is \
              enabled on the instance (its system log has the reason)"
         }
-        Cause::Unauthorized { .. } | Cause::SameToken => {
+        InstanceFailure::Unauthorized { .. } | InstanceFailure::SameToken => {
             "; check the credentials, that the user is active and not locked, and that it may use \
              the REST API"
         }
-        Cause::Forbidden { .. } if asked.writes() => {
+        InstanceFailure::Forbidden { .. } if asked.writes() => {
             "; give the integration user create, write or delete access (an ACL on the table and on \
              every column that is written), or look up the business rule or data policy that is named"
         }
-        Cause::Forbidden { .. } => {
+        InstanceFailure::Forbidden { .. } => {
             "; give the integration user read access (a read ACL on the table and on every column \
              of the query, and the role snc_platform_rest_api_access where API ACLs are active)"
         }
-        Cause::NotFound { .. } if asked.login => "; check base_url and token_path",
-        Cause::NotFound { .. } if asked.writes() => {
+        InstanceFailure::NotFound { .. } if asked.login => "; check base_url and token_path",
+        InstanceFailure::NotFound { .. } if asked.writes() => {
             "; the row is not there, or hidden from the integration user"
         }
-        Cause::NotFound { .. } => "; check table_api_path, the table name and its access rules",
-        Cause::BadRequest { words, .. } if words.starts_with("Invalid table") => {
+        InstanceFailure::NotFound { .. } => {
+            "; check table_api_path, the table name and its access rules"
+        }
+        InstanceFailure::BadRequest { words, .. } if words.starts_with("Invalid table") => {
             "; check the table name"
         }
-        Cause::BadRequest { status, words } if *status == 413 || words.contains(TOO_LARGE) => {
+        InstanceFailure::BadRequest { status, words }
+            if *status == 413 || words.contains(BODY_TOO_LARGE_WORDS) =>
+        {
             "; make the record smaller or raise glide.rest.max_content_length on the instance"
         }
-        Cause::BadRequest { .. } if asked.writes() => {
+        InstanceFailure::BadRequest { .. } if asked.writes() => {
             "; check the table name and the record's fields"
         }
-        Cause::BadRequest { status: 414, .. } => "; shorten the query or the list of fields",
-        Cause::BadRequest { .. } => "; check the table name, the fields and the query",
-        Cause::Redirect { .. } => {
+        InstanceFailure::BadRequest { status: 414, .. } => {
+            "; shorten the query or the list of fields"
+        }
+        InstanceFailure::BadRequest { .. } => "; check the table name, the fields and the query",
+        InstanceFailure::Redirect { .. } => {
             "; base_url is wrong, or single sign-on stands before the API: use a local user"
         }
-        Cause::NotJson {
+        InstanceFailure::NotJson {
             hibernating: true, ..
         } => "; wake it on the developer site",
-        Cause::NotJson { .. } => {
+        InstanceFailure::NotJson { .. } => {
             "; the instance is hibernating or in maintenance, or base_url is not an instance"
         }
-        Cause::Tls(_) => "; check base_url, servicenow.tls.ca_cert and the clock of this host",
-        Cause::TooLarge { .. } => "; lower batch_size or raise max_response_bytes",
+        InstanceFailure::Tls(_) => {
+            "; check base_url, servicenow.tls.ca_cert and the clock of this host"
+        }
+        InstanceFailure::TooLarge { .. } => "; lower batch_size or raise max_response_bytes",
         _ => "",
     }
 }
@@ -442,42 +469,6 @@ fn hint(asked: &Asked, cause: &Cause) -> &'static str {
 /// Whether the server's words say that it ran out of its own time limit.
 fn is_time_limit(words: &str) -> bool {
     words.contains("maximum execution time exceeded")
-}
-
-/// `message: detail` of an error body or of its `error` value; `error: error_description` of a token
-/// endpoint. Nothing else of a body is ever shown.
-pub(crate) fn error_words(body: &[u8]) -> String {
-    let value = serde_json::from_slice(body).unwrap_or(serde_json::Value::Null);
-    let (outer, inner) = (&value, value.get("error").unwrap_or(&value));
-    let texts = match inner {
-        serde_json::Value::String(error) => {
-            vec![error.as_str(), text(outer, "error_description")]
-        }
-        inner => vec![text(inner, "message"), text(inner, "detail")],
-    };
-    let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-    if texts.is_empty() {
-        NO_REASON.to_owned()
-    } else {
-        shown(&texts.join(": "))
-    }
-}
-
-fn text<'a>(value: &'a serde_json::Value, name: &str) -> &'a str {
-    value
-        .get(name)
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or("")
-}
-
-/// Fit for a message: one line, at most 300 letters.
-pub(crate) fn shown(text: &str) -> String {
-    let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut out: String = text.chars().take(SHOWN).map(clean).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        out.push_str("...");
-    }
-    out
 }
 
 #[cfg(test)]

@@ -12,17 +12,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use ureq::{Agent, BodyReader, SendBody};
 
-pub(super) use self::payload::Payload;
+pub(super) use self::payload::RequestPayload;
 
-use super::error::{Asked, Cause, Error, error_words, shown};
-use super::{Body, Meta, Response, rate_limit};
+use self::agent::{MAX_RESPONSE_HEAD_BYTES, READ_CONNECTIONS, WRITE_CONNECTIONS};
+use self::payload::TrackedBody;
+use super::error::{AttemptedRequest, Error, InstanceFailure};
+use super::error_body::{error_words, shown};
+use super::{InstanceResponse, ResponseBody, ResponseHead, rate_limit};
 use crate::config;
 use crate::metrics::Metrics;
-use self::agent::{MAX_HEAD, READS, WRITES};
-use self::payload::Tracked;
 
 /// Bytes of an error's body that are read, so that its connection can be used again.
-const MAX_ERROR_BODY: u64 = 16 * 1024;
+const MAX_ERROR_BODY_BYTES: u64 = 16 * 1024;
 
 /// Name and value of the header that authenticates a request.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ pub(super) struct Credential {
 
 /// A request that is ready to go.
 #[derive(Debug)]
-pub(super) struct Outgoing<'a> {
+pub(super) struct OutgoingRequest<'a> {
     /// HTTP method.
     pub(super) method: Method,
     /// Encoded path and query.
@@ -47,30 +48,30 @@ pub(super) struct Outgoing<'a> {
     /// None only for token requests.
     pub(super) credential: Option<&'a Credential>,
     /// Its body.
-    pub(super) payload: Payload<'a>,
+    pub(super) payload: RequestPayload<'a>,
 }
 
-impl Outgoing<'_> {
+impl OutgoingRequest<'_> {
     /// It changes rows: what was done is said by the status, not by the body.
     fn writes(&self) -> bool {
-        self.method == Method::DELETE || matches!(self.payload, Payload::Json(_))
+        self.method == Method::DELETE || matches!(self.payload, RequestPayload::Json(_))
     }
 }
 
 /// Why an exchange brought nothing.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ExchangeFailure {
     /// The reason.
-    pub(super) cause: Cause,
+    pub(super) cause: InstanceFailure,
     /// What the instance asked for in `Retry-After`.
     pub(super) retry_after: Option<Duration>,
     /// When the request went out; `None` if it did not, or not whole.
     pub(super) sent: Option<Instant>,
 }
 
-impl From<Cause> for Failure {
-    fn from(cause: Cause) -> Failure {
-        Failure {
+impl From<InstanceFailure> for ExchangeFailure {
+    fn from(cause: InstanceFailure) -> ExchangeFailure {
+        ExchangeFailure {
             cause,
             retry_after: None,
             sent: None,
@@ -80,7 +81,7 @@ impl From<Cause> for Failure {
 
 /// The agents, shared by all threads.
 #[derive(Debug)]
-pub(super) struct Http {
+pub(super) struct InstanceTransport {
     reads: Agent,
     writes: Agent,
     base_url: String,
@@ -90,9 +91,12 @@ pub(super) struct Http {
     metrics: Arc<Metrics>,
 }
 
-impl Http {
+impl InstanceTransport {
     /// Reads certificates; no network yet.
-    pub(super) fn new(config: &config::ServiceNow, metrics: &Arc<Metrics>) -> Result<Http, Error> {
+    pub(super) fn new(
+        config: &config::ServiceNowConfig,
+        metrics: &Arc<Metrics>,
+    ) -> Result<InstanceTransport, Error> {
         let base_url = config.base_url.trim_end_matches('/').to_owned();
         let uri: Uri = base_url
             .parse()
@@ -100,12 +104,12 @@ impl Http {
         let host = uri.host().unwrap_or_default().to_owned();
         let https = uri.scheme_str() == Some("https");
         let (reads, writes) = (
-            agent::new(config, https, &READS)?,
-            agent::new(config, https, &WRITES)?,
+            agent::new(config, https, &READ_CONNECTIONS)?,
+            agent::new(config, https, &WRITE_CONNECTIONS)?,
         );
         let metrics = Arc::clone(metrics);
         let aborted = AtomicBool::new(false);
-        Ok(Http {
+        Ok(InstanceTransport {
             reads,
             writes,
             base_url,
@@ -133,7 +137,7 @@ impl Http {
     }
 
     /// The error for `cause`, or that the program is stopping if that is why.
-    pub(super) fn error(&self, asked: &Asked, cause: Cause) -> Error {
+    pub(super) fn error(&self, asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
         if self.aborted.load(SeqCst) {
             Error::Stopped
         } else {
@@ -142,7 +146,10 @@ impl Http {
     }
 
     /// Sends and waits for the head. Ok only for a 200 with JSON, and for a write that was done.
-    pub(super) fn exchange(&self, out: &Outgoing<'_>) -> Result<Response, Failure> {
+    pub(super) fn exchange(
+        &self,
+        out: &OutgoingRequest<'_>,
+    ) -> Result<InstanceResponse, ExchangeFailure> {
         let method = out.method.as_str();
         self.metrics
             .api_requests
@@ -163,10 +170,10 @@ impl Http {
         };
         if let Err(failure) = &mut verdict {
             failure.sent = match out.payload {
-                Payload::None => Some(started),
-                Payload::Form(_) | Payload::Json(_) => sent.get(),
+                RequestPayload::None => Some(started),
+                RequestPayload::Form(_) | RequestPayload::Json(_) => sent.get(),
             };
-            let label = label.unwrap_or_else(|| failure.cause.kind().to_owned());
+            let label = label.unwrap_or_else(|| failure.cause.metric_label().to_owned());
             self.count_error(method, &label);
         }
         verdict
@@ -180,7 +187,7 @@ impl Http {
     /// `sent` is set when the body is handed over.
     fn send(
         &self,
-        out: &Outgoing<'_>,
+        out: &OutgoingRequest<'_>,
         sent: &Cell<Option<Instant>>,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = Request::builder()
@@ -195,11 +202,11 @@ impl Http {
             &self.reads
         };
         let (kind, bytes) = match out.payload {
-            Payload::None => return agent.run(request.body(())?),
-            Payload::Form(form) => ("application/x-www-form-urlencoded", form.as_bytes()),
-            Payload::Json(json) => ("application/json", json),
+            RequestPayload::None => return agent.run(request.body(())?),
+            RequestPayload::Form(form) => ("application/x-www-form-urlencoded", form.as_bytes()),
+            RequestPayload::Json(json) => ("application/json", json),
         };
-        let mut body = Tracked::new(bytes, sent);
+        let mut body = TrackedBody::new(bytes, sent);
         let request = request
             .header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
             .header(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))
@@ -212,11 +219,11 @@ impl Http {
         response: ureq::http::Response<ureq::Body>,
         sent: Instant,
         writes: bool,
-    ) -> Result<Response, Failure> {
+    ) -> Result<InstanceResponse, ExchangeFailure> {
         let received = Instant::now();
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        let meta = Meta {
+        let meta = ResponseHead {
             date: text(&head.headers, &header::DATE).and_then(rate_limit::http_date),
             sent,
             received,
@@ -225,25 +232,26 @@ impl Http {
             total_count: text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
         };
-        let body = Body(body.into_with_config().limit(self.max_body).reader());
+        let body = ResponseBody(body.into_with_config().limit(self.max_body).reader());
         if writes && matches!(status, 201 | 204) {
-            return Ok(Response { meta, body });
+            return Ok(InstanceResponse { meta, body });
         }
         if status == 200 && is_json(&head.headers) {
             // ureq takes this header away from what it inflates.
             return match text(&head.headers, &header::CONTENT_ENCODING) {
-                None | Some("identity") => Ok(Response { meta, body }),
+                None | Some("identity") => Ok(InstanceResponse { meta, body }),
                 Some(other) => {
                     let why = format!("content encoding `{}` was not asked for", shown(other));
-                    Err(Cause::Body(why).into())
+                    Err(InstanceFailure::Body(why).into())
                 }
             };
         }
         let start = read_start(body);
-        let retry_after = text(&head.headers, &header::RETRY_AFTER)
-            .and_then(|value| rate_limit::retry_after(value, meta.date.unwrap_or_else(now_seconds)));
+        let retry_after = text(&head.headers, &header::RETRY_AFTER).and_then(|value| {
+            rate_limit::retry_after(value, meta.date.unwrap_or_else(now_seconds))
+        });
         let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
-        Err(Failure {
+        Err(ExchangeFailure {
             retry_after,
             ..cause.into()
         })
@@ -255,45 +263,45 @@ impl Http {
         headers: &HeaderMap,
         body: &[u8],
         retry_after: Option<Duration>,
-    ) -> Cause {
+    ) -> InstanceFailure {
         let words = || error_words(body);
         match status {
-            200 => Cause::NotJson {
+            200 => InstanceFailure::NotJson {
                 content_type: match text(headers, &header::CONTENT_TYPE) {
                     Some(kind) => format!("`{}`", shown(kind)),
                     None => "no content type".to_owned(),
                 },
                 hibernating: contains_ignoring_case(body, b"hibernating"),
             },
-            202 => Cause::NotExecuted,
-            300..400 => Cause::Redirect {
+            202 => InstanceFailure::NotExecuted,
+            300..400 => InstanceFailure::Redirect {
                 host: self.redirect_host(headers),
             },
-            401 => Cause::Unauthorized { words: words() },
-            403 => Cause::Forbidden { words: words() },
-            404 => Cause::NotFound { words: words() },
-            429 => Cause::RateLimited {
+            401 => InstanceFailure::Unauthorized { words: words() },
+            403 => InstanceFailure::Forbidden { words: words() },
+            404 => InstanceFailure::NotFound { words: words() },
+            429 => InstanceFailure::RateLimited {
                 wait: Duration::ZERO,
                 words: words(),
             },
-            503 if retry_after.is_some() => Cause::RateLimited {
+            503 if retry_after.is_some() => InstanceFailure::RateLimited {
                 wait: Duration::ZERO,
                 words: words(),
             },
             // These two are load balancers' words for "try again".
-            408 | 425 => Cause::Server {
+            408 | 425 => InstanceFailure::Server {
                 status,
                 words: words(),
             },
-            400..500 => Cause::BadRequest {
+            400..500 => InstanceFailure::BadRequest {
                 status,
                 words: words(),
             },
-            500..600 => Cause::Server {
+            500..600 => InstanceFailure::Server {
                 status,
                 words: words(),
             },
-            _ => Cause::Status { status },
+            _ => InstanceFailure::Status { status },
         }
     }
 
@@ -307,24 +315,24 @@ impl Http {
     }
 
     /// Why reading a body failed.
-    pub(super) fn cause_of_read(&self, error: &io::Error) -> Cause {
+    pub(super) fn cause_of_read(&self, error: &io::Error) -> InstanceFailure {
         let inner = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<ureq::Error>());
         match inner {
             Some(inner) => match cause_of(inner, self.max_body) {
-                Cause::Network(why) => Cause::Body(why),
+                InstanceFailure::Network(why) => InstanceFailure::Body(why),
                 cause => cause,
             },
-            None => Cause::Body(error.to_string()),
+            None => InstanceFailure::Body(error.to_string()),
         }
     }
 }
 
-fn cause_of(error: &ureq::Error, max_body: u64) -> Cause {
+fn cause_of(error: &ureq::Error, max_body: u64) -> InstanceFailure {
     use ureq::Timeout;
     match error {
-        ureq::Error::Timeout(limit) => Cause::Timeout {
+        ureq::Error::Timeout(limit) => InstanceFailure::Timeout {
             connecting: matches!(limit, Timeout::Resolve | Timeout::Connect),
             limit: match limit {
                 Timeout::Resolve | Timeout::Connect => "no connection in conn_timeout_seconds",
@@ -335,44 +343,46 @@ fn cause_of(error: &ureq::Error, max_body: u64) -> Cause {
             .to_owned(),
         },
         ureq::Error::Io(error) => cause_of_io(error),
-        ureq::Error::HostNotFound => Cause::Network("host not found".to_owned()),
-        ureq::Error::ConnectProxyFailed(why) => Cause::Network(format!("proxy: {}", shown(why))),
-        ureq::Error::Tls(why) => Cause::Tls((*why).to_owned()),
-        ureq::Error::Rustls(why) => Cause::Tls(why.to_string()),
-        ureq::Error::BodyExceedsLimit(_) => Cause::TooLarge { limit: max_body },
-        ureq::Error::LargeResponseHeader(..) => {
-            Cause::Body(format!("the head is larger than {MAX_HEAD} bytes"))
+        ureq::Error::HostNotFound => InstanceFailure::Network("host not found".to_owned()),
+        ureq::Error::ConnectProxyFailed(why) => {
+            InstanceFailure::Network(format!("proxy: {}", shown(why)))
         }
-        ureq::Error::Http(why) => Cause::BadRequest {
+        ureq::Error::Tls(why) => InstanceFailure::Tls((*why).to_owned()),
+        ureq::Error::Rustls(why) => InstanceFailure::Tls(why.to_string()),
+        ureq::Error::BodyExceedsLimit(_) => InstanceFailure::TooLarge { limit: max_body },
+        ureq::Error::LargeResponseHeader(..) => InstanceFailure::Body(format!(
+            "the head is larger than {MAX_RESPONSE_HEAD_BYTES} bytes"
+        )),
+        ureq::Error::Http(why) => InstanceFailure::BadRequest {
             status: 400,
             words: why.to_string(),
         },
-        ureq::Error::BadUri(_) => Cause::BadRequest {
+        ureq::Error::BadUri(_) => InstanceFailure::BadRequest {
             status: 400,
             words: "the URL cannot be sent".to_owned(),
         },
-        other => Cause::Body(shown(&other.to_string())),
+        other => InstanceFailure::Body(shown(&other.to_string())),
     }
 }
 
-fn cause_of_io(error: &io::Error) -> Cause {
+fn cause_of_io(error: &io::Error) -> InstanceFailure {
     let rustls = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match rustls {
-        Some(why) => Cause::Tls(why.to_string()),
-        None if error.kind() == io::ErrorKind::TimedOut => Cause::Timeout {
+        Some(why) => InstanceFailure::Tls(why.to_string()),
+        None if error.kind() == io::ErrorKind::TimedOut => InstanceFailure::Timeout {
             limit: "the connection timed out".to_owned(),
             connecting: true,
         },
-        None => Cause::Network(error.to_string()),
+        None => InstanceFailure::Network(error.to_string()),
     }
 }
 
 /// The start of an error's body. What cannot be read is left out; the status says enough.
-fn read_start(body: Body) -> Vec<u8> {
+fn read_start(body: ResponseBody) -> Vec<u8> {
     let mut start = Vec::new();
-    match body.take(MAX_ERROR_BODY).read_to_end(&mut start) {
+    match body.take(MAX_ERROR_BODY_BYTES).read_to_end(&mut start) {
         Ok(_) => start,
         Err(_) => Vec::new(),
     }
@@ -401,13 +411,13 @@ fn now_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-impl std::fmt::Debug for Body {
+impl std::fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Body")
     }
 }
 
-impl Body {
+impl ResponseBody {
     /// The body in whole.
     pub(super) fn read_all(mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -416,11 +426,11 @@ impl Body {
     }
 }
 
-impl Read for Body {
+impl Read for ResponseBody {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf)
     }
 }
 
-/// What [`Body`] wraps.
-pub(super) type Reader = BodyReader<'static>;
+/// What [`ResponseBody`] wraps.
+pub(super) type OwnedBodyReader = BodyReader<'static>;

@@ -2,7 +2,7 @@
 //!
 //! A page counts only when it is complete JSON with `result` and without `error` or
 //! `status: failure`: an instance that runs out of time answers 200 with the rows it had and an
-//! error behind them (KB0778443). Rows are handed out while the page arrives; [`Piece::End`] says
+//! error behind them (KB0778443). Rows are handed out while the page arrives; [`PageChunk::End`] says
 //! that the whole page was good.
 
 pub mod row;
@@ -18,27 +18,27 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};
 use super::query::parse_time;
-use self::splitter::{Malformed, Progress, Span, Splitter};
 use crate::config::DisplayValue;
 
 /// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.
-const BUFFER: usize = 256 * 1024;
+const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// What may stand behind the rows, in bytes: the error object of a cancelled transaction.
-const MAX_TAIL: usize = 64 * 1024;
+const MAX_TAIL_BYTES: usize = 64 * 1024;
 
 /// Rows that arrived together.
 #[derive(Debug, Default)]
-pub struct Block {
+pub struct RowBlock {
     /// The text the rows point into.
     pub bytes: Vec<u8>,
     /// The rows, in the order the instance gave them.
-    pub rows: Vec<Row>,
+    pub rows: Vec<PageRow>,
 }
 
-/// One row of a [`Block`].
+/// One row of a [`RowBlock`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct PageRow {
     /// The row as JSON.
     pub text: Range<usize>,
     /// Its identifier, unescaped.
@@ -47,8 +47,8 @@ pub struct Row {
     pub seconds: i64,
 }
 
-impl Block {
-    /// The bytes of a range, as given by a [`Row`].
+impl RowBlock {
+    /// The bytes of a range, as given by a [`PageRow`].
     pub fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
     }
@@ -56,9 +56,9 @@ impl Block {
 
 /// What [`PageReader::next`] found.
 #[derive(Debug)]
-pub enum Piece {
+pub enum PageChunk {
     /// Some rows; whether the page is good is not known yet.
-    Rows(Block),
+    Rows(RowBlock),
     /// The page is complete and passed the gate.
     End,
 }
@@ -87,15 +87,15 @@ impl fmt::Display for PageError {
     }
 }
 
-impl From<Malformed> for PageError {
-    fn from(malformed: Malformed) -> PageError {
+impl From<MalformedRows> for PageError {
+    fn from(malformed: MalformedRows) -> PageError {
         PageError::Malformed(malformed.to_string())
     }
 }
 
 /// Finds the cursor columns of a row.
 #[derive(Debug, Clone)]
-pub struct Locator {
+pub struct CursorColumns {
     timestamp: String,
     identifier: String,
     find_timestamp: Finder<'static>,
@@ -103,11 +103,11 @@ pub struct Locator {
     display: DisplayValue,
 }
 
-impl Locator {
+impl CursorColumns {
     /// For a table's two cursor columns.
-    pub fn new(timestamp: &str, identifier: &str, display: DisplayValue) -> Locator {
+    pub fn new(timestamp: &str, identifier: &str, display: DisplayValue) -> CursorColumns {
         let finder = |column: &str| Finder::new(&format!("\"{column}\":\"")).into_owned();
-        Locator {
+        CursorColumns {
             timestamp: timestamp.to_owned(),
             identifier: identifier.to_owned(),
             find_timestamp: finder(timestamp),
@@ -117,7 +117,7 @@ impl Locator {
     }
 
     /// Makes `span` a row of `block`.
-    fn locate(&self, block: &mut Block, span: &Span) -> Result<(), PageError> {
+    fn locate(&self, block: &mut RowBlock, span: &RowSpan) -> Result<(), PageError> {
         if span.flat
             && self.display == DisplayValue::False
             && let Some(row) = self.locate_flat(&block.bytes, &span.bytes)
@@ -130,7 +130,7 @@ impl Locator {
 
     /// A key with its opening quote of a value can stand only once in a flat row, as quotes inside
     /// values are escaped.
-    fn locate_flat(&self, bytes: &[u8], text: &Range<usize>) -> Option<Row> {
+    fn locate_flat(&self, bytes: &[u8], text: &Range<usize>) -> Option<PageRow> {
         let row = bytes.get(text.clone())?;
         let value = |finder: &Finder<'_>| -> Option<Range<usize>> {
             let start = finder.find(row)? + finder.needle().len();
@@ -141,7 +141,7 @@ impl Locator {
         };
         let id = value(&self.find_identifier)?;
         let seconds = parse_time(bytes.get(value(&self.find_timestamp)?)?)?;
-        Some(Row {
+        Some(PageRow {
             text: text.clone(),
             id,
             seconds,
@@ -149,7 +149,7 @@ impl Locator {
     }
 
     /// The careful way: other forms of values, escapes, white space.
-    fn locate_parsed(&self, block: &mut Block, span: &Span) -> Result<(), PageError> {
+    fn locate_parsed(&self, block: &mut RowBlock, span: &RowSpan) -> Result<(), PageError> {
         let text = block.slice(&span.bytes);
         let wanted = [self.identifier.as_str(), self.timestamp.as_str()];
         let found = row::raw_values(text, &wanted)
@@ -183,7 +183,7 @@ impl Locator {
         };
         let start = block.bytes.len();
         block.bytes.extend_from_slice(id.as_bytes());
-        block.rows.push(Row {
+        block.rows.push(PageRow {
             text,
             id: start..block.bytes.len(),
             seconds,
@@ -193,9 +193,9 @@ impl Locator {
 }
 
 #[derive(Debug)]
-enum State {
+enum PageState {
     Head,
-    Rows(Splitter),
+    Rows(RowSplitter),
     Tail,
     Done,
 }
@@ -204,23 +204,23 @@ enum State {
 #[derive(Debug)]
 pub struct PageReader<'a, R> {
     body: R,
-    locator: &'a Locator,
-    state: State,
+    locator: &'a CursorColumns,
+    state: PageState,
     /// Bytes read and not yet handed out are `buffer[..filled]`.
     buffer: Vec<u8>,
     filled: usize,
-    spans: Vec<Span>,
+    spans: Vec<RowSpan>,
     tail: Vec<u8>,
     ended: bool,
 }
 
 impl<'a, R: Read> PageReader<'a, R> {
     /// Begins to read `body`.
-    pub fn new(body: R, locator: &'a Locator) -> PageReader<'a, R> {
+    pub fn new(body: R, locator: &'a CursorColumns) -> PageReader<'a, R> {
         PageReader {
             body,
             locator,
-            state: State::Head,
+            state: PageState::Head,
             buffer: Vec::new(),
             filled: 0,
             spans: Vec::new(),
@@ -234,35 +234,35 @@ impl<'a, R: Read> PageReader<'a, R> {
     /// # Errors
     /// Every way a page can be incomplete or refused; the rows handed out so far must then not move
     /// a position.
-    pub fn next(&mut self, spare: Option<Block>) -> Result<Piece, PageError> {
+    pub fn next(&mut self, spare: Option<RowBlock>) -> Result<PageChunk, PageError> {
         let mut spare = spare.unwrap_or_default();
         // Used memory keeps its length, so that it need not be cleared again.
-        spare.bytes.truncate(BUFFER);
+        spare.bytes.truncate(READ_BUFFER_BYTES);
         if self.buffer.is_empty() {
             self.buffer = std::mem::take(&mut spare.bytes);
         }
         loop {
             match &mut self.state {
-                State::Done => return Ok(Piece::End),
-                State::Tail => self.read_tail()?,
-                State::Head => self.read_head()?,
-                State::Rows(splitter) => {
+                PageState::Done => return Ok(PageChunk::End),
+                PageState::Tail => self.read_tail()?,
+                PageState::Head => self.read_head()?,
+                PageState::Rows(splitter) => {
                     let seen = self.buffer.get(..self.filled).unwrap_or_default();
-                    if let Progress::End(end) = splitter.scan(seen, &mut self.spans)? {
+                    if let SplitProgress::End(end) = splitter.scan(seen, &mut self.spans)? {
                         self.tail
                             .extend_from_slice(seen.get(end..).unwrap_or_default());
-                        self.state = State::Tail;
+                        self.state = PageState::Tail;
                         if !self.spans.is_empty() {
                             let bytes = std::mem::take(&mut self.buffer);
                             return self.hand_out(bytes, spare.rows);
                         }
-                    } else if self.filled >= BUFFER && !self.spans.is_empty() {
+                    } else if self.filled >= READ_BUFFER_BYTES && !self.spans.is_empty() {
                         let keep = splitter.keep_from();
                         splitter.rebase(keep);
                         let mut next = std::mem::take(&mut spare.bytes);
                         let rest = self.buffer.get(keep..self.filled).unwrap_or_default();
                         if next.len() < rest.len() {
-                            next.resize(BUFFER.max(rest.len()), 0);
+                            next.resize(READ_BUFFER_BYTES.max(rest.len()), 0);
                         }
                         if let Some(start) = next.get_mut(..rest.len()) {
                             start.copy_from_slice(rest);
@@ -280,13 +280,13 @@ impl<'a, R: Read> PageReader<'a, R> {
         }
     }
 
-    fn hand_out(&mut self, bytes: Vec<u8>, mut rows: Vec<Row>) -> Result<Piece, PageError> {
+    fn hand_out(&mut self, bytes: Vec<u8>, mut rows: Vec<PageRow>) -> Result<PageChunk, PageError> {
         let last = self.spans.last().map_or(0, |span| span.bytes.end);
         // JSON is UTF-8; a page cut or mixed up on the way often is not.
         std::str::from_utf8(bytes.get(..last).unwrap_or_default())
             .map_err(|error| PageError::Malformed(error.to_string()))?;
         rows.clear();
-        let mut block = Block { bytes, rows };
+        let mut block = RowBlock { bytes, rows };
         for span in self.spans.drain(..) {
             self.locator.locate(&mut block, &span)?;
             let id = block.rows.last().map(|row| block.slice(&row.id));
@@ -299,13 +299,13 @@ impl<'a, R: Read> PageReader<'a, R> {
                 )));
             }
         }
-        Ok(Piece::Rows(block))
+        Ok(PageChunk::Rows(block))
     }
 
     /// Reads once more; grows the buffer when one row fills it.
     fn fill(&mut self) -> Result<(), PageError> {
-        if self.buffer.len() < BUFFER || self.filled == self.buffer.len() {
-            let larger = (self.filled * 2).max(BUFFER);
+        if self.buffer.len() < READ_BUFFER_BYTES || self.filled == self.buffer.len() {
+            let larger = (self.filled * 2).max(READ_BUFFER_BYTES);
             self.buffer.resize(larger, 0);
         }
         let free = self.buffer.get_mut(self.filled..).unwrap_or_default();
@@ -318,9 +318,9 @@ impl<'a, R: Read> PageReader<'a, R> {
     fn read_head(&mut self) -> Result<(), PageError> {
         let seen = self.buffer.get(..self.filled).unwrap_or_default();
         match list_start(seen) {
-            Head::List(position) => self.state = State::Rows(Splitter::new(position)),
-            Head::Unfinished if !self.ended => self.fill()?,
-            Head::Unfinished | Head::Other => self.read_other()?,
+            ListStart::List(position) => self.state = PageState::Rows(RowSplitter::new(position)),
+            ListStart::Unfinished if !self.ended => self.fill()?,
+            ListStart::Unfinished | ListStart::Other => self.read_other()?,
         }
         Ok(())
     }
@@ -334,7 +334,7 @@ impl<'a, R: Read> PageReader<'a, R> {
         if self.buffer.trim_ascii().is_empty() {
             return Err(PageError::Malformed("it is empty".to_owned()));
         }
-        let envelope: Envelope<'_> = serde_json::from_slice(&self.buffer)
+        let envelope: ListEnvelope<'_> = serde_json::from_slice(&self.buffer)
             .map_err(|error| PageError::Malformed(json_words(&error)))?;
         envelope.check()?;
         let Some(list) = envelope
@@ -348,7 +348,7 @@ impl<'a, R: Read> PageReader<'a, R> {
         self.filled = list.len();
         self.buffer = list;
         self.tail.push(b'}');
-        self.state = State::Rows(Splitter::new(1));
+        self.state = PageState::Rows(RowSplitter::new(1));
         Ok(())
     }
 
@@ -360,17 +360,17 @@ impl<'a, R: Read> PageReader<'a, R> {
             self.ended = read == 0;
             self.tail
                 .extend_from_slice(piece.get(..read).unwrap_or_default());
-            if self.tail.len() > MAX_TAIL {
+            if self.tail.len() > MAX_TAIL_BYTES {
                 return Err(PageError::Malformed(format!(
-                    "more than {MAX_TAIL} bytes behind the rows"
+                    "more than {MAX_TAIL_BYTES} bytes behind the rows"
                 )));
             }
         }
-        let envelope: Envelope<'_> = serde_json::from_slice(&self.tail).map_err(|error| {
+        let envelope: ListEnvelope<'_> = serde_json::from_slice(&self.tail).map_err(|error| {
             PageError::Malformed(format!("behind the rows {}", json_words(&error)))
         })?;
         envelope.check()?;
-        self.state = State::Done;
+        self.state = PageState::Done;
         Ok(())
     }
 }
@@ -386,7 +386,7 @@ fn json_words(error: &serde_json::Error) -> String {
     format!("{what} (line {} column {})", error.line(), error.column())
 }
 
-enum Head {
+enum ListStart {
     /// The rows begin at this byte.
     List(usize),
     /// Could still become a list.
@@ -395,22 +395,22 @@ enum Head {
 }
 
 /// Whether `text` begins with `{"result":[`, white space apart.
-fn list_start(text: &[u8]) -> Head {
+fn list_start(text: &[u8]) -> ListStart {
     let mut rest = text;
     for token in [b"{".as_slice(), b"\"result\"", b":", b"["] {
         rest = rest.trim_ascii_start();
         match rest.strip_prefix(token) {
             Some(after) => rest = after,
-            None if token.starts_with(rest) => return Head::Unfinished,
-            None => return Head::Other,
+            None if token.starts_with(rest) => return ListStart::Unfinished,
+            None => return ListStart::Other,
         }
     }
-    Head::List(text.len() - rest.len())
+    ListStart::List(text.len() - rest.len())
 }
 
 /// The outer object of every answer of the Table API.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct ListEnvelope<'a> {
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -419,7 +419,7 @@ struct Envelope<'a> {
     status: Option<&'a RawValue>,
 }
 
-impl Envelope<'_> {
+impl ListEnvelope<'_> {
     fn check(&self) -> Result<(), PageError> {
         if let Some(error) = self.error {
             return Err(PageError::Failed(super::error_words(

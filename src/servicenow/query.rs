@@ -42,7 +42,7 @@ pub struct Slice {
 
 /// Names that make a table's queries.
 #[derive(Debug, Clone)]
-pub struct Columns {
+pub struct QueryColumns {
     /// Timestamp column.
     pub timestamp: String,
     /// Identifier column.
@@ -53,7 +53,7 @@ pub struct Columns {
 
 /// How the instance reads times in queries.
 #[derive(Debug, Clone)]
-pub enum Literals {
+pub enum TimeLiterals {
     /// As UTC.
     Utc,
     /// In the integration user's zone.
@@ -62,7 +62,7 @@ pub enum Literals {
 
 /// An encoded query and the seconds that its answer may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
+pub struct EncodedQuery {
     /// The text of `sysparm_query`.
     pub text: String,
     /// Earliest second the instance may answer with; `None` is unbounded.
@@ -74,10 +74,12 @@ pub struct Encoded {
     pub widened: bool,
 }
 
-impl Literals {
+impl TimeLiterals {
     /// Seconds to widen by when the literal for `seconds` names two instants, else zero.
     fn fold(&self, seconds: i64) -> i64 {
-        let Literals::User(zone) = self else { return 0 };
+        let TimeLiterals::User(zone) = self else {
+            return 0;
+        };
         let Ok(instant) = Timestamp::from_second(seconds) else {
             return 0;
         };
@@ -93,8 +95,8 @@ impl Literals {
     /// The literal for an instant, in seconds since 1970 UTC.
     pub fn text_of(&self, seconds: i64) -> String {
         let zone = match self {
-            Literals::Utc => &TimeZone::UTC,
-            Literals::User(zone) => zone,
+            TimeLiterals::Utc => &TimeZone::UTC,
+            TimeLiterals::User(zone) => zone,
         };
         match Timestamp::from_second(seconds) {
             Ok(instant) => zone
@@ -106,18 +108,18 @@ impl Literals {
     }
 }
 
-impl fmt::Display for Literals {
+impl fmt::Display for TimeLiterals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Literals::Utc => f.write_str("UTC"),
-            Literals::User(zone) => f.write_str(zone.iana_name().unwrap_or("the user's zone")),
+            TimeLiterals::Utc => f.write_str("UTC"),
+            TimeLiterals::User(zone) => f.write_str(zone.iana_name().unwrap_or("the user's zone")),
         }
     }
 }
 
-impl Columns {
+impl QueryColumns {
     /// The query for `slice`, with times as the instance reads them.
-    pub fn encode(&self, slice: &Slice, literals: &Literals) -> Encoded {
+    pub fn encode(&self, slice: &Slice, literals: &TimeLiterals) -> EncodedQuery {
         let after = slice.after.as_ref();
         let back = after.map_or(0, |cursor| literals.fold(cursor.seconds));
         let ahead = literals.fold(slice.to);
@@ -143,7 +145,7 @@ impl Columns {
                 )]
             }
         };
-        Encoded {
+        EncodedQuery {
             text: self.join(&conditions),
             earliest,
             latest,
@@ -152,7 +154,13 @@ impl Columns {
     }
 
     /// Behind (seconds, id): the rest of that second, or anything later.
-    fn keyset(&self, seconds: i64, id: &str, slice: &Slice, literals: &Literals) -> Vec<String> {
+    fn keyset(
+        &self,
+        seconds: i64,
+        id: &str,
+        slice: &Slice,
+        literals: &TimeLiterals,
+    ) -> Vec<String> {
         let (ts, identifier) = (&self.timestamp, &self.identifier);
         let at = literals.text_of(seconds);
         let rest = self.with_id_to(format!("{ts}={at}^{identifier}>{id}"), slice);
@@ -230,8 +238,8 @@ pub fn hex_id(id: &[u8]) -> Option<u128> {
 mod tests {
     use super::*;
 
-    fn columns(filter: Option<&str>) -> Columns {
-        Columns {
+    fn columns(filter: Option<&str>) -> QueryColumns {
+        QueryColumns {
             timestamp: "sys_updated_on".into(),
             identifier: "sys_id".into(),
             filter: filter.map(str::to_owned),
@@ -254,7 +262,7 @@ mod tests {
     }
 
     fn text(filter: Option<&str>, slice: &Slice) -> String {
-        columns(filter).encode(slice, &Literals::Utc).text
+        columns(filter).encode(slice, &TimeLiterals::Utc).text
     }
 
     #[test]
@@ -305,7 +313,7 @@ mod tests {
 
     #[test]
     fn literals_follow_the_users_zone() {
-        let tokyo = Literals::User(TimeZone::get("Asia/Tokyo").unwrap());
+        let tokyo = TimeLiterals::User(TimeZone::get("Asia/Tokyo").unwrap());
         let encoded = columns(None).encode(&slice(None, "2024-01-31 20:00:00"), &tokyo);
         assert!(
             encoded
@@ -317,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_hour_that_repeats_is_asked_for_generously() {
-        let new_york = Literals::User(TimeZone::get("America/New_York").unwrap());
+        let new_york = TimeLiterals::User(TimeZone::get("America/New_York").unwrap());
         // Clocks went from 02:00 EDT back to 01:00 EST at 06:00 UTC.
         for inside in ["2024-11-03 05:30:00", "2024-11-03 06:30:00"] {
             let asked = slice(cursor(inside, Some("ab")), inside);

@@ -5,55 +5,58 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::{Asked, Cause, Error};
-use crate::metrics::SecondsCounter;
+use super::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::backoff::Backoff;
+use crate::metrics::SecondsCounter;
 use crate::stop::Stop;
 
 /// Longest time one call waits here; beyond it the caller hears why and comes again.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
+pub(super) const MAX_WAIT_BEFORE_SENDING: Duration = Duration::from_secs(60);
 /// Longest pause that the instance may ask for at once.
-const MAX_RETRY_AFTER: u64 = 3600;
+const MAX_RETRY_AFTER_SECONDS: u64 = 3600;
 /// Pauses after a 429 without `Retry-After`: a full queue, which drains in seconds.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const UNTIMED_PAUSE_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(300));
 /// Threads that waited for the same pause start within this time, not in one instant.
-const STAGGER: Duration = Duration::from_millis(250);
+const MAX_RESUME_JITTER: Duration = Duration::from_millis(250);
 
 /// The limits of one instance.
 #[derive(Debug)]
-pub(super) struct Limits {
-    gate: Mutex<Gate>,
-    pace: Option<Mutex<Pace>>,
+pub(super) struct RequestLimiter {
+    gate: Mutex<RetryAfterGate>,
+    pace: Option<Mutex<TokenBucket>>,
     waited: SecondsCounter,
 }
 
-impl Limits {
+impl RequestLimiter {
     /// `rate` in requests per second; time spent waiting goes to `waited`.
-    pub(super) fn new(rate: Option<f64>, waited: SecondsCounter) -> Limits {
+    pub(super) fn new(rate: Option<f64>, waited: SecondsCounter) -> RequestLimiter {
         let pace = rate
             .filter(|rate| 0.0 < *rate)
-            .map(|rate| Mutex::new(Pace::new(rate)));
-        Limits {
-            gate: Mutex::new(Gate::new()),
+            .map(|rate| Mutex::new(TokenBucket::new(rate)));
+        RequestLimiter {
+            gate: Mutex::new(RetryAfterGate::new()),
             pace,
             waited,
         }
     }
 
     /// Waits until a request may be sent.
-    pub(super) fn enter(&self, asked: &Asked, stop: &Stop) -> Result<(), Error> {
+    pub(super) fn enter(&self, asked: &AttemptedRequest, stop: &Stop) -> Result<(), Error> {
         let started = Instant::now();
         let entered = self.wait(started, stop);
         self.waited.add(started.elapsed());
         match entered {
             Ok(()) => Ok(()),
-            Err(Refused::Stopped) => Err(Error::Stopped),
-            Err(Refused::Held(wait)) => Err(Error::request(asked, Cause::Held { wait })),
+            Err(NotAdmitted::Stopped) => Err(Error::Stopped),
+            Err(NotAdmitted::Held(wait)) => {
+                Err(Error::request(asked, InstanceFailure::Held { wait }))
+            }
         }
     }
 
-    fn wait(&self, started: Instant, stop: &Stop) -> Result<(), Refused> {
-        let deadline = started + MAX_WAIT;
+    fn wait(&self, started: Instant, stop: &Stop) -> Result<(), NotAdmitted> {
+        let deadline = started + MAX_WAIT_BEFORE_SENDING;
         self.wait_for_gate(deadline, stop)?;
         if let Some(pace) = &self.pace {
             let now = Instant::now();
@@ -63,7 +66,9 @@ impl Limits {
                 Ok(wait) => sleep(wait, stop)?,
                 Err(wait) => {
                     sleep(deadline.saturating_duration_since(now), stop)?;
-                    return Err(Refused::Held(wait.saturating_sub(MAX_WAIT)));
+                    return Err(NotAdmitted::Held(
+                        wait.saturating_sub(MAX_WAIT_BEFORE_SENDING),
+                    ));
                 }
             }
             // The gate may have closed while this thread waited for its turn.
@@ -72,13 +77,13 @@ impl Limits {
         Ok(())
     }
 
-    fn wait_for_gate(&self, deadline: Instant, stop: &Stop) -> Result<(), Refused> {
+    fn wait_for_gate(&self, deadline: Instant, stop: &Stop) -> Result<(), NotAdmitted> {
         loop {
             let now = Instant::now();
             let wait = lock(&self.gate).wait(now);
             if wait.is_zero() {
                 return if stop.is_stopped() {
-                    Err(Refused::Stopped)
+                    Err(NotAdmitted::Stopped)
                 } else {
                     Ok(())
                 };
@@ -86,9 +91,9 @@ impl Limits {
             let left = deadline.saturating_duration_since(now);
             if wait > left {
                 sleep(left, stop)?;
-                return Err(Refused::Held(wait - left));
+                return Err(NotAdmitted::Held(wait - left));
             }
-            sleep(wait + STAGGER.mul_f64(fastrand::f64()), stop)?;
+            sleep(wait + MAX_RESUME_JITTER.mul_f64(fastrand::f64()), stop)?;
         }
     }
 
@@ -107,14 +112,14 @@ impl Limits {
     }
 }
 
-enum Refused {
+enum NotAdmitted {
     Stopped,
     Held(Duration),
 }
 
-fn sleep(time: Duration, stop: &Stop) -> Result<(), Refused> {
+fn sleep(time: Duration, stop: &Stop) -> Result<(), NotAdmitted> {
     if stop.wait(time) {
-        Err(Refused::Stopped)
+        Err(NotAdmitted::Stopped)
     } else {
         Ok(())
     }
@@ -126,18 +131,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Closed until a time.
 #[derive(Debug)]
-struct Gate {
+struct RetryAfterGate {
     until: Option<Instant>,
     closed: Option<Instant>,
     pauses: Backoff,
 }
 
-impl Gate {
-    fn new() -> Gate {
-        Gate {
+impl RetryAfterGate {
+    fn new() -> RetryAfterGate {
+        RetryAfterGate {
             until: None,
             closed: None,
-            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            pauses: Backoff::new(UNTIMED_PAUSE_BOUNDS.0, UNTIMED_PAUSE_BOUNDS.1),
         }
     }
 
@@ -173,7 +178,7 @@ impl Gate {
 /// A token bucket that gives out times: `rate` per second, a burst of `max(1, rate)` as the Go
 /// program's limiter.
 #[derive(Debug)]
-struct Pace {
+struct TokenBucket {
     epoch: Instant,
     interval: f64,
     burst: f64,
@@ -181,11 +186,11 @@ struct Pace {
     empty: f64,
 }
 
-impl Pace {
-    fn new(rate: f64) -> Pace {
+impl TokenBucket {
+    fn new(rate: f64) -> TokenBucket {
         let burst = rate.floor().max(1.0);
         let interval = rate.recip();
-        Pace {
+        TokenBucket {
             epoch: Instant::now(),
             interval,
             burst,
@@ -214,7 +219,7 @@ pub(super) fn retry_after(value: &str, date: i64) -> Option<Duration> {
         Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => u64::MAX,
         Err(_) => u64::try_from(http_date(value)?.saturating_sub(date)).unwrap_or(0),
     };
-    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
+    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER_SECONDS)))
 }
 
 /// Seconds since the epoch of `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -3,25 +3,25 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::{Cause, Error};
+use super::error::{Error, InstanceFailure};
 use crate::health::{Condition, Health};
 use std::sync::Arc;
 
 /// A blip that a retry mends is no reason to be taken out of service.
-const PATIENCE: Duration = Duration::from_secs(10);
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The condition `servicenow` of readiness.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct Reachability {
     condition: Condition,
     /// When the failures began that no answer has ended since.
     failing_since: Mutex<Option<Instant>>,
 }
 
-impl Standing {
-    pub(super) fn new(health: &Arc<Health>) -> Standing {
+impl Reachability {
+    pub(super) fn new(health: &Arc<Health>) -> Reachability {
         let condition = health.condition("servicenow", "no answer from the instance yet");
-        Standing {
+        Reachability {
             condition,
             failing_since: Mutex::new(None),
         }
@@ -43,14 +43,16 @@ impl Standing {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match weight(error) {
-            Weight::None => {}
-            Weight::Certain => {
+            ReachabilityEvidence::None => {}
+            ReachabilityEvidence::Certain => {
                 since.get_or_insert(now);
                 self.condition.fail(error.to_string());
             }
-            Weight::Doubt => {
+            ReachabilityEvidence::Doubt => {
                 let began = *since.get_or_insert(now);
-                if PATIENCE <= now.saturating_duration_since(began) || !self.condition.is_ok() {
+                if UNREACHABLE_AFTER <= now.saturating_duration_since(began)
+                    || !self.condition.is_ok()
+                {
                     self.condition.fail(error.to_string());
                 }
             }
@@ -59,7 +61,7 @@ impl Standing {
 }
 
 /// What an error says about the instance.
-enum Weight {
+enum ReachabilityEvidence {
     /// It answers; something else is wrong, and its owner says so.
     None,
     /// It may be over in a moment.
@@ -68,31 +70,33 @@ enum Weight {
     Certain,
 }
 
-fn weight(error: &Error) -> Weight {
+fn weight(error: &Error) -> ReachabilityEvidence {
     match error.cause() {
         None
         | Some(
-            Cause::Forbidden { .. }
-            | Cause::NotFound { .. }
-            | Cause::BadRequest { .. }
-            | Cause::TooLarge { .. }
-            | Cause::Failed { .. },
-        ) => Weight::None,
-        Some(Cause::Unauthorized { .. } | Cause::Redirect { .. } | Cause::Tls(_)) => {
-            Weight::Certain
-        }
+            InstanceFailure::Forbidden { .. }
+            | InstanceFailure::NotFound { .. }
+            | InstanceFailure::BadRequest { .. }
+            | InstanceFailure::TooLarge { .. }
+            | InstanceFailure::Failed { .. },
+        ) => ReachabilityEvidence::None,
         Some(
-            Cause::Timeout { .. }
-            | Cause::Network(_)
-            | Cause::RateLimited { .. }
-            | Cause::Held { .. }
-            | Cause::NotJson { .. }
-            | Cause::NotExecuted
-            | Cause::Server { .. }
-            | Cause::Status { .. }
-            | Cause::Body(_)
-            | Cause::SameToken
-            | Cause::NoLogin,
-        ) => Weight::Doubt,
+            InstanceFailure::Unauthorized { .. }
+            | InstanceFailure::Redirect { .. }
+            | InstanceFailure::Tls(_),
+        ) => ReachabilityEvidence::Certain,
+        Some(
+            InstanceFailure::Timeout { .. }
+            | InstanceFailure::Network(_)
+            | InstanceFailure::RateLimited { .. }
+            | InstanceFailure::Held { .. }
+            | InstanceFailure::NotJson { .. }
+            | InstanceFailure::NotExecuted
+            | InstanceFailure::Server { .. }
+            | InstanceFailure::Status { .. }
+            | InstanceFailure::Body(_)
+            | InstanceFailure::SameToken
+            | InstanceFailure::NoLogin,
+        ) => ReachabilityEvidence::Doubt,
     }
 }

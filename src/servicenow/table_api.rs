@@ -1,13 +1,13 @@
 //! The Table API's reading requests. Parameters: ServiceNow documentation "Table API".
 
-use super::Get;
-use super::query::{Columns, Encoded};
-use crate::config::{DisplayValue, Table};
+use super::ReadRequest;
+use super::query::{EncodedQuery, QueryColumns};
+use crate::config::{DisplayValue, TableConfig};
 
 /// Metric label of list requests.
-const LIST: &str = "/api/now/table/{table}";
+const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
 /// Metric label of count requests.
-const STATS: &str = "/api/now/stats/{table}";
+const STATS_ENDPOINT_LABEL: &str = "/api/now/stats/{table}";
 /// Where the Aggregate API stands; it has no setting of its own.
 const STATS_PATH: &str = "/api/now/stats";
 
@@ -23,18 +23,18 @@ pub struct TableRequests {
 
 impl TableRequests {
     /// For `table` under `table_api_path`.
-    pub fn new(table_api_path: &str, table: &Table) -> TableRequests {
+    pub fn new(table_api_path: &str, table: &TableConfig) -> TableRequests {
         TableRequests {
             path: format!("{table_api_path}/{}", table.name),
             stats_path: format!("{STATS_PATH}/{}", table.name),
             what: format!("table `{}`", table.name),
-            fields: fetched(table).map(|fields| fields.join(",")),
+            fields: fetched_columns(table).map(|fields| fields.join(",")),
             display: table.display_value,
         }
     }
 
     /// One page: at most `limit` rows of `encoded`, with a count of all of them if `count`.
-    pub fn list(&self, encoded: &Encoded, limit: u32, count: bool) -> Get<'static> {
+    pub fn list(&self, encoded: &EncodedQuery, limit: u32, count: bool) -> ReadRequest<'static> {
         let display = match self.display {
             DisplayValue::False => "false",
             // The cursor needs stored values, so `true` is made from `all` on this side.
@@ -52,25 +52,25 @@ impl TableRequests {
         if let Some(fields) = &self.fields {
             params.push(("sysparm_fields", fields.clone()));
         }
-        Get {
+        ReadRequest {
             path: self.path.clone(),
             params,
-            endpoint: LIST,
+            endpoint: TABLE_ENDPOINT_LABEL,
             what: self.what.clone(),
             private: false,
         }
     }
 
     /// The count of all rows of `encoded`, for instances that send no `X-Total-Count`.
-    pub fn count(&self, encoded: &Encoded) -> Get<'static> {
+    pub fn count(&self, encoded: &EncodedQuery) -> ReadRequest<'static> {
         let params = vec![
             ("sysparm_query", encoded.text.clone()),
             ("sysparm_count", "true".to_owned()),
         ];
-        Get {
+        ReadRequest {
             path: self.stats_path.clone(),
             params,
-            endpoint: STATS,
+            endpoint: STATS_ENDPOINT_LABEL,
             what: format!("row count of {}", self.what),
             private: false,
         }
@@ -90,19 +90,19 @@ pub fn probe(
     table_api_path: &str,
     table: &str,
     params: Vec<(&'static str, String)>,
-) -> Get<'static> {
-    Get {
+) -> ReadRequest<'static> {
+    ReadRequest {
         path: format!("{table_api_path}/{table}"),
         params,
-        endpoint: LIST,
+        endpoint: TABLE_ENDPOINT_LABEL,
         what: format!("table `{table}`"),
         private: false,
     }
 }
 
 /// Names of the cursor columns and the filter of a table.
-pub fn columns(table: &Table) -> Columns {
-    Columns {
+pub fn query_columns(table: &TableConfig) -> QueryColumns {
+    QueryColumns {
         timestamp: table.timestamp_field.clone(),
         identifier: table.identifier_field.clone(),
         filter: table.query.clone(),
@@ -111,7 +111,7 @@ pub fn columns(table: &Table) -> Columns {
 
 /// The columns that are asked for: what was configured, the cursor columns, and what tells our own
 /// writes; `None` is all.
-pub fn fetched(table: &Table) -> Option<Vec<String>> {
+pub fn fetched_columns(table: &TableConfig) -> Option<Vec<String>> {
     if table.fields.is_empty() {
         return None;
     }

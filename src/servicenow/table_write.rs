@@ -1,31 +1,34 @@
 //! Requests that change a row, and the reads that tell what became of them.
 //!
 //! A write is sent once. Whoever repeats it must know what that does: after an error of which
-//! [`Error::may_have_happened`] is true, the instance may have executed it.
+//! [`Error::possibly_executed_at`] is true, the instance may have executed it.
 
 use std::io::Read;
 
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::exchange::{Outgoing, Payload};
-use super::{Asked, Cause, Client, Error, Get, Response, error_words, is_failure, target};
+use super::exchange::{OutgoingRequest, RequestPayload};
+use super::{
+    AttemptedRequest, Error, InstanceClient, InstanceFailure, InstanceResponse, ReadRequest,
+    error_words, is_failure, target,
+};
 use crate::stop::Stop;
 
 /// Metric label of requests to a table.
-const TABLE: &str = "/api/now/table/{table}";
+const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
 /// Metric label of requests to a row.
-const ROW: &str = "/api/now/table/{table}/{sys_id}";
+const ROW_ENDPOINT_LABEL: &str = "/api/now/table/{table}/{sys_id}";
 /// Bytes of an answer that are read; what is asked for fits in there many times.
-const MAX_ANSWER: u64 = 64 * 1024;
+const MAX_WRITE_ANSWER_BYTES: u64 = 64 * 1024;
 /// Entries of a row's journal that are looked at.
-const JOURNAL_ENTRIES: u32 = 50;
+const MAX_JOURNAL_ENTRIES: u32 = 50;
 /// Where journal entries are kept.
-const JOURNAL: &str = "sys_journal_field";
+const JOURNAL_TABLE: &str = "sys_journal_field";
 
 /// What a write does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum WriteVerb {
     /// POST: makes a row.
     Insert,
     /// PATCH: changes a row.
@@ -36,9 +39,9 @@ pub enum Verb {
 
 /// A writing request.
 #[derive(Debug, Clone)]
-pub struct Write<'a> {
+pub struct TableWrite<'a> {
     /// What it does.
-    pub verb: Verb,
+    pub verb: WriteVerb,
     /// Path from the root, not encoded.
     pub path: String,
     /// Query parameters with raw values.
@@ -53,7 +56,7 @@ pub struct Write<'a> {
 
 /// What the answer to a write tells, as far as it can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct RowAfterWrite {
     /// The row's sys_id.
     pub sys_id: Option<String>,
     /// The row's `sys_mod_count`.
@@ -62,94 +65,99 @@ pub struct Written {
     pub updated_by: Option<String>,
 }
 
-impl Verb {
+impl WriteVerb {
     fn method(self) -> Method {
         match self {
-            Verb::Insert => Method::POST,
-            Verb::Update => Method::PATCH,
-            Verb::Delete => Method::DELETE,
+            WriteVerb::Insert => Method::POST,
+            WriteVerb::Update => Method::PATCH,
+            WriteVerb::Delete => Method::DELETE,
         }
     }
 
     fn word(self) -> &'static str {
         match self {
-            Verb::Insert => "POST",
-            Verb::Update => "PATCH",
-            Verb::Delete => "DELETE",
+            WriteVerb::Insert => "POST",
+            WriteVerb::Update => "PATCH",
+            WriteVerb::Delete => "DELETE",
         }
     }
 }
 
-impl<'a> Write<'a> {
+impl<'a> TableWrite<'a> {
     /// Makes a row of `table` under `table_api_path`.
-    pub fn insert(table_api_path: &str, table: &str, body: &'a [u8]) -> Write<'a> {
-        Write {
-            verb: Verb::Insert,
+    pub fn insert(table_api_path: &str, table: &str, body: &'a [u8]) -> TableWrite<'a> {
+        TableWrite {
+            verb: WriteVerb::Insert,
             path: format!("{table_api_path}/{table}"),
             params: short_answer(),
-            endpoint: TABLE,
+            endpoint: TABLE_ENDPOINT_LABEL,
             what: words(table),
             body: Some(body),
         }
     }
 
     /// Changes the fields in `body` of a row.
-    pub fn update(table_api_path: &str, table: &str, sys_id: &str, body: &'a [u8]) -> Write<'a> {
-        Write {
-            verb: Verb::Update,
+    pub fn update(
+        table_api_path: &str,
+        table: &str,
+        sys_id: &str,
+        body: &'a [u8],
+    ) -> TableWrite<'a> {
+        TableWrite {
+            verb: WriteVerb::Update,
             path: format!("{table_api_path}/{table}/{sys_id}"),
             params: short_answer(),
-            endpoint: ROW,
+            endpoint: ROW_ENDPOINT_LABEL,
             what: words(table),
             body: Some(body),
         }
     }
 
     /// Removes a row.
-    pub fn delete(table_api_path: &str, table: &str, sys_id: &str) -> Write<'a> {
-        Write {
-            verb: Verb::Delete,
+    pub fn delete(table_api_path: &str, table: &str, sys_id: &str) -> TableWrite<'a> {
+        TableWrite {
+            verb: WriteVerb::Delete,
             path: format!("{table_api_path}/{table}/{sys_id}"),
             params: Vec::new(),
-            endpoint: ROW,
+            endpoint: ROW_ENDPOINT_LABEL,
             what: words(table),
             body: None,
         }
     }
 
-    fn asked(&self, base_url: &str) -> Asked {
-        Asked {
+    fn asked(&self, base_url: &str) -> AttemptedRequest {
+        AttemptedRequest {
             method: self.verb.word(),
             url: format!("{base_url}{}", self.path),
             what: self.what.clone(),
-            ..Asked::default()
+            ..AttemptedRequest::default()
         }
     }
 }
 
 /// One row by its sys_id. 404: it is not there, or hidden.
-pub fn row(table_api_path: &str, table: &str, sys_id: &str, fields: &str) -> Get<'static> {
-    Get {
+pub fn row(table_api_path: &str, table: &str, sys_id: &str, fields: &str) -> ReadRequest<'static> {
+    ReadRequest {
         path: format!("{table_api_path}/{table}/{sys_id}"),
         params: vec![
             ("sysparm_fields", fields.to_owned()),
             ("sysparm_exclude_reference_link", "true".to_owned()),
         ],
-        endpoint: ROW,
+        endpoint: ROW_ENDPOINT_LABEL,
         what: words(table),
         private: true,
     }
 }
 
 /// At most `limit` rows of an encoded query, which errors do not show.
-pub fn find(
+pub fn find_rows(
     table_api_path: &str,
     table: &str,
     query: String,
     fields: &str,
     limit: u32,
-) -> Get<'static> {
-    Get {
+) -> ReadRequest<'static> {
+    ReadRequest {
         path: format!("{table_api_path}/{table}"),
         params: vec![
             ("sysparm_query", query),
@@ -159,36 +167,44 @@ pub fn find(
             ("sysparm_suppress_pagination_header", "true".to_owned()),
             ("sysparm_no_count", "true".to_owned()),
         ],
-        endpoint: TABLE,
+        endpoint: TABLE_ENDPOINT_LABEL,
         what: words(table),
         private: true,
     }
 }
 
 /// The newest entries in a journal column of a row: `value` and `sys_created_on`.
-pub fn journal(table_api_path: &str, sys_id: &str, column: &str) -> Get<'static> {
+pub fn journal_entries(table_api_path: &str, sys_id: &str, column: &str) -> ReadRequest<'static> {
     let query = format!("element_id={sys_id}^element={column}^ORDERBYDESCsys_created_on");
     // The first two show whether the conditions were obeyed.
     let fields = "element_id,element,sys_id,value,sys_created_on";
-    find(table_api_path, JOURNAL, query, fields, JOURNAL_ENTRIES)
+    find_rows(
+        table_api_path,
+        JOURNAL_TABLE,
+        query,
+        fields,
+        MAX_JOURNAL_ENTRIES,
+    )
 }
 
-impl Client {
-    /// One authenticated attempt, as [`Client::get`]. It is sent again by itself only after a 401,
+impl InstanceClient {
+    /// One authenticated attempt, as [`InstanceClient::get`]. It is sent again by itself only after a 401,
     /// when nothing was executed.
     ///
     /// # Errors
     /// Everything but a status that says that it was done: 201, 204, or 200 with JSON that is no
     /// error. What the answer of a 201 or 204 holds does not matter.
-    pub fn write(&self, write: &Write<'_>, stop: &Stop) -> Result<Written, Error> {
+    pub fn write(&self, write: &TableWrite<'_>, stop: &Stop) -> Result<RowAfterWrite, Error> {
         let asked = write.asked(self.base_url());
         let target = target(&write.path, &write.params);
-        let out = Outgoing {
+        let out = OutgoingRequest {
             method: write.verb.method(),
             target: &target,
             endpoint: write.endpoint,
             credential: None,
-            payload: write.body.map_or(Payload::None, Payload::Json),
+            payload: write
+                .body
+                .map_or(RequestPayload::None, RequestPayload::Json),
         };
         let standing = &self.shared.standing;
         match self.attempt(&out, &asked, stop) {
@@ -198,7 +214,7 @@ impl Client {
             }
             Err(error) => {
                 // A refused record is no trouble of the instance: it has answered.
-                match error.is_answer() {
+                match error.is_api_verdict() {
                     true => standing.ok(),
                     false => standing.failed(&error, std::time::Instant::now()),
                 }
@@ -207,11 +223,15 @@ impl Client {
         }
     }
 
-    fn written(&self, asked: &Asked, response: Response) -> Result<Written, Error> {
-        let Response { meta, body } = response;
+    fn written(
+        &self,
+        asked: &AttemptedRequest,
+        response: InstanceResponse,
+    ) -> Result<RowAfterWrite, Error> {
+        let InstanceResponse { meta, body } = response;
         let mut bytes = Vec::new();
-        let read = body.take(MAX_ANSWER).read_to_end(&mut bytes);
-        let whole = u64::try_from(bytes.len()).is_ok_and(|length| length < MAX_ANSWER);
+        let read = body.take(MAX_WRITE_ANSWER_BYTES).read_to_end(&mut bytes);
+        let whole = u64::try_from(bytes.len()).is_ok_and(|length| length < MAX_WRITE_ANSWER_BYTES);
         if meta.status == 200 && whole {
             let verdict = match read {
                 Ok(_) => done(&bytes),
@@ -238,23 +258,25 @@ fn id_of_location(location: &str) -> Option<String> {
 }
 
 /// Whether the body of a 200 says that it was done.
-fn done(bytes: &[u8]) -> Result<(), Cause> {
-    let answer: Value =
-        serde_json::from_slice(bytes).map_err(|why| Cause::Body(format!("no JSON: {why}")))?;
+fn done(bytes: &[u8]) -> Result<(), InstanceFailure> {
+    let answer: Value = serde_json::from_slice(bytes)
+        .map_err(|why| InstanceFailure::Body(format!("no JSON: {why}")))?;
     match answer {
-        Value::Object(answer) if is_failure(&answer) => Err(Cause::Failed {
+        Value::Object(answer) if is_failure(&answer) => Err(InstanceFailure::Failed {
             words: error_words(bytes),
         }),
         Value::Object(_) => Ok(()),
-        _ => Err(Cause::Body("the answer is no JSON object".to_owned())),
+        _ => Err(InstanceFailure::Body(
+            "the answer is no JSON object".to_owned(),
+        )),
     }
 }
 
 /// What can be read in an answer.
-fn said(bytes: &[u8]) -> Written {
+fn said(bytes: &[u8]) -> RowAfterWrite {
     let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let column = |name| answer.get("result").and_then(|row| stored(row, name));
-    Written {
+    let column = |name| answer.get("result").and_then(|row| stored_text(row, name));
+    RowAfterWrite {
         sys_id: column("sys_id").filter(|id| !id.is_empty()),
         mod_count: column("sys_mod_count").and_then(|count| count.parse().ok()),
         updated_by: column("sys_updated_by"),
@@ -263,7 +285,7 @@ fn said(bytes: &[u8]) -> Written {
 
 /// The stored value of a column in an answer's row: a text, a number or a boolean, or the `value` of
 /// an object of forms.
-pub fn stored(row: &Value, column: &str) -> Option<String> {
+pub fn stored_text(row: &Value, column: &str) -> Option<String> {
     let value = row.get(column)?;
     match value.get("value").unwrap_or(value) {
         Value::String(text) => Some(text.clone()),

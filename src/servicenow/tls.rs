@@ -19,7 +19,7 @@ use crate::config;
 ///
 /// # Errors
 /// Words on which file is wrong and why.
-pub(crate) fn tls_config(section: &str, tls: &config::Tls) -> Result<TlsConfig, String> {
+pub(crate) fn tls_config(section: &str, tls: &config::TlsFiles) -> Result<TlsConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let roots = roots(section, tls.ca_cert.as_deref())?;
     let client = match (&tls.cert_file, &tls.key_file) {

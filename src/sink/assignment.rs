@@ -1,11 +1,11 @@
 //! The partitions that are ours: what is out of each, what may be committed, who must be paused.
 //!
-//! librdkafka calls [`Group`](crate::kafka::Group) inside of a poll, on the thread that owns all of
+//! librdkafka calls [`Group`](crate::kafka::RebalanceListener) inside of a poll, on the thread that owns all of
 //! this. So the lock is never waited for, and a revocation may drain the channel of finished records
 //! itself.
 
-mod rebalance;
 mod awaiting_schema;
+mod rebalance;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,37 +13,37 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-pub(super) use self::awaiting_schema::Waiting;
+pub(super) use self::awaiting_schema::SchemaWait;
 
-use self::awaiting_schema::Parked;
-use super::task::{Done, End, Ticket};
-use super::offset_tracker::Tracker;
+use self::awaiting_schema::DeferredRecord;
+use super::offset_tracker::OffsetTracker;
+use super::task::{Completion, RecordHandle, TaskOutcome};
 use crate::health::{Condition, Health};
-use crate::kafka::{Group as _, Partition, Start};
+use crate::kafka::{RebalanceListener as _, StartPosition, TopicPartition};
 use crate::metrics::{Gauge, Metrics};
-use crate::stop::{Stop, Trigger};
+use crate::stop::{Stop, StopTrigger};
 
 /// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
-const EXPOSED: usize = 4;
+const UNCOMMITTED_PER_IN_FLIGHT: usize = 4;
 /// How long a full topic waits for a record to come back before it is paused.
-const FULL_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of records that may be out at once, of all topics.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_IN_FLIGHT_BYTES: usize = 16 << 20;
 
 /// What the sink holds of its group.
 pub(super) struct Assignment {
-    state: Mutex<State>,
-    done: Receiver<Done>,
+    state: Mutex<AssignmentState>,
+    done: Receiver<Completion>,
     /// How long a revocation waits for writes that run.
     patience: Duration,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
 
-struct State {
+struct AssignmentState {
     epoch: u64,
-    partitions: BTreeMap<Partition, Assigned>,
-    topics: Vec<Topic>,
+    partitions: BTreeMap<TopicPartition, AssignedPartition>,
+    topics: Vec<TopicInFlight>,
     bytes: usize,
     /// Records whose writing was begun and given up.
     given_up: usize,
@@ -52,7 +52,7 @@ struct State {
 }
 
 /// The limits of a topic, and how much of them is used.
-struct Topic {
+struct TopicInFlight {
     name: Arc<str>,
     limit: usize,
     out: usize,
@@ -60,13 +60,13 @@ struct Topic {
     gauge: Gauge,
 }
 
-struct Assigned {
+struct AssignedPartition {
     /// Which of the topics.
     topic: usize,
-    tracker: Tracker,
+    tracker: OffsetTracker,
     epoch: u64,
     /// Dropping it ends the lease of all records that are out.
-    lease: Option<Trigger>,
+    lease: Option<StopTrigger>,
     stop: Stop,
     since: Instant,
     /// Records that may have been written before this assignment: as many as can come again.
@@ -76,7 +76,7 @@ struct Assigned {
     paused: bool,
     /// Its next record, which cannot be handed out yet. It is not out: nothing waits for it but its
     /// partition.
-    parked: Option<Parked>,
+    parked: Option<DeferredRecord>,
     /// Why it cannot begin, or go on; keeps readiness away while it is there.
     gone: Option<Condition>,
     /// It was gone from the start: no record of it is handed out.
@@ -85,30 +85,30 @@ struct Assigned {
 
 /// Partitions to pause and to resume.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Flow {
-    pub(super) pause: Vec<Partition>,
-    pub(super) resume: Vec<Partition>,
+pub(super) struct FlowControl {
+    pub(super) pause: Vec<TopicPartition>,
+    pub(super) resume: Vec<TopicPartition>,
 }
 
 impl Assignment {
     /// Nothing is assigned. `limits`: name of each topic and how many of its records may be out.
     pub(super) fn new(
         limits: &[(Arc<str>, usize)],
-        done: Receiver<Done>,
+        done: Receiver<Completion>,
         patience: Duration,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Assignment {
         let commits = health.condition("sink commits", "");
         commits.ok();
-        let topic = |(name, limit): &(Arc<str>, usize)| Topic {
+        let topic = |(name, limit): &(Arc<str>, usize)| TopicInFlight {
             name: Arc::clone(name),
             limit: *limit,
             out: 0,
             paused: false,
             gauge: metrics.sink_in_flight.with(&[name]),
         };
-        let state = State {
+        let state = AssignmentState {
             epoch: 0,
             partitions: BTreeMap::new(),
             topics: limits.iter().map(topic).collect(),
@@ -127,7 +127,10 @@ impl Assignment {
     }
 
     /// A record is handed out; `None`: its partition is not ours (any more).
-    pub(super) fn begin(&self, mut ticket: Ticket) -> Option<(Ticket, Stop, Option<Instant>)> {
+    pub(super) fn begin(
+        &self,
+        mut ticket: RecordHandle,
+    ) -> Option<(RecordHandle, Stop, Option<Instant>)> {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&ticket.partition)?;
@@ -149,9 +152,12 @@ impl Assignment {
     }
 
     /// A record that was begun could not be handed out.
-    pub(super) fn take_back(&self, ticket: Ticket) {
-        let end = End::Untouched;
-        self.state().settle(&Done { ticket, end });
+    pub(super) fn take_back(&self, ticket: RecordHandle) {
+        let end = TaskOutcome::NotStarted;
+        self.state().settle(&Completion {
+            handle: ticket,
+            outcome: end,
+        });
     }
 
     /// Takes in what has come back.
@@ -183,26 +189,28 @@ impl Assignment {
                 Err(_) => false,
             },
             recv(stop.receiver()) -> _ => false,
-            default(FULL_WAIT) => false,
+            default(MAX_WAIT_BEFORE_PAUSE) => false,
         }
     }
 
     /// What is to be paused and resumed: a topic is paused when its limit is out, and resumed when
     /// half of it has come back, so that the workers never run dry.
-    pub(super) fn flow(&self) -> Flow {
+    pub(super) fn flow(&self) -> FlowControl {
         let mut state = self.state();
         let state = &mut *state;
-        let mut flow = Flow::default();
+        let mut flow = FlowControl::default();
         for topic in &mut state.topics {
             let none = topic.out == 0;
             let full = !topic.has_room(state.bytes);
-            let low = topic.out <= topic.limit / 2 && (state.bytes <= MAX_BYTES / 2 || none);
+            let low =
+                topic.out <= topic.limit / 2 && (state.bytes <= MAX_IN_FLIGHT_BYTES / 2 || none);
             topic.paused = if topic.paused { !low } else { full };
         }
         for (partition, assigned) in &mut state.partitions {
             let exposed = usize::try_from(assigned.tracker.exposed()).unwrap_or(usize::MAX);
             let topic = state.topics.get(assigned.topic);
-            let full = topic.is_some_and(|it| it.paused || it.limit * EXPOSED <= exposed);
+            let full = topic
+                .is_some_and(|it| it.paused || it.limit * UNCOMMITTED_PER_IN_FLIGHT <= exposed);
             let wanted = full || assigned.parked.is_some();
             if assigned.paused == wanted || assigned.gone.is_some() {
                 continue;
@@ -225,11 +233,11 @@ impl Assignment {
     }
 
     /// Positions that have moved.
-    pub(super) fn take_positions(&self) -> Vec<(Partition, i64)> {
+    pub(super) fn take_positions(&self) -> Vec<(TopicPartition, i64)> {
         let mut state = self.state();
         let state = &mut *state;
         let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
-        if state.commit_failing && trackers.all(Tracker::is_committed) {
+        if state.commit_failing && trackers.all(OffsetTracker::is_committed) {
             // What could not be committed went away with its partition.
             state.commits_work();
         }
@@ -237,7 +245,7 @@ impl Assignment {
     }
 
     /// Whether a partition is held as it cannot begin, or go on.
-    pub(super) fn is_held(&self, partition: &Partition) -> bool {
+    pub(super) fn is_held(&self, partition: &TopicPartition) -> bool {
         let state = self.state();
         let assigned = state.partitions.get(partition);
         assigned.is_some_and(|assigned| assigned.gone.is_some())
@@ -246,13 +254,12 @@ impl Assignment {
     /// Partitions whose position was lost while they were ours. Where they begin anew, what is out of
     /// them no longer counts. Where what comes next was deleted they are held, and what is out, which
     /// Kafka does not have any more either, goes on.
-    pub(super) fn restarted(&self, starts: &[(Partition, Start)]) {
-        let cut =
-            |start: &Start| matches!(start, Start::Gone { committed, low, .. } if committed < low);
+    pub(super) fn restarted(&self, starts: &[(TopicPartition, StartPosition)]) {
+        let cut = |start: &StartPosition| matches!(start, StartPosition::Gone { committed, low, .. } if committed < low);
         let (cut, starts): (Vec<_>, Vec<_>) =
             starts.iter().cloned().partition(|(_, start)| cut(start));
         self.cut_off(&cut);
-        let partitions: Vec<Partition> = starts.iter().map(|(it, _)| it.clone()).collect();
+        let partitions: Vec<TopicPartition> = starts.iter().map(|(it, _)| it.clone()).collect();
         let paused = self.state().remove(&partitions);
         self.assigned(&starts);
         // They are still paused for librdkafka; who forgets that does not resume them.
@@ -295,7 +302,7 @@ impl Assignment {
     }
 
     /// Waits until nothing is out of the wanted partitions; how many records still are.
-    fn wait(&self, deadline: Instant, wanted: impl Fn(&Partition) -> bool) -> usize {
+    fn wait(&self, deadline: Instant, wanted: impl Fn(&TopicPartition) -> bool) -> usize {
         loop {
             let out = self.state().out(&wanted);
             if out == 0 {
@@ -308,14 +315,17 @@ impl Assignment {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AssignmentState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn settle(&mut self, done: &Done) {
-        let Done { ticket, end } = done;
+impl AssignmentState {
+    fn settle(&mut self, done: &Completion) {
+        let Completion {
+            handle: ticket,
+            outcome: end,
+        } = done;
         self.bytes = self.bytes.saturating_sub(ticket.bytes);
         if let Some(topic) = self.topics.get_mut(ticket.topic) {
             topic.out = topic.out.saturating_sub(1);
@@ -324,9 +334,9 @@ impl State {
         if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
             assigned.out = assigned.out.saturating_sub(1);
             match end {
-                End::Finished => assigned.tracker.finish(ticket.offset),
-                End::Untouched => {}
-                End::GivenUp => self.given_up += 1,
+                TaskOutcome::Finished => assigned.tracker.finish(ticket.offset),
+                TaskOutcome::NotStarted => {}
+                TaskOutcome::Abandoned => self.given_up += 1,
             }
         }
     }
@@ -340,7 +350,7 @@ impl State {
                 .any(|assigned| assigned.topic == at)
         };
         let mut topics = self.topics.iter().enumerate().filter(|(at, _)| ours(*at));
-        let full = |topic: &Topic| topic.limit <= topic.out && !topic.paused;
+        let full = |topic: &TopicInFlight| topic.limit <= topic.out && !topic.paused;
         !self.partitions.is_empty() && topics.all(|(_, topic)| full(topic))
     }
 
@@ -349,7 +359,7 @@ impl State {
         self.commits.ok();
     }
 
-    fn out(&self, wanted: &impl Fn(&Partition) -> bool) -> usize {
+    fn out(&self, wanted: &impl Fn(&TopicPartition) -> bool) -> usize {
         let wanted = self
             .partitions
             .iter()
@@ -357,8 +367,11 @@ impl State {
         wanted.map(|(_, assigned)| assigned.out).sum()
     }
 
-    fn take_positions(&mut self, wanted: impl Fn(&Partition) -> bool) -> Vec<(Partition, i64)> {
-        let take = |(partition, assigned): (&Partition, &mut Assigned)| {
+    fn take_positions(
+        &mut self,
+        wanted: impl Fn(&TopicPartition) -> bool,
+    ) -> Vec<(TopicPartition, i64)> {
+        let take = |(partition, assigned): (&TopicPartition, &mut AssignedPartition)| {
             let position = wanted(partition).then(|| assigned.tracker.take_position())??;
             Some((partition.clone(), position))
         };
@@ -366,7 +379,7 @@ impl State {
     }
 
     /// Gives those of them that were paused.
-    fn remove(&mut self, partitions: &[Partition]) -> Vec<Partition> {
+    fn remove(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
         let mut paused = Vec::new();
         for partition in partitions {
             let removed = self.partitions.remove(partition);
@@ -378,11 +391,11 @@ impl State {
     }
 }
 
-impl Topic {
+impl TopicInFlight {
     /// Whether one more record may be out, while records of all topics hold `bytes`. Without one
     /// that is out a topic may have one, so that no topic waits for another.
     fn has_room(&self, bytes: usize) -> bool {
-        self.out < self.limit && (bytes < MAX_BYTES || self.out == 0)
+        self.out < self.limit && (bytes < MAX_IN_FLIGHT_BYTES || self.out == 0)
     }
 }
 

@@ -3,40 +3,41 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::assignment::{Assignment, Waiting};
-use super::format::{self, Content, Needs};
-use super::task::{Job, Ticket};
-use super::operation::{self, Place};
-use super::schema_resolver::Schemas;
-use super::topic_context::{Policy, Topic};
-use crate::config::Kafka;
-use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Consumer, Group, Partition, Polled, Received};
-use crate::metrics::Metrics;
+use super::assignment::{Assignment, SchemaWait};
+use super::format::{self, RecordContent, SchemaRequest};
+use super::operation::{self, IdentityScope};
+use super::schema_resolver::SchemaResolver;
+use super::task::{RecordHandle, SinkTask};
+use super::topic_context::{RefusalPolicy, TopicContext};
 use crate::backoff::Backoff;
+use crate::config::KafkaConfig;
+use crate::health::{Condition, Heartbeat};
+use crate::kafka::{Consumer, ConsumerRecord, PollResult, RebalanceListener, TopicPartition};
+use crate::metrics::Metrics;
 use crate::stop::Stop;
 
 /// One wait for a record while others are out, and while there is nothing to do.
-const TURN: Duration = Duration::from_millis(50);
-const IDLE_TURN: Duration = Duration::from_millis(500);
+const BUSY_POLL_TIMEOUT: Duration = Duration::from_millis(50);
+const IDLE_POLL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Between looks whether trouble is over.
-const CHECK_EVERY: Duration = Duration::from_secs(3);
+const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Between looks whether positions are still where they were.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOST_POSITION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the thread may be silent: a revocation waits for writes that run.
-const SILENCE: Duration = Duration::from_secs(180);
+const CONSUMER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(180);
 /// First and longest pause before a new consumer is made.
-const RENEW: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const CONSUMER_RESTART_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The consumer thread.
-pub(super) struct Consume {
-    pub(super) kafka: Kafka,
+pub(super) struct SinkConsumer {
+    pub(super) kafka: KafkaConfig,
     pub(super) group_id: String,
     pub(super) instance: String,
-    pub(super) topics: Vec<Arc<Topic>>,
+    pub(super) topics: Vec<Arc<TopicContext>>,
     pub(super) assignment: Arc<Assignment>,
     /// Where schemas come from; `None`: there is no registry, or nobody needs it.
-    pub(super) schemas: Option<Schemas>,
+    pub(super) schemas: Option<SchemaResolver>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Condition,
     pub(super) heartbeat: Heartbeat,
@@ -47,18 +48,18 @@ pub(super) struct Consume {
 }
 
 /// Why a consumer is given up.
-enum Over {
+enum ConsumerEnd {
     Stopped,
     /// A new one may do better.
     Renew(String),
 }
 
-impl Consume {
+impl SinkConsumer {
     /// Runs until stopped. Gives the number of writes whose outcome is not known.
     pub(super) fn run(self) -> u64 {
-        let mut backoff = Backoff::new(RENEW.0, RENEW.1);
+        let mut backoff = Backoff::new(CONSUMER_RESTART_BACKOFF.0, CONSUMER_RESTART_BACKOFF.1);
         loop {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             let why = match self.consume(&mut backoff) {
                 Ok(left) => return left,
                 Err(why) => why,
@@ -78,7 +79,7 @@ impl Consume {
         self.assignment.renewed();
         self.ask_for_schemas();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
-        let group: Arc<dyn Group> = Arc::clone(&self.assignment) as _;
+        let group: Arc<dyn RebalanceListener> = Arc::clone(&self.assignment) as _;
         let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
             .map_err(|error| error.to_string())?;
         let Some(place) = self.place(&consumer) else {
@@ -87,30 +88,30 @@ impl Consume {
         let end = self.serve(&consumer, &place, backoff);
         self.assignment.end_leases();
         let patience = match &end {
-            Over::Stopped => None,
-            Over::Renew(why) => {
+            ConsumerEnd::Stopped => None,
+            ConsumerEnd::Renew(why) => {
                 self.condition.fail(why.clone());
                 Some(self.assignment.patience())
             }
         };
         let left = self.finish(&consumer, patience);
-        self.heartbeat.beat(SILENCE);
+        self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
         drop(consumer);
         match end {
-            Over::Stopped => Ok(left),
-            Over::Renew(why) => Err(why),
+            ConsumerEnd::Stopped => Ok(left),
+            ConsumerEnd::Renew(why) => Err(why),
         }
     }
 
     /// What makes the identities of this instance and cluster; `None` when stopped before Kafka
     /// answered.
-    fn place(&self, consumer: &Consumer) -> Option<Place> {
+    fn place(&self, consumer: &Consumer) -> Option<IdentityScope> {
         loop {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             if consumer.answers() {
                 let cluster = consumer.cluster_id().unwrap_or_default();
                 let instance = self.instance.clone();
-                return Some(Place { instance, cluster });
+                return Some(IdentityScope { instance, cluster });
             }
             self.condition.fail("no broker answers the sink's consumer");
             if self.stop.wait(Duration::from_secs(1)) {
@@ -119,15 +120,20 @@ impl Consume {
         }
     }
 
-    fn serve(&self, consumer: &Consumer, place: &Place, backoff: &mut Backoff) -> Over {
+    fn serve(
+        &self,
+        consumer: &Consumer,
+        place: &IdentityScope,
+        backoff: &mut Backoff,
+    ) -> ConsumerEnd {
         let mut check_at = None;
-        let mut look_at = Instant::now() + LOOK_EVERY;
+        let mut look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
         self.condition.ok();
         while !self.stop.is_stopped() {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             self.assignment.settle();
             if let Err(why) = self.hand_out_parked(place) {
-                return Over::Renew(why);
+                return ConsumerEnd::Renew(why);
             }
             self.ask_for_schemas();
             if self.assignment.wait_for_room(&self.stop) {
@@ -142,43 +148,45 @@ impl Consume {
                 check_at = self.check(consumer);
             }
             if look_at <= Instant::now() {
-                let free = |partition: &Partition| !self.assignment.is_held(partition);
+                let free = |partition: &TopicPartition| !self.assignment.is_held(partition);
                 if let Some(partition) = consumer.lost_position(free) {
-                    return Over::Renew(format!("{partition} ends before the position in it"));
+                    return ConsumerEnd::Renew(format!(
+                        "{partition} ends before the position in it"
+                    ));
                 }
-                look_at = Instant::now() + LOOK_EVERY;
+                look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
             }
             let turn = if self.assignment.is_busy() {
-                TURN
+                BUSY_POLL_TIMEOUT
             } else {
-                IDLE_TURN
+                IDLE_POLL_TIMEOUT
             };
             match consumer.poll(turn) {
-                Polled::Record(record) => {
+                PollResult::Record(record) => {
                     backoff.reset();
                     if let Err(why) = self.hand_out(record, None, place) {
-                        return Over::Renew(why);
+                        return ConsumerEnd::Renew(why);
                     }
                 }
-                Polled::Nothing => {}
-                Polled::Trouble(why) => {
+                PollResult::Nothing => {}
+                PollResult::Trouble(why) => {
                     log::warn!(error = why; "the sink's consumer is in trouble; trying again");
                     self.condition.fail(why);
-                    check_at = Some(Instant::now() + CHECK_EVERY);
+                    check_at = Some(Instant::now() + RECOVERY_CHECK_INTERVAL);
                 }
-                Polled::OutOfRange => match consumer.restart_lost_positions() {
+                PollResult::OutOfRange => match consumer.restart_lost_positions() {
                     // It has stopped fetching. Which one it was is known only while it is outside.
                     Ok(starts) if starts.is_empty() => {
                         let why = "a position was outside of its partition for a moment";
-                        return Over::Renew(why.to_owned());
+                        return ConsumerEnd::Renew(why.to_owned());
                     }
                     Ok(starts) => self.assignment.restarted(&starts),
-                    Err(why) => return Over::Renew(why),
+                    Err(why) => return ConsumerEnd::Renew(why),
                 },
-                Polled::Fatal(why) => return Over::Renew(why),
+                PollResult::Fatal(why) => return ConsumerEnd::Renew(why),
             }
         }
-        Over::Stopped
+        ConsumerEnd::Stopped
     }
 
     /// librdkafka tells of trouble but not of its end. Gives the time of the next look, unless all is
@@ -192,19 +200,19 @@ impl Consume {
             }
             Err(why) => {
                 self.condition.fail(why);
-                Some(Instant::now() + CHECK_EVERY)
+                Some(Instant::now() + RECOVERY_CHECK_INTERVAL)
             }
         }
     }
 
     /// Hands out the records whose schemas are known by now. They come before all others of their
     /// partitions, as these are still paused.
-    fn hand_out_parked(&self, place: &Place) -> Result<(), String> {
+    fn hand_out_parked(&self, place: &IdentityScope) -> Result<(), String> {
         let Some(schemas) = self.busy_schemas() else {
             return Ok(());
         };
         schemas.settle();
-        let settled = |waiting: &Waiting| {
+        let settled = |waiting: &SchemaWait| {
             let topic = self.topics.get(waiting.topic);
             topic.is_some_and(|topic| schemas.settled(waiting, holds(topic)))
         };
@@ -221,22 +229,22 @@ impl Consume {
     }
 
     /// The schemas, while records wait for them.
-    fn busy_schemas(&self) -> Option<&Schemas> {
+    fn busy_schemas(&self) -> Option<&SchemaResolver> {
         self.schemas.as_ref().filter(|schemas| schemas.is_busy())
     }
 
     /// `since` when the record was parked, if it was.
     fn hand_out(
         &self,
-        record: Received,
+        record: ConsumerRecord,
         since: Option<Instant>,
-        place: &Place,
+        place: &IdentityScope,
     ) -> Result<(), String> {
         let mut topics = self.topics.iter().enumerate();
         let Some((at, topic)) = topics.find(|(_, topic)| topic.name == record.topic) else {
             return Ok(());
         };
-        let partition = Partition {
+        let partition = TopicPartition {
             topic: Arc::clone(&topic.name),
             number: record.partition,
         };
@@ -255,8 +263,8 @@ impl Consume {
             }
         };
         let decision = operation::read(&record, &content, &topic.config, place);
-        let lane = operation::lane_of(content.key.as_deref(), &decision);
-        let ticket = Ticket {
+        let lane = operation::ordering_key(content.key.as_deref(), &decision);
+        let ticket = RecordHandle {
             partition,
             offset: record.offset,
             epoch: 0,
@@ -267,31 +275,41 @@ impl Consume {
         let Some((ticket, lease, suspect)) = self.assignment.begin(ticket) else {
             return Ok(());
         };
-        let job = Job {
+        let job = SinkTask {
             record,
             decision,
-            lane,
-            suspect,
+            ordering_key: lane,
+            possibly_written_before: suspect,
             lease,
-            ticket,
+            handle: ticket,
         };
         // More than the limit cannot be out, as the topic is paused before.
-        topic.lanes.put(lane, job).map_err(|job| {
-            let partition = job.ticket.partition.clone();
+        topic.queue.put(lane, job).map_err(|job| {
+            let partition = job.handle.partition.clone();
             // Nobody else will: its partition would be waited for without end.
-            self.assignment.take_back(job.ticket);
+            self.assignment.take_back(job.handle);
             format!("{partition}: the workers take no more records; this is a bug")
         })
     }
 
-    fn park(&self, partition: &Partition, record: Received, needs: Needs, since: Instant) {
+    fn park(
+        &self,
+        partition: &TopicPartition,
+        record: ConsumerRecord,
+        needs: SchemaRequest,
+        since: Instant,
+    ) {
         self.assignment.park(partition, record, needs, since);
         if let Some(schemas) = &self.schemas {
             schemas.parked();
         }
     }
 
-    fn content<'r>(&self, record: &'r Received, topic: &Topic) -> Result<Content<'r>, Needs> {
+    fn content<'r>(
+        &self,
+        record: &'r ConsumerRecord,
+        topic: &TopicContext,
+    ) -> Result<RecordContent<'r>, SchemaRequest> {
         let (config, held) = (&topic.config, holds(topic));
         match &self.schemas {
             Some(schemas) => format::read(record, config, Some(&|id| schemas.look(id)), held),
@@ -303,8 +321,8 @@ impl Consume {
     fn finish(&self, consumer: &Consumer, patience: Option<Duration>) -> u64 {
         let deadline = patience.map(|patience| Instant::now() + patience);
         let left = loop {
-            self.heartbeat.beat(SILENCE);
-            let left = self.assignment.wait_all(Instant::now() + TURN);
+            self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
+            let left = self.assignment.wait_all(Instant::now() + BUSY_POLL_TIMEOUT);
             let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
             if left == 0 || over || self.abandon.is_stopped() {
                 break left;
@@ -317,17 +335,17 @@ impl Consume {
 }
 
 /// Whether a record of this topic that cannot be written is waited with.
-fn holds(topic: &Topic) -> bool {
-    matches!(topic.policy, Policy::Hold)
+fn holds(topic: &TopicContext) -> bool {
+    matches!(topic.policy, RefusalPolicy::Hold)
 }
 
-fn pause(consumer: &Consumer, partitions: &[Partition]) {
+fn pause(consumer: &Consumer, partitions: &[TopicPartition]) {
     if !partitions.is_empty() {
         consumer.pause(partitions.iter());
     }
 }
 
-fn resume(consumer: &Consumer, partitions: &[Partition]) {
+fn resume(consumer: &Consumer, partitions: &[TopicPartition]) {
     if !partitions.is_empty() {
         consumer.resume(partitions.iter());
     }

@@ -7,18 +7,18 @@
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
-use super::operation::Place;
-use crate::kafka::Received;
+use super::operation::IdentityScope;
+use crate::kafka::ConsumerRecord;
 
 /// The header in which an identity travels with a record that is tried again elsewhere.
-pub(super) const HEADER: &str = "sn_create_id";
+pub(super) const CREATE_ID_HEADER: &str = "sn_create_id";
 
 /// Bytes of a hash that make a sys_id.
-const BYTES: usize = 16;
+const SYS_ID_HASH_BYTES: usize = 16;
 
 /// The identity of the row that only `record` makes.
-pub(super) fn of_record(record: &Received, table: &str, place: &Place) -> String {
-    let mut hash = Parts::new(place, table);
+pub(super) fn of_record(record: &ConsumerRecord, table: &str, place: &IdentityScope) -> String {
+    let mut hash = IdentityHasher::new(place, table);
     hash.part(place.cluster.as_bytes());
     hash.part(record.topic.as_bytes());
     hash.part(&record.partition.to_be_bytes());
@@ -31,8 +31,8 @@ pub(super) fn of_record(record: &Received, table: &str, place: &Place) -> String
 }
 
 /// The identity of the row that all records with this key mean.
-pub(super) fn of_key(key: &[u8], table: &str, place: &Place) -> String {
-    let mut hash = Parts::new(place, table);
+pub(super) fn of_key(key: &[u8], table: &str, place: &IdentityScope) -> String {
+    let mut hash = IdentityHasher::new(place, table);
     hash.part(key);
     hash.sys_id()
 }
@@ -41,26 +41,30 @@ pub(super) fn of_key(key: &[u8], table: &str, place: &Place) -> String {
 ///
 /// # Errors
 /// It is not one of ours: with another one the row could be made twice.
-pub(super) fn carried(record: &Received) -> Result<Option<String>, Refusal> {
-    let Some(text) = record.header(HEADER) else {
+pub(super) fn carried(record: &ConsumerRecord) -> Result<Option<String>, Refusal> {
+    let Some(text) = record.header(CREATE_ID_HEADER) else {
         return Ok(None);
     };
     let ours = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     match std::str::from_utf8(text) {
-        Ok(id) if id.len() == 2 * BYTES && text.iter().all(ours) => Ok(Some(id.to_owned())),
+        Ok(id) if id.len() == 2 * SYS_ID_HASH_BYTES && text.iter().all(ours) => {
+            Ok(Some(id.to_owned()))
+        }
         _ => Err(Refusal::unsent(
             "invalid_identity",
-            format!("the header `{HEADER}` does not hold 32 lower-case hexadecimal digits"),
+            format!(
+                "the header `{CREATE_ID_HEADER}` does not hold 32 lower-case hexadecimal digits"
+            ),
         )),
     }
 }
 
 /// A hash over parts, each behind its length, so that no two lists of parts are the same bytes.
-struct Parts(Sha256);
+struct IdentityHasher(Sha256);
 
-impl Parts {
-    fn new(place: &Place, table: &str) -> Parts {
-        let mut parts = Parts(Sha256::new());
+impl IdentityHasher {
+    fn new(place: &IdentityScope, table: &str) -> IdentityHasher {
+        let mut parts = IdentityHasher(Sha256::new());
         parts.part(place.instance.as_bytes());
         parts.part(table.as_bytes());
         parts
@@ -82,7 +86,7 @@ impl Parts {
 
     fn sys_id(self) -> String {
         let digest = self.0.finalize();
-        let bytes = digest.iter().take(BYTES);
+        let bytes = digest.iter().take(SYS_ID_HASH_BYTES);
         bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -95,15 +99,15 @@ mod tests {
 
     use super::*;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> IdentityScope {
+        IdentityScope {
             instance: "https://dev1.service-now.com".to_owned(),
             cluster: "c1".to_owned(),
         }
     }
 
-    fn record() -> Received {
-        Received {
+    fn record() -> ConsumerRecord {
+        ConsumerRecord {
             topic: Arc::from("orders"),
             partition: 2,
             offset: 7,
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let mut ids = vec![of_record(&record(), "incident", &place())];
-        let mut with = |change: &dyn Fn(&mut Received)| {
+        let mut with = |change: &dyn Fn(&mut ConsumerRecord)| {
             let mut changed = record();
             change(&mut changed);
             ids.push(of_record(&changed, "incident", &place()));
@@ -168,12 +172,12 @@ mod tests {
         with(&|r| r.value = None);
         with(&|r| r.value = Some(b"{ }".to_vec()));
         ids.push(of_record(&record(), "problem", &place()));
-        let other = Place {
+        let other = IdentityScope {
             instance: "https://dev2.service-now.com".to_owned(),
             ..place()
         };
         ids.push(of_record(&record(), "incident", &other));
-        let other = Place {
+        let other = IdentityScope {
             cluster: "c2".to_owned(),
             ..place()
         };
@@ -200,7 +204,7 @@ mod tests {
         assert_eq!(carried(&other), Ok(None));
         let id = "0123456789abcdef0123456789abcdef";
         let mut carry = |text: &str| {
-            let header = (HEADER.to_owned(), Some(text.as_bytes().to_vec()));
+            let header = (CREATE_ID_HEADER.to_owned(), Some(text.as_bytes().to_vec()));
             other.headers.push(header);
             carried(&other)
         };
@@ -215,7 +219,7 @@ mod tests {
         fn moving_a_border_makes_another_id(text in "[a-c]{1,6}", at in 0_usize..6) {
             let at = at.min(text.len());
             let id = |key: &str, value: &str| {
-                let record = Received {
+                let record = ConsumerRecord {
                     key: Some(key.as_bytes().to_vec()),
                     value: Some(value.as_bytes().to_vec()),
                     ..record()

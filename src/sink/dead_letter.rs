@@ -11,18 +11,18 @@ mod tests;
 use jiff::Timestamp;
 
 use super::Refusal;
-use crate::kafka::Received;
+use crate::kafka::ConsumerRecord;
 
-pub use self::decode::Unreadable;
+pub use self::decode::InvalidDeadLetter;
 
 /// Header with the identity a new row gets, so that a create that is sent again makes no second row.
-pub const CREATE_ID: &str = "sn_create_id";
-/// Header of a letter with [`Letter::error_kind`].
-pub const ERROR_KIND: &str = "sn_error_kind";
+pub const CREATE_ID_HEADER: &str = "sn_create_id";
+/// Header of a letter with [`DeadLetter::error_kind`].
+pub const ERROR_KIND_HEADER: &str = "sn_error_kind";
 
 /// Every [`Refusal::kind`] that a letter can have, by what is wrong: the bytes, what they ask for,
 /// the instance's verdict, the way to it.
-pub const KINDS: [&str; 35] = [
+pub const REFUSAL_KINDS: [&str; 35] = [
     "invalid_json",
     "invalid_headers",
     "invalid_key",
@@ -62,7 +62,7 @@ pub const KINDS: [&str; 35] = [
 
 /// A record that could not be written, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// The body of the record; `None` is a tombstone, or that it is not in the letter.
     pub value: Option<Vec<u8>>,
     /// Too large for a letter: body, key and the values of the headers are not in it.
@@ -97,17 +97,17 @@ pub struct Letter {
     pub create_id: Option<String>,
 }
 
-impl Letter {
+impl DeadLetter {
     /// The letter about a record that was refused.
     pub fn new(
-        record: &Received,
+        record: &ConsumerRecord,
         table: &str,
         operation: Option<&str>,
         create_id: Option<&str>,
         refusal: &Refusal,
         now: Timestamp,
-    ) -> Letter {
-        Letter {
+    ) -> DeadLetter {
+        DeadLetter {
             value: record.value.clone(),
             payload_omitted: false,
             error: refusal.error.clone(),
@@ -136,16 +136,16 @@ impl Letter {
     ///
     /// # Errors
     /// When it is no letter; what is wrong is said without a piece of it.
-    pub fn decode(bytes: &[u8]) -> Result<Letter, Unreadable> {
+    pub fn decode(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
         decode::letter(bytes)
     }
 
     /// The letter without what may be large, for records over the broker's limit. It still says
     /// where the record is.
     #[must_use]
-    pub fn without_payload(&self) -> Letter {
+    pub fn without_payload(&self) -> DeadLetter {
         let bare = |(name, _): &(String, Option<Vec<u8>>)| (name.clone(), None);
-        Letter {
+        DeadLetter {
             value: None,
             payload_omitted: true,
             key: None,
@@ -158,8 +158,8 @@ impl Letter {
     /// error and the create id, each once.
     pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let added = [
-            (ERROR_KIND, self.error_kind.as_deref()),
-            (CREATE_ID, self.create_id.as_deref()),
+            (ERROR_KIND_HEADER, self.error_kind.as_deref()),
+            (CREATE_ID_HEADER, self.create_id.as_deref()),
         ];
         let mut headers = self.headers.clone();
         for (name, value) in added {

@@ -5,58 +5,60 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use super::format::{self, Content, Needs, Schema};
-use super::operation::{self, Decision, Place};
-use super::write::{History, Outcome, Pulse, Watch, Writer};
-use crate::config::{Config, SinkTopic};
+use super::format::{self, RecordContent, SchemaLookup, SchemaRequest};
+use super::operation::{self, IdentityScope, RecordAction};
+use super::write::{PriorAttempt, RecordWriter, RetryObserver, SuccessCounter, WriteOutcome};
+use crate::config::{Config, SinkTopicConfig};
 use crate::health::Health;
-use crate::kafka::Received;
+use crate::kafka::ConsumerRecord;
 use crate::metrics::Metrics;
 use crate::registry::{Error, Registry};
-use crate::servicenow::{self, Client};
+use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
 
 /// How long somebody who watches waits for an instance that is down.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DIRECT_WRITE_MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// The sink's writers, for somebody who has the records.
-pub struct Direct {
-    client: Arc<Client>,
+pub struct DirectWriter {
+    client: Arc<InstanceClient>,
     registry: Option<Registry>,
-    topics: Vec<(SinkTopic, Writer)>,
-    place: Place,
+    topics: Vec<(SinkTopicConfig, RecordWriter)>,
+    place: IdentityScope,
     transaction_time: Duration,
 }
 
-impl Direct {
+impl DirectWriter {
     /// For all topics of `sink.topics`. Nothing is asked of the instance and the registry yet.
     ///
     /// # Errors
     /// A client cannot be set up; in words.
-    pub fn new(config: &Config) -> Result<Direct, String> {
+    pub fn new(config: &Config) -> Result<DirectWriter, String> {
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let registry = Registry::configured(&config.schema_registry, &metrics)
             .map_err(|error| error.to_string())?;
-        let client = Client::start(&config.servicenow, &metrics, &health)
+        let client = InstanceClient::start(&config.servicenow, &metrics, &health)
             .map_err(|error| error.to_string())?;
         let client = Arc::new(client);
         let mut sink = config.sink.clone();
-        sink.retry_for = Some(sink.retry_for.map_or(PATIENCE, |time| time.min(PATIENCE)));
+        sink.retry_for = Some(sink.retry_for.map_or(DIRECT_WRITE_MAX_RETRY, |time| {
+            time.min(DIRECT_WRITE_MAX_RETRY)
+        }));
         let path = &config.servicenow.table_api_path;
-        let pulse = Arc::new(Pulse::default());
-        let writer = |topic: &SinkTopic| {
+        let pulse = Arc::new(SuccessCounter::default());
+        let writer = |topic: &SinkTopicConfig| {
             let pulse = Arc::clone(&pulse);
-            let writer = Writer::new(Arc::clone(&client), path, topic, &sink, pulse);
+            let writer = RecordWriter::new(Arc::clone(&client), path, topic, &sink, pulse);
             (topic.clone(), writer)
         };
         let topics = sink.topics.iter().map(writer).collect();
         // The identity of a create comes with its letter; without one, the record's place in its
         // own topic makes the same one again.
-        let place = Place {
+        let place = IdentityScope {
             instance: config.servicenow.base_url.clone(),
             cluster: String::new(),
         };
-        Ok(Direct {
+        Ok(DirectWriter {
             client,
             registry,
             topics,
@@ -69,7 +71,7 @@ impl Direct {
     ///
     /// # Errors
     /// Why it cannot be written; `stopped` as its kind when it was stopped.
-    pub fn write(&self, record: &Received, stop: &Stop) -> Result<&'static str, Refusal> {
+    pub fn write(&self, record: &ConsumerRecord, stop: &Stop) -> Result<&'static str, Refusal> {
         let mut topics = self.topics.iter();
         let Some((topic, writer)) = topics.find(|(topic, _)| *topic.topic == *record.topic) else {
             let error = format!("topic `{}` is not in sink.topics", record.topic);
@@ -77,31 +79,36 @@ impl Direct {
         };
         let content = self.content(record, topic, stop)?;
         let operation = match operation::read(record, &content, topic, &self.place)? {
-            Decision::Write(operation) => operation,
-            Decision::Skip(reason) => return Ok(reason),
+            RecordAction::Write(operation) => operation,
+            RecordAction::Skip(reason) => return Ok(reason),
         };
         // It was tried before, or it would not be a letter.
         let long_ago = Instant::now().checked_sub(self.transaction_time);
         let since = long_ago.unwrap_or_else(Instant::now);
-        match writer.write(&operation, History::Suspect { since }, stop, &Quiet) {
-            Outcome::Written(word, _) => Ok(word),
-            Outcome::Skipped(reason) => Ok(reason),
-            Outcome::Refused(refusal) => Err(refusal),
-            Outcome::Stopped => Err(Refusal::unsent("stopped", "stopped")),
+        match writer.write(
+            &operation,
+            PriorAttempt::Possible { since },
+            stop,
+            &LogOnlyObserver,
+        ) {
+            WriteOutcome::Written(word, _) => Ok(word),
+            WriteOutcome::Skipped(reason) => Ok(reason),
+            WriteOutcome::Refused(refusal) => Err(refusal),
+            WriteOutcome::Stopped => Err(Refusal::unsent("stopped", "stopped")),
         }
     }
 
     /// Somebody waits for this record alone, so that the registry may be waited for here.
     fn content<'r>(
         &self,
-        record: &'r Received,
-        topic: &SinkTopic,
+        record: &'r ConsumerRecord,
+        topic: &SinkTopicConfig,
         stop: &Stop,
-    ) -> Result<Content<'r>, Refusal> {
+    ) -> Result<RecordContent<'r>, Refusal> {
         let Some(registry) = &self.registry else {
             return format::read(record, topic, None, false).map_err(unanswered);
         };
-        let mut known: BTreeMap<u32, Schema> = BTreeMap::new();
+        let mut known: BTreeMap<u32, SchemaLookup> = BTreeMap::new();
         loop {
             let look = |id: u32| known.get(&id).cloned();
             let needs = match format::read(record, topic, Some(&look), false) {
@@ -109,14 +116,14 @@ impl Direct {
                 Err(needs) => needs,
             };
             let id = needs.schema;
-            let schema = format::judge(id, registry.by_id(id, stop));
+            let schema = format::judge(id, registry.schema_by_id(id, stop));
             let schema = schema.map_err(|error| match error {
                 Error::Stopped => Refusal::unsent("stopped", "stopped"),
                 error => Refusal::unsent("schema_registry", error.to_string()),
             })?;
             let schema = match schema {
                 // Somebody is here to try it again.
-                Schema::Absent { why, .. } => Schema::Refused(why),
+                SchemaLookup::Absent { why, .. } => SchemaLookup::Unusable(why),
                 schema => schema,
             };
             if known.insert(id, schema).is_some() {
@@ -127,24 +134,24 @@ impl Direct {
 }
 
 /// Not reached: without a registry nothing is asked, and with one each schema once.
-fn unanswered(needs: Needs) -> Refusal {
+fn unanswered(needs: SchemaRequest) -> Refusal {
     let error = format!("schema {} is not known", needs.schema);
     Refusal::unsent("schema_registry", error)
 }
 
-impl Drop for Direct {
+impl Drop for DirectWriter {
     fn drop(&mut self) {
         self.client.shutdown();
     }
 }
 
 /// Nobody hears of trouble that passes.
-struct Quiet;
+struct LogOnlyObserver;
 
-impl Watch for Quiet {
-    fn trouble(&self, error: &servicenow::Error, _since: Instant) {
+impl RetryObserver for LogOnlyObserver {
+    fn retry_scheduled(&self, error: &servicenow::Error, _since: Instant) {
         log::debug!(error:% = error; "trying again");
     }
 
-    fn fine(&self) {}
+    fn retries_ended(&self) {}
 }

@@ -7,16 +7,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Refusal;
-use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopic};
-use crate::kafka::Received;
 use crate::avro::decode;
-use crate::avro::decode::Frame;
+use crate::avro::decode::WireFrame;
+use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopicConfig};
+use crate::kafka::ConsumerRecord;
 use crate::registry;
-use crate::registry::{Cause, Kind, Writer};
+use crate::registry::{RegisteredSchema, RegistryFailure, SchemaFormat};
 
 /// A record's key and value, readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content<'r> {
+pub struct RecordContent<'r> {
     /// The key's text, whatever schema it was written with: what identifies a row must not change
     /// with the id of a schema. A key that cannot be read is its bytes.
     pub key: Option<Cow<'r, [u8]>>,
@@ -29,7 +29,7 @@ pub struct Content<'r> {
 
 /// A schema must be asked for first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Needs {
+pub(super) struct SchemaRequest {
     /// Its id.
     pub(super) schema: u32,
     /// That there is none will do as well, and so will no answer.
@@ -38,11 +38,11 @@ pub(super) struct Needs {
 
 /// What is known of a schema.
 #[derive(Debug, Clone)]
-pub(super) enum Schema {
+pub(super) enum SchemaLookup {
     /// The schema.
-    Known(Arc<Writer>),
+    Known(Arc<RegisteredSchema>),
     /// It is there, and of no use.
-    Refused(Refusal),
+    Unusable(Refusal),
     /// The registry does not have it, or not all of it. It may only be behind.
     Absent {
         why: Refusal,
@@ -50,16 +50,16 @@ pub(super) enum Schema {
         sure: bool,
     },
     /// The registry says nothing at the moment.
-    Silent,
+    RegistryUnavailable,
 }
 
 /// Gives what is known of the schema with an id; `None`: it must be asked for.
-pub(super) type Look<'l> = dyn Fn(u32) -> Option<Schema> + 'l;
+pub(super) type LookUpSchema<'l> = dyn Fn(u32) -> Option<SchemaLookup> + 'l;
 
-impl<'r> Content<'r> {
+impl<'r> RecordContent<'r> {
     /// A record whose bytes are taken as they are.
-    pub fn plain(record: &'r Received) -> Content<'r> {
-        Content {
+    pub fn plain(record: &'r ConsumerRecord) -> RecordContent<'r> {
+        RecordContent {
             key: record.key.as_deref().map(Cow::Borrowed),
             unread_key: None,
             value: Ok(record.value.as_deref().map(Cow::Borrowed)),
@@ -83,11 +83,11 @@ impl<'r> Content<'r> {
 /// # Errors
 /// It cannot be read before a schema is known.
 pub(super) fn read<'r>(
-    record: &'r Received,
-    topic: &SinkTopic,
-    look: Option<&Look<'_>>,
+    record: &'r ConsumerRecord,
+    topic: &SinkTopicConfig,
+    look: Option<&LookUpSchema<'_>>,
     held: bool,
-) -> Result<Content<'r>, Needs> {
+) -> Result<RecordContent<'r>, SchemaRequest> {
     let (mut key, mut unread_key) = (None, None);
     if let Some(bytes) = record.key.as_deref() {
         let decides = key_decides(record, topic);
@@ -100,7 +100,7 @@ pub(super) fn read<'r>(
         None => Ok(None),
         Some(bytes) => value_of(bytes, topic.format, look, held)?.map(Some),
     };
-    Ok(Content {
+    Ok(RecordContent {
         key,
         unread_key,
         value,
@@ -108,7 +108,7 @@ pub(super) fn read<'r>(
 }
 
 /// Whether the key says which row is meant.
-fn key_decides(record: &Received, topic: &SinkTopic) -> bool {
+fn key_decides(record: &ConsumerRecord, topic: &SinkTopicConfig) -> bool {
     topic.create_id == CreateId::Key || (topic.deletes && record.value.is_none())
 }
 
@@ -118,28 +118,28 @@ fn key_decides(record: &Received, topic: &SinkTopic) -> bool {
 /// It says nothing of the schema: the record waits.
 pub(super) fn judge(
     id: u32,
-    answer: Result<Arc<Writer>, registry::Error>,
-) -> Result<Schema, registry::Error> {
+    answer: Result<Arc<RegisteredSchema>, registry::Error>,
+) -> Result<SchemaLookup, registry::Error> {
     match answer {
         Ok(writer) => {
             // Taken apart here, so that it is not where records are read.
-            let avro = writer.kind == Kind::Avro;
+            let avro = writer.format == SchemaFormat::Avro;
             let error = avro.then(|| writer.avro().err().map(ToString::to_string));
             Ok(match error.flatten() {
                 Some(error) => {
                     let error = format!("schema {id}: {error}");
-                    Schema::Refused(Refusal::unsent("invalid_schema", error))
+                    SchemaLookup::Unusable(Refusal::unsent("invalid_schema", error))
                 }
-                None => Schema::Known(writer),
+                None => SchemaLookup::Known(writer),
             })
         }
         Err(error) if error.is_about_the_schema() => {
             let kind = match error.cause() {
-                Some(Cause::NoSchema { .. }) => "unknown_schema",
+                Some(RegistryFailure::NoSchema { .. }) => "unknown_schema",
                 _ => "invalid_schema",
             };
             let why = Refusal::unsent(kind, error.to_string());
-            Ok(Schema::Absent { why, sure: false })
+            Ok(SchemaLookup::Absent { why, sure: false })
         }
         Err(error) => Err(error),
     }
@@ -148,22 +148,22 @@ pub(super) fn judge(
 fn value_of<'r>(
     bytes: &'r [u8],
     format: SinkFormat,
-    look: Option<&Look<'_>>,
+    look: Option<&LookUpSchema<'_>>,
     held: bool,
-) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
+) -> Result<Result<Cow<'r, [u8]>, Refusal>, SchemaRequest> {
     let (id, body) = match (format, decode::frame(bytes)) {
-        (SinkFormat::Json, _) | (SinkFormat::Auto, Frame::Plain) => {
+        (SinkFormat::Json, _) | (SinkFormat::Auto, WireFrame::Plain) => {
             return Ok(Ok(Cow::Borrowed(bytes)));
         }
-        (SinkFormat::JsonSchema, Frame::Framed { body, .. }) => {
+        (SinkFormat::JsonSchema, WireFrame::Framed { body, .. }) => {
             return Ok(Ok(Cow::Borrowed(body)));
         }
-        (SinkFormat::Avro | SinkFormat::JsonSchema, Frame::Plain) => {
+        (SinkFormat::Avro | SinkFormat::JsonSchema, WireFrame::Plain) => {
             let error = "the record's value does not begin with the id of a schema, as the \
                          `format` of its topic says; with `format: auto` it may be plain JSON";
             return Ok(Err(unsupported(error)));
         }
-        (SinkFormat::Auto | SinkFormat::Avro, Frame::Framed { id, body }) => (id, body),
+        (SinkFormat::Auto | SinkFormat::Avro, WireFrame::Framed { id, body }) => (id, body),
     };
     let Some(look) = look else {
         return Ok(Err(unsupported(format!(
@@ -175,7 +175,7 @@ fn value_of<'r>(
         let error = format!("no registry has a schema {id}: is this a record with a schema id?");
         return Ok(Err(Refusal::unsent("unknown_schema", error)));
     }
-    let needs = Needs {
+    let needs = SchemaRequest {
         schema: id,
         or_none: false,
     };
@@ -183,34 +183,38 @@ fn value_of<'r>(
 }
 
 /// The schema, or why there is none.
-fn find(needs: Needs, look: &Look<'_>, held: bool) -> Result<Result<Arc<Writer>, Refusal>, Needs> {
+fn find(
+    needs: SchemaRequest,
+    look: &LookUpSchema<'_>,
+    held: bool,
+) -> Result<Result<Arc<RegisteredSchema>, Refusal>, SchemaRequest> {
     let found = look(needs.schema).filter(|found| needs.are_met_by(found, held));
     Ok(match found.ok_or(needs)? {
-        Schema::Known(writer) => Ok(writer),
-        Schema::Refused(why) | Schema::Absent { why, .. } => Err(why),
-        Schema::Silent => Err(unsupported("the registry says nothing")),
+        SchemaLookup::Known(writer) => Ok(writer),
+        SchemaLookup::Unusable(why) | SchemaLookup::Absent { why, .. } => Err(why),
+        SchemaLookup::RegistryUnavailable => Err(unsupported("the registry says nothing")),
     })
 }
 
-impl Needs {
+impl SchemaRequest {
     /// Whether it is known enough of the schema to go on.
-    pub(super) fn are_met_by(self, found: &Schema, held: bool) -> bool {
+    pub(super) fn are_met_by(self, found: &SchemaLookup, held: bool) -> bool {
         match found {
-            Schema::Known(_) | Schema::Refused(_) => true,
-            Schema::Absent { sure, .. } => self.or_none || (*sure && !held),
-            Schema::Silent => self.or_none,
+            SchemaLookup::Known(_) | SchemaLookup::Unusable(_) => true,
+            SchemaLookup::Absent { sure, .. } => self.or_none || (*sure && !held),
+            SchemaLookup::RegistryUnavailable => self.or_none,
         }
     }
 }
 
 fn with_schema<'r>(
-    writer: &Writer,
+    writer: &RegisteredSchema,
     format: SinkFormat,
     body: &'r [u8],
 ) -> Result<Cow<'r, [u8]>, Refusal> {
     let id = writer.id;
-    match (&writer.kind, format) {
-        (Kind::Avro, _) => {
+    match (&writer.format, format) {
+        (SchemaFormat::Avro, _) => {
             let schema = writer.avro().map_err(|error| {
                 Refusal::unsent("invalid_schema", format!("schema {id}: {error}"))
             })?;
@@ -220,17 +224,17 @@ fn with_schema<'r>(
             })?;
             Ok(Cow::Owned(json))
         }
-        (Kind::Json, SinkFormat::Auto) => Ok(Cow::Borrowed(body)),
-        (Kind::Json, _) => Err(unsupported(format!(
+        (SchemaFormat::Json, SinkFormat::Auto) => Ok(Cow::Borrowed(body)),
+        (SchemaFormat::Json, _) => Err(unsupported(format!(
             "schema {id} is a JSON Schema, not Avro as the `format` of its topic says"
         ))),
-        (Kind::Protobuf | Kind::Other(_), _) => Err(unread(writer)),
+        (SchemaFormat::Protobuf | SchemaFormat::Other(_), _) => Err(unread(writer)),
     }
 }
 
-fn unread(writer: &Writer) -> Refusal {
-    let which = match &writer.kind {
-        Kind::Protobuf => "type PROTOBUF, which",
+fn unread(writer: &RegisteredSchema) -> Refusal {
+    let which = match &writer.format {
+        SchemaFormat::Protobuf => "type PROTOBUF, which",
         _ => "a type that",
     };
     unsupported(format!(
@@ -243,27 +247,27 @@ fn unread(writer: &Writer) -> Refusal {
 /// not what its schema says is taken as it is.
 fn key_of<'r>(
     bytes: &'r [u8],
-    topic: &SinkTopic,
-    look: Option<&Look<'_>>,
+    topic: &SinkTopicConfig,
+    look: Option<&LookUpSchema<'_>>,
     decides: bool,
     held: bool,
-) -> Result<Result<Cow<'r, [u8]>, Refusal>, Needs> {
+) -> Result<Result<Cow<'r, [u8]>, Refusal>, SchemaRequest> {
     let raw = Cow::Borrowed(bytes);
-    let (Some(look), Frame::Framed { id, body }) = (look, decode::frame(bytes)) else {
+    let (Some(look), WireFrame::Framed { id, body }) = (look, decode::frame(bytes)) else {
         return Ok(Ok(raw));
     };
     let bytes = topic.format == SinkFormat::Json || topic.key_format == SinkKeyFormat::Bytes;
     if bytes || !is_id(id) {
         return Ok(Ok(raw));
     }
-    let needs = Needs {
+    let needs = SchemaRequest {
         schema: id,
         or_none: !decides,
     };
     let found = find(needs, look, held)?;
-    let read = found.and_then(|writer| match &writer.kind {
-        Kind::Avro | Kind::Json => Ok(text(&writer, body).map_or(raw, Cow::Owned)),
-        Kind::Protobuf | Kind::Other(_) => Err(unread(&writer)),
+    let read = found.and_then(|writer| match &writer.format {
+        SchemaFormat::Avro | SchemaFormat::Json => Ok(text(&writer, body).map_or(raw, Cow::Owned)),
+        SchemaFormat::Protobuf | SchemaFormat::Other(_) => Err(unread(&writer)),
     });
     Ok(read.map_err(|why| {
         let error = format!(
@@ -275,17 +279,17 @@ fn key_of<'r>(
 }
 
 /// The text of a framed key, if it has one.
-fn text(writer: &Writer, body: &[u8]) -> Option<Vec<u8>> {
-    match writer.kind {
-        Kind::Avro => decode::to_text(writer.avro().ok()?, body).ok(),
-        Kind::Json => {
+fn text(writer: &RegisteredSchema, body: &[u8]) -> Option<Vec<u8>> {
+    match writer.format {
+        SchemaFormat::Avro => decode::to_text(writer.avro().ok()?, body).ok(),
+        SchemaFormat::Json => {
             if let Ok(text) = serde_json::from_slice::<String>(body) {
                 return Some(text.into_bytes());
             }
             let json: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(body);
             json.ok().map(|_| body.to_vec())
         }
-        Kind::Protobuf | Kind::Other(_) => None,
+        SchemaFormat::Protobuf | SchemaFormat::Other(_) => None,
     }
 }
 

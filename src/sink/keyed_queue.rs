@@ -11,29 +11,29 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 /// The lanes of a topic.
 #[derive(Debug)]
-pub(super) struct Lanes<T> {
-    state: Mutex<State<T>>,
+pub(super) struct KeyedQueue<T> {
+    state: Mutex<KeyedQueueState<T>>,
     ready: Sender<T>,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct KeyedQueueState<T> {
     /// Lanes that are busy, and what waits in each.
     busy: HashMap<u64, VecDeque<T>>,
     /// Records that are not done.
     all: usize,
 }
 
-impl<T> Lanes<T> {
+impl<T> KeyedQueue<T> {
     /// Lanes for at most `capacity` records at a time, and the workers' queue.
-    pub(super) fn new(capacity: usize) -> (Lanes<T>, Receiver<T>) {
+    pub(super) fn new(capacity: usize) -> (KeyedQueue<T>, Receiver<T>) {
         let (ready, queue) = bounded(capacity);
-        let state = Mutex::new(State {
+        let state = Mutex::new(KeyedQueueState {
             busy: HashMap::new(),
             all: 0,
         });
-        let lanes = Lanes {
+        let lanes = KeyedQueue {
             state,
             ready,
             capacity,
@@ -75,7 +75,7 @@ impl<T> Lanes<T> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, KeyedQueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_lane_runs_one_at_a_time_and_in_order() {
-        let (lanes, queue) = Lanes::new(8);
+        let (lanes, queue) = KeyedQueue::new(8);
         for (lane, item) in [
             (Some(1), "a1"),
             (Some(1), "a2"),
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_comes_back() {
-        let (lanes, queue) = Lanes::new(1);
+        let (lanes, queue) = KeyedQueue::new(1);
         lanes.put(Some(1), "a").unwrap();
         assert_eq!(lanes.put(Some(2), "b"), Err("b"));
         assert_eq!(queue.try_recv(), Ok("a"));

@@ -6,31 +6,32 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::task::{Done, End, Job};
-use super::dead_letter::{KINDS, Letter};
-use super::operation::{Decision, Kind, Operation};
-use super::topic_context::Refused;
-use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Batch, Headers, Producer, Record, SendError};
-use crate::metrics::Metrics;
+use super::dead_letter::{DeadLetter, REFUSAL_KINDS};
+use super::operation::{OperationKind, RecordAction, WriteOperation};
+use super::task::{Completion, SinkTask, TaskOutcome};
+use super::topic_context::RefusedRecord;
 use crate::backoff::Backoff;
+use crate::health::{Condition, Heartbeat};
+use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
+use crate::metrics::Metrics;
 use crate::stop::Stop;
 
 /// Longest wait without a sign of life.
-const BEAT: Duration = Duration::from_secs(1);
+const DEAD_LETTER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the thread may be silent.
-const SILENCE: Duration = Duration::from_secs(120);
+const DEAD_LETTER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(120);
 /// Letters that wait for their acknowledgement; more wait in the channel.
-const WINDOW: usize = 100;
+const MAX_UNACKNOWLEDGED_LETTERS: usize = 100;
 /// First and longest pause after Kafka did not take a letter.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const DEAD_LETTER_RETRY_PAUSE: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Writes dead letters.
-pub(super) struct Letters {
+pub(super) struct DeadLetterProducer {
     pub(super) topic: String,
     pub(super) producer: Arc<Producer>,
-    pub(super) refused: Receiver<Refused>,
-    pub(super) done: Sender<Done>,
+    pub(super) refused: Receiver<RefusedRecord>,
+    pub(super) done: Sender<Completion>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Condition,
     pub(super) heartbeat: Heartbeat,
@@ -38,23 +39,23 @@ pub(super) struct Letters {
 }
 
 /// A letter that was handed to the producer.
-struct Sent {
-    refused: Refused,
+struct UnacknowledgedLetter {
+    refused: RefusedRecord,
     batch: Arc<Batch>,
     /// It went without the payload.
     small: bool,
 }
 
-impl Letters {
+impl DeadLetterProducer {
     /// Runs until all workers have ended and every letter is acknowledged, or until stopped.
     pub(super) fn run(self) {
         let (wake, woken) = bounded(1);
-        let mut sent: VecDeque<Sent> = VecDeque::new();
-        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        let mut sent: VecDeque<UnacknowledgedLetter> = VecDeque::new();
+        let mut backoff = Backoff::new(DEAD_LETTER_RETRY_PAUSE.0, DEAD_LETTER_RETRY_PAUSE.1);
         let mut open = true;
         while open || !sent.is_empty() {
-            self.heartbeat.beat(SILENCE);
-            let room = open && sent.len() < WINDOW;
+            self.heartbeat.beat(DEAD_LETTER_HEARTBEAT_DEADLINE);
+            let room = open && sent.len() < MAX_UNACKNOWLEDGED_LETTERS;
             let refused = if room {
                 self.refused.clone()
             } else {
@@ -67,7 +68,7 @@ impl Letters {
                 },
                 recv(woken) -> _ => {}
                 recv(self.stop.receiver()) -> _ => break,
-                default(BEAT) => {}
+                default(DEAD_LETTER_HEARTBEAT_INTERVAL) => {}
             }
             self.settle(&mut sent, &wake, &mut backoff);
             if sent.is_empty() && self.refused.is_empty() {
@@ -75,15 +76,20 @@ impl Letters {
                 self.works(&mut backoff);
             }
         }
-        for Sent { refused, .. } in sent {
-            self.give_back(refused.job, End::GivenUp);
+        for UnacknowledgedLetter { refused, .. } in sent {
+            self.give_back(refused.task, TaskOutcome::Abandoned);
         }
     }
 
     /// Takes what is acknowledged, and sends again what was given up.
-    fn settle(&self, sent: &mut VecDeque<Sent>, wake: &Sender<()>, backoff: &mut Backoff) {
+    fn settle(
+        &self,
+        sent: &mut VecDeque<UnacknowledgedLetter>,
+        wake: &Sender<()>,
+        backoff: &mut Backoff,
+    ) {
         while let Some(outcome) = sent.front().and_then(|sent| sent.batch.outcome()) {
-            let Some(Sent { refused, small, .. }) = sent.pop_front() else {
+            let Some(UnacknowledgedLetter { refused, small, .. }) = sent.pop_front() else {
                 return;
             };
             match outcome {
@@ -93,21 +99,21 @@ impl Letters {
                     sent.extend(self.send(refused, true, wake, backoff));
                 }
                 Err(error) => {
-                    self.pause(&refused.job, &error.to_string(), backoff);
+                    self.pause(&refused.task, &error.to_string(), backoff);
                     sent.extend(self.send(refused, small, wake, backoff));
                 }
             }
         }
     }
 
-    fn acknowledged(&self, refused: Refused, backoff: &mut Backoff) {
+    fn acknowledged(&self, refused: RefusedRecord, backoff: &mut Backoff) {
         let labels = [refused.table.as_str(), refused.refusal.kind];
         debug_assert!(
-            KINDS.contains(&refused.refusal.kind),
+            REFUSAL_KINDS.contains(&refused.refusal.kind),
             "not listed: {labels:?}"
         );
         self.metrics.sink_dead_letters.with(&labels).inc();
-        self.give_back(refused.job, End::Finished);
+        self.give_back(refused.task, TaskOutcome::Finished);
         if backoff.failures() > 0 {
             log::info!(topic = self.topic; "dead letters are taken again");
         }
@@ -125,28 +131,28 @@ impl Letters {
     /// or the program stops.
     fn send(
         &self,
-        refused: Refused,
+        refused: RefusedRecord,
         mut small: bool,
         wake: &Sender<()>,
         backoff: &mut Backoff,
-    ) -> Option<Sent> {
+    ) -> Option<UnacknowledgedLetter> {
         let letter = letter(&refused);
         loop {
-            self.heartbeat.beat(SILENCE);
-            if refused.job.lease.is_stopped() || self.stop.is_stopped() {
+            self.heartbeat.beat(DEAD_LETTER_HEARTBEAT_DEADLINE);
+            if refused.task.lease.is_stopped() || self.stop.is_stopped() {
                 // No letter of it is on its way.
-                self.give_back(refused.job, End::Untouched);
+                self.give_back(refused.task, TaskOutcome::NotStarted);
                 return None;
             }
             let batch = Batch::new(wake.clone());
             let result = match small {
-                false => self.hand_over(&refused.job, &letter, &batch),
-                true => self.hand_over(&refused.job, &letter.without_payload(), &batch),
+                false => self.hand_over(&refused.task, &letter, &batch),
+                true => self.hand_over(&refused.task, &letter.without_payload(), &batch),
             };
             match result {
                 Ok(()) => {
                     batch.close();
-                    return Some(Sent {
+                    return Some(UnacknowledgedLetter {
                         refused,
                         batch,
                         small,
@@ -154,33 +160,39 @@ impl Letters {
                 }
                 Err(SendError::TooLarge { .. }) if !small => small = true,
                 Err(SendError::Stopped) => {}
-                Err(error) => self.pause(&refused.job, &error.to_string(), backoff),
+                Err(error) => self.pause(&refused.task, &error.to_string(), backoff),
             }
         }
     }
 
-    fn hand_over(&self, job: &Job, letter: &Letter, batch: &Arc<Batch>) -> Result<(), SendError> {
+    fn hand_over(
+        &self,
+        job: &SinkTask,
+        letter: &DeadLetter,
+        batch: &Arc<Batch>,
+    ) -> Result<(), SendError> {
         // A key that is left out of the letter does not fit beside it either.
         let key = job
             .record
             .key
             .as_deref()
             .filter(|_| !letter.payload_omitted);
-        let record = Record {
+        let record = ProducerRecord {
             topic: &self.topic,
             key,
             value: Some(&letter.encode()),
-            headers: &Headers::copied(&letter.headers()),
+            headers: &RecordHeaders::copied(&letter.headers()),
         };
-        self.producer.send(&record, batch, &job.lease, BEAT)
+        self.producer
+            .send(&record, batch, &job.lease, DEAD_LETTER_HEARTBEAT_INTERVAL)
     }
 
     /// Kafka does not take letters: says so and waits a little.
-    fn pause(&self, job: &Job, why: &str, backoff: &mut Backoff) {
+    fn pause(&self, job: &SinkTask, why: &str, backoff: &mut Backoff) {
         let pause = backoff.ceiling();
         if backoff.failures() == 0 {
-            log::error!(topic = self.topic, partition:% = job.ticket.partition,
-                offset = job.ticket.offset, error = why;
+            log::error!(topic = self.topic, partition:% = job.handle.partition,
+                offset = job.handle.offset, error = why;
                 "a dead letter cannot be written; its record waits");
         }
         backoff.next(1.0);
@@ -190,32 +202,37 @@ impl Letters {
         job.lease.wait(pause);
     }
 
-    fn give_back(&self, job: Job, end: End) {
-        let ticket = job.ticket;
+    fn give_back(&self, job: SinkTask, end: TaskOutcome) {
+        let ticket = job.handle;
         // There is room for every record that can be out.
-        self.done.try_send(Done { ticket, end }).ok();
+        self.done
+            .try_send(Completion {
+                handle: ticket,
+                outcome: end,
+            })
+            .ok();
     }
 }
 
-fn letter(refused: &Refused) -> Letter {
-    let Refused {
-        job,
+fn letter(refused: &RefusedRecord) -> DeadLetter {
+    let RefusedRecord {
+        task: job,
         table,
         refusal,
     } = refused;
     let operation = match &job.decision {
-        Ok(Decision::Write(operation)) => Some(operation),
-        Ok(Decision::Skip(_)) | Err(_) => None,
+        Ok(RecordAction::Write(operation)) => Some(operation),
+        Ok(RecordAction::Skip(_)) | Err(_) => None,
     };
-    let create_id = operation.and_then(Operation::create_id);
+    let create_id = operation.and_then(WriteOperation::create_id);
     let name = operation.map(|operation| match operation.kind {
-        Kind::Insert => "insert",
-        Kind::Update => "update",
-        Kind::Upsert => "upsert",
-        Kind::Delete => "delete",
+        OperationKind::Insert => "insert",
+        OperationKind::Update => "update",
+        OperationKind::Upsert => "upsert",
+        OperationKind::Delete => "delete",
     });
     let now = jiff::Timestamp::now();
-    Letter::new(&job.record, table, name, create_id, refusal, now)
+    DeadLetter::new(&job.record, table, name, create_id, refusal, now)
 }
 
 #[cfg(test)]

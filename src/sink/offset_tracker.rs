@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// One assigned partition.
 #[derive(Debug, Default)]
-pub(super) struct Tracker {
+pub(super) struct OffsetTracker {
     /// Offsets handed out, ascending, from the first that is not done on.
     open: VecDeque<(i64, bool)>,
     /// The offset behind the last one handed out; `None`: none was.
@@ -19,7 +19,7 @@ pub(super) struct Tracker {
     asked: VecDeque<(i64, u64)>,
 }
 
-impl Tracker {
+impl OffsetTracker {
     /// A record is handed out. Offsets only grow; gaps are normal (transactions, compaction).
     pub(super) fn begin(&mut self, offset: i64) {
         self.open.push_back((offset, false));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_position_waits_for_the_first() {
-        let mut tracker = Tracker::default();
+        let mut tracker = OffsetTracker::default();
         assert_eq!(tracker.take_position(), None);
         for offset in [3, 4, 9] {
             tracker.begin(offset);
@@ -107,17 +107,17 @@ mod tests {
 
     /// What happens to the offsets of a partition, in order.
     #[derive(Debug, Clone)]
-    enum Step {
+    enum TrackerStep {
         /// A record comes, this far behind the one before.
         Begin(i64),
         /// One of the open records is done.
         Finish(prop::sample::Index),
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
+    fn steps() -> impl Strategy<Value = Vec<TrackerStep>> {
         let step = prop_oneof![
-            (1_i64..4).prop_map(Step::Begin),
-            any::<prop::sample::Index>().prop_map(Step::Finish),
+            (1_i64..4).prop_map(TrackerStep::Begin),
+            any::<prop::sample::Index>().prop_map(TrackerStep::Finish),
         ];
         prop::collection::vec(step, 0..200)
     }
@@ -127,22 +127,22 @@ mod tests {
         /// everything from it on that was handed out is either open or comes again.
         #[test]
         fn a_crash_at_any_point_loses_nothing(steps in steps()) {
-            let (mut tracker, mut last) = (Tracker::default(), 0);
+            let (mut tracker, mut last) = (OffsetTracker::default(), 0);
             let (mut begun, mut done) = (Vec::new(), std::collections::BTreeSet::new());
             let mut before = 0;
             for step in steps {
                 match step {
-                    Step::Begin(gap) => {
+                    TrackerStep::Begin(gap) => {
                         last += gap;
                         begun.push(last);
                         tracker.begin(last);
                     }
-                    Step::Finish(index) if !begun.is_empty() => {
+                    TrackerStep::Finish(index) if !begun.is_empty() => {
                         let offset = *index.get(&begun);
                         done.insert(offset);
                         tracker.finish(offset);
                     }
-                    Step::Finish(_) => {}
+                    TrackerStep::Finish(_) => {}
                 }
                 let open: Vec<i64> = begun.iter().filter(|it| !done.contains(it)).copied().collect();
                 let expected = open.first().copied().or(begun.last().map(|last| last + 1));

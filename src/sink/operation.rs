@@ -10,13 +10,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
-use super::{Content, Refusal};
-use crate::config::SinkTopic;
-use crate::kafka::Received;
+use super::{RecordContent, Refusal};
+use crate::config::SinkTopicConfig;
+use crate::kafka::ConsumerRecord;
 
 /// Where records come from and go to; part of what identities are hashed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct IdentityScope {
     /// The instance's base URL.
     pub instance: String,
     /// The Kafka cluster's id.
@@ -25,9 +25,9 @@ pub struct Place {
 
 /// What becomes of a record.
 #[derive(Debug, Clone)]
-pub enum Decision {
+pub enum RecordAction {
     /// It is written.
-    Write(Operation),
+    Write(WriteOperation),
     /// There is nothing to do, for this reason (a bounded label): `tombstone`, `delete_not_enabled`,
     /// `nothing_to_write`.
     Skip(&'static str),
@@ -35,15 +35,15 @@ pub enum Decision {
 
 /// One write.
 #[derive(Debug, Clone)]
-pub struct Operation {
+pub struct WriteOperation {
     /// What is asked for.
-    pub kind: Kind,
+    pub kind: OperationKind,
     /// The row it is asked for.
-    pub row: Row,
+    pub row: TargetRow,
     /// Columns and their values as JSON, in the record's order; never `sys_id`.
     pub fields: Vec<(String, Box<RawValue>)>,
     /// How a row that this operation creates is found again.
-    pub create: Create,
+    pub create: NewRowIdentity,
     /// Journal columns that `fields` adds an entry to.
     pub journal: Vec<&'static str>,
     /// The record's timestamp, milliseconds since 1970 UTC.
@@ -52,7 +52,7 @@ pub struct Operation {
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OperationKind {
     /// Makes a row.
     Insert,
     /// Changes a row.
@@ -65,7 +65,7 @@ pub enum Kind {
 
 /// What identifies the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Row {
+pub enum TargetRow {
     /// Its sys_id.
     SysId(String),
     /// A column that holds a value.
@@ -81,7 +81,7 @@ pub enum Row {
 
 /// The identity of a new row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Create {
+pub enum NewRowIdentity {
     /// A sys_id hashed from the record: nobody else makes this row.
     Record {
         /// The sys_id.
@@ -107,19 +107,19 @@ pub enum Create {
 }
 
 /// Columns that keep what is written to them as entries, so that the same write twice shows twice.
-const JOURNAL: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
+const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
 /// Says what `record` of `topic` asks for, with this content.
 ///
 /// # Errors
 /// It cannot be written, whatever the instance says.
 pub fn read(
-    record: &Received,
-    content: &Content<'_>,
-    topic: &SinkTopic,
-    place: &Place,
-) -> Result<Decision, Refusal> {
-    read::Reader {
+    record: &ConsumerRecord,
+    content: &RecordContent<'_>,
+    topic: &SinkTopicConfig,
+    place: &IdentityScope,
+) -> Result<RecordAction, Refusal> {
+    read::RecordParser {
         record,
         content,
         topic,
@@ -130,10 +130,10 @@ pub fn read(
 
 /// A number that is the same for records that must be written in their order: those of one row.
 /// `key` is the record's key, readable. `None`: in any order.
-pub fn lane_of(key: Option<&[u8]>, read: &Result<Decision, Refusal>) -> Option<u64> {
+pub fn ordering_key(key: Option<&[u8]>, read: &Result<RecordAction, Refusal>) -> Option<u64> {
     match read {
-        Ok(Decision::Write(operation)) => operation.lane(key),
-        Ok(Decision::Skip(_)) | Err(_) => key.map(lane_of_text),
+        Ok(RecordAction::Write(operation)) => operation.lane(key),
+        Ok(RecordAction::Skip(_)) | Err(_) => key.map(lane_of_text),
     }
 }
 
@@ -145,25 +145,25 @@ fn lane_of_text(text: &[u8]) -> u64 {
     hasher.finish()
 }
 
-impl Kind {
+impl OperationKind {
     /// Its name, as in the header `sn_operation`.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::Insert => "insert",
-            Kind::Update => "update",
-            Kind::Upsert => "upsert",
-            Kind::Delete => "delete",
+            OperationKind::Insert => "insert",
+            OperationKind::Update => "update",
+            OperationKind::Upsert => "upsert",
+            OperationKind::Delete => "delete",
         }
     }
 }
 
-impl Operation {
-    /// See [`lane_of`].
+impl WriteOperation {
+    /// See [`ordering_key`].
     pub fn lane(&self, key: Option<&[u8]>) -> Option<u64> {
         let text = match &self.row {
-            Row::SysId(id) => Some(id.as_bytes()),
-            Row::Field { value, .. } => Some(value.as_bytes()),
-            Row::None => key,
+            TargetRow::SysId(id) => Some(id.as_bytes()),
+            TargetRow::Field { value, .. } => Some(value.as_bytes()),
+            TargetRow::None => key,
         };
         text.map(lane_of_text)
     }
@@ -172,13 +172,13 @@ impl Operation {
     /// elsewhere, in the header `sn_create_id`.
     pub fn create_id(&self) -> Option<&str> {
         match &self.create {
-            Create::Record { id, .. } | Create::Key(id) => Some(id),
-            Create::Field {
+            NewRowIdentity::Record { id, .. } | NewRowIdentity::Key(id) => Some(id),
+            NewRowIdentity::Field {
                 value,
                 hashed: true,
                 ..
             } => Some(value),
-            Create::Given(_) | Create::Field { .. } | Create::None => None,
+            NewRowIdentity::Given(_) | NewRowIdentity::Field { .. } | NewRowIdentity::None => None,
         }
     }
 
@@ -207,19 +207,21 @@ impl Operation {
     }
 }
 
-impl Create {
+impl NewRowIdentity {
     /// The sys_id of the new row, if it is chosen here.
     pub fn sys_id(&self) -> Option<&str> {
         match self {
-            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => Some(id),
-            Create::Field { .. } | Create::None => None,
+            NewRowIdentity::Record { id, .. }
+            | NewRowIdentity::Key(id)
+            | NewRowIdentity::Given(id) => Some(id),
+            NewRowIdentity::Field { .. } | NewRowIdentity::None => None,
         }
     }
 
     /// The column that identifies the new row, and its value.
     fn column(&self) -> Option<(&str, &str)> {
         match self {
-            Create::Field { field, value, .. } => Some((field, value)),
+            NewRowIdentity::Field { field, value, .. } => Some((field, value)),
             other => other.sys_id().map(|id| ("sys_id", id)),
         }
     }

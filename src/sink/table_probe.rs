@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::health::{Condition, Health};
-use crate::servicenow::{Cause, Client, Get, table_api};
+use crate::servicenow::{InstanceClient, InstanceFailure, ReadRequest, table_api};
 use crate::stop::Stop;
 
 /// Asks for one row of a table.
-pub fn probe(table_api_path: &str, table: &str) -> Get<'static> {
+pub fn probe(table_api_path: &str, table: &str) -> ReadRequest<'static> {
     let params = vec![
         ("sysparm_limit", "1".to_owned()),
         ("sysparm_fields", "sys_id".to_owned()),
@@ -18,21 +18,21 @@ pub fn probe(table_api_path: &str, table: &str) -> Get<'static> {
 }
 
 /// Tells readiness whether the tables of the sink can be reached, before there is a record.
-pub struct Probe {
-    client: Arc<Client>,
+pub struct TableProbe {
+    client: Arc<InstanceClient>,
     path: String,
     tables: Vec<(String, Condition)>,
 }
 
-impl Probe {
+impl TableProbe {
     /// For all tables of the sink.
-    pub fn new(client: &Arc<Client>, config: &Config, health: &Arc<Health>) -> Probe {
+    pub fn new(client: &Arc<InstanceClient>, config: &Config, health: &Arc<Health>) -> TableProbe {
         let tables: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.table).collect();
         let condition = |table: &String| {
             let condition = health.condition(&format!("sink table {table}"), "not asked for yet");
             (table.clone(), condition)
         };
-        Probe {
+        TableProbe {
             client: Arc::clone(client),
             path: config.servicenow.table_api_path.clone(),
             tables: tables.into_iter().map(condition).collect(),
@@ -49,7 +49,9 @@ impl Probe {
                 match self.client.get_result_once(&request, stop) {
                     Ok(_) => break condition.ok(),
                     // Who may write need not be allowed to read.
-                    Err(error) if matches!(error.cause(), Some(Cause::Forbidden { .. })) => {
+                    Err(error)
+                        if matches!(error.cause(), Some(InstanceFailure::Forbidden { .. })) =>
+                    {
                         log::warn!(table = name, error:% = error;
                             "the sink's table may not be read: lost answers cannot be looked up");
                         break condition.ok();

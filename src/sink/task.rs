@@ -3,30 +3,30 @@
 use std::time::Instant;
 
 use super::Refusal;
-use super::operation::Decision;
-use crate::kafka::{Partition, Received};
+use super::operation::RecordAction;
+use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::stop::Stop;
 
 /// A record that was handed out.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) record: Received,
+pub(super) struct SinkTask {
+    pub(super) record: ConsumerRecord,
     /// What the record asks for, or why it asks for nothing that can be done.
-    pub(super) decision: Result<Decision, Refusal>,
+    pub(super) decision: Result<RecordAction, Refusal>,
     /// What must stay in order.
-    pub(super) lane: Option<u64>,
+    pub(super) ordering_key: Option<u64>,
     /// When its partition came to us, if this record may have been written before that, by us before
     /// a crash or by another member.
-    pub(super) suspect: Option<Instant>,
+    pub(super) possibly_written_before: Option<Instant>,
     /// Stopped when the partition goes away: nothing new may be begun for this record.
     pub(super) lease: Stop,
-    pub(super) ticket: Ticket,
+    pub(super) handle: RecordHandle,
 }
 
-/// Says which record a [`Done`] is about.
+/// Says which record a [`Completion`] is about.
 #[derive(Debug, Clone)]
-pub(super) struct Ticket {
-    pub(super) partition: Partition,
+pub(super) struct RecordHandle {
+    pub(super) partition: TopicPartition,
     pub(super) offset: i64,
     /// Grows with each assignment: what was begun under an earlier one no longer counts.
     pub(super) epoch: u64,
@@ -38,18 +38,18 @@ pub(super) struct Ticket {
 
 /// A record is out of our hands. Each handed out record gives one, whatever happens to it.
 #[derive(Debug)]
-pub(super) struct Done {
-    pub(super) ticket: Ticket,
-    pub(super) end: End,
+pub(super) struct Completion {
+    pub(super) handle: RecordHandle,
+    pub(super) outcome: TaskOutcome,
 }
 
 /// How the way of a record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum TaskOutcome {
     /// It may be committed.
     Finished,
     /// Nothing was begun. It comes again, to us or to another member.
-    Untouched,
+    NotStarted,
     /// Its writing was begun and given up. It comes again as well.
-    GivenUp,
+    Abandoned,
 }

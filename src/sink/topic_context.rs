@@ -7,35 +7,35 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::Refusal;
-use super::task::{Done, Job};
-use super::keyed_queue::Lanes;
-use super::write::Writer;
-use crate::config::SinkTopic;
+use super::keyed_queue::KeyedQueue;
+use super::task::{Completion, SinkTask};
+use super::write::RecordWriter;
+use crate::config::SinkTopicConfig;
 use crate::health::Condition;
 use crate::metrics::{Gauge, Metrics};
 use std::sync::Arc;
 
 /// Trouble of one record is told to readiness when it has lasted this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const HOLD_REPORT_DELAY: Duration = Duration::from_secs(5);
 
 /// A topic of the sink.
-pub(super) struct Topic {
+pub(super) struct TopicContext {
     /// Its name, shared with the consumer.
     pub(super) name: Arc<str>,
-    pub(super) config: SinkTopic,
-    pub(super) lanes: Lanes<Job>,
-    pub(super) writer: Writer,
-    pub(super) policy: Policy,
-    pub(super) done: Sender<Done>,
+    pub(super) config: SinkTopicConfig,
+    pub(super) queue: KeyedQueue<SinkTask>,
+    pub(super) writer: RecordWriter,
+    pub(super) policy: RefusalPolicy,
+    pub(super) completions: Sender<Completion>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) troubles: Troubles,
+    pub(super) hold_reasons: HoldReasons,
 }
 
 /// What becomes of a record that cannot be written.
 #[derive(Debug)]
-pub(super) enum Policy {
+pub(super) enum RefusalPolicy {
     /// To the thread that writes dead letters.
-    Letters(Sender<Refused>),
+    DeadLetter(Sender<RefusedRecord>),
     /// The record waits, and its partition with it.
     Hold,
     /// It is passed over.
@@ -44,15 +44,15 @@ pub(super) enum Policy {
 
 /// A record on its way to the dead letter topic.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) job: Job,
+pub(super) struct RefusedRecord {
+    pub(super) task: SinkTask,
     pub(super) table: String,
     pub(super) refusal: Refusal,
 }
 
 /// Whose trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Who {
+pub(super) enum HeldBy {
     /// A worker, by its number, with its record.
     Worker(usize),
     /// A partition whose next record waits for a schema.
@@ -61,17 +61,17 @@ pub(super) enum Who {
 
 /// What is wrong with a topic at this moment: of each worker and each partition one reason.
 #[derive(Debug)]
-pub(super) struct Troubles {
-    reasons: Mutex<BTreeMap<Who, String>>,
+pub(super) struct HoldReasons {
+    reasons: Mutex<BTreeMap<HeldBy, String>>,
     condition: Condition,
     held: Gauge,
 }
 
-impl Troubles {
-    pub(super) fn new(condition: Condition, held: Gauge) -> Troubles {
+impl HoldReasons {
+    pub(super) fn new(condition: Condition, held: Gauge) -> HoldReasons {
         condition.ok();
         held.set(0.0);
-        Troubles {
+        HoldReasons {
             reasons: Mutex::default(),
             condition,
             held,
@@ -79,21 +79,21 @@ impl Troubles {
     }
 
     /// `who` is in trouble.
-    pub(super) fn tell(&self, who: Who, reason: String) {
+    pub(super) fn tell(&self, who: HeldBy, reason: String) {
         self.change(|reasons| drop(reasons.insert(who, reason)));
     }
 
     /// `who` is out of trouble.
-    pub(super) fn over(&self, who: Who) {
+    pub(super) fn over(&self, who: HeldBy) {
         self.change(|reasons| drop(reasons.remove(&who)));
     }
 
     /// Something went wrong with a record; the status page shows it.
     pub(super) fn note(&self, words: &str) {
-        self.condition.remember(words);
+        self.condition.record_error(words);
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Who, String>)) {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<HeldBy, String>)) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let before = reasons.len();
         change(&mut reasons);
@@ -115,7 +115,7 @@ impl Troubles {
     }
 }
 
-impl Topic {
+impl TopicContext {
     /// Counts a record that was not written.
     pub(super) fn count_error(&self, kind: &str) {
         self.metrics

@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 
 use super::Refusal;
-use super::task::{Done, End, Job};
-use super::operation::Decision;
-use super::topic_context::{PATIENCE, Policy, Refused, Topic, Who};
-use super::write::{History, Outcome, Watch};
-use crate::health::Heartbeat;
+use super::operation::RecordAction;
+use super::task::{Completion, SinkTask, TaskOutcome};
+use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, RefusalPolicy, RefusedRecord, TopicContext};
+use super::write::{PriorAttempt, RetryObserver, WriteOutcome};
 use crate::backoff::Backoff;
+use crate::health::Heartbeat;
 use crate::servicenow;
 use crate::stop::Stop;
 
 /// Between two signs of life while there is nothing to do.
-const BEAT: Duration = Duration::from_secs(5);
+const WORKER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a record may keep a worker silent: the longest back-off and a request, with room.
-const SILENCE: Duration = Duration::from_secs(900);
+const RECORD_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(900);
 /// First and longest pause before a held record is tried again.
-const HOLD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+const HELD_RECORD_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// One thread of a topic's pool.
-pub(super) struct Worker {
+pub(super) struct SinkWorker {
     pub(super) number: usize,
-    pub(super) topic: Arc<Topic>,
-    pub(super) queue: Receiver<Job>,
+    pub(super) topic: Arc<TopicContext>,
+    pub(super) queue: Receiver<SinkTask>,
     pub(super) stop: Stop,
     /// What is out is no longer waited for: requests that run are ended.
     pub(super) abandon: Stop,
@@ -36,163 +36,166 @@ pub(super) struct Worker {
     pub(super) failed: Cell<bool>,
 }
 
-impl Worker {
+impl SinkWorker {
     /// Runs until stopped. A record that has begun is finished first.
     pub(super) fn run(self) {
         loop {
-            self.heartbeat.beat(BEAT * 6);
+            self.heartbeat.beat(WORKER_HEARTBEAT_INTERVAL * 6);
             select! {
                 recv(self.queue) -> job => match job {
                     Ok(job) => self.handle(job),
                     Err(_) => return,
                 },
                 recv(self.stop.receiver()) -> _ => return,
-                default(BEAT) => {}
+                default(WORKER_HEARTBEAT_INTERVAL) => {}
             }
         }
     }
 
-    fn handle(&self, job: Job) {
-        self.heartbeat.beat(SILENCE);
-        let lane = job.lane;
+    fn handle(&self, job: SinkTask) {
+        self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+        let lane = job.ordering_key;
         let done = if job.lease.is_stopped() {
-            Some(done(job, End::Untouched))
+            Some(done(job, TaskOutcome::NotStarted))
         } else {
             self.write(job)
         };
-        self.topic.troubles.over(Who::Worker(self.number));
+        self.topic.hold_reasons.over(HeldBy::Worker(self.number));
         // In this order: who hears that a record is done may put the next one into its place.
-        self.topic.lanes.done(lane);
+        self.topic.queue.done(lane);
         if let Some(done) = done {
             // There is room for every record that can be out. Nobody listens after the end.
-            self.topic.done.try_send(done).ok();
+            self.topic.completions.try_send(done).ok();
         }
     }
 
     /// What became of the record; `None` when its letter is still to be written.
-    fn write(&self, job: Job) -> Option<Done> {
+    fn write(&self, job: SinkTask) -> Option<Completion> {
         match self.attempt(&job) {
-            Outcome::Written(operation, _) => {
+            WriteOutcome::Written(operation, _) => {
                 let labels = [self.topic.config.table.as_str(), operation];
                 self.topic.metrics.sink_records.with(&labels).inc();
-                Some(done(job, End::Finished))
+                Some(done(job, TaskOutcome::Finished))
             }
-            Outcome::Skipped(reason) => Some(self.skip(job, reason)),
-            Outcome::Stopped => Some(done(job, self.stopped())),
-            Outcome::Refused(refusal) => self.refuse(job, refusal),
+            WriteOutcome::Skipped(reason) => Some(self.skip(job, reason)),
+            WriteOutcome::Stopped => Some(done(job, self.stopped())),
+            WriteOutcome::Refused(refusal) => self.refuse(job, refusal),
         }
     }
 
     /// How a record ends whose writing was stopped: nothing of it was begun, unless a request has
     /// failed or was ended.
-    fn stopped(&self) -> End {
+    fn stopped(&self) -> TaskOutcome {
         match self.failed.get() || self.abandon.is_stopped() {
-            true => End::GivenUp,
-            false => End::Untouched,
+            true => TaskOutcome::Abandoned,
+            false => TaskOutcome::NotStarted,
         }
     }
 
-    fn attempt(&self, job: &Job) -> Outcome {
+    fn attempt(&self, job: &SinkTask) -> WriteOutcome {
         self.failed.set(false);
         let history = job
-            .suspect
-            .map_or(History::Fresh, |since| History::Suspect { since });
+            .possibly_written_before
+            .map_or(PriorAttempt::None, |since| PriorAttempt::Possible { since });
         match &job.decision {
-            Ok(Decision::Write(operation)) => self
+            Ok(RecordAction::Write(operation)) => self
                 .topic
                 .writer
                 .write(operation, history, &job.lease, self),
-            Ok(Decision::Skip(reason)) => Outcome::Skipped(reason),
-            Err(refusal) => Outcome::Refused(refusal.clone()),
+            Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(reason),
+            Err(refusal) => WriteOutcome::Refused(refusal.clone()),
         }
     }
 
-    fn skip(&self, job: Job, reason: &'static str) -> Done {
+    fn skip(&self, job: SinkTask, reason: &'static str) -> Completion {
         let table = self.topic.config.table.as_str();
         self.topic.metrics.sink_skipped.with(&[table, reason]).inc();
-        log::debug!(table = table, partition:% = job.ticket.partition, offset = job.ticket.offset,
+        log::debug!(table = table, partition:% = job.handle.partition, offset = job.handle.offset,
             reason = reason; "a record is passed over");
-        done(job, End::Finished)
+        done(job, TaskOutcome::Finished)
     }
 
-    fn refuse(&self, job: Job, refusal: Refusal) -> Option<Done> {
+    fn refuse(&self, job: SinkTask, refusal: Refusal) -> Option<Completion> {
         self.topic.count_error(refusal.kind);
-        log::warn!(table = self.topic.config.table, partition:% = job.ticket.partition,
-            offset = job.ticket.offset, kind = refusal.kind, attempts = refusal.attempts,
+        log::warn!(table = self.topic.config.table, partition:% = job.handle.partition,
+            offset = job.handle.offset, kind = refusal.kind, attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
-        self.topic.troubles.note(&refusal.to_string());
+        self.topic.hold_reasons.note(&refusal.to_string());
         match &self.topic.policy {
-            Policy::Letters(letters) => {
+            RefusalPolicy::DeadLetter(letters) => {
                 let table = self.topic.config.table.clone();
-                let refused = Refused {
-                    job,
+                let refused = RefusedRecord {
+                    task: job,
                     table,
                     refusal,
                 };
                 // There is room for every record that can be out; without the thread we stop.
                 let back = letters.try_send(refused).err()?;
-                Some(done(back.into_inner().job, End::GivenUp))
+                Some(done(back.into_inner().task, TaskOutcome::Abandoned))
             }
-            Policy::Skip => {
+            RefusalPolicy::Skip => {
                 let labels = [self.topic.config.table.as_str(), refusal.kind];
                 self.topic.metrics.sink_skipped.with(&labels).inc();
-                Some(done(job, End::Finished))
+                Some(done(job, TaskOutcome::Finished))
             }
-            Policy::Hold => Some(self.hold(job, refusal)),
+            RefusalPolicy::Hold => Some(self.hold(job, refusal)),
         }
     }
 
     /// Stays with the record until it can be written or its partition goes away.
-    fn hold(&self, job: Job, mut refusal: Refusal) -> Done {
-        let mut backoff = Backoff::new(HOLD.0, HOLD.1);
+    fn hold(&self, job: SinkTask, mut refusal: Refusal) -> Completion {
+        let mut backoff = Backoff::new(HELD_RECORD_BACKOFF.0, HELD_RECORD_BACKOFF.1);
         loop {
-            let place = format!("{} offset {}", job.ticket.partition, job.ticket.offset);
+            let place = format!("{} offset {}", job.handle.partition, job.handle.offset);
             self.topic
-                .troubles
-                .tell(Who::Worker(self.number), format!("{place}: {refusal}"));
-            self.heartbeat.beat(SILENCE);
+                .hold_reasons
+                .tell(HeldBy::Worker(self.number), format!("{place}: {refusal}"));
+            self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
             if job.lease.wait(pause) {
-                return done(job, End::Untouched);
+                return done(job, TaskOutcome::NotStarted);
             }
             // What the record itself says does not change; the instance may.
             match self.attempt(&job) {
-                Outcome::Refused(again) => refusal = again,
-                Outcome::Written(operation, _) => {
+                WriteOutcome::Refused(again) => refusal = again,
+                WriteOutcome::Written(operation, _) => {
                     let labels = [self.topic.config.table.as_str(), operation];
                     self.topic.metrics.sink_records.with(&labels).inc();
-                    return done(job, End::Finished);
+                    return done(job, TaskOutcome::Finished);
                 }
-                Outcome::Skipped(reason) => return self.skip(job, reason),
-                Outcome::Stopped => return done(job, self.stopped()),
+                WriteOutcome::Skipped(reason) => return self.skip(job, reason),
+                WriteOutcome::Stopped => return done(job, self.stopped()),
             }
         }
     }
 }
 
-fn done(job: Job, end: End) -> Done {
-    let ticket = job.ticket;
-    Done { ticket, end }
+fn done(job: SinkTask, end: TaskOutcome) -> Completion {
+    let ticket = job.handle;
+    Completion {
+        handle: ticket,
+        outcome: end,
+    }
 }
 
-impl Watch for Worker {
-    fn trouble(&self, error: &servicenow::Error, since: Instant) {
-        self.heartbeat.beat(SILENCE);
+impl RetryObserver for SinkWorker {
+    fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
+        self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
         self.failed.set(true);
-        self.topic.count_error(error.kind());
-        self.topic.troubles.note(&error.to_string());
-        if PATIENCE <= since.elapsed() {
+        self.topic.count_error(error.metric_label());
+        self.topic.hold_reasons.note(&error.to_string());
+        if HOLD_REPORT_DELAY <= since.elapsed() {
             let seconds = since.elapsed().as_secs();
-            self.topic.troubles.tell(
-                Who::Worker(self.number),
+            self.topic.hold_reasons.tell(
+                HeldBy::Worker(self.number),
                 format!("for {seconds} s: {error}"),
             );
         }
     }
 
-    fn fine(&self) {
-        self.topic.troubles.over(Who::Worker(self.number));
+    fn retries_ended(&self) {
+        self.topic.hold_reasons.over(HeldBy::Worker(self.number));
     }
 }
 

@@ -4,40 +4,40 @@
 //! Failures are waited out with exponential back-off as long as they may pass by themselves:
 //! `servicenow.max_retries` is for reads and plays no part, as a record cannot be left out.
 
-mod machine;
-mod loop_guard;
-mod journal;
-mod indeterminate;
-mod retry_budget;
 mod classify;
-mod requests;
+mod indeterminate;
+mod journal;
+mod loop_guard;
+mod machine;
 mod messages;
+mod requests;
+mod retry_budget;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use self::machine::Core;
-use self::loop_guard::Version;
-use self::journal::Claims;
-use self::indeterminate::Late;
-use self::retry_budget::{Limits, Patience};
-use self::messages::{Moment, Rules, Step};
+use self::indeterminate::IndeterminateWrites;
+use self::journal::JournalDeduper;
+use self::loop_guard::VersionBeforeUpdate;
+use self::machine::WriteMachine;
+use self::messages::{ReplyInputs, WriteRules, WriteStep};
+use self::retry_budget::{RetryBudget, RetryLimits};
 use super::Refusal;
-use super::operation::Operation;
-use crate::config::{self, SinkTopic};
-use crate::servicenow::table_write::Written;
-use crate::servicenow::{self, Client};
+use super::operation::WriteOperation;
+use crate::config::{self, SinkTopicConfig};
+use crate::servicenow::table_write::RowAfterWrite;
+use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
 
-pub use self::loop_guard::OwnWrites;
+pub use self::loop_guard::LoopGuard;
 
 /// Counts the good answers of an instance, to anybody: whether it works while one record fails.
 #[derive(Debug, Default)]
-pub struct Pulse(AtomicU64);
+pub struct SuccessCounter(AtomicU64);
 
-impl Pulse {
+impl SuccessCounter {
     /// The instance gave a good answer.
     pub fn beat(&self) {
         self.0.fetch_add(1, Relaxed);
@@ -50,17 +50,17 @@ impl Pulse {
 }
 
 /// Writes records of one topic; shared by its workers.
-pub struct Writer {
+pub struct RecordWriter {
     /// Whom to tell of changes that are ours, so that the source leaves them out. It costs a read
     /// before each update.
-    pub guard: Option<Arc<dyn OwnWrites>>,
-    client: Arc<Client>,
+    pub loop_guard: Option<Arc<dyn LoopGuard>>,
+    client: Arc<InstanceClient>,
     table_api_path: String,
-    rules: Rules,
-    limits: Limits,
-    pulse: Arc<Pulse>,
-    claims: Mutex<Claims>,
-    late: Late,
+    rules: WriteRules,
+    limits: RetryLimits,
+    pulse: Arc<SuccessCounter>,
+    claims: Mutex<JournalDeduper>,
+    late: IndeterminateWrites,
     /// The instance chooses the sys_ids of new rows itself.
     ids_ignored: AtomicBool,
     /// Journals cannot be read; this was said.
@@ -69,9 +69,9 @@ pub struct Writer {
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// The instance has it: `insert`, `update` or `delete`, and the row as far as it is known.
-    Written(&'static str, Option<WrittenRow>),
+    Written(&'static str, Option<WriteOutcomeRow>),
     /// There was nothing to do, for this reason (a bounded label): `missing`.
     Skipped(&'static str),
     /// It cannot be written.
@@ -82,7 +82,7 @@ pub enum Outcome {
 
 /// The row after a write, as far as the answer tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WrittenRow {
+pub struct WriteOutcomeRow {
     /// Its sys_id.
     pub sys_id: Option<String>,
     /// Its `sys_mod_count`.
@@ -93,49 +93,49 @@ pub struct WrittenRow {
 
 /// What is known of a record's past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
+pub enum PriorAttempt {
     /// Nobody tried it before.
-    Fresh,
+    None,
     /// It may have been tried before: by this program before a crash, or by another member.
-    Suspect {
+    Possible {
         /// Such an attempt was sent before this.
         since: Instant,
     },
 }
 
 /// Hears of trouble that is waited out.
-pub trait Watch {
+pub trait RetryObserver {
     /// Before each wait: what went wrong, and since when.
-    fn trouble(&self, error: &servicenow::Error, since: Instant);
-    /// It is over, one way or the other. Called only after [`Watch::trouble`].
-    fn fine(&self);
+    fn retry_scheduled(&self, error: &servicenow::Error, since: Instant);
+    /// It is over, one way or the other. Called only after [`RetryObserver::retry_scheduled`].
+    fn retries_ended(&self);
 }
 
-impl Writer {
+impl RecordWriter {
     /// For the records of `topic`.
     pub fn new(
-        client: Arc<Client>,
+        client: Arc<InstanceClient>,
         table_api_path: &str,
-        topic: &SinkTopic,
-        sink: &config::Sink,
-        pulse: Arc<Pulse>,
-    ) -> Writer {
-        Writer {
-            guard: None,
+        topic: &SinkTopicConfig,
+        sink: &config::SinkConfig,
+        pulse: Arc<SuccessCounter>,
+    ) -> RecordWriter {
+        RecordWriter {
+            loop_guard: None,
             client,
             table_api_path: table_api_path.to_owned(),
-            rules: Rules {
+            rules: WriteRules {
                 table: topic.table.clone(),
                 on_missing: topic.on_missing,
                 transaction_time: sink.transaction_time,
             },
-            limits: Limits {
+            limits: RetryLimits {
                 instance: sink.retry_for,
                 record: sink.record_retry_for,
             },
             pulse,
             claims: Mutex::default(),
-            late: Late::default(),
+            late: IndeterminateWrites::default(),
             ids_ignored: AtomicBool::new(false),
             blind: AtomicBool::new(false),
         }
@@ -145,22 +145,22 @@ impl Writer {
     /// instance is away; `servicenow.max_retries` does not apply.
     pub fn write(
         &self,
-        operation: &Operation,
-        history: History,
+        operation: &WriteOperation,
+        history: PriorAttempt,
         stop: &Stop,
-        watch: &dyn Watch,
-    ) -> Outcome {
+        watch: &dyn RetryObserver,
+    ) -> WriteOutcome {
         let now = Instant::now();
         let backoff = self.client.backoff();
-        let patience = Patience::new(self.limits, backoff, now, self.pulse.count());
-        let guarded = self.guard.is_some();
-        let mut core = Core::new(operation, &self.rules, guarded, history, patience, now);
-        let mut attempt = Attempt {
+        let patience = RetryBudget::new(self.limits, backoff, now, self.pulse.count());
+        let guarded = self.loop_guard.is_some();
+        let mut core = WriteMachine::new(operation, &self.rules, guarded, history, patience, now);
+        let mut attempt = WriteAttempt {
             operation,
             stop,
             version: None,
         };
-        let mut alarm = Alarm {
+        let mut alarm = RetryNotifier {
             watch,
             raised: false,
         };
@@ -169,7 +169,7 @@ impl Writer {
         if let Some(lost) = core.late() {
             self.late.note(lost, Instant::now());
         }
-        if outcome != Outcome::Stopped {
+        if outcome != WriteOutcome::Stopped {
             alarm.over();
             self.conclude(&core, &attempt, &outcome);
         }
@@ -179,22 +179,22 @@ impl Writer {
     /// Makes the requests of a record, one after the other.
     fn drive(
         &self,
-        core: &mut Core<'_>,
-        attempt: &mut Attempt<'_>,
-        alarm: &mut Alarm<'_>,
-    ) -> Outcome {
+        core: &mut WriteMachine<'_>,
+        attempt: &mut WriteAttempt<'_>,
+        alarm: &mut RetryNotifier<'_>,
+    ) -> WriteOutcome {
         loop {
             match core.next(Instant::now(), &self.late) {
-                Step::Wait(time) => {
+                WriteStep::Wait(time) => {
                     if attempt.stop.wait(time) {
-                        return Outcome::Stopped;
+                        return WriteOutcome::Stopped;
                     }
                 }
-                Step::Do(task) => {
+                WriteStep::Do(task) => {
                     let result = self.request(&task, attempt, core.without());
                     if result
                         .as_ref()
-                        .map_or_else(servicenow::Error::is_answer, |_| true)
+                        .map_or_else(servicenow::Error::is_api_verdict, |_| true)
                     {
                         self.pulse.beat();
                     }
@@ -204,13 +204,13 @@ impl Writer {
                         alarm.raise(&error, since, &self.rules.table);
                     }
                 }
-                Step::Done(outcome) => return outcome,
+                WriteStep::Done(outcome) => return outcome,
             }
         }
     }
 
-    fn moment(&self) -> Moment {
-        Moment {
+    fn moment(&self) -> ReplyInputs {
+        ReplyInputs {
             now: Instant::now(),
             pulse: self.pulse.count(),
             random: fastrand::f64(),
@@ -219,7 +219,12 @@ impl Writer {
     }
 
     /// What others should know after a record is done.
-    fn conclude(&self, core: &Core<'_>, attempt: &Attempt<'_>, outcome: &Outcome) {
+    fn conclude(
+        &self,
+        core: &WriteMachine<'_>,
+        attempt: &WriteAttempt<'_>,
+        outcome: &WriteOutcome,
+    ) {
         let table = self.rules.table.as_str();
         if core.foreign_id() && !self.ids_ignored.swap(true, Relaxed) {
             log::error!(
@@ -238,7 +243,7 @@ impl Writer {
         if core.twins() {
             log::warn!(table; "more than one row carries the identity of a record");
         }
-        if let (Some(guard), Outcome::Written(word, Some(row))) = (&self.guard, outcome) {
+        if let (Some(guard), WriteOutcome::Written(word, Some(row))) = (&self.loop_guard, outcome) {
             match (*word, &attempt.version) {
                 ("insert", _) => loop_guard::inserted(guard.as_ref(), row),
                 ("update", Some(before)) => loop_guard::updated(guard.as_ref(), before, row),
@@ -249,36 +254,36 @@ impl Writer {
 }
 
 /// A record while it is written.
-struct Attempt<'a> {
-    operation: &'a Operation,
+struct WriteAttempt<'a> {
+    operation: &'a WriteOperation,
     stop: &'a Stop,
     /// The row before the update.
-    version: Option<Version>,
+    version: Option<VersionBeforeUpdate>,
 }
 
 /// Tells the owner of trouble and of its end.
-struct Alarm<'a> {
-    watch: &'a dyn Watch,
+struct RetryNotifier<'a> {
+    watch: &'a dyn RetryObserver,
     raised: bool,
 }
 
-impl Alarm<'_> {
+impl RetryNotifier<'_> {
     fn raise(&mut self, error: &servicenow::Error, since: Instant, table: &str) {
         if !self.raised {
             log::debug!(table, error:% = error; "a record waits for the instance");
         }
         self.raised = true;
-        self.watch.trouble(error, since);
+        self.watch.retry_scheduled(error, since);
     }
 
     fn over(&mut self) {
         if std::mem::take(&mut self.raised) {
-            self.watch.fine();
+            self.watch.retries_ended();
         }
     }
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("rules", &self.rules)
@@ -287,24 +292,24 @@ impl fmt::Debug for Writer {
     }
 }
 
-impl WrittenRow {
-    fn of(sys_id: &str) -> WrittenRow {
-        WrittenRow {
+impl WriteOutcomeRow {
+    fn of(sys_id: &str) -> WriteOutcomeRow {
+        WriteOutcomeRow {
             sys_id: Some(sys_id.to_owned()),
-            ..WrittenRow::default()
+            ..WriteOutcomeRow::default()
         }
     }
 
     /// With this sys_id if it has none.
-    fn or(mut self, sys_id: &str) -> WrittenRow {
+    fn or(mut self, sys_id: &str) -> WriteOutcomeRow {
         self.sys_id.get_or_insert_with(|| sys_id.to_owned());
         self
     }
 }
 
-impl From<Written> for WrittenRow {
-    fn from(written: Written) -> WrittenRow {
-        WrittenRow {
+impl From<RowAfterWrite> for WriteOutcomeRow {
+    fn from(written: RowAfterWrite) -> WriteOutcomeRow {
+        WriteOutcomeRow {
             sys_id: written.sys_id,
             mod_count: written.mod_count,
             updated_by: written.updated_by,

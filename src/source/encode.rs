@@ -11,32 +11,36 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Instance;
-use crate::config::{self, KeyFormat, Table};
+use super::SourceInstance;
+use crate::avro::desired_schema;
+use crate::avro::desired_schema::{DesiredSchema, SchemaUnavailable};
+use crate::avro::{
+    EncodeError, FieldType, KEY_SCHEMA, OnTypeError, RecordEncoder, RecordSchema, TableColumns,
+    encode_key,
+};
+use crate::config::{self, KeyFormat, TableConfig};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::registry;
-use crate::registry::{Part, Registered, Registry};
-use crate::avro::desired_schema;
-use crate::avro::desired_schema::{Unknown, Wanted};
-use crate::avro::{Columns, EncodeError, Encoder, KEY_SCHEMA, Kind, Newest, OnTypeError, Schema, Successor, encode_key};
+use crate::registry::{LatestOwnVersion, NextSchema};
+use crate::registry::{RecordPart, Registry, SubjectSchema};
 use crate::servicenow;
 use crate::stop::Stop;
 
 /// Between two looks whether somebody has registered a schema with a column that ours has not, and
 /// between two schemas of a table whose columns keep changing.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const SCHEMA_LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 /// Columns of a schema. The widest tables have some hundred; an instance that makes up names must not
 /// fill the registry.
-const MAX_FIELDS: usize = 5_000;
+const MAX_SCHEMA_FIELDS: usize = 5_000;
 /// Schemas that a table may have registered one behind the other; then they take their time.
-const FREELY: u32 = 20;
+const UNTHROTTLED_SCHEMA_CHANGES: u32 = 20;
 /// Requests of one question to the instance, and to the registry: more than there ever are, also where
 /// versions of somebody else's are looked through.
-const QUESTIONS: (u32, u32) = (10, 30);
+const MAX_REQUESTS_PER_LOOKUP: (u32, u32) = (10, 30);
 
 /// Key and value of a record; the memory is used again.
 #[derive(Debug, Default)]
-pub(super) struct Bytes {
+pub(super) struct RecordBuffers {
     /// Empty unless `schema.key` is `avro`.
     pub(super) key: Vec<u8>,
     /// The value.
@@ -45,23 +49,23 @@ pub(super) struct Bytes {
 
 /// Why a row has no record.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// Its schema must be asked for first, with [`Avro::grow`].
-    Ask,
+pub(super) enum RowEncodeError {
+    /// Its schema must be asked for first, with [`RowEncoder::grow`].
+    SchemaNeeded,
     /// There is no schema for it yet. It may be tried again.
-    Schema(String),
+    NoSchema(String),
     /// The row itself has no form in the schema.
-    Record(String),
+    InvalidRow(String),
     /// The wait for the registry or the instance was ended.
     Stopped,
 }
 
 /// Writes a table's rows.
-pub(super) struct Avro {
-    table: Table,
-    instance: Arc<Instance>,
+pub(super) struct RowEncoder {
+    table: TableConfig,
+    instance: Arc<SourceInstance>,
     registry: Arc<Registry>,
-    writer: Option<Writer>,
+    writer: Option<ActiveSchema>,
     /// When the schema was asked for last, and the answer was there.
     asked: Option<Instant>,
     /// How often the schema has grown.
@@ -76,9 +80,9 @@ pub(super) struct Avro {
 }
 
 /// What is needed to write a row.
-struct Writer {
-    encoder: Encoder,
-    schema: Schema,
+struct ActiveSchema {
+    encoder: RecordEncoder,
+    schema: RecordSchema,
     id: u32,
     /// The id of the key's schema, for `schema.key: avro`.
     key_id: Option<u32>,
@@ -88,16 +92,16 @@ struct Writer {
     misfits: BTreeMap<String, u64>,
 }
 
-impl Avro {
+impl RowEncoder {
     /// Nothing is asked yet.
     pub(super) fn new(
-        table: &Table,
-        instance: &Arc<Instance>,
+        table: &TableConfig,
+        instance: &Arc<SourceInstance>,
         registry: &Arc<Registry>,
         metrics: &Arc<Metrics>,
-    ) -> Avro {
+    ) -> RowEncoder {
         let labels = [table.name.as_str()];
-        Avro {
+        RowEncoder {
             table: table.clone(),
             instance: Arc::clone(instance),
             registry: Arc::clone(registry),
@@ -113,7 +117,7 @@ impl Avro {
     }
 
     /// Asks for the schema before there is a row.
-    pub(super) fn prepare(&mut self, stop: &Stop) -> Result<(), Fault> {
+    pub(super) fn prepare(&mut self, stop: &Stop) -> Result<(), RowEncodeError> {
         self.ask(None, stop)
     }
 
@@ -124,23 +128,24 @@ impl Avro {
 
     /// How long one question may take at most, by the time-outs of the configuration.
     pub(super) fn patience(&self) -> Duration {
-        let (instance, registry) = QUESTIONS;
-        self.instance.client().patience() * instance + self.registry.patience() * registry
+        let (instance, registry) = MAX_REQUESTS_PER_LOOKUP;
+        self.instance.client().max_request_time() * instance
+            + self.registry.max_request_time() * registry
     }
 
-    /// Makes the record of a row, which `id` names. [`Fault::Ask`] comes only while `may_ask`.
+    /// Makes the record of a row, which `id` names. [`RowEncodeError::SchemaNeeded`] comes only while `may_ask`.
     pub(super) fn encode(
         &mut self,
         key: Option<&[u8]>,
         row: &[u8],
         id: &[u8],
-        out: &mut Bytes,
+        out: &mut RecordBuffers,
         may_ask: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RowEncodeError> {
         let Some(writer) = &mut self.writer else {
             return Err(match may_ask {
-                true => Fault::Ask,
-                false => Fault::Record("it has no columns".to_owned()),
+                true => RowEncodeError::SchemaNeeded,
+                false => RowEncodeError::InvalidRow("it has no columns".to_owned()),
             });
         };
         out.value.clear();
@@ -154,7 +159,7 @@ impl Avro {
         }
         if report.unknown > 0 {
             if may_ask && self.is_worth_asking(Instant::now()) {
-                return Err(Fault::Ask);
+                return Err(RowEncodeError::SchemaNeeded);
             }
             self.unknown.add(report.unknown.into());
             self.tell_unknown();
@@ -166,13 +171,13 @@ impl Avro {
     }
 
     /// Asks for a schema with the columns of `row`.
-    pub(super) fn grow(&mut self, row: &[u8], stop: &Stop) -> Result<(), Fault> {
+    pub(super) fn grow(&mut self, row: &[u8], stop: &Stop) -> Result<(), RowEncodeError> {
         if self.writer.is_none() {
             return self.ask(Some(row), stop);
         }
-        if !self.registry.registers() {
+        if !self.registry.auto_registers() {
             return match self.look(stop) {
-                Err(Fault::Schema(why)) => {
+                Err(RowEncodeError::NoSchema(why)) => {
                     if self.is_new(&why) {
                         log::warn!(table = self.table.name, error = why;
                             "there is no schema with more columns; the known one serves");
@@ -182,9 +187,11 @@ impl Avro {
                 looked => looked,
             };
         }
-        let early = self.asked.is_some_and(|asked| asked.elapsed() < LOOK_AGAIN);
-        if FREELY <= self.growths && early {
-            return Err(Fault::Schema(format!(
+        let early = self
+            .asked
+            .is_some_and(|asked| asked.elapsed() < SCHEMA_LOOKUP_INTERVAL);
+        if UNTHROTTLED_SCHEMA_CHANGES <= self.growths && early {
+            return Err(RowEncodeError::NoSchema(format!(
                 "its columns have changed {} times since the start, so the next schema takes a \
                  minute; name the columns to send in `fields`",
                 self.growths
@@ -197,9 +204,9 @@ impl Avro {
 
     /// Whether somebody has registered another schema. What there is serves if not, and if nobody
     /// answers, so this is not repeated.
-    fn look(&mut self, stop: &Stop) -> Result<(), Fault> {
+    fn look(&mut self, stop: &Stop) -> Result<(), RowEncodeError> {
         let subject = self.subject();
-        let found = self.registry.glance(&subject, stop);
+        let found = self.registry.require_latest_once(&subject, stop);
         self.asked = Some(Instant::now());
         let (schema, id) = self.pinned(&subject, &found?, stop)?;
         if self.writer.as_ref().is_some_and(|it| it.id == id) {
@@ -212,14 +219,17 @@ impl Avro {
     /// registered it, and a look now and then is enough.
     fn is_worth_asking(&self, now: Instant) -> bool {
         let since = |asked: Instant| now.saturating_duration_since(asked);
-        self.registry.registers() || self.asked.is_none_or(|asked| LOOK_AGAIN <= since(asked))
+        self.registry.auto_registers()
+            || self
+                .asked
+                .is_none_or(|asked| SCHEMA_LOOKUP_INTERVAL <= since(asked))
     }
 
     /// Asks the instance and the registry what to write with. It has every column of `row`, if there
     /// is one and schemas are registered here.
-    fn ask(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<(), Fault> {
+    fn ask(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<(), RowEncodeError> {
         let subject = self.subject();
-        let (schema, id) = if self.registry.registers() {
+        let (schema, id) = if self.registry.auto_registers() {
             let schema = self.wanted(row, stop)?;
             if schema.fields().is_empty() {
                 // The first row will say what its columns are.
@@ -227,7 +237,7 @@ impl Avro {
             }
             self.register(&subject, &schema, stop)?
         } else {
-            let latest = self.registry.registered(&subject, stop)?;
+            let latest = self.registry.require_latest(&subject, stop)?;
             self.pinned(&subject, &latest, stop)?
         };
         self.asked = Some(Instant::now());
@@ -235,16 +245,16 @@ impl Avro {
     }
 
     fn subject(&self) -> String {
-        desired_schema::subject(&self.registry, &self.table)
+        self.registry.table_subject(&self.table)
     }
 
     fn write_with(
         &mut self,
         subject: &str,
-        schema: Schema,
+        schema: RecordSchema,
         id: u32,
         stop: &Stop,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RowEncodeError> {
         bounded(&schema)?;
         let key_id = match self.table.schema.key {
             KeyFormat::Avro => Some(self.key(stop)?),
@@ -253,11 +263,18 @@ impl Avro {
         self.schema_id.set(f64::from(id));
         log::info!(table = self.table.name, subject = subject, id = id,
             columns = schema.fields().len(); "rows are written with this schema");
-        self.writer = Some(Writer {
-            encoder: Encoder::new(&schema, id, on_type_error(self.table.schema.on_type_error)),
+        self.writer = Some(ActiveSchema {
+            encoder: RecordEncoder::new(
+                &schema,
+                id,
+                on_type_error(self.table.schema.on_type_error),
+            ),
             id,
             key_id,
-            has_raw: schema.fields().iter().any(|it| it.kind == Kind::Texts),
+            has_raw: schema
+                .fields()
+                .iter()
+                .any(|it| it.kind == FieldType::TextMap),
             schema,
             misfits: BTreeMap::new(),
         });
@@ -265,10 +282,11 @@ impl Avro {
     }
 
     /// What the configuration and the instance ask for, with the columns of `row`.
-    fn wanted(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<Schema, Fault> {
+    fn wanted(&mut self, row: Option<&[u8]>, stop: &Stop) -> Result<RecordSchema, RowEncodeError> {
         let path = self.instance.table_api_path();
-        let wanted = desired_schema::wanted(self.instance.client(), path, &self.table, stop)?;
-        let Wanted { schema, notes } = wanted;
+        let wanted =
+            desired_schema::desired_schema(self.instance.client(), path, &self.table, stop)?;
+        let DesiredSchema { schema, notes } = wanted;
         for note in notes {
             if self.is_new(&note) {
                 log::warn!(table = self.table.name, reason = note;
@@ -286,11 +304,11 @@ impl Avro {
     fn register(
         &mut self,
         subject: &str,
-        wanted: &Schema,
+        wanted: &RecordSchema,
         stop: &Stop,
-    ) -> Result<(Schema, u32), Fault> {
+    ) -> Result<(RecordSchema, u32), RowEncodeError> {
         let running = self.writer.as_ref().map(|writer| &writer.schema);
-        let next = Successor::find(&self.registry, subject, wanted, running, stop)?;
+        let next = NextSchema::find(&self.registry, subject, wanted, running, stop)?;
         bounded(&next.schema)?;
         if let Some(why) = &next.foreign {
             self.tell_foreign(subject, why);
@@ -310,29 +328,33 @@ impl Avro {
     fn pinned(
         &mut self,
         subject: &str,
-        latest: &Registered,
+        latest: &SubjectSchema,
         stop: &Stop,
-    ) -> Result<(Schema, u32), Fault> {
-        let newest = Newest::find(&self.registry, subject, latest, stop)?;
+    ) -> Result<(RecordSchema, u32), RowEncodeError> {
+        let newest = LatestOwnVersion::find(&self.registry, subject, latest, stop)?;
         let (version, schema) = newest
             .or_advice(subject, &self.table.name)
-            .map_err(Fault::Schema)?;
+            .map_err(RowEncodeError::NoSchema)?;
         if let Some(why) = &newest.foreign {
             self.tell_foreign(subject, why);
         }
         Ok((schema.clone(), version.id))
     }
 
-    fn key(&self, stop: &Stop) -> Result<u32, Fault> {
-        let subject = self.registry.subject(&self.table.topic, Part::Key, None);
-        let used = self.registry.publish(&subject, KEY_SCHEMA, stop)?;
+    fn key(&self, stop: &Stop) -> Result<u32, RowEncodeError> {
+        let subject = self
+            .registry
+            .subject(&self.table.topic, RecordPart::Key, None);
+        let used = self
+            .registry
+            .register_or_latest(&subject, KEY_SCHEMA, stop)?;
         let is_string =
             serde_json::from_str::<serde_json::Value>(&used.schema).is_ok_and(|schema| {
                 schema == "string" || schema.get("type").is_some_and(|it| it == "string")
             });
         match is_string {
             true => Ok(used.id),
-            false => Err(Fault::Schema(format!(
+            false => Err(RowEncodeError::NoSchema(format!(
                 "what is registered as `{subject}` is not Avro's string, which keys are; use \
                  `schema.key: string` or another topic"
             ))),
@@ -341,33 +363,35 @@ impl Avro {
 }
 
 /// Not more fields than a schema may have.
-fn bounded(schema: &Schema) -> Result<(), Fault> {
+fn bounded(schema: &RecordSchema) -> Result<(), RowEncodeError> {
     match schema.fields().len() {
-        0..=MAX_FIELDS => Ok(()),
-        fields => Err(Fault::Schema(format!(
-            "the table has {fields} columns, with those that are gone, more than the {MAX_FIELDS} of \
+        0..=MAX_SCHEMA_FIELDS => Ok(()),
+        fields => Err(RowEncodeError::NoSchema(format!(
+            "the table has {fields} columns, with those that are gone, more than the {MAX_SCHEMA_FIELDS} of \
              a schema; name those to send in `fields`, and use another topic"
         ))),
     }
 }
 
 /// The schema, and a text field for each column of the row that it has not.
-fn with_columns_of(schema: &Schema, row: &[u8]) -> Result<Schema, Fault> {
-    let columns = Columns::of_row(schema.table(), row)
-        .ok_or_else(|| Fault::Record("it is not valid JSON".to_owned()))?;
+fn with_columns_of(schema: &RecordSchema, row: &[u8]) -> Result<RecordSchema, RowEncodeError> {
+    let columns = TableColumns::of_row(schema.table(), row)
+        .ok_or_else(|| RowEncodeError::InvalidRow("it is not valid JSON".to_owned()))?;
     let fields = schema.fields().iter();
-    let fields = fields.filter(|field| field.kind != Kind::Texts);
+    let fields = fields.filter(|field| field.kind != FieldType::TextMap);
     let known: BTreeSet<&str> = fields.map(|it| it.column.as_str()).collect();
-    if MAX_FIELDS < columns.list.len() {
+    if MAX_SCHEMA_FIELDS < columns.list.len() {
         let columns = columns.list.len();
-        return Err(Fault::Record(format!("it has {columns} columns")));
+        return Err(RowEncodeError::InvalidRow(format!(
+            "it has {columns} columns"
+        )));
     }
     let new = columns.list.into_iter().map(|column| column.name);
     let new: Vec<String> = new.filter(|name| !known.contains(name.as_str())).collect();
     if new.is_empty() {
         return Ok(schema.clone());
     }
-    let texts = Schema::strings(&Columns::named(schema.table(), new));
+    let texts = RecordSchema::strings(&TableColumns::named(schema.table(), new));
     Ok(schema
         .evolve(&texts)
         .schema
@@ -382,31 +406,31 @@ fn on_type_error(config: config::OnTypeError) -> OnTypeError {
     }
 }
 
-impl From<EncodeError> for Fault {
-    fn from(error: EncodeError) -> Fault {
-        Fault::Record(error.to_string())
+impl From<EncodeError> for RowEncodeError {
+    fn from(error: EncodeError) -> RowEncodeError {
+        RowEncodeError::InvalidRow(error.to_string())
     }
 }
 
-impl From<registry::Error> for Fault {
-    fn from(error: registry::Error) -> Fault {
+impl From<registry::Error> for RowEncodeError {
+    fn from(error: registry::Error) -> RowEncodeError {
         match error {
-            registry::Error::Stopped => Fault::Stopped,
-            error => Fault::Schema(error.to_string()),
+            registry::Error::Stopped => RowEncodeError::Stopped,
+            error => RowEncodeError::NoSchema(error.to_string()),
         }
     }
 }
 
-impl From<Unknown> for Fault {
-    fn from(why: Unknown) -> Fault {
+impl From<SchemaUnavailable> for RowEncodeError {
+    fn from(why: SchemaUnavailable) -> RowEncodeError {
         match why {
-            Unknown::Error(servicenow::Error::Stopped) => Fault::Stopped,
-            why => Fault::Schema(why.to_string()),
+            SchemaUnavailable::Error(servicenow::Error::Stopped) => RowEncodeError::Stopped,
+            why => RowEncodeError::NoSchema(why.to_string()),
         }
     }
 }
 
-impl fmt::Debug for Avro {
+impl fmt::Debug for RowEncoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.writer.as_ref().map(|writer| writer.id);
         f.debug_struct("Avro")

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::loop_guard::OwnWrites;
+use crate::loop_guard::OwnWriteLog;
 
 /// Finds the rows that the sink wrote last. See [`crate::loop_guard`].
 #[derive(Debug, Clone)]
-pub(super) struct Own(Arc<OwnWrites>);
+pub(super) struct OwnRowFilter(Arc<OwnWriteLog>);
 
 /// The columns that tell, in any form of values.
 #[derive(Deserialize)]
-struct Version {
+struct RowVersionColumns {
     sys_mod_count: Value,
     sys_updated_by: Value,
 }
 
-impl Own {
-    pub(super) fn new(writes: Arc<OwnWrites>) -> Own {
-        Own(writes)
+impl OwnRowFilter {
+    pub(super) fn new(writes: Arc<OwnWriteLog>) -> OwnRowFilter {
+        OwnRowFilter(writes)
     }
 
     /// Whether this row may be left out. Without the columns it may not.
@@ -30,7 +30,7 @@ impl Own {
         }
         let (Ok(id), Ok(version)) = (
             std::str::from_utf8(id),
-            serde_json::from_slice::<Version>(row),
+            serde_json::from_slice::<RowVersionColumns>(row),
         ) else {
             return false;
         };
@@ -43,7 +43,7 @@ impl Own {
 
     /// Kafka has everything up to this second.
     pub(super) fn read_to(&self, seconds: i64) {
-        self.0.read_to(seconds);
+        self.0.record_read_to(seconds);
     }
 }
 
@@ -58,11 +58,11 @@ mod tests {
 
     #[test]
     fn rows_in_every_form() {
-        let writes = Arc::new(OwnWrites::default());
-        let own = Own::new(Arc::clone(&writes));
+        let writes = Arc::new(OwnWriteLog::default());
+        let own = OwnRowFilter::new(Arc::clone(&writes));
         let row = br#"{"sys_id":"a","sys_mod_count":"4","sys_updated_by":"bridge"}"#;
         assert!(!own.is_own(b"a", row));
-        writes.wrote("a", 4, "bridge");
+        writes.record_write("a", 4, "bridge");
         assert!(own.is_own(b"a", row) && !own.is_own(b"b", row));
         let both = br#"{"sys_mod_count":{"display_value":"4","value":"4"},
             "sys_updated_by":{"display_value":"bridge","value":"bridge"}}"#;

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use super::row_order::{Order, Verdict};
-use super::window::Answer;
-use crate::servicenow::page::Block;
+use super::row_order::{RowOrderCheck, RowVerdict};
+use super::window::PageSummary;
+use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
 
 /// Rows are held back until their page is known to be good, up to this many bytes; the rows of a
 /// larger page are sent while it arrives, so that memory stays flat.
-const HELD_BYTES: usize = 4 * 1024 * 1024;
+const MAX_HELD_BACK_BYTES: usize = 4 * 1024 * 1024;
 
 /// A page while it arrives.
-pub(super) struct Reading {
-    order: Order,
+pub(super) struct PageBuffer {
+    order: RowOrderCheck,
     limit: u32,
     /// Rows that arrived.
     rows: u32,
@@ -21,13 +21,13 @@ pub(super) struct Reading {
     kept: u64,
     last: Option<Cursor>,
     overshot: bool,
-    held: VecDeque<Block>,
+    held: VecDeque<RowBlock>,
     held_bytes: usize,
 }
 
-impl Reading {
-    pub(super) fn new(order: Order, limit: u32) -> Reading {
-        Reading {
+impl PageBuffer {
+    pub(super) fn new(order: RowOrderCheck, limit: u32) -> PageBuffer {
+        PageBuffer {
             order,
             limit,
             rows: 0,
@@ -40,7 +40,7 @@ impl Reading {
     }
 
     /// Checks the rows of a block and leaves only those to produce.
-    pub(super) fn take(&mut self, block: &mut Block) -> Result<(), String> {
+    pub(super) fn take(&mut self, block: &mut RowBlock) -> Result<(), String> {
         let mut verdicts = Ok(());
         let mut rows = std::mem::take(&mut block.rows);
         rows.retain(|row| {
@@ -49,9 +49,9 @@ impl Reading {
             }
             self.rows += 1;
             match self.order.check(row.seconds, block.slice(&row.id)) {
-                Ok(Verdict::Keep) => true,
-                Ok(Verdict::Known) => false,
-                Ok(Verdict::Past) => {
+                Ok(RowVerdict::Keep) => true,
+                Ok(RowVerdict::AlreadyRead) => false,
+                Ok(RowVerdict::BeyondSlice) => {
                     self.overshot = true;
                     false
                 }
@@ -78,10 +78,10 @@ impl Reading {
     }
 
     /// Holds a block back; gives one that must go before the page is known to be good.
-    pub(super) fn hold(&mut self, block: Block) -> Option<Block> {
+    pub(super) fn hold(&mut self, block: RowBlock) -> Option<RowBlock> {
         self.held_bytes += block.bytes.len();
         self.held.push_back(block);
-        if self.held_bytes > HELD_BYTES {
+        if self.held_bytes > MAX_HELD_BACK_BYTES {
             self.release()
         } else {
             None
@@ -89,7 +89,7 @@ impl Reading {
     }
 
     /// The oldest block held back; all of them may go once the page is good.
-    pub(super) fn release(&mut self) -> Option<Block> {
+    pub(super) fn release(&mut self) -> Option<RowBlock> {
         let block = self.held.pop_front()?;
         self.held_bytes -= block.bytes.len();
         Some(block)
@@ -106,8 +106,8 @@ impl Reading {
     }
 
     /// What the window must know.
-    pub(super) fn answer(self, total: Option<u64>) -> Answer {
-        Answer {
+    pub(super) fn answer(self, total: Option<u64>) -> PageSummary {
+        PageSummary {
             rows: self.rows,
             last: self.last,
             total,

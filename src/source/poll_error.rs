@@ -2,106 +2,108 @@
 
 use std::fmt;
 
-use super::Rewind;
-use super::time_zone::ZoneError;
+use super::RewindRequest;
+use super::time_zone::TimeZoneError;
 use crate::servicenow;
 use crate::servicenow::page::PageError;
 
 /// Why a page did not count.
-pub(super) enum Fault {
+pub(super) enum PollError {
     Request(servicenow::Error),
     /// The connection failed inside the page.
     Body(servicenow::Error),
     Page(PageError),
     /// The instance answered something else than was asked.
-    Disobeyed(String),
-    Zone(ZoneError),
+    ConditionsIgnored(String),
+    TimeZone(TimeZoneError),
     /// Answers carry no readable `Date`.
     NoClock,
     /// The position is ahead of the instance's clock by this many seconds.
-    Future(i64),
+    PositionAhead(i64),
     /// The node that answered is behind the clock that was counted on.
-    Early,
+    NodeBehind,
     /// More hidden rows in one place than can be passed.
-    Stuck,
+    HiddenRows,
     /// The sender wants to go back.
-    Rewound(Rewind),
+    Rewound(RewindRequest),
     Stopped,
 }
 
-impl From<servicenow::Error> for Fault {
-    fn from(error: servicenow::Error) -> Fault {
+impl From<servicenow::Error> for PollError {
+    fn from(error: servicenow::Error) -> PollError {
         match error {
-            servicenow::Error::Stopped => Fault::Stopped,
-            error => Fault::Request(error),
+            servicenow::Error::Stopped => PollError::Stopped,
+            error => PollError::Request(error),
         }
     }
 }
 
-impl From<ZoneError> for Fault {
-    fn from(error: ZoneError) -> Fault {
+impl From<TimeZoneError> for PollError {
+    fn from(error: TimeZoneError) -> PollError {
         match error {
-            ZoneError::Stopped | ZoneError::Request(servicenow::Error::Stopped) => Fault::Stopped,
-            error => Fault::Zone(error),
+            TimeZoneError::Stopped | TimeZoneError::Request(servicenow::Error::Stopped) => {
+                PollError::Stopped
+            }
+            error => PollError::TimeZone(error),
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PollError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Request(error) | Fault::Body(error) => error.fmt(f),
-            Fault::Page(error) => error.fmt(f),
-            Fault::Disobeyed(what) => write!(
+            PollError::Request(error) | PollError::Body(error) => error.fmt(f),
+            PollError::Page(error) => error.fmt(f),
+            PollError::ConditionsIgnored(what) => write!(
                 f,
                 "the instance answered with {what}: it ignores a condition or the order, so rows \
                  could be missed; the integration user needs read access to the cursor columns"
             ),
-            Fault::Zone(error) => error.fmt(f),
-            Fault::NoClock => f.write_str(
+            PollError::TimeZone(error) => error.fmt(f),
+            PollError::NoClock => f.write_str(
                 "answers carry no readable Date header, so the instance's time is not known; a proxy \
                  on the way must let it through",
             ),
-            Fault::Future(seconds) => write!(
+            PollError::PositionAhead(seconds) => write!(
                 f,
                 "the position is {seconds} s ahead of the instance's clock, so nothing would be \
                  read; correct it with `checkpoint set` or `checkpoint reset`"
             ),
-            Fault::Early => f.write_str("the node that answered is behind the others"),
-            Fault::Stuck => f.write_str(
+            PollError::NodeBehind => f.write_str("the node that answered is behind the others"),
+            PollError::HiddenRows => f.write_str(
                 "too many rows in one second are hidden from the integration user and have \
                  identifiers that cannot be split; give the user read access to the table",
             ),
-            Fault::Rewound(_) => f.write_str("reading again from the last delivered row"),
-            Fault::Stopped => f.write_str("stopped"),
+            PollError::Rewound(_) => f.write_str("reading again from the last delivered row"),
+            PollError::Stopped => f.write_str("stopped"),
         }
     }
 }
 
-impl Fault {
+impl PollError {
     /// Bounded label for metrics.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Fault::Request(error) | Fault::Body(error) => error.kind(),
-            Fault::Page(PageError::Read(_)) => "read",
-            Fault::Page(PageError::Malformed(_)) => "malformed",
-            Fault::Page(PageError::Failed(_)) => "failed",
-            Fault::Page(PageError::Column(_)) => "column",
-            Fault::Disobeyed(_) => "disobeyed",
-            Fault::Zone(_) => "time_zone",
-            Fault::NoClock | Fault::Early => "clock",
-            Fault::Future(_) => "position",
-            Fault::Stuck => "hidden",
-            Fault::Rewound(_) | Fault::Stopped => "stopped",
+            PollError::Request(error) | PollError::Body(error) => error.metric_label(),
+            PollError::Page(PageError::Read(_)) => "read",
+            PollError::Page(PageError::Malformed(_)) => "malformed",
+            PollError::Page(PageError::Failed(_)) => "failed",
+            PollError::Page(PageError::Column(_)) => "column",
+            PollError::ConditionsIgnored(_) => "disobeyed",
+            PollError::TimeZone(_) => "time_zone",
+            PollError::NoClock | PollError::NodeBehind => "clock",
+            PollError::PositionAhead(_) => "position",
+            PollError::HiddenRows => "hidden",
+            PollError::Rewound(_) | PollError::Stopped => "stopped",
         }
     }
 
     /// Whether a smaller page may come through.
     pub(super) fn wants_less(&self) -> bool {
         match self {
-            Fault::Request(error) => error.wants_less(),
-            Fault::Body(_) => true,
-            Fault::Page(error) => !matches!(error, PageError::Column(_)),
+            PollError::Request(error) => error.calls_for_smaller_page(),
+            PollError::Body(_) => true,
+            PollError::Page(error) => !matches!(error, PageError::Column(_)),
             _ => false,
         }
     }
@@ -110,12 +112,12 @@ impl Fault {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             // A body over the limit comes through as a smaller page.
-            Fault::Request(error) | Fault::Body(error) => {
-                error.is_retryable() || error.wants_less()
+            PollError::Request(error) | PollError::Body(error) => {
+                error.is_retryable() || error.calls_for_smaller_page()
             }
-            Fault::Page(error) => !matches!(error, PageError::Column(_)),
-            Fault::Zone(ZoneError::Request(error)) => error.is_retryable(),
-            Fault::Zone(ZoneError::Busy) | Fault::Early => true,
+            PollError::Page(error) => !matches!(error, PageError::Column(_)),
+            PollError::TimeZone(TimeZoneError::Request(error)) => error.is_retryable(),
+            PollError::TimeZone(TimeZoneError::Busy) | PollError::NodeBehind => true,
             _ => false,
         }
     }

@@ -5,47 +5,47 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::poll_error::Fault;
-use super::row_order::Order;
-use super::read_progress::Progress;
-use super::page_buffer::Reading;
-use super::window::{Ask, Step, Window};
-use super::time_zone::Instance;
-use super::{Context, Item, Mark, Rewind};
-use crate::config::{self, Table};
+use super::page_buffer::PageBuffer;
+use super::poll_error::PollError;
+use super::read_progress::ReadProgress;
+use super::row_order::RowOrderCheck;
+use super::time_zone::SourceInstance;
+use super::window::{PageRequest, Window, WindowStep};
+use super::{BatchMark, PollerMessage, RewindRequest, SourceContext};
+use crate::backoff::Backoff;
+use crate::config::{self, TableConfig};
 use crate::health::{Condition, Heartbeat};
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
-use crate::backoff::Backoff;
 use crate::servicenow;
-use crate::servicenow::page::{Block, Locator, PageError, PageReader, Piece};
-use crate::servicenow::query::{Columns, Cursor, Encoded};
+use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
+use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
 use crate::servicenow::table_api;
 use crate::servicenow::table_api::TableRequests;
 use crate::stop::Stop;
 
 /// How long a heartbeat lasts beyond what is expected.
-const SLACK: Duration = Duration::from_secs(60);
+const POLLER_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
 /// A position this many seconds ahead of the instance is a mistake, not a clock that is off.
-const FAR_AHEAD: i64 = 86_400;
+const MAX_SECONDS_AHEAD: i64 = 86_400;
 /// Longest wait without a heartbeat.
-const BEAT: Duration = Duration::from_secs(1);
+const POLLER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 /// Failures in a row after which a table counts as stuck.
-const STUCK_AFTER: u32 = 3;
+const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
 /// The reading half of a table.
-pub(super) struct Poller {
-    table: Table,
-    instance: Arc<Instance>,
+pub(super) struct TablePoller {
+    table: TableConfig,
+    instance: Arc<SourceInstance>,
     requests: TableRequests,
-    columns: Columns,
-    locator: Locator,
+    columns: QueryColumns,
+    locator: CursorColumns,
     delay: i64,
     initial_hours: Option<u32>,
     window: Window,
     generation: u64,
-    items: Sender<Item>,
-    spare: Receiver<Block>,
-    rewinds: Receiver<Rewind>,
+    items: Sender<PollerMessage>,
+    spare: Receiver<RowBlock>,
+    rewinds: Receiver<RewindRequest>,
     poked: Receiver<()>,
     stop: Stop,
     backoff: Backoff,
@@ -53,16 +53,16 @@ pub(super) struct Poller {
     read_to: Option<i64>,
     /// Pages carry no count, so the Aggregate API is asked before each.
     counts_first: bool,
-    progress: Option<Progress>,
+    progress: Option<ReadProgress>,
     /// The end was told already, before a row was gone back to.
     end_is_told: bool,
     warned_of_hidden: bool,
     heartbeat: Heartbeat,
     condition: Condition,
-    meters: Meters,
+    meters: PollerMetrics,
 }
 
-struct Meters {
+struct PollerMetrics {
     rows: Counter,
     duration: Histogram,
     page_size: Gauge,
@@ -73,29 +73,29 @@ struct Meters {
     metrics: Arc<Metrics>,
 }
 
-impl Poller {
+impl TablePoller {
     #[expect(
         clippy::too_many_arguments,
         reason = "the ends of five channels are named here once"
     )]
     pub(super) fn new(
-        context: &Context,
-        source: &config::Source,
-        table: &Table,
+        context: &SourceContext,
+        source: &config::SourceConfig,
+        table: &TableConfig,
         start: Option<Cursor>,
-        items: Sender<Item>,
-        spare: Receiver<Block>,
-        rewinds: Receiver<Rewind>,
+        items: Sender<PollerMessage>,
+        spare: Receiver<RowBlock>,
+        rewinds: Receiver<RewindRequest>,
         poked: Receiver<()>,
         stop: &Stop,
-    ) -> Poller {
+    ) -> TablePoller {
         let metrics = &context.metrics;
         let labels = [table.name.as_str()];
         let fresh = start.is_none();
-        Poller {
+        TablePoller {
             requests: TableRequests::new(context.instance.table_api_path(), table),
-            columns: table_api::columns(table),
-            locator: Locator::new(
+            columns: table_api::query_columns(table),
+            locator: CursorColumns::new(
                 &table.timestamp_field,
                 &table.identifier_field,
                 table.display_value,
@@ -120,7 +120,7 @@ impl Poller {
                 &format!("table {}", table.name),
                 "waiting for the first page",
             ),
-            meters: Meters {
+            meters: PollerMetrics {
                 rows: metrics.source_records.with(&labels),
                 duration: metrics.source_poll_duration.with(&labels),
                 page_size: metrics.source_page_size.with(&labels),
@@ -140,7 +140,7 @@ impl Poller {
         log::info!(table = self.table.name, topic = self.table.topic, from = self.place();
             "polling starts");
         while !self.stop.is_stopped() {
-            self.heartbeat.beat(SLACK);
+            self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
             let pause = match self.poll() {
                 Ok(found) => {
                     self.recovered();
@@ -150,16 +150,16 @@ impl Poller {
                         self.table.slow_poll_interval
                     }
                 }
-                Err(Fault::Stopped) => break,
+                Err(PollError::Stopped) => break,
                 // The clock is set back by that answer; the next poll asks for less.
-                Err(Fault::Early) => self.table.fast_poll_interval,
-                Err(Fault::Rewound(rewind)) => {
+                Err(PollError::NodeBehind) => self.table.fast_poll_interval,
+                Err(PollError::Rewound(rewind)) => {
                     self.rewind(rewind);
                     continue;
                 }
                 Err(fault) => self.failed(&fault),
             };
-            if let Err(Fault::Rewound(rewind)) = self.pause(pause) {
+            if let Err(PollError::Rewound(rewind)) = self.pause(pause) {
                 self.rewind(rewind);
             }
         }
@@ -167,35 +167,35 @@ impl Poller {
     }
 
     /// Reads everything up to the last closed second; whether there were rows.
-    fn poll(&mut self) -> Result<bool, Fault> {
+    fn poll(&mut self) -> Result<bool, PollError> {
         self.prepare()?;
         let Some(hi) = self.upper_bound() else {
             return Ok(false);
         };
         if let Some(cursor) = self.window.cursor()
-            && cursor.seconds > hi.saturating_add(FAR_AHEAD + self.delay)
+            && cursor.seconds > hi.saturating_add(MAX_SECONDS_AHEAD + self.delay)
         {
-            return Err(Fault::Future(cursor.seconds.saturating_sub(hi)));
+            return Err(PollError::PositionAhead(cursor.seconds.saturating_sub(hi)));
         }
         if self.read_to.is_some_and(|read_to| hi <= read_to) {
             // No second was closed since: nothing can be new. Ask soon, it costs nothing.
             return Ok(true);
         }
-        self.window.next_round();
+        self.window.begin_round();
         let before = self.meters.rows.get();
         let mut found = false;
-        while let Some(ask) = self.window.ask(hi) {
+        while let Some(ask) = self.window.next_request(hi) {
             if self.stop.is_stopped() {
-                return Err(Fault::Stopped);
+                return Err(PollError::Stopped);
             }
             let (step, rows) = self.page(&ask, hi)?;
             found |= rows > 0;
             self.backoff.reset();
             self.condition.ok();
             match step {
-                Step::More => self.report_progress(before),
-                Step::CaughtUp => break,
-                Step::Stuck => return Err(Fault::Stuck),
+                WindowStep::More => self.report_progress(before),
+                WindowStep::CaughtUp => break,
+                WindowStep::Stuck => return Err(PollError::HiddenRows),
             }
         }
         self.read_to = Some(hi);
@@ -204,8 +204,8 @@ impl Poller {
     }
 
     /// What must be known before the first page: how times are read, what time it is.
-    fn prepare(&mut self) -> Result<(), Fault> {
-        self.heartbeat.beat(SLACK * 10);
+    fn prepare(&mut self) -> Result<(), PollError> {
+        self.heartbeat.beat(POLLER_HEARTBEAT_SLACK * 10);
         self.instance.literals(&self.stop)?;
         if self.instance.closed_second(Instant::now()).is_none() {
             let params = vec![
@@ -216,7 +216,7 @@ impl Poller {
             let answer = self.instance.client().get(&get, &self.stop)?;
             self.instance.observe(&answer.meta);
             if self.instance.closed_second(Instant::now()).is_none() {
-                return Err(Fault::NoClock);
+                return Err(PollError::NoClock);
             }
         }
         if let Some(hours) = self.initial_hours
@@ -236,8 +236,8 @@ impl Poller {
     }
 
     /// Fetches one page and hands its rows on.
-    fn page(&mut self, ask: &Ask, hi: i64) -> Result<(Step, u64), Fault> {
-        self.heartbeat.beat(SLACK * 10);
+    fn page(&mut self, ask: &PageRequest, hi: i64) -> Result<(WindowStep, u64), PollError> {
+        self.heartbeat.beat(POLLER_HEARTBEAT_SLACK * 10);
         self.look_for_rewind()?;
         let started = Instant::now();
         self.meters.page_size.set(f64::from(ask.limit));
@@ -253,18 +253,19 @@ impl Poller {
         let response = client.get(&get, &self.stop)?;
         self.instance.observe(&response.meta);
         if response.meta.date.is_some_and(|date| date <= hi) {
-            return Err(Fault::Early);
+            return Err(PollError::NodeBehind);
         }
         let total = counted.or(response.meta.total_count);
-        let mut page = Reading::new(Order::new(encoded.clone(), &ask.slice), ask.limit);
+        let mut page = PageBuffer::new(RowOrderCheck::new(encoded.clone(), &ask.slice), ask.limit);
         let locator = self.locator.clone();
         let mut reader = PageReader::new(response.body, &locator);
         loop {
             let piece = reader.next(self.spare.try_recv().ok());
-            let Piece::Rows(mut block) = piece.map_err(|error| self.page_fault(error))? else {
+            let PageChunk::Rows(mut block) = piece.map_err(|error| self.page_fault(error))? else {
                 break;
             };
-            page.take(&mut block).map_err(Fault::Disobeyed)?;
+            page.take(&mut block)
+                .map_err(PollError::ConditionsIgnored)?;
             if let Some(block) = page.hold(block) {
                 self.hand_over(block, false)?;
             }
@@ -272,7 +273,7 @@ impl Poller {
         if ask.count && total.is_none() && !page.needs_no_count() {
             // A count that follows the rows could be too small. From now on it goes first.
             self.counts_first = true;
-            return Ok((Step::More, 0));
+            return Ok((WindowStep::More, 0));
         }
         while let Some(block) = page.release() {
             self.hand_over(block, true)?;
@@ -282,86 +283,86 @@ impl Poller {
             .observe(started.elapsed().as_secs_f64());
         let kept = page.kept();
         self.meters.rows.add(kept);
-        let step = self.window.answered(ask, hi, page.answer(total));
-        self.window.relax();
-        self.mark(kept, (step == Step::CaughtUp).then_some(hi))?;
+        let step = self.window.apply_page(ask, hi, page.answer(total));
+        self.window.record_good_page();
+        self.mark(kept, (step == WindowStep::CaughtUp).then_some(hi))?;
         Ok((step, kept))
     }
 
-    fn page_fault(&self, error: PageError) -> Fault {
+    fn page_fault(&self, error: PageError) -> PollError {
         match error {
             PageError::Read(error) => {
                 let what = format!("table `{}`", self.table.name);
-                match self.instance.client().classify(&error, &what) {
-                    servicenow::Error::Stopped => Fault::Stopped,
-                    error => Fault::Body(error),
+                match self.instance.client().body_error(&error, &what) {
+                    servicenow::Error::Stopped => PollError::Stopped,
+                    error => PollError::Body(error),
                 }
             }
-            error => Fault::Page(error),
+            error => PollError::Page(error),
         }
     }
 
     /// The count of the slice from the Aggregate API, for instances whose pages carry none. It is
     /// asked for before the rows: a slice of the past only shrinks.
-    fn count(&self, encoded: &Encoded) -> Result<u64, Fault> {
+    fn count(&self, encoded: &EncodedQuery) -> Result<u64, PollError> {
         let get = self.requests.count(encoded);
         let (result, meta) = self.instance.client().get_result_once(&get, &self.stop)?;
         self.instance.observe(&meta);
         table_api::count_of(&result).ok_or_else(|| {
-            Fault::Page(PageError::Malformed(
+            PollError::Page(PageError::Malformed(
                 "neither X-Total-Count nor the Aggregate API counts the rows".to_owned(),
             ))
         })
     }
 
-    fn hand_over(&mut self, block: Block, checked: bool) -> Result<(), Fault> {
-        self.send(Item::Rows {
+    fn hand_over(&mut self, block: RowBlock, checked: bool) -> Result<(), PollError> {
+        self.send(PollerMessage::Rows {
             generation: self.generation,
             block,
             checked,
         })
     }
 
-    fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), Fault> {
+    fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), PollError> {
         let cursor = self.window.cursor().cloned();
-        let mark = Mark::new(cursor, rows, caught_up);
-        self.send(Item::Mark {
+        let mark = BatchMark::new(cursor, rows, caught_up);
+        self.send(PollerMessage::Mark {
             generation: self.generation,
             mark,
         })
     }
 
     /// Waits for room; a full queue is Kafka's way to slow the poller down.
-    fn send(&mut self, item: Item) -> Result<(), Fault> {
+    fn send(&mut self, item: PollerMessage) -> Result<(), PollError> {
         let mut item = Some(item);
         while let Some(waiting) = item.take() {
-            self.heartbeat.beat(SLACK);
-            item = match self.items.send_timeout(waiting, BEAT) {
+            self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
+            item = match self.items.send_timeout(waiting, POLLER_WAKE_INTERVAL) {
                 Ok(()) => None,
                 Err(crossbeam_channel::SendTimeoutError::Timeout(waiting)) => {
                     self.look_for_rewind()?;
                     Some(waiting)
                 }
                 Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => {
-                    return Err(Fault::Stopped);
+                    return Err(PollError::Stopped);
                 }
             };
         }
         Ok(())
     }
 
-    fn look_for_rewind(&self) -> Result<(), Fault> {
+    fn look_for_rewind(&self) -> Result<(), PollError> {
         self.rewinds
             .try_recv()
-            .map_or(Ok(()), |rewind| Err(Fault::Rewound(rewind)))
+            .map_or(Ok(()), |rewind| Err(PollError::Rewound(rewind)))
     }
 
-    fn rewind(&mut self, rewind: Rewind) {
+    fn rewind(&mut self, rewind: RewindRequest) {
         self.generation = rewind.generation;
         self.end_is_told |= self.read_to.take().is_some();
         self.window.rewind(rewind.cursor);
         if rewind.carefully {
-            self.window.tread_carefully();
+            self.window.request_single_rows();
         }
         log::info!(table = self.table.name, from = self.place();
             "reading again from the last delivered row");
@@ -374,8 +375,8 @@ impl Poller {
     }
 
     /// Waits for the next poll; a wish to go back ends it.
-    fn pause(&mut self, pause: Duration) -> Result<(), Fault> {
-        self.heartbeat.beat(pause + SLACK);
+    fn pause(&mut self, pause: Duration) -> Result<(), PollError> {
+        self.heartbeat.beat(pause + POLLER_HEARTBEAT_SLACK);
         self.meters.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
@@ -383,7 +384,7 @@ impl Poller {
             recv(self.poked) -> _ => Ok(()),
             recv(self.stop.receiver()) -> _ => Ok(()),
             recv(self.rewinds) -> rewind => match rewind {
-                Ok(rewind) => Err(Fault::Rewound(rewind)),
+                Ok(rewind) => Err(PollError::Rewound(rewind)),
                 // The sender has ended: only a stop does that.
                 Err(_) => { self.stop.wait(pause); Ok(()) }
             },
@@ -391,7 +392,7 @@ impl Poller {
     }
 
     /// Counts a failure, says what happened; the pause before the next attempt.
-    fn failed(&mut self, fault: &Fault) -> Duration {
+    fn failed(&mut self, fault: &PollError) -> Duration {
         self.meters
             .metrics
             .source_errors
@@ -400,7 +401,7 @@ impl Poller {
         if fault.wants_less() {
             self.window.shrink();
         }
-        self.condition.remember(&fault.to_string());
+        self.condition.record_error(&fault.to_string());
         let retryable = fault.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();
@@ -415,7 +416,7 @@ impl Poller {
         if exhausted {
             self.backoff.reset();
         }
-        if !retryable || exhausted || attempts >= STUCK_AFTER {
+        if !retryable || exhausted || attempts >= FAILURES_UNTIL_UNHEALTHY {
             self.condition.fail(fault.to_string());
         }
         let retry_in = format!("{:.1}s", pause.as_secs_f64());
@@ -468,7 +469,9 @@ impl Poller {
             self.meters.remaining.set(left as f64);
         }
         let rows = self.meters.rows.get();
-        let progress = self.progress.get_or_insert_with(|| Progress::new(before));
+        let progress = self
+            .progress
+            .get_or_insert_with(|| ReadProgress::new(before));
         progress.report(&self.table.name, rows, left);
     }
 }

@@ -3,21 +3,21 @@
 use std::time::{Duration, Instant};
 
 /// Between two lines.
-const PROGRESS: Duration = Duration::from_secs(10);
+const READ_PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A long read.
-pub(super) struct Progress {
+pub(super) struct ReadProgress {
     started: Instant,
     reported: Instant,
     /// The row counter when it began.
     rows: u64,
 }
 
-impl Progress {
+impl ReadProgress {
     /// It begins, with `rows` on the counter.
-    pub(super) fn new(rows: u64) -> Progress {
+    pub(super) fn new(rows: u64) -> ReadProgress {
         let now = Instant::now();
-        Progress {
+        ReadProgress {
             started: now,
             reported: now,
             rows,
@@ -27,7 +27,7 @@ impl Progress {
     /// One line now and then; `left` rows are still to come, if that is known.
     pub(super) fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
         let now = Instant::now();
-        if now.duration_since(self.reported) < PROGRESS {
+        if now.duration_since(self.reported) < READ_PROGRESS_LOG_INTERVAL {
             return;
         }
         self.reported = now;

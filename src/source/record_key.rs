@@ -7,7 +7,7 @@ use crate::servicenow::page::row;
 
 /// Makes the key of each row of a table.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(super) enum KeyStrategy {
     /// The identifier.
     Identifier,
     /// No key.
@@ -16,15 +16,15 @@ pub(super) enum Keys {
     Fields(Vec<String>),
 }
 
-impl Keys {
-    pub(super) fn new(partitioner: &Partitioner) -> Keys {
+impl KeyStrategy {
+    pub(super) fn new(partitioner: &Partitioner) -> KeyStrategy {
         match partitioner {
-            Partitioner::Default => Keys::Identifier,
-            Partitioner::RoundRobin => Keys::None,
+            Partitioner::Default => KeyStrategy::Identifier,
+            Partitioner::RoundRobin => KeyStrategy::None,
             Partitioner::FieldBased(fields) => {
                 let mut fields = fields.clone();
                 fields.sort_unstable();
-                Keys::Fields(fields)
+                KeyStrategy::Fields(fields)
             }
         }
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_field_key_is_the_hash_of_the_sorted_fields() {
-        let Keys::Fields(fields) = Keys::new(&Partitioner::FieldBased(vec![
+        let KeyStrategy::Fields(fields) = KeyStrategy::new(&Partitioner::FieldBased(vec![
             "state".into(),
             "caller".into(),
         ])) else {

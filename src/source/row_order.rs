@@ -3,38 +3,38 @@
 //! An instance drops conditions it does not understand, without an error, and may then answer with
 //! the whole table (API facts 3.5). A row that was not asked for is an error, never data.
 
-use crate::servicenow::query::{Cursor, Encoded, Slice, hex_id};
+use crate::servicenow::query::{Cursor, EncodedQuery, Slice, hex_id};
 
 /// What to do with a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RowVerdict {
     /// Produce it.
     Keep,
     /// It was read before; a widened query gives it again.
-    Known,
+    AlreadyRead,
     /// It is past the end of the slice; a widened query gives it too early.
-    Past,
+    BeyondSlice,
 }
 
 /// The rules for the rows of one page.
 #[derive(Debug)]
-pub(super) struct Order {
-    encoded: Encoded,
+pub(super) struct RowOrderCheck {
+    encoded: EncodedQuery,
     to: i64,
     after: Option<(i64, Option<u128>)>,
     id_to: Option<u128>,
     previous: Option<(i64, Option<u128>)>,
 }
 
-impl Order {
-    pub(super) fn new(encoded: Encoded, slice: &Slice) -> Order {
+impl RowOrderCheck {
+    pub(super) fn new(encoded: EncodedQuery, slice: &Slice) -> RowOrderCheck {
         let number = |id: &String| hex_id(id.as_bytes());
         let after = slice
             .after
             .as_ref()
             .and_then(|Cursor { seconds, id }| id.as_ref().map(|id| (*seconds, number(id))));
         let id_to = slice.id_to.as_ref().and_then(number);
-        Order {
+        RowOrderCheck {
             encoded,
             to: slice.to,
             after,
@@ -47,7 +47,7 @@ impl Order {
     ///
     /// # Errors
     /// In words: the row is outside of what was asked for, or out of order.
-    pub(super) fn check(&mut self, seconds: i64, id: &[u8]) -> Result<Verdict, String> {
+    pub(super) fn check(&mut self, seconds: i64, id: &[u8]) -> Result<RowVerdict, String> {
         if self
             .encoded
             .earliest
@@ -71,13 +71,13 @@ impl Order {
             return if known || beyond {
                 Err("a row outside of the asked identifiers".to_owned())
             } else {
-                Ok(Verdict::Keep)
+                Ok(RowVerdict::Keep)
             };
         }
         Ok(match known {
-            true => Verdict::Known,
-            false if seconds > self.to => Verdict::Past,
-            false => Verdict::Keep,
+            true => RowVerdict::AlreadyRead,
+            false if seconds > self.to => RowVerdict::BeyondSlice,
+            false => RowVerdict::Keep,
         })
     }
 
@@ -102,7 +102,7 @@ mod tests {
         format!("{number:032x}").into_bytes()
     }
 
-    fn order(widened: bool) -> Order {
+    fn order(widened: bool) -> RowOrderCheck {
         let after = Cursor {
             seconds: 100,
             id: Some(format!("{:032x}", 5)),
@@ -113,22 +113,22 @@ mod tests {
             id_to: None,
         };
         let (earliest, latest) = if widened { (50, 250) } else { (100, 200) };
-        let encoded = Encoded {
+        let encoded = EncodedQuery {
             text: String::new(),
             earliest: Some(earliest),
             latest,
             widened,
         };
-        Order::new(encoded, &slice)
+        RowOrderCheck::new(encoded, &slice)
     }
 
     #[test]
     fn rows_of_the_slice_in_order_are_kept() {
         let mut order = order(false);
         for (seconds, number) in [(100, 6), (100, 7), (150, 1), (200, 9)] {
-            assert_eq!(order.check(seconds, &id(number)), Ok(Verdict::Keep));
+            assert_eq!(order.check(seconds, &id(number)), Ok(RowVerdict::Keep));
         }
-        assert_eq!(order.check(200, b"glide.maint"), Ok(Verdict::Keep));
+        assert_eq!(order.check(200, b"glide.maint"), Ok(RowVerdict::Keep));
     }
 
     #[test]
@@ -149,11 +149,14 @@ mod tests {
     #[test]
     fn a_widened_answer_is_cut_to_the_slice() {
         let mut order = order(true);
-        let verdicts: Vec<Verdict> = [(60, 1), (100, 5), (100, 6), (200, 1), (201, 1)]
+        let verdicts: Vec<RowVerdict> = [(60, 1), (100, 5), (100, 6), (200, 1), (201, 1)]
             .into_iter()
             .map(|(seconds, number)| order.check(seconds, &id(number)).unwrap())
             .collect();
-        use Verdict::{Keep, Known, Past};
-        assert_eq!(verdicts, [Known, Known, Keep, Keep, Past]);
+        use RowVerdict::{AlreadyRead, BeyondSlice, Keep};
+        assert_eq!(
+            verdicts,
+            [AlreadyRead, AlreadyRead, Keep, Keep, BeyondSlice]
+        );
     }
 }

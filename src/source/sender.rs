@@ -9,42 +9,43 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
 
-use self::produce::Values;
-use super::record_key::Keys;
-use super::loop_guard::Own;
-use super::{Context, Item, Mark, Rewind};
-use crate::checkpoint::{self, Entry, Position};
-use crate::config::Table;
-use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Batch, DeliveryError, Headers, Producer};
-use crate::metrics::{Counter, Gauge, Metrics};
+use self::produce::RecordValues;
+use super::loop_guard::OwnRowFilter;
+use super::record_key::KeyStrategy;
+use super::{BatchMark, PollerMessage, RewindRequest, SourceContext};
 use crate::backoff::Backoff;
-use crate::servicenow::page::Block;
+use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
+use crate::config::TableConfig;
+use crate::health::{Condition, Heartbeat};
+use crate::kafka::{Batch, DeliveryError, Producer, RecordHeaders};
+use crate::metrics::{Counter, Gauge, Metrics};
+use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
 
 /// Longest wait without a heartbeat.
-const BEAT: Duration = Duration::from_secs(1);
+const SENDER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a heartbeat lasts.
-const SILENCE: Duration = Duration::from_secs(30);
+const SENDER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
 /// Without any acknowledgement for this long, Kafka does not work for us.
-const STALL: Duration = Duration::from_secs(60);
+const ACKNOWLEDGEMENT_STALL: Duration = Duration::from_secs(60);
 /// First and longest pause before a record that could not be delivered is tried again.
-const HOLD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const DELIVERY_RETRY_PAUSE: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(300));
 
 /// The sending half of a table.
-pub(super) struct Sender {
+pub(super) struct TableSender {
     table: String,
     topic: String,
-    keys: Keys,
-    values: Values,
-    headers: Headers,
+    keys: KeyStrategy,
+    values: RecordValues,
+    headers: RecordHeaders,
     fingerprint: String,
     producer: Arc<Producer>,
-    checkpoints: Arc<checkpoint::Store>,
-    items: Receiver<Item>,
-    spare: ChannelSender<Block>,
-    rewinds: ChannelSender<Rewind>,
+    checkpoints: Arc<checkpoint::CheckpointStore>,
+    items: Receiver<PollerMessage>,
+    spare: ChannelSender<RowBlock>,
+    rewinds: ChannelSender<RewindRequest>,
     stop: Stop,
     abandon: Stop,
     wake: (ChannelSender<()>, Receiver<()>),
@@ -54,8 +55,8 @@ pub(super) struct Sender {
     open_rows: u64,
     /// Rows since the last mark that are left out, as our sink wrote them.
     open_own: u64,
-    own: Option<Own>,
-    in_flight: VecDeque<(Arc<Batch>, Mark)>,
+    own: Option<OwnRowFilter>,
+    in_flight: VecDeque<(Arc<Batch>, BatchMark)>,
     acknowledged: Option<Cursor>,
     /// The second up to which all is acknowledged; `None` is not known.
     reached: Option<i64>,
@@ -65,10 +66,10 @@ pub(super) struct Sender {
     backoff: Backoff,
     heartbeat: Heartbeat,
     condition: Condition,
-    meters: Meters,
+    meters: SenderMetrics,
 }
 
-struct Meters {
+struct SenderMetrics {
     produced: Counter,
     own: Counter,
     lag: Gauge,
@@ -77,7 +78,7 @@ struct Meters {
 }
 
 /// Why sending a block stopped.
-enum Trouble {
+enum SendFailure {
     /// This record cannot be sent; all before it can.
     Record { before: Option<Cursor>, why: String },
     /// Records were given up.
@@ -88,21 +89,21 @@ enum Trouble {
     Abandoned,
 }
 
-impl Sender {
+impl TableSender {
     #[expect(
         clippy::too_many_arguments,
         reason = "the ends of five channels are named here once"
     )]
     pub(super) fn new(
-        context: &Context,
-        table: &Table,
+        context: &SourceContext,
+        table: &TableConfig,
         fingerprint: String,
         start: Option<Cursor>,
-        items: Receiver<Item>,
-        spare: ChannelSender<Block>,
-        rewinds: ChannelSender<Rewind>,
+        items: Receiver<PollerMessage>,
+        spare: ChannelSender<RowBlock>,
+        rewinds: ChannelSender<RewindRequest>,
         (stop, abandon): (&Stop, &Stop),
-    ) -> Sender {
+    ) -> TableSender {
         let wake = bounded(1);
         let metrics = &context.metrics;
         let labels = [table.name.as_str()];
@@ -117,12 +118,12 @@ impl Sender {
         // What ran before may have ended while it was held.
         held.set(0.0);
         lag.set(f64::NAN);
-        let sender = Sender {
+        let sender = TableSender {
             table: table.name.clone(),
             topic: table.topic.clone(),
-            keys: Keys::new(&table.partitioner),
-            values: Values::new(context, table),
-            headers: Headers::new(&[
+            keys: KeyStrategy::new(&table.partitioner),
+            values: RecordValues::new(context, table),
+            headers: RecordHeaders::new(&[
                 ("sn_table", table.name.as_bytes()),
                 ("sn_instance", context.instance.client().host().as_bytes()),
                 // A poller sees states, not events: it cannot tell an insert from an update.
@@ -141,17 +142,21 @@ impl Sender {
             generation: 0,
             open_rows: 0,
             open_own: 0,
-            own: context.own_writes.get(&table.name).cloned().map(Own::new),
+            own: context
+                .own_writes
+                .get(&table.name)
+                .cloned()
+                .map(OwnRowFilter::new),
             in_flight: VecDeque::new(),
             // An earlier process may have read further and found nothing; the first poll tells.
             reached: start.as_ref().map(|cursor| cursor.seconds),
             acknowledged: start,
             waiting: None,
             stalled: Cell::new(false),
-            backoff: Backoff::new(HOLD.0, HOLD.1),
+            backoff: Backoff::new(DELIVERY_RETRY_PAUSE.0, DELIVERY_RETRY_PAUSE.1),
             heartbeat: context.health.thread(&format!("send:{}", table.name)),
             condition,
-            meters: Meters {
+            meters: SenderMetrics {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
                 own: metrics.source_own_writes.with(&labels),
                 lag,
@@ -167,7 +172,7 @@ impl Sender {
     /// Gives the number of rows that were read but not acknowledged.
     pub(super) fn run(mut self) -> u64 {
         loop {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
             let items = self.items.clone();
             let woken = self.wake.1.clone();
             let trouble = select! {
@@ -176,8 +181,8 @@ impl Sender {
                     Err(_) => break,
                 },
                 recv(woken) -> _ => self.settle(),
-                recv(self.abandon.receiver()) -> _ => Err(Trouble::Abandoned),
-                default(BEAT) => {
+                recv(self.abandon.receiver()) -> _ => Err(SendFailure::Abandoned),
+                default(SENDER_WAKE_INTERVAL) => {
                     self.watch();
                     self.prepare();
                     Ok(())
@@ -185,8 +190,8 @@ impl Sender {
             };
             match trouble {
                 Ok(()) => {}
-                Err(Trouble::Stopped) => break,
-                Err(Trouble::Abandoned) => return self.undelivered(),
+                Err(SendFailure::Stopped) => break,
+                Err(SendFailure::Abandoned) => return self.undelivered(),
                 Err(trouble) => self.recover(trouble),
             }
         }
@@ -205,9 +210,9 @@ impl Sender {
             + self.open_rows
     }
 
-    fn take(&mut self, item: Item) -> Result<(), Trouble> {
+    fn take(&mut self, item: PollerMessage) -> Result<(), SendFailure> {
         match item {
-            Item::Rows {
+            PollerMessage::Rows {
                 generation,
                 block,
                 checked,
@@ -221,14 +226,16 @@ impl Sender {
                 self.spare.try_send(block).ok();
                 done?;
             }
-            Item::Mark { generation, mark } if generation == self.generation => self.close(mark),
-            Item::Mark { .. } => {}
+            PollerMessage::Mark { generation, mark } if generation == self.generation => {
+                self.close(mark);
+            }
+            PollerMessage::Mark { .. } => {}
         }
         self.settle()
     }
 
     /// Ends the open batch: when all of it is acknowledged, the position moves to the mark.
-    fn close(&mut self, mut mark: Mark) {
+    fn close(&mut self, mut mark: BatchMark) {
         let own = std::mem::take(&mut self.open_own);
         self.meters.own.add(own);
         mark.produced = mark.rows.saturating_sub(own);
@@ -239,7 +246,7 @@ impl Sender {
     }
 
     /// Moves the position over what is acknowledged.
-    fn settle(&mut self) -> Result<(), Trouble> {
+    fn settle(&mut self) -> Result<(), SendFailure> {
         while let Some(outcome) = self
             .in_flight
             .front()
@@ -253,16 +260,16 @@ impl Sender {
         Ok(())
     }
 
-    fn given_up(&self, error: &DeliveryError) -> Trouble {
+    fn given_up(&self, error: &DeliveryError) -> SendFailure {
         self.meters
             .metrics
             .source_errors
             .with(&[&self.table, "produce"])
             .inc();
-        Trouble::Delivery(error.to_string())
+        SendFailure::Delivery(error.to_string())
     }
 
-    fn advance(&mut self, mark: Mark) {
+    fn advance(&mut self, mark: BatchMark) {
         self.meters.produced.add(mark.produced);
         // Also when the record is gone from the table: then everything is read and nothing held.
         let goes_on = mark.rows > 0 || mark.caught_up.is_some();
@@ -281,14 +288,14 @@ impl Sender {
             && mark.cursor != self.acknowledged
         {
             let last_identifier = id.clone().unwrap_or_default();
-            let position = Position {
+            let position = CheckpointPosition {
                 timestamp: *seconds,
                 last_identifier,
             };
             let fingerprint = Some(self.fingerprint.clone());
             self.checkpoints.advance(
                 &self.table,
-                Entry {
+                CheckpointEntry {
                     position,
                     fingerprint,
                 },
@@ -309,9 +316,11 @@ impl Sender {
     /// answer all the same, say with too few replicas in sync.
     fn watch(&self) {
         self.show_lag();
-        let stalled = self.waiting.is_some_and(|since| since.elapsed() > STALL);
+        let stalled = self
+            .waiting
+            .is_some_and(|since| since.elapsed() > ACKNOWLEDGEMENT_STALL);
         if stalled && !self.stalled.replace(true) {
-            let seconds = STALL.as_secs();
+            let seconds = ACKNOWLEDGEMENT_STALL.as_secs();
             let why = format!("Kafka has acknowledged nothing for {seconds} s");
             log::error!(table = self.table, topic = self.topic, error = why; "no acknowledgement");
             self.condition.fail(why);
@@ -325,9 +334,9 @@ impl Sender {
     }
 
     /// Something could not be delivered: hold the table, then read again from the last position.
-    fn recover(&mut self, trouble: Trouble) {
+    fn recover(&mut self, trouble: SendFailure) {
         let (why, carefully) = match trouble {
-            Trouble::Record { before, why } => {
+            SendFailure::Record { before, why } => {
                 self.meters
                     .metrics
                     .source_errors
@@ -336,18 +345,18 @@ impl Sender {
                 let marked = before.is_some();
                 if marked {
                     let rows = self.open_rows + self.open_own;
-                    self.close(Mark::new(before, rows, None));
+                    self.close(BatchMark::new(before, rows, None));
                 }
                 // Where the rows before it could not be marked they are repeated, so ask for few.
                 let carefully = !marked;
                 // What is on its way may still arrive; what fails here is read again as well.
-                if matches!(self.drain(), Err(Trouble::Abandoned)) {
+                if matches!(self.drain(), Err(SendFailure::Abandoned)) {
                     return;
                 }
                 (why, carefully)
             }
-            Trouble::Delivery(why) => (why, true),
-            Trouble::Stopped | Trouble::Abandoned => return,
+            SendFailure::Delivery(why) => (why, true),
+            SendFailure::Stopped | SendFailure::Abandoned => return,
         };
         self.in_flight.clear();
         self.waiting = None;
@@ -361,13 +370,13 @@ impl Sender {
         self.condition.fail(format!("held: {why}"));
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
-        self.heartbeat.beat(pause + SILENCE);
+        self.heartbeat.beat(pause + SENDER_HEARTBEAT_DEADLINE);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
         if !self.is_stopped_within(pause) {
             let cursor = self.acknowledged.clone();
             // The poller takes it when it next looks; a full channel cannot be, as one is enough.
             self.rewinds
-                .try_send(Rewind {
+                .try_send(RewindRequest {
                     generation: self.generation,
                     cursor,
                     carefully,
@@ -381,7 +390,7 @@ impl Sender {
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.show_lag();
-            if self.stop.wait(left.min(BEAT)) {
+            if self.stop.wait(left.min(SENDER_WAKE_INTERVAL)) {
                 return true;
             }
         }
@@ -389,20 +398,20 @@ impl Sender {
     }
 
     /// Waits until all that was closed is settled.
-    fn drain(&mut self) -> Result<(), Trouble> {
+    fn drain(&mut self) -> Result<(), SendFailure> {
         while !self.in_flight.is_empty() {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
             self.watch();
             self.settle()?;
             if self.in_flight.is_empty() {
                 break;
             }
-            let deadline = crossbeam_channel::at(Instant::now() + BEAT);
+            let deadline = crossbeam_channel::at(Instant::now() + SENDER_WAKE_INTERVAL);
             let woken = self.wake.1.clone();
             select! {
                 recv(woken) -> _ => {},
                 recv(deadline) -> _ => {},
-                recv(self.abandon.receiver()) -> _ => return Err(Trouble::Abandoned),
+                recv(self.abandon.receiver()) -> _ => return Err(SendFailure::Abandoned),
             }
         }
         Ok(())

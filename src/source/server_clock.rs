@@ -7,16 +7,16 @@
 use std::time::{Duration, Instant};
 
 /// After this long without support from a new answer, a reading is given up for the new one.
-const TRUST: Duration = Duration::from_secs(60);
+const CLOCK_READING_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// A lower bound of the instance's time.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock {
-    reading: Option<Reading>,
+    reading: Option<ClockReading>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct ClockReading {
     /// At `at` the server's time was at least `low` and below `high`, in seconds since 1970.
     low: f64,
     high: f64,
@@ -32,7 +32,7 @@ impl ServerClock {
     )]
     pub fn observe(&mut self, date: i64, now: Instant) {
         let (low, high) = (date as f64, date as f64 + 1.0);
-        let fresh = Reading {
+        let fresh = ClockReading {
             low,
             high,
             at: now,
@@ -46,12 +46,14 @@ impl ServerClock {
         let (old_low, old_high) = (old.low + passed, old.high + passed);
         let overlap = old_low.max(low) < old_high.min(high);
         self.reading = Some(if overlap {
-            Reading {
+            ClockReading {
                 low: old_low.max(low),
                 high: old_high.min(high),
                 ..fresh
             }
-        } else if high <= old_low || now.saturating_duration_since(old.supported) > TRUST {
+        } else if high <= old_low
+            || now.saturating_duration_since(old.supported) > CLOCK_READING_MAX_AGE
+        {
             fresh
         } else {
             old

@@ -14,31 +14,31 @@ use serde_json::Value;
 
 use super::server_clock::ServerClock;
 use crate::config::QueryTimeZone;
-use crate::servicenow::query::{Literals, parse_time};
 use crate::servicenow;
-use crate::servicenow::{Client, Meta, table_api};
+use crate::servicenow::query::{TimeLiterals, parse_time};
+use crate::servicenow::{InstanceClient, ResponseHead, table_api};
 use crate::stop::Stop;
 
 /// Users looked at for one whose stamp tells the two readings apart.
-const CANDIDATES: &str = "200";
+const MAX_PROBED_USERS: &str = "200";
 
 /// How long a table waits for another one's measurement.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_ZONE_MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// One instance as all its tables see it.
 #[derive(Debug)]
-pub struct Instance {
-    client: Arc<Client>,
+pub struct SourceInstance {
+    client: Arc<InstanceClient>,
     table_api_path: String,
     time_zone: QueryTimeZone,
     clock: Mutex<ServerClock>,
-    literals: OnceLock<Literals>,
+    literals: OnceLock<TimeLiterals>,
     measuring: Mutex<()>,
 }
 
 /// Why the reading of times is not known.
 #[derive(Debug)]
-pub enum ZoneError {
+pub enum TimeZoneError {
     /// The instance did not answer.
     Request(servicenow::Error),
     /// It answered, but that tells nothing; says what to do.
@@ -49,27 +49,31 @@ pub enum ZoneError {
     Stopped,
 }
 
-impl fmt::Display for ZoneError {
+impl fmt::Display for TimeZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ZoneError::Request(error) => write!(f, "measuring the time zone: {error}"),
-            ZoneError::Unclear(why) => write!(
+            TimeZoneError::Request(error) => write!(f, "measuring the time zone: {error}"),
+            TimeZoneError::Unclear(why) => write!(
                 f,
                 "cannot tell how the instance reads times in queries: {why}; set \
                  servicenow.query_time_zone to `utc`, or to the integration user's zone"
             ),
-            ZoneError::Busy => {
+            TimeZoneError::Busy => {
                 f.write_str("waiting for the time zone, which another table measures")
             }
-            ZoneError::Stopped => f.write_str("stopped"),
+            TimeZoneError::Stopped => f.write_str("stopped"),
         }
     }
 }
 
-impl Instance {
+impl SourceInstance {
     /// For the instance behind `client`.
-    pub fn new(client: Arc<Client>, table_api_path: &str, time_zone: QueryTimeZone) -> Instance {
-        Instance {
+    pub fn new(
+        client: Arc<InstanceClient>,
+        table_api_path: &str,
+        time_zone: QueryTimeZone,
+    ) -> SourceInstance {
+        SourceInstance {
             client,
             table_api_path: table_api_path.to_owned(),
             time_zone,
@@ -80,7 +84,7 @@ impl Instance {
     }
 
     /// The client.
-    pub fn client(&self) -> &Client {
+    pub fn client(&self) -> &InstanceClient {
         &self.client
     }
 
@@ -95,7 +99,7 @@ impl Instance {
     }
 
     /// Takes in the `Date` of an answer.
-    pub fn observe(&self, meta: &Meta) {
+    pub fn observe(&self, meta: &ResponseHead) {
         if let Some(date) = meta.date {
             let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
             clock.observe(date, meta.received);
@@ -114,8 +118,8 @@ impl Instance {
     ///
     /// # Errors
     /// It could not be measured; ask again later.
-    pub fn literals(&self, stop: &Stop) -> Result<&Literals, ZoneError> {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn literals(&self, stop: &Stop) -> Result<&TimeLiterals, TimeZoneError> {
+        let deadline = Instant::now() + TIME_ZONE_MAX_WAIT;
         loop {
             if let Some(literals) = self.literals.get() {
                 return Ok(literals);
@@ -134,56 +138,56 @@ impl Instance {
                 }
                 None => {
                     if stop.wait(Duration::from_millis(100)) {
-                        return Err(ZoneError::Stopped);
+                        return Err(TimeZoneError::Stopped);
                     }
                     if Instant::now() > deadline {
-                        return Err(ZoneError::Busy);
+                        return Err(TimeZoneError::Busy);
                     }
                 }
             }
         }
     }
 
-    fn measure(&self, stop: &Stop) -> Result<Literals, ZoneError> {
+    fn measure(&self, stop: &Stop) -> Result<TimeLiterals, TimeZoneError> {
         match &self.time_zone {
-            QueryTimeZone::Utc => Ok(Literals::Utc),
-            QueryTimeZone::Zone(name) => Ok(Literals::User(zone(name)?)),
+            QueryTimeZone::Utc => Ok(TimeLiterals::Utc),
+            QueryTimeZone::Zone(name) => Ok(TimeLiterals::User(zone(name)?)),
             QueryTimeZone::Auto => self.probe(stop),
         }
     }
 
-    fn probe(&self, stop: &Stop) -> Result<Literals, ZoneError> {
+    fn probe(&self, stop: &Stop) -> Result<TimeLiterals, TimeZoneError> {
         let own = "user_name=javascript:gs.getUserName()";
         let fields = "sys_id,sys_created_on,time_zone";
         let users = self.users(own, fields, "1", stop)?;
-        let Some(user) = users.first().and_then(User::read) else {
-            return Err(ZoneError::Unclear(
+        let Some(user) = users.first().and_then(ProbedUser::read) else {
+            return Err(TimeZoneError::Unclear(
                 "the integration user may not read its own row of sys_user".to_owned(),
             ));
         };
         let zone = zone(&self.zone_name(&user, stop)?)?;
         if is_utc(&zone) {
             // Both readings are the same.
-            return Ok(Literals::Utc);
+            return Ok(TimeLiterals::Utc);
         }
         let user = if offset(&zone, user.created) == 0 {
-            let some = self.users("sys_created_onISNOTEMPTY", fields, CANDIDATES, stop)?;
-            let differs = |user: &User| offset(&zone, user.created) != 0;
+            let some = self.users("sys_created_onISNOTEMPTY", fields, MAX_PROBED_USERS, stop)?;
+            let differs = |user: &ProbedUser| offset(&zone, user.created) != 0;
             some.iter()
-                .filter_map(User::read)
+                .filter_map(ProbedUser::read)
                 .find(differs)
                 .ok_or_else(|| {
-                    ZoneError::Unclear(
+                    TimeZoneError::Unclear(
                         "no user was created while the user's zone differed from UTC".to_owned(),
                     )
                 })?
         } else {
             user
         };
-        let (utc, local) = (Literals::Utc, Literals::User(zone));
+        let (utc, local) = (TimeLiterals::Utc, TimeLiterals::User(zone));
         // A time that is certainly wrong must find nothing, or conditions are being ignored.
         if self.finds(&user, &utc.text_of(user.created + 17 * 60 + 1), stop)? {
-            return Err(ZoneError::Unclear(
+            return Err(TimeZoneError::Unclear(
                 "conditions on sys_created_on are ignored".to_owned(),
             ));
         }
@@ -192,13 +196,13 @@ impl Instance {
                 return Ok(reading);
             }
         }
-        Err(ZoneError::Unclear(
+        Err(TimeZoneError::Unclear(
             "neither UTC nor the user's zone finds a known row".to_owned(),
         ))
     }
 
     /// The user's zone, else the instance's default.
-    fn zone_name(&self, user: &User, stop: &Stop) -> Result<String, ZoneError> {
+    fn zone_name(&self, user: &ProbedUser, stop: &Stop) -> Result<String, TimeZoneError> {
         if !user.zone.is_empty() {
             return Ok(user.zone.clone());
         }
@@ -216,7 +220,7 @@ impl Instance {
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
             .ok_or_else(|| {
-                ZoneError::Unclear(
+                TimeZoneError::Unclear(
                     "the integration user has no time zone and may not read the property \
                  glide.sys.default.tz"
                         .to_owned(),
@@ -230,7 +234,7 @@ impl Instance {
         fields: &str,
         limit: &str,
         stop: &Stop,
-    ) -> Result<Vec<Value>, ZoneError> {
+    ) -> Result<Vec<Value>, TimeZoneError> {
         let params = vec![
             ("sysparm_query", query.to_owned()),
             ("sysparm_fields", fields.to_owned()),
@@ -242,7 +246,7 @@ impl Instance {
     }
 
     /// Whether the user is found by its creation time written as `literal`.
-    fn finds(&self, user: &User, literal: &str, stop: &Stop) -> Result<bool, ZoneError> {
+    fn finds(&self, user: &ProbedUser, literal: &str, stop: &Stop) -> Result<bool, TimeZoneError> {
         let query = format!("sys_id={}^sys_created_on={literal}", user.id);
         Ok(!self.users(&query, "sys_id", "1", stop)?.is_empty())
     }
@@ -252,16 +256,16 @@ impl Instance {
         name: &str,
         params: Vec<(&'static str, String)>,
         stop: &Stop,
-    ) -> Result<Vec<Value>, ZoneError> {
+    ) -> Result<Vec<Value>, TimeZoneError> {
         let get = table_api::probe(&self.table_api_path, name, params);
         let (result, meta) = self
             .client
             .get_result_once(&get, stop)
-            .map_err(ZoneError::Request)?;
+            .map_err(TimeZoneError::Request)?;
         self.observe(&meta);
         match result {
             Value::Array(rows) => Ok(rows),
-            _ => Err(ZoneError::Unclear(format!(
+            _ => Err(TimeZoneError::Unclear(format!(
                 "{name} did not answer with a list"
             ))),
         }
@@ -269,21 +273,21 @@ impl Instance {
 }
 
 /// What is needed of a row of sys_user.
-struct User {
+struct ProbedUser {
     id: String,
     /// Seconds since 1970 UTC.
     created: i64,
     zone: String,
 }
 
-impl User {
-    fn read(row: &Value) -> Option<User> {
+impl ProbedUser {
+    fn read(row: &Value) -> Option<ProbedUser> {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         // The identifier goes into a query, so nothing else than letters and digits may be in it.
         let id = text("sys_id");
         let safe = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let created = parse_time(text("sys_created_on").as_bytes())?;
-        safe.then(|| User {
+        safe.then(|| ProbedUser {
             id: id.to_owned(),
             created,
             zone: text("time_zone").to_owned(),
@@ -291,9 +295,10 @@ impl User {
     }
 }
 
-fn zone(name: &str) -> Result<TimeZone, ZoneError> {
-    TimeZone::get(name)
-        .map_err(|_| ZoneError::Unclear(format!("`{}` is no known time zone", name.escape_debug())))
+fn zone(name: &str) -> Result<TimeZone, TimeZoneError> {
+    TimeZone::get(name).map_err(|_| {
+        TimeZoneError::Unclear(format!("`{}` is no known time zone", name.escape_debug()))
+    })
 }
 
 /// Seconds that `zone` is ahead of UTC at an instant.
@@ -330,8 +335,8 @@ mod tests {
     #[test]
     fn a_user_row_is_read_with_care() {
         let row = |id: &str| serde_json::json!({"sys_id": id, "sys_created_on": "1970-01-01 00:00:01", "time_zone": ""});
-        assert_eq!(User::read(&row("ab12")).unwrap().created, 1);
-        assert!(User::read(&row("a^NQsys_idANYTHING")).is_none());
-        assert!(User::read(&serde_json::json!({"sys_id": "ab"})).is_none());
+        assert_eq!(ProbedUser::read(&row("ab12")).unwrap().created, 1);
+        assert!(ProbedUser::read(&row("a^NQsys_idANYTHING")).is_none());
+        assert!(ProbedUser::read(&serde_json::json!({"sys_id": "ab"})).is_none());
     }
 }

@@ -8,17 +8,17 @@
 use crate::servicenow::query::{Cursor, Slice, hex_id};
 
 /// Earliest second a row can carry when the table is read from its beginning: year 1900.
-const BEGINNING: i64 = -2_208_988_800;
-/// Largest page that [`Window::answered`] asks for to get past rows it cannot separate.
-const LARGEST_PAGE: u32 = 100_000;
+const EARLIEST_SECOND: i64 = -2_208_988_800;
+/// Largest page that [`Window::apply_page`] asks for to get past rows it cannot separate.
+const MAX_ENLARGED_PAGE_ROWS: u32 = 100_000;
 
 /// Good pages before a larger one is tried, at first and at most.
-const PATIENCE: u32 = 4;
-const MOST_PATIENCE: u32 = 1024;
+const MIN_GOOD_PAGES_BEFORE_GROWTH: u32 = 4;
+const MAX_GOOD_PAGES_BEFORE_GROWTH: u32 = 1024;
 
 /// The request to send next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct PageRequest {
     /// The part of the table.
     pub slice: Slice,
     /// Rows at most.
@@ -29,7 +29,7 @@ pub struct Ask {
 
 /// What a good page held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct PageSummary {
     /// Rows on the page, those passed over included.
     pub rows: u32,
     /// The last row of the slice on it.
@@ -42,7 +42,7 @@ pub struct Answer {
 
 /// What to do after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum WindowStep {
     /// Ask again at once.
     More,
     /// All rows up to the upper bound are read.
@@ -54,7 +54,7 @@ pub enum Step {
 /// A short page in the middle of a slice. The next count of the same slice tells how many hidden
 /// rows were passed.
 #[derive(Debug, Clone)]
-struct Short {
+struct ShortPage {
     to: i64,
     id_to: Option<String>,
     /// Rows that should be left by the count before.
@@ -82,7 +82,7 @@ pub struct Window {
     until: Option<i64>,
     id_to: Option<String>,
     /// The last page was short: hidden rows stood on it.
-    short: Option<Short>,
+    short: Option<ShortPage>,
     count: bool,
     remaining: Option<u64>,
     hidden: u64,
@@ -96,7 +96,7 @@ impl Window {
             batch,
             limit: batch,
             good_pages: 0,
-            patience: PATIENCE,
+            patience: MIN_GOOD_PAGES_BEFORE_GROWTH,
             grown: false,
             span: None,
             until: None,
@@ -129,7 +129,7 @@ impl Window {
     }
 
     /// The next request to read everything up to second `hi`; `None` when nothing can be there.
-    pub fn ask(&self, hi: i64) -> Option<Ask> {
+    pub fn next_request(&self, hi: i64) -> Option<PageRequest> {
         if self
             .cursor
             .as_ref()
@@ -142,7 +142,7 @@ impl Window {
             to: self.end(hi),
             id_to: self.id_to.clone(),
         };
-        Some(Ask {
+        Some(PageRequest {
             slice,
             limit: self.limit,
             count: self.count,
@@ -160,11 +160,11 @@ impl Window {
     fn start(&self) -> i64 {
         self.cursor
             .as_ref()
-            .map_or(BEGINNING, |cursor| cursor.seconds)
+            .map_or(EARLIEST_SECOND, |cursor| cursor.seconds)
     }
 
     /// Takes in the answer to `ask`, which was made for the same `hi`.
-    pub fn answered(&mut self, ask: &Ask, hi: i64, answer: Answer) -> Step {
+    pub fn apply_page(&mut self, ask: &PageRequest, hi: i64, answer: PageSummary) -> WindowStep {
         let total = answer.total.filter(|_| ask.count);
         if let Some(total) = total {
             self.count_passed(ask, total);
@@ -189,7 +189,7 @@ impl Window {
         }
         if full && moved {
             self.count = self.remaining.is_none_or(|left| left <= self.limit.into());
-            return Step::More;
+            return WindowStep::More;
         }
         if full {
             // Only rows that were passed over: they cannot be told apart from the next by the query.
@@ -198,19 +198,19 @@ impl Window {
         }
         if total.is_none() || moved {
             self.count = true;
-            self.short = self.remaining.filter(|_| moved).map(|left| Short {
+            self.short = self.remaining.filter(|_| moved).map(|left| ShortPage {
                 to: ask.slice.to,
                 id_to: ask.slice.id_to.clone(),
                 left,
                 at_most: ask.limit.saturating_sub(answer.rows).into(),
             });
-            return Step::More;
+            return WindowStep::More;
         }
         self.narrow(ask)
     }
 
     /// Counts the hidden rows between the cursor of the last page and the one before.
-    fn count_passed(&mut self, ask: &Ask, total: u64) {
+    fn count_passed(&mut self, ask: &PageRequest, total: u64) {
         if let Some(short) = self.short.take()
             && short.to == ask.slice.to
             && short.id_to == ask.slice.id_to
@@ -220,7 +220,7 @@ impl Window {
     }
 
     /// The slice of `ask` is read to its end.
-    fn finished(&mut self, ask: &Ask, hi: i64, hidden: u64) -> Step {
+    fn finished(&mut self, ask: &PageRequest, hi: i64, hidden: u64) -> WindowStep {
         self.hidden += hidden;
         self.count = true;
         if let Some(id) = self.id_to.take() {
@@ -228,7 +228,7 @@ impl Window {
                 seconds: ask.slice.to,
                 id: Some(id),
             });
-            return Step::More;
+            return WindowStep::More;
         }
         if ask.slice.to < hi {
             self.cursor = Some(Cursor {
@@ -237,30 +237,30 @@ impl Window {
             });
             self.span = self.span.map(|span| span.saturating_mul(2));
             self.until = self.span.map(|span| ask.slice.to.saturating_add(span));
-            return Step::More;
+            return WindowStep::More;
         }
         // The cursor stays at the last row, not at `hi`: a row that is committed late between the
         // two is found by the next poll at no cost.
         self.span = None;
         self.until = None;
         self.remaining = Some(0);
-        Step::CaughtUp
+        WindowStep::CaughtUp
     }
 
     /// No visible row among the first `limit`: ask for half of the slice.
-    fn narrow(&mut self, ask: &Ask) -> Step {
+    fn narrow(&mut self, ask: &PageRequest) -> WindowStep {
         self.count = true;
         let start = ask
             .slice
             .after
             .as_ref()
-            .map_or(BEGINNING, |cursor| cursor.seconds);
+            .map_or(EARLIEST_SECOND, |cursor| cursor.seconds);
         let seconds = ask.slice.to - start + 1;
         if seconds > 1 {
             let span = (seconds + 1) / 2;
             self.span = Some(span);
             self.until = Some(start.saturating_add(span - 1));
-            return Step::More;
+            return WindowStep::More;
         }
         let after = ask
             .slice
@@ -276,24 +276,24 @@ impl Window {
         match (low, high) {
             (Some(low), Some(high)) if high.saturating_sub(low) > 1 => {
                 self.id_to = Some(format!("{:032x}", low + (high - low) / 2));
-                Step::More
+                WindowStep::More
             }
             _ => self.enlarge(),
         }
     }
 
-    fn enlarge(&mut self) -> Step {
-        if self.limit >= LARGEST_PAGE {
-            return Step::Stuck;
+    fn enlarge(&mut self) -> WindowStep {
+        if self.limit >= MAX_ENLARGED_PAGE_ROWS {
+            return WindowStep::Stuck;
         }
-        self.limit = self.limit.saturating_mul(2).min(LARGEST_PAGE);
+        self.limit = self.limit.saturating_mul(2).min(MAX_ENLARGED_PAGE_ROWS);
         // It stays until it has brought something: `relax` counts from here.
         self.good_pages = 0;
-        Step::More
+        WindowStep::More
     }
 
     /// Begins a new round after everything was read, so that hidden rows are counted afresh.
-    pub fn next_round(&mut self) {
+    pub fn begin_round(&mut self) {
         self.hidden = 0;
     }
 
@@ -304,18 +304,21 @@ impl Window {
         self.limit = (self.limit / 2).max(1);
         self.good_pages = 0;
         if std::mem::take(&mut self.grown) {
-            self.patience = self.patience.saturating_mul(2).min(MOST_PATIENCE);
+            self.patience = self
+                .patience
+                .saturating_mul(2)
+                .min(MAX_GOOD_PAGES_BEFORE_GROWTH);
         }
     }
 
     /// A record could not be delivered: ask for single rows, so that a repetition repeats little.
-    pub fn tread_carefully(&mut self) {
+    pub fn request_single_rows(&mut self) {
         self.limit = 1;
         self.good_pages = 0;
     }
 
     /// A page came well: after a few, ask for more again, up to the configured size.
-    pub fn relax(&mut self) {
+    pub fn record_good_page(&mut self) {
         self.good_pages += 1;
         if self.good_pages < self.patience {
             return;
@@ -326,7 +329,7 @@ impl Window {
             self.grown = true;
         } else {
             self.limit = self.batch;
-            self.patience = PATIENCE;
+            self.patience = MIN_GOOD_PAGES_BEFORE_GROWTH;
             self.grown = false;
         }
     }

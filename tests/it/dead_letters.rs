@@ -7,8 +7,8 @@ use std::path::Path;
 
 use real_kafka::{Record, require_or_skip};
 use serde_json::Value;
-use servicenow_kafka_bridge::kafka::Received;
-use servicenow_kafka_bridge::sink::Letter;
+use servicenow_kafka_bridge::kafka::ConsumerRecord;
+use servicenow_kafka_bridge::sink::DeadLetter;
 
 use self::letters::{ID, Rig, go_letter, letter, refusal};
 use crate::support::bridge::{PROGRAM, run, texts};
@@ -151,7 +151,7 @@ fn a_letter_is_shown_with_all_it_has() {
         assert!(output.contains(words), "{words}: {output}");
     }
     let (output, _, _) = call(rig.folder(), "show 0:0 --json");
-    assert_eq!(Letter::decode(output.trim_end().as_bytes()), Ok(one));
+    assert_eq!(DeadLetter::decode(output.trim_end().as_bytes()), Ok(one));
     for place in ["0:1", "5:0"] {
         let (output, errors, code) = call(rig.folder(), &format!("show {place}"));
         assert_eq!((output.as_str(), code), ("", 64));
@@ -239,7 +239,7 @@ fn what_is_chosen_is_marked_and_nothing_else() {
         return;
     }
     let rig = Rig::new("dl-some");
-    let letters: Vec<Letter> = (0..10).map(|number| letter(&rig.topic, number)).collect();
+    let letters: Vec<DeadLetter> = (0..10).map(|number| letter(&rig.topic, number)).collect();
     rig.put(&letters);
     let (_, errors, code) = call(rig.folder(), "replay --offset 0:3-5");
     assert_eq!(
@@ -330,9 +330,9 @@ fn a_body_that_was_left_out_is_looked_up() {
         &[(Some(b"K"), Some(b"the body"), &[("h".to_owned(), None)])],
     );
     let mut original = rig.original();
-    let bare = |record: &Received| {
+    let bare = |record: &ConsumerRecord| {
         let now = "2024-01-25T00:00:00Z".parse().unwrap();
-        Letter::new(record, "incident", None, None, &refusal(), now).without_payload()
+        DeadLetter::new(record, "incident", None, None, &refusal(), now).without_payload()
     };
     let there = bare(&original);
     original.timestamp = Some(1);
@@ -384,7 +384,7 @@ fn a_reader_may_close_the_output() {
         return;
     }
     let rig = Rig::new("dl-closed");
-    let letters: Vec<Letter> = (0..2_000)
+    let letters: Vec<DeadLetter> = (0..2_000)
         .map(|number| letter(&rig.topic, number))
         .collect();
     rig.put(&letters);

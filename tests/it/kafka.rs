@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use real_kafka::{Broker, Options, PASSWORD, USER, require_or_skip, shared};
-use servicenow_kafka_bridge::config::{Compression, CreateTopics, Kafka, Sasl, Secret, Tls};
+use servicenow_kafka_bridge::config::{
+    Compression, CreateTopics, KafkaConfig, SaslConfig, Secret, TlsFiles,
+};
 use servicenow_kafka_bridge::health::Health;
 use servicenow_kafka_bridge::kafka::{
-    Batch, DeliveryError, Error, Headers, Producer, Record, SendError,
+    Batch, DeliveryError, Error, Producer, ProducerRecord, RecordHeaders, SendError,
 };
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::stop;
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn config(address: String) -> Kafka {
-    Kafka {
+fn config(address: String) -> KafkaConfig {
+    KafkaConfig {
         brokers: vec![address],
         tls: None,
         sasl: None,
@@ -35,14 +37,14 @@ fn config(address: String) -> Kafka {
     }
 }
 
-fn sasl_config(broker: &Broker, mechanism: &str, password: &str) -> Kafka {
+fn sasl_config(broker: &Broker, mechanism: &str, password: &str) -> KafkaConfig {
     let mut config = config(broker.sasl_addr());
-    let tls = Tls {
+    let tls = TlsFiles {
         ca_cert: Some(broker.ca_pem()),
-        ..Tls::default()
+        ..TlsFiles::default()
     };
     config.tls = Some(tls);
-    config.sasl = Some(Sasl {
+    config.sasl = Some(SaslConfig {
         mechanism: mechanism.to_owned(),
         username: USER.to_owned(),
         password: Secret::new(password),
@@ -55,13 +57,13 @@ struct Fixture {
     producer: Producer,
     health: Arc<Health>,
     stop: stop::Stop,
-    _trigger: stop::Trigger,
+    _trigger: stop::StopTrigger,
     batch: Arc<Batch>,
     woken: Receiver<()>,
 }
 
 impl Fixture {
-    fn new(config: &Kafka) -> Fixture {
+    fn new(config: &KafkaConfig) -> Fixture {
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(config, &metrics, &health).unwrap();
         let (trigger, stop) = stop::pair();
@@ -78,8 +80,8 @@ impl Fixture {
     }
 
     fn send(&self, topic: &str, key: &str, value: &[u8]) -> Result<(), SendError> {
-        let headers = Headers::new(&[("sn_table", b"incident")]);
-        let record = Record {
+        let headers = RecordHeaders::new(&[("sn_table", b"incident")]);
+        let record = ProducerRecord {
             topic,
             key: Some(key.as_bytes()),
             value: Some(value),
@@ -189,7 +191,7 @@ fn a_ca_that_does_not_know_the_broker_is_told() {
     }
     let broker = shared().unwrap();
     let mut config = sasl_config(broker, "PLAIN", PASSWORD);
-    config.tls = Some(Tls::default());
+    config.tls = Some(TlsFiles::default());
     let fixture = Fixture::new(&config);
     fixture.eventually("the reason", |fixture| {
         fixture

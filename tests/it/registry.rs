@@ -2,11 +2,11 @@
 
 use real_registry::{Server, require_or_skip, shared};
 use serde_json::json;
-use servicenow_kafka_bridge::config::SchemaRegistry;
+use servicenow_kafka_bridge::avro::{RecordSchema, TableColumns};
+use servicenow_kafka_bridge::config::SchemaRegistryConfig;
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::registry::{Cause, Kind, Part, Registry};
-use servicenow_kafka_bridge::avro::{Columns, Schema};
-use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
+use servicenow_kafka_bridge::registry::{RecordPart, Registry, RegistryFailure, SchemaFormat};
+use servicenow_kafka_bridge::stop::{self, Stop, StopTrigger};
 
 use crate::support::avro::registry_at;
 
@@ -15,10 +15,10 @@ struct Bench {
     server: &'static Server,
     registry: Registry,
     stop: Stop,
-    _trigger: Trigger,
+    _trigger: StopTrigger,
 }
 
-fn bench(change: impl FnOnce(&mut SchemaRegistry)) -> Bench {
+fn bench(change: impl FnOnce(&mut SchemaRegistryConfig)) -> Bench {
     let server = shared().unwrap();
     let mut config = registry_at(&server.url());
     change(&mut config);
@@ -31,8 +31,8 @@ fn bench(change: impl FnOnce(&mut SchemaRegistry)) -> Bench {
     }
 }
 
-fn schema(columns: &[&str]) -> Schema {
-    Schema::strings(&Columns::named("incident", columns.iter().copied()))
+fn schema(columns: &[&str]) -> RecordSchema {
+    RecordSchema::strings(&TableColumns::named("incident", columns.iter().copied()))
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_schema_is_registered_once_and_found_again() {
     }
     let bench = bench(|_| {});
     let (registry, stop) = (&bench.registry, &bench.stop);
-    let subject = registry.subject("sn/once", Part::Value, None);
+    let subject = registry.subject("sn/once", RecordPart::Value, None);
     let schema = schema(&["sys_id", "number"]);
     assert_eq!(registry.latest(&subject, stop), Ok(None));
     assert_eq!(registry.lookup(&subject, schema.json(), stop), Ok(None));
@@ -63,12 +63,12 @@ fn a_schema_is_registered_once_and_found_again() {
         (id, Some(1), &subject)
     );
     let latest = registry.latest(&subject, stop).unwrap().unwrap();
-    assert_eq!((latest.id, latest.kind), (id, Kind::Avro));
+    assert_eq!((latest.id, latest.format), (id, SchemaFormat::Avro));
     assert_eq!(latest.schema, schema.json(), "as it was sent");
-    let writer = registry.by_id(id, stop).unwrap();
+    let writer = registry.schema_by_id(id, stop).unwrap();
     assert_eq!(
-        (writer.schema.as_str(), &writer.kind),
-        (schema.json(), &Kind::Avro)
+        (writer.schema.as_str(), &writer.format),
+        (schema.json(), &SchemaFormat::Avro)
     );
     writer.avro().unwrap();
     assert_eq!(registry.mode(stop).as_deref(), Ok("READWRITE"));
@@ -90,13 +90,15 @@ fn what_grows_fits_and_what_changes_does_not() {
         .set_level("grows-value", "FULL_TRANSITIVE")
         .unwrap();
     assert_eq!(
-        registry.level("grows-value", stop).as_deref(),
+        registry.compatibility_level("grows-value", stop).as_deref(),
         Ok("FULL_TRANSITIVE")
     );
     let grown = first.evolve(&schema(&["sys_id", "state"])).schema.unwrap();
     let check = |schema| registry.check("grows-value", schema, stop).unwrap();
     assert!(check(grown.json()).compatible);
-    let used = registry.publish("grows-value", grown.json(), stop).unwrap();
+    let used = registry
+        .register_or_latest("grows-value", grown.json(), stop)
+        .unwrap();
     let latest = registry.latest("grows-value", stop).unwrap().unwrap();
     assert_eq!((latest.version, latest.id), (Some(2), used.id));
 
@@ -110,7 +112,7 @@ fn what_grows_fits_and_what_changes_does_not() {
         .register("grows-value", &changed, stop)
         .unwrap_err();
     let words = error.to_string();
-    assert_eq!(error.kind(), "incompatible");
+    assert_eq!(error.metric_label(), "incompatible");
     assert!(!error.is_retryable());
     for part in [
         "subject `grows-value`",
@@ -132,11 +134,11 @@ fn what_is_missing_is_said() {
     let publish = || {
         manual
             .registry
-            .publish("manual-value", schema.json(), &manual.stop)
+            .register_or_latest("manual-value", schema.json(), &manual.stop)
     };
     let error = publish().unwrap_err();
     assert!(
-        matches!(error.cause(), Some(Cause::NoSubject { .. })),
+        matches!(error.cause(), Some(RegistryFailure::NoSubject { .. })),
         "{error}"
     );
     assert!(error.to_string().contains("auto_register: true"), "{error}");
@@ -146,9 +148,12 @@ fn what_is_missing_is_said() {
         .unwrap();
     assert_eq!(publish().unwrap().id, id);
 
-    let error = manual.registry.by_id(4_000_000, &manual.stop).unwrap_err();
+    let error = manual
+        .registry
+        .schema_by_id(4_000_000, &manual.stop)
+        .unwrap_err();
     assert!(
-        matches!(error.cause(), Some(Cause::NoSchema { .. })),
+        matches!(error.cause(), Some(RegistryFailure::NoSchema { .. })),
         "{error}"
     );
     let bad = r#"{"type":"recrd","name":"x"}"#;
@@ -157,7 +162,7 @@ fn what_is_missing_is_said() {
         .register("bad-value", bad, &manual.stop)
         .unwrap_err();
     assert!(
-        matches!(error.cause(), Some(Cause::InvalidSchema { .. })),
+        matches!(error.cause(), Some(RegistryFailure::InvalidSchema { .. })),
         "{error}"
     );
 }
@@ -198,7 +203,7 @@ fn a_deleted_version_is_still_referred_to() {
     for subject in ["car-value", "color-value"] {
         call("DELETE", &format!("/subjects/{subject}/versions/1"));
     }
-    let writer = registry.by_id(id, stop).unwrap();
+    let writer = registry.schema_by_id(id, stop).unwrap();
     assert_eq!(writer.references[0].schema, color);
     writer.avro().unwrap();
 }

@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up. A module uses modules of lower layers only, and its own children.
 const LAYERS: &[&[&str]] = &[
     &[
+        "backoff",
         "control",
         "health",
+        "loop_guard",
         "metrics",
-        "own_writes",
-        "retry",
         "stop",
     ],
     &["config"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
-    &["schema"],
+    &["avro"],
+    &["registry"],
     &["sink", "source"],
-    &["app"],
+    &["runtime"],
     &["cli"],
     &["commands"],
 ];

@@ -4,31 +4,39 @@ use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::Command;
+use crate::control::AdminCommand;
 
-const TOKEN: &str = "0123456789abcdef";
+const ADMIN_TOKEN: &str = "0123456789abcdef";
 
 /// A server with the token, and a supervisor that repeats what it was asked.
-fn open() -> (Server, tempfile::TempDir) {
+fn open() -> (AdminServer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    std::fs::write(&file, TOKEN).unwrap();
+    std::fs::write(&file, ADMIN_TOKEN).unwrap();
     let more = format!("observability: {{admin_token_file: {}}}\n", file.display());
     let (shown, requests) = shown(config(&more));
     let supervisor = thread::Builder::new().spawn(move || {
         for request in requests {
             let answer = match &request.command {
-                Command::Pause(name) if name == "nothing" => Err("no table `nothing`".to_owned()),
+                AdminCommand::Pause(name) if name == "nothing" => {
+                    Err("no table `nothing`".to_owned())
+                }
                 command => Ok(format!("{command:?}")),
             };
             request.answer(answer);
         }
     });
     drop(supervisor.unwrap());
-    (Server::start("127.0.0.1:0", shown).unwrap(), folder)
+    (AdminServer::start("127.0.0.1:0", shown).unwrap(), folder)
 }
 
-fn ask(server: &Server, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+fn ask(
+    server: &AdminServer,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> (u16, Value) {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
     let token = token.unwrap_or_default();
     let length = body.len();
@@ -99,35 +107,39 @@ fn commands_reach_the_supervisor() {
         (
             "pause",
             r#"{"name":"incident"}"#,
-            Command::Pause("incident".to_owned()),
+            AdminCommand::Pause("incident".to_owned()),
         ),
         (
             "resume",
             r#"{"name":"incident"}"#,
-            Command::Resume("incident".to_owned()),
+            AdminCommand::Resume("incident".to_owned()),
         ),
         (
             "poll",
             r#"{"name":"incident"}"#,
-            Command::PollNow("incident".to_owned()),
+            AdminCommand::PollNow("incident".to_owned()),
         ),
         (
             "log-level",
             r#"{"level":"debug"}"#,
-            Command::LogLevel(LevelFilter::Debug),
+            AdminCommand::LogLevel(LevelFilter::Debug),
         ),
-        ("refresh-token", "", Command::RefreshToken),
-        ("reload", "", Command::Reload),
+        ("refresh-token", "", AdminCommand::RefreshToken),
+        ("reload", "", AdminCommand::Reload),
     ] {
-        let answer = ask(&server, "POST", path, Some(TOKEN), body);
+        let answer = ask(&server, "POST", path, Some(ADMIN_TOKEN), body);
         assert_eq!(answer, (200, json!({"done": format!("{command:?}")})));
-        refused(ask(&server, "GET", path, Some(TOKEN), ""), 405, "POST only");
+        refused(
+            ask(&server, "GET", path, Some(ADMIN_TOKEN), ""),
+            405,
+            "POST only",
+        );
     }
     let nothing = ask(
         &server,
         "POST",
         "pause",
-        Some(TOKEN),
+        Some(ADMIN_TOKEN),
         r#"{"name":"nothing"}"#,
     );
     refused(nothing, 409, "no table `nothing`");
@@ -146,15 +158,19 @@ fn what_makes_no_sense_is_refused_with_words() {
             "one of error, warn, info",
         ),
     ] {
-        refused(ask(&server, "POST", path, Some(TOKEN), body), 400, words);
+        refused(
+            ask(&server, "POST", path, Some(ADMIN_TOKEN), body),
+            400,
+            words,
+        );
     }
     refused(
-        ask(&server, "POST", "stop", Some(TOKEN), ""),
+        ask(&server, "POST", "stop", Some(ADMIN_TOKEN), ""),
         404,
         "the admin API has",
     );
     refused(
-        ask(&server, "POST", "config", Some(TOKEN), ""),
+        ask(&server, "POST", "config", Some(ADMIN_TOKEN), ""),
         405,
         "GET, HEAD only",
     );
@@ -168,15 +184,15 @@ fn what_makes_no_sense_is_refused_with_words() {
 #[test]
 fn what_there_is_to_see() {
     let (server, _folder) = open();
-    let (status, config) = ask(&server, "GET", "config", Some(TOKEN), "");
+    let (status, config) = ask(&server, "GET", "config", Some(ADMIN_TOKEN), "");
     assert_eq!(status, 200);
     assert_eq!(
         config["servicenow"]["auth"]["basic"]["password"],
         "[redacted]"
     );
     assert_eq!(config["source"]["tables"][0]["name"], "incident");
-    assert!(!config.to_string().contains(TOKEN));
-    let (status, threads) = ask(&server, "GET", "threads", Some(TOKEN), "");
+    assert!(!config.to_string().contains(ADMIN_TOKEN));
+    let (status, threads) = ask(&server, "GET", "threads", Some(ADMIN_TOKEN), "");
     assert_eq!(status, 200);
     let threads = threads["threads"].as_array().unwrap();
     assert!(
@@ -189,13 +205,13 @@ fn what_there_is_to_see() {
 fn others_are_served_while_the_supervisor_thinks() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    std::fs::write(&file, TOKEN).unwrap();
+    std::fs::write(&file, ADMIN_TOKEN).unwrap();
     let more = format!("observability: {{admin_token_file: {}}}\n", file.display());
     let (shown, requests) = shown(config(&more));
-    let server = Server::start("127.0.0.1:0", shown).unwrap();
+    let server = AdminServer::start("127.0.0.1:0", shown).unwrap();
     let mut waiting = connect(&server);
     let head = format!(
-        "POST /api/reload HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+        "POST /api/reload HTTP/1.1\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\nConnection: close\r\n\r\n"
     );
     waiting.write_all(head.as_bytes()).unwrap();
     let request = requests.recv().unwrap();
@@ -207,7 +223,7 @@ fn others_are_served_while_the_supervisor_thinks() {
     // A supervisor that has ended takes nothing.
     drop(requests);
     refused(
-        ask(&server, "POST", "reload", Some(TOKEN), ""),
+        ask(&server, "POST", "reload", Some(ADMIN_TOKEN), ""),
         503,
         "takes no commands",
     );

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::super::status::{State, Status};
+use super::super::status::{BridgeStatus, PipelineState};
 use super::*;
-use crate::control::{Kind, Outcome, Phase, Reload};
+use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome, ReloadRecord};
 
-const SINK: &str = "
+const SINK_CONFIG: &str = "
 sink:
   enabled: true
   topics: [{topic: in, table: task}]
 ";
 
-fn status(server: &Server) -> Status {
+fn status(server: &AdminServer) -> BridgeStatus {
     let answer = get(server, "/status.json");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("\r\nContent-Type: application/json\r\n"));
@@ -22,24 +22,24 @@ fn status(server: &Server) -> Status {
 
 #[test]
 fn states_follow_the_conditions_and_the_supervisor() {
-    let (shown, _requests) = shown(config(SINK));
-    let server = Server::start("127.0.0.1:0", shown.clone()).unwrap();
+    let (shown, _requests) = shown(config(SINK_CONFIG));
+    let server = AdminServer::start("127.0.0.1:0", shown.clone()).unwrap();
     let look = || status(&server);
-    assert_eq!(look().tables[0].state, State::Starting);
+    assert_eq!(look().tables[0].state, PipelineState::Starting);
     let table = shown
         .health
         .condition("table incident", "waiting for the first page");
     let delivery = shown.health.condition("delivery of incident", "");
     delivery.ok();
-    let words = |status: &Status| status.tables[0].words.clone().unwrap_or_default();
-    assert_eq!(look().tables[0].state, State::Starting);
+    let words = |status: &BridgeStatus| status.tables[0].words.clone().unwrap_or_default();
+    assert_eq!(look().tables[0].state, PipelineState::Starting);
     assert_eq!(words(&look()), "waiting for the first page");
     table.ok();
-    assert_eq!(look().tables[0].state, State::Running);
+    assert_eq!(look().tables[0].state, PipelineState::Running);
     table.fail("403 <script>");
     assert_eq!(
         (look().tables[0].state, words(&look()).as_str()),
-        (State::Error, "403 <script>")
+        (PipelineState::Error, "403 <script>")
     );
     table.ok();
     assert_eq!(
@@ -50,32 +50,36 @@ fn states_follow_the_conditions_and_the_supervisor() {
     delivery.fail("held: too large");
     assert_eq!(
         (look().tables[0].state, words(&look()).as_str()),
-        (State::Held, "too large")
+        (PipelineState::Held, "too large")
     );
-    let phase = |kind, name: &str, phase| control::State {
+    let phase = |kind, name: &str, phase| control::SupervisedPipeline {
         kind,
         name: name.to_owned(),
         phase,
     };
     let why = "checkpoint of another query".to_owned();
-    shown.control.set_states(vec![
-        phase(Kind::Table, "incident", Phase::Stopped { why }),
-        phase(Kind::Topic, "in", Phase::Paused),
+    shown.control.set_pipelines(vec![
+        phase(
+            PipelineKind::Table,
+            "incident",
+            PipelinePhase::Stopped { why },
+        ),
+        phase(PipelineKind::Topic, "in", PipelinePhase::Paused),
     ]);
     let status = look();
     assert_eq!(
         (status.tables[0].state, words(&status).as_str()),
-        (State::Stopped, "checkpoint of another query")
+        (PipelineState::Stopped, "checkpoint of another query")
     );
-    assert_eq!(status.topics[0].state, State::Paused);
+    assert_eq!(status.topics[0].state, PipelineState::Paused);
     assert!(!status.ready && status.reasons.len() == 1);
 }
 
 #[test]
 fn figures_come_from_the_metrics() {
-    let (shown, _requests) = shown(config(SINK));
+    let (shown, _requests) = shown(config(SINK_CONFIG));
     let metrics = Arc::clone(&shown.metrics);
-    let server = Server::start("127.0.0.1:0", shown.clone()).unwrap();
+    let server = AdminServer::start("127.0.0.1:0", shown.clone()).unwrap();
     metrics
         .source_produced
         .with(&["incident", "sn.incident"])
@@ -90,9 +94,9 @@ fn figures_come_from_the_metrics() {
     metrics.sink_lag.with(&["other", "1"]).set(7.0);
     metrics.sink_dead_letters.with(&["task", "refused"]).add(8);
     metrics.token_expiry.set(1_706_140_800.0);
-    shown.control.add_reload(Reload {
+    shown.control.add_reload(ReloadRecord {
         at: std::time::SystemTime::now(),
-        outcome: Outcome::RolledBack,
+        outcome: ReloadOutcome::RolledBack,
         words: vec!["log_level".to_owned()],
     });
     let status = status(&server);
@@ -126,10 +130,10 @@ fn the_page_lets_run_only_its_own_script() {
 
 #[test]
 fn later_versions_are_understood() {
-    let status: Status = serde_json::from_value(serde_json::json!({
+    let status: BridgeStatus = serde_json::from_value(serde_json::json!({
         "tables": [{"name": "a", "state": "dreaming", "new": 1}],
     }))
     .unwrap();
-    assert_eq!(status.tables[0].state, State::Other);
-    assert_eq!(Value::from(State::Other.word()), "unknown");
+    assert_eq!(status.tables[0].state, PipelineState::Other);
+    assert_eq!(Value::from(PipelineState::Other.word()), "unknown");
 }

@@ -1,6 +1,6 @@
 //! Record keys to the text that identifies a row.
 
-use super::{DecodeError, Node, Reader, WriterSchema, finished};
+use super::{DecodeError, RecordReader, TypeNode, WriterSchema, finished};
 
 /// The text that the body of a framed key stands for: of a string that string, of other scalars
 /// their text as in [`super::to_json`], of records, maps and arrays their JSON, of null nothing.
@@ -18,21 +18,23 @@ use super::{DecodeError, Node, Reader, WriterSchema, finished};
 /// # Errors
 /// As of [`super::to_json`], but that it may be a scalar.
 pub fn to_text(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut reader = Reader::new(schema, body);
+    let mut reader = RecordReader::new(schema, body);
     let result = reader.key();
     finished(reader, result)
 }
 
-impl Reader<'_> {
-    fn key(&mut self) -> super::Done {
+impl RecordReader<'_> {
+    fn key(&mut self) -> super::DecodeResult {
         match self.root()? {
-            Node::Record(members) => self.record(members, 0),
-            Node::Map(values) => self.map(*values, 0, true),
-            Node::Null => Ok(()),
+            TypeNode::Record(members) => self.record(members, 0),
+            TypeNode::Map(values) => self.map(*values, 0, true),
+            TypeNode::Null => Ok(()),
             // Below the record itself, numbers stand without quotes.
-            node @ (Node::Array(_) | Node::Boolean | Node::Long | Node::Float | Node::Double) => {
-                self.value(node, 1)
-            }
+            node @ (TypeNode::Array(_)
+            | TypeNode::Boolean
+            | TypeNode::Long
+            | TypeNode::Float
+            | TypeNode::Double) => self.value(node, 1),
             node => {
                 let text = self.text_of(node)?;
                 self.out.extend_from_slice(text.as_bytes());

@@ -5,19 +5,19 @@ mod json;
 
 use std::fmt;
 
-use self::build::Builder;
-use self::json::Json;
+use self::build::PlanBuilder;
+use self::json::SchemaJson;
 
 /// Most digits behind the point of a decimal.
-pub(super) const MAX_SCALE: usize = 100;
+pub(super) const MAX_DECIMAL_SCALE: usize = 100;
 /// Largest text of a schema and those it refers to, together, in bytes; as much as a registry can
 /// store of one where Kafka's largest record is not raised. At worst 26 times as much memory is
 /// needed while it is read, and 18 times to keep it.
-const MAX_TEXT: usize = 1 << 20;
+const MAX_SCHEMA_BYTES: usize = 1 << 20;
 
 /// A type. Others are named by their places.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum TypeNode {
     Null,
     Boolean,
     /// `int` too: the bytes are the same.
@@ -30,7 +30,7 @@ pub(super) enum Node {
     Array(usize),
     Map(usize),
     Union(Vec<usize>),
-    Record(Vec<Member>),
+    Record(Vec<PlanField>),
     Enum(Vec<String>),
     Decimal {
         size: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) enum Node {
 
 /// A field of a record.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(super) struct PlanField {
     /// The name of its column.
     pub(super) name: String,
     pub(super) node: usize,
@@ -62,13 +62,13 @@ pub(super) struct Member {
 /// A writer's schema. It is immutable: keep it by its id.
 #[derive(Debug, Clone)]
 pub struct WriterSchema {
-    nodes: Vec<Node>,
+    nodes: Vec<TypeNode>,
     root: usize,
 }
 
 /// Why a schema cannot be used, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaError {
+pub struct WriterSchemaError {
     /// Which of the schemas it refers to, and how many there are.
     reference: Option<(usize, usize)>,
     /// The field, and its record.
@@ -76,9 +76,9 @@ pub struct SchemaError {
     why: String,
 }
 
-impl SchemaError {
-    fn new(why: impl Into<String>) -> SchemaError {
-        SchemaError {
+impl WriterSchemaError {
+    fn new(why: impl Into<String>) -> WriterSchemaError {
+        WriterSchemaError {
             reference: None,
             field: None,
             why: why.into(),
@@ -86,7 +86,7 @@ impl SchemaError {
     }
 }
 
-impl fmt::Display for SchemaError {
+impl fmt::Display for WriterSchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the writer's schema cannot be read: ")?;
         if let Some((at, all)) = self.reference {
@@ -99,7 +99,7 @@ impl fmt::Display for SchemaError {
     }
 }
 
-impl std::error::Error for SchemaError {}
+impl std::error::Error for WriterSchemaError {}
 
 impl WriterSchema {
     /// Reads a schema as the registry gives it, and the ones that it refers to.
@@ -116,24 +116,24 @@ impl WriterSchema {
     /// It is not Avro, uses a type that is not defined, has a decimal with more than 100 digits behind
     /// the point, is larger than 1 MiB with those it refers to, or has types that are nested in more
     /// than 512 objects and lists of JSON: 128 records in unions.
-    pub fn parse(text: &str, references: &[&str]) -> Result<WriterSchema, SchemaError> {
+    pub fn parse(text: &str, references: &[&str]) -> Result<WriterSchema, WriterSchemaError> {
         let lengths = references.iter().map(|reference| reference.len());
-        if MAX_TEXT < lengths.fold(text.len(), usize::saturating_add) {
-            let why = format!("with those it refers to it has more than {MAX_TEXT} bytes");
-            return Err(SchemaError::new(why));
+        if MAX_SCHEMA_BYTES < lengths.fold(text.len(), usize::saturating_add) {
+            let why = format!("with those it refers to it has more than {MAX_SCHEMA_BYTES} bytes");
+            return Err(WriterSchemaError::new(why));
         }
         let within = |at: usize| {
-            move |error| SchemaError {
+            move |error| WriterSchemaError {
                 reference: Some((at + 1, references.len())),
                 ..error
             }
         };
         let others = references.iter().enumerate();
-        let others: Vec<Json<'_>> = others
-            .map(|(at, text)| Json::read(text).map_err(within(at)))
+        let others: Vec<SchemaJson<'_>> = others
+            .map(|(at, text)| SchemaJson::read(text).map_err(within(at)))
             .collect::<Result<_, _>>()?;
-        let schema = Json::read(text)?;
-        let mut builder = Builder::default();
+        let schema = SchemaJson::read(text)?;
+        let mut builder = PlanBuilder::default();
         for (at, other) in others.iter().enumerate() {
             builder.add(other).map_err(within(at))?;
         }
@@ -142,13 +142,13 @@ impl WriterSchema {
         Ok(WriterSchema { nodes, root })
     }
 
-    pub(super) fn root(&self) -> &Node {
+    pub(super) fn root(&self) -> &TypeNode {
         self.node(self.root)
     }
 
-    pub(super) fn node(&self, at: usize) -> &Node {
+    pub(super) fn node(&self, at: usize) -> &TypeNode {
         // Every place was given out by the builder.
-        self.nodes.get(at).unwrap_or(&Node::Null)
+        self.nodes.get(at).unwrap_or(&TypeNode::Null)
     }
 }
 

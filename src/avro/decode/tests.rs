@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::avro::{Column, Columns, Decimals, Encoder, OnTypeError, Schema, Typing};
+use crate::avro::{
+    Decimals, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
+};
 
-fn columns() -> Columns {
-    let mut columns = Columns::named("t", [] as [&str; 0]);
+fn columns() -> TableColumns {
+    let mut columns = TableColumns::named("t", [] as [&str; 0]);
     columns.list = [
         ("u_text", "string"),
         ("flag", "boolean"),
@@ -22,22 +24,22 @@ fn columns() -> Columns {
         ("a.b", "reference"),
         ("_raw", "string"),
     ]
-    .map(|(name, kind)| Column::typed(name, kind))
+    .map(|(name, kind)| TableColumn::typed(name, kind))
     .into();
     columns
 }
 
-fn typed(raw: bool) -> Schema {
+fn typed(raw: bool) -> RecordSchema {
     let decimals = Decimals::Bytes;
-    Schema::typed(&columns(), &Typing { decimals, raw })
+    RecordSchema::typed(&columns(), &TypingOptions { decimals, raw })
 }
 
 /// The JSON of a row that went through Avro.
-fn there_and_back(schema: &Schema, on_type_error: OnTypeError, row: &str) -> Value {
+fn there_and_back(schema: &RecordSchema, on_type_error: OnTypeError, row: &str) -> Value {
     let mut record = Vec::new();
-    let mut encoder = Encoder::new(schema, 5, on_type_error);
+    let mut encoder = RecordEncoder::new(schema, 5, on_type_error);
     encoder.encode(row.as_bytes(), &mut record).unwrap();
-    let Frame::Framed { id: 5, body } = frame(&record) else {
+    let WireFrame::Framed { id: 5, body } = frame(&record) else {
         panic!("no frame");
     };
     let writer = WriterSchema::parse(schema.json(), &[]).unwrap();
@@ -51,7 +53,7 @@ fn a_row_comes_back() {
         "at": "2024-02-29 23:59:59", "day": "1969-12-31", "took": "1970-01-02 04:23:17",
         "a.b": "Joe", "_raw": "mine",
     });
-    for schema in [typed(false), typed(true), Schema::strings(&columns())] {
+    for schema in [typed(false), typed(true), RecordSchema::strings(&columns())] {
         let back = there_and_back(&schema, OnTypeError::Null, &row.to_string());
         assert_eq!(back, row);
     }
@@ -72,15 +74,15 @@ fn a_row_comes_back() {
 #[test]
 fn texts_of_misfits_count_wherever_their_field_stands() {
     let mut more = columns();
-    more.list.push(Column::typed("late", "integer"));
-    let grown = typed(true).evolve(&Schema::typed(&more, &Typing::default()));
+    more.list.push(TableColumn::typed("late", "integer"));
+    let grown = typed(true).evolve(&RecordSchema::typed(&more, &TypingOptions::default()));
     let grown = grown.schema.unwrap();
     assert_eq!(grown.fields().last().unwrap().column, "late");
     let back = there_and_back(&grown, OnTypeError::StringField, r#"{"late":"x"}"#);
     assert_eq!(back["late"], "x");
 }
 
-const FOREIGN: &str = r#"{"type":"record","name":"order","namespace":"shop","fields":[
+const ORDER_SCHEMA: &str = r#"{"type":"record","name":"order","namespace":"shop","fields":[
     {"name":"id","type":"int"},
     {"name":"caller","type":"string","servicenow.name":"caller_id.name"},
     {"name":"ratio","type":"float"}, {"name":"open","type":"boolean"},
@@ -155,14 +157,14 @@ fn order() -> Avro {
 }
 
 fn written() -> Vec<u8> {
-    let schema = apache_avro::Schema::parse_str(FOREIGN).unwrap();
+    let schema = apache_avro::Schema::parse_str(ORDER_SCHEMA).unwrap();
     let writer = GenericDatumWriter::builder(&schema).build().unwrap();
     writer.write_value_to_vec(order()).unwrap()
 }
 
 #[test]
 fn foreign_records() {
-    let schema = WriterSchema::parse(FOREIGN, &[]).unwrap();
+    let schema = WriterSchema::parse(ORDER_SCHEMA, &[]).unwrap();
     let bytes = written();
     let json = to_json(&schema, &bytes).unwrap();
     let value: Value = serde_json::from_slice(&json).unwrap();
@@ -264,10 +266,10 @@ fn sizes_are_bounded() {
 fn frames() {
     assert_eq!(
         frame(b"\0\0\0\x01\x02"),
-        Frame::Framed { id: 258, body: b"" }
+        WireFrame::Framed { id: 258, body: b"" }
     );
     for plain in [&b""[..], b"\0\0\0\x01", b"{\"a\":1}", b"\x01\0\0\0\0\0"] {
-        assert_eq!(frame(plain), Frame::Plain);
+        assert_eq!(frame(plain), WireFrame::Plain);
     }
 }
 
@@ -319,14 +321,14 @@ proptest! {
         old in prop::collection::btree_set("[a-c]\\.?[a-c]", 0..5),
         new in prop::collection::btree_set("[a-c]\\.?[a-c]", 0..5),
     ) {
-        let before = Schema::strings(&Columns::named("t", old.clone()));
-        let evolution = before.evolve(&Schema::strings(&Columns::named("t", new.clone())));
+        let before = RecordSchema::strings(&TableColumns::named("t", old.clone()));
+        let evolution = before.evolve(&RecordSchema::strings(&TableColumns::named("t", new.clone())));
         let after = evolution.schema.unwrap_or(before.clone());
-        let parsed = |schema: &Schema| apache_avro::Schema::parse_str(schema.json()).unwrap();
+        let parsed = |schema: &RecordSchema| apache_avro::Schema::parse_str(schema.json()).unwrap();
         let (reader, writer) = (parsed(&before), parsed(&after));
         let row: Map<String, Value> = new.iter().map(|name| (name.clone(), json!(name))).collect();
         let mut record = Vec::new();
-        let mut encoder = Encoder::new(&after, 1, OnTypeError::Hold);
+        let mut encoder = RecordEncoder::new(&after, 1, OnTypeError::Hold);
         let report = encoder.encode(Value::Object(row).to_string().as_bytes(), &mut record).unwrap();
         prop_assert_eq!(report.unknown, 0);
         let old_reader = apache_avro::reader::datum::GenericDatumReader::builder(&writer)
@@ -343,13 +345,13 @@ proptest! {
         let new_reader = apache_avro::reader::datum::GenericDatumReader::builder(&reader)
             .reader_schema(&writer).build().unwrap();
         let mut record = Vec::new();
-        Encoder::new(&before, 1, OnTypeError::Hold).encode(b"{}", &mut record).unwrap();
+        RecordEncoder::new(&before, 1, OnTypeError::Hold).encode(b"{}", &mut record).unwrap();
         prop_assert!(new_reader.read_value(&mut &record[5..]).is_ok());
     }
 
     #[test]
     fn a_changed_record_is_read_or_refused(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
-        let schema = WriterSchema::parse(FOREIGN, &[]).unwrap();
+        let schema = WriterSchema::parse(ORDER_SCHEMA, &[]).unwrap();
         let mut bytes = written();
         let at = at.index(bytes.len());
         bytes[at] = byte;
@@ -364,7 +366,7 @@ proptest! {
         let names = columns().list.into_iter().map(|column| column.name);
         let row: Map<String, Value> = names.zip(texts.into_iter().map(Value::from)).collect();
         let row = Value::Object(row);
-        let schema = Schema::strings(&columns());
+        let schema = RecordSchema::strings(&columns());
         prop_assert_eq!(there_and_back(&schema, OnTypeError::Hold, &row.to_string()), row);
     }
 }

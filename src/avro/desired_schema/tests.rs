@@ -7,15 +7,15 @@ use servicenow_sim::{Options, Sim};
 use super::*;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::servicenow::tests::server::{JSON, Seen, Server, answer};
+use crate::servicenow::tests::server::{JSON_HEADER, ScriptedServer, SeenRequest, answer};
 use crate::stop;
 
 /// What a table with these settings asks of an instance at `url`.
-fn ask(url: &str, settings: &str) -> Wanted {
+fn ask(url: &str, settings: &str) -> DesiredSchema {
     try_ask(url, settings).unwrap()
 }
 
-fn try_ask(url: &str, settings: &str) -> Result<Wanted, Unknown> {
+fn try_ask(url: &str, settings: &str) -> Result<DesiredSchema, SchemaUnavailable> {
     let text = format!(
         "servicenow:\n  base_url: {url}\n  max_retries: 1\n  auth: {{type: basic, basic: \
          {{username: bridge, password: secret}}}}\n\
@@ -24,13 +24,13 @@ fn try_ask(url: &str, settings: &str) -> Result<Wanted, Unknown> {
     );
     let (config, _) = config::parse(&text, &|_| None).unwrap_or_else(|p| panic!("{p}"));
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
+    let client = InstanceClient::start(&config.servicenow, &metrics, &health).unwrap();
     let (_trigger, stop) = stop::pair();
     let path = &config.servicenow.table_api_path;
-    wanted(&client, path, &config.source.tables[0], &stop)
+    desired_schema(&client, path, &config.source.tables[0], &stop)
 }
 
-fn columns(wanted: &Wanted) -> Vec<&str> {
+fn columns(wanted: &DesiredSchema) -> Vec<&str> {
     let fields = wanted.schema.fields().iter();
     fields.map(|field| field.column.as_str()).collect()
 }
@@ -70,13 +70,13 @@ fn the_dictionary_gives_names_and_types() {
 }
 
 /// No rights to the dictionary, and `rows` in the table.
-fn hiding(rows: &'static str) -> Server {
-    Server::start(
-        move |_, seen: &Seen| match seen.line.contains("/table/incident?") {
-            true => answer("200 OK", &[JSON], rows),
-            false => answer("200 OK", &[JSON], r#"{"result":[]}"#),
-        },
-    )
+fn hiding(rows: &'static str) -> ScriptedServer {
+    ScriptedServer::start(move |_, seen: &SeenRequest| {
+        match seen.line.contains("/table/incident?") {
+            true => answer("200 OK", &[JSON_HEADER], rows),
+            false => answer("200 OK", &[JSON_HEADER], r#"{"result":[]}"#),
+        }
+    })
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn types_wait_for_the_right_to_see_them() {
     let url = format!("http://{}", server.addr);
     for fields in ["", ", fields: [x]"] {
         let asked = try_ask(&url, &format!("{fields}, schema: {{style: typed}}"));
-        let Err(Unknown::Hidden(why)) = asked else {
+        let Err(SchemaUnavailable::Hidden(why)) = asked else {
             panic!("{asked:?}");
         };
         for words in [
@@ -130,18 +130,17 @@ fn refusals_of_the_dictionary() {
         ("200 OK", r#"{"result":"maintenance"}"#, false),
     ] {
         let rows = r#"{"result":[{"a":"1"}]}"#;
-        let server =
-            Server::start(
-                move |_, seen: &Seen| match seen.line.contains("/table/incident?") {
-                    true => answer("200 OK", &[JSON], rows),
-                    false => answer(status, &[JSON], body),
-                },
-            );
+        let server = ScriptedServer::start(move |_, seen: &SeenRequest| {
+            match seen.line.contains("/table/incident?") {
+                true => answer("200 OK", &[JSON_HEADER], rows),
+                false => answer(status, &[JSON_HEADER], body),
+            }
+        });
         let url = format!("http://{}", server.addr);
         let texts = try_ask(&url, "");
         assert_eq!(texts.is_ok(), refused, "{status}: {texts:?}");
         let types = try_ask(&url, ", schema: {style: typed}");
-        let hidden = matches!(types, Err(Unknown::Hidden(_)));
+        let hidden = matches!(types, Err(SchemaUnavailable::Hidden(_)));
         assert_eq!(hidden, refused, "{status}: {types:?}");
         assert!(types.is_err(), "{status}: {types:?}");
     }

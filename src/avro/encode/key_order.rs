@@ -4,16 +4,16 @@
 
 use std::collections::HashMap;
 
-use super::scan::{Malformed, Scanner};
+use super::scan::{MalformedRow, RowScanner};
 
 /// Keys that are remembered beyond those of the schema.
-const MORE_KEYS: usize = 1024;
+const MAX_EXTRA_KEYS: usize = 1024;
 /// Unknown columns that are named.
-const MAX_NAMED: usize = 64;
+const MAX_UNKNOWN_NAMES: usize = 64;
 
 /// A key that was seen, and where it stands in the empty row.
 #[derive(Debug)]
-struct Known {
+struct KnownKey {
     start: usize,
     /// Behind its colon.
     value: usize,
@@ -25,10 +25,10 @@ struct Known {
 
 /// The keys in the order in which they came last.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct KeyOrder {
     /// Fields by column.
     fields: HashMap<Vec<u8>, usize>,
-    known: Vec<Known>,
+    known: Vec<KnownKey>,
     /// `"key":"",` for each of them, the key as it stood in the row.
     empty: Vec<u8>,
     /// Places in `known` by key.
@@ -41,10 +41,10 @@ pub(super) struct Order {
     unknown: Vec<String>,
 }
 
-impl Order {
+impl KeyOrder {
     /// For the columns and their places among the fields.
-    pub(super) fn new<'a>(columns: impl Iterator<Item = (&'a str, usize)>) -> Order {
-        Order {
+    pub(super) fn new<'a>(columns: impl Iterator<Item = (&'a str, usize)>) -> KeyOrder {
+        KeyOrder {
             fields: columns
                 .map(|(name, at)| (name.as_bytes().to_vec(), at))
                 .collect(),
@@ -78,9 +78,9 @@ impl Order {
     /// colon. Gives the field, if the column has one.
     pub(super) fn key(
         &mut self,
-        scanner: &mut Scanner<'_>,
+        scanner: &mut RowScanner<'_>,
         mut empty: impl FnMut(Option<usize>),
-    ) -> Result<Option<usize>, Malformed> {
+    ) -> Result<Option<usize>, MalformedRow> {
         let Some(start) = self.known.get(self.next).map(|known| known.start) else {
             return self.find(scanner);
         };
@@ -103,7 +103,7 @@ impl Order {
         self.find(scanner)
     }
 
-    fn find(&mut self, scanner: &mut Scanner<'_>) -> Result<Option<usize>, Malformed> {
+    fn find(&mut self, scanner: &mut RowScanner<'_>) -> Result<Option<usize>, MalformedRow> {
         scanner.space();
         let start = scanner.rest();
         scanner.expect(b'"')?;
@@ -120,13 +120,13 @@ impl Order {
         let field = self.fields.get(name).copied();
         let name = name.to_vec();
         scanner.expect(b':')?;
-        if field.is_none() && self.unknown.len() < MAX_NAMED {
+        if field.is_none() && self.unknown.len() < MAX_UNKNOWN_NAMES {
             let name = String::from_utf8_lossy(&name).into_owned();
             if !self.unknown.contains(&name) {
                 self.unknown.push(name);
             }
         }
-        if self.known.len() < self.fields.len() + MORE_KEYS {
+        if self.known.len() < self.fields.len() + MAX_EXTRA_KEYS {
             let key = start.get(..length).unwrap_or_default();
             let start = self.empty.len();
             self.empty.extend_from_slice(key);
@@ -134,7 +134,7 @@ impl Order {
             let value = self.empty.len();
             self.empty.extend_from_slice(b"\"\",");
             self.places.insert(name, self.known.len());
-            self.known.push(Known {
+            self.known.push(KnownKey {
                 start,
                 value,
                 end: self.empty.len(),

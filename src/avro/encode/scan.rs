@@ -5,13 +5,13 @@ use std::fmt;
 use memchr::{memchr, memchr2};
 
 /// Deepest nesting inside a value. Rows of the Table API nest at most twice.
-const MAX_DEPTH: u32 = 64;
+const MAX_ROW_DEPTH: u32 = 64;
 
 /// Where a row is not JSON: the byte in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed(usize);
+pub struct MalformedRow(usize);
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a row is not valid JSON (byte {})", self.0)
     }
@@ -19,7 +19,7 @@ impl fmt::Display for Malformed {
 
 /// What stands where a value is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Form {
+pub(super) enum ValueForm {
     /// Nothing: the row has no such column.
     #[default]
     Absent,
@@ -41,16 +41,16 @@ pub(super) enum Form {
 
 /// A value: its form, and where its text is.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Raw {
-    pub(super) form: Form,
+pub(super) struct ScannedValue {
+    pub(super) form: ValueForm,
     start: u32,
     end: u32,
 }
 
-impl Raw {
+impl ScannedValue {
     /// The empty text.
-    pub(super) const EMPTY: Raw = Raw {
-        form: Form::Empty,
+    pub(super) const EMPTY: ScannedValue = ScannedValue {
+        form: ValueForm::Empty,
         start: 0,
         end: 0,
     };
@@ -58,9 +58,9 @@ impl Raw {
     /// Its text, in the row or in the scratch.
     pub(super) fn text<'a>(&self, row: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
         let from = match self.form {
-            Form::Absent | Form::Null | Form::Empty => return &[],
-            Form::Unescaped | Form::Torn => scratch,
-            Form::Text | Form::Word | Form::Json => row,
+            ValueForm::Absent | ValueForm::Null | ValueForm::Empty => return &[],
+            ValueForm::Unescaped | ValueForm::Torn => scratch,
+            ValueForm::Text | ValueForm::Word | ValueForm::Json => row,
         };
         from.get(self.start as usize..self.end as usize)
             .unwrap_or_default()
@@ -68,7 +68,7 @@ impl Raw {
 }
 
 /// Goes over one row.
-pub(super) struct Scanner<'a> {
+pub(super) struct RowScanner<'a> {
     row: &'a [u8],
     at: usize,
     /// Whether there are control characters, which strings must not have.
@@ -77,14 +77,17 @@ pub(super) struct Scanner<'a> {
     scratch: &'a mut Vec<u8>,
 }
 
-impl<'a> Scanner<'a> {
+impl<'a> RowScanner<'a> {
     /// Begins with `row`; `scratch` is emptied.
-    pub(super) fn new(row: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Scanner<'a>, Malformed> {
-        std::str::from_utf8(row).map_err(|error| Malformed(error.valid_up_to()))?;
+    pub(super) fn new(
+        row: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<RowScanner<'a>, MalformedRow> {
+        std::str::from_utf8(row).map_err(|error| MalformedRow(error.valid_up_to()))?;
         // Unescaped text is shorter, so one check is enough for both.
-        u32::try_from(row.len()).map_err(|_| Malformed(row.len()))?;
+        u32::try_from(row.len()).map_err(|_| MalformedRow(row.len()))?;
         scratch.clear();
-        Ok(Scanner {
+        Ok(RowScanner {
             row,
             at: 0,
             controls: has_controls(row),
@@ -102,12 +105,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// The text of a string that was passed.
-    pub(super) fn text(&self, raw: Raw) -> &[u8] {
+    pub(super) fn text(&self, raw: ScannedValue) -> &[u8] {
         raw.text(self.row, self.scratch)
     }
 
-    pub(super) fn malformed(&self) -> Malformed {
-        Malformed(self.at)
+    pub(super) fn malformed(&self) -> MalformedRow {
+        MalformedRow(self.at)
     }
 
     /// The next byte behind white space, passed over.
@@ -118,7 +121,7 @@ impl<'a> Scanner<'a> {
         byte
     }
 
-    pub(super) fn expect(&mut self, wanted: u8) -> Result<(), Malformed> {
+    pub(super) fn expect(&mut self, wanted: u8) -> Result<(), MalformedRow> {
         if self.token() == Some(wanted) {
             Ok(())
         } else {
@@ -134,7 +137,7 @@ impl<'a> Scanner<'a> {
 
     /// The rest of a string whose quote was passed.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Raw, Malformed> {
+    pub(super) fn string(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.at;
         let rest = self.rest();
         let found = memchr2(b'"', b'\\', rest).ok_or_else(|| self.malformed())?;
@@ -142,27 +145,27 @@ impl<'a> Scanner<'a> {
             return self.escaped();
         }
         self.at += found + 1;
-        self.raw(Form::Text, start, start + found)
+        self.raw(ValueForm::Text, start, start + found)
     }
 
     #[inline]
-    fn raw(&self, form: Form, start: usize, end: usize) -> Result<Raw, Malformed> {
-        if self.controls && form == Form::Text {
+    fn raw(&self, form: ValueForm, start: usize, end: usize) -> Result<ScannedValue, MalformedRow> {
+        if self.controls && form == ValueForm::Text {
             let text = self.row.get(start..end).unwrap_or_default();
             if has_controls(text) {
-                return Err(Malformed(start));
+                return Err(MalformedRow(start));
             }
         }
         match (u32::try_from(start), u32::try_from(end)) {
-            (Ok(start), Ok(end)) => Ok(Raw { form, start, end }),
-            _ => Err(Malformed(start)),
+            (Ok(start), Ok(end)) => Ok(ScannedValue { form, start, end }),
+            _ => Err(MalformedRow(start)),
         }
     }
 
     /// A string with escapes, into the scratch.
-    fn escaped(&mut self) -> Result<Raw, Malformed> {
+    fn escaped(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.scratch.len();
-        let mut form = Form::Unescaped;
+        let mut form = ValueForm::Unescaped;
         loop {
             let rest = self.rest();
             let found = memchr2(b'"', b'\\', rest).ok_or_else(|| self.malformed())?;
@@ -176,13 +179,13 @@ impl<'a> Scanner<'a> {
                 return self.raw(form, start, self.scratch.len());
             }
             if !self.escape()? {
-                form = Form::Torn;
+                form = ValueForm::Torn;
             }
         }
     }
 
     /// One escape, its backslash passed. False: it is half a surrogate pair.
-    fn escape(&mut self) -> Result<bool, Malformed> {
+    fn escape(&mut self) -> Result<bool, MalformedRow> {
         let letter = self.row.get(self.at).copied();
         self.at += 1;
         let byte = match letter {
@@ -200,7 +203,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The digits of a `\u` escape, and its other half if it has one.
-    fn unicode(&mut self) -> Result<bool, Malformed> {
+    fn unicode(&mut self) -> Result<bool, MalformedRow> {
         let first = self.hex4()?;
         let mut code = first;
         if (0xd800..0xdc00).contains(&first) && self.rest().starts_with(b"\\u") {
@@ -223,7 +226,7 @@ impl<'a> Scanner<'a> {
         Ok(letter.is_some())
     }
 
-    fn hex4(&mut self) -> Result<u32, Malformed> {
+    fn hex4(&mut self) -> Result<u32, MalformedRow> {
         let digits = self.rest().get(..4).ok_or_else(|| self.malformed())?;
         let code = digits.iter().try_fold(0, |code, digit| {
             Some(code << 4 | char::from(*digit).to_digit(16)?)
@@ -233,7 +236,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A value: that of the member `value` where it is an object that has one.
-    pub(super) fn value(&mut self) -> Result<Raw, Malformed> {
+    pub(super) fn value(&mut self) -> Result<ScannedValue, MalformedRow> {
         // Here rather than behind a call: nearly all values are texts.
         if self.rest().starts_with(b"\"") {
             self.at += 1;
@@ -242,10 +245,10 @@ impl<'a> Scanner<'a> {
         self.nested(0)
     }
 
-    fn nested(&mut self, depth: u32) -> Result<Raw, Malformed> {
+    fn nested(&mut self, depth: u32) -> Result<ScannedValue, MalformedRow> {
         match self.token() {
             Some(b'"') => self.string(),
-            Some(open @ (b'{' | b'[')) if depth < MAX_DEPTH => {
+            Some(open @ (b'{' | b'[')) if depth < MAX_ROW_DEPTH => {
                 let start = self.at - 1;
                 let value = if open == b'{' {
                     self.object(depth + 1)?
@@ -255,7 +258,7 @@ impl<'a> Scanner<'a> {
                 };
                 match value {
                     Some(value) => Ok(value),
-                    None => self.raw(Form::Json, start, self.at),
+                    None => self.raw(ValueForm::Json, start, self.at),
                 }
             }
             Some(_) => self.word(),
@@ -264,7 +267,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of an object; gives its member `value`, the last one.
-    fn object(&mut self, depth: u32) -> Result<Option<Raw>, Malformed> {
+    fn object(&mut self, depth: u32) -> Result<Option<ScannedValue>, MalformedRow> {
         let mut value = None;
         self.space();
         if self.rest().first() == Some(&b'}') {
@@ -289,7 +292,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of an array.
-    fn array(&mut self, depth: u32) -> Result<(), Malformed> {
+    fn array(&mut self, depth: u32) -> Result<(), MalformedRow> {
         self.space();
         if self.rest().first() == Some(&b']') {
             self.at += 1;
@@ -306,7 +309,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number, `true`, `false` or `null`, its first byte passed.
-    fn word(&mut self) -> Result<Raw, Malformed> {
+    fn word(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.at - 1;
         let is_part =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -314,9 +317,9 @@ impl<'a> Scanner<'a> {
         let length = rest.iter().take_while(|byte| is_part(byte)).count();
         let word = rest.get(..length).unwrap_or_default();
         let form = match word {
-            b"null" => Form::Null,
-            b"true" | b"false" => Form::Word,
-            number if is_number(number) => Form::Word,
+            b"null" => ValueForm::Null,
+            b"true" | b"false" => ValueForm::Word,
+            number if is_number(number) => ValueForm::Word,
             _ => return Err(self.malformed()),
         };
         self.at = start + length;

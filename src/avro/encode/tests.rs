@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::avro::{Column, Columns, Typing, decimal};
+use crate::avro::{TableColumn, TableColumns, TypingOptions, decimal};
 use crate::servicenow::query::parse_time;
 
-const TYPES: [(&str, &str); 9] = [
+const FIELD_TYPES: [(&str, &str); 9] = [
     ("text", "string"),
     ("flag", "boolean"),
     ("count", "integer"),
@@ -22,21 +22,23 @@ const TYPES: [(&str, &str); 9] = [
     ("a.b", "reference"),
 ];
 
-fn typed() -> Schema {
-    let mut columns = Columns::named("t", [] as [&str; 0]);
-    columns.list = TYPES.map(|(name, kind)| Column::typed(name, kind)).into();
-    let typing = Typing {
+fn typed() -> RecordSchema {
+    let mut columns = TableColumns::named("t", [] as [&str; 0]);
+    columns.list = FIELD_TYPES
+        .map(|(name, kind)| TableColumn::typed(name, kind))
+        .into();
+    let typing = TypingOptions {
         raw: true,
-        ..Typing::default()
+        ..TypingOptions::default()
     };
-    Schema::typed(&columns, &typing)
+    RecordSchema::typed(&columns, &typing)
 }
 
-fn parsed(schema: &Schema) -> apache_avro::Schema {
+fn parsed(schema: &RecordSchema) -> apache_avro::Schema {
     apache_avro::Schema::parse_str(schema.json()).unwrap()
 }
 
-fn encoded(encoder: &mut Encoder, row: &str) -> (Vec<u8>, Report) {
+fn encoded(encoder: &mut RecordEncoder, row: &str) -> (Vec<u8>, EncodeReport) {
     let mut out = Vec::new();
     let report = encoder.encode(row.as_bytes(), &mut out).unwrap();
     (out, report)
@@ -48,8 +50,12 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn bytes_of_a_record() {
-    let columns = Columns::named("t", ["a", "b", "c"]);
-    let mut encoder = Encoder::new(&Schema::strings(&columns), 0x0102_0304, OnTypeError::Null);
+    let columns = TableColumns::named("t", ["a", "b", "c"]);
+    let mut encoder = RecordEncoder::new(
+        &RecordSchema::strings(&columns),
+        0x0102_0304,
+        OnTypeError::Null,
+    );
     for (row, body) in [
         (r#"{"a":"xyz","b":"","c":null}"#, "020678797a020000"),
         (r#"{"c":"1","a":"x\n\u00e9"}"#, "0208780ac3a900020231"),
@@ -66,7 +72,7 @@ fn bytes_of_a_record() {
     ] {
         let (bytes, report) = encoded(&mut encoder, row);
         assert_eq!(hex(&bytes), format!("0001020304{body}"), "{row}");
-        assert_eq!(report, Report::default());
+        assert_eq!(report, EncodeReport::default());
     }
     let mut key = Vec::new();
     encode_key(9, b"abc", &mut key).unwrap();
@@ -80,8 +86,8 @@ fn bytes_of_a_record() {
 
 #[test]
 fn columns_in_any_order() {
-    let columns = Columns::named("t", ["a", "b", "c"]);
-    let mut encoder = Encoder::new(&Schema::strings(&columns), 1, OnTypeError::Null);
+    let columns = TableColumns::named("t", ["a", "b", "c"]);
+    let mut encoder = RecordEncoder::new(&RecordSchema::strings(&columns), 1, OnTypeError::Null);
     let expected = encoded(&mut encoder, r#"{"a":"1","b":"2","c":"3"}"#).0;
     for row in [
         r#"{"c":"3","b":"2","a":"1"}"#,
@@ -109,14 +115,14 @@ fn columns_in_any_order() {
 fn values_that_do_not_fit() {
     let schema = typed();
     let row = r#"{"flag":"yes","count":"\u0031x","cost":["1"],"text":"ok","at":""}"#;
-    let mut encoder = Encoder::new(&schema, 1, OnTypeError::Null);
+    let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::Null);
     let (bytes, report) = encoded(&mut encoder, row);
     assert_eq!(hex(&bytes[5..]), "02046f6b000000000000000000");
     assert_eq!((report.unknown, report.misfits), (0, 3));
     let misfits: Vec<_> = encoder.misfits().collect();
     assert_eq!(misfits, [("flag", 1), ("count", 1), ("cost", 1)]);
 
-    let mut encoder = Encoder::new(&schema, 1, OnTypeError::StringField);
+    let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::StringField);
     let (bytes, _) = encoded(&mut encoder, row);
     let reader = parsed(&schema);
     let reader = GenericDatumReader::builder(&reader).build().unwrap();
@@ -129,7 +135,7 @@ fn values_that_do_not_fit() {
     let texts = Avro::Union(1, Box::new(Avro::Map(texts.into())));
     assert_eq!(fields.last().unwrap(), &("_raw".to_owned(), texts));
 
-    let mut encoder = Encoder::new(&schema, 1, OnTypeError::Hold);
+    let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::Hold);
     let mut out = b"before".to_vec();
     let error = encoder.encode(row.as_bytes(), &mut out).unwrap_err();
     assert_eq!(
@@ -139,7 +145,7 @@ fn values_that_do_not_fit() {
     assert_eq!(out, b"before");
     let torn = br#"{"text":"a\ud83d"}"#;
     assert!(encoder.encode(torn, &mut out).is_err());
-    let mut encoder = Encoder::new(&schema, 1, OnTypeError::StringField);
+    let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::StringField);
     let (bytes, report) = encoded(
         &mut encoder,
         r#"{"text":"a\ud83d","flag":{"value":"true"}}"#,
@@ -151,7 +157,7 @@ fn values_that_do_not_fit() {
 #[test]
 fn what_is_no_row() {
     let schema = typed();
-    let mut encoder = Encoder::new(&schema, 1, OnTypeError::Null);
+    let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::Null);
     let mut out = Vec::new();
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(70), "]".repeat(70));
     for row in [
@@ -186,32 +192,32 @@ fn what_is_no_row() {
 }
 
 /// What a generic writer would be given for a text of a kind; `None`: it does not fit.
-fn generic(kind: Kind, text: &str) -> Option<Avro> {
-    if text.is_empty() && kind != Kind::String {
+fn generic(kind: FieldType, text: &str) -> Option<Avro> {
+    if text.is_empty() && kind != FieldType::String {
         return Some(Avro::Null);
     }
     let midnight = |text: &str| parse_time(format!("{text} 00:00:00").as_bytes());
     Some(match kind {
-        Kind::String => Avro::String(text.to_owned()),
-        Kind::Boolean => Avro::Boolean(match text {
+        FieldType::String => Avro::String(text.to_owned()),
+        FieldType::Boolean => Avro::Boolean(match text {
             "true" | "1" => true,
             "false" | "0" => false,
             _ => return None,
         }),
-        Kind::Long => {
+        FieldType::Long => {
             let (whole, part) = text.split_once('.').unwrap_or((text, ""));
             let is_whole = part.bytes().all(|digit| digit == b'0');
             Avro::Long(whole.parse().ok().filter(|_| is_whole)?)
         }
-        Kind::Double => Avro::Double(text.parse().ok().filter(|v: &f64| v.is_finite())?),
-        Kind::Decimal { precision, scale } => {
+        FieldType::Double => Avro::Double(text.parse().ok().filter(|v: &f64| v.is_finite())?),
+        FieldType::Decimal { precision, scale } => {
             let unscaled = decimal::parse(text.as_bytes(), precision, scale)?;
             Avro::Decimal(Decimal::from(decimal::bytes(unscaled, &mut [0; 16])))
         }
-        Kind::Timestamp => Avro::TimestampMillis(parse_time(text.as_bytes())? * 1000),
-        Kind::Date => Avro::Date(i32::try_from(midnight(text)? / 86_400).unwrap()),
-        Kind::Seconds => Avro::Long(parse_time(text.as_bytes())?),
-        Kind::Texts => return None,
+        FieldType::Timestamp => Avro::TimestampMillis(parse_time(text.as_bytes())? * 1000),
+        FieldType::Date => Avro::Date(i32::try_from(midnight(text)? / 86_400).unwrap()),
+        FieldType::Seconds => Avro::Long(parse_time(text.as_bytes())?),
+        FieldType::TextMap => return None,
     })
 }
 
@@ -243,13 +249,13 @@ fn form(text: String, form: u8) -> Value {
 proptest! {
     #[test]
     fn same_bytes_as_the_library(
-        texts in prop::collection::vec((0..TYPES.len(), column_text(), 0_u8..9), 0..12),
+        texts in prop::collection::vec((0..FIELD_TYPES.len(), column_text(), 0_u8..9), 0..12),
         more in prop::option::of("[a-z]{9}"),
     ) {
         let schema = typed();
         let mut row = serde_json::Map::new();
         for (at, text, shape) in &texts {
-            row.insert(TYPES[*at].0.to_owned(), form(text.clone(), *shape));
+            row.insert(FIELD_TYPES[*at].0.to_owned(), form(text.clone(), *shape));
         }
         row.extend(more.clone().map(|name| (name, json!([1]))));
         let text_of = |column: &str| {
@@ -274,14 +280,14 @@ proptest! {
         let writer = GenericDatumWriter::builder(&parsed).build().unwrap();
         let library = writer.write_value_to_vec(expected.clone()).unwrap();
 
-        let mut encoder = Encoder::new(&schema, 7, OnTypeError::Null);
+        let mut encoder = RecordEncoder::new(&schema, 7, OnTypeError::Null);
         for _ in 0..2 {
             let mut ours = Vec::new();
             let text = Value::Object(row.clone()).to_string();
             let report = encoder.encode(text.as_bytes(), &mut ours).unwrap();
             prop_assert_eq!(&ours[..5], [0, 0, 0, 0, 7]);
             prop_assert_eq!(hex(&ours[5..]), hex(&library));
-            prop_assert_eq!(report, Report { unknown: u32::from(more.is_some()), misfits });
+            prop_assert_eq!(report, EncodeReport { unknown: u32::from(more.is_some()), misfits });
             let reader = GenericDatumReader::builder(&parsed).build().unwrap();
             prop_assert_eq!(&reader.read_value(&mut &ours[5..]).unwrap(), &expected);
         }
@@ -296,7 +302,7 @@ proptest! {
         ],
     ) {
         let is_json = serde_json::from_str::<&RawValue>(&row).is_ok_and(|raw| raw.get().starts_with('{'));
-        let mut encoder = Encoder::new(&typed(), 1, OnTypeError::StringField);
+        let mut encoder = RecordEncoder::new(&typed(), 1, OnTypeError::StringField);
         let result = encoder.encode(row.as_bytes(), &mut Vec::new());
         prop_assert_eq!(result.is_ok(), is_json, "{} {:?}", row, result);
     }
@@ -311,9 +317,9 @@ proptest! {
             1..6,
         ),
     ) {
-        let mut learned = Encoder::new(&typed(), 1, OnTypeError::Null);
+        let mut learned = RecordEncoder::new(&typed(), 1, OnTypeError::Null);
         for row in rows {
-            let mut new = Encoder::new(&typed(), 1, OnTypeError::Null);
+            let mut new = RecordEncoder::new(&typed(), 1, OnTypeError::Null);
             let (mut ours, mut expected) = (Vec::new(), Vec::new());
             let result = learned.encode(row.as_bytes(), &mut ours);
             let wanted = new.encode(row.as_bytes(), &mut expected);
@@ -325,7 +331,7 @@ proptest! {
 
     #[test]
     fn never_panics(row in prop::collection::vec(any::<u8>(), 0..60), cut in 0_usize..80) {
-        let mut encoder = Encoder::new(&typed(), 1, OnTypeError::StringField);
+        let mut encoder = RecordEncoder::new(&typed(), 1, OnTypeError::StringField);
         encoder.encode(&row, &mut Vec::new()).ok();
         let good = r#"{"text":"a\ud83d\ude00","flag":{"display_value":"x","value":"true"},"cost":1.5}"#;
         let cut = cut.min(good.len());

@@ -1,18 +1,18 @@
 //! From the text of a value to the bytes of its type.
 
-use super::super::model::Kind;
+use super::super::model::FieldType;
 use super::super::wire::{put_bytes, put_long};
 use super::super::{decimal, times};
 
 /// Appends the value that `text` stands for. `false`: it stands for none of this kind, and nothing
 /// was appended.
-pub(super) fn put(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn put(kind: FieldType, text: &[u8], out: &mut Vec<u8>) -> bool {
     let number = match kind {
-        Kind::String => {
+        FieldType::String => {
             put_bytes(text, out);
             return true;
         }
-        Kind::Boolean => {
+        FieldType::Boolean => {
             let truth = match text {
                 b"true" | b"1" => 1,
                 b"false" | b"0" => 0,
@@ -21,20 +21,20 @@ pub(super) fn put(kind: Kind, text: &[u8], out: &mut Vec<u8>) -> bool {
             out.push(truth);
             return true;
         }
-        Kind::Double => return put_double(text, out),
-        Kind::Decimal { precision, scale } => {
+        FieldType::Double => return put_double(text, out),
+        FieldType::Decimal { precision, scale } => {
             let Some(value) = decimal::parse(text, precision, scale) else {
                 return false;
             };
             put_bytes(decimal::bytes(value, &mut [0; 16]), out);
             return true;
         }
-        Kind::Long => whole(text),
+        FieldType::Long => whole(text),
         // No date that can be written overflows.
-        Kind::Timestamp => times::seconds(text).map(|seconds| seconds * 1000),
-        Kind::Date => times::days(text),
-        Kind::Seconds => times::seconds(text),
-        Kind::Texts => None,
+        FieldType::Timestamp => times::seconds(text).map(|seconds| seconds * 1000),
+        FieldType::Date => times::days(text),
+        FieldType::Seconds => times::seconds(text),
+        FieldType::TextMap => None,
     };
     match number {
         Some(number) => put_long(number, out),

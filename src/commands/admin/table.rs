@@ -2,26 +2,30 @@
 
 use std::io;
 
-use crate::commands::Screen;
+use crate::commands::Terminal;
 use crate::commands::dead_letters::text::{clean, shorten};
 
 /// The most columns of one cell before the last, and the least of the last.
-const CELL: usize = 48;
-const LAST: usize = 20;
+const MAX_STATUS_CELL_COLUMNS: usize = 48;
+const MIN_LAST_CELL_COLUMNS: usize = 20;
 
 /// A table with `head`; numbers stand to the right. The last column takes what room is left.
 pub(super) fn print<const N: usize>(
-    screen: &mut Screen<'_>,
+    screen: &mut Terminal<'_>,
     head: [&str; N],
     rows: &[[String; N]],
 ) -> io::Result<()> {
-    let clean = |cell: &String| shorten(&clean(cell), CELL * 8);
+    let clean = |cell: &String| shorten(&clean(cell), MAX_STATUS_CELL_COLUMNS * 8);
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
     let mut widths = head.map(str::len);
     let mut numbers = [true; N];
     for row in &rows {
         for ((width, number), cell) in widths.iter_mut().zip(&mut numbers).zip(row) {
-            *width = cell.chars().count().min(CELL).max(*width);
+            *width = cell
+                .chars()
+                .count()
+                .min(MAX_STATUS_CELL_COLUMNS)
+                .max(*width);
             *number &= cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit());
         }
     }
@@ -31,10 +35,12 @@ pub(super) fn print<const N: usize>(
         let mut line = String::new();
         for (at, ((cell, width), number)) in row.iter().zip(widths).zip(numbers).enumerate() {
             if at + 1 == N {
-                let room = total.saturating_sub(line.chars().count()).max(LAST);
+                let room = total
+                    .saturating_sub(line.chars().count())
+                    .max(MIN_LAST_CELL_COLUMNS);
                 line.push_str(&shorten(cell, room));
             } else {
-                let cell = shorten(cell, CELL);
+                let cell = shorten(cell, MAX_STATUS_CELL_COLUMNS);
                 match number {
                     true => line.push_str(&format!("{cell:>width$}  ")),
                     false => line.push_str(&format!("{cell:width$}  ")),

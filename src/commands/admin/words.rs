@@ -3,13 +3,13 @@
 use std::io;
 
 use super::table;
-use crate::admin::status::{Pipeline, State, Status};
-use crate::admin::threads::{Thread, Threads};
-use crate::commands::Screen;
+use crate::admin::status::{BridgeStatus, PipelineState, PipelineStatus};
+use crate::admin::threads::{KernelThread, ThreadsReport};
+use crate::commands::Terminal;
 use crate::commands::dead_letters::text::clean;
 
 /// What the status page shows.
-pub(super) fn status(status: &Status, screen: &mut Screen<'_>) -> io::Result<()> {
+pub(super) fn status(status: &BridgeStatus, screen: &mut Terminal<'_>) -> io::Result<()> {
     let up = time(status.time - status.started);
     let line = format!(
         "servicenow-kafka-bridge {} ({}), up {up}, {}",
@@ -60,7 +60,7 @@ pub(super) fn status(status: &Status, screen: &mut Screen<'_>) -> io::Result<()>
     Ok(())
 }
 
-fn instance(status: &Status) -> String {
+fn instance(status: &BridgeStatus) -> String {
     let it = &status.servicenow;
     let state = it.words.as_deref().unwrap_or("answers");
     let token = it.token_expires.map(|at| match at - status.time {
@@ -76,7 +76,7 @@ fn instance(status: &Status) -> String {
     )
 }
 
-fn kafka(status: &Status) -> String {
+fn kafka(status: &BridgeStatus) -> String {
     let it = &status.kafka;
     let state = match (&it.words, it.ok) {
         (Some(words), _) => words,
@@ -90,7 +90,7 @@ fn kafka(status: &Status) -> String {
     )
 }
 
-fn process(status: &Status) -> String {
+fn process(status: &BridgeStatus) -> String {
     let it = &status.process;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let memory = it
@@ -105,7 +105,7 @@ fn process(status: &Status) -> String {
     )
 }
 
-fn table(it: &Pipeline, now: f64) -> [String; 8] {
+fn table(it: &PipelineStatus, now: f64) -> [String; 8] {
     let next = it.next_poll.map(|at| at - now);
     [
         it.name.clone(),
@@ -125,7 +125,7 @@ fn table(it: &Pipeline, now: f64) -> [String; 8] {
     ]
 }
 
-fn topic(it: &Pipeline, now: f64) -> [String; 9] {
+fn topic(it: &PipelineStatus, now: f64) -> [String; 9] {
     [
         it.name.clone(),
         it.to.clone(),
@@ -140,11 +140,11 @@ fn topic(it: &Pipeline, now: f64) -> [String; 9] {
 }
 
 /// Why it is as it is, else what went wrong last.
-fn what(it: &Pipeline, now: f64) -> String {
+fn what(it: &PipelineStatus, now: f64) -> String {
     if let Some(words) = &it.words {
         return words.clone();
     }
-    if let Some(left) = it.remaining.filter(|_| it.state == State::Running) {
+    if let Some(left) = it.remaining.filter(|_| it.state == PipelineState::Running) {
         return format!("first load, {left:.0} rows left");
     }
     let last = it.last_error.as_ref();
@@ -153,7 +153,7 @@ fn what(it: &Pipeline, now: f64) -> String {
     })
 }
 
-fn rate(it: &Pipeline) -> String {
+fn rate(it: &PipelineStatus) -> String {
     it.rate.map_or_else(none, |rate| match rate {
         rate if rate == 0.0 || rate >= 100.0 => format!("{rate:.0}"),
         rate => format!("{rate:.1}"),
@@ -187,8 +187,8 @@ fn time(seconds: f64) -> String {
 }
 
 /// The threads, and what they promised.
-pub(super) fn threads(threads: &Threads, screen: &mut Screen<'_>) -> io::Result<()> {
-    let row = |it: &Thread| {
+pub(super) fn threads(threads: &ThreadsReport, screen: &mut Terminal<'_>) -> io::Result<()> {
+    let row = |it: &KernelThread| {
         let cpu = format!("{:.2} s", it.cpu_seconds);
         [it.id.to_string(), cpu, it.state.clone(), it.name.clone()]
     };
@@ -213,9 +213,14 @@ mod tests {
 
     use super::*;
 
-    fn printed(print: impl FnOnce(&mut Screen<'_>)) -> String {
+    fn printed(print: impl FnOnce(&mut Terminal<'_>)) -> String {
         let (mut output, mut errors) = (Vec::new(), Vec::new());
-        print(&mut Screen::new(&mut output, &mut errors, Some(110), false));
+        print(&mut Terminal::new(
+            &mut output,
+            &mut errors,
+            Some(110),
+            false,
+        ));
         String::from_utf8(output).unwrap()
     }
 
@@ -242,7 +247,7 @@ mod tests {
             "topics": [{"name": "in", "to": "task", "state": "running", "rows": 7, "lag": 11.0,
                 "dead_letters": 2}],
         });
-        let value: Status = serde_json::from_value(value).unwrap();
+        let value: BridgeStatus = serde_json::from_value(value).unwrap();
         expect![[r#"
             servicenow-kafka-bridge 0.1.0 (abc), up 2 h 46 min, not ready
               delivery of change_request: too large
@@ -266,11 +271,11 @@ mod tests {
     fn a_pipe_gets_all_of_the_last_cell() {
         let words = "no access to the table ".repeat(9);
         let value = json!({"tables": [{"name": "a", "state": "error", "words": words.trim()}]});
-        let value: Status = serde_json::from_value(value).unwrap();
+        let value: BridgeStatus = serde_json::from_value(value).unwrap();
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         status(
             &value,
-            &mut Screen::new(&mut output, &mut errors, None, false),
+            &mut Terminal::new(&mut output, &mut errors, None, false),
         )
         .unwrap();
         let text = String::from_utf8(output).unwrap();
@@ -284,7 +289,7 @@ mod tests {
             "heartbeats": [{"name": "read:incident", "due_in": 61.0},
                 {"name": "token", "wrong": "overdue for 3 s"}],
         });
-        let value: Threads = serde_json::from_value(value).unwrap();
+        let value: ThreadsReport = serde_json::from_value(value).unwrap();
         expect![[r#"
             ID     CPU  STATE    THREAD
              7  0.25 s  running  admin

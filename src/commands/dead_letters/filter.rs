@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Found;
+use super::FoundLetter;
 use super::text::of_bytes;
-use crate::cli::{UNREADABLE, Which};
+use crate::cli::{DeadLetterFilter, UNREADABLE_KIND};
 
 /// The offsets that are to be looked at.
 pub(super) fn ranges(
-    which: &Which,
+    which: &DeadLetterFilter,
     partitions: &BTreeMap<i32, Range<i64>>,
 ) -> BTreeMap<i32, Range<i64>> {
     let wanted = |partition: &i32| which.partition.is_none_or(|wanted| wanted == *partition);
@@ -26,13 +26,13 @@ pub(super) fn ranges(
 }
 
 /// Whether a letter is one of those that are meant. Its place was looked at before.
-pub(super) fn matches(which: &Which, found: &Found) -> bool {
+pub(super) fn matches(which: &DeadLetterFilter, found: &FoundLetter) -> bool {
     let letter = found.letter.as_ref().ok();
     let table = letter.map(|letter| letter.table.as_str());
     let topic = letter.map(|letter| letter.topic.as_str());
     let kind = match &found.letter {
         Ok(letter) => letter.error_kind.as_deref(),
-        Err(_) => Some(UNREADABLE),
+        Err(_) => Some(UNREADABLE_KIND),
     };
     let same =
         |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
@@ -60,12 +60,12 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cli::Place;
-    use crate::kafka::Received;
-    use crate::sink::{Letter, Refusal};
+    use crate::cli::DeadLetterPlace;
+    use crate::kafka::ConsumerRecord;
+    use crate::sink::{DeadLetter, Refusal};
 
-    fn found(text: Option<&[u8]>) -> Found {
-        let mut record = Received {
+    fn found(text: Option<&[u8]>) -> FoundLetter {
+        let mut record = ConsumerRecord {
             topic: Arc::from("t"),
             partition: 3,
             offset: 42,
@@ -77,14 +77,14 @@ mod tests {
         };
         let now = Timestamp::from_second(2_000).unwrap();
         let refusal = Refusal::unsent("no_identity", "has none");
-        let letter = Letter::new(&record, "incident", None, None, &refusal, now);
+        let letter = DeadLetter::new(&record, "incident", None, None, &refusal, now);
         record.value = Some(text.map_or_else(|| letter.encode(), <[u8]>::to_vec));
-        Found {
-            place: Place {
+        FoundLetter {
+            place: DeadLetterPlace {
                 partition: 0,
                 offset: 1,
             },
-            letter: Letter::decode(record.value.as_deref().unwrap()),
+            letter: DeadLetter::decode(record.value.as_deref().unwrap()),
             record,
             done: false,
         }
@@ -93,17 +93,17 @@ mod tests {
     #[test]
     fn every_filter_must_hold() {
         let some = |text: &str| Some(text.to_owned());
-        let all = Which {
+        let all = DeadLetterFilter {
             table: some("incident"),
             topic: some("t"),
             kind: some("no_identity"),
             since: Some(2_000),
             until: Some(2_001),
             key: some("K"),
-            ..Which::default()
+            ..DeadLetterFilter::default()
         };
-        assert!(matches(&Which::default(), &found(None)) && matches(&all, &found(None)));
-        type Change = fn(&mut Which);
+        assert!(matches(&DeadLetterFilter::default(), &found(None)) && matches(&all, &found(None)));
+        type Change = fn(&mut DeadLetterFilter);
         let changes: [Change; 6] = [
             |which| which.table = Some("problem".to_owned()),
             |which| which.topic = Some("u".to_owned()),
@@ -126,9 +126,9 @@ mod tests {
         if let Ok(letter) = &mut framed.letter {
             letter.key = key;
         }
-        let which = |key: &str| Which {
+        let which = |key: &str| DeadLetterFilter {
             key: Some(key.to_owned()),
-            ..Which::default()
+            ..DeadLetterFilter::default()
         };
         assert!(matches(&which("base64:AAAAAAcCaw=="), &framed));
         assert!(!matches(&which("k"), &framed));
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn what_is_no_letter_has_a_kind_a_time_and_a_key() {
         let broken = found(Some(b"{"));
-        let mut which = Which {
-            kind: Some(UNREADABLE.to_owned()),
+        let mut which = DeadLetterFilter {
+            kind: Some(UNREADABLE_KIND.to_owned()),
             since: Some(1_000),
             until: Some(1_001),
             key: Some("K".to_owned()),
-            ..Which::default()
+            ..DeadLetterFilter::default()
         };
         assert!(matches(&which, &broken));
         assert!(!matches(&which, &found(None)));
@@ -154,10 +154,10 @@ mod tests {
     fn offsets_are_looked_up_where_they_are() {
         let partitions = BTreeMap::from([(0, 5..20), (1, 0..3)]);
         let ranges_of = |partition, offsets| {
-            let which = Which {
+            let which = DeadLetterFilter {
                 partition,
                 offsets,
-                ..Which::default()
+                ..DeadLetterFilter::default()
             };
             ranges(&which, &partitions)
         };

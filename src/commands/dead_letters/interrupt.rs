@@ -7,7 +7,7 @@ use crate::daemon::{self, Signals};
 use crate::stop::{self, Stop};
 
 /// Listens for signals until it is dropped.
-pub(super) struct Interrupt {
+pub(super) struct InterruptListener {
     /// Begin nothing new.
     pub(super) soon: Stop,
     /// Wait for nothing.
@@ -16,8 +16,8 @@ pub(super) struct Interrupt {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Interrupt {
-    pub(super) fn listen() -> io::Result<Interrupt> {
+impl InterruptListener {
+    pub(super) fn listen() -> io::Result<InterruptListener> {
         let (signals, receiver) = daemon::signals()?;
         let (first, soon) = stop::pair();
         let (second, now) = stop::pair();
@@ -30,7 +30,7 @@ impl Interrupt {
                     triggers.pop();
                 }
             })?;
-        Ok(Interrupt {
+        Ok(InterruptListener {
             soon,
             now,
             signals: Some(signals),
@@ -39,7 +39,7 @@ impl Interrupt {
     }
 }
 
-impl Drop for Interrupt {
+impl Drop for InterruptListener {
     fn drop(&mut self) {
         self.signals = None;
         if let Some(thread) = self.thread.take()

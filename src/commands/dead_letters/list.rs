@@ -2,24 +2,28 @@
 
 use std::ops::ControlFlow;
 
-use super::table::{self, Lines};
+use super::table::{self, LetterTable};
 use super::text::{body, clean, clean_json, of_bytes};
-use super::{Desk, Failure, Found, Marked, Screen, plural};
-use crate::cli::{Place, Which};
-use crate::sink::Letter;
+use super::{DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, Terminal, plural};
+use crate::cli::{DeadLetterFilter, DeadLetterPlace};
+use crate::sink::DeadLetter;
 use crate::stop;
 
 /// Prints a line for each letter; the last line, beside the output, counts them.
 pub(super) fn list(
-    desk: &mut Desk,
-    which: &Which,
+    desk: &mut DeadLetterTopic,
+    which: &DeadLetterFilter,
     (all, json): (bool, bool),
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
+    screen: &mut Terminal<'_>,
+) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
-    let mut lines = Lines::new(json);
+    let mut lines = LetterTable::new(json);
     let mut written = Ok(());
-    let marked = if all { Marked::Too } else { Marked::No };
+    let marked = if all {
+        DoneLetters::Too
+    } else {
+        DoneLetters::No
+    };
     let counts = desk.scan(which, marked, &stop, |_, found| {
         written = lines.add(&found, screen);
         flow(written.is_ok())
@@ -35,22 +39,22 @@ pub(super) fn list(
 
 /// Marks letters as done and prints them.
 pub(super) fn drop(
-    desk: &mut Desk,
-    which: &Which,
+    desk: &mut DeadLetterTopic,
+    which: &DeadLetterFilter,
     (dry_run, json): (bool, bool),
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
+    screen: &mut Terminal<'_>,
+) -> Result<u8, DeadLettersFailure> {
     /// Letters whose marks are written at once.
-    const TOGETHER: usize = 100;
+    const DROP_COMMIT_LETTERS: usize = 100;
     let (_trigger, stop) = stop::pair();
-    let mut lines = Lines::new(json);
-    let mut result: Result<(), Failure> = Ok(());
+    let mut lines = LetterTable::new(json);
+    let mut result: Result<(), DeadLettersFailure> = Ok(());
     let mut places = Vec::new();
-    let counts = desk.scan(which, Marked::No, &stop, |marks, found| {
+    let counts = desk.scan(which, DoneLetters::No, &stop, |marks, found| {
         places.push((found.place.partition, found.place.offset));
-        result = lines.add(&found, screen).map_err(Failure::from);
-        if result.is_ok() && !dry_run && TOGETHER <= places.len() {
-            result = marks.finish(&mut places).map_err(Failure::from);
+        result = lines.add(&found, screen).map_err(DeadLettersFailure::from);
+        if result.is_ok() && !dry_run && DROP_COMMIT_LETTERS <= places.len() {
+            result = marks.finish(&mut places).map_err(DeadLettersFailure::from);
         }
         flow(result.is_ok())
     })?;
@@ -75,25 +79,25 @@ pub(super) fn drop(
 
 /// Prints all of one letter.
 pub(super) fn show(
-    desk: &mut Desk,
-    place: Place,
+    desk: &mut DeadLetterTopic,
+    place: DeadLetterPlace,
     json: bool,
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
+    screen: &mut Terminal<'_>,
+) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
-    let which = Which {
+    let which = DeadLetterFilter {
         partition: Some(place.partition),
         offsets: Some(place.offset..=place.offset),
-        ..Which::default()
+        ..DeadLetterFilter::default()
     };
     let mut letter = None;
-    desk.scan(&which, Marked::Too, &stop, |_, found| {
+    desk.scan(&which, DoneLetters::Too, &stop, |_, found| {
         letter = Some(found);
         ControlFlow::Break(())
     })?;
     let Some(found) = letter else {
         let topic = &desk.topic;
-        return Err(Failure::new(
+        return Err(DeadLettersFailure::new(
             64,
             format!("there is no letter at {place} of topic {topic}"),
         ));
@@ -112,7 +116,7 @@ pub(super) fn show(
     Ok(0)
 }
 
-fn readable(found: &Found, letter: &Letter) -> String {
+fn readable(found: &FoundLetter, letter: &DeadLetter) -> String {
     let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let number = |number: Option<i64>| or(number.map(|number| number.to_string()));
     let millis = letter
@@ -164,7 +168,7 @@ fn readable(found: &Found, letter: &Letter) -> String {
     text.join("\n")
 }
 
-fn unreadable(found: &Found, error: &str) -> String {
+fn unreadable(found: &FoundLetter, error: &str) -> String {
     let key = found.key().map_or_else(|| "-".to_owned(), of_bytes);
     let value = found.record.value.as_deref();
     let value = value.map_or_else(|| "(no body)".to_owned(), body);

@@ -6,39 +6,42 @@ mod record;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use self::record::{Records, Unfit};
-use super::interrupt::Interrupt;
-use super::send::{Outcome, Way};
-use super::table::Lines;
-use super::{Counts, Desk, Failure, Found, Marked, Screen, plural};
-use crate::cli::{Place, Which};
+use self::record::{ReplayRecordBuilder, Unreplayable};
+use super::interrupt::InterruptListener;
+use super::send::{ReplayOutcome, ReplayTarget};
+use super::table::LetterTable;
+use super::{
+    DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, ScanCounts, Terminal, plural,
+};
+use crate::cli::{DeadLetterFilter, DeadLetterPlace};
 use crate::config::Config;
-use crate::kafka::{BrowseError, Marks, Received};
+use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError};
 use crate::stop;
 
 /// One lot is sent, acknowledged and marked before the next: so many letters, bytes, or as many as
 /// come in this time.
-const LETTERS: usize = 100;
-const BYTES: usize = 4 << 20;
-const TIME: Duration = Duration::from_secs(1);
+const REPLAY_LOT_LETTERS: usize = 100;
+const REPLAY_LOT_BYTES: usize = 4 << 20;
+const REPLAY_LOT_MAX_AGE: Duration = Duration::from_secs(1);
 /// Between words about the progress when they go to a log.
-const NEWS: Duration = Duration::from_secs(10);
+const PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Replays letters, or says which it would.
 pub(super) fn replay(
     config: &Config,
-    desk: &mut Desk,
-    which: &Which,
+    desk: &mut DeadLetterTopic,
+    which: &DeadLetterFilter,
     ((dry_run, direct), json): ((bool, bool), bool),
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
-    let way = Way::open(config, direct)?;
-    let records = Records::new(config, desk, way.needs_place());
+    screen: &mut Terminal<'_>,
+) -> Result<u8, DeadLettersFailure> {
+    let way = ReplayTarget::open(config, direct)?;
+    let records = ReplayRecordBuilder::new(config, desk, way.needs_place());
     if dry_run {
         return preview(desk, which, records, json, screen);
     }
-    let interrupt = Interrupt::listen().map_err(|error| Failure::new(75, error.to_string()))?;
-    let mut run = Run {
+    let interrupt = InterruptListener::listen()
+        .map_err(|error| DeadLettersFailure::new(75, error.to_string()))?;
+    let mut run = ReplayRun {
         records,
         way,
         interrupt: &interrupt,
@@ -51,38 +54,38 @@ pub(super) fn replay(
         failed: 0,
         failure: None,
     };
-    let scanned = desk.scan(which, Marked::No, &interrupt.soon, |marks, found| {
+    let scanned = desk.scan(which, DoneLetters::No, &interrupt.soon, |marks, found| {
         run.take(marks, &found)
     });
     if scanned.is_ok() && run.failure.is_none() {
         run.send(&mut desk.marks);
     }
     if scanned.is_ok() && run.failure.is_none() {
-        run.failure = desk.marks.renew().err().map(Failure::from);
+        run.failure = desk.marks.renew().err().map(DeadLettersFailure::from);
     }
     run.end(scanned)
 }
 
 /// Says which letters would be sent, and which not.
 fn preview(
-    desk: &mut Desk,
-    which: &Which,
-    mut records: Records,
+    desk: &mut DeadLetterTopic,
+    which: &DeadLetterFilter,
+    mut records: ReplayRecordBuilder,
     json: bool,
-    screen: &mut Screen<'_>,
-) -> Result<u8, Failure> {
+    screen: &mut Terminal<'_>,
+) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
-    let mut lines = Lines::new(json);
+    let mut lines = LetterTable::new(json);
     let mut unfit = Vec::new();
-    let mut result: Result<(), Failure> = Ok(());
-    let counts = desk.scan(which, Marked::No, &stop, |_, found| {
+    let mut result: Result<(), DeadLettersFailure> = Ok(());
+    let counts = desk.scan(which, DoneLetters::No, &stop, |_, found| {
         result = match records.of(&found, &stop) {
-            Ok(_) => lines.add(&found, screen).map_err(Failure::from),
-            Err(Unfit::Letter(why)) => {
+            Ok(_) => lines.add(&found, screen).map_err(DeadLettersFailure::from),
+            Err(Unreplayable::Letter(why)) => {
                 unfit.push((found.place, why));
                 Ok(())
             }
-            Err(Unfit::All(error)) => Err(error.into()),
+            Err(Unreplayable::All(error)) => Err(error.into()),
         };
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -105,13 +108,13 @@ fn preview(
 }
 
 /// A replay under way.
-struct Run<'r, 's> {
-    records: Records,
-    way: Way,
-    interrupt: &'r Interrupt,
-    screen: &'r mut Screen<'s>,
+struct ReplayRun<'r, 's> {
+    records: ReplayRecordBuilder,
+    way: ReplayTarget,
+    interrupt: &'r InterruptListener,
+    screen: &'r mut Terminal<'s>,
     /// What is to be sent next, and its bytes.
-    lot: Vec<(Place, Received)>,
+    lot: Vec<(DeadLetterPlace, ConsumerRecord)>,
     bytes: usize,
     /// When the first of it was read.
     began: Instant,
@@ -119,11 +122,11 @@ struct Run<'r, 's> {
     told: Instant,
     sent: u64,
     failed: u64,
-    failure: Option<Failure>,
+    failure: Option<DeadLettersFailure>,
 }
 
-impl Run<'_, '_> {
-    fn take(&mut self, marks: &mut Marks, found: &Found) -> ControlFlow<()> {
+impl ReplayRun<'_, '_> {
+    fn take(&mut self, marks: &mut ReplayProgress, found: &FoundLetter) -> ControlFlow<()> {
         match self.records.of(found, &self.interrupt.soon) {
             Ok(record) => {
                 if self.lot.is_empty() {
@@ -132,10 +135,12 @@ impl Run<'_, '_> {
                 self.bytes += record.size();
                 self.lot.push((found.place, record));
             }
-            Err(Unfit::Letter(why)) => self.not_sent(found.place, &why),
-            Err(Unfit::All(error)) => self.failure = Some(error.into()),
+            Err(Unreplayable::Letter(why)) => self.not_sent(found.place, &why),
+            Err(Unreplayable::All(error)) => self.failure = Some(error.into()),
         }
-        let due = LETTERS <= self.lot.len() || BYTES <= self.bytes || TIME <= self.began.elapsed();
+        let due = REPLAY_LOT_LETTERS <= self.lot.len()
+            || REPLAY_LOT_BYTES <= self.bytes
+            || REPLAY_LOT_MAX_AGE <= self.began.elapsed();
         if due && self.failure.is_none() {
             self.send(marks);
         }
@@ -147,32 +152,33 @@ impl Run<'_, '_> {
 
     /// Sends the lot and marks what was acknowledged. Whether there is room for the marks is asked
     /// before: what was sent must be marked.
-    fn send(&mut self, marks: &mut Marks) {
-        let (mut places, records): (Vec<Place>, Vec<Received>) = self.lot.drain(..).unzip();
+    fn send(&mut self, marks: &mut ReplayProgress) {
+        let (mut places, records): (Vec<DeadLetterPlace>, Vec<ConsumerRecord>) =
+            self.lot.drain(..).unzip();
         let wanted: Vec<(i32, i64)> = places.iter().map(|p| (p.partition, p.offset)).collect();
         if let Err(error) = marks.check_room(&wanted) {
             self.failure = Some(error.into());
             return;
         }
         let outcomes = self.way.send(&records, &self.interrupt.now);
-        let mut open: Vec<(Place, String)> = Vec::new();
+        let mut open: Vec<(DeadLetterPlace, String)> = Vec::new();
         for (place, outcome) in places.drain(..).zip(outcomes) {
             match outcome {
-                Outcome::Done => {
+                ReplayOutcome::Done => {
                     self.sent += 1;
-                    marks.done(
+                    marks.mark_done(
                         place.partition,
                         place.offset..place.offset.saturating_add(1),
                     );
                 }
-                Outcome::Failed(why) => self.not_sent(place, &why),
-                Outcome::Open(why) => open.push((place, why)),
+                ReplayOutcome::Failed(why) => self.not_sent(place, &why),
+                ReplayOutcome::Open(why) => open.push((place, why)),
             }
         }
         if let Err(error) = marks.commit() {
-            let failure = Failure::from(error);
+            let failure = DeadLettersFailure::from(error);
             let text = format!("{}; the last letters may be sent again", failure.text);
-            self.failure = Some(Failure::new(failure.code, text));
+            self.failure = Some(DeadLettersFailure::new(failure.code, text));
         } else if let Some((place, why)) = open.first() {
             let others = open.len() - 1;
             let others = if others == 0 {
@@ -181,18 +187,18 @@ impl Run<'_, '_> {
                 format!(" (and {others} more)")
             };
             let text = format!("{place}: not acknowledged: {why}{others}");
-            self.failure = Some(Failure::new(75, text));
+            self.failure = Some(DeadLettersFailure::new(75, text));
         }
         self.tell();
     }
 
-    fn not_sent(&mut self, place: Place, why: &str) {
+    fn not_sent(&mut self, place: DeadLetterPlace, why: &str) {
         self.failed += 1;
         self.screen.note(&format!("{place}: not replayed: {why}"));
     }
 
     fn tell(&mut self) {
-        if self.screen.is_live() || NEWS <= self.told.elapsed() {
+        if self.screen.is_live() || PROGRESS_LOG_INTERVAL <= self.told.elapsed() {
             self.told = Instant::now();
             let words = plural(self.sent, "letter");
             self.screen.progress(&format!("{words} replayed so far"));
@@ -200,7 +206,10 @@ impl Run<'_, '_> {
     }
 
     /// Says how far it went.
-    fn end(self, scanned: Result<Counts, Failure>) -> Result<u8, Failure> {
+    fn end(
+        self,
+        scanned: Result<ScanCounts, DeadLettersFailure>,
+    ) -> Result<u8, DeadLettersFailure> {
         let (done, failure) = match scanned {
             Ok(counts) => (format!(", {} done before", counts.done), self.failure),
             Err(failure) => (String::new(), Some(failure)),
@@ -218,8 +227,8 @@ impl Run<'_, '_> {
     }
 }
 
-impl From<BrowseError> for Unfit {
-    fn from(error: BrowseError) -> Unfit {
-        Unfit::All(error)
+impl From<TopicReadError> for Unreplayable {
+    fn from(error: TopicReadError) -> Unreplayable {
+        Unreplayable::All(error)
     }
 }

@@ -7,59 +7,59 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::text::{clean, clean_json, of_bytes, shorten};
-use super::{Found, Screen};
-use crate::cli::UNREADABLE;
+use super::{FoundLetter, Terminal};
+use crate::cli::UNREADABLE_KIND;
 
 /// Lines that are aligned together.
-const BLOCK: usize = 100;
+const ALIGNED_BLOCK_ROWS: usize = 100;
 /// The most columns of one cell before the last, and of the key, on a terminal.
-const CELL: usize = 40;
-const KEY: usize = 24;
+const MAX_LETTER_CELL_COLUMNS: usize = 40;
+const MAX_KEY_COLUMNS: usize = 24;
 /// Columns for the error at least.
-const ERROR: usize = 20;
+const MIN_ERROR_COLUMNS: usize = 20;
 
-const HEAD: [&str; 8] = [
+const LETTER_TABLE_HEAD: [&str; 8] = [
     "PLACE", "TIME", "TABLE", "ORIGIN", "KEY", "KIND", "STATUS", "ERROR",
 ];
 
 /// Collects letters and prints them.
-pub(super) struct Lines {
+pub(super) struct LetterTable {
     json: bool,
     rows: Vec<[String; 8]>,
     widths: [usize; 8],
     headed: bool,
 }
 
-impl Lines {
+impl LetterTable {
     /// A table, or JSON lines.
-    pub(super) fn new(json: bool) -> Lines {
-        Lines {
+    pub(super) fn new(json: bool) -> LetterTable {
+        LetterTable {
             json,
             rows: Vec::new(),
-            widths: HEAD.map(str::len),
+            widths: LETTER_TABLE_HEAD.map(str::len),
             headed: false,
         }
     }
 
     /// Adds a letter.
-    pub(super) fn add(&mut self, found: &Found, screen: &mut Screen<'_>) -> io::Result<()> {
+    pub(super) fn add(&mut self, found: &FoundLetter, screen: &mut Terminal<'_>) -> io::Result<()> {
         if self.json {
             return screen.line(&clean_json(&json(found, false)));
         }
         self.rows.push(row(found, screen.width().is_some()));
-        if BLOCK <= self.rows.len() {
+        if ALIGNED_BLOCK_ROWS <= self.rows.len() {
             self.print(screen)?;
         }
         Ok(())
     }
 
     /// Prints what was not yet.
-    pub(super) fn end(mut self, screen: &mut Screen<'_>) -> io::Result<()> {
+    pub(super) fn end(mut self, screen: &mut Terminal<'_>) -> io::Result<()> {
         self.print(screen)?;
         screen.flush()
     }
 
-    fn print(&mut self, screen: &mut Screen<'_>) -> io::Result<()> {
+    fn print(&mut self, screen: &mut Terminal<'_>) -> io::Result<()> {
         for row in &self.rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = cell.chars().count().max(*width);
@@ -69,7 +69,11 @@ impl Lines {
         let total = screen.width().unwrap_or(usize::MAX);
         if !self.headed && !self.rows.is_empty() {
             self.headed = true;
-            screen.line(&aligned(&HEAD.map(str::to_owned), &self.widths, total))?;
+            screen.line(&aligned(
+                &LETTER_TABLE_HEAD.map(str::to_owned),
+                &self.widths,
+                total,
+            ))?;
         }
         for row in self.rows.drain(..) {
             screen.line(&aligned(&row, &self.widths, total))?;
@@ -85,14 +89,16 @@ fn aligned(row: &[String; 8], widths: &[usize; 8], total: usize) -> String {
     for (cell, width) in cells.zip(widths) {
         line.push_str(&format!("{cell:width$}  "));
     }
-    let room = total.saturating_sub(line.chars().count()).max(ERROR);
+    let room = total
+        .saturating_sub(line.chars().count())
+        .max(MIN_ERROR_COLUMNS);
     line.push_str(&shorten(last.map_or("", String::as_str), room));
     line.trim_end().to_owned()
 }
 
-fn row(found: &Found, narrow: bool) -> [String; 8] {
+fn row(found: &FoundLetter, narrow: bool) -> [String; 8] {
     let most = |columns: usize| if narrow { columns } else { usize::MAX };
-    let cell = |text: &str| shorten(&clean(text), most(CELL));
+    let cell = |text: &str| shorten(&clean(text), most(MAX_LETTER_CELL_COLUMNS));
     let time = found
         .time()
         .and_then(|time| time.round(jiff::Unit::Second).ok());
@@ -119,7 +125,7 @@ fn row(found: &Found, narrow: bool) -> [String; 8] {
         Err(error) => (
             "-".to_owned(),
             "-".to_owned(),
-            UNREADABLE.to_owned(),
+            UNREADABLE_KIND.to_owned(),
             "-".to_owned(),
             error.to_string(),
         ),
@@ -133,7 +139,7 @@ fn row(found: &Found, narrow: bool) -> [String; 8] {
         time,
         table,
         origin,
-        shorten(&key, most(KEY)),
+        shorten(&key, most(MAX_KEY_COLUMNS)),
         kind,
         status,
         error,
@@ -142,7 +148,7 @@ fn row(found: &Found, narrow: bool) -> [String; 8] {
 
 /// A letter without its body as a JSON object, with its place. What is no letter may come with its
 /// body, as there is nothing else to show.
-pub(super) fn json(found: &Found, with_body: bool) -> String {
+pub(super) fn json(found: &FoundLetter, with_body: bool) -> String {
     let mut object: Map<String, Value> = match &found.letter {
         Ok(letter) => {
             let mut object: Map<String, Value> =
@@ -155,7 +161,7 @@ pub(super) fn json(found: &Found, with_body: bool) -> String {
         }
         Err(error) => {
             let mut object = Map::new();
-            object.insert("error_kind".to_owned(), Value::from(UNREADABLE));
+            object.insert("error_kind".to_owned(), Value::from(UNREADABLE_KIND));
             object.insert("error".to_owned(), Value::from(error.to_string()));
             if with_body {
                 put(&mut object, "value", found.record.value.as_deref());
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn cells_are_aligned_and_the_last_is_cut() {
-        let mut row = HEAD.map(|_| "x".to_owned());
+        let mut row = LETTER_TABLE_HEAD.map(|_| "x".to_owned());
         row[7] = "a long story about an error that goes on".to_owned();
         let widths = [5; 8];
         let line = aligned(&row, &widths, 80);
@@ -199,7 +205,7 @@ mod tests {
         assert!(line.starts_with("x      x      ") && line.ends_with('\u{2026}'));
         assert!(aligned(&row, &widths, usize::MAX).ends_with(" that goes on"));
         let narrow = aligned(&row, &widths, 10);
-        assert_eq!(narrow.chars().count(), 7 * 7 + ERROR);
+        assert_eq!(narrow.chars().count(), 7 * 7 + MIN_ERROR_COLUMNS);
         row[7] = String::new();
         assert!(!aligned(&row, &widths, 80).ends_with(' '));
     }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 
-use crate::avro::decode::{Frame, frame};
+use crate::avro::decode::{WireFrame, frame};
 
 /// Whether a character could do something to a terminal, or turn text around.
 fn is_active(character: char) -> bool {
@@ -50,15 +50,15 @@ pub(in crate::commands) fn shorten(text: &str, width: usize) -> String {
 /// Bytes as one line: as they are, or in Base64, also where numbers happen to be letters.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
     match (str::from_utf8(bytes), frame(bytes)) {
-        (Ok(text), Frame::Plain) => clean(text).into_owned(),
-        (Err(_), _) | (_, Frame::Framed { .. }) => format!("base64:{}", STANDARD.encode(bytes)),
+        (Ok(text), WireFrame::Plain) => clean(text).into_owned(),
+        (Err(_), _) | (_, WireFrame::Framed { .. }) => format!("base64:{}", STANDARD.encode(bytes)),
     }
 }
 
 /// A body for the eye: JSON in its order with a line for each value, other text as it is, bytes in
 /// Base64. Of what is behind the id of a schema that id is said.
 pub(super) fn body(bytes: &[u8]) -> String {
-    if let Frame::Framed { id, body: inner } = frame(bytes) {
+    if let WireFrame::Framed { id, body: inner } = frame(bytes) {
         let json = serde_json::from_slice::<IgnoredAny>(inner).is_ok();
         let shown = if json { body(inner) } else { of_bytes(bytes) };
         return format!("(behind schema {id})\n{shown}");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::config;
-use crate::servicenow::tests::server::{Act, Seen, Server, answer};
+use crate::servicenow::tests::server::{ScriptedServer, SeenRequest, ServerAction, answer};
 
 fn config(url: &str, more: &str) -> Config {
     let text = format!(
@@ -21,15 +21,15 @@ fn config(url: &str, more: &str) -> Config {
         .0
 }
 
-fn ok(body: &str) -> Vec<Act> {
+fn ok(body: &str) -> Vec<ServerAction> {
     answer("200 OK", &["Content-Type: application/json"], body)
 }
 
-const MISSING: &str = r#"{"error_code":40401,"message":"Subject not found"}"#;
+const SUBJECT_NOT_FOUND: &str = r#"{"error_code":40401,"message":"Subject not found"}"#;
 /// The registered schema has a column that is gone, and lacks those of today.
-const OLD: &str = r#"{"subject":"sn.incident-value","version":3,"id":7,"schema":"{\"type\":\"record\",\"name\":\"incident\",\"namespace\":\"com.servicenow.bridge\",\"fields\":[{\"name\":\"old\",\"type\":[\"null\",\"string\"],\"default\":null},{\"name\":\"number\",\"type\":[\"null\",\"string\"],\"default\":null}]}"}"#;
+const OUTDATED_VERSION: &str = r#"{"subject":"sn.incident-value","version":3,"id":7,"schema":"{\"type\":\"record\",\"name\":\"incident\",\"namespace\":\"com.servicenow.bridge\",\"fields\":[{\"name\":\"old\",\"type\":[\"null\",\"string\"],\"default\":null},{\"name\":\"number\",\"type\":[\"null\",\"string\"],\"default\":null}]}"}"#;
 
-fn registry(latest: Option<&'static str>, compatible: bool) -> Server {
+fn registry(latest: Option<&'static str>, compatible: bool) -> ScriptedServer {
     comparing(latest, compatible, "FULL", r#"["at /fields/0"]"#)
 }
 
@@ -39,12 +39,12 @@ fn comparing(
     compatible: bool,
     level: &'static str,
     messages: &'static str,
-) -> Server {
-    Server::start(
-        move |_, seen: &Seen| match seen.line.split(' ').nth(1).unwrap() {
+) -> ScriptedServer {
+    ScriptedServer::start(
+        move |_, seen: &SeenRequest| match seen.line.split(' ').nth(1).unwrap() {
             "/subjects/sn.incident-value/versions/latest" => match latest {
                 Some(latest) => ok(latest),
-                None => answer("404 Not Found", &[], MISSING),
+                None => answer("404 Not Found", &[], SUBJECT_NOT_FOUND),
             },
             path if path.starts_with("/compatibility/") && latest.is_some() => ok(&format!(
                 r#"{{"is_compatible":{compatible},"messages":{messages}}}"#
@@ -56,12 +56,12 @@ fn comparing(
             path if path.ends_with("/versions") => {
                 answer("409 Conflict", &[], r#"{"error_code":409,"message":"no"}"#)
             }
-            _ => answer("404 Not Found", &[], MISSING),
+            _ => answer("404 Not Found", &[], SUBJECT_NOT_FOUND),
         },
     )
 }
 
-fn words(done: &Done) -> String {
+fn words(done: &CommandOutcome) -> String {
     let lines = |list: &[String], mark: &str| -> String {
         list.iter().map(|line| format!("{mark}{line}\n")).collect()
     };
@@ -69,7 +69,7 @@ fn words(done: &Done) -> String {
     format!("{output}{errors}exit {}\n", done.code)
 }
 
-fn check(server: &Server, more: &str, action: SchemaAction, expected: &Expect) {
+fn check(server: &ScriptedServer, more: &str, action: SchemaAction, expected: &Expect) {
     let config = config(&format!("http://{}", server.addr), more);
     let text = words(&execute(&config, action, "incident", false));
     expected.assert_eq(&text.replace(&server.addr.to_string(), "HOST"));
@@ -123,7 +123,7 @@ fn a_new_table() {
 
 #[test]
 fn a_table_that_has_grown() {
-    let server = registry(Some(OLD), true);
+    let server = registry(Some(OUTDATED_VERSION), true);
     check(
         &server,
         "",
@@ -161,7 +161,7 @@ fn a_table_that_has_grown() {
 
 #[test]
 fn a_table_that_does_not_fit() {
-    let server = registry(Some(OLD), false);
+    let server = registry(Some(OUTDATED_VERSION), false);
     check(
         &server,
         "",
@@ -191,7 +191,7 @@ fn a_table_that_does_not_fit() {
 /// Apicurio says so of every schema where no rule is set, and takes them all.
 #[test]
 fn a_registry_that_compares_nothing_refuses_nothing() {
-    let server = comparing(Some(OLD), false, "NONE", "[]");
+    let server = comparing(Some(OUTDATED_VERSION), false, "NONE", "[]");
     check(
         &server,
         "",
@@ -215,7 +215,7 @@ fn a_registry_that_compares_nothing_refuses_nothing() {
 
 #[test]
 fn a_refusal_has_a_reason() {
-    let server = comparing(Some(OLD), false, "FULL", "[]");
+    let server = comparing(Some(OUTDATED_VERSION), false, "FULL", "[]");
     let config = config(&format!("http://{}", server.addr), "");
     let done = execute(&config, SchemaAction::Diff, "incident", false);
     assert_eq!(done.code, 78, "{done:?}");
@@ -235,7 +235,7 @@ fn a_refusal_has_a_reason() {
 
 #[test]
 fn json_has_everything() {
-    let server = registry(Some(OLD), true);
+    let server = registry(Some(OUTDATED_VERSION), true);
     let config = config(&format!("http://{}", server.addr), "");
     for action in [
         SchemaAction::Show,

@@ -2,16 +2,18 @@
 
 use super::servicenow::tls;
 use super::{properties, schema};
-use crate::config::reader::{Need, Section};
-use crate::config::{Compression, CreateTopics, Kafka, Sasl, Tls, defaults, names, url};
+use crate::config::reader::{KeyNeed, Section};
+use crate::config::{
+    Compression, CreateTopics, KafkaConfig, SaslConfig, TlsFiles, defaults, names, url,
+};
 
 /// With the addresses of `schema_registry_url`, the Go program's key.
-pub(super) fn kafka(section: &Section<'_>) -> (Kafka, Vec<String>) {
+pub(super) fn kafka(section: &Section<'_>) -> (KafkaConfig, Vec<String>) {
     let brokers = brokers(section);
     let tls = section.section("tls", |tls_section| {
         let enabled = tls_section.boolean("enabled").unwrap_or(false);
         let tls = tls(tls_section);
-        if !enabled && tls != Tls::default() {
+        if !enabled && tls != TlsFiles::default() {
             tls_section.warning("enabled", "is false: the certificates are not used");
         }
         enabled.then_some(tls)
@@ -21,7 +23,7 @@ pub(super) fn kafka(section: &Section<'_>) -> (Kafka, Vec<String>) {
         let message = "sends the password unprotected, as `kafka.tls.enabled` is false";
         section.warning("sasl.mechanism", message);
     }
-    let kafka = Kafka {
+    let kafka = KafkaConfig {
         brokers,
         tls,
         sasl,
@@ -41,7 +43,7 @@ pub(super) fn kafka(section: &Section<'_>) -> (Kafka, Vec<String>) {
             section.warning(&format!("properties.{name}"), message);
         }
     }
-    let urls = section.parsed("schema_registry_url", Need::Optional, schema::urls);
+    let urls = section.parsed("schema_registry_url", KeyNeed::Optional, schema::urls);
     (kafka, urls.unwrap_or_default())
 }
 
@@ -74,7 +76,7 @@ fn check_broker(text: &str) -> Result<(), String> {
     }
 }
 
-fn sasl(section: &Section<'_>) -> Option<Sasl> {
+fn sasl(section: &Section<'_>) -> Option<SaslConfig> {
     let words = [
         ("PLAIN", "PLAIN"),
         ("SCRAM-SHA-256", "SCRAM-SHA-256"),
@@ -82,15 +84,15 @@ fn sasl(section: &Section<'_>) -> Option<Sasl> {
     ];
     let mechanism = section.choice("mechanism", &words);
     let need = match mechanism {
-        Some(_) => Need::Required("with a mechanism"),
-        None => Need::Optional,
+        Some(_) => KeyNeed::Required("with a mechanism"),
+        None => KeyNeed::Optional,
     };
     let username = section.text("username", need);
     let password = section.secret("password", "password_file", need);
     if section.is_empty("mechanism") && (username.is_some() || password.is_some()) {
         section.warning("mechanism", "is not set: nobody logs in to Kafka");
     }
-    Some(Sasl {
+    Some(SaslConfig {
         mechanism: mechanism?.to_owned(),
         username: username?,
         password: password?,
@@ -114,7 +116,7 @@ fn create_topics(section: &Section<'_>) -> Option<CreateTopics> {
     let enabled = section.boolean("enabled").unwrap_or(false);
     let partitions = section.whole("partitions", &defaults::PARTITIONS);
     let replication = section.whole_or_none("replication_factor", defaults::REPLICATION_MOST);
-    let cleanup_policy = section.parsed("cleanup_policy", Need::Optional, |text| {
+    let cleanup_policy = section.parsed("cleanup_policy", KeyNeed::Optional, |text| {
         match text.replace(' ', "").as_str() {
             policy @ ("delete" | "compact" | "compact,delete") => Ok(policy.to_owned()),
             "delete,compact" => Ok("compact,delete".to_owned()),

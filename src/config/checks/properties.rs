@@ -4,7 +4,7 @@
 //! of their own, and those that take a pointer instead of a text.
 
 /// Properties with a key of ours. A trailing `*` stands for any end.
-const OWN_KEYS: [(&str, &str); 31] = [
+const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
     ("bootstrap.servers", "kafka.brokers"),
     ("metadata.broker.list", "kafka.brokers"),
     (
@@ -45,53 +45,59 @@ const OWN_KEYS: [(&str, &str); 31] = [
 ];
 
 /// Properties that nobody may change, with the promise that would break.
-const FIXED: [(&str, &str); 28] = [
-    ("acks", NO_LOSS),
-    ("request.required.acks", NO_LOSS),
-    ("enable.idempotence", NO_LOSS),
-    ("max.in.flight", ORDER),
-    ("max.in.flight.requests.per.connection", ORDER),
-    ("enable.gapless.guarantee", ORDER),
-    ("queuing.strategy", ORDER),
-    ("msg_order_cmp", ORDER),
-    ("retries", NO_LOSS),
-    ("message.send.max.retries", NO_LOSS),
-    ("message.timeout.ms", NO_LOSS),
-    ("delivery.timeout.ms", NO_LOSS),
-    ("partitioner", KEYS),
-    ("delivery.report.only.error", REPORTS),
-    ("enabled_events", REPORTS),
-    ("transactional.id", TRANSACTIONS),
-    ("transaction.timeout.ms", TRANSACTIONS),
-    ("enable.auto.commit", COMMITS),
-    ("auto.commit.*", COMMITS),
-    ("enable.auto.offset.store", COMMITS),
-    ("auto.offset.reset", COMMITS),
-    ("offset.store.*", COMMITS),
-    ("isolation.level", COMMITS),
-    ("sasl.*", SASL),
-    ("enable.sasl.*", SASL),
-    ("plugin.library.paths", FOREIGN),
-    ("interceptors", FOREIGN),
-    ("ssl.engine.*", FOREIGN),
+const FIXED_PROPERTIES: [(&str, &str); 28] = [
+    ("acks", WHY_NO_LOSS),
+    ("request.required.acks", WHY_NO_LOSS),
+    ("enable.idempotence", WHY_NO_LOSS),
+    ("max.in.flight", WHY_ORDER),
+    ("max.in.flight.requests.per.connection", WHY_ORDER),
+    ("enable.gapless.guarantee", WHY_ORDER),
+    ("queuing.strategy", WHY_ORDER),
+    ("msg_order_cmp", WHY_ORDER),
+    ("retries", WHY_NO_LOSS),
+    ("message.send.max.retries", WHY_NO_LOSS),
+    ("message.timeout.ms", WHY_NO_LOSS),
+    ("delivery.timeout.ms", WHY_NO_LOSS),
+    ("partitioner", WHY_KEYS),
+    ("delivery.report.only.error", WHY_REPORTS),
+    ("enabled_events", WHY_REPORTS),
+    ("transactional.id", WHY_NO_TRANSACTIONS),
+    ("transaction.timeout.ms", WHY_NO_TRANSACTIONS),
+    ("enable.auto.commit", WHY_COMMITS),
+    ("auto.commit.*", WHY_COMMITS),
+    ("enable.auto.offset.store", WHY_COMMITS),
+    ("auto.offset.reset", WHY_COMMITS),
+    ("offset.store.*", WHY_COMMITS),
+    ("isolation.level", WHY_COMMITS),
+    ("sasl.*", WHY_SASL_KEY),
+    ("enable.sasl.*", WHY_SASL_KEY),
+    ("plugin.library.paths", WHY_FOREIGN_CODE),
+    ("interceptors", WHY_FOREIGN_CODE),
+    ("ssl.engine.*", WHY_FOREIGN_CODE),
 ];
 
-const NO_LOSS: &str = "cannot be changed: that no row is lost rests on it";
-const ORDER: &str = "cannot be changed: that records of one key stay in order rests on it";
-const KEYS: &str = "cannot be changed: keys keep their partitions by it; see \
+const WHY_NO_LOSS: &str = "cannot be changed: that no row is lost rests on it";
+const WHY_ORDER: &str = "cannot be changed: that records of one key stay in order rests on it";
+const WHY_KEYS: &str = "cannot be changed: keys keep their partitions by it; see \
                     `source.tables[].partitioner` for how keys are made";
-const REPORTS: &str = "cannot be changed: checkpoints follow the delivery reports";
-const TRANSACTIONS: &str = "cannot be set: transactions are not part of this version";
-const COMMITS: &str = "cannot be changed: when positions are committed is decided here";
-const SASL: &str = "is not known here: use `kafka.sasl` with PLAIN or SCRAM";
-const FOREIGN: &str = "cannot be set: it would load foreign code";
+const WHY_REPORTS: &str = "cannot be changed: checkpoints follow the delivery reports";
+const WHY_NO_TRANSACTIONS: &str = "cannot be set: transactions are not part of this version";
+const WHY_COMMITS: &str = "cannot be changed: when positions are committed is decided here";
+const WHY_SASL_KEY: &str = "is not known here: use `kafka.sasl` with PLAIN or SCRAM";
+const WHY_FOREIGN_CODE: &str = "cannot be set: it would load foreign code";
 
 /// Whether a property may be set.
 pub(super) fn check(name: &str) -> Result<(), String> {
-    if let Some((_, key)) = OWN_KEYS.iter().find(|(pattern, _)| matches(pattern, name)) {
+    if let Some((_, key)) = PROPERTIES_WITH_OWN_KEY
+        .iter()
+        .find(|(pattern, _)| matches(pattern, name))
+    {
         return Err(format!("has a key of its own: use `{key}`"));
     }
-    if let Some((_, why)) = FIXED.iter().find(|(pattern, _)| matches(pattern, name)) {
+    if let Some((_, why)) = FIXED_PROPERTIES
+        .iter()
+        .find(|(pattern, _)| matches(pattern, name))
+    {
         return Err((*why).to_owned());
     }
     let pointer = ["opaque", "default_topic_conf", "ssl_engine_callback_data"];

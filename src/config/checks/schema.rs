@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::servicenow::tls;
-use crate::config::reader::{Need, Section};
+use crate::config::reader::{KeyNeed, Section};
 use crate::config::{
-    Config, Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
-    Secret, SinkFormat, SubjectStrategy, Table, TableSchema, Tls, defaults, url,
+    Config, Decimals, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistryConfig, SchemaStyle,
+    Secret, SinkFormat, SubjectStrategy, TableConfig, TableFormat, TableSchemaConfig, TlsFiles,
+    defaults, url,
 };
 
 /// The addresses of one text, with commas between them as Confluent's clients take them.
@@ -18,18 +19,18 @@ pub(super) fn urls(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Reads the section. `other` are the addresses of `kafka.schema_registry_url`.
-pub(super) fn registry(section: &Section<'_>, other: &[String]) -> SchemaRegistry {
+pub(super) fn registry(section: &Section<'_>, other: &[String]) -> SchemaRegistryConfig {
     let strategies = [
         ("topic", SubjectStrategy::Topic),
         ("record", SubjectStrategy::Record),
         ("topic_record", SubjectStrategy::TopicRecord),
     ];
-    let own = section.parsed("url", Need::Optional, urls);
+    let own = section.parsed("url", KeyNeed::Optional, urls);
     if own.as_ref().is_some_and(|own| own != other) && !other.is_empty() {
         let message = "differs from `kafka.schema_registry_url`; keep one of them";
         section.problem("url", message);
     }
-    let registry = SchemaRegistry {
+    let registry = SchemaRegistryConfig {
         urls: own.unwrap_or_else(|| other.to_vec()),
         auth: section.section("auth", auth),
         tls: section.section("tls", tls),
@@ -44,8 +45,8 @@ pub(super) fn registry(section: &Section<'_>, other: &[String]) -> SchemaRegistr
     registry
 }
 
-fn warn(section: &Section<'_>, registry: &SchemaRegistry) {
-    let used = registry.auth != RegistryAuth::None || registry.tls != Tls::default();
+fn warn(section: &Section<'_>, registry: &SchemaRegistryConfig) {
+    let used = registry.auth != RegistryAuth::None || registry.tls != TlsFiles::default();
     if registry.urls.is_empty() {
         if used && section.is_empty("url") {
             section.warning(
@@ -67,7 +68,7 @@ fn warn(section: &Section<'_>, registry: &SchemaRegistry) {
         let message = "is http: the credentials travel unprotected; use https";
         section.warning("url", message);
     }
-    if registry.tls != Tls::default() && urls().all(|url| url.scheme == "http") {
+    if registry.tls != TlsFiles::default() && urls().all(|url| url.scheme == "http") {
         section.warning("tls", "is not used, as `url` is http");
     }
 }
@@ -87,8 +88,8 @@ fn auth(section: &Section<'_>) -> RegistryAuth {
     ];
     let chosen = section.choice("type", &words);
     let need = |this: AuthType, when| match chosen == Some(this) {
-        true => Need::Required(when),
-        false => Need::Optional,
+        true => KeyNeed::Required(when),
+        false => KeyNeed::Optional,
     };
     let basic = need(AuthType::Basic, "with `type: basic`");
     let username = section.text("username", basic);
@@ -126,17 +127,21 @@ fn auth(section: &Section<'_>) -> RegistryAuth {
 }
 
 /// `format` of a table; `avro`: there is a schema registry.
-pub(super) fn format(section: &Section<'_>, avro: bool) -> Format {
-    let words = [("avro", Format::Avro), ("json", Format::Json)];
+pub(super) fn format(section: &Section<'_>, avro: bool) -> TableFormat {
+    let words = [("avro", TableFormat::Avro), ("json", TableFormat::Json)];
     let chosen = section.choice("format", &words);
-    if chosen == Some(Format::Avro) && !avro {
+    if chosen == Some(TableFormat::Avro) && !avro {
         section.problem("format", "needs a registry: set `schema_registry.url`");
     }
-    chosen.unwrap_or(if avro { Format::Avro } else { Format::Json })
+    chosen.unwrap_or(if avro {
+        TableFormat::Avro
+    } else {
+        TableFormat::Json
+    })
 }
 
 /// `schema` of the source, or of a table with the source's as `default`.
-pub(super) fn table(section: &Section<'_>, default: TableSchema) -> TableSchema {
+pub(super) fn table(section: &Section<'_>, default: TableSchemaConfig) -> TableSchemaConfig {
     let styles = [
         ("strings", SchemaStyle::Strings),
         ("typed", SchemaStyle::Typed),
@@ -153,7 +158,7 @@ pub(super) fn table(section: &Section<'_>, default: TableSchema) -> TableSchema 
         let message = "is empty, as a bare `null` is nothing in YAML: write `'null'`, or remove it";
         section.problem("on_type_error", message);
     }
-    TableSchema {
+    TableSchemaConfig {
         style: section.choice("style", &styles).unwrap_or(default.style),
         decimals: section
             .choice("decimals", &decimals)
@@ -170,8 +175,8 @@ pub(super) fn shared_topics(root: &Section<'_>, config: &Config) {
     if config.schema_registry.subject_strategy != SubjectStrategy::Topic {
         return;
     }
-    let mut tables: BTreeMap<&str, &Table> = BTreeMap::new();
-    let avro = |table: &&Table| table.format == Format::Avro && !table.topic.is_empty();
+    let mut tables: BTreeMap<&str, &TableConfig> = BTreeMap::new();
+    let avro = |table: &&TableConfig| table.format == TableFormat::Avro && !table.topic.is_empty();
     for table in config.source.tables.iter().filter(avro) {
         if let Some(other) = tables.insert(&table.topic, table) {
             let message = format!(

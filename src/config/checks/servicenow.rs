@@ -1,12 +1,13 @@
 //! `servicenow`: address, log-in, limits.
 
-use crate::config::reader::{Need, Section};
+use crate::config::reader::{KeyNeed, Section};
 use crate::config::{
-    Auth, Grant, OAuth, Proxy, QueryTimeZone, Secret, ServiceNow, Tls, defaults, names, url,
+    OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, Secret, ServiceNowAuth, ServiceNowConfig,
+    TlsFiles, defaults, names, url,
 };
 
-pub(super) fn servicenow(section: &Section<'_>) -> ServiceNow {
-    let base_url = section.parsed("base_url", Need::Required(""), |text| {
+pub(super) fn servicenow(section: &Section<'_>) -> ServiceNowConfig {
+    let base_url = section.parsed("base_url", KeyNeed::Required(""), |text| {
         url::parse(text, "https://instance.service-now.com")
     });
     let tls = section.section("tls", tls);
@@ -15,11 +16,11 @@ pub(super) fn servicenow(section: &Section<'_>) -> ServiceNow {
             let message = "is http: passwords, tokens and records travel unprotected; use https";
             section.warning("base_url", message);
         }
-        if tls != Tls::default() {
+        if tls != TlsFiles::default() {
             section.warning("tls", "is not used, as `base_url` is http");
         }
     }
-    let servicenow = ServiceNow {
+    let servicenow = ServiceNowConfig {
         base_url: base_url.map(|url| url.to_text()).unwrap_or_default(),
         table_api_path: path(section, "table_api_path", defaults::TABLE_API_PATH),
         auth: section.section("auth", auth),
@@ -38,7 +39,7 @@ pub(super) fn servicenow(section: &Section<'_>) -> ServiceNow {
     servicenow
 }
 
-fn warn_timeouts(section: &Section<'_>, servicenow: &ServiceNow) {
+fn warn_timeouts(section: &Section<'_>, servicenow: &ServiceNowConfig) {
     let shorter = [
         ("read_timeout_seconds", servicenow.read_timeout),
         ("conn_timeout_seconds", servicenow.conn_timeout),
@@ -55,7 +56,7 @@ fn warn_timeouts(section: &Section<'_>, servicenow: &ServiceNow) {
 
 /// A path on the instance.
 fn path(section: &Section<'_>, key: &'static str, default: &str) -> String {
-    let path = section.parsed(key, Need::Optional, |text| {
+    let path = section.parsed(key, KeyNeed::Optional, |text| {
         let legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !text.starts_with('/') || !text.chars().all(legal) || text.split('/').any(|s| s == "..")
         {
@@ -80,7 +81,7 @@ enum AuthType {
 }
 
 /// All three are read, so that a slip in an unused one is found too; only one has needs.
-fn auth(section: &Section<'_>) -> Auth {
+fn auth(section: &Section<'_>) -> ServiceNowAuth {
     let words = [
         ("oauth", AuthType::OAuth),
         ("basic", AuthType::Basic),
@@ -91,8 +92,8 @@ fn auth(section: &Section<'_>) -> Auth {
     let wrong = section.has("type") && chosen.is_none() && !section.is_empty("type");
     let chosen = chosen.unwrap_or(AuthType::OAuth);
     let need = |this: AuthType, when| match chosen == this && !wrong {
-        true => Need::Required(when),
-        false => Need::Optional,
+        true => KeyNeed::Required(when),
+        false => KeyNeed::Optional,
     };
     let oauth = section.section("oauth", |s| oauth(s, need(AuthType::OAuth, "")));
     let basic = section.section("basic", |s| {
@@ -119,7 +120,7 @@ enum GrantType {
     ClientCredentials,
 }
 
-fn oauth(section: &Section<'_>, need: Need) -> Auth {
+fn oauth(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
     let words = [
         ("password", GrantType::Password),
         ("refresh_token", GrantType::RefreshToken),
@@ -129,12 +130,12 @@ fn oauth(section: &Section<'_>, need: Need) -> Auth {
         .choice("grant_type", &words)
         .unwrap_or(GrantType::Password);
     let need_for = |this, when| match need {
-        Need::Required(_) if grant_type == this => Need::Required(when),
-        Need::Required(_) | Need::Optional => Need::Optional,
+        KeyNeed::Required(_) if grant_type == this => KeyNeed::Required(when),
+        KeyNeed::Required(_) | KeyNeed::Optional => KeyNeed::Optional,
     };
     let with_oauth = match need {
-        Need::Required(_) => Need::Required("with `type: oauth`"),
-        Need::Optional => Need::Optional,
+        KeyNeed::Required(_) => KeyNeed::Required("with `type: oauth`"),
+        KeyNeed::Optional => KeyNeed::Optional,
     };
     let with_password = need_for(GrantType::Password, "with `grant_type: password`");
     let with_refresh = need_for(GrantType::RefreshToken, "with `grant_type: refresh_token`");
@@ -148,24 +149,24 @@ fn oauth(section: &Section<'_>, need: Need) -> Auth {
         let message = "is not used: set `grant_type: refresh_token` or remove it";
         section.warning("refresh_token", message);
     }
-    Auth::OAuth(OAuth {
+    ServiceNowAuth::OAuth(OAuthConfig {
         client_id,
         client_secret: or_stand_in(client_secret),
         token_path: path(section, "token_path", defaults::TOKEN_PATH),
         grant: match grant_type {
-            GrantType::Password => Grant::Password {
+            GrantType::Password => OAuthGrant::Password {
                 username,
                 password: or_stand_in(password),
             },
-            GrantType::RefreshToken => Grant::RefreshToken {
+            GrantType::RefreshToken => OAuthGrant::RefreshToken {
                 refresh_token: or_stand_in(refresh_token),
             },
-            GrantType::ClientCredentials => Grant::ClientCredentials,
+            GrantType::ClientCredentials => OAuthGrant::ClientCredentials,
         },
     })
 }
 
-fn basic(section: &Section<'_>, need: Need) -> Auth {
+fn basic(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
     let username = section.text("username", need).unwrap_or_default();
     if username.contains(':') {
         section.problem(
@@ -174,10 +175,10 @@ fn basic(section: &Section<'_>, need: Need) -> Auth {
         );
     }
     let password = or_stand_in(section.secret("password", "password_file", need));
-    Auth::Basic { username, password }
+    ServiceNowAuth::Basic { username, password }
 }
 
-fn api_key(section: &Section<'_>, need: Need) -> Auth {
+fn api_key(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
     let key = or_stand_in(section.secret("key", "key_file", need));
     if !key
         .expose()
@@ -186,7 +187,7 @@ fn api_key(section: &Section<'_>, need: Need) -> Auth {
     {
         section.problem("key", "must be printable ASCII, as it goes into a header");
     }
-    let header = section.parsed("header", Need::Optional, |text| {
+    let header = section.parsed("header", KeyNeed::Optional, |text| {
         let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         let lower = text.to_ascii_lowercase();
         let taken = [
@@ -204,14 +205,14 @@ fn api_key(section: &Section<'_>, need: Need) -> Auth {
         }
         Ok(text.to_owned())
     });
-    Auth::ApiKey {
+    ServiceNowAuth::ApiKey {
         header: header.unwrap_or_else(|| defaults::API_KEY_HEADER.to_owned()),
         key,
     }
 }
 
-fn proxy(section: &Section<'_>) -> Option<Proxy> {
-    let url = section.parsed("url", Need::Optional, |text| {
+fn proxy(section: &Section<'_>) -> Option<ProxyConfig> {
+    let url = section.parsed("url", KeyNeed::Optional, |text| {
         let url = url::parse(text, "http://proxy.example.com:3128")?;
         match (url.scheme, url.path.as_str()) {
             ("http", "") => Ok(url.to_text()),
@@ -219,15 +220,15 @@ fn proxy(section: &Section<'_>) -> Option<Proxy> {
             _ => Err("must begin with `http://`; requests through it are still https".to_owned()),
         }
     });
-    let username = section.text("username", Need::Optional);
-    let password = section.secret("password", "password_file", Need::Optional);
+    let username = section.text("username", KeyNeed::Optional);
+    let password = section.secret("password", "password_file", KeyNeed::Optional);
     if password.is_some() && username.is_none() {
         section.problem("username", "is required with a password");
     }
     if url.is_none() && (username.is_some() || password.is_some()) && section.is_empty("url") {
         section.problem("url", "is required with a user name or password");
     }
-    Some(Proxy {
+    Some(ProxyConfig {
         url: url?,
         username,
         password,
@@ -235,7 +236,7 @@ fn proxy(section: &Section<'_>) -> Option<Proxy> {
 }
 
 /// Certificates of a client: files exist, and a certificate comes with its key.
-pub(super) fn tls(section: &Section<'_>) -> Tls {
+pub(super) fn tls(section: &Section<'_>) -> TlsFiles {
     let ca_cert = section.existing_file("ca_cert");
     let cert_file = section.existing_file("cert_file");
     let key_file = section.existing_file("key_file");
@@ -244,7 +245,7 @@ pub(super) fn tls(section: &Section<'_>) -> Tls {
             section.problem(one, format!("is required with `{other}`"));
         }
     }
-    Tls {
+    TlsFiles {
         ca_cert,
         cert_file,
         key_file,
@@ -252,7 +253,7 @@ pub(super) fn tls(section: &Section<'_>) -> Tls {
 }
 
 fn query_time_zone(section: &Section<'_>) -> QueryTimeZone {
-    let zone = section.parsed("query_time_zone", Need::Optional, |text| {
+    let zone = section.parsed("query_time_zone", KeyNeed::Optional, |text| {
         if text.eq_ignore_ascii_case("auto") {
             return Ok(QueryTimeZone::Auto);
         }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::reader::{Need, Section};
 use super::schema;
+use crate::config::reader::{KeyNeed, Section};
 use crate::config::{
-    Config, CreateId, Nulls, OnError, OnMissing, Sink, SinkKeyFormat, SinkOperation, SinkTopic,
-    defaults, duration, names,
+    Config, CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkKeyFormat, SinkOperation,
+    SinkTopicConfig, defaults, duration, names,
 };
 
 /// Columns of which the platform keeps the content, so that nothing can be found by our value.
-const PLATFORM: [&str; 6] = [
+const PLATFORM_KEPT_COLUMNS: [&str; 6] = [
     "sys_id",
     "sys_created_on",
     "sys_created_by",
@@ -20,16 +20,16 @@ const PLATFORM: [&str; 6] = [
 ];
 
 /// `avro`: there is a schema registry.
-pub(super) fn sink(section: &Section<'_>, avro: bool) -> Sink {
+pub(super) fn sink(section: &Section<'_>, avro: bool) -> SinkConfig {
     let enabled = section.boolean("enabled").unwrap_or(false);
     let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
-    let mut sink = Sink {
+    let mut sink = SinkConfig {
         enabled,
         topics: Vec::new(),
         concurrency: concurrency(section).unwrap_or(defaults::SINK_CONCURRENCY),
-        dlq_topic: section.parsed("dlq_topic", Need::Optional, topic_name),
+        dlq_topic: section.parsed("dlq_topic", KeyNeed::Optional, topic_name),
         group_id: section
-            .text("group_id", Need::Optional)
+            .text("group_id", KeyNeed::Optional)
             .unwrap_or_else(|| defaults::SINK_GROUP_ID.to_owned()),
         commit_on_partial_failure: section.boolean("commit_on_partial_failure").unwrap_or(true),
         on_error: section
@@ -39,7 +39,7 @@ pub(super) fn sink(section: &Section<'_>, avro: bool) -> Sink {
             )
             .unwrap_or(OnError::Hold),
         retry_for: section
-            .parsed("retry_for", Need::Optional, retry_for)
+            .parsed("retry_for", KeyNeed::Optional, retry_for)
             .flatten(),
         record_retry_for: section.duration("record_retry_for", &defaults::RECORD_RETRY_FOR),
         transaction_time: section.duration("transaction_time", &defaults::TRANSACTION_TIME),
@@ -74,10 +74,10 @@ fn retry_for(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
+fn topic(section: &Section<'_>, sink: &SinkConfig, avro: bool) -> SinkTopicConfig {
     let need = match sink.enabled {
-        true => Need::Required(""),
-        false => Need::Optional,
+        true => KeyNeed::Required(""),
+        false => KeyNeed::Optional,
     };
     let checked = |key, check: fn(&str) -> Result<(), String>| {
         section
@@ -99,7 +99,7 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
         ("insert", OnMissing::Insert),
         ("skip", OnMissing::Skip),
     ];
-    let topic = SinkTopic {
+    let topic = SinkTopicConfig {
         topic: checked("topic", names::check_topic),
         table: checked("table", names::check_table),
         concurrency: concurrency(section).unwrap_or(sink.concurrency),
@@ -110,7 +110,7 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
         operation: section
             .choice("operation", &operations)
             .unwrap_or(SinkOperation::Auto),
-        key_field: section.parsed("key_field", Need::Optional, own_column),
+        key_field: section.parsed("key_field", KeyNeed::Optional, own_column),
         fields: section.texts("fields", names::check_column),
         nulls: section
             .choice(
@@ -137,7 +137,7 @@ fn topic(section: &Section<'_>, sink: &Sink, avro: bool) -> SinkTopic {
 /// A column that may carry an identity of ours.
 fn own_column(text: &str) -> Result<String, String> {
     names::check_column(text)?;
-    if PLATFORM.contains(&text) {
+    if PLATFORM_KEPT_COLUMNS.contains(&text) {
         return Err(format!(
             "`{text}` is kept by the instance; name another column"
         ));
@@ -160,7 +160,7 @@ fn create_id(section: &Section<'_>) -> CreateId {
         ("none", Kind::None),
     ];
     let kind = section.choice("create_id", &words).unwrap_or(Kind::Record);
-    let field = section.parsed("create_id_field", Need::Optional, own_column);
+    let field = section.parsed("create_id_field", KeyNeed::Optional, own_column);
     if field.is_some() && kind != Kind::Field {
         let message = "is not used: set `create_id: field` or remove it";
         section.warning("create_id_field", message);
@@ -180,7 +180,7 @@ fn create_id(section: &Section<'_>) -> CreateId {
     }
 }
 
-fn check_topics(section: &Section<'_>, sink: &Sink) {
+fn check_topics(section: &Section<'_>, sink: &SinkConfig) {
     for (index, topic) in sink.topics.iter().enumerate() {
         if topic.topic.is_empty() {
             continue;
@@ -198,7 +198,7 @@ fn check_topics(section: &Section<'_>, sink: &Sink) {
     }
 }
 
-fn check_dead_letters(section: &Section<'_>, sink: &Sink) {
+fn check_dead_letters(section: &Section<'_>, sink: &SinkConfig) {
     if sink.dlq_topic.is_some() && !sink.commit_on_partial_failure {
         let message = "is not used with `commit_on_partial_failure: false`: a record that cannot be \
                        written holds its partition";

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use crate::config::reader::{Need, Section};
 use super::schema;
+use crate::config::reader::{KeyNeed, Section};
 use crate::config::{
-    DisplayValue, Format, Partitioner, SchemaStyle, Source, Table, defaults, names,
+    DisplayValue, Partitioner, SchemaStyle, SourceConfig, TableConfig, TableFormat, defaults, names,
 };
 
 /// `avro`: there is a schema registry.
-pub(super) fn source(section: &Section<'_>, avro: bool) -> Source {
+pub(super) fn source(section: &Section<'_>, avro: bool) -> SourceConfig {
     let enabled = section.boolean("enabled").unwrap_or(false);
-    let mut source = Source {
+    let mut source = SourceConfig {
         enabled,
         topic_prefix: section
-            .text("topic_prefix", Need::Optional)
+            .text("topic_prefix", KeyNeed::Optional)
             .unwrap_or_default(),
         tables: Vec::new(),
         fast_poll_interval: section.duration("fast_poll_interval", &defaults::FAST_POLL_INTERVAL),
@@ -56,14 +56,14 @@ fn rows(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
+fn table(section: &Section<'_>, source: &SourceConfig, avro: bool) -> TableConfig {
     let column = |key, default: &str| {
-        let name = section.parsed(key, Need::Optional, |text| {
+        let name = section.parsed(key, KeyNeed::Optional, |text| {
             names::check_column(text).map(|()| text.to_owned())
         });
         name.unwrap_or_else(|| default.to_owned())
     };
-    let name = section.parsed("name", Need::Required(""), |text| {
+    let name = section.parsed("name", KeyNeed::Required(""), |text| {
         names::check_table(text).map(|()| text.to_owned())
     });
     let name = name.unwrap_or_default();
@@ -86,7 +86,7 @@ fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
         ("true", DisplayValue::True),
         ("all", DisplayValue::All),
     ];
-    let table = Table {
+    let table = TableConfig {
         partitioner: partitioner(section, &fields, [&timestamp_field, &identifier_field]),
         name,
         timestamp_field,
@@ -96,7 +96,7 @@ fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
         fast_poll_interval: section.duration("fast_poll_interval", &fast),
         slow_poll_interval: section.duration("slow_poll_interval", &slow),
         batch_size: rows(section.whole("batch_size", &batch)),
-        query: section.parsed("query", Need::Optional, check_query),
+        query: section.parsed("query", KeyNeed::Optional, check_query),
         display_value: section
             .choice("display_value", &display)
             .unwrap_or(DisplayValue::False),
@@ -104,7 +104,7 @@ fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
         format: schema::format(section, avro),
         schema: section.section("schema", |s| schema::table(s, source.schema)),
     };
-    if table.format == Format::Avro {
+    if table.format == TableFormat::Avro {
         match table.display_value {
             DisplayValue::True if table.schema.style == SchemaStyle::Typed => {
                 let message = "must be false or all with `schema.style: typed`, as what the user \
@@ -131,8 +131,8 @@ fn table(section: &Section<'_>, source: &Source, avro: bool) -> Table {
     table
 }
 
-fn topic(section: &Section<'_>, source: &Source, table: &str) -> String {
-    let given = section.parsed("topic", Need::Optional, |text| {
+fn topic(section: &Section<'_>, source: &SourceConfig, table: &str) -> String {
+    let given = section.parsed("topic", KeyNeed::Optional, |text| {
         names::check_topic(text).map(|()| text.to_owned())
     });
     if given.is_some() || !section.is_empty("topic") || table.is_empty() {

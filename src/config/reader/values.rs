@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Place, Privacy, Scalar, Section};
+use super::{ExpandedScalar, KeyPath, Section, ValuePrivacy};
 use crate::config::names::{did_you_mean, quoted};
 use crate::config::{Secret, duration};
 
@@ -14,7 +14,7 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Whether a key must be there.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::config) enum Need {
+pub(in crate::config) enum KeyNeed {
     /// It may be left out.
     Optional,
     /// It must be there; the words say when, as in "with `type: basic`".
@@ -23,7 +23,7 @@ pub(in crate::config) enum Need {
 
 /// Default and bounds of a whole number. Where 0 is below the least, it asks for the default.
 #[derive(Debug)]
-pub(in crate::config) struct Whole {
+pub(in crate::config) struct IntegerBounds {
     pub(in crate::config) default: u64,
     pub(in crate::config) least: u64,
     pub(in crate::config) most: u64,
@@ -31,16 +31,16 @@ pub(in crate::config) struct Whole {
 
 /// Default and bounds of a time. Where 0 is below the least, it asks for the default.
 #[derive(Debug)]
-pub(in crate::config) struct Span {
+pub(in crate::config) struct DurationBounds {
     pub(in crate::config) default: Duration,
     pub(in crate::config) least: Duration,
     pub(in crate::config) most: Duration,
 }
 
-impl Whole {
+impl IntegerBounds {
     /// The same bounds with a default from elsewhere in the file.
-    pub(in crate::config) const fn with_default(&self, default: u64) -> Whole {
-        Whole {
+    pub(in crate::config) const fn with_default(&self, default: u64) -> IntegerBounds {
+        IntegerBounds {
             default,
             least: self.least,
             most: self.most,
@@ -48,10 +48,10 @@ impl Whole {
     }
 }
 
-impl Span {
+impl DurationBounds {
     /// The same bounds with a default from elsewhere in the file.
-    pub(in crate::config) const fn with_default(&self, default: Duration) -> Span {
-        Span {
+    pub(in crate::config) const fn with_default(&self, default: Duration) -> DurationBounds {
+        DurationBounds {
             default,
             least: self.least,
             most: self.most,
@@ -60,26 +60,26 @@ impl Span {
 }
 
 /// What a key holds.
-enum Given {
+enum KeyValue {
     /// Nothing, or an empty text.
     Absent,
     /// Something wrong, which was noted.
     Faulty,
     /// A text.
-    Text(Scalar),
+    Text(ExpandedScalar),
 }
 
 impl Section<'_> {
     /// A text. Empty counts as not given, as in the Go program.
-    pub(in crate::config) fn text(&self, key: &'static str, need: Need) -> Option<String> {
+    pub(in crate::config) fn text(&self, key: &'static str, need: KeyNeed) -> Option<String> {
         self.scalar(key, need).map(|scalar| scalar.text)
     }
 
-    fn scalar(&self, key: &'static str, need: Need) -> Option<Scalar> {
-        match self.given(key, Privacy::Open) {
-            Given::Text(scalar) => Some(scalar),
-            Given::Faulty => None,
-            Given::Absent => {
+    fn scalar(&self, key: &'static str, need: KeyNeed) -> Option<ExpandedScalar> {
+        match self.given(key, ValuePrivacy::Open) {
+            KeyValue::Text(scalar) => Some(scalar),
+            KeyValue::Faulty => None,
+            KeyValue::Absent => {
                 self.check_need(key, need);
                 None
             }
@@ -90,7 +90,7 @@ impl Section<'_> {
     pub(in crate::config) fn parsed<T>(
         &self,
         key: &'static str,
-        need: Need,
+        need: KeyNeed,
         check: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let scalar = self.scalar(key, need)?;
@@ -103,7 +103,7 @@ impl Section<'_> {
         key: &'static str,
         words: &[(&'static str, T)],
     ) -> Option<T> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             let found = words
                 .iter()
                 .find(|(word, _)| word.eq_ignore_ascii_case(text));
@@ -117,7 +117,7 @@ impl Section<'_> {
 
     /// A boolean, in the words of YAML 1.1 too.
     pub(in crate::config) fn boolean(&self, key: &'static str) -> Option<bool> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" | "y" => Ok(true),
                 "false" | "no" | "off" | "n" => Ok(false),
@@ -127,13 +127,13 @@ impl Section<'_> {
     }
 
     /// A whole number within bounds.
-    pub(in crate::config) fn whole(&self, key: &'static str, bounds: &Whole) -> u64 {
-        let Whole {
+    pub(in crate::config) fn whole(&self, key: &'static str, bounds: &IntegerBounds) -> u64 {
+        let IntegerBounds {
             default,
             least,
             most,
         } = *bounds;
-        let read = self.parsed(key, Need::Optional, |text| {
+        let read = self.parsed(key, KeyNeed::Optional, |text| {
             let number = parse_integer(text)?;
             if number == 0 && 0 < least {
                 return Ok(default);
@@ -148,7 +148,7 @@ impl Section<'_> {
 
     /// A whole number for which 0 and every negative number mean "without", as not given does.
     pub(in crate::config) fn whole_or_none(&self, key: &'static str, most: u32) -> Option<u32> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             let number = parse_integer(text)?;
             if number <= 0 {
                 return Ok(None);
@@ -163,7 +163,7 @@ impl Section<'_> {
 
     /// A number per second; 0 and negative numbers switch it off, as not given does.
     pub(in crate::config) fn rate(&self, key: &'static str, most: f64) -> Option<f64> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             let rate = parse_number(text)?;
             match rate {
                 _ if rate <= 0.0 => Ok(None),
@@ -177,8 +177,12 @@ impl Section<'_> {
     }
 
     /// A time with its unit.
-    pub(in crate::config) fn duration(&self, key: &'static str, bounds: &Span) -> Duration {
-        let read = self.parsed(key, Need::Optional, |text| {
+    pub(in crate::config) fn duration(
+        &self,
+        key: &'static str,
+        bounds: &DurationBounds,
+    ) -> Duration {
+        let read = self.parsed(key, KeyNeed::Optional, |text| {
             let found = duration::parse(text)?;
             in_bounds(found, bounds, duration::format)
         });
@@ -186,8 +190,12 @@ impl Section<'_> {
     }
 
     /// A number of seconds, fractions allowed.
-    pub(in crate::config) fn seconds(&self, key: &'static str, bounds: &Span) -> Duration {
-        let read = self.parsed(key, Need::Optional, |text| {
+    pub(in crate::config) fn seconds(
+        &self,
+        key: &'static str,
+        bounds: &DurationBounds,
+    ) -> Duration {
+        let read = self.parsed(key, KeyNeed::Optional, |text| {
             let found = Duration::try_from_secs_f64(parse_number(text)?)
                 .map_err(|_| "a time cannot be negative or endless".to_owned())?;
             in_bounds(found, bounds, |bound| bound.as_secs_f64().to_string())
@@ -197,7 +205,7 @@ impl Section<'_> {
 
     /// A file that must exist.
     pub(in crate::config) fn existing_file(&self, key: &'static str) -> Option<PathBuf> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             let path = PathBuf::from(text);
             self.context.files.borrow_mut().note_now(&path);
             match std::fs::metadata(&path) {
@@ -215,38 +223,38 @@ impl Section<'_> {
         &self,
         key: &'static str,
         file_key: &'static str,
-        need: Need,
+        need: KeyNeed,
     ) -> Option<Secret> {
-        let inline = self.given(key, Privacy::Secret);
-        match (inline, self.given(file_key, Privacy::Open)) {
-            (Given::Text(_), Given::Text(_)) => {
+        let inline = self.given(key, ValuePrivacy::Secret);
+        match (inline, self.given(file_key, ValuePrivacy::Open)) {
+            (KeyValue::Text(_), KeyValue::Text(_)) => {
                 let message = format!("`{key}` and `{file_key}` are both set; keep one of them");
                 self.problem(file_key, message);
                 None
             }
-            (Given::Text(inline), Given::Absent | Given::Faulty) => {
+            (KeyValue::Text(inline), KeyValue::Absent | KeyValue::Faulty) => {
                 let context = self.context;
                 context
                     .inline_secret
                     .set(context.inline_secret.get() || !inline.from_env);
                 Some(Secret::new(inline.text))
             }
-            (Given::Absent | Given::Faulty, Given::Text(path)) => {
+            (KeyValue::Absent | KeyValue::Faulty, KeyValue::Text(path)) => {
                 self.noted(file_key, self.read_secret(&path.text))
             }
-            (Given::Absent, Given::Absent) => {
-                if let Need::Required(when) = need {
+            (KeyValue::Absent, KeyValue::Absent) => {
+                if let KeyNeed::Required(when) = need {
                     self.problem(key, format!("is required {when}; or set `{file_key}`"));
                 }
                 None
             }
-            (Given::Faulty, _) | (_, Given::Faulty) => None,
+            (KeyValue::Faulty, _) | (_, KeyValue::Faulty) => None,
         }
     }
 
     /// A secret that is always in a file of its own, and that file.
     pub(in crate::config) fn secret_file(&self, key: &'static str) -> Option<(PathBuf, Secret)> {
-        self.parsed(key, Need::Optional, |text| {
+        self.parsed(key, KeyNeed::Optional, |text| {
             Ok((PathBuf::from(text), self.read_secret(text)?))
         })
     }
@@ -277,34 +285,34 @@ impl Section<'_> {
         }
     }
 
-    fn given(&self, key: &'static str, privacy: Privacy) -> Given {
+    fn given(&self, key: &'static str, privacy: ValuePrivacy) -> KeyValue {
         self.note_known(key);
-        let (place, node): (Place, _) = self.ask(key);
+        let (place, node): (KeyPath, _) = self.ask(key);
         let Some(node) = node else {
-            return Given::Absent;
+            return KeyValue::Absent;
         };
         match self.context.scalar(&place, node, privacy) {
-            None => Given::Faulty,
-            Some(scalar) if scalar.text.is_empty() => Given::Absent,
-            Some(scalar) => Given::Text(scalar),
+            None => KeyValue::Faulty,
+            Some(scalar) if scalar.text.is_empty() => KeyValue::Absent,
+            Some(scalar) => KeyValue::Text(scalar),
         }
     }
 
-    fn check_need(&self, key: &str, need: Need) {
+    fn check_need(&self, key: &str, need: KeyNeed) {
         match need {
-            Need::Optional => {}
-            Need::Required("") => self.problem(key, "is required"),
-            Need::Required(when) => self.problem(key, format!("is required {when}")),
+            KeyNeed::Optional => {}
+            KeyNeed::Required("") => self.problem(key, "is required"),
+            KeyNeed::Required(when) => self.problem(key, format!("is required {when}")),
         }
     }
 }
 
 fn in_bounds(
     found: Duration,
-    bounds: &Span,
+    bounds: &DurationBounds,
     write: impl Fn(Duration) -> String,
 ) -> Result<Duration, String> {
-    let Span {
+    let DurationBounds {
         default,
         least,
         most,

@@ -4,19 +4,19 @@ use serde_yaml::Value;
 
 use super::{map, redacted, text, time, tls};
 use crate::config::{
-    Decimals, Format, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistry, SchemaStyle,
-    SinkFormat, SubjectStrategy, TableSchema,
+    Decimals, KeyFormat, OnTypeError, RegistryAuth, SchemaRegistryConfig, SchemaStyle, SinkFormat,
+    SubjectStrategy, TableFormat, TableSchemaConfig,
 };
 
 /// As one text. The key of `kafka` and the one of `schema_registry` mean the same.
-pub(super) fn urls(registry: &SchemaRegistry) -> Value {
+pub(super) fn urls(registry: &SchemaRegistryConfig) -> Value {
     match registry.urls.is_empty() {
         true => Value::Null,
         false => text(&registry.urls.join(",")),
     }
 }
 
-pub(super) fn registry(registry: &SchemaRegistry) -> Value {
+pub(super) fn registry(registry: &SchemaRegistryConfig) -> Value {
     let strategy = match registry.subject_strategy {
         SubjectStrategy::Topic => "topic",
         SubjectStrategy::Record => "record",
@@ -50,14 +50,14 @@ fn auth(auth: &RegistryAuth) -> Value {
     ])
 }
 
-pub(super) fn format(format: Format) -> &'static str {
+pub(super) fn format(format: TableFormat) -> &'static str {
     match format {
-        Format::Json => "json",
-        Format::Avro => "avro",
+        TableFormat::Json => "json",
+        TableFormat::Avro => "avro",
     }
 }
 
-pub(super) fn table(schema: TableSchema) -> Value {
+pub(super) fn table(schema: TableSchemaConfig) -> Value {
     let style = match schema.style {
         SchemaStyle::Strings => "strings",
         SchemaStyle::Typed => "typed",

@@ -4,10 +4,10 @@ use serde_yaml::Value;
 
 use super::{map, optional, schema, text, texts, time};
 use crate::config::{
-    CreateId, Nulls, OnError, OnMissing, Sink, SinkKeyFormat, SinkOperation, SinkTopic,
+    CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkKeyFormat, SinkOperation, SinkTopicConfig,
 };
 
-pub(super) fn sink(sink: &Sink) -> Value {
+pub(super) fn sink(sink: &SinkConfig) -> Value {
     let on_error = match sink.on_error {
         OnError::Hold => "hold",
         OnError::Skip => "skip",
@@ -35,7 +35,7 @@ pub(super) fn sink(sink: &Sink) -> Value {
     ])
 }
 
-fn topic(topic: &SinkTopic) -> Value {
+fn topic(topic: &SinkTopicConfig) -> Value {
     let operation = match topic.operation {
         SinkOperation::Auto => "auto",
         SinkOperation::Insert => "insert",

@@ -183,9 +183,12 @@ fn tables_override_the_source() {
     let [table, other] = &config.source.tables[..] else {
         panic!()
     };
-    assert_eq!((table.format, other.format), (Format::Avro, Format::Json));
+    assert_eq!(
+        (table.format, other.format),
+        (TableFormat::Avro, TableFormat::Json)
+    );
     assert_eq!(other.schema, config.source.schema);
-    let expected = TableSchema {
+    let expected = TableSchemaConfig {
         style: SchemaStyle::Strings,
         decimals: Decimals::String,
         on_type_error: OnTypeError::Hold,

@@ -13,7 +13,7 @@ fn remarks(sink: &str, expected: Expect) {
     let found = match parse(&format!("{LEAST}{sink}"), &env) {
         Err(problems) => problems.to_string(),
         Ok((_, warnings)) => {
-            let line = |warning: &Warning| format!("{}: {}\n", warning.path, warning.message);
+            let line = |warning: &ConfigWarning| format!("{}: {}\n", warning.path, warning.message);
             warnings.iter().map(line).collect()
         }
     };

@@ -26,29 +26,29 @@ sink:
     - {topic: other, table: u_other}
 ";
 
-fn loaded(text: &str) -> Loaded {
-    Loaded {
+fn loaded(text: &str) -> LoadedConfig {
+    LoadedConfig {
         config: good(text),
-        files: Files::default(),
+        files: ConfigFiles::default(),
     }
 }
 
 /// The plan for `BOTH` with pieces replaced.
-fn plan(pieces: &[(&str, &str)]) -> Plan {
+fn plan(pieces: &[(&str, &str)]) -> ConfigDiff {
     let mut text = BOTH.to_owned();
     for (from, to) in pieces {
         assert!(text.contains(from), "{from}");
         text = text.replacen(from, to, 1);
     }
-    Plan::between(&loaded(BOTH), &loaded(&text))
+    ConfigDiff::between(&loaded(BOTH), &loaded(&text))
 }
 
 #[track_caller]
-fn says(plan: &Plan, expected: &Expect) {
+fn says(plan: &ConfigDiff, expected: &Expect) {
     let lines: Vec<&str> = plan
-        .words
+        .summary
         .iter()
-        .chain(&plan.kept)
+        .chain(&plan.needs_restart)
         .map(String::as_str)
         .collect();
     expected.assert_eq(&lines.join("\n"));
@@ -58,7 +58,7 @@ fn says(plan: &Plan, expected: &Expect) {
 fn nothing_changes_nothing() {
     let same = plan(&[("enabled: true", "enabled: yes")]);
     assert!(same.is_empty());
-    assert!(!same.servicenow && !same.kafka && !same.sink && !same.log && !same.flush);
+    assert!(!same.servicenow && !same.kafka && !same.sink && !same.log && !same.flush_interval);
     assert_eq!(same.config, loaded(BOTH).config);
 }
 
@@ -80,9 +80,9 @@ fn tables_come_change_and_go() {
     assert_eq!(
         changes,
         [
-            ("change_request", Change::Added),
-            ("incident", Change::Removed),
-            ("problem", Change::Edited)
+            ("change_request", TableChange::Added),
+            ("incident", TableChange::Removed),
+            ("problem", TableChange::Edited)
         ]
     );
     says(
@@ -115,7 +115,7 @@ fn switched_off_is_removed() {
     assert!(
         plan.tables
             .values()
-            .all(|change| *change == Change::Removed)
+            .all(|change| *change == TableChange::Removed)
     );
     // Nothing comes back to a source that does not read.
     says(
@@ -143,7 +143,7 @@ fn secrets_change_without_being_told() {
             servicenow: auth: every pipeline moves to a new client, one after the other
             kafka: sasl: every pipeline moves to a new producer, one after the other"]],
     );
-    assert!(!plan.words.concat().contains("hunter"));
+    assert!(!plan.summary.concat().contains("hunter"));
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn the_sink_is_one() {
 fn without_a_restart_and_only_with_one() {
     let more = "log_level: debug\nshutdown_timeout: 30s\noffset: {flush_interval: 1s, file_path: b.json}\n\
                 observability: {addr: ':1'}\n";
-    let plan = Plan::between(&loaded(BOTH), &loaded(&format!("{BOTH}{more}")));
-    assert!(plan.log && plan.flush && plan.tables.is_empty() && !plan.sink);
+    let plan = ConfigDiff::between(&loaded(BOTH), &loaded(&format!("{BOTH}{more}")));
+    assert!(plan.log && plan.flush_interval && plan.tables.is_empty() && !plan.sink);
     assert_eq!(plan.config.observability.addr, ":8080");
     assert_eq!(
         plan.config.offset.file_path,
@@ -202,16 +202,16 @@ fn a_certificate_with_a_new_content_is_a_change() {
     std::fs::write(&path, &text).unwrap();
     let load = || {
         let (loaded, files) = load_with_files(&path);
-        Loaded {
+        LoadedConfig {
             config: loaded.unwrap().0,
             files,
         }
     };
     let before = load();
     assert_eq!(before.files.paths().count(), 2);
-    assert!(Plan::between(&before, &load()).is_empty());
+    assert!(ConfigDiff::between(&before, &load()).is_empty());
     std::fs::write(&file, "two").unwrap();
-    let plan = Plan::between(&before, &load());
+    let plan = ConfigDiff::between(&before, &load());
     assert!(plan.kafka && !plan.servicenow);
     says(
         &plan,
@@ -229,7 +229,7 @@ fn another_registry_moves_what_uses_it() {
         loaded(&format!("{text}{registry}"))
     };
     let old = with("{type: bearer, token: a}");
-    let plan = Plan::between(&old, &with("{type: bearer, token: hunter2}"));
+    let plan = ConfigDiff::between(&old, &with("{type: bearer, token: hunter2}"));
     assert!(plan.registry && plan.sink && !plan.kafka && !plan.servicenow);
     let tables: Vec<&String> = plan.tables.keys().collect();
     assert_eq!(tables, ["problem"], "incident is JSON");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::load::check;
-use crate::config::yaml::{self, Kind, Node};
+use crate::config::yaml::{self, YamlKind, YamlNode};
 
 const EXAMPLE: &str = include_str!("../../../config.example.yaml");
 
@@ -50,20 +50,22 @@ fn switched_on() -> String {
 }
 
 /// Patterns of all keys without keys below them, as `source.tables[].name`.
-fn leaves(node: &Node, pattern: &str, all: &mut BTreeSet<String>) {
+fn leaves(node: &YamlNode, pattern: &str, all: &mut BTreeSet<String>) {
     match &node.kind {
-        Kind::Mapping(entries) if !entries.is_empty() => {
+        YamlKind::Mapping(entries) if !entries.is_empty() => {
             for entry in entries {
                 let dot = if pattern.is_empty() { "" } else { "." };
                 leaves(&entry.value, &format!("{pattern}{dot}{}", entry.key), all);
             }
         }
-        Kind::Sequence(items) if items.iter().any(|i| matches!(i.kind, Kind::Mapping(_))) => {
+        YamlKind::Sequence(items)
+            if items.iter().any(|i| matches!(i.kind, YamlKind::Mapping(_))) =>
+        {
             items
                 .iter()
                 .for_each(|item| leaves(item, &format!("{pattern}[]"), all));
         }
-        Kind::Null | Kind::Scalar(_) | Kind::Mapping(_) | Kind::Sequence(_) => {
+        YamlKind::Null | YamlKind::Scalar(_) | YamlKind::Mapping(_) | YamlKind::Sequence(_) => {
             all.insert(pattern.to_owned());
         }
     }
@@ -102,7 +104,7 @@ fn the_example_gives_no_warning() {
 #[test]
 fn what_is_shown_loads_again() {
     let mut config = example(EXAMPLE);
-    config.servicenow.proxy = Some(Proxy {
+    config.servicenow.proxy = Some(ProxyConfig {
         url: "http://proxy:3128".to_owned(),
         username: Some("${me}".to_owned()),
         password: Some(Secret::new("[redacted]")),
@@ -110,8 +112,8 @@ fn what_is_shown_loads_again() {
     config.servicenow.rate_limit_rps = Some(2.5);
     config.servicenow.max_retries = Some(7);
     config.servicenow.query_time_zone = QueryTimeZone::Zone("Europe/Berlin".to_owned());
-    config.kafka.tls = Some(Tls::default());
-    config.kafka.sasl = Some(Sasl {
+    config.kafka.tls = Some(TlsFiles::default());
+    config.kafka.sasl = Some(SaslConfig {
         mechanism: "SCRAM-SHA-512".to_owned(),
         username: "1e3".to_owned(),
         password: Secret::new("[redacted]"),
@@ -129,11 +131,11 @@ fn what_is_shown_loads_again() {
     config.log_level = log::LevelFilter::Debug;
     for auth in [
         config.servicenow.auth.clone(),
-        Auth::Basic {
+        ServiceNowAuth::Basic {
             username: "null".to_owned(),
             password: Secret::new("[redacted]"),
         },
-        Auth::ApiKey {
+        ServiceNowAuth::ApiKey {
             header: "x-key".to_owned(),
             key: Secret::new("[redacted]"),
         },

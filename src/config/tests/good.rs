@@ -22,7 +22,7 @@ fn the_least_gets_every_default() {
     assert_eq!(config.kafka.queue_bytes, 8 << 20);
     assert_eq!(config.kafka.max_message_bytes, 1_000_000);
     assert_eq!(config.kafka.create_topics, None);
-    let table = Table {
+    let table = TableConfig {
         name: "incident".to_owned(),
         timestamp_field: "sys_updated_on".to_owned(),
         identifier_field: "sys_id".to_owned(),
@@ -35,7 +35,7 @@ fn the_least_gets_every_default() {
         query: None,
         display_value: DisplayValue::False,
         skip_own_writes: false,
-        format: Format::Json,
+        format: TableFormat::Json,
         schema: config.source.schema,
     };
     assert_eq!(config.source.tables, [table]);
@@ -101,12 +101,14 @@ observability:
 ",
     );
     assert_eq!(config.servicenow.base_url, "https://dev1.service-now.com");
-    let Auth::OAuth(oauth) = &config.servicenow.auth else {
+    let ServiceNowAuth::OAuth(oauth) = &config.servicenow.auth else {
         panic!("not oauth")
     };
     assert_eq!(oauth.token_path, "/oauth_token.do");
     assert_eq!(oauth.client_secret.expose(), "topsecret");
-    assert!(matches!(&oauth.grant, Grant::Password { username, .. } if username == "integration"));
+    assert!(
+        matches!(&oauth.grant, OAuthGrant::Password { username, .. } if username == "integration")
+    );
     assert_eq!(config.servicenow.max_retries, None);
     assert_eq!(config.servicenow.retry_backoff, Duration::from_secs(30));
     assert_eq!(config.source.tables[0].batch_size, 20);
@@ -133,7 +135,7 @@ source:
   tables: [{name: incident, batch_size: \"${ROWS}0\"}]
 ",
     );
-    let Auth::Basic { username, password } = &config.servicenow.auth else {
+    let ServiceNowAuth::Basic { username, password } = &config.servicenow.auth else {
         panic!("not basic")
     };
     assert_eq!(username, "0123");
@@ -157,7 +159,7 @@ fn plain_scalars_keep_their_text() {
         ".5",
     ] {
         let config = good(&least_with("password: p", &format!("password: {text}")));
-        let Auth::Basic { password, .. } = config.servicenow.auth else {
+        let ServiceNowAuth::Basic { password, .. } = config.servicenow.auth else {
             panic!("not basic")
         };
         assert_eq!(password.expose(), text);

@@ -128,7 +128,7 @@ fn secrets_from_files() {
         let text = least_with("password: p", &format!("password_file: {}", file.display()));
         match parse(&text, &env) {
             Ok((config, _)) => match config.servicenow.auth {
-                Auth::Basic { password, .. } => password.expose().to_owned(),
+                ServiceNowAuth::Basic { password, .. } => password.expose().to_owned(),
                 other => panic!("{other:?}"),
             },
             Err(problems) => problems

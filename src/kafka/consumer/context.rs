@@ -12,27 +12,29 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
-use super::{Group, Partition, Start, partitions_of, positions_list, start_position};
-use crate::kafka::client_context::{Callbacks, Signals};
+use super::{
+    RebalanceListener, StartPosition, TopicPartition, partitions_of, positions_list, start_position,
+};
+use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
 use crate::metrics::{GaugeVec, Metrics};
 
 /// The context of one consumer.
-pub(super) struct Context {
-    callbacks: Callbacks,
-    group: Arc<dyn Group>,
+pub(super) struct GroupContext {
+    callbacks: ClientCallbacks,
+    group: Arc<dyn RebalanceListener>,
     lag: GaugeVec,
     /// What is ours and where it began: librdkafka tells no lag before the first commit.
-    starts: Mutex<BTreeMap<Partition, Start>>,
+    starts: Mutex<BTreeMap<TopicPartition, StartPosition>>,
 }
 
-impl Context {
+impl GroupContext {
     pub(super) fn new(
-        signals: Arc<Signals>,
-        group: Arc<dyn Group>,
+        signals: Arc<ClientSignals>,
+        group: Arc<dyn RebalanceListener>,
         metrics: &Arc<Metrics>,
-    ) -> Context {
-        Context {
-            callbacks: Callbacks(signals),
+    ) -> GroupContext {
+        GroupContext {
+            callbacks: ClientCallbacks(signals),
             group,
             lag: metrics.sink_lag.clone(),
             starts: Mutex::default(),
@@ -40,35 +42,35 @@ impl Context {
     }
 
     /// These begin there, anew or again.
-    pub(super) fn begin(&self, starts: &[(Partition, Start)]) {
+    pub(super) fn begin(&self, starts: &[(TopicPartition, StartPosition)]) {
         for (partition, start) in starts {
             // Nothing is fetched, so that the statistics will not tell.
-            if let Start::Gone { low, high, .. } = start {
+            if let StartPosition::Gone { low, high, .. } = start {
                 self.show_lag(partition, as_f64(high.saturating_sub(*low)));
             }
         }
         self.starts().extend(starts.iter().cloned());
     }
 
-    fn show_lag(&self, partition: &Partition, records: f64) {
+    fn show_lag(&self, partition: &TopicPartition, records: f64) {
         let number = partition.number.to_string();
         self.lag.with(&[&partition.topic, &number]).set(records);
     }
 
-    fn starts(&self) -> MutexGuard<'_, BTreeMap<Partition, Start>> {
+    fn starts(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, StartPosition>> {
         self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn assign(&self, base: &BaseConsumer<Context>, list: &TopicPartitionList) {
+    fn assign(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
         let partitions = partitions_of(list);
         let starts = start_position::starts(base, &partitions);
         let mut wanted = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = match start {
-                Start::Committed(offset) => Offset::Offset(*offset),
-                Start::Oldest => Offset::Beginning,
-                Start::Unknown => Offset::Stored,
-                Start::Gone { .. } => Offset::End,
+                StartPosition::Committed(offset) => Offset::Offset(*offset),
+                StartPosition::Oldest => Offset::Beginning,
+                StartPosition::Unknown => Offset::Stored,
+                StartPosition::Gone { .. } => Offset::End,
             };
             // The list is librdkafka's own; it takes what it gave.
             wanted
@@ -98,7 +100,7 @@ impl Context {
         self.group.assigned(&starts);
     }
 
-    fn revoke(&self, base: &BaseConsumer<Context>, list: &TopicPartitionList) {
+    fn revoke(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
         let partitions = partitions_of(list);
         // Another member may work on them already: a commit would overwrite its progress.
         if base.assignment_lost() {
@@ -123,7 +125,7 @@ impl Context {
 }
 
 /// Stores positions; librdkafka commits them.
-pub(super) fn store(base: &BaseConsumer<Context>, positions: &[(Partition, i64)]) {
+pub(super) fn store(base: &BaseConsumer<GroupContext>, positions: &[(TopicPartition, i64)]) {
     if positions.is_empty() {
         return;
     }
@@ -139,7 +141,7 @@ fn commit_words(error: &KafkaError) -> String {
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.callbacks.log(level, facility, text);
     }
@@ -153,7 +155,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let Ok(Statistics { topics }) = serde_json::from_slice(statistics) else {
+        let Ok(ConsumerStatistics { topics }) = serde_json::from_slice(statistics) else {
             return;
         };
         for (partition, start) in self.starts().iter() {
@@ -175,10 +177,10 @@ fn as_f64(records: i64) -> f64 {
     records as f64
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for GroupContext {
     fn rebalance(
         &self,
-        base: &BaseConsumer<Context>,
+        base: &BaseConsumer<GroupContext>,
         error: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
@@ -207,13 +209,13 @@ impl ConsumerContext for Context {
 }
 
 /// The positions of a commit that went well.
-fn committed(offsets: &TopicPartitionList) -> Vec<(Partition, i64)> {
+fn committed(offsets: &TopicPartitionList) -> Vec<(TopicPartition, i64)> {
     let elements = offsets.elements();
     let position = |element: &TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(offset) if element.error().is_ok() => {
             let topic = Arc::from(element.topic());
             let number = element.partition();
-            Some((Partition { topic, number }, offset))
+            Some((TopicPartition { topic, number }, offset))
         }
         _ => None,
     };
@@ -222,7 +224,7 @@ fn committed(offsets: &TopicPartitionList) -> Vec<(Partition, i64)> {
 
 /// Of librdkafka's statistics, what says how far we are behind.
 #[derive(Debug, Deserialize)]
-struct Statistics<'a> {
+struct ConsumerStatistics<'a> {
     #[serde(borrow, default)]
     topics: BTreeMap<&'a str, TopicStatistics<'a>>,
 }
@@ -230,12 +232,12 @@ struct Statistics<'a> {
 #[derive(Debug, Deserialize)]
 struct TopicStatistics<'a> {
     #[serde(borrow, default)]
-    partitions: BTreeMap<&'a str, Offsets>,
+    partitions: BTreeMap<&'a str, PartitionStatistics>,
 }
 
 /// What is negative is not known.
 #[derive(Debug, Deserialize)]
-struct Offsets {
+struct PartitionStatistics {
     /// Records between the last commit of this process and the end.
     consumer_lag: i64,
     lo_offset: i64,
@@ -243,15 +245,15 @@ struct Offsets {
     ls_offset: i64,
 }
 
-impl Offsets {
+impl PartitionStatistics {
     /// Records behind the committed position, or all that are there while the group has none.
-    fn lag(&self, start: &Start) -> Option<i64> {
+    fn lag(&self, start: &StartPosition) -> Option<i64> {
         let known = |number: i64| Some(number).filter(|number| 0 <= *number);
         known(self.consumer_lag).or_else(|| {
             let begun = match start {
-                Start::Committed(offset) => *offset,
-                Start::Oldest => known(self.lo_offset)?,
-                Start::Unknown | Start::Gone { .. } => return None,
+                StartPosition::Committed(offset) => *offset,
+                StartPosition::Oldest => known(self.lo_offset)?,
+                StartPosition::Unknown | StartPosition::Gone { .. } => return None,
             };
             known(self.ls_offset)?.checked_sub(begun).and_then(known)
         })
@@ -264,20 +266,20 @@ mod tests {
 
     #[test]
     fn the_lag_counts_from_where_the_partition_began_until_there_is_a_commit() {
-        let offsets = |consumer_lag, lo_offset, ls_offset| Offsets {
+        let offsets = |consumer_lag, lo_offset, ls_offset| PartitionStatistics {
             consumer_lag,
             lo_offset,
             ls_offset,
         };
-        let begun = Start::Committed(40);
+        let begun = StartPosition::Committed(40);
         assert_eq!(offsets(7, 0, 90).lag(&begun), Some(7));
         assert_eq!(offsets(-1, 0, 90).lag(&begun), Some(50));
-        assert_eq!(offsets(-1, 0, 90).lag(&Start::Oldest), Some(90));
-        assert_eq!(offsets(-1, 20, 90).lag(&Start::Oldest), Some(70));
+        assert_eq!(offsets(-1, 0, 90).lag(&StartPosition::Oldest), Some(90));
+        assert_eq!(offsets(-1, 20, 90).lag(&StartPosition::Oldest), Some(70));
         for unknown in [offsets(-1, 0, -1001), offsets(-1, -1001, 30)] {
-            assert_eq!(unknown.lag(&Start::Unknown), None);
+            assert_eq!(unknown.lag(&StartPosition::Unknown), None);
         }
         assert_eq!(offsets(-1, 0, -1001).lag(&begun), None);
-        assert_eq!(offsets(-1, -1001, 90).lag(&Start::Oldest), None);
+        assert_eq!(offsets(-1, -1001, 90).lag(&StartPosition::Oldest), None);
     }
 }

@@ -8,15 +8,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::Context;
-use super::{ANSWER, Partition, list, partitions_of};
+use super::context::GroupContext;
+use super::{OFFSET_QUERY_TIMEOUT, TopicPartition, list, partitions_of};
 
 /// Bound on asking for the commits of new partitions; a rebalance waits for it.
-const TIME: Duration = Duration::from_secs(20);
+const COMMITTED_OFFSETS_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where a partition begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
+pub enum StartPosition {
     /// At this offset: all before is done.
     Committed(i64),
     /// At the oldest record: the group has committed nothing.
@@ -34,18 +34,20 @@ pub enum Start {
     },
 }
 
-impl Start {
+impl StartPosition {
     /// Whether the partition cannot begin.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Start::Gone { .. })
+        matches!(self, StartPosition::Gone { .. })
     }
 
     /// Decides from what Kafka says.
-    fn of(committed: Option<i64>, (low, high): (i64, i64)) -> Start {
+    fn of(committed: Option<i64>, (low, high): (i64, i64)) -> StartPosition {
         match committed {
-            None => Start::Oldest,
-            Some(committed) if (low..=high).contains(&committed) => Start::Committed(committed),
-            Some(committed) => Start::Gone {
+            None => StartPosition::Oldest,
+            Some(committed) if (low..=high).contains(&committed) => {
+                StartPosition::Committed(committed)
+            }
+            Some(committed) => StartPosition::Gone {
                 committed,
                 low,
                 high,
@@ -56,10 +58,10 @@ impl Start {
 
 /// Where each of these begins.
 pub(super) fn starts(
-    base: &BaseConsumer<Context>,
-    partitions: &[Partition],
-) -> Vec<(Partition, Start)> {
-    let deadline = Instant::now() + TIME;
+    base: &BaseConsumer<GroupContext>,
+    partitions: &[TopicPartition],
+) -> Vec<(TopicPartition, StartPosition)> {
+    let deadline = Instant::now() + COMMITTED_OFFSETS_DEADLINE;
     let commits = loop {
         match commits(base, partitions) {
             Ok(commits) => break commits,
@@ -70,23 +72,23 @@ pub(super) fn starts(
             Err(_) => std::thread::park_timeout(Duration::from_millis(200)),
         }
     };
-    let start = |partition: &Partition| match commits.get(partition) {
-        None => Start::Unknown,
-        Some(None) => Start::Oldest,
-        Some(_) if deadline <= Instant::now() => Start::Unknown,
+    let start = |partition: &TopicPartition| match commits.get(partition) {
+        None => StartPosition::Unknown,
+        Some(None) => StartPosition::Oldest,
+        Some(_) if deadline <= Instant::now() => StartPosition::Unknown,
         Some(committed) => match range(base, partition) {
-            Ok(range) => Start::of(*committed, range),
-            Err(_) => Start::Unknown,
+            Ok(range) => StartPosition::of(*committed, range),
+            Err(_) => StartPosition::Unknown,
         },
     };
-    let each = |partition: &Partition| (partition.clone(), start(partition));
+    let each = |partition: &TopicPartition| (partition.clone(), start(partition));
     partitions.iter().map(each).collect()
 }
 
 /// See [`super::Consumer::restart_lost_positions`].
 pub(super) fn restart_lost_positions(
-    base: &BaseConsumer<Context>,
-) -> KafkaResult<Vec<(Partition, Start)>> {
+    base: &BaseConsumer<GroupContext>,
+) -> KafkaResult<Vec<(TopicPartition, StartPosition)>> {
     let assigned = partitions_of(&base.assignment()?);
     let positions = offsets(&base.position()?, &assigned);
     let commits = commits(base, &assigned)?;
@@ -101,18 +103,18 @@ pub(super) fn restart_lost_positions(
         // that was made anew.)
         let committed = commits.get(&partition).copied().flatten();
         let committed = committed.or(position.filter(|position| *position < low));
-        let start = Start::of(committed, (low, high));
+        let start = StartPosition::of(committed, (low, high));
         let target = match &start {
-            Start::Committed(offset) => Some(*offset),
-            Start::Oldest | Start::Unknown => Some(low),
-            Start::Gone { .. } => None,
+            StartPosition::Committed(offset) => Some(*offset),
+            StartPosition::Oldest | StartPosition::Unknown => Some(low),
+            StartPosition::Gone { .. } => None,
         };
         match target {
             Some(offset) => {
                 let mut wanted = TopicPartitionList::new();
                 let offset = Offset::Offset(offset);
                 wanted.add_partition_offset(&partition.topic, partition.number, offset)?;
-                base.seek_partitions(wanted.clone(), ANSWER)?;
+                base.seek_partitions(wanted.clone(), OFFSET_QUERY_TIMEOUT)?;
                 // What was stored for the old topic must not be committed for the new one.
                 base.store_offsets(&wanted)?;
             }
@@ -126,9 +128,9 @@ pub(super) fn restart_lost_positions(
 /// The first of these that ends before the position in it. One whose position was deleted is noticed
 /// when it is fetched from, and until then what was fetched before can be written.
 pub(super) fn ends_before(
-    base: &BaseConsumer<Context>,
-    wanted: impl Fn(&Partition) -> bool,
-) -> KafkaResult<Option<Partition>> {
+    base: &BaseConsumer<GroupContext>,
+    wanted: impl Fn(&TopicPartition) -> bool,
+) -> KafkaResult<Option<TopicPartition>> {
     let assigned = partitions_of(&base.assignment()?);
     let positions = offsets(&base.position()?, &assigned);
     for partition in assigned.into_iter().filter(|partition| wanted(partition)) {
@@ -144,10 +146,10 @@ pub(super) fn ends_before(
 
 /// What the group has committed of each; `None` is nothing.
 fn commits(
-    base: &BaseConsumer<Context>,
-    partitions: &[Partition],
-) -> KafkaResult<BTreeMap<Partition, Option<i64>>> {
-    let committed = base.committed_offsets(list(partitions.iter()), ANSWER)?;
+    base: &BaseConsumer<GroupContext>,
+    partitions: &[TopicPartition],
+) -> KafkaResult<BTreeMap<TopicPartition, Option<i64>>> {
+    let committed = base.committed_offsets(list(partitions.iter()), OFFSET_QUERY_TIMEOUT)?;
     for element in committed.elements() {
         element.error()?;
     }
@@ -156,22 +158,22 @@ fn commits(
 
 fn offsets(
     found: &TopicPartitionList,
-    partitions: &[Partition],
-) -> BTreeMap<Partition, Option<i64>> {
-    let offset = |partition: &Partition| {
+    partitions: &[TopicPartition],
+) -> BTreeMap<TopicPartition, Option<i64>> {
+    let offset = |partition: &TopicPartition| {
         let element = found.find_partition(&partition.topic, partition.number)?;
         match element.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }
     };
-    let each = |partition: &Partition| (partition.clone(), offset(partition));
+    let each = |partition: &TopicPartition| (partition.clone(), offset(partition));
     partitions.iter().map(each).collect()
 }
 
 /// First offset of a partition, and the one behind its last.
-fn range(base: &BaseConsumer<Context>, partition: &Partition) -> KafkaResult<(i64, i64)> {
-    base.fetch_watermarks(&partition.topic, partition.number, ANSWER)
+fn range(base: &BaseConsumer<GroupContext>, partition: &TopicPartition) -> KafkaResult<(i64, i64)> {
+    base.fetch_watermarks(&partition.topic, partition.number, OFFSET_QUERY_TIMEOUT)
 }
 
 #[cfg(test)]
@@ -180,20 +182,20 @@ mod tests {
 
     #[test]
     fn a_partition_begins_where_nothing_is_missed() {
-        assert_eq!(Start::of(None, (5, 9)), Start::Oldest);
+        assert_eq!(StartPosition::of(None, (5, 9)), StartPosition::Oldest);
         for committed in [5, 7, 9] {
             assert_eq!(
-                Start::of(Some(committed), (5, 9)),
-                Start::Committed(committed)
+                StartPosition::of(Some(committed), (5, 9)),
+                StartPosition::Committed(committed)
             );
         }
         for committed in [4, 10] {
-            let gone = Start::Gone {
+            let gone = StartPosition::Gone {
                 committed,
                 low: 5,
                 high: 9,
             };
-            assert_eq!(Start::of(Some(committed), (5, 9)), gone);
+            assert_eq!(StartPosition::of(Some(committed), (5, 9)), gone);
         }
     }
 }

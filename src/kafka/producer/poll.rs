@@ -7,65 +7,65 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::{Client, Shared, State, new_client, purge};
-use crate::health::{Condition, Health, Heartbeat};
-use crate::kafka::broker_health::{Change, Link};
-use crate::metrics::{Gauge, Metrics};
+use super::{ProducerClient, ProducerShared, ProducerState, new_client, purge};
 use crate::backoff::Backoff;
+use crate::health::{Condition, Health, Heartbeat};
+use crate::kafka::broker_health::{BrokerHealth, ReachabilityChange};
+use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stop;
 
 /// One turn: reports are served as they come, everything else at its end.
 ///
 /// rdkafka spins through the last millisecond of a turn: turns of 100 ms cost 0.85 % of a core while
 /// nothing happens, these 0.2 %.
-const SLICE: Duration = Duration::from_millis(500);
+const PRODUCER_POLL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an answer may take when nothing else tells that Kafka is there.
-const ANSWER: Duration = Duration::from_secs(2);
+const BROKER_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest turn: a question, a purge and the end of an old client, with room for a busy host.
-const SILENT: Duration = Duration::from_secs(30);
+const POLL_THREAD_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
 /// Between new clients after fatal errors that do not end (a missing right, for instance).
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const MAX_RETRY: Duration = Duration::from_secs(60);
+const MIN_RECREATE_DELAY: Duration = Duration::from_millis(500);
+const MAX_RECREATE_DELAY: Duration = Duration::from_secs(60);
 
-pub(super) struct Poller {
-    shared: Arc<Shared>,
-    client: Arc<Client>,
+pub(super) struct ProducerPoller {
+    shared: Arc<ProducerShared>,
+    client: Arc<ProducerClient>,
     queue: Gauge,
     connected: Gauge,
     heartbeat: Heartbeat,
     condition: Condition,
-    link: Link,
+    link: BrokerHealth,
     backoff: Backoff,
     stop: Stop,
 }
 
-impl Poller {
+impl ProducerPoller {
     pub(super) fn new(
-        shared: Arc<Shared>,
-        client: Arc<Client>,
+        shared: Arc<ProducerShared>,
+        client: Arc<ProducerClient>,
         metrics: &Metrics,
         health: &Arc<Health>,
         stop: Stop,
-    ) -> Poller {
+    ) -> ProducerPoller {
         let connected = metrics.kafka_connected.clone();
         connected.set(0.0);
-        Poller {
+        ProducerPoller {
             shared,
             client,
             queue: metrics.produce_queue.clone(),
             connected,
             heartbeat: health.thread("kafka-poll"),
             condition: health.condition("kafka", "no broker has answered yet"),
-            link: Link::new(Instant::now()),
-            backoff: Backoff::new(FIRST_RETRY, MAX_RETRY),
+            link: BrokerHealth::new(Instant::now()),
+            backoff: Backoff::new(MIN_RECREATE_DELAY, MAX_RECREATE_DELAY),
             stop,
         }
     }
 
     pub(super) fn run(mut self) {
         while !self.stop.is_stopped() {
-            self.heartbeat.beat(SILENT);
-            self.client.poll(SLICE);
+            self.heartbeat.beat(POLL_THREAD_HEARTBEAT_DEADLINE);
+            self.client.poll(PRODUCER_POLL_TIMEOUT);
             self.queue.set(f64::from(self.client.in_flight_count()));
             if let Some((code, reason)) = self.client.client().fatal_error() {
                 let reason = self.shared.settings.scrub(&reason);
@@ -110,17 +110,18 @@ impl Poller {
         let answer = self
             .client
             .client()
-            .fetch_metadata(topic.as_deref(), ANSWER);
+            .fetch_metadata(topic.as_deref(), BROKER_QUERY_TIMEOUT);
         let no_answer = |_| {
             let cause = self.shared.signals.cause();
-            cause.unwrap_or_else(|| format!("no answer within {} s", ANSWER.as_secs()))
+            cause
+                .unwrap_or_else(|| format!("no answer within {} s", BROKER_QUERY_TIMEOUT.as_secs()))
         };
         answer.map(drop).map_err(no_answer)
     }
 
-    fn up(&self, change: &Change) {
+    fn up(&self, change: &ReachabilityChange) {
         self.shared.signals.answered();
-        if *change != Change::Same {
+        if *change != ReachabilityChange::Same {
             log::info!(target: "kafka", brokers = self.shared.settings.brokers.as_str();
                 "Kafka answers");
         }
@@ -128,8 +129,8 @@ impl Poller {
         self.connected.set(1.0);
     }
 
-    fn down(&self, change: &Change, reason: &str) {
-        if *change != Change::Same {
+    fn down(&self, change: &ReachabilityChange, reason: &str) {
+        if *change != ReachabilityChange::Same {
             log::warn!(target: "kafka", brokers = self.shared.settings.brokers.as_str(),
                 reason = reason; "Kafka does not answer");
         }
@@ -146,19 +147,19 @@ impl Poller {
         self.condition
             .fail(format!("fatal producer error {code:?}: {reason}"));
         self.connected.set(0.0);
-        self.shared.set_unless_closed(State::Broken(code));
+        self.shared.set_unless_closed(ProducerState::Broken(code));
         purge(&self.client, &self.shared.signals);
         loop {
             let delay = self.backoff.next(fastrand::f64());
-            self.heartbeat.beat(delay + SILENT);
+            self.heartbeat.beat(delay + POLL_THREAD_HEARTBEAT_DEADLINE);
             if self.stop.wait(delay) {
                 return;
             }
             match new_client(&self.shared.settings, &self.shared.signals) {
                 Ok(client) => {
                     self.client = Arc::clone(&client);
-                    self.shared.set_unless_closed(State::Open(client));
-                    self.link = Link::new(Instant::now());
+                    self.shared.set_unless_closed(ProducerState::Open(client));
+                    self.link = BrokerHealth::new(Instant::now());
                     return;
                 }
                 Err(error) => {

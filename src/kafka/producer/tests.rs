@@ -10,13 +10,13 @@ use real_kafka::Embedded;
 
 use super::*;
 use crate::config::Compression;
-use crate::kafka::Headers;
+use crate::kafka::RecordHeaders;
 use crate::metrics::Metrics;
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn config(bootstrap: &str) -> Kafka {
-    Kafka {
+fn config(bootstrap: &str) -> KafkaConfig {
+    KafkaConfig {
         brokers: vec![bootstrap.to_owned()],
         tls: None,
         sasl: None,
@@ -34,12 +34,12 @@ struct Bench {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     stop: Stop,
-    trigger: Option<Trigger>,
+    trigger: Option<StopTrigger>,
     batch: Arc<Batch>,
     woken: Receiver<()>,
 }
 
-fn bench(config: &Kafka) -> Bench {
+fn bench(config: &KafkaConfig) -> Bench {
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let producer = Producer::start(config, &metrics, &health).unwrap();
     let (trigger, stop) = stop::pair();
@@ -57,11 +57,11 @@ fn bench(config: &Kafka) -> Bench {
 
 impl Bench {
     fn send(&self, topic: &str, key: Option<&str>, value: &[u8]) -> Result<(), SendError> {
-        let record = Record {
+        let record = ProducerRecord {
             topic,
             key: key.map(str::as_bytes),
             value: Some(value),
-            headers: &Headers::default(),
+            headers: &RecordHeaders::default(),
         };
         self.producer.send(&record, &self.batch, &self.stop, SOON)
     }
@@ -92,10 +92,10 @@ fn records_arrive_with_headers_and_the_batch_is_done() {
     let kafka = Embedded::start(2).unwrap();
     kafka.create_topic("t").unwrap();
     let bench = bench(&config(kafka.bootstrap()));
-    let headers = Headers::new(&[("sn_table", b"incident"), ("sn_operation", b"upsert")]);
+    let headers = RecordHeaders::new(&[("sn_table", b"incident"), ("sn_operation", b"upsert")]);
     for number in 0..1000 {
         let (key, value) = (format!("key{number}"), format!("value{number}"));
-        let record = Record {
+        let record = ProducerRecord {
             topic: "t",
             key: Some(key.as_bytes()),
             value: (number != 7).then_some(value.as_bytes()),
@@ -218,8 +218,8 @@ fn a_queue_that_stays_full_is_an_error_and_a_stop_ends_the_wait() {
         .with(|cluster| cluster.broker_down(1))
         .unwrap()
         .unwrap();
-    let (body, headers) = (vec![b'x'; 2000], Headers::default());
-    let record = Record {
+    let (body, headers) = (vec![b'x'; 2000], RecordHeaders::default());
+    let record = ProducerRecord {
         topic: "t",
         key: None,
         value: Some(&body),
@@ -360,8 +360,8 @@ fn after_a_fatal_error_the_batch_fails_and_a_new_client_works() {
     eventually("a new client takes records", || {
         let (wake, woken) = bounded(1);
         let batch = Batch::new(wake);
-        let headers = Headers::default();
-        let record = Record {
+        let headers = RecordHeaders::default();
+        let record = ProducerRecord {
             topic: "t",
             key: None,
             value: Some(b"y"),
@@ -414,7 +414,7 @@ fn missing_topics_are_named() {
     let kafka = Embedded::start(3).unwrap();
     kafka.create_topic("there").unwrap();
     let bench = bench(&config(kafka.bootstrap()));
-    let there = crate::kafka::Topic {
+    let there = crate::kafka::TopicInfo {
         name: "there".to_owned(),
         partitions: 3,
     };

@@ -6,14 +6,14 @@ use real_kafka::Embedded;
 use super::*;
 use crate::config::Compression;
 use crate::health::Health;
-use crate::kafka::{Batch, Headers, Marks, Producer, Record};
+use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, ReplayProgress};
 use crate::metrics::Metrics;
-use crate::stop::{self, Trigger};
+use crate::stop::{self, StopTrigger};
 
 const GROUP: &str = "g-dead-letters";
 
-fn config(bootstrap: &str) -> Kafka {
-    Kafka {
+fn config(bootstrap: &str) -> KafkaConfig {
+    KafkaConfig {
         brokers: vec![bootstrap.to_owned()],
         tls: None,
         sasl: None,
@@ -27,47 +27,50 @@ fn config(bootstrap: &str) -> Kafka {
 }
 
 /// A topic `t` of two partitions with these keys and values in it, and what reads it.
-fn topic(records: &[(&str, Option<&[u8]>)]) -> (Embedded, Kafka, Browser) {
+fn topic(records: &[(&str, Option<&[u8]>)]) -> (Embedded, KafkaConfig, TopicReader) {
     let kafka = Embedded::start(2).unwrap();
     kafka.create_topic("t").unwrap();
     let config = config(kafka.bootstrap());
     fill(&config, records);
-    let browser = Browser::new(&config, GROUP).unwrap();
+    let browser = TopicReader::new(&config, GROUP).unwrap();
     (kafka, config, browser)
 }
 
-fn fill(config: &Kafka, records: &[(&str, Option<&[u8]>)]) {
+fn fill(config: &KafkaConfig, records: &[(&str, Option<&[u8]>)]) {
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let producer = Producer::start(config, &metrics, &health).unwrap();
     let (_trigger, stop) = running();
     let batch = Batch::new(crossbeam_channel::bounded(1).0);
-    let headers = Headers::copied(&[("a".to_owned(), None), ("b".to_owned(), Some(vec![0xff]))]);
+    let headers =
+        RecordHeaders::copied(&[("a".to_owned(), None), ("b".to_owned(), Some(vec![0xff]))]);
     for (key, value) in records {
-        let record = Record {
+        let record = ProducerRecord {
             topic: "t",
             key: Some(key.as_bytes()),
             value: *value,
             headers: &headers,
         };
-        producer.send(&record, &batch, &stop, ANSWER).unwrap();
+        producer
+            .send(&record, &batch, &stop, READER_QUERY_TIMEOUT)
+            .unwrap();
     }
     batch.close();
-    assert_eq!(producer.shutdown(Instant::now() + ANSWER), 0);
+    assert_eq!(producer.shutdown(Instant::now() + READER_QUERY_TIMEOUT), 0);
     assert_eq!(batch.outcome(), Some(Ok(())));
 }
 
-fn running() -> (Trigger, Stop) {
+fn running() -> (StopTrigger, Stop) {
     stop::pair()
 }
 
-fn all(browser: &Browser, ranges: &BTreeMap<i32, Range<i64>>) -> Vec<Received> {
+fn all(browser: &TopicReader, ranges: &BTreeMap<i32, Range<i64>>) -> Vec<ConsumerRecord> {
     let (_trigger, stop) = running();
     let mut records = Vec::new();
     let visit = |record| {
         records.push(record);
         ControlFlow::Continue(())
     };
-    browser.each("t", ranges, &stop, visit).unwrap();
+    browser.read_ranges("t", ranges, &stop, visit).unwrap();
     records
 }
 
@@ -116,15 +119,15 @@ fn a_visit_may_break_and_a_stop_ends_it() {
     let partitions = browser.partitions("t").unwrap();
     let (trigger, stop) = running();
     let mut seen = 0;
-    let once = |_: Received| {
+    let once = |_: ConsumerRecord| {
         seen += 1;
         ControlFlow::Break(())
     };
-    browser.each("t", &partitions, &stop, once).unwrap();
+    browser.read_ranges("t", &partitions, &stop, once).unwrap();
     assert_eq!(seen, 1);
     drop(trigger);
-    let never = |_: Received| panic!("is stopped");
-    browser.each("t", &partitions, &stop, never).unwrap();
+    let never = |_: ConsumerRecord| panic!("is stopped");
+    browser.read_ranges("t", &partitions, &stop, never).unwrap();
 }
 
 #[test]
@@ -150,11 +153,11 @@ fn marks_come_back() {
     let (_kafka, config, browser) = topic(&[("a", None), ("a", None), ("a", None), ("a", None)]);
     let partitions = browser.partitions("t").unwrap();
     let (partition, _) = partitions.iter().find(|(_, range)| range.end == 4).unwrap();
-    let load = || Marks::load(&config, GROUP, "t", &partitions).unwrap();
+    let load = || ReplayProgress::load(&config, GROUP, "t", &partitions).unwrap();
     let mut marks = load();
-    assert!(!marks.is_done(*partition, 0) && marks.base(*partition) == 0);
-    marks.done(*partition, 0..1);
-    marks.done(*partition, 2..3);
+    assert!(!marks.is_done(*partition, 0) && marks.lowest_open(*partition) == 0);
+    marks.mark_done(*partition, 0..1);
+    marks.mark_done(*partition, 2..3);
     marks.commit().unwrap();
     marks.commit().unwrap();
 
@@ -163,7 +166,7 @@ fn marks_come_back() {
         .map(|offset| marks.is_done(*partition, offset))
         .collect();
     assert_eq!(done, [true, false, true, false]);
-    assert_eq!(marks.base(*partition), 1);
+    assert_eq!(marks.lowest_open(*partition), 1);
     marks.check_room(&[(*partition, 1)]).unwrap();
     let scattered: Vec<(i32, i64)> = (0..3000)
         .map(|number| (*partition, 5 + 2 * number))
@@ -176,12 +179,12 @@ fn marks_come_back() {
 fn a_commit_that_is_refused_says_so() {
     let (kafka, config, browser) = topic(&[("a", None)]);
     let partitions = browser.partitions("t").unwrap();
-    let mut marks = Marks::load(&config, GROUP, "t", &partitions).unwrap();
+    let mut marks = ReplayProgress::load(&config, GROUP, "t", &partitions).unwrap();
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
     kafka
         .with(move |cluster| cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[denied]))
         .unwrap();
-    marks.done(0, 0..1);
+    marks.mark_done(0, 0..1);
     let error = marks.commit().unwrap_err().to_string();
     assert!(error.contains("consumer group g-dead-letters"), "{error}");
     marks.commit().unwrap();
@@ -189,7 +192,7 @@ fn a_commit_that_is_refused_says_so() {
 
 #[test]
 fn nobody_there() {
-    let browser = Browser::new(&config("127.0.0.1:9"), GROUP).unwrap();
+    let browser = TopicReader::new(&config("127.0.0.1:9"), GROUP).unwrap();
     let error = browser.partitions("t").unwrap_err().to_string();
     assert!(
         error.starts_with("kafka: no answer from 127.0.0.1:9: "),

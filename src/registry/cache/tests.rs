@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use super::super::error::{Asked, Cause};
+use super::super::error::{AttemptedRegistryRequest, RegistryFailure};
 use super::*;
 use crate::servicenow::tests::server::spawn;
 use crate::stop;
 
-fn error(cause: Cause) -> Error {
+fn error(cause: RegistryFailure) -> Error {
     Error::Request {
-        asked: Box::new(Asked::default()),
+        asked: Box::new(AttemptedRegistryRequest::default()),
         cause,
     }
 }
@@ -56,12 +56,12 @@ fn a_panic_wakes_those_who_wait() {
 fn refusals_grow_old() {
     let cache = Cache::<u32, u32>::new();
     let (_trigger, stop) = stop::pair();
-    let refuse = || Err(error(Cause::Status(1)));
+    let refuse = || Err(error(RegistryFailure::Status(1)));
     assert!(cache.get(&1, &stop, refuse).is_err());
     let now = Instant::now();
     assert!(matches!(cache.enter(&1, now), Turn::Known(Err(_))));
     assert!(matches!(cache.enter(&1, now + NEGATIVE), Turn::Lead(..)));
-    let trouble = || Err(error(Cause::Network(String::new())));
+    let trouble = || Err(error(RegistryFailure::Network(String::new())));
     assert!(cache.get(&2, &stop, trouble).is_err());
     assert!(matches!(cache.enter(&2, now), Turn::Lead(..)));
 }

@@ -2,18 +2,18 @@
 
 use super::*;
 
-const SCHEMA: &str = r#"{"schema":"\"string\"","id":7}"#;
+const SCHEMA_ANSWER: &str = r#"{"schema":"\"string\"","id":7}"#;
 /// Of a gateway.
-const PAGE: &str = "<html>nothing here</html>";
+const HTML_PAGE: &str = "<html>nothing here</html>";
 
-fn unknown_schema() -> Vec<Act> {
+fn unknown_schema() -> Vec<ServerAction> {
     json(
         "404 Not Found",
         r#"{"error_code":40403,"message":"Schema 7 not found"}"#,
     )
 }
 
-fn unknown_subject() -> Vec<Act> {
+fn unknown_subject() -> Vec<ServerAction> {
     json(
         "404 Not Found",
         r#"{"error_code":40401,"message":"Subject 't-value' not found."}"#,
@@ -21,33 +21,35 @@ fn unknown_subject() -> Vec<Act> {
 }
 
 /// A client of addresses, in this order.
-fn bench_of<const N: usize>(urls: [String; N]) -> Bench {
+fn bench_of<const N: usize>(urls: [String; N]) -> RegistryBench {
     let mut config = config("");
     config.urls = urls.into();
     bench(&config)
 }
 
 /// A client of a server that always gives this answer, and of one that always does well.
-fn beside(answer: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> (Server, Server, Bench) {
-    let first = Server::start(move |_, _| answer());
-    let good = Server::start(|_, seen| match path(seen) {
+fn beside(
+    answer: impl Fn() -> Vec<ServerAction> + Send + Sync + 'static,
+) -> (ScriptedServer, ScriptedServer, RegistryBench) {
+    let first = ScriptedServer::start(move |_, _| answer());
+    let good = ScriptedServer::start(|_, seen| match path(seen) {
         "/subjects/t-value/versions/latest" => {
             ok(r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#)
         }
-        _ => ok(SCHEMA),
+        _ => ok(SCHEMA_ANSWER),
     });
     let bench = bench_of([&first, &good].map(url));
     (first, good, bench)
 }
 
-fn url(server: &Server) -> String {
+fn url(server: &ScriptedServer) -> String {
     format!("http://{}", server.addr)
 }
 
 #[test]
 fn another_address_steps_in_and_is_remembered() {
-    let server = Server::start(|number, _| ok(&format!(r#"{{"id":{number}}}"#)));
-    let mut config = config(NOBODY);
+    let server = ScriptedServer::start(|number, _| ok(&format!(r#"{{"id":{number}}}"#)));
+    let mut config = config(UNREACHABLE_ADDRESS);
     config.urls.push(format!("http://{}/path", server.addr));
     config.auth = RegistryAuth::Bearer {
         token: Secret::new("t"),
@@ -64,14 +66,14 @@ fn another_address_steps_in_and_is_remembered() {
 /// better, and is the one to ask from then on.
 #[test]
 fn what_one_address_refuses_another_may_know() {
-    let refusals: [fn() -> Vec<Act>; 7] = [
+    let refusals: [fn() -> Vec<ServerAction>; 7] = [
         unknown_schema,
-        || answer("404 Not Found", &["Content-Type: text/html"], PAGE),
+        || answer("404 Not Found", &["Content-Type: text/html"], HTML_PAGE),
         || answer("302 Found", &["Location: https://login.example/"], ""),
         || json("401 Unauthorized", "{}"),
         || json("403 Forbidden", "{}"),
         || json("429 Too Many Requests", "{}"),
-        || answer("200 OK", &["Content-Type: text/html"], PAGE),
+        || answer("200 OK", &["Content-Type: text/html"], HTML_PAGE),
     ];
     for refusal in refusals {
         let (first, good, bench) = beside(refusal);
@@ -124,7 +126,7 @@ fn a_verdict_on_a_schema_is_final() {
 #[test]
 fn what_no_address_knows_is_absent() {
     let [one, other] = [(); 2].map(|()| {
-        Server::start(|_, seen| match path(seen) {
+        ScriptedServer::start(|_, seen| match path(seen) {
             "/schemas/ids/7" => unknown_schema(),
             _ => unknown_subject(),
         })
@@ -141,13 +143,13 @@ fn what_no_address_knows_is_absent() {
 /// a subject that is taken for new would begin its types anew.
 #[test]
 fn what_one_address_does_not_know_and_another_does_not_say_is_open() {
-    let server = Server::start(|_, seen| match path(seen) {
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
         "/schemas/ids/7" => unknown_schema(),
         _ => unknown_subject(),
     });
     for urls in [
-        [url(&server), NOBODY.to_owned()],
-        [NOBODY.to_owned(), url(&server)],
+        [url(&server), UNREACHABLE_ADDRESS.to_owned()],
+        [UNREACHABLE_ADDRESS.to_owned(), url(&server)],
     ] {
         let bench = bench_of(urls);
         let error = bench.by_id(7).unwrap_err();
@@ -174,24 +176,24 @@ fn what_one_address_does_not_know_and_another_does_not_say_is_open() {
 #[test]
 fn who_refuses_us_has_not_said_that_there_is_nothing() {
     let [behind, closed] = [unknown_schema, || json("401 Unauthorized", "{}")]
-        .map(|answer: fn() -> Vec<Act>| Server::start(move |_, _| answer()));
+        .map(|answer: fn() -> Vec<ServerAction>| ScriptedServer::start(move |_, _| answer()));
     let error = bench_of([&behind, &closed].map(url)).by_id(7).unwrap_err();
-    assert_eq!(error.kind(), "unauthorized", "{error}");
+    assert_eq!(error.metric_label(), "unauthorized", "{error}");
     assert!(!error.is_about_the_schema(), "{error}");
 }
 
 /// Who may not see the mode is answered all the same.
 #[test]
 fn one_address_that_answers_is_enough_to_be_reached() {
-    let closed = Server::start(|_, _| json("403 Forbidden", "{}"));
-    let bench = bench_of([url(&closed), NOBODY.to_owned()]);
-    assert_eq!(bench.registry.reach(&bench.stop), Ok(None));
+    let closed = ScriptedServer::start(|_, _| json("403 Forbidden", "{}"));
+    let bench = bench_of([url(&closed), UNREACHABLE_ADDRESS.to_owned()]);
+    assert_eq!(bench.registry.probe_mode(&bench.stop), Ok(None));
 }
 
 #[test]
 fn when_all_addresses_fail_all_are_named() {
-    let server = Server::start(|_, _| json("502 Bad Gateway", ""));
-    let mut config = config(NOBODY);
+    let server = ScriptedServer::start(|_, _| json("502 Bad Gateway", ""));
+    let mut config = config(UNREACHABLE_ADDRESS);
     config.urls.push(format!("http://{}", server.addr));
     let error = bench(&config).register().unwrap_err();
     let words = error.to_string();

@@ -1,13 +1,14 @@
 //! What is sent, and what the answers mean.
 
+use super::super::NextSchema;
 use super::*;
-use crate::avro::{Columns, Schema, Successor};
+use crate::avro::{RecordSchema, TableColumns};
 
-const FOUND: &str = r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#;
+const LATEST_ANSWER: &str = r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#;
 
 #[test]
 fn registering_says_what_it_is_each_time() {
-    let server = Server::start(|_, _| ok(r#"{"id":7}"#));
+    let server = ScriptedServer::start(|_, _| ok(r#"{"id":7}"#));
     let mut config = config(format!("http://{}/apis/ccompat/v7", server.addr));
     config.auth = RegistryAuth::Basic {
         username: "me".to_owned(),
@@ -28,7 +29,10 @@ fn registering_says_what_it_is_each_time() {
     );
     assert_eq!(seen[0].body, r#"{"schema":"{\"type\": \"string\"}"}"#);
     let header = |name| seen[0].header(name).unwrap();
-    assert_eq!(header("content-type"), KIND.split_once(": ").unwrap().1);
+    assert_eq!(
+        header("content-type"),
+        REGISTRY_JSON_HEADER.split_once(": ").unwrap().1
+    );
     assert!(header("accept").starts_with("application/vnd.schemaregistry.v1+json,"));
     assert_eq!(header("authorization"), "Basic bWU6cGE6c3M=");
     // The registry may have lost it since.
@@ -38,7 +42,7 @@ fn registering_says_what_it_is_each_time() {
 
 #[test]
 fn a_bearer_token_and_normal_forms() {
-    let server = Server::start(|_, _| ok(FOUND));
+    let server = ScriptedServer::start(|_, _| ok(LATEST_ANSWER));
     let mut config = config(format!("http://{}", server.addr));
     config.auth = RegistryAuth::Bearer {
         token: Secret::new("hunter2"),
@@ -57,7 +61,7 @@ fn a_bearer_token_and_normal_forms() {
 
 #[test]
 fn schemas_by_id_are_remembered_with_their_kind() {
-    let server = Server::start(|_, seen| {
+    let server = ScriptedServer::start(|_, seen| {
         ok(match path(seen) {
             "/schemas/ids/1" => r#"{"schema":"\"string\"","references":null}"#,
             "/schemas/ids/2" => r#"{"schema":"{}","schemaType":"JSON"}"#,
@@ -66,18 +70,18 @@ fn schemas_by_id_are_remembered_with_their_kind() {
     });
     let bench = of(&server);
     for _ in 0..3 {
-        assert_eq!(bench.by_id(1).unwrap().kind, Kind::Avro);
-        assert_eq!(bench.by_id(2).unwrap().kind, Kind::Json);
+        assert_eq!(bench.by_id(1).unwrap().format, SchemaFormat::Avro);
+        assert_eq!(bench.by_id(2).unwrap().format, SchemaFormat::Json);
         let other = bench.by_id(3).unwrap();
-        assert_eq!(other.kind, Kind::Other("XML".to_owned()));
+        assert_eq!(other.format, SchemaFormat::Other("XML".to_owned()));
     }
     assert_eq!(server.seen().len(), 3);
 }
 
 #[test]
 fn what_is_not_there_is_none() {
-    let server = Server::start(|_, seen| match path(seen) {
-        "/subjects/old/versions/latest" => ok(FOUND),
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
+        "/subjects/old/versions/latest" => ok(LATEST_ANSWER),
         "/subjects/t-value" => json(
             "404 Not Found",
             r#"{"error_code":40403,"message":"Schema not found"}"#,
@@ -98,8 +102,8 @@ fn what_is_not_there_is_none() {
 
 #[test]
 fn without_auto_register_the_latest_is_used_or_missed() {
-    let server = Server::start(|_, seen| match path(seen) {
-        "/subjects/old/versions/latest" => ok(FOUND),
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
+        "/subjects/old/versions/latest" => ok(LATEST_ANSWER),
         _ => json(
             "404 Not Found",
             r#"{"error_code":40401,"message":"Subject 'x' not found."}"#,
@@ -108,7 +112,11 @@ fn without_auto_register_the_latest_is_used_or_missed() {
     let mut config = config(format!("http://{}", server.addr));
     config.auto_register = false;
     let bench = bench(&config);
-    let publish = |subject| bench.registry.publish(subject, "wanted", &bench.stop);
+    let publish = |subject| {
+        bench
+            .registry
+            .register_or_latest(subject, "wanted", &bench.stop)
+    };
     let used = publish("old").unwrap();
     assert_eq!((used.id, used.schema.as_str()), (7, r#""string""#));
     let error = publish("new").unwrap_err();
@@ -132,11 +140,11 @@ fn without_auto_register_the_latest_is_used_or_missed() {
 
 #[test]
 fn with_auto_register_the_wanted_is_used() {
-    let server = Server::start(|_, _| ok(r#"{"id":8}"#));
+    let server = ScriptedServer::start(|_, _| ok(r#"{"id":8}"#));
     let bench = of(&server);
     let used = bench
         .registry
-        .publish("t-value", "wanted", &bench.stop)
+        .register_or_latest("t-value", "wanted", &bench.stop)
         .unwrap();
     assert_eq!((used.id, used.schema.as_str()), (8, "wanted"));
 }
@@ -144,10 +152,10 @@ fn with_auto_register_the_wanted_is_used() {
 /// Ours is below schemas of somebody else's, one version of which was deleted.
 #[test]
 fn our_own_is_looked_for_below_others_but_not_for_ever() {
-    let ours = Schema::strings(&Columns::named("t", ["a"]));
+    let ours = RecordSchema::strings(&TableColumns::named("t", ["a"]));
     for (number, found) in [(10, true), (30, false)] {
         let text = ours.json().to_owned();
-        let server = Server::start(move |_, seen| {
+        let server = ScriptedServer::start(move |_, seen| {
             let version = match path(seen).rsplit('/').next().unwrap() {
                 "versions" => {
                     let all: Vec<u32> = (1..=number).filter(|it| *it != 5).collect();
@@ -163,8 +171,8 @@ fn our_own_is_looked_for_below_others_but_not_for_ever() {
             ok(&json!({"subject": "s", "version": version, "id": 7, "schema": schema}).to_string())
         });
         let bench = of(&server);
-        let wanted = Schema::strings(&Columns::named("t", ["b"]));
-        let next = Successor::find(&bench.registry, "s", &wanted, None, &bench.stop).unwrap();
+        let wanted = RecordSchema::strings(&TableColumns::named("t", ["b"]));
+        let next = NextSchema::find(&bench.registry, "s", &wanted, None, &bench.stop).unwrap();
         assert!(next.foreign.is_some());
         let columns = next.schema.fields().iter().map(|it| it.column.as_str());
         let expected: &[&str] = if found { &["a", "b"] } else { &["b"] };
@@ -175,7 +183,7 @@ fn our_own_is_looked_for_below_others_but_not_for_ever() {
 
 #[test]
 fn levels_and_modes() {
-    let server = Server::start(|_, seen| {
+    let server = ScriptedServer::start(|_, seen| {
         ok(match path(seen) {
             "/config/a%2Fb?defaultToGlobal=true" => r#"{"compatibilityLevel":"FULL"}"#,
             "/mode" => r#"{"mode":"READWRITE"}"#,
@@ -184,7 +192,10 @@ fn levels_and_modes() {
     });
     let bench = of(&server);
     assert_eq!(
-        bench.registry.level("a/b", &bench.stop).as_deref(),
+        bench
+            .registry
+            .compatibility_level("a/b", &bench.stop)
+            .as_deref(),
         Ok("FULL")
     );
     assert_eq!(bench.registry.mode(&bench.stop).as_deref(), Ok("READWRITE"));
@@ -192,8 +203,8 @@ fn levels_and_modes() {
 
 #[test]
 fn sixteen_threads_make_one_request() {
-    let server = Server::start(|_, _| {
-        let mut acts = vec![Act::Wait(Duration::from_millis(300))];
+    let server = ScriptedServer::start(|_, _| {
+        let mut acts = vec![ServerAction::Wait(Duration::from_millis(300))];
         acts.extend(ok(r#"{"schema":"\"string\""}"#));
         acts
     });

@@ -11,9 +11,9 @@ fn refused(
     body: &'static str,
     expected: &Expect,
 ) {
-    let server = Server::start(move |_, seen| match path(seen) {
+    let server = ScriptedServer::start(move |_, seen| match path(seen) {
         "/subjects/t-value/versions" => {
-            let mut all = vec![KIND];
+            let mut all = vec![REGISTRY_JSON_HEADER];
             all.extend(headers);
             answer(status, &all, body)
         }
@@ -171,8 +171,8 @@ fn trouble_of_the_registry_is_waited_out() {
 
 #[test]
 fn it_comes_back() {
-    let server = Server::start(|number, _| match number {
-        0 => vec![Act::Close],
+    let server = ScriptedServer::start(|number, _| match number {
+        0 => vec![ServerAction::Close],
         1 => json(
             "500 Internal Server Error",
             r#"{"error_code":50002,"message":"Timeout"}"#,
@@ -185,7 +185,7 @@ fn it_comes_back() {
 
 #[test]
 fn the_registry_says_how_long_to_wait() {
-    let server = Server::start(|number, _| match number {
+    let server = ScriptedServer::start(|number, _| match number {
         0 => answer("429 Too Many Requests", &["Retry-After: 1"], ""),
         _ => ok(r#"{"id":3}"#),
     });
@@ -196,7 +196,7 @@ fn the_registry_says_how_long_to_wait() {
 
 #[test]
 fn a_refusal_is_remembered_for_a_moment_only_and_trouble_not_at_all() {
-    let server = Server::start(|number, seen| match path(seen) {
+    let server = ScriptedServer::start(|number, seen| match path(seen) {
         "/schemas/ids/1" => json(
             "404 Not Found",
             r#"{"error_code":40403,"message":"Schema 1 not found"}"#,
@@ -208,7 +208,7 @@ fn a_refusal_is_remembered_for_a_moment_only_and_trouble_not_at_all() {
     for _ in 0..100 {
         let error = bench.by_id(1).unwrap_err();
         assert!(error.to_string().contains("no such schema"), "{error}");
-        assert_eq!(error.kind(), "not_found");
+        assert_eq!(error.metric_label(), "not_found");
     }
     assert_eq!(server.seen().len(), 1);
     assert!(bench.by_id(2).is_err());
@@ -218,10 +218,11 @@ fn a_refusal_is_remembered_for_a_moment_only_and_trouble_not_at_all() {
 
 #[test]
 fn an_endless_body_is_cut_off() {
-    let server = Server::start(|_, _| {
-        let mut acts = answer("200 OK", &[KIND], "");
-        acts[0] = Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n".to_vec());
-        acts.push(Act::Send(vec![b' '; 5 << 20]));
+    let server = ScriptedServer::start(|_, _| {
+        let mut acts = answer("200 OK", &[REGISTRY_JSON_HEADER], "");
+        acts[0] =
+            ServerAction::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n".to_vec());
+        acts.push(ServerAction::Send(vec![b' '; 5 << 20]));
         acts
     });
     let error = of(&server).register().unwrap_err();
@@ -234,24 +235,27 @@ fn an_endless_body_is_cut_off() {
 
 #[test]
 fn a_redirect_takes_no_credentials_along() {
-    let thief = Server::start(|_, _| ok(r#"{"id":1}"#));
+    let thief = ScriptedServer::start(|_, _| ok(r#"{"id":1}"#));
     let to = format!("Location: http://{}/subjects", thief.addr);
-    let server = Server::start(move |_, _| answer("307 Temporary Redirect", &[&to], ""));
+    let server = ScriptedServer::start(move |_, _| answer("307 Temporary Redirect", &[&to], ""));
     let mut config = config(format!("http://{}", server.addr));
     config.auth = RegistryAuth::Bearer {
         token: Secret::new("hunter2"),
     };
-    assert_eq!(bench(&config).register().unwrap_err().kind(), "redirect");
+    assert_eq!(
+        bench(&config).register().unwrap_err().metric_label(),
+        "redirect"
+    );
     assert!(thief.seen().is_empty());
 }
 
 #[test]
 fn a_stop_ends_every_wait_at_once() {
-    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let server = ScriptedServer::start(|_, _| vec![ServerAction::Wait(Duration::from_secs(60))]);
     let mut config = config(format!("http://{}", server.addr));
     config.timeout = Duration::from_secs(60);
     let bench = bench(&config);
-    let Bench {
+    let RegistryBench {
         registry,
         stop,
         _trigger: trigger,
@@ -261,7 +265,7 @@ fn a_stop_ends_every_wait_at_once() {
     let threads: Vec<_> = (0..2)
         .map(|_| {
             let (registry, stop) = (Arc::clone(&registry), stop.clone());
-            server::spawn(move || registry.by_id(1, &stop))
+            server::spawn(move || registry.schema_by_id(1, &stop))
         })
         .collect();
     while server.seen().is_empty() {
@@ -277,7 +281,7 @@ fn a_stop_ends_every_wait_at_once() {
 
 #[test]
 fn time_runs_out() {
-    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let server = ScriptedServer::start(|_, _| vec![ServerAction::Wait(Duration::from_secs(60))]);
     let mut config = config(format!("http://{}", server.addr));
     config.timeout = Duration::from_millis(100);
     let error = bench(&config).register().unwrap_err();
@@ -291,7 +295,7 @@ fn time_runs_out() {
 
 #[test]
 fn addresses_and_tokens_are_checked_at_start() {
-    let mut config = config(NOBODY);
+    let mut config = config(UNREACHABLE_ADDRESS);
     config.auth = RegistryAuth::Bearer {
         token: Secret::new("a\nb"),
     };
@@ -300,5 +304,5 @@ fn addresses_and_tokens_are_checked_at_start() {
     config.urls.clear();
     let error = Registry::new(&config, &Metrics::new()).unwrap_err();
     assert_eq!(error.to_string(), "schema_registry.url: is not set");
-    assert_eq!(error.kind(), "setup");
+    assert_eq!(error.metric_label(), "setup");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// An answer with a schema whose text is `text`, and what it refers to: name, subject and version.
-fn referring(text: &str, links: &[(&str, &str, u32)]) -> Vec<Act> {
+fn referring(text: &str, links: &[(&str, &str, u32)]) -> Vec<ServerAction> {
     let links = links.iter().map(
         |(name, subject, version)| json!({"name": name, "subject": subject, "version": version}),
     );
@@ -11,7 +11,7 @@ fn referring(text: &str, links: &[(&str, &str, u32)]) -> Vec<Act> {
     ok(&json!({"schema": text, "references": links}).to_string())
 }
 
-fn texts(writer: &Writer) -> Vec<&str> {
+fn texts(writer: &RegisteredSchema) -> Vec<&str> {
     let references = writer.references.iter();
     references
         .map(|reference| reference.schema.as_str())
@@ -22,7 +22,7 @@ fn texts(writer: &Writer) -> Vec<&str> {
 #[test]
 fn references_come_in_the_order_in_which_they_are_needed() {
     let (a, b, c) = (("ns.a", "s/a", 1), ("ns.b", "s/b", 1), ("ns.c", "s/c", 1));
-    let server = Server::start(move |_, seen| match path(seen) {
+    let server = ScriptedServer::start(move |_, seen| match path(seen) {
         "/schemas/ids/9" => referring("9", &[a, b]),
         "/subjects/s%2Fa/versions/1?deleted=true" => referring("a", &[c]),
         "/subjects/s%2Fb/versions/1?deleted=true" => referring("b", &[c]),
@@ -36,7 +36,7 @@ fn references_come_in_the_order_in_which_they_are_needed() {
 
 #[test]
 fn references_without_end_are_refused() {
-    let server = Server::start(|number, _| {
+    let server = ScriptedServer::start(|number, _| {
         let next = format!("s{number}");
         referring("x", &[(next.as_str(), next.as_str(), 1)])
     });
@@ -52,7 +52,7 @@ fn references_without_end_are_refused() {
 /// since, but not for good: then its versions are given only to who asks for deleted ones.
 #[test]
 fn what_was_deleted_since_is_found() {
-    let server = Server::start(|_, seen| match path(seen) {
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
         "/schemas/ids/9" => referring("9", &[("ns.a", "a", 1)]),
         "/subjects/a/versions/1?deleted=true" => referring("a", &[("ns.b", "b", 2)]),
         "/subjects/b/versions/2?deleted=true" => referring("b", &[]),
@@ -68,7 +68,7 @@ fn what_was_deleted_since_is_found() {
 /// they meet, so this is the one that the record was written with.
 #[test]
 fn the_first_version_of_a_name_is_taken() {
-    let server = Server::start(|_, seen| match path(seen) {
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
         "/schemas/ids/1" => referring("1", &[("ns.A", "a", 2), ("ns.C", "c", 1)]),
         "/schemas/ids/2" => referring("2", &[("ns.C", "c", 1), ("ns.A", "a", 2)]),
         "/subjects/c/versions/1?deleted=true" => referring("c", &[("ns.A", "a", 1)]),
@@ -84,7 +84,7 @@ fn the_first_version_of_a_name_is_taken() {
 /// One text may define several names.
 #[test]
 fn a_text_comes_once_whatever_it_is_called() {
-    let server = Server::start(|_, seen| match path(seen) {
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
         "/schemas/ids/1" => referring("1", &[("ns.A", "a", 1), ("ns.Inner", "a", 1)]),
         _ => referring("a", &[]),
     });
@@ -94,7 +94,7 @@ fn a_text_comes_once_whatever_it_is_called() {
 
 #[test]
 fn texts_without_measure_are_refused() {
-    let server = Server::start(|number, _| {
+    let server = ScriptedServer::start(|number, _| {
         let next = format!("s{number}");
         let text = " ".repeat(300 << 10);
         referring(&text, &[(next.as_str(), next.as_str(), 1)])

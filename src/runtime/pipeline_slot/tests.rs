@@ -7,7 +7,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Threads that exist on paper only.
 #[derive(Default)]
-struct Paper {
+struct FakeState {
     died: bool,
     over: bool,
     stops: Option<(Stop, Stop)>,
@@ -15,9 +15,9 @@ struct Paper {
 }
 
 #[derive(Clone, Default)]
-struct Stub(Rc<RefCell<Paper>>);
+struct FakeThreads(Rc<RefCell<FakeState>>);
 
-impl Work for Stub {
+impl Managed for FakeThreads {
     fn is_over(&mut self) -> bool {
         self.0.borrow().over
     }
@@ -33,25 +33,25 @@ impl Work for Stub {
     }
 }
 
-struct World {
-    slot: Slot<Stub>,
+struct SlotFixture {
+    slot: PipelineSlot<FakeThreads>,
     health: Arc<Health>,
     metrics: Metrics,
-    stub: Stub,
+    stub: FakeThreads,
     began: Instant,
     now: Instant,
     starts: u32,
     silent: Vec<String>,
-    answer: Option<Refusal>,
+    answer: Option<StartRefusal>,
 }
 
-fn world() -> World {
+fn world() -> SlotFixture {
     let (health, metrics) = (Arc::new(Health::new()), Metrics::new());
-    World {
-        slot: Slot::new("table x", &health, &metrics),
+    SlotFixture {
+        slot: PipelineSlot::new("table x", &health, &metrics),
         health,
         metrics,
-        stub: Stub::default(),
+        stub: FakeThreads::default(),
         began: Instant::now(),
         now: Instant::now(),
         starts: 0,
@@ -60,14 +60,14 @@ fn world() -> World {
     }
 }
 
-impl World {
+impl SlotFixture {
     fn step(&mut self, seconds: u64) {
         self.now += SECOND * u32::try_from(seconds).unwrap();
-        let turn = Turn {
+        let turn = StepInputs {
             now: self.now,
-            patience: 20 * SECOND,
+            end_timeout: 20 * SECOND,
             may_start: true,
-            silent: &self.silent,
+            overdue_threads: &self.silent,
         };
         let (stub, starts, answer) = (self.stub.clone(), &mut self.starts, self.answer.take());
         self.slot.step(turn, |read, deliver| {
@@ -75,9 +75,9 @@ impl World {
             if let Some(refusal) = answer {
                 return Err(refusal);
             }
-            *stub.0.borrow_mut() = Paper {
+            *stub.0.borrow_mut() = FakeState {
                 stops: Some((read.clone(), deliver.clone())),
-                ..Paper::default()
+                ..FakeState::default()
             };
             Ok(stub)
         });
@@ -192,11 +192,17 @@ fn what_nobody_wants_goes_and_what_is_paused_waits() {
     world.stub.0.borrow_mut().over = true;
     world.step(0);
     world.step(0);
-    assert_eq!((world.starts, world.slot.phase()), (1, Phase::Paused));
+    assert_eq!(
+        (world.starts, world.slot.phase()),
+        (1, PipelinePhase::Paused)
+    );
     assert_eq!(world.health.readiness().notes, ["table x: paused"]);
     world.slot.pause(false);
     world.step(0);
-    assert_eq!((world.starts, world.slot.phase()), (2, Phase::Running));
+    assert_eq!(
+        (world.starts, world.slot.phase()),
+        (2, PipelinePhase::Running)
+    );
     assert_eq!(world.health.readiness().notes, [""; 0]);
     world.slot.want(false);
     world.stub.0.borrow_mut().over = true;
@@ -209,7 +215,9 @@ fn what_nobody_wants_goes_and_what_is_paused_waits() {
 #[test]
 fn a_refusal_stays_until_something_is_edited() {
     let mut world = world();
-    world.answer = Some(Refusal::Never("its checkpoint is another one's".to_owned()));
+    world.answer = Some(StartRefusal::Never(
+        "its checkpoint is another one's".to_owned(),
+    ));
     world.step(0);
     world.step(1000);
     assert_eq!(world.starts, 1);

@@ -9,24 +9,24 @@ use crate::stop::Stop;
 
 /// Lives beside the state whose changes it tells, under the same lock.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct ChangeSignal {
     sender: Sender<Infallible>,
     receiver: Receiver<Infallible>,
 }
 
 /// Waits for the next ring.
 #[derive(Debug)]
-pub(super) struct Ear(Receiver<Infallible>);
+pub(super) struct ChangeWaiter(Receiver<Infallible>);
 
-impl Bell {
-    pub(super) fn new() -> Bell {
+impl ChangeSignal {
+    pub(super) fn new() -> ChangeSignal {
         let (sender, receiver) = bounded(0);
-        Bell { sender, receiver }
+        ChangeSignal { sender, receiver }
     }
 
     /// To be taken under the lock, so that no ring is missed.
-    pub(super) fn listen(&self) -> Ear {
-        Ear(self.receiver.clone())
+    pub(super) fn listen(&self) -> ChangeWaiter {
+        ChangeWaiter(self.receiver.clone())
     }
 
     /// Wakes every ear made so far: their channel closes.
@@ -37,7 +37,7 @@ impl Bell {
     }
 }
 
-impl Ear {
+impl ChangeWaiter {
     /// Waits for a ring for `time` at most; true when stopped.
     pub(super) fn wait(&self, time: Duration, stop: &Stop) -> bool {
         select! {

@@ -6,28 +6,28 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::change_signal::Bell;
+use super::change_signal::ChangeSignal;
 use crate::backoff::Backoff;
-use crate::servicenow::error::{Asked, Cause, Error};
-use crate::servicenow::rate_limit::MAX_WAIT;
+use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
+use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::stop::Stop;
 
 /// First and longest time between refused attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const LOGIN_RETRY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 #[derive(Debug)]
-pub(super) struct Door(Mutex<State>);
+pub(super) struct LoginBreaker(Mutex<BreakerState>);
 
 #[derive(Debug)]
-struct State {
+struct BreakerState {
     /// `None` while the instance takes our credential.
-    closed: Option<Closed>,
+    closed: Option<OpenBreaker>,
     pauses: Backoff,
-    bell: Bell,
+    bell: ChangeSignal,
 }
 
 #[derive(Debug)]
-struct Closed {
+struct OpenBreaker {
     at: Instant,
     until: Instant,
     /// The refusal in the instance's words; `None` before the first verdict.
@@ -38,7 +38,7 @@ struct Closed {
 
 /// What a thread may do now.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum LoginAdmission {
     Go,
     TryForAll,
     Wait(Duration),
@@ -46,45 +46,49 @@ enum Turn {
 
 /// Permission to send one request. Dropped without a verdict, it tells nothing.
 #[derive(Debug)]
-pub(in crate::servicenow) struct Pass<'a> {
-    door: &'a Door,
+pub(in crate::servicenow) struct LoginPermit<'a> {
+    door: &'a LoginBreaker,
     sent: Instant,
     trying: bool,
 }
 
-impl Door {
+impl LoginBreaker {
     /// Twenty threads with a wrong password must not be twenty attempts: closed until one got in.
-    pub(super) fn new() -> Door {
+    pub(super) fn new() -> LoginBreaker {
         let now = Instant::now();
-        Door(Mutex::new(State {
-            closed: Some(Closed {
+        LoginBreaker(Mutex::new(BreakerState {
+            closed: Some(OpenBreaker {
                 at: now,
                 until: now,
                 words: None,
                 trying: false,
             }),
-            pauses: Backoff::new(PAUSES.0, PAUSES.1),
-            bell: Bell::new(),
+            pauses: Backoff::new(LOGIN_RETRY_BOUNDS.0, LOGIN_RETRY_BOUNDS.1),
+            bell: ChangeSignal::new(),
         }))
     }
 
-    /// Waits for a turn, but not longer than [`MAX_WAIT`]; then the last refusal is the answer.
-    pub(super) fn enter(&self, asked: &Asked, stop: &Stop) -> Result<Pass<'_>, Error> {
-        let deadline = Instant::now() + MAX_WAIT;
+    /// Waits for a turn, but not longer than [`MAX_WAIT_BEFORE_SENDING`]; then the last refusal is the answer.
+    pub(super) fn enter(
+        &self,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<LoginPermit<'_>, Error> {
+        let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
         loop {
             let now = Instant::now();
             let (wait, ear) = {
                 let mut state = self.lock();
                 match state.turn(now) {
-                    Turn::Wait(_) if deadline <= now => {
+                    LoginAdmission::Wait(_) if deadline <= now => {
                         return Err(Error::request(asked, state.reason()));
                     }
-                    Turn::Wait(wait) => (wait, state.bell.listen()),
+                    LoginAdmission::Wait(wait) => (wait, state.bell.listen()),
                     turn => {
-                        return Ok(Pass {
+                        return Ok(LoginPermit {
                             door: self,
                             sent: now,
-                            trying: turn == Turn::TryForAll,
+                            trying: turn == LoginAdmission::TryForAll,
                         });
                     }
                 }
@@ -96,12 +100,12 @@ impl Door {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass<'_> {
+impl LoginPermit<'_> {
     /// The instance took the credential.
     pub(in crate::servicenow) fn accepted(self) {
         let mut state = self.door.lock();
@@ -123,7 +127,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for LoginPermit<'_> {
     fn drop(&mut self) {
         if self.trying {
             let mut state = self.door.lock();
@@ -135,18 +139,18 @@ impl Drop for Pass<'_> {
     }
 }
 
-impl State {
-    fn turn(&mut self, now: Instant) -> Turn {
+impl BreakerState {
+    fn turn(&mut self, now: Instant) -> LoginAdmission {
         match &mut self.closed {
-            None => Turn::Go,
+            None => LoginAdmission::Go,
             Some(closed) if now < closed.until => {
-                Turn::Wait(closed.until.saturating_duration_since(now))
+                LoginAdmission::Wait(closed.until.saturating_duration_since(now))
             }
             // The one who tries rings the bell.
-            Some(closed) if closed.trying => Turn::Wait(MAX_WAIT),
+            Some(closed) if closed.trying => LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING),
             Some(closed) => {
                 closed.trying = true;
-                Turn::TryForAll
+                LoginAdmission::TryForAll
             }
         }
     }
@@ -160,7 +164,7 @@ impl State {
         let until = now + self.pauses.ceiling();
         self.pauses.next(1.0);
         let words = Some(words.to_owned());
-        self.closed = Some(Closed {
+        self.closed = Some(OpenBreaker {
             at: now,
             until,
             words,
@@ -170,10 +174,10 @@ impl State {
     }
 
     /// What to tell those who waited in vain.
-    fn reason(&self) -> Cause {
+    fn reason(&self) -> InstanceFailure {
         match self.closed.as_ref().and_then(|closed| closed.words.clone()) {
-            Some(words) => Cause::Unauthorized { words },
-            None => Cause::NoLogin,
+            Some(words) => InstanceFailure::Unauthorized { words },
+            None => InstanceFailure::NoLogin,
         }
     }
 }
@@ -186,31 +190,37 @@ mod tests {
 
     #[test]
     fn one_tries_for_all_and_the_time_doubles() {
-        let door = Door::new();
+        let door = LoginBreaker::new();
         let start = Instant::now();
         let mut state = door.lock();
-        assert_eq!(state.turn(start), Turn::TryForAll);
-        assert_eq!(state.turn(start), Turn::Wait(MAX_WAIT));
-        assert_eq!(state.reason(), Cause::NoLogin);
+        assert_eq!(state.turn(start), LoginAdmission::TryForAll);
+        assert_eq!(
+            state.turn(start),
+            LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING)
+        );
+        assert_eq!(state.reason(), InstanceFailure::NoLogin);
         let mut now = start;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             state.close(now, now, "no");
             // Those that were sent earlier change nothing.
             state.close(now - SECOND, now, "no");
-            assert_eq!(state.turn(now), Turn::Wait(SECOND * seconds));
+            assert_eq!(state.turn(now), LoginAdmission::Wait(SECOND * seconds));
             now += SECOND * seconds;
-            assert_eq!(state.turn(now), Turn::TryForAll);
-            assert_eq!(state.turn(now), Turn::Wait(MAX_WAIT));
+            assert_eq!(state.turn(now), LoginAdmission::TryForAll);
+            assert_eq!(
+                state.turn(now),
+                LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING)
+            );
         }
     }
 
     #[test]
     fn a_pass_without_verdict_lets_the_next_one_try() {
-        let door = Door::new();
+        let door = LoginBreaker::new();
         let (_trigger, stop) = crate::stop::pair();
         let early = Instant::now() - SECOND * 10;
         door.lock().close(early, early, "no");
-        let asked = Asked::default();
+        let asked = AttemptedRequest::default();
         drop(door.enter(&asked, &stop).unwrap());
         let pass = door.enter(&asked, &stop).unwrap();
         assert!(pass.trying);

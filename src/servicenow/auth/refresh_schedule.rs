@@ -7,25 +7,29 @@ use zeroize::Zeroizing;
 use crate::backoff::Backoff;
 
 /// Life of a token whose answer does not say: ServiceNow's default.
-const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
+const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(1800);
 /// Longest life that is believed.
-const MAX_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A token is renewed this long before its end, or 10 % of its life if that is less.
-const MARGIN: Duration = Duration::from_secs(60);
+const MAX_REFRESH_MARGIN: Duration = Duration::from_secs(60);
 /// `expires_in` is in whole seconds, cut: a token may live that much longer than it says.
-const AFTER_EXPIRY: Duration = Duration::from_millis(250);
+const EXPIRY_ROUNDING: Duration = Duration::from_millis(250);
 /// Requests that bring the same token again, and forced ones, are at least this far apart at first.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const SAME_TOKEN_RETRY_BOUNDS: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_secs(30));
 /// Between forced renewals that nothing good came of.
-const FORCED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const FORCED_RENEWAL_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(300));
 /// After a failure of the network or the instance.
-const TROUBLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const BROKEN_ENDPOINT_RETRY_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(300));
 /// After a refusal: wrong passwords lock accounts.
-const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const REFUSED_CREDENTIALS_RETRY_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(300));
 
 /// An answer of the token endpoint.
 #[derive(Debug, Clone)]
-pub(super) struct Granted {
+pub(super) struct TokenGrant {
     pub(super) access: Zeroizing<String>,
     /// Seconds that the token still lives, if said.
     pub(super) expires_in: Option<u64>,
@@ -33,7 +37,7 @@ pub(super) struct Granted {
 
 /// Why there is no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum TokenFailure {
     /// The endpoint refused our credentials.
     Refused,
     /// It, or the way to it, does not work.
@@ -44,8 +48,8 @@ pub(super) enum Trouble {
 
 /// The token and the time of the next request.
 #[derive(Debug)]
-pub(super) struct Schedule {
-    token: Option<Token>,
+pub(super) struct RefreshSchedule {
+    token: Option<AccessToken>,
     /// Number of the last token; callers compare it to know which one failed.
     generation: u64,
     /// Highest generation that the API refused.
@@ -62,33 +66,33 @@ pub(super) struct Schedule {
 }
 
 #[derive(Debug)]
-struct Token {
+struct AccessToken {
     access: Zeroizing<String>,
     usable_until: Instant,
 }
 
 /// What became of an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum GrantOutcome {
     /// There is a token again.
     Usable,
     /// It is the one that the API refused; not to be used yet.
     SameAsRefused,
 }
 
-impl Schedule {
-    pub(super) fn new(now: Instant) -> Schedule {
+impl RefreshSchedule {
+    pub(super) fn new(now: Instant) -> RefreshSchedule {
         let backoff = |bounds: (Duration, Duration)| Backoff::new(bounds.0, bounds.1);
-        Schedule {
+        RefreshSchedule {
             token: None,
             generation: 0,
             refused: 0,
             ask_at: now,
             not_before: now,
-            again: backoff(AGAIN),
-            forced: backoff(FORCED),
-            broken: backoff(TROUBLE),
-            denied: backoff(REFUSED),
+            again: backoff(SAME_TOKEN_RETRY_BOUNDS),
+            forced: backoff(FORCED_RENEWAL_BOUNDS),
+            broken: backoff(BROKEN_ENDPOINT_RETRY_BOUNDS),
+            denied: backoff(REFUSED_CREDENTIALS_RETRY_BOUNDS),
             repeated: false,
         }
     }
@@ -115,7 +119,7 @@ impl Schedule {
     }
 
     /// Takes a token; it becomes a new generation.
-    pub(super) fn granted(&mut self, answer: Granted, now: Instant) -> Outcome {
+    pub(super) fn granted(&mut self, answer: TokenGrant, now: Instant) -> GrantOutcome {
         self.broken.reset();
         self.denied.reset();
         let same = self
@@ -126,7 +130,7 @@ impl Schedule {
         if same && was_refused && !self.repeated {
             self.repeated = true;
             self.postpone_forced(now);
-            return Outcome::SameAsRefused;
+            return GrantOutcome::SameAsRefused;
         }
         self.repeated = false;
         let life = life(answer.expires_in, same);
@@ -135,7 +139,7 @@ impl Schedule {
             // It counts down and cannot be renewed yet: ask again when it has ended, and not
             // hurriedly if the instance is slow to notice.
             let rest = self.again.ceiling();
-            let ask_at = (ends + AFTER_EXPIRY).max(now + rest);
+            let ask_at = (ends + EXPIRY_ROUNDING).max(now + rest);
             let mut usable_until = ends;
             if self.again.failures() >= 3 {
                 // It names an end that never comes.
@@ -150,24 +154,24 @@ impl Schedule {
             (ends - margin(life), ends)
         };
         self.generation += 1;
-        self.token = Some(Token {
+        self.token = Some(AccessToken {
             access: answer.access,
             usable_until,
         });
         self.ask_at = ask_at;
-        Outcome::Usable
+        GrantOutcome::Usable
     }
 
     /// No token came; `random` is in `0.0..1.0`.
-    pub(super) fn failed(&mut self, trouble: Trouble, now: Instant, random: f64) {
+    pub(super) fn failed(&mut self, trouble: TokenFailure, now: Instant, random: f64) {
         let wait = match trouble {
-            Trouble::Pause(wait) => wait,
-            Trouble::Broken => {
+            TokenFailure::Pause(wait) => wait,
+            TokenFailure::Broken => {
                 let ceiling = self.broken.ceiling();
                 // At least half, so that many instances of trouble do not become many requests.
                 (ceiling + self.broken.next(random)) / 2
             }
-            Trouble::Refused => {
+            TokenFailure::Refused => {
                 let ceiling = self.denied.ceiling();
                 self.denied.next(random);
                 ceiling + ceiling.mul_f64(random.clamp(0.0, 1.0) / 10.0)
@@ -210,15 +214,15 @@ impl Schedule {
 /// counts down.
 fn life(expires_in: Option<u64>, same: bool) -> Duration {
     match expires_in {
-        None => DEFAULT_LIFE,
-        Some(0) if !same => DEFAULT_LIFE,
-        Some(seconds) => Duration::from_secs(seconds).min(MAX_LIFE),
+        None => DEFAULT_TOKEN_LIFETIME,
+        Some(0) if !same => DEFAULT_TOKEN_LIFETIME,
+        Some(seconds) => Duration::from_secs(seconds).min(MAX_TOKEN_LIFETIME),
     }
 }
 
 /// How long before its end a token of this life is renewed.
 fn margin(life: Duration) -> Duration {
-    MARGIN.min(life / 10)
+    MAX_REFRESH_MARGIN.min(life / 10)
 }
 
 #[cfg(test)]

@@ -10,70 +10,71 @@ use serde::Deserialize;
 use ureq::http::{HeaderValue, Method, header};
 use zeroize::Zeroizing;
 
-use super::change_signal::Bell;
-use super::refresh_schedule::{Granted, Outcome, Schedule, Trouble};
-use crate::config::{self, Grant};
+use super::change_signal::ChangeSignal;
+use super::refresh_schedule::{GrantOutcome, RefreshSchedule, TokenFailure, TokenGrant};
+use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
-use crate::servicenow::Shared;
+use crate::servicenow::ClientShared;
 use crate::servicenow::encoding;
-use crate::servicenow::error::{Asked, Cause, Error, error_words};
-use crate::servicenow::exchange::{Credential, Outgoing, Payload};
-use crate::servicenow::rate_limit::MAX_WAIT;
-use crate::stop::{self, Stop, Trigger};
+use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
+use crate::servicenow::error_words;
+use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
+use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
+use crate::stop::{self, Stop, StopTrigger};
 
 /// Bytes of a token answer.
-const MAX_ANSWER: u64 = 64 * 1024;
+const MAX_TOKEN_ANSWER_BYTES: u64 = 64 * 1024;
 /// What the thread may be late beyond what it waits for.
-const SLACK: Duration = Duration::from_secs(60);
+const TOKEN_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
 /// Metric label of token requests, whatever the configured path is.
-const ENDPOINT: &str = "/oauth_token.do";
+const TOKEN_ENDPOINT_LABEL: &str = "/oauth_token.do";
 
 /// The handle that callers ask for the current token.
 #[derive(Debug)]
-pub(super) struct Tokens {
-    board: Arc<Board>,
+pub(super) struct TokenHandle {
+    board: Arc<TokenState>,
     wake: Sender<()>,
-    thread: Mutex<Option<(Trigger, JoinHandle<()>)>>,
+    thread: Mutex<Option<(StopTrigger, JoinHandle<()>)>>,
 }
 
 /// What the thread and the callers share.
 #[derive(Debug)]
-struct Board(Mutex<State>);
+struct TokenState(Mutex<TokenStateInner>);
 
 #[derive(Debug)]
-struct State {
-    schedule: Schedule,
+struct TokenStateInner {
+    schedule: RefreshSchedule,
     credential: Option<Credential>,
     /// Why the last request failed; callers get this instead of causing more requests.
     failure: Option<Error>,
-    bell: Bell,
+    bell: ChangeSignal,
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl TokenState {
+    fn lock(&self) -> MutexGuard<'_, TokenStateInner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Tokens {
+impl TokenHandle {
     /// Starts the thread, which asks for the first token at once.
     pub(super) fn start(
-        oauth: &config::OAuth,
-        shared: &Arc<Shared>,
+        oauth: &config::OAuthConfig,
+        shared: &Arc<ClientShared>,
         health: &Arc<Health>,
-    ) -> Result<Tokens, Error> {
-        let board = Arc::new(Board(Mutex::new(State {
-            schedule: Schedule::new(Instant::now()),
+    ) -> Result<TokenHandle, Error> {
+        let board = Arc::new(TokenState(Mutex::new(TokenStateInner {
+            schedule: RefreshSchedule::new(Instant::now()),
             credential: None,
             failure: None,
-            bell: Bell::new(),
+            bell: ChangeSignal::new(),
         })));
         let (wake, woken) = bounded(1);
         let (trigger, stop) = stop::pair();
-        let keeper = Keeper {
+        let keeper = TokenRefresher {
             board: Arc::clone(&board),
             shared: Arc::clone(shared),
-            asked: Asked {
+            asked: AttemptedRequest {
                 method: "POST",
                 url: format!("{}{}", shared.http.base_url(), oauth.token_path),
                 what: "access token".to_owned(),
@@ -90,16 +91,20 @@ impl Tokens {
             .name("token".to_owned())
             .spawn(move || keeper.run())
             .map_err(|why| Error::Setup(format!("cannot start the token thread: {why}")))?;
-        Ok(Tokens {
+        Ok(TokenHandle {
             board,
             wake,
             thread: Mutex::new(Some((trigger, thread))),
         })
     }
 
-    /// The current token; waits while one is on its way, but not longer than [`MAX_WAIT`].
-    pub(super) fn current(&self, asked: &Asked, stop: &Stop) -> Result<Credential, Error> {
-        let deadline = Instant::now() + MAX_WAIT;
+    /// The current token; waits while one is on its way, but not longer than [`MAX_WAIT_BEFORE_SENDING`].
+    pub(super) fn current(
+        &self,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<Credential, Error> {
+        let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
         loop {
             let now = Instant::now();
             let ear = {
@@ -117,7 +122,7 @@ impl Tokens {
             };
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
-                return Err(Error::request(asked, Cause::NoLogin));
+                return Err(Error::request(asked, InstanceFailure::NoLogin));
             }
             if ear.wait(left, stop) {
                 return Err(Error::Stopped);
@@ -171,11 +176,11 @@ impl Tokens {
 }
 
 /// The thread's own side.
-struct Keeper {
-    board: Arc<Board>,
-    shared: Arc<Shared>,
-    asked: Asked,
-    oauth: config::OAuth,
+struct TokenRefresher {
+    board: Arc<TokenState>,
+    shared: Arc<ClientShared>,
+    asked: AttemptedRequest,
+    oauth: config::OAuthConfig,
     /// The newest refresh token the instance gave.
     refresh: Option<Zeroizing<String>>,
     woken: Receiver<()>,
@@ -185,19 +190,19 @@ struct Keeper {
 
 /// The answer's fields that matter. `expires_in` comes as a number or as text.
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     access_token: String,
     refresh_token: Option<String>,
     expires_in: Option<serde_json::Value>,
 }
 
-impl Keeper {
+impl TokenRefresher {
     fn run(mut self) {
         loop {
             let now = Instant::now();
             let due = self.board.lock().schedule.due();
             let wait = due.saturating_duration_since(now);
-            self.heartbeat.beat(wait + SLACK);
+            self.heartbeat.beat(wait + TOKEN_HEARTBEAT_SLACK);
             if !wait.is_zero() {
                 select! {
                     recv(self.stop.receiver()) -> _ => break,
@@ -211,7 +216,7 @@ impl Keeper {
             }
             // Two requests at most: the refresh grant and the configured one.
             self.heartbeat
-                .beat((MAX_WAIT + self.shared.timeout) * 2 + SLACK);
+                .beat((MAX_WAIT_BEFORE_SENDING + self.shared.timeout) * 2 + TOKEN_HEARTBEAT_SLACK);
             let result = self.ask();
             self.post(result);
         }
@@ -222,34 +227,34 @@ impl Keeper {
     }
 
     /// By the refresh token if there is one, else or if that is refused by the configured grant.
-    fn ask(&mut self) -> Result<Granted, (Error, Trouble)> {
+    fn ask(&mut self) -> Result<TokenGrant, (Error, TokenFailure)> {
         if let Some(refresh) = self.refresh.clone() {
             let form = self.form("refresh_token", &[("refresh_token", &refresh)]);
             match self.request(&form) {
                 // It is dropped, so that the next attempt does not try it again.
-                Err((error, Trouble::Refused)) => {
+                Err((error, TokenFailure::Refused)) => {
                     self.refresh = None;
                     let own = matches!(
                         &self.oauth.grant,
-                        Grant::RefreshToken { refresh_token } if refresh_token.expose() == &**refresh
+                        OAuthGrant::RefreshToken { refresh_token } if refresh_token.expose() == &**refresh
                     );
                     if own {
-                        return Err((error, Trouble::Refused));
+                        return Err((error, TokenFailure::Refused));
                     }
                 }
                 result => return result,
             }
         }
         let form = match &self.oauth.grant {
-            Grant::Password { username, password } => self.form(
+            OAuthGrant::Password { username, password } => self.form(
                 "password",
                 &[("username", username), ("password", password.expose())],
             ),
-            Grant::RefreshToken { refresh_token } => self.form(
+            OAuthGrant::RefreshToken { refresh_token } => self.form(
                 "refresh_token",
                 &[("refresh_token", refresh_token.expose())],
             ),
-            Grant::ClientCredentials => self.form("client_credentials", &[]),
+            OAuthGrant::ClientCredentials => self.form("client_credentials", &[]),
         };
         self.request(&form)
     }
@@ -262,75 +267,78 @@ impl Keeper {
             ("client_secret", self.oauth.client_secret.expose()),
         ];
         // Room for all, so that growing leaves no copy behind.
-        let mut form = Zeroizing::new(String::with_capacity(MAX_FORM));
+        let mut form = Zeroizing::new(String::with_capacity(TOKEN_FORM_CAPACITY_BYTES));
         encoding::pairs(&mut form, client.into_iter().chain(more.iter().copied()));
         form
     }
 
-    fn request(&mut self, form: &str) -> Result<Granted, (Error, Trouble)> {
+    fn request(&mut self, form: &str) -> Result<TokenGrant, (Error, TokenFailure)> {
         let shared = Arc::clone(&self.shared);
         if let Err(error) = shared.limits.enter(&self.asked, &self.stop) {
             let wait = match error.cause() {
-                Some(Cause::Held { wait }) => *wait,
+                Some(InstanceFailure::Held { wait }) => *wait,
                 _ => Duration::ZERO,
             };
-            return Err((error, Trouble::Pause(wait)));
+            return Err((error, TokenFailure::Pause(wait)));
         }
         let mut target = String::new();
         encoding::path(&mut target, &self.oauth.token_path);
-        let out = Outgoing {
+        let out = OutgoingRequest {
             method: Method::POST,
             target: &target,
-            endpoint: ENDPOINT,
+            endpoint: TOKEN_ENDPOINT_LABEL,
             credential: None,
-            payload: Payload::Form(form),
+            payload: RequestPayload::Form(form),
         };
         let sent = Instant::now();
         let (cause, trouble) = match shared.http.exchange(&out) {
             Ok(response) => match self.read(response.body) {
                 Ok(granted) => return Ok(granted),
-                Err(cause) => (cause, Trouble::Broken),
+                Err(cause) => (cause, TokenFailure::Broken),
             },
             Err(failure) => match failure.cause {
-                Cause::RateLimited { words, .. } => {
+                InstanceFailure::RateLimited { words, .. } => {
                     let wait = shared.limits.rate_limited(sent, failure.retry_after);
-                    (Cause::RateLimited { wait, words }, Trouble::Pause(wait))
+                    (
+                        InstanceFailure::RateLimited { wait, words },
+                        TokenFailure::Pause(wait),
+                    )
                 }
                 // RFC 6749 says 400, a real instance says 401.
-                cause @ (Cause::Unauthorized { .. }
-                | Cause::BadRequest { .. }
-                | Cause::Forbidden { .. }) => (cause, Trouble::Refused),
-                cause => (cause, Trouble::Broken),
+                cause @ (InstanceFailure::Unauthorized { .. }
+                | InstanceFailure::BadRequest { .. }
+                | InstanceFailure::Forbidden { .. }) => (cause, TokenFailure::Refused),
+                cause => (cause, TokenFailure::Broken),
             },
         };
         Err((shared.http.error(&self.asked, cause), trouble))
     }
 
-    fn read(&mut self, body: impl std::io::Read) -> Result<Granted, Cause> {
+    fn read(&mut self, body: impl std::io::Read) -> Result<TokenGrant, InstanceFailure> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-        if let Err(error) = body.take(MAX_ANSWER).read_to_end(&mut bytes) {
+        if let Err(error) = body.take(MAX_TOKEN_ANSWER_BYTES).read_to_end(&mut bytes) {
             return Err(self.shared.http.cause_of_read(&error));
         }
-        let answer: Answer = match serde_json::from_slice(&bytes) {
+        let answer: TokenAnswer = match serde_json::from_slice(&bytes) {
             Ok(answer) => answer,
             Err(_) => {
                 // Never serde's own words: they may quote the token.
                 let why = format!("no access_token in the answer: {}", error_words(&bytes));
-                return Err(Cause::Body(why));
+                return Err(InstanceFailure::Body(why));
             }
         };
         if let Some(refresh) = answer.refresh_token.filter(|refresh| !refresh.is_empty()) {
             self.refresh = Some(Zeroizing::new(refresh));
         }
         let expires_in = seconds(answer.expires_in.as_ref());
-        Ok(Granted {
+        Ok(TokenGrant {
             access: Zeroizing::new(answer.access_token),
             expires_in,
         })
     }
 
     /// Makes the result known to all.
-    fn post(&self, result: Result<Granted, (Error, Trouble)>) {
+    fn post(&self, result: Result<TokenGrant, (Error, TokenFailure)>) {
         let now = Instant::now();
         let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
         let label = if result.is_ok() { "ok" } else { "error" };
@@ -339,7 +347,7 @@ impl Keeper {
         let mut state = self.board.lock();
         let error = match result {
             Ok((value, granted)) => match state.schedule.granted(granted, now) {
-                Outcome::Usable => {
+                GrantOutcome::Usable => {
                     if let Some((generation, until)) = state.schedule.newest() {
                         let name = header::AUTHORIZATION;
                         state.credential = Some(Credential {
@@ -354,7 +362,9 @@ impl Keeper {
                     }
                     None
                 }
-                Outcome::SameAsRefused => Some(Error::request(&self.asked, Cause::SameToken)),
+                GrantOutcome::SameAsRefused => {
+                    Some(Error::request(&self.asked, InstanceFailure::SameToken))
+                }
             },
             Err((error, trouble)) => {
                 state.schedule.failed(trouble, now, fastrand::f64());
@@ -385,10 +395,13 @@ impl Keeper {
     }
 }
 
-/// More than any form here; see [`Keeper::form`].
-const MAX_FORM: usize = 16 * 1024;
+/// More than any form here; see [`TokenRefresher::form`].
+const TOKEN_FORM_CAPACITY_BYTES: usize = 16 * 1024;
 
-fn bearer(granted: &Granted, asked: &Asked) -> Result<HeaderValue, (Error, Trouble)> {
+fn bearer(
+    granted: &TokenGrant,
+    asked: &AttemptedRequest,
+) -> Result<HeaderValue, (Error, TokenFailure)> {
     let text = Zeroizing::new(format!("Bearer {}", &*granted.access));
     match HeaderValue::from_str(&text) {
         Ok(mut value) if !granted.access.is_empty() => {
@@ -397,7 +410,10 @@ fn bearer(granted: &Granted, asked: &Asked) -> Result<HeaderValue, (Error, Troub
         }
         _ => {
             let why = "the access token is empty or cannot be sent in a header".to_owned();
-            Err((Error::request(asked, Cause::Body(why)), Trouble::Broken))
+            Err((
+                Error::request(asked, InstanceFailure::Body(why)),
+                TokenFailure::Broken,
+            ))
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use expect_test::{Expect, expect};
 
+use super::super::error_body::{MAX_SHOWN_CHARS, error_words};
 use super::*;
 
-fn check(cause: Cause, expected: &Expect) {
-    let asked = Asked {
+fn check(cause: InstanceFailure, expected: &Expect) {
+    let asked = AttemptedRequest {
         method: "GET",
         url: "https://dev1.service-now.com/api/now/table/incident".into(),
         what: "table `incident`".into(),
@@ -18,7 +19,7 @@ fn check(cause: Cause, expected: &Expect) {
 #[test]
 fn messages_say_what_to_do() {
     check(
-        Cause::BadRequest {
+        InstanceFailure::BadRequest {
             status: 400,
             words: "Invalid table incidnt".into(),
         },
@@ -27,7 +28,7 @@ fn messages_say_what_to_do() {
         ]],
     );
     check(
-        Cause::Redirect {
+        InstanceFailure::Redirect {
             host: "login.example.com".into(),
         },
         &expect![[
@@ -63,17 +64,17 @@ fn words_are_cut_and_clean() {
         "ü".repeat(1000)
     );
     let words = error_words(body.as_bytes());
-    assert_eq!(words.chars().count(), SHOWN + 3);
+    assert_eq!(words.chars().count(), MAX_SHOWN_CHARS + 3);
     assert!(!words.contains(char::is_control));
 }
 
 #[test]
 fn the_amount_matters_only_after_connecting() {
-    let asked = Asked::default();
+    let asked = AttemptedRequest::default();
     let timeout = |connecting| {
         Error::request(
             &asked,
-            Cause::Timeout {
+            InstanceFailure::Timeout {
                 limit: String::new(),
                 connecting,
             },
@@ -83,5 +84,5 @@ fn the_amount_matters_only_after_connecting() {
     assert!(timeout(false));
     assert!(!timeout(true));
     let words = "Transaction cancelled: maximum execution time exceeded".to_owned();
-    assert!(Error::request(&asked, Cause::Failed { words }).is_timeout());
+    assert!(Error::request(&asked, InstanceFailure::Failed { words }).is_timeout());
 }

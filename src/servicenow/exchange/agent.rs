@@ -6,14 +6,15 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, ProxyProtocol};
 
-use super::super::error::{Error, shown};
-use crate::servicenow::dns_cache::Names;
+use super::super::error::Error;
+use super::super::error_body::shown;
 use super::super::tls;
 use crate::config;
+use crate::servicenow::dns_cache::DnsCache;
 
 /// What connections of one kind hold and how many are kept for reuse: about as many as threads ask
 /// at once.
-pub(super) struct Shape {
+pub(super) struct ConnectionProfile {
     idle: usize,
     /// Bytes per read from a connection. ureq copies once from here into the caller's buffer.
     input: usize,
@@ -22,13 +23,13 @@ pub(super) struct Shape {
 }
 
 /// For pages.
-pub(super) const READS: Shape = Shape {
+pub(super) const READ_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     idle: 16,
     input: 128 * 1024,
     output: 64 * 1024,
 };
 /// For writes: many at once, with short answers. A head must fit into the input.
-pub(super) const WRITES: Shape = Shape {
+pub(super) const WRITE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     idle: 256,
     input: 16 * 1024,
     output: 16 * 1024,
@@ -36,11 +37,15 @@ pub(super) const WRITES: Shape = Shape {
 /// How long an unused connection is kept: longer than the slow interval of 30 s, as a TLS handshake
 /// per poll costs both sides. ServiceNow announces 20 s or 70 s; ureq looks whether the other side
 /// has closed before it uses a connection again.
-const IDLE_AGE: Duration = Duration::from_secs(50);
+const INSTANCE_MAX_IDLE_AGE: Duration = Duration::from_secs(50);
 /// Bytes of a response head.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 /// An agent with connections of this shape.
-pub(super) fn new(config: &config::ServiceNow, https: bool, shape: &Shape) -> Result<Agent, Error> {
+pub(super) fn new(
+    config: &config::ServiceNowConfig,
+    https: bool,
+    shape: &ConnectionProfile,
+) -> Result<Agent, Error> {
     let mut builder = Agent::config_builder()
         // ureq's default comes from the environment.
         .proxy(config.proxy.as_ref().map(proxy).transpose()?)
@@ -56,12 +61,12 @@ pub(super) fn new(config: &config::ServiceNow, https: bool, shape: &Shape) -> Re
         .timeout_connect(Some(config.conn_timeout))
         .timeout_per_read(Some(config.read_timeout))
         .timeout_per_write(Some(config.read_timeout))
-        .max_response_header_size(MAX_HEAD)
+        .max_response_header_size(MAX_RESPONSE_HEAD_BYTES)
         .input_buffer_size(shape.input)
         .output_buffer_size(shape.output)
         .max_idle_connections(shape.idle)
         .max_idle_connections_per_host(shape.idle)
-        .max_idle_age(IDLE_AGE);
+        .max_idle_age(INSTANCE_MAX_IDLE_AGE);
     let proxy_https = config
         .proxy
         .as_ref()
@@ -73,11 +78,11 @@ pub(super) fn new(config: &config::ServiceNow, https: bool, shape: &Shape) -> Re
     Ok(Agent::with_parts(
         builder.build(),
         DefaultConnector::new(),
-        Names::default(),
+        DnsCache::default(),
     ))
 }
 
-fn proxy(proxy: &config::Proxy) -> Result<Proxy, Error> {
+fn proxy(proxy: &config::ProxyConfig) -> Result<Proxy, Error> {
     let invalid = || {
         let url = shown(&proxy.url);
         Error::Setup(format!("servicenow.proxy: `{url}` is no http://host:port"))

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::servicenow) enum Payload<'a> {
+pub(in crate::servicenow) enum RequestPayload<'a> {
     /// Nothing.
     None,
     /// A form, for tokens.
@@ -22,18 +22,18 @@ pub(in crate::servicenow) enum Payload<'a> {
 /// nothing by itself (3.5, `run.rs`: its loop follows redirects, which are off here, and every error
 /// leaves it): a kept connection that turns out to be closed in the moment it is used is an error
 /// like any other, and comes here as one.
-pub(super) struct Tracked<'a> {
+pub(super) struct TrackedBody<'a> {
     bytes: &'a [u8],
     sent: &'a Cell<Option<Instant>>,
 }
 
-impl<'a> Tracked<'a> {
-    pub(super) fn new(bytes: &'a [u8], sent: &'a Cell<Option<Instant>>) -> Tracked<'a> {
-        Tracked { bytes, sent }
+impl<'a> TrackedBody<'a> {
+    pub(super) fn new(bytes: &'a [u8], sent: &'a Cell<Option<Instant>>) -> TrackedBody<'a> {
+        TrackedBody { bytes, sent }
     }
 }
 
-impl Read for Tracked<'_> {
+impl Read for TrackedBody<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.sent.get().is_none() {
             self.sent.set(Some(Instant::now()));

@@ -80,13 +80,13 @@ fn each_field<'a>(
     visit: impl FnMut(&str, &'a RawValue),
 ) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    Fields(visit).deserialize(&mut deserializer)?;
+    FieldVisitor(visit).deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
-struct Fields<F>(F);
+struct FieldVisitor<F>(F);
 
-impl<'de, F: FnMut(&str, &'de RawValue)> DeserializeSeed<'de> for Fields<F> {
+impl<'de, F: FnMut(&str, &'de RawValue)> DeserializeSeed<'de> for FieldVisitor<F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -94,7 +94,7 @@ impl<'de, F: FnMut(&str, &'de RawValue)> DeserializeSeed<'de> for Fields<F> {
     }
 }
 
-impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Fields<F> {
+impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for FieldVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

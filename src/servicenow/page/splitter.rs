@@ -12,38 +12,38 @@ use std::ops::Range;
 use memchr::{memchr_iter, memchr3};
 
 /// Deepest nesting inside a row. Rows of the Table API nest at most twice.
-const MAX_DEPTH: u32 = 64;
+const MAX_ROW_NESTING: u32 = 64;
 
 /// What the scanner stumbled on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Malformed {
+pub(crate) enum MalformedRows {
     /// Something else than `,` between two rows, or a row that is no object.
     Separator,
     /// More nesting than a row can have.
     Depth,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Malformed::Separator => "something other than rows stands in the `result` array",
-            Malformed::Depth => "a row is nested too deeply",
+            MalformedRows::Separator => "something other than rows stands in the `result` array",
+            MalformedRows::Depth => "a row is nested too deeply",
         })
     }
 }
 
 /// A row found in the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct RowSpan {
     /// Its bytes, braces included.
     pub(crate) bytes: Range<usize>,
     /// Whether it holds no nested object.
     pub(crate) flat: bool,
 }
 
-/// What a call to [`Splitter::scan`] did.
+/// What a call to [`RowSplitter::scan`] did.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum SplitProgress {
     /// All bytes so far are seen; the array goes on.
     More,
     /// The array ended; the position behind its `]`.
@@ -52,7 +52,7 @@ pub(crate) enum Progress {
 
 /// The scanner's memory between two calls; positions refer to the caller's buffer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Splitter {
+pub(crate) struct RowSplitter {
     /// The next byte to look at.
     position: usize,
     /// Open braces: 0 between rows, 1 in a row.
@@ -69,12 +69,12 @@ pub(crate) struct Splitter {
     comma: bool,
 }
 
-impl Splitter {
+impl RowSplitter {
     /// Starts right behind the `[` of the `result` array, at `position` of the buffer.
-    pub(crate) fn new(position: usize) -> Splitter {
-        Splitter {
+    pub(crate) fn new(position: usize) -> RowSplitter {
+        RowSplitter {
             position,
-            ..Splitter::default()
+            ..RowSplitter::default()
         }
     }
 
@@ -87,7 +87,7 @@ impl Splitter {
         }
     }
 
-    /// The buffer dropped its first `n` bytes (at most [`Splitter::keep_from`]).
+    /// The buffer dropped its first `n` bytes (at most [`RowSplitter::keep_from`]).
     pub(crate) fn rebase(&mut self, n: usize) {
         self.position = self.position.saturating_sub(n);
         self.row_start = self.row_start.saturating_sub(n);
@@ -97,28 +97,28 @@ impl Splitter {
     pub(crate) fn scan(
         &mut self,
         buffer: &[u8],
-        rows: &mut Vec<Span>,
-    ) -> Result<Progress, Malformed> {
+        rows: &mut Vec<RowSpan>,
+    ) -> Result<SplitProgress, MalformedRows> {
         loop {
             if self.depth == 0 {
                 if let Some(progress) = self.between_rows(buffer)? {
                     return Ok(progress);
                 }
             } else if !self.in_row(buffer, rows)? {
-                return Ok(Progress::More);
+                return Ok(SplitProgress::More);
             }
         }
     }
 
     /// Passes white space and the comma; `None` when a row begins.
-    fn between_rows(&mut self, buffer: &[u8]) -> Result<Option<Progress>, Malformed> {
+    fn between_rows(&mut self, buffer: &[u8]) -> Result<Option<SplitProgress>, MalformedRows> {
         while let Some(&byte) = buffer.get(self.position) {
             let at = self.position;
             self.position += 1;
             match byte {
                 b' ' | b'\n' | b'\r' | b'\t' => {}
                 b',' if self.any && !self.comma => self.comma = true,
-                b']' if !self.comma => return Ok(Some(Progress::End(self.position))),
+                b']' if !self.comma => return Ok(Some(SplitProgress::End(self.position))),
                 b'{' if self.comma == self.any => {
                     self.row_start = at;
                     self.depth = 1;
@@ -126,14 +126,14 @@ impl Splitter {
                     self.comma = false;
                     return Ok(None);
                 }
-                _ => return Err(Malformed::Separator),
+                _ => return Err(MalformedRows::Separator),
             }
         }
-        Ok(Some(Progress::More))
+        Ok(Some(SplitProgress::More))
     }
 
     /// Goes to the next brace or backslash; false when the buffer is used up.
-    fn in_row(&mut self, buffer: &[u8], rows: &mut Vec<Span>) -> Result<bool, Malformed> {
+    fn in_row(&mut self, buffer: &[u8], rows: &mut Vec<RowSpan>) -> Result<bool, MalformedRows> {
         let rest = buffer.get(self.position..).unwrap_or_default();
         let found = memchr3(b'}', b'{', b'\\', rest);
         let (before, after) = rest.split_at(found.unwrap_or(rest.len()));
@@ -157,19 +157,19 @@ impl Splitter {
         Ok(true)
     }
 
-    fn brace(&mut self, brace: u8, rows: &mut Vec<Span>) -> Result<(), Malformed> {
+    fn brace(&mut self, brace: u8, rows: &mut Vec<RowSpan>) -> Result<(), MalformedRows> {
         if brace == b'{' {
             self.flat = false;
             self.depth += 1;
-            return if self.depth > MAX_DEPTH {
-                Err(Malformed::Depth)
+            return if self.depth > MAX_ROW_NESTING {
+                Err(MalformedRows::Depth)
             } else {
                 Ok(())
             };
         }
         self.depth -= 1;
         if self.depth == 0 {
-            rows.push(Span {
+            rows.push(RowSpan {
                 bytes: self.row_start..self.position,
                 flat: self.flat,
             });
@@ -187,13 +187,13 @@ mod tests {
     use super::*;
 
     /// Scans `text` (what follows the opening `[`) fed in pieces of `step` bytes.
-    fn rows_of(text: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, usize), Malformed> {
-        let mut splitter = Splitter::new(0);
+    fn rows_of(text: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, usize), MalformedRows> {
+        let mut splitter = RowSplitter::new(0);
         let mut spans = Vec::new();
         let mut have = 0;
         loop {
             have = (have + step).min(text.len());
-            if let Progress::End(end) = splitter.scan(&text[..have], &mut spans)? {
+            if let SplitProgress::End(end) = splitter.scan(&text[..have], &mut spans)? {
                 let rows = spans
                     .iter()
                     .map(|s| text[s.bytes.clone()].to_vec())
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    fn rows(text: &str) -> Result<Vec<String>, Malformed> {
+    fn rows(text: &str) -> Result<Vec<String>, MalformedRows> {
         rows_of(text.as_bytes(), 64).map(|(rows, _)| {
             rows.into_iter()
                 .map(|row| String::from_utf8(row).unwrap())
@@ -229,18 +229,18 @@ mod tests {
     #[test]
     fn what_is_no_row_is_an_error() {
         for (text, error) in [
-            (r#"{},"error":{"message":"x"}}]"#, Malformed::Separator),
-            (r#"{}{}]"#, Malformed::Separator),
-            (r#"{},]"#, Malformed::Separator),
-            (r#"1,{}]"#, Malformed::Separator),
-            (r#"[]]"#, Malformed::Separator),
-            (r#",{}]"#, Malformed::Separator),
-            (r#"}"#, Malformed::Separator),
+            (r#"{},"error":{"message":"x"}}]"#, MalformedRows::Separator),
+            (r#"{}{}]"#, MalformedRows::Separator),
+            (r#"{},]"#, MalformedRows::Separator),
+            (r#"1,{}]"#, MalformedRows::Separator),
+            (r#"[]]"#, MalformedRows::Separator),
+            (r#",{}]"#, MalformedRows::Separator),
+            (r#"}"#, MalformedRows::Separator),
         ] {
             assert_eq!(rows(text), Err(error), "{text}");
         }
         let deep = "{\"a\":".repeat(80);
-        assert_eq!(rows(&format!("{deep}]")), Err(Malformed::Depth));
+        assert_eq!(rows(&format!("{deep}]")), Err(MalformedRows::Depth));
     }
 
     fn row() -> impl Strategy<Value = Value> {
@@ -275,14 +275,14 @@ mod tests {
 
         #[test]
         fn never_panics(text in prop::collection::vec(any::<u8>(), 0..300), step in 1_usize..100) {
-            let mut splitter = Splitter::new(0);
+            let mut splitter = RowSplitter::new(0);
             let mut spans = Vec::new();
             let mut have = 0;
             while have < text.len() {
                 have = (have + step).min(text.len());
                 match splitter.scan(&text[..have], &mut spans) {
-                    Ok(Progress::More) => {}
-                    Ok(Progress::End(end)) => { prop_assert!(end <= have); break }
+                    Ok(SplitProgress::More) => {}
+                    Ok(SplitProgress::End(end)) => { prop_assert!(end <= have); break }
                     Err(_) => break,
                 }
             }

@@ -3,9 +3,9 @@ use std::io::{self, Read};
 use super::*;
 
 /// Gives its bytes in pieces of a fixed size, then an error if there is one.
-struct Slow<'a>(&'a [u8], usize, Option<io::ErrorKind>);
+struct SlowReader<'a>(&'a [u8], usize, Option<io::ErrorKind>);
 
-impl Read for Slow<'_> {
+impl Read for SlowReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.1.min(self.0.len()).min(buffer.len());
         if n == 0
@@ -24,14 +24,14 @@ fn read(
     step: usize,
     display: DisplayValue,
 ) -> Result<Vec<(String, String, i64)>, PageError> {
-    let locator = Locator::new("sys_updated_on", "sys_id", display);
-    let mut reader = PageReader::new(Slow(text.as_bytes(), step, None), &locator);
+    let locator = CursorColumns::new("sys_updated_on", "sys_id", display);
+    let mut reader = PageReader::new(SlowReader(text.as_bytes(), step, None), &locator);
     let mut rows = Vec::new();
     let mut spare = None;
     loop {
         match reader.next(spare.take())? {
-            Piece::End => return Ok(rows),
-            Piece::Rows(block) => {
+            PageChunk::End => return Ok(rows),
+            PageChunk::Rows(block) => {
                 for row in &block.rows {
                     let text = |range| String::from_utf8(block.slice(range).to_vec()).unwrap();
                     rows.push((text(&row.text), text(&row.id), row.seconds));
@@ -67,7 +67,7 @@ fn rows_come_byte_for_byte_at_any_read_size() {
 
 #[test]
 fn a_row_larger_than_the_buffer_comes_whole() {
-    let (small, large) = (row(1, 10), row(2, 3 * BUFFER));
+    let (small, large) = (row(1, 10), row(2, 3 * READ_BUFFER_BYTES));
     let page = format!("{{\"result\":[{small},{large},{small}]}}");
     let got = read(&page, 10_000, DisplayValue::False).unwrap();
     assert_eq!(got.len(), 3);
@@ -157,13 +157,13 @@ fn what_is_no_good_page_is_refused() {
 
 #[test]
 fn a_reset_and_a_broken_encoding_are_errors() {
-    let locator = Locator::new("sys_updated_on", "sys_id", DisplayValue::False);
+    let locator = CursorColumns::new("sys_updated_on", "sys_id", DisplayValue::False);
     let text = format!("{{\"result\":[{}", row(1, 5));
-    let reset = Slow(text.as_bytes(), 10, Some(io::ErrorKind::ConnectionReset));
+    let reset = SlowReader(text.as_bytes(), 10, Some(io::ErrorKind::ConnectionReset));
     let mut reader = PageReader::new(reset, &locator);
     assert!(matches!(reader.next(None), Err(PageError::Read(_))));
 
     let text = b"{\"result\":[{\"sys_id\":\"\xff\",\"sys_updated_on\":\"1970-01-01 00:00:00\"}]}";
-    let mut reader = PageReader::new(Slow(text, 10, None), &locator);
+    let mut reader = PageReader::new(SlowReader(text, 10, None), &locator);
     assert!(matches!(reader.next(None), Err(PageError::Malformed(_))));
 }

@@ -10,7 +10,7 @@ fn ms(millis: u64) -> Duration {
 
 #[test]
 fn pace_bursts_then_spaces() {
-    let mut pace = Pace::new(2.0);
+    let mut pace = TokenBucket::new(2.0);
     let start = pace.epoch;
     let waits: Vec<u128> = (0..5)
         .map(|_| pace.reserve(start, SECOND * 60).unwrap().as_millis())
@@ -26,7 +26,7 @@ fn pace_bursts_then_spaces() {
 
 #[test]
 fn a_slow_pace_has_a_burst_of_one_and_a_bound() {
-    let mut pace = Pace::new(0.01);
+    let mut pace = TokenBucket::new(0.01);
     let start = pace.epoch;
     assert_eq!(pace.reserve(start, SECOND), Ok(Duration::ZERO));
     let too_long = pace.reserve(start, SECOND).unwrap_err();
@@ -38,7 +38,7 @@ fn a_slow_pace_has_a_burst_of_one_and_a_bound() {
 
 #[test]
 fn the_gate_takes_the_longest_request() {
-    let mut gate = Gate::new();
+    let mut gate = RetryAfterGate::new();
     let now = Instant::now();
     gate.close(now, now, Some(SECOND * 3), 0.0);
     gate.close(now, now, Some(SECOND), 0.0);
@@ -49,7 +49,7 @@ fn the_gate_takes_the_longest_request() {
 
 #[test]
 fn silent_429s_double_once_per_round() {
-    let mut gate = Gate::new();
+    let mut gate = RetryAfterGate::new();
     let start = Instant::now();
     gate.close(start, start + ms(10), None, 1.0);
     assert_eq!(gate.wait(start + ms(10)), SECOND);
@@ -91,9 +91,11 @@ fn retry_after_in_both_forms() {
 #[test]
 fn a_stop_ends_the_wait() {
     let (trigger, stop) = crate::stop::pair();
-    let limits = Limits::new(None, crate::metrics::Metrics::new().rate_limit_wait.clone());
+    let limits = RequestLimiter::new(None, crate::metrics::Metrics::new().rate_limit_wait.clone());
     limits.rate_limited(Instant::now(), Some(SECOND * 30));
     drop(trigger);
-    let error = limits.enter(&Asked::default(), &stop).unwrap_err();
+    let error = limits
+        .enter(&AttemptedRequest::default(), &stop)
+        .unwrap_err();
     assert!(matches!(error, Error::Stopped));
 }

@@ -2,25 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Act, JSON, ROWS, Server, answer, bench, request, rows, spawn};
-use crate::servicenow::{Cause, Error, Get};
+use super::server::{
+    JSON_HEADER, ONE_ROW_ANSWER, ScriptedServer, ServerAction, answer, bench, request, rows, spawn,
+};
+use crate::servicenow::{Error, InstanceFailure, ReadRequest};
 
-fn cause(error: &Error) -> &Cause {
+fn cause(error: &Error) -> &InstanceFailure {
     error.cause().unwrap()
 }
 
 #[test]
 fn a_good_answer_and_its_request() {
-    let server = Server::start(|_, _| {
+    let server = ScriptedServer::start(|_, _| {
         answer(
             "200 OK",
             &[
-                JSON,
+                JSON_HEADER,
                 "Date: Sun, 06 Nov 1994 08:49:37 GMT",
                 "X-Total-Count: 12",
                 "Set-Cookie: JSESSIONID=x; Path=/; HttpOnly",
             ],
-            ROWS,
+            ONE_ROW_ANSWER,
         )
     });
     let bench = bench(&server, |_| {});
@@ -60,11 +62,11 @@ fn a_good_answer_and_its_request() {
 fn statuses_become_errors() {
     let check = |status: &'static str, kind: &str, retryable: bool| {
         let body = r#"{"error":{"message":"Because","detail":null},"status":"failure"}"#;
-        let server = Server::start(move |_, _| answer(status, &[JSON], body));
+        let server = ScriptedServer::start(move |_, _| answer(status, &[JSON_HEADER], body));
         let bench = bench(&server, |_| {});
         let error = bench.get().unwrap_err();
         assert_eq!(
-            (error.kind(), error.is_retryable()),
+            (error.metric_label(), error.is_retryable()),
             (kind, retryable),
             "{error}"
         );
@@ -91,10 +93,10 @@ fn statuses_become_errors() {
 
 #[test]
 fn error_bodies_leave_the_connection_usable() {
-    let server = Server::start(|number, _| match number {
+    let server = ScriptedServer::start(|number, _| match number {
         0 => answer(
             "404 Not Found",
-            &[JSON],
+            &[JSON_HEADER],
             &format!(r#"{{"x":"{}"}}"#, "y".repeat(9000)),
         ),
         _ => rows(),
@@ -107,7 +109,7 @@ fn error_bodies_leave_the_connection_usable() {
 
 #[test]
 fn a_connection_that_the_server_closed_is_not_used_again() {
-    let server = Server::start(|_, _| [rows(), vec![Act::Close]].concat());
+    let server = ScriptedServer::start(|_, _| [rows(), vec![ServerAction::Close]].concat());
     let bench = bench(&server, |config| config.max_retries = Some(0));
     let (_hold, clock) = crate::stop::pair();
     for connection in 1..=3 {
@@ -120,14 +122,14 @@ fn a_connection_that_the_server_closed_is_not_used_again() {
 
 #[test]
 fn redirects_are_named_and_not_followed() {
-    let other = Server::start(|_, _| rows());
+    let other = ScriptedServer::start(|_, _| rows());
     let location = format!("Location: http://{}/login.do?secret=1", other.addr);
-    let server = Server::start(move |_, _| answer("302 Found", &[&location], ""));
+    let server = ScriptedServer::start(move |_, _| answer("302 Found", &[&location], ""));
     let bench = bench(&server, |_| {});
     let error = bench.get().unwrap_err();
     assert_eq!(
         *cause(&error),
-        Cause::Redirect {
+        InstanceFailure::Redirect {
             host: "127.0.0.1".to_owned()
         }
     );
@@ -140,21 +142,21 @@ fn redirects_are_named_and_not_followed() {
 #[test]
 fn html_under_200_is_no_answer() {
     let html = "<html><title>Instance Hibernating page</title></html>";
-    let server = Server::start(move |number, _| match number {
+    let server = ScriptedServer::start(move |number, _| match number {
         0 => answer("200 OK", &["Content-Type: text/html;charset=UTF-8"], html),
         1 => answer(
             "200 OK",
             &["Content-Type: text/html"],
             "<html>Sign In</html>",
         ),
-        _ => answer("200 OK", &[], ROWS),
+        _ => answer("200 OK", &[], ONE_ROW_ANSWER),
     });
     let bench = bench(&server, |_| {});
     let error = bench.get().unwrap_err();
     assert!(
         matches!(
             cause(&error),
-            Cause::NotJson {
+            InstanceFailure::NotJson {
                 hibernating: true,
                 ..
             }
@@ -166,7 +168,7 @@ fn html_under_200_is_no_answer() {
         assert!(
             matches!(
                 cause(&error),
-                Cause::NotJson {
+                InstanceFailure::NotJson {
                     hibernating: false,
                     ..
                 }
@@ -180,7 +182,7 @@ fn html_under_200_is_no_answer() {
 #[test]
 fn the_gate_of_a_whole_answer() {
     let check = |body: &'static str, expected: &str| {
-        let server = Server::start(move |_, _| answer("200 OK", &[JSON], body));
+        let server = ScriptedServer::start(move |_, _| answer("200 OK", &[JSON_HEADER], body));
         let bench = bench(&server, |config| config.max_retries = Some(1));
         let error = bench.result().unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -199,22 +201,22 @@ fn the_gate_of_a_whole_answer() {
 
 #[test]
 fn retries_until_it_works_and_not_after_a_permanent_error() {
-    let server = Server::start(|number, _| match number {
-        0 => vec![Act::Close],
+    let server = ScriptedServer::start(|number, _| match number {
+        0 => vec![ServerAction::Close],
         1 => answer("503 Unavailable", &[], "busy"),
         2 => rows(),
-        _ => answer("403 Forbidden", &[JSON], "{}"),
+        _ => answer("403 Forbidden", &[JSON_HEADER], "{}"),
     });
     let bench = bench(&server, |_| {});
     bench.result().unwrap();
     assert_eq!(server.seen().len(), 3);
-    assert_eq!(bench.result().unwrap_err().kind(), "forbidden");
+    assert_eq!(bench.result().unwrap_err().metric_label(), "forbidden");
     assert_eq!(server.seen().len(), 4);
 }
 
 #[test]
 fn a_stop_ends_the_retries() {
-    let server = Server::start(|_, _| answer("503 Unavailable", &[], ""));
+    let server = ScriptedServer::start(|_, _| answer("503 Unavailable", &[], ""));
     let mut bench = bench(&server, |config| {
         config.max_retries = None;
         config.retry_backoff = Duration::from_secs(100);
@@ -235,7 +237,7 @@ fn a_stop_ends_the_retries() {
 
 #[test]
 fn retry_after_holds_for_all_threads() {
-    let server = Server::start(|number, _| match number {
+    let server = ScriptedServer::start(|number, _| match number {
         1 => answer(
             "429 Too Many Requests",
             &["Retry-After: 1"],
@@ -266,7 +268,7 @@ fn retry_after_holds_for_all_threads() {
 
 #[test]
 fn retry_after_as_a_date_counts_from_the_servers_clock() {
-    let server = Server::start(|number, _| match number {
+    let server = ScriptedServer::start(|number, _| match number {
         0 => answer(
             "503 Service Unavailable",
             &[
@@ -285,7 +287,7 @@ fn retry_after_as_a_date_counts_from_the_servers_clock() {
 
 #[test]
 fn the_rate_limit_holds_for_all_threads() {
-    let server = Server::start(|_, _| rows());
+    let server = ScriptedServer::start(|_, _| rows());
     let bench = bench(&server, |config| config.rate_limit_rps = Some(10.0));
     let started = Instant::now();
     let threads: Vec<_> = (0..5)
@@ -311,9 +313,9 @@ fn the_rate_limit_holds_for_all_threads() {
 
 #[test]
 fn names_are_encoded_in_paths() {
-    let server = Server::start(|_, _| rows());
+    let server = ScriptedServer::start(|_, _| rows());
     let bench = bench(&server, |_| {});
-    let get = Get {
+    let get = ReadRequest {
         path: "/api/now/table/u x?y".to_owned(),
         params: Vec::new(),
         ..request()
@@ -327,9 +329,9 @@ fn names_are_encoded_in_paths() {
 
 #[test]
 fn the_proxy_sees_its_own_credentials_only() {
-    let proxy = Server::start(|_, seen| {
+    let proxy = ScriptedServer::start(|_, seen| {
         if seen.line.starts_with("CONNECT") {
-            vec![Act::Send(
+            vec![ServerAction::Send(
                 b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec(),
             )]
         } else {
@@ -338,7 +340,7 @@ fn the_proxy_sees_its_own_credentials_only() {
     });
     let bench = bench(&proxy, |config| {
         config.base_url = "http://dev1.service-now.test".to_owned();
-        config.proxy = Some(crate::config::Proxy {
+        config.proxy = Some(crate::config::ProxyConfig {
             url: format!("http://{}", proxy.addr),
             username: Some("me".to_owned()),
             password: Some(crate::config::Secret::new("p@:/")),

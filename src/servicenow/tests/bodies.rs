@@ -4,38 +4,52 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use super::server::{Act, Bench, JSON, ROWS, Server, answer, bench, request, spawn};
-use crate::servicenow::{Cause, Error};
+use super::server::{
+    ClientBench, JSON_HEADER, ONE_ROW_ANSWER, ScriptedServer, ServerAction, answer, bench, request,
+    spawn,
+};
+use crate::servicenow::{Error, InstanceFailure};
 
 /// gzip of [`ROWS`], made with `gzip -9n`.
 const GZIPPED: &[u8] = include_bytes!("rows.json.gz");
 
-fn head(more: &str) -> Act {
-    Act::Send(format!("HTTP/1.1 200 OK\r\n{JSON}\r\n{more}\r\n\r\n").into_bytes())
+fn head(more: &str) -> ServerAction {
+    ServerAction::Send(format!("HTTP/1.1 200 OK\r\n{JSON_HEADER}\r\n{more}\r\n\r\n").into_bytes())
 }
 
-fn send(bytes: &[u8]) -> Act {
-    Act::Send(bytes.to_vec())
+fn send(bytes: &[u8]) -> ServerAction {
+    ServerAction::Send(bytes.to_vec())
 }
 
 /// Reads one body from a server that sends `acts`.
-fn read(acts: Vec<Act>) -> Result<Vec<u8>, Error> {
-    let server = Server::start(move |_, _| acts.clone());
+fn read(acts: Vec<ServerAction>) -> Result<Vec<u8>, Error> {
+    let server = ScriptedServer::start(move |_, _| acts.clone());
     bench(&server, |_| {}).read()
 }
 
-fn body_error(acts: Vec<Act>) {
+fn body_error(acts: Vec<ServerAction>) {
     let error = read(acts).unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::Body(_))), "{error:?}");
-    assert!(error.is_retryable() && error.wants_less());
+    assert!(
+        matches!(error.cause(), Some(InstanceFailure::Body(_))),
+        "{error:?}"
+    );
+    assert!(error.is_retryable() && error.calls_for_smaller_page());
 }
 
 #[test]
 fn a_chunked_body_that_ends_early() {
     let chunked = || head("Transfer-Encoding: chunked");
-    body_error(vec![chunked(), send(b"5\r\nhello\r\n"), Act::Close]);
-    body_error(vec![chunked(), send(b"5\r\nhel"), Act::Close]);
-    body_error(vec![chunked(), send(b"5\r\nhello\r\nzz\r\n"), Act::Close]);
+    body_error(vec![
+        chunked(),
+        send(b"5\r\nhello\r\n"),
+        ServerAction::Close,
+    ]);
+    body_error(vec![chunked(), send(b"5\r\nhel"), ServerAction::Close]);
+    body_error(vec![
+        chunked(),
+        send(b"5\r\nhello\r\nzz\r\n"),
+        ServerAction::Close,
+    ]);
     let whole = read(vec![chunked(), send(b"5\r\nhello\r\n0\r\n\r\n")]);
     assert_eq!(whole.unwrap(), b"hello");
 }
@@ -45,7 +59,7 @@ fn a_counted_body_that_ends_early() {
     body_error(vec![
         head("Content-Length: 100"),
         send(b"hello"),
-        Act::Close,
+        ServerAction::Close,
     ]);
 }
 
@@ -57,7 +71,7 @@ fn a_gzip_body_that_ends_early() {
         ))
     };
     let whole = read(vec![gzip(GZIPPED.len()), send(GZIPPED)]).unwrap();
-    assert_eq!(whole, ROWS.as_bytes());
+    assert_eq!(whole, ONE_ROW_ANSWER.as_bytes());
     // Complete for HTTP, incomplete for gzip: in the data, in the checksum.
     for cut in [12, GZIPPED.len() - 12, GZIPPED.len() - 4] {
         body_error(vec![gzip(cut), send(&GZIPPED[..cut])]);
@@ -74,14 +88,14 @@ fn a_gzip_body_that_ends_early() {
     ]
     .concat();
     let chunked = || head("Content-Encoding: gzip\r\nTransfer-Encoding: chunked");
-    body_error(vec![chunked(), send(&chunk), Act::Close]);
+    body_error(vec![chunked(), send(&chunk), ServerAction::Close]);
     let whole = read(vec![chunked(), send(&chunk), send(b"0\r\n\r\n")]).unwrap();
-    assert_eq!(whole, ROWS.as_bytes());
+    assert_eq!(whole, ONE_ROW_ANSWER.as_bytes());
 }
 
 #[test]
 fn gzip_in_chunks_keeps_the_connection() {
-    let server = Server::start(|_, _| {
+    let server = ScriptedServer::start(|_, _| {
         let chunk = [
             format!("{:x}\r\n", GZIPPED.len()).as_bytes(),
             GZIPPED,
@@ -119,31 +133,39 @@ fn a_reset_in_the_middle() {
     let resetting = spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.peek(&mut [0]).unwrap();
-        let head = format!("HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: 1000\r\n\r\n[1,");
+        let head = format!("HTTP/1.1 200 OK\r\n{JSON_HEADER}\r\nContent-Length: 1000\r\n\r\n[1,");
         stream.write_all(head.as_bytes()).unwrap();
         // Closing a socket with unread bytes, here the request, sends a reset.
     });
-    let server = Server::start(|_, _| vec![]);
+    let server = ScriptedServer::start(|_, _| vec![]);
     let bench = bench(&server, |config| config.base_url = format!("http://{addr}"));
     let error = bench.read().unwrap_err();
     resetting.join().unwrap();
     // The reset may overtake the head.
-    assert!(matches!(error.kind(), "body" | "network"), "{error}");
+    assert!(
+        matches!(error.metric_label(), "body" | "network"),
+        "{error}"
+    );
     assert!(error.is_retryable());
 }
 
 #[test]
 fn abort_ends_a_body() {
     let long = Duration::from_secs(60);
-    let server =
-        Server::start(move |_, _| vec![head("Content-Length: 9"), send(b"x"), Act::Wait(long)]);
+    let server = ScriptedServer::start(move |_, _| {
+        vec![
+            head("Content-Length: 9"),
+            send(b"x"),
+            ServerAction::Wait(long),
+        ]
+    });
     let bench = bench(&server, |_| {});
     let response = bench.get().unwrap();
     let started = Instant::now();
     let client = bench.client.clone();
     let reading = spawn(move || {
         let error = response.body.read_all().unwrap_err();
-        client.classify(&error, "table `incident`")
+        client.body_error(&error, "table `incident`")
     });
     bench.client.abort();
     assert!(matches!(reading.join().unwrap(), Error::Stopped));
@@ -155,24 +177,27 @@ fn a_body_over_the_limit() {
     let body = "x".repeat(1000);
     let check = |limit: u64| {
         let body = body.clone();
-        let server = Server::start(move |_, _| answer("200 OK", &[JSON], &body));
+        let server = ScriptedServer::start(move |_, _| answer("200 OK", &[JSON_HEADER], &body));
         bench(&server, |config| config.max_response_bytes = limit).read()
     };
     assert_eq!(check(1000).unwrap().len(), 1000);
     let error = check(999).unwrap_err();
-    assert_eq!(*error.cause().unwrap(), Cause::TooLarge { limit: 999 });
-    assert!(error.wants_less());
+    assert_eq!(
+        *error.cause().unwrap(),
+        InstanceFailure::TooLarge { limit: 999 }
+    );
+    assert!(error.calls_for_smaller_page());
 }
 
 #[test]
 fn a_head_over_the_limit() {
     let line = format!("X-Long: {}", "x".repeat(90_000));
     let error = read(vec![head(&line)]).unwrap_err();
-    assert_eq!(error.kind(), "body");
+    assert_eq!(error.metric_label(), "body");
 }
 
-fn slow(acts: Vec<Act>) -> (Error, Duration) {
-    let server = Server::start(move |_, _| acts.clone());
+fn slow(acts: Vec<ServerAction>) -> (Error, Duration) {
+    let server = ScriptedServer::start(move |_, _| acts.clone());
     let bench = bench(&server, |config| {
         config.read_timeout = Duration::from_millis(300);
         config.timeout = Duration::from_millis(900);
@@ -185,17 +210,22 @@ fn slow(acts: Vec<Act>) -> (Error, Duration) {
 #[test]
 fn silence_and_dripping() {
     let long = Duration::from_secs(60);
-    let drip = |first: Act| {
+    let drip = |first: ServerAction| {
         let mut acts = vec![first];
         for _ in 0..20 {
-            acts.extend([Act::Wait(Duration::from_millis(100)), send(b"x")]);
+            acts.extend([ServerAction::Wait(Duration::from_millis(100)), send(b"x")]);
         }
         acts
     };
     for (acts, words, least, most) in [
-        (vec![Act::Wait(long)], "read_timeout_seconds", 290, 800),
         (
-            vec![head("Content-Length: 9"), Act::Wait(long)],
+            vec![ServerAction::Wait(long)],
+            "read_timeout_seconds",
+            290,
+            800,
+        ),
+        (
+            vec![head("Content-Length: 9"), ServerAction::Wait(long)],
             "read_timeout_seconds",
             290,
             800,
@@ -223,24 +253,24 @@ fn silence_and_dripping() {
 
 #[test]
 fn no_connection_is_no_reason_for_less() {
-    let server = Server::start(|_, _| vec![]);
+    let server = ScriptedServer::start(|_, _| vec![]);
     let addr = server.addr;
     drop(server);
-    let other = Server::start(|_, _| vec![]);
+    let other = ScriptedServer::start(|_, _| vec![]);
     let refused = bench(&other, |config| config.base_url = format!("http://{addr}"));
     let error = refused.get().unwrap_err();
-    assert_eq!(error.kind(), "network");
+    assert_eq!(error.metric_label(), "network");
     assert!(error.is_retryable() && !error.is_timeout());
     let unknown = bench(&other, |config| {
         config.base_url = "http://no.such.host.invalid".into();
     });
     let error = unknown.get().unwrap_err();
-    assert_eq!(error.kind(), "network", "{error}");
+    assert_eq!(error.metric_label(), "network", "{error}");
 }
 
 #[test]
 fn abort_ends_a_silent_request_and_later_ones() {
-    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let server = ScriptedServer::start(|_, _| vec![ServerAction::Wait(Duration::from_secs(60))]);
     let bench = bench(&server, |_| {});
     let started = Instant::now();
     let asking = {
@@ -253,5 +283,5 @@ fn abort_ends_a_silent_request_and_later_ones() {
     bench.client.abort();
     assert!(matches!(asking.join().unwrap(), Err(Error::Stopped)));
     assert!(started.elapsed() < Duration::from_secs(2));
-    assert!(matches!(Bench::get(&bench), Err(Error::Stopped)));
+    assert!(matches!(ClientBench::get(&bench), Err(Error::Stopped)));
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::server::{Server, bench, request, rows, spawn, unauthorized};
-use crate::config::{Auth, Secret};
-use crate::servicenow::{Client, Error};
+use super::server::{ScriptedServer, bench, request, rows, spawn, unauthorized};
+use crate::config::{Secret, ServiceNowAuth};
+use crate::servicenow::{Error, InstanceClient};
 
 #[test]
 fn an_api_key_goes_into_its_header() {
-    let server = Server::start(|_, _| rows());
+    let server = ScriptedServer::start(|_, _| rows());
     let bench = bench(&server, |config| {
-        config.auth = Auth::ApiKey {
+        config.auth = ServiceNowAuth::ApiKey {
             header: "x-sn-apikey".to_owned(),
             key: Secret::new("k-secret"),
         };
@@ -24,10 +24,10 @@ fn an_api_key_goes_into_its_header() {
 
 #[test]
 fn a_wrong_password_is_tried_by_one_thread_after_a_pause() {
-    let server = Server::start(|_, _| unauthorized());
+    let server = ScriptedServer::start(|_, _| unauthorized());
     let mut bench = bench(&server, |_| {});
     let error = bench.get().unwrap_err();
-    assert_eq!(error.kind(), "unauthorized");
+    assert_eq!(error.metric_label(), "unauthorized");
     assert!(
         error.to_string().contains("User Not Authenticated"),
         "{error}"
@@ -55,7 +55,7 @@ fn a_wrong_password_is_tried_by_one_thread_after_a_pause() {
 
 #[test]
 fn many_threads_try_an_unproven_password_once() {
-    let server = Server::start(|_, _| unauthorized());
+    let server = ScriptedServer::start(|_, _| unauthorized());
     let mut bench = bench(&server, |_| {});
     let threads: Vec<_> = (0..20)
         .map(|_| {
@@ -74,7 +74,8 @@ fn many_threads_try_an_unproven_password_once() {
 
 #[test]
 fn a_good_answer_lets_all_through_again() {
-    let server = Server::start(|number, _| if number == 0 { unauthorized() } else { rows() });
+    let server =
+        ScriptedServer::start(|number, _| if number == 0 { unauthorized() } else { rows() });
     let bench = bench(&server, |_| {});
     bench.get().unwrap_err();
     let threads: Vec<_> = (0..8)
@@ -92,20 +93,20 @@ fn a_good_answer_lets_all_through_again() {
 
 #[test]
 fn what_cannot_be_set_up_is_said_at_once() {
-    let server = Server::start(|_, _| rows());
-    let check = |change: &dyn Fn(&mut crate::config::ServiceNow), expected: &str| {
+    let server = ScriptedServer::start(|_, _| rows());
+    let check = |change: &dyn Fn(&mut crate::config::ServiceNowConfig), expected: &str| {
         let mut config = super::server::config(server.addr);
         change(&mut config);
         let metrics = std::sync::Arc::new(crate::metrics::Metrics::new());
         let health = std::sync::Arc::new(crate::health::Health::new());
-        match Client::start(&config, &metrics, &health) {
+        match InstanceClient::start(&config, &metrics, &health) {
             Err(Error::Setup(words)) => assert!(words.contains(expected), "{words}"),
             other => panic!("{other:?}"),
         }
     };
     check(
         &|config| {
-            config.auth = Auth::ApiKey {
+            config.auth = ServiceNowAuth::ApiKey {
                 header: "a b".to_owned(),
                 key: Secret::new("k"),
             };
@@ -114,7 +115,7 @@ fn what_cannot_be_set_up_is_said_at_once() {
     );
     check(
         &|config| {
-            config.auth = Auth::ApiKey {
+            config.auth = ServiceNowAuth::ApiKey {
                 header: "x-sn-apikey".to_owned(),
                 key: Secret::new("k\n"),
             };

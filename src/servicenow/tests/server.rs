@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Auth, Secret};
+use crate::config::{self, Secret, ServiceNowAuth};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::servicenow::{Client, Error, Get, Response};
-use crate::stop::{self, Stop, Trigger};
+use crate::servicenow::{Error, InstanceClient, InstanceResponse, ReadRequest};
+use crate::stop::{self, Stop, StopTrigger};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRequest {
     pub(crate) line: String,
     pub(crate) head: String,
     pub(crate) body: String,
@@ -24,7 +24,7 @@ pub(crate) struct Seen {
     pub(crate) connection: usize,
 }
 
-impl Seen {
+impl SeenRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
@@ -35,34 +35,34 @@ impl Seen {
 
 /// What the server does for one request, in order; then it takes the next one.
 #[derive(Debug, Clone)]
-pub(crate) enum Act {
+pub(crate) enum ServerAction {
     Send(Vec<u8>),
     Wait(Duration),
     Close,
 }
 
 /// Numbers the request, from 0, and says what to do.
-type Script = Arc<dyn Fn(usize, &Seen) -> Vec<Act> + Send + Sync>;
+type ServerScript = Arc<dyn Fn(usize, &SeenRequest) -> Vec<ServerAction> + Send + Sync>;
 
-pub(crate) struct Server {
+pub(crate) struct ScriptedServer {
     pub(crate) addr: SocketAddr,
-    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
+    pub(crate) seen: Arc<Mutex<Vec<SeenRequest>>>,
     stopping: Arc<AtomicBool>,
     accept: Option<JoinHandle<()>>,
     /// Dropped to end waits.
-    trigger: Option<Trigger>,
+    trigger: Option<StopTrigger>,
 }
 
-impl Server {
+impl ScriptedServer {
     pub(crate) fn start(
-        script: impl Fn(usize, &Seen) -> Vec<Act> + Send + Sync + 'static,
-    ) -> Server {
+        script: impl Fn(usize, &SeenRequest) -> Vec<ServerAction> + Send + Sync + 'static,
+    ) -> ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let stopping = Arc::new(AtomicBool::new(false));
         let (trigger, stop) = stop::pair();
-        let script: Script = Arc::new(script);
+        let script: ServerScript = Arc::new(script);
         let accept = spawn({
             let (seen, stopping) = (Arc::clone(&seen), Arc::clone(&stopping));
             let connections = AtomicUsize::new(0);
@@ -81,7 +81,7 @@ impl Server {
                 }
             }
         });
-        Server {
+        ScriptedServer {
             addr,
             seen,
             stopping,
@@ -90,7 +90,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<SeenRequest> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -103,7 +103,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ScriptedServer {
     fn drop(&mut self) {
         self.stopping.store(true, SeqCst);
         drop(self.trigger.take());
@@ -122,8 +122,8 @@ pub(crate) fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static)
 fn serve(
     mut stream: TcpStream,
     connection: usize,
-    seen: &Mutex<Vec<Seen>>,
-    script: &Script,
+    seen: &Mutex<Vec<SeenRequest>>,
+    script: &ServerScript,
     stop: &Stop,
 ) {
     while let Some(request) = read(&mut stream, connection) {
@@ -134,23 +134,23 @@ fn serve(
         };
         for act in script(number, &request) {
             match act {
-                Act::Send(bytes) => {
+                ServerAction::Send(bytes) => {
                     if stream.write_all(&bytes).is_err() {
                         return;
                     }
                 }
-                Act::Wait(time) => {
+                ServerAction::Wait(time) => {
                     if stop.wait(time) {
                         return;
                     }
                 }
-                Act::Close => return,
+                ServerAction::Close => return,
             }
         }
     }
 }
 
-fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
+fn read(stream: &mut TcpStream, connection: usize) -> Option<SeenRequest> {
     let mut bytes = Vec::new();
     let mut byte = [0; 1];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -160,7 +160,7 @@ fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
         bytes.push(byte[0]);
     }
     let head = String::from_utf8(bytes).unwrap();
-    let mut seen = Seen {
+    let mut seen = SeenRequest {
         line: head.lines().next()?.to_owned(),
         head,
         body: String::new(),
@@ -177,7 +177,7 @@ fn read(stream: &mut TcpStream, connection: usize) -> Option<Seen> {
 }
 
 /// A whole answer with a length.
-pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
+pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<ServerAction> {
     let mut text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         text.push_str(header);
@@ -185,39 +185,39 @@ pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> Vec<Act> {
     }
     text.push_str("\r\n");
     text.push_str(body);
-    vec![Act::Send(text.into_bytes())]
+    vec![ServerAction::Send(text.into_bytes())]
 }
 
-pub(crate) const JSON: &str = "Content-Type: application/json;charset=UTF-8";
-pub(crate) const ROWS: &str = r#"{"result":[{"sys_id":"a"}]}"#;
-pub(crate) const REFUSED: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
+pub(crate) const JSON_HEADER: &str = "Content-Type: application/json;charset=UTF-8";
+pub(crate) const ONE_ROW_ANSWER: &str = r#"{"result":[{"sys_id":"a"}]}"#;
+pub(crate) const LOGIN_REFUSED_ANSWER: &str = r#"{"error":{"detail":"Required to provide Auth information","message":"User Not Authenticated"},"status":"failure"}"#;
 
-pub(crate) fn rows() -> Vec<Act> {
-    answer("200 OK", &[JSON], ROWS)
+pub(crate) fn rows() -> Vec<ServerAction> {
+    answer("200 OK", &[JSON_HEADER], ONE_ROW_ANSWER)
 }
 
-pub(crate) fn unauthorized() -> Vec<Act> {
-    answer("401 Unauthorized", &[JSON], REFUSED)
+pub(crate) fn unauthorized() -> Vec<ServerAction> {
+    answer("401 Unauthorized", &[JSON_HEADER], LOGIN_REFUSED_ANSWER)
 }
 
-pub(crate) fn token(text: &str, expires_in: u64) -> Vec<Act> {
+pub(crate) fn token(text: &str, expires_in: u64) -> Vec<ServerAction> {
     let body = format!(
         r#"{{"access_token":"{text}","refresh_token":"r-{text}","scope":"useraccount","token_type":"Bearer","expires_in":{expires_in}}}"#
     );
-    answer("200 OK", &[JSON], &body)
+    answer("200 OK", &[JSON_HEADER], &body)
 }
 
 /// A client of `server`, and what it needs to live.
-pub(crate) struct Bench {
-    pub(crate) client: Arc<Client>,
+pub(crate) struct ClientBench {
+    pub(crate) client: Arc<InstanceClient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: Stop,
-    pub(crate) trigger: Option<Trigger>,
+    pub(crate) trigger: Option<StopTrigger>,
 }
 
-impl Bench {
-    pub(crate) fn get(&self) -> Result<Response, Error> {
+impl ClientBench {
+    pub(crate) fn get(&self) -> Result<InstanceResponse, Error> {
         self.client.get(&request(), &self.stop)
     }
 
@@ -233,12 +233,12 @@ impl Bench {
         response
             .body
             .read_all()
-            .map_err(|error| self.client.classify(&error, "table `incident`"))
+            .map_err(|error| self.client.body_error(&error, "table `incident`"))
     }
 }
 
-pub(crate) fn request() -> Get<'static> {
-    Get {
+pub(crate) fn request() -> ReadRequest<'static> {
+    ReadRequest {
         path: "/api/now/table/incident".to_owned(),
         params: vec![("sysparm_query", "active=true^ORDERBYsys_id".to_owned())],
         endpoint: "/api/now/table/{table}",
@@ -247,11 +247,11 @@ pub(crate) fn request() -> Get<'static> {
     }
 }
 
-pub(crate) fn config(addr: SocketAddr) -> config::ServiceNow {
-    config::ServiceNow {
+pub(crate) fn config(addr: SocketAddr) -> config::ServiceNowConfig {
+    config::ServiceNowConfig {
         base_url: format!("http://{addr}"),
         table_api_path: "/api/now/table".to_owned(),
-        auth: Auth::Basic {
+        auth: ServiceNowAuth::Basic {
             username: "bridge".to_owned(),
             password: Secret::new("pa:ss"),
         },
@@ -263,13 +263,13 @@ pub(crate) fn config(addr: SocketAddr) -> config::ServiceNow {
         rate_limit_rps: None,
         max_response_bytes: 1 << 20,
         proxy: None,
-        tls: config::Tls::default(),
+        tls: config::TlsFiles::default(),
         query_time_zone: config::QueryTimeZone::Utc,
     }
 }
 
-pub(crate) fn oauth(grant: config::Grant) -> Auth {
-    Auth::OAuth(config::OAuth {
+pub(crate) fn oauth(grant: config::OAuthGrant) -> ServiceNowAuth {
+    ServiceNowAuth::OAuth(config::OAuthConfig {
         client_id: "id".to_owned(),
         client_secret: Secret::new("s&cret"),
         token_path: "/oauth_token.do".to_owned(),
@@ -277,21 +277,24 @@ pub(crate) fn oauth(grant: config::Grant) -> Auth {
     })
 }
 
-pub(crate) fn password() -> Auth {
-    oauth(config::Grant::Password {
+pub(crate) fn password() -> ServiceNowAuth {
+    oauth(config::OAuthGrant::Password {
         username: "bridge".to_owned(),
         password: Secret::new("p=w %"),
     })
 }
 
-pub(crate) fn bench(server: &Server, change: impl FnOnce(&mut config::ServiceNow)) -> Bench {
+pub(crate) fn bench(
+    server: &ScriptedServer,
+    change: impl FnOnce(&mut config::ServiceNowConfig),
+) -> ClientBench {
     let mut config = config(server.addr);
     change(&mut config);
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
-    let client = Arc::new(Client::start(&config, &metrics, &health).unwrap());
+    let client = Arc::new(InstanceClient::start(&config, &metrics, &health).unwrap());
     let (trigger, stop) = stop::pair();
-    Bench {
+    ClientBench {
         client,
         metrics,
         health,

@@ -4,36 +4,36 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::server::{
-    Act, JSON, Seen, Server, answer, bench, oauth, password, request, rows, spawn, token,
-    unauthorized,
+    JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer, bench, oauth, password,
+    request, rows, spawn, token, unauthorized,
 };
-use crate::config::{Grant, Secret};
+use crate::config::{OAuthGrant, Secret};
 use crate::servicenow::Error;
 
-fn is_token(seen: &Seen) -> bool {
+fn is_token(seen: &SeenRequest) -> bool {
     seen.line.starts_with("POST /oauth_token.do ")
 }
 
-fn refused() -> Vec<Act> {
+fn refused() -> Vec<ServerAction> {
     answer(
         "401 Unauthorized",
-        &[JSON],
+        &[JSON_HEADER],
         r#"{"error_description":"access_denied","error":"server_error"}"#,
     )
 }
 
 /// An instance that numbers its tokens: `t1`, `t2`, ... Only the newest is good, while
 /// `good` says so.
-struct Instance {
+struct TokenInstance {
     issued: Mutex<u32>,
     revoked: Mutex<u32>,
     life: u64,
 }
 
-impl Instance {
-    fn new(life: u64) -> std::sync::Arc<Instance> {
+impl TokenInstance {
+    fn new(life: u64) -> std::sync::Arc<TokenInstance> {
         let (issued, revoked) = (Mutex::new(0), Mutex::new(0));
-        std::sync::Arc::new(Instance {
+        std::sync::Arc::new(TokenInstance {
             issued,
             revoked,
             life,
@@ -44,7 +44,7 @@ impl Instance {
         *self.revoked.lock().unwrap() = *self.issued.lock().unwrap();
     }
 
-    fn serve(&self, seen: &Seen) -> Vec<Act> {
+    fn serve(&self, seen: &SeenRequest) -> Vec<ServerAction> {
         if is_token(seen) {
             let mut issued = self.issued.lock().unwrap();
             *issued += 1;
@@ -64,8 +64,8 @@ impl Instance {
 
 #[test]
 fn the_password_grant_sends_all_in_the_body() {
-    let instance = Instance::new(1799);
-    let server = Server::start(move |_, seen| instance.serve(seen));
+    let instance = TokenInstance::new(1799);
+    let server = ScriptedServer::start(move |_, seen| instance.serve(seen));
     let bench = bench(&server, |config| config.auth = password());
     for _ in 0..3 {
         bench.result().unwrap();
@@ -94,14 +94,14 @@ fn the_password_grant_sends_all_in_the_body() {
 
 #[test]
 fn tokens_of_one_second_are_renewed_by_the_refresh_grant() {
-    let instance = Instance::new(1);
-    let server = Server::start(move |_, seen| instance.serve(seen));
+    let instance = TokenInstance::new(1);
+    let server = ScriptedServer::start(move |_, seen| instance.serve(seen));
     let bench = bench(&server, |config| config.auth = password());
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(2500) {
         bench.result().unwrap();
     }
-    let tokens: Vec<Seen> = server.seen().into_iter().filter(is_token).collect();
+    let tokens: Vec<SeenRequest> = server.seen().into_iter().filter(is_token).collect();
     assert!((3..=4).contains(&tokens.len()), "{}", tokens.len());
     assert_eq!(
         tokens[1].body,
@@ -112,7 +112,7 @@ fn tokens_of_one_second_are_renewed_by_the_refresh_grant() {
 
 #[test]
 fn a_refused_refresh_falls_back_to_the_grant() {
-    let server = Server::start(|_, seen| match &seen.body {
+    let server = ScriptedServer::start(|_, seen| match &seen.body {
         body if body.contains("grant_type=refresh_token") => refused(),
         body if body.contains("grant_type=password") => token("a", 1),
         _ => rows(),
@@ -133,19 +133,19 @@ fn a_refused_refresh_falls_back_to_the_grant() {
 
 #[test]
 fn the_other_grants() {
-    let check = |grant: Grant, expected: &str| {
-        let instance = Instance::new(1800);
-        let server = Server::start(move |_, seen| instance.serve(seen));
+    let check = |grant: OAuthGrant, expected: &str| {
+        let instance = TokenInstance::new(1800);
+        let server = ScriptedServer::start(move |_, seen| instance.serve(seen));
         let bench = bench(&server, |config| config.auth = oauth(grant));
         bench.result().unwrap();
         assert_eq!(server.seen()[0].body, expected);
     };
     check(
-        Grant::ClientCredentials,
+        OAuthGrant::ClientCredentials,
         "grant_type=client_credentials&client_id=id&client_secret=s%26cret",
     );
     check(
-        Grant::RefreshToken {
+        OAuthGrant::RefreshToken {
             refresh_token: Secret::new("first"),
         },
         "grant_type=refresh_token&client_id=id&client_secret=s%26cret&refresh_token=first",
@@ -154,8 +154,8 @@ fn the_other_grants() {
 
 #[test]
 fn all_tokens_revoked_at_once_is_one_renewal() {
-    let instance = Instance::new(1800);
-    let server = Server::start({
+    let instance = TokenInstance::new(1800);
+    let server = ScriptedServer::start({
         let instance = instance.clone();
         move |_, seen| instance.serve(seen)
     });
@@ -179,8 +179,8 @@ fn all_tokens_revoked_at_once_is_one_renewal() {
 
 #[test]
 fn an_api_that_refuses_every_token_causes_no_storm() {
-    let instance = Instance::new(1800);
-    let server = Server::start(move |_, seen| {
+    let instance = TokenInstance::new(1800);
+    let server = ScriptedServer::start(move |_, seen| {
         if is_token(seen) {
             instance.serve(seen)
         } else {
@@ -212,7 +212,7 @@ fn an_api_that_refuses_every_token_causes_no_storm() {
 
 #[test]
 fn a_stubborn_token_is_not_asked_for_in_a_loop() {
-    let server = Server::start(|_, seen| {
+    let server = ScriptedServer::start(|_, seen| {
         if is_token(seen) {
             token("same", 1800)
         } else {
@@ -221,7 +221,7 @@ fn a_stubborn_token_is_not_asked_for_in_a_loop() {
     });
     let mut bench = bench(&server, |config| config.auth = password());
     let error = bench.get().unwrap_err();
-    assert_eq!(error.kind(), "unauthorized");
+    assert_eq!(error.metric_label(), "unauthorized");
     assert!(error.to_string().contains("repeats a token"), "{error}");
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(1) {
@@ -234,12 +234,12 @@ fn a_stubborn_token_is_not_asked_for_in_a_loop() {
 
 #[test]
 fn a_wrong_password_is_not_tried_again_soon() {
-    let server = Server::start(|_, _| refused());
+    let server = ScriptedServer::start(|_, _| refused());
     let bench = bench(&server, |config| config.auth = password());
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(1) {
         let error = bench.get().unwrap_err();
-        assert_eq!(error.kind(), "unauthorized");
+        assert_eq!(error.metric_label(), "unauthorized");
         let text = error.to_string();
         assert!(text.contains("server_error: access_denied"), "{text}");
         assert!(
@@ -255,9 +255,9 @@ fn a_wrong_password_is_not_tried_again_soon() {
 #[test]
 fn odd_token_answers() {
     let check = |body: String, expected: Option<&str>| {
-        let server = Server::start(move |_, seen| {
+        let server = ScriptedServer::start(move |_, seen| {
             if is_token(seen) {
-                answer("200 OK", &[JSON], &body)
+                answer("200 OK", &[JSON_HEADER], &body)
             } else {
                 rows()
             }
@@ -299,16 +299,17 @@ fn odd_token_answers() {
 
 #[test]
 fn html_from_the_token_endpoint_is_no_token() {
-    let server = Server::start(|_, _| answer("200 OK", &["Content-Type: text/html"], "<html>"));
+    let server =
+        ScriptedServer::start(|_, _| answer("200 OK", &["Content-Type: text/html"], "<html>"));
     let bench = bench(&server, |config| config.auth = password());
     let error = bench.get().unwrap_err();
     assert!(error.to_string().contains("access token"), "{error}");
-    assert_eq!(error.kind(), "not_json");
+    assert_eq!(error.metric_label(), "not_json");
 }
 
 #[test]
 fn waiting_for_a_token_ends_with_the_stop_and_with_the_client() {
-    let server = Server::start(|_, _| vec![Act::Wait(Duration::from_secs(60))]);
+    let server = ScriptedServer::start(|_, _| vec![ServerAction::Wait(Duration::from_secs(60))]);
     let mut bench = bench(&server, |config| config.auth = password());
     let wait = |stop: crate::stop::Stop| {
         let client = bench.client.clone();

@@ -2,37 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Act, Bench, JSON, Server, answer, bench, password, token, unauthorized};
+use super::server::{
+    ClientBench, JSON_HEADER, ScriptedServer, ServerAction, answer, bench, password, token,
+    unauthorized,
+};
 use crate::servicenow::table_write;
-use crate::servicenow::table_write::{Write, Written};
-use crate::servicenow::{Cause, Error};
+use crate::servicenow::table_write::{RowAfterWrite, TableWrite};
+use crate::servicenow::{Error, InstanceFailure};
 
-const API: &str = "/api/now/table";
-const ID: &str = "0123456789abcdef0123456789abcdef";
+const TABLE_API: &str = "/api/now/table";
+const ROW_SYS_ID: &str = "0123456789abcdef0123456789abcdef";
 
-fn post(bench: &Bench) -> Result<Written, Error> {
-    let write = Write::insert(API, "incident", br#"{"a":"b"}"#);
+fn post(bench: &ClientBench) -> Result<RowAfterWrite, Error> {
+    let write = TableWrite::insert(TABLE_API, "incident", br#"{"a":"b"}"#);
     bench.client.write(&write, &bench.stop)
 }
 
-fn patch(bench: &Bench) -> Result<Written, Error> {
-    let write = Write::update(API, "incident", ID, b"{}");
+fn patch(bench: &ClientBench) -> Result<RowAfterWrite, Error> {
+    let write = TableWrite::update(TABLE_API, "incident", ROW_SYS_ID, b"{}");
     bench.client.write(&write, &bench.stop)
 }
 
-fn delete(bench: &Bench) -> Result<Written, Error> {
-    let write = Write::delete(API, "incident", ID);
+fn delete(bench: &ClientBench) -> Result<RowAfterWrite, Error> {
+    let write = TableWrite::delete(TABLE_API, "incident", ROW_SYS_ID);
     bench.client.write(&write, &bench.stop)
 }
 
-type Call = fn(&Bench) -> Result<Written, Error>;
+type WriteCall = fn(&ClientBench) -> Result<RowAfterWrite, Error>;
 
-const CALLS: [Call; 3] = [post, patch, delete];
+const WRITE_CALLS: [WriteCall; 3] = [post, patch, delete];
 
 /// What one write makes of one answer.
-fn made_of(call: Call, acts: &[Act]) -> Result<Written, Error> {
+fn made_of(call: WriteCall, acts: &[ServerAction]) -> Result<RowAfterWrite, Error> {
     let acts = acts.to_vec();
-    let server = Server::start(move |_, _| acts.clone());
+    let server = ScriptedServer::start(move |_, _| acts.clone());
     let result = call(&bench(&server, |config| {
         config.read_timeout = Duration::from_millis(200);
     }));
@@ -42,9 +45,9 @@ fn made_of(call: Call, acts: &[Act]) -> Result<Written, Error> {
 
 #[test]
 fn what_is_sent() {
-    let server = Server::start(|_, _| answer("201 Created", &[JSON], "{}"));
+    let server = ScriptedServer::start(|_, _| answer("201 Created", &[JSON_HEADER], "{}"));
     let bench = bench(&server, |_| {});
-    for call in CALLS {
+    for call in WRITE_CALLS {
         call(&bench).unwrap();
     }
     let seen = server.seen();
@@ -59,11 +62,11 @@ fn what_is_sent() {
     assert_eq!(seen[0].header("transfer-encoding"), None);
     assert_eq!(
         seen[1].line,
-        format!("PATCH /api/now/table/incident/{ID}?{params} HTTP/1.1")
+        format!("PATCH /api/now/table/incident/{ROW_SYS_ID}?{params} HTTP/1.1")
     );
     assert_eq!(
         seen[2].line,
-        format!("DELETE /api/now/table/incident/{ID} HTTP/1.1")
+        format!("DELETE /api/now/table/incident/{ROW_SYS_ID} HTTP/1.1")
     );
     assert_eq!(seen[2].header("content-type"), None);
     for seen in &seen {
@@ -77,65 +80,67 @@ fn what_is_sent() {
 
 #[test]
 fn the_status_says_that_it_was_done() {
-    let location = format!("Location: https://x/api/now/table/incident/{ID}?a=b");
+    let location = format!("Location: https://x/api/now/table/incident/{ROW_SYS_ID}?a=b");
     for body in ["", "<html>", r#"{"result":"#, "null", r#"{"error":{}}"#] {
         let written = made_of(post, &answer("201 Created", &[&location], body)).unwrap();
-        assert_eq!(written.sys_id.as_deref(), Some(ID), "{body}");
+        assert_eq!(written.sys_id.as_deref(), Some(ROW_SYS_ID), "{body}");
     }
     // The last segment of these is a table's name.
     for table in ["incident", "cafe"] {
         let location = format!("Location: https://x/api/now/table/{table}");
         let written = made_of(post, &answer("201 Created", &[&location], "")).unwrap();
-        assert_eq!(written, Written::default());
+        assert_eq!(written, RowAfterWrite::default());
     }
-    let row =
-        format!(r#"{{"result":{{"sys_id":"{ID}","sys_mod_count":"4","sys_updated_by":"me"}}}}"#);
-    let known = Written {
-        sys_id: Some(ID.to_owned()),
+    let row = format!(
+        r#"{{"result":{{"sys_id":"{ROW_SYS_ID}","sys_mod_count":"4","sys_updated_by":"me"}}}}"#
+    );
+    let known = RowAfterWrite {
+        sys_id: Some(ROW_SYS_ID.to_owned()),
         mod_count: Some(4),
         updated_by: Some("me".to_owned()),
     };
     for status in ["200 OK", "201 Created"] {
-        for call in CALLS {
-            let written = made_of(call, &answer(status, &[JSON], &row)).unwrap();
+        for call in WRITE_CALLS {
+            let written = made_of(call, &answer(status, &[JSON_HEADER], &row)).unwrap();
             assert_eq!(written, known);
         }
     }
-    let head = Act::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
-    assert_eq!(made_of(delete, &[head]).unwrap(), Written::default());
+    let head = ServerAction::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+    assert_eq!(made_of(delete, &[head]).unwrap(), RowAfterWrite::default());
     // The connection breaks inside the answer.
     let head = b"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n{".to_vec();
-    made_of(post, &[Act::Send(head), Act::Close]).unwrap();
+    made_of(post, &[ServerAction::Send(head), ServerAction::Close]).unwrap();
     // An answer that is longer than anybody asked for.
     let long = format!(r#"{{"result":{{"a":"{}"}}}}"#, "x".repeat(100_000));
-    made_of(patch, &answer("200 OK", &[JSON], &long)).unwrap();
+    made_of(patch, &answer("200 OK", &[JSON_HEADER], &long)).unwrap();
 }
 
 #[test]
 fn a_200_must_be_the_instances() {
     let html = "Content-Type: text/html";
     let failure = r#"{"result":{},"error":{"message":"Transaction cancelled"},"status":"failure"}"#;
-    for call in CALLS {
+    for call in WRITE_CALLS {
         for (header, body, kind) in [
             (html, "<html>Hibernating", "not_json"),
-            (JSON, failure, "failed"),
-            (JSON, "", "body"),
-            (JSON, r#"{"result":{"#, "body"),
-            (JSON, "null", "body"),
+            (JSON_HEADER, failure, "failed"),
+            (JSON_HEADER, "", "body"),
+            (JSON_HEADER, r#"{"result":{"#, "body"),
+            (JSON_HEADER, "null", "body"),
         ] {
             let error = made_of(call, &answer("200 OK", &[header], body)).unwrap_err();
-            assert_eq!(error.kind(), kind, "{body}");
-            assert!(error.may_have_happened().is_some() && error.is_retryable());
+            assert_eq!(error.metric_label(), kind, "{body}");
+            assert!(error.possibly_executed_at().is_some() && error.is_retryable());
         }
     }
 }
 
 #[test]
 fn what_may_have_happened() {
-    let status = |status: &str| answer(status, &[JSON], r#"{"error":{"message":"Because"}}"#);
-    let long = vec![Act::Wait(Duration::from_secs(60))];
+    let status =
+        |status: &str| answer(status, &[JSON_HEADER], r#"{"error":{"message":"Because"}}"#);
+    let long = vec![ServerAction::Wait(Duration::from_secs(60))];
     for (acts, happened) in [
-        (vec![Act::Close], true),
+        (vec![ServerAction::Close], true),
         (long, true),
         (status("500 Error"), true),
         (status("502 Gateway"), true),
@@ -151,14 +156,14 @@ fn what_may_have_happened() {
         (status("413 Too Large"), false),
         (status("429 Too Many"), false),
         (
-            answer("503 Unavailable", &[JSON, "Retry-After: 1"], "{}"),
+            answer("503 Unavailable", &[JSON_HEADER, "Retry-After: 1"], "{}"),
             false,
         ),
     ] {
-        for call in CALLS {
+        for call in WRITE_CALLS {
             let before = Instant::now();
             let error = made_of(call, &acts).unwrap_err();
-            let sent = error.may_have_happened();
+            let sent = error.possibly_executed_at();
             assert_eq!(sent.is_some(), happened, "{error}");
             assert!(sent.is_none_or(|sent| before <= sent));
         }
@@ -167,21 +172,21 @@ fn what_may_have_happened() {
 
 #[test]
 fn without_a_connection_nothing_happened() {
-    let server = Server::start(|_, _| vec![]);
+    let server = ScriptedServer::start(|_, _| vec![]);
     let addr = server.addr;
     drop(server);
-    let other = Server::start(|_, _| vec![]);
+    let other = ScriptedServer::start(|_, _| vec![]);
     for url in [
         format!("http://{addr}"),
         "http://no.such.host.invalid".into(),
     ] {
         let bench = bench(&other, |config| config.base_url = url);
         let error = post(&bench).unwrap_err();
-        assert_eq!(error.kind(), "network");
-        assert_eq!(error.may_have_happened(), None);
+        assert_eq!(error.metric_label(), "network");
+        assert_eq!(error.possibly_executed_at(), None);
     }
     // A handshake that fails: the head is never sent.
-    let plain = Server::start(|_, _| vec![Act::Close]);
+    let plain = ScriptedServer::start(|_, _| vec![ServerAction::Close]);
     let addr = plain.addr;
     let bench = bench(&other, |config| {
         config.base_url = format!("https://{addr}");
@@ -189,26 +194,26 @@ fn without_a_connection_nothing_happened() {
     });
     // The server waits for the end of a head that never comes; the client gives up.
     let error = post(&bench).unwrap_err();
-    assert_eq!(error.may_have_happened(), None, "{error}");
+    assert_eq!(error.possibly_executed_at(), None, "{error}");
 }
 
 #[test]
 fn a_kept_connection_that_breaks_is_no_reason_to_send_again() {
-    let server = Server::start(|number, _| match number {
-        0 => answer("201 Created", &[JSON], "{}"),
-        _ => vec![Act::Close],
+    let server = ScriptedServer::start(|number, _| match number {
+        0 => answer("201 Created", &[JSON_HEADER], "{}"),
+        _ => vec![ServerAction::Close],
     });
     let bench = bench(&server, |_| {});
     post(&bench).unwrap();
     let error = post(&bench).unwrap_err();
-    assert!(error.may_have_happened().is_some());
+    assert!(error.possibly_executed_at().is_some());
     assert_eq!(server.count("POST"), 2);
     assert_eq!(server.seen()[1].connection, 1);
 }
 
 #[test]
 fn after_a_401_it_is_sent_again_with_a_new_token() {
-    let server = Server::start(|_, seen| {
+    let server = ScriptedServer::start(|_, seen| {
         if seen.line.contains("oauth") {
             return match seen.body.contains("refresh_token") {
                 true => token("new", 1800),
@@ -216,7 +221,7 @@ fn after_a_401_it_is_sent_again_with_a_new_token() {
             };
         }
         match seen.header("authorization") {
-            Some("Bearer new") => answer("201 Created", &[JSON], "{}"),
+            Some("Bearer new") => answer("201 Created", &[JSON_HEADER], "{}"),
             _ => unauthorized(),
         }
     });
@@ -231,11 +236,11 @@ fn after_a_401_it_is_sent_again_with_a_new_token() {
 #[test]
 fn a_refused_record_is_no_trouble_of_the_instance() {
     let body = r#"{"error":{"message":"Operation Failed","detail":"ACL Exception Insert Failed due to security constraints"},"status":"failure"}"#;
-    let server = Server::start(move |_, _| answer("403 Forbidden", &[JSON], body));
+    let server = ScriptedServer::start(move |_, _| answer("403 Forbidden", &[JSON_HEADER], body));
     let bench = bench(&server, |_| {});
     let error = post(&bench).unwrap_err();
     assert!(bench.health.readiness().ok);
-    assert!(error.is_answer() && !error.is_of_instance());
+    assert!(error.is_api_verdict() && !error.is_instance_wide());
     let words = error.to_string();
     assert!(words.contains("ACL Exception Insert Failed"), "{words}");
     assert!(
@@ -249,11 +254,11 @@ fn a_refused_record_is_no_trouble_of_the_instance() {
 #[test]
 fn the_door_is_the_instances_trouble() {
     let body = r#"{"error":{"message":"User Not Authorized","detail":"Failed API level ACL Validation"},"status":"failure"}"#;
-    let error = made_of(post, &answer("403 Forbidden", &[JSON], body)).unwrap_err();
-    assert!(error.is_of_instance() && !error.is_answer());
+    let error = made_of(post, &answer("403 Forbidden", &[JSON_HEADER], body)).unwrap_err();
+    assert!(error.is_instance_wide() && !error.is_api_verdict());
     // A gateway's, not the API's.
     let error = made_of(patch, &answer("404 Not Found", &[], "<html>")).unwrap_err();
-    assert!(error.is_of_instance());
+    assert!(error.is_instance_wide());
 }
 
 #[test]
@@ -262,7 +267,7 @@ fn bodies_that_are_too_large() {
     let body = format!(r#"{{"error":{{"message":"Exception","detail":"{words}"}}}}"#);
     for answer in [
         answer("413 Too Large", &[], ""),
-        answer("400 Bad Request", &[JSON], &body),
+        answer("400 Bad Request", &[JSON_HEADER], &body),
     ] {
         let error = made_of(post, &answer).unwrap_err();
         assert!(error.is_too_large());
@@ -272,14 +277,17 @@ fn bodies_that_are_too_large() {
 
 #[test]
 fn what_is_searched_for_is_not_shown() {
-    let server = Server::start(|_, _| answer("400 Bad Request", &[JSON], "{}"));
+    let server = ScriptedServer::start(|_, _| answer("400 Bad Request", &[JSON_HEADER], "{}"));
     let bench = bench(&server, |_| {});
-    let find = table_write::find(API, "incident", "u_key=secret".into(), "sys_id", 2);
+    let find = table_write::find_rows(TABLE_API, "incident", "u_key=secret".into(), "sys_id", 2);
     let error = bench
         .client
         .get_result_once(&find, &bench.stop)
         .unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::BadRequest { .. })));
+    assert!(matches!(
+        error.cause(),
+        Some(InstanceFailure::BadRequest { .. })
+    ));
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(
         server.seen()[0].line,

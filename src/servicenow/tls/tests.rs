@@ -17,25 +17,25 @@ use super::*;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server;
-use crate::servicenow::{Cause, Client, Error};
+use crate::servicenow::{Error, InstanceClient, InstanceFailure};
 
-type Ca = CertifiedIssuer<'static, KeyPair>;
+type TestCa = CertifiedIssuer<'static, KeyPair>;
 
 /// A folder of PEM files and the authority that signed them.
-pub(crate) struct Files {
+pub(crate) struct TestCertFiles {
     folder: TempDir,
-    ca: Ca,
+    ca: TestCa,
 }
 
-fn authority() -> Ca {
+fn authority() -> TestCa {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-impl Files {
-    pub(crate) fn new() -> Files {
-        let files = Files {
+impl TestCertFiles {
+    pub(crate) fn new() -> TestCertFiles {
+        let files = TestCertFiles {
             folder: TempDir::new().unwrap(),
             ca: authority(),
         };
@@ -104,7 +104,7 @@ impl Files {
             }
             let head = format!(
                 "HTTP/1.1 200 OK\r\n{}\r\nContent-Length: {}\r\n\r\n{body}",
-                server::JSON,
+                server::JSON_HEADER,
                 body.len()
             );
             stream.write_all(head.as_bytes()).unwrap();
@@ -112,9 +112,9 @@ impl Files {
         (addr, thread)
     }
 
-    pub(crate) fn tls(&self, ca: &str, cert: &str, key: &str) -> config::Tls {
+    pub(crate) fn tls(&self, ca: &str, cert: &str, key: &str) -> config::TlsFiles {
         let path = |name: &str| (!name.is_empty()).then(|| self.path(name));
-        config::Tls {
+        config::TlsFiles {
             ca_cert: path(ca),
             cert_file: path(cert),
             key_file: path(key),
@@ -122,14 +122,14 @@ impl Files {
     }
 
     /// One request with these settings.
-    fn ask(&self, tls: config::Tls) -> Result<serde_json::Value, Error> {
-        let (addr, thread) = self.serve(server::ROWS);
+    fn ask(&self, tls: config::TlsFiles) -> Result<serde_json::Value, Error> {
+        let (addr, thread) = self.serve(server::ONE_ROW_ANSWER);
         let mut config = server::config(addr);
         config.base_url = format!("https://{addr}");
         config.tls = tls;
         config.max_retries = Some(0);
         let metrics = Arc::new(Metrics::new());
-        let client = Client::start(&config, &metrics, &Arc::new(Health::new()))?;
+        let client = InstanceClient::start(&config, &metrics, &Arc::new(Health::new()))?;
         let (_trigger, stop) = crate::stop::pair();
         let result = client
             .get_result(&server::request(), &stop)
@@ -142,7 +142,7 @@ impl Files {
 
 #[test]
 fn a_private_authority_and_a_client_certificate() {
-    let files = Files::new();
+    let files = TestCertFiles::new();
     let result = files
         .ask(files.tls("ca.pem", "client.pem", "client.key"))
         .unwrap();
@@ -151,29 +151,32 @@ fn a_private_authority_and_a_client_certificate() {
 
 #[test]
 fn an_unknown_authority_is_refused() {
-    let files = Files::new();
+    let files = TestCertFiles::new();
     let error = files
         .ask(files.tls("other-ca.pem", "client.pem", "client.key"))
         .unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::Tls(_))), "{error:?}");
+    assert!(
+        matches!(error.cause(), Some(InstanceFailure::Tls(_))),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("ca_cert"), "{error}");
     assert!(!error.is_retryable());
 }
 
 #[test]
 fn a_missing_client_certificate_is_an_error_of_the_request() {
-    let files = Files::new();
+    let files = TestCertFiles::new();
     let error = files.ask(files.tls("ca.pem", "", "")).unwrap_err();
     assert!(
-        matches!(error.kind(), "tls" | "network" | "body"),
+        matches!(error.metric_label(), "tls" | "network" | "body"),
         "{error:?}"
     );
 }
 
 #[test]
 fn wrong_files_are_named_at_start() {
-    let files = Files::new();
-    let check = |tls: config::Tls, words: &[&str]| match tls_config("servicenow.tls", &tls) {
+    let files = TestCertFiles::new();
+    let check = |tls: config::TlsFiles, words: &[&str]| match tls_config("servicenow.tls", &tls) {
         Err(text) => {
             for word in words {
                 assert!(text.contains(word), "{text}");

@@ -5,26 +5,26 @@
 
 use std::time::Instant;
 
-use super::{Assigned, Assignment};
-use crate::kafka::{Partition, Received};
-use crate::sink::format::Needs;
+use super::{AssignedPartition, Assignment};
+use crate::kafka::{ConsumerRecord, TopicPartition};
+use crate::sink::format::SchemaRequest;
 
 /// A record that waits.
 #[derive(Debug)]
-pub(super) struct Parked {
-    record: Received,
-    needs: Needs,
+pub(super) struct DeferredRecord {
+    record: ConsumerRecord,
+    needs: SchemaRequest,
     since: Instant,
 }
 
 /// A record that waits for a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sink) struct Waiting {
-    pub(in crate::sink) partition: Partition,
+pub(in crate::sink) struct SchemaWait {
+    pub(in crate::sink) partition: TopicPartition,
     /// Which of the topics.
     pub(in crate::sink) topic: usize,
     pub(in crate::sink) offset: i64,
-    pub(in crate::sink) needs: Needs,
+    pub(in crate::sink) needs: SchemaRequest,
     pub(in crate::sink) since: Instant,
 }
 
@@ -34,15 +34,15 @@ impl Assignment {
     /// it comes again, to us or to another member. `since` when it waits, for whatever schema.
     pub(in crate::sink) fn park(
         &self,
-        partition: &Partition,
-        record: Received,
-        needs: Needs,
+        partition: &TopicPartition,
+        record: ConsumerRecord,
+        needs: SchemaRequest,
         since: Instant,
     ) {
         let mut state = self.state();
         let assigned = state.partitions.get_mut(partition);
         if let Some(assigned) = assigned.filter(|assigned| !assigned.barred) {
-            assigned.parked = Some(Parked {
+            assigned.parked = Some(DeferredRecord {
                 record,
                 needs,
                 since,
@@ -51,7 +51,7 @@ impl Assignment {
     }
 
     /// Whether a record of this partition waits, so that no other one may be handed out.
-    pub(in crate::sink) fn is_parked(&self, partition: &Partition) -> bool {
+    pub(in crate::sink) fn is_parked(&self, partition: &TopicPartition) -> bool {
         let state = self.state();
         let assigned = state.partitions.get(partition);
         assigned.is_some_and(|assigned| assigned.parked.is_some())
@@ -61,8 +61,8 @@ impl Assignment {
     /// when it waited. Until it is handed out, nothing else of its partition may be.
     pub(in crate::sink) fn unpark(
         &self,
-        is_settled: impl Fn(&Waiting) -> bool,
-    ) -> Option<(Received, Instant)> {
+        is_settled: impl Fn(&SchemaWait) -> bool,
+    ) -> Option<(ConsumerRecord, Instant)> {
         let mut state = self.state();
         let state = &mut *state;
         state
@@ -78,7 +78,7 @@ impl Assignment {
     }
 
     /// The records that wait, and for what.
-    pub(in crate::sink) fn waiting(&self) -> Vec<Waiting> {
+    pub(in crate::sink) fn waiting(&self) -> Vec<SchemaWait> {
         let state = self.state();
         let waiting = state.partitions.iter();
         let waiting = waiting.filter_map(|(partition, assigned)| assigned.waiting(partition));
@@ -86,10 +86,10 @@ impl Assignment {
     }
 }
 
-impl Assigned {
-    fn waiting(&self, partition: &Partition) -> Option<Waiting> {
+impl AssignedPartition {
+    fn waiting(&self, partition: &TopicPartition) -> Option<SchemaWait> {
         let parked = self.parked.as_ref()?;
-        Some(Waiting {
+        Some(SchemaWait {
             partition: partition.clone(),
             topic: self.topic,
             offset: parked.record.offset,

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use crate::sink::offset_tracker::Tracker;
-use super::{Assigned, Assignment, EXPOSED};
+use super::{AssignedPartition, Assignment, UNCOMMITTED_PER_IN_FLIGHT};
 use crate::health::Condition;
-use crate::kafka::{Group, Partition, Start};
+use crate::kafka::{RebalanceListener, StartPosition, TopicPartition};
+use crate::sink::offset_tracker::OffsetTracker;
 use crate::stop;
 
-impl Group for Assignment {
-    fn assigned(&self, partitions: &[(Partition, Start)]) {
+impl RebalanceListener for Assignment {
+    fn assigned(&self, partitions: &[(TopicPartition, StartPosition)]) {
         let mut state = self.state();
         let state = &mut *state;
         for (partition, start) in partitions {
@@ -20,9 +20,9 @@ impl Group for Assignment {
             state.epoch += 1;
             let (lease, stop) = stop::pair();
             let gone = self.gone(partition, start);
-            let assigned = Assigned {
+            let assigned = AssignedPartition {
                 topic: at,
-                tracker: Tracker::default(),
+                tracker: OffsetTracker::default(),
                 epoch: state.epoch,
                 lease: Some(lease),
                 stop,
@@ -30,7 +30,7 @@ impl Group for Assignment {
                 suspects: state
                     .topics
                     .get(at)
-                    .map_or(0, |topic| topic.limit * EXPOSED),
+                    .map_or(0, |topic| topic.limit * UNCOMMITTED_PER_IN_FLIGHT),
                 out: 0,
                 paused: false,
                 parked: None,
@@ -42,8 +42,8 @@ impl Group for Assignment {
         log::info!(partitions = names(partitions.iter().map(|(it, _)| it)); "partitions are ours");
     }
 
-    fn revoked(&self, partitions: &[Partition]) -> Vec<(Partition, i64)> {
-        let ours = |partition: &Partition| partitions.contains(partition);
+    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)> {
+        let ours = |partition: &TopicPartition| partitions.contains(partition);
         for (_, assigned) in self
             .state()
             .partitions
@@ -65,13 +65,13 @@ impl Group for Assignment {
         positions
     }
 
-    fn lost(&self, partitions: &[Partition]) {
+    fn lost(&self, partitions: &[TopicPartition]) {
         self.state().remove(partitions);
         log::warn!(partitions = names(partitions.iter());
             "partitions were taken from us; what is out of them is repeated by their next owner");
     }
 
-    fn committed(&self, result: Result<&[(Partition, i64)], String>) {
+    fn committed(&self, result: Result<&[(TopicPartition, i64)], String>) {
         let mut state = self.state();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.sink_commits.with(&[label]).inc();
@@ -101,7 +101,7 @@ impl Group for Assignment {
 
 impl Assignment {
     /// What comes next in these partitions was deleted. They are paused already.
-    pub(super) fn cut_off(&self, partitions: &[(Partition, Start)]) {
+    pub(super) fn cut_off(&self, partitions: &[(TopicPartition, StartPosition)]) {
         let mut state = self.state();
         for (partition, start) in partitions {
             if let Some(assigned) = state.partitions.get_mut(partition) {
@@ -111,7 +111,7 @@ impl Assignment {
     }
 
     /// A condition that says why a partition is held, if it is.
-    fn gone(&self, partition: &Partition, start: &Start) -> Option<Condition> {
+    fn gone(&self, partition: &TopicPartition, start: &StartPosition) -> Option<Condition> {
         let words = gone_words(start)?;
         log::error!(partition:% = partition, reason = words; "a partition is held");
         Some(self.health.condition(&format!("sink {partition}"), &words))
@@ -119,8 +119,8 @@ impl Assignment {
 }
 
 /// Why a partition cannot begin, and what to do.
-fn gone_words(start: &Start) -> Option<String> {
-    let Start::Gone {
+fn gone_words(start: &StartPosition) -> Option<String> {
+    let StartPosition::Gone {
         committed,
         low,
         high,
@@ -139,7 +139,7 @@ fn gone_words(start: &Start) -> Option<String> {
     ))
 }
 
-fn names<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
-    let names: Vec<String> = partitions.map(Partition::to_string).collect();
+fn names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> String {
+    let names: Vec<String> = partitions.map(TopicPartition::to_string).collect();
     names.join(", ")
 }

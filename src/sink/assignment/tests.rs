@@ -8,7 +8,7 @@ const SOON: Duration = Duration::from_millis(50);
 
 struct Rig {
     assignment: Assignment,
-    done: Sender<Done>,
+    done: Sender<Completion>,
     health: Arc<Health>,
 }
 
@@ -24,8 +24,8 @@ fn rig(limit: usize) -> Rig {
     }
 }
 
-fn partition(number: i32) -> Partition {
-    Partition {
+fn partition(number: i32) -> TopicPartition {
+    TopicPartition {
         topic: Arc::from("in"),
         number,
     }
@@ -33,12 +33,12 @@ fn partition(number: i32) -> Partition {
 
 impl Rig {
     fn assign(&self, number: i32) {
-        let start = Start::Committed(0);
+        let start = StartPosition::Committed(0);
         self.assignment.assigned(&[(partition(number), start)]);
     }
 
-    fn begin(&self, number: i32, offset: i64) -> (Ticket, Stop, Option<Instant>) {
-        let ticket = Ticket {
+    fn begin(&self, number: i32, offset: i64) -> (RecordHandle, Stop, Option<Instant>) {
+        let ticket = RecordHandle {
             partition: partition(number),
             offset,
             epoch: 0,
@@ -48,14 +48,19 @@ impl Rig {
         self.assignment.begin(ticket).unwrap()
     }
 
-    fn finish(&self, ticket: &Ticket, finished: bool) {
+    fn finish(&self, ticket: &RecordHandle, finished: bool) {
         let end = if finished {
-            End::Finished
+            TaskOutcome::Finished
         } else {
-            End::GivenUp
+            TaskOutcome::Abandoned
         };
         let ticket = ticket.clone();
-        self.done.send(Done { ticket, end }).unwrap();
+        self.done
+            .send(Completion {
+                handle: ticket,
+                outcome: end,
+            })
+            .unwrap();
     }
 }
 
@@ -64,13 +69,13 @@ fn the_limit_pauses_and_half_of_it_resumes() {
     let rig = rig(4);
     rig.assign(0);
     rig.assign(1);
-    let out: Vec<Ticket> = (0..4).map(|offset| rig.begin(0, offset).0).collect();
+    let out: Vec<RecordHandle> = (0..4).map(|offset| rig.begin(0, offset).0).collect();
     let both = vec![partition(0), partition(1)];
     assert_eq!(rig.assignment.flow().pause, both, "one topic, one pool");
-    assert_eq!(rig.assignment.flow(), Flow::default(), "told once");
+    assert_eq!(rig.assignment.flow(), FlowControl::default(), "told once");
     rig.finish(&out[0], true);
     rig.assignment.settle();
-    assert_eq!(rig.assignment.flow(), Flow::default());
+    assert_eq!(rig.assignment.flow(), FlowControl::default());
     rig.finish(&out[1], true);
     rig.assignment.settle();
     assert_eq!(rig.assignment.flow().resume, both);
@@ -87,7 +92,7 @@ fn a_full_topic_waits_for_the_next_record_to_come_back() {
     rig.begin(0, 1);
     rig.finish(&first, true);
     assert!(rig.assignment.wait_for_room(&stop));
-    assert_eq!(rig.assignment.flow(), Flow::default(), "not paused");
+    assert_eq!(rig.assignment.flow(), FlowControl::default(), "not paused");
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 1)]);
     rig.begin(0, 2);
     drop(trigger);
@@ -109,8 +114,8 @@ fn a_partition_that_comes_while_its_topic_is_paused_is_paused() {
 fn many_bytes_pause_as_well() {
     let rig = rig(100);
     rig.assign(0);
-    let big = Ticket {
-        bytes: MAX_BYTES,
+    let big = RecordHandle {
+        bytes: MAX_IN_FLIGHT_BYTES,
         ..rig.begin(0, 0).0
     };
     rig.assignment.begin(big).unwrap();
@@ -191,7 +196,7 @@ fn a_failing_commit_is_told_until_one_succeeds() {
 #[test]
 fn a_partition_that_cannot_begin_is_told_and_never_resumed() {
     let rig = rig(1);
-    let gone = Start::Gone {
+    let gone = StartPosition::Gone {
         committed: 3,
         low: 7,
         high: 9,
@@ -222,7 +227,7 @@ fn what_would_come_again_is_bounded() {
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 4)]);
     assert_eq!(
         rig.assignment.flow(),
-        Flow::default(),
+        FlowControl::default(),
         "Kafka has not answered"
     );
     rig.assignment.committed(Ok(&[(partition(0), 4)]));
@@ -271,7 +276,8 @@ fn what_begins_anew_while_it_is_paused_is_resumed() {
     let (ticket, ..) = rig.begin(0, 5);
     assert_eq!(rig.assignment.flow().pause, [partition(0)]);
     rig.finish(&ticket, true);
-    rig.assignment.restarted(&[(partition(0), Start::Oldest)]);
+    rig.assignment
+        .restarted(&[(partition(0), StartPosition::Oldest)]);
     rig.assignment.settle();
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
 }
@@ -283,21 +289,21 @@ fn large_records_of_one_topic_do_not_stop_another() {
     let limits = [(Arc::from("in"), 10), (Arc::from("other"), 10)];
     let metrics = Arc::new(Metrics::new());
     let assignment = Assignment::new(&limits, finished, SOON, &health, &metrics);
-    let other = Partition {
+    let other = TopicPartition {
         topic: Arc::from("other"),
         number: 0,
     };
     for partition in [partition(0), other.clone()] {
-        assignment.assigned(&[(partition, Start::Oldest)]);
+        assignment.assigned(&[(partition, StartPosition::Oldest)]);
     }
-    let ticket = |partition, topic, bytes| Ticket {
+    let ticket = |partition, topic, bytes| RecordHandle {
         partition,
         offset: 0,
         epoch: 0,
         topic,
         bytes,
     };
-    let large = ticket(partition(0), 0, MAX_BYTES);
+    let large = ticket(partition(0), 0, MAX_IN_FLIGHT_BYTES);
     assignment.begin(large).unwrap();
     assert_eq!(assignment.flow().pause, [partition(0)]);
     assignment.begin(ticket(other.clone(), 1, 10)).unwrap();
@@ -307,13 +313,13 @@ fn large_records_of_one_topic_do_not_stop_another() {
 #[test]
 fn nothing_of_a_held_partition_is_handed_out() {
     let rig = rig(10);
-    let gone = Start::Gone {
+    let gone = StartPosition::Gone {
         committed: 3,
         low: 7,
         high: 9,
     };
     rig.assignment.assigned(&[(partition(0), gone)]);
-    let ticket = Ticket {
+    let ticket = RecordHandle {
         partition: partition(0),
         offset: 9,
         epoch: 0,
@@ -331,7 +337,7 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
     let (ticket, lease, _) = rig.begin(0, 4);
     let gone = |committed| {
         let (low, high) = (7, 9);
-        Start::Gone {
+        StartPosition::Gone {
             committed,
             low,
             high,
@@ -339,7 +345,11 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
     };
     rig.assignment.restarted(&[(partition(0), gone(5))]);
     assert!(rig.assignment.is_held(&partition(0)) && !lease.is_stopped());
-    assert_eq!(rig.assignment.flow(), Flow::default(), "it stays paused");
+    assert_eq!(
+        rig.assignment.flow(),
+        FlowControl::default(),
+        "it stays paused"
+    );
     let (parked, ..) = rig.begin(0, 5);
     for ticket in [&ticket, &parked] {
         rig.finish(ticket, true);

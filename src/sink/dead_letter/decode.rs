@@ -7,30 +7,30 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Letter;
+use super::DeadLetter;
 
 /// The longest letter that is read; four times the largest record we may be told to produce would
 /// not come near.
-const MAX_BYTES: usize = 256 << 20;
+const MAX_DEAD_LETTER_BYTES: usize = 256 << 20;
 /// The most headers, and the longest text of anything but payload, key and headers.
-const MAX_HEADERS: usize = 100_000;
-const MAX_TEXT: usize = 1 << 20;
+const MAX_DEAD_LETTER_HEADERS: usize = 100_000;
+const MAX_DEAD_LETTER_TEXT_BYTES: usize = 1 << 20;
 
 /// Why something is no letter. No text of it holds a piece of what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable(String);
+pub struct InvalidDeadLetter(String);
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for InvalidDeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not a dead letter: {}", self.0)
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for InvalidDeadLetter {}
 
 /// The fields as they stand. What the Go program has not is optional.
 #[derive(Deserialize)]
-struct Raw {
+struct RawDeadLetter {
     #[serde(default, deserialize_with = "present")]
     original_payload: Option<Option<String>>,
     original_payload_base64: Option<String>,
@@ -45,7 +45,7 @@ struct Raw {
     record_timestamp: Option<i64>,
     key: Option<String>,
     key_base64: Option<String>,
-    headers: Option<Vec<RawHeader>>,
+    headers: Option<Vec<RawDeadLetterHeader>>,
     operation: Option<String>,
     status: Option<u16>,
     error_kind: Option<String>,
@@ -54,7 +54,7 @@ struct Raw {
 }
 
 #[derive(Deserialize)]
-struct RawHeader {
+struct RawDeadLetterHeader {
     key: String,
     value: Option<String>,
     value_base64: Option<String>,
@@ -66,11 +66,11 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<St
 }
 
 /// Reads a letter.
-pub(super) fn letter(bytes: &[u8]) -> Result<Letter, Unreadable> {
-    if MAX_BYTES < bytes.len() {
+pub(super) fn letter(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
+    if MAX_DEAD_LETTER_BYTES < bytes.len() {
         return Err(wrong("it is too large"));
     }
-    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| foreign(&error))?;
+    let raw: RawDeadLetter = serde_json::from_slice(bytes).map_err(|error| foreign(&error))?;
     check(&raw)?;
     let value = match (raw.original_payload, raw.original_payload_base64) {
         (_, Some(base64)) => Some(bytes_of(&base64, "original_payload_base64")?),
@@ -83,7 +83,7 @@ pub(super) fn letter(bytes: &[u8]) -> Result<Letter, Unreadable> {
         let value = binary(header.value, header.value_base64, "headers")?;
         Ok((header.key, value))
     });
-    Ok(Letter {
+    Ok(DeadLetter {
         value: value.filter(|_| !raw.payload_omitted),
         payload_omitted: raw.payload_omitted,
         error: raw.error.unwrap_or_default(),
@@ -106,7 +106,7 @@ pub(super) fn letter(bytes: &[u8]) -> Result<Letter, Unreadable> {
     })
 }
 
-fn check(raw: &Raw) -> Result<(), Unreadable> {
+fn check(raw: &RawDeadLetter) -> Result<(), InvalidDeadLetter> {
     if raw.topic.is_empty() {
         return Err(wrong("`topic` is empty"));
     }
@@ -117,10 +117,14 @@ fn check(raw: &Raw) -> Result<(), Unreadable> {
         raw.operation.as_ref(),
         raw.error_kind.as_ref(),
     ];
-    if texts.iter().flatten().any(|text| MAX_TEXT < text.len()) {
+    if texts
+        .iter()
+        .flatten()
+        .any(|text| MAX_DEAD_LETTER_TEXT_BYTES < text.len())
+    {
         return Err(wrong("a text is too long"));
     }
-    if raw.headers.as_ref().map_or(0, Vec::len) > MAX_HEADERS {
+    if raw.headers.as_ref().map_or(0, Vec::len) > MAX_DEAD_LETTER_HEADERS {
         return Err(wrong("it has too many headers"));
     }
     if raw.partition.is_some_and(|partition| partition < 0)
@@ -140,25 +144,25 @@ fn binary(
     text: Option<String>,
     base64: Option<String>,
     name: &str,
-) -> Result<Option<Vec<u8>>, Unreadable> {
+) -> Result<Option<Vec<u8>>, InvalidDeadLetter> {
     match base64 {
         Some(base64) => bytes_of(&base64, name).map(Some),
         None => Ok(text.map(String::into_bytes)),
     }
 }
 
-fn bytes_of(base64: &str, name: &str) -> Result<Vec<u8>, Unreadable> {
+fn bytes_of(base64: &str, name: &str) -> Result<Vec<u8>, InvalidDeadLetter> {
     STANDARD
         .decode(base64)
         .map_err(|_| wrong(format!("`{name}` is no Base64")))
 }
 
-fn wrong(what: impl Into<String>) -> Unreadable {
-    Unreadable(what.into())
+fn wrong(what: impl Into<String>) -> InvalidDeadLetter {
+    InvalidDeadLetter(what.into())
 }
 
 /// serde's words, unless they quote what was read.
-fn foreign(error: &serde_json::Error) -> Unreadable {
+fn foreign(error: &serde_json::Error) -> InvalidDeadLetter {
     let text = error.to_string();
     match error.classify() {
         serde_json::error::Category::Data if !text.starts_with("missing field") => wrong(format!(

@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::Letter;
+use super::DeadLetter;
 
 /// The text of a letter.
-pub(super) fn text(letter: &Letter) -> String {
+pub(super) fn text(letter: &DeadLetter) -> String {
     let omitted = letter.payload_omitted;
-    let mut object = Object::default();
+    let mut object = JsonObjectWriter::default();
     // The Go program's fields come first. `original_payload` is always there: a letter without it
     // would look like one of a tombstone.
     let (text, base64) = readable(letter.value.as_deref().filter(|_| !omitted));
@@ -58,9 +58,9 @@ fn header((name, value): &(String, Option<Vec<u8>>)) -> Value {
 
 /// A JSON object that keeps the order of its fields and cannot fail, which a letter must not.
 #[derive(Default)]
-struct Object(String);
+struct JsonObjectWriter(String);
 
-impl Object {
+impl JsonObjectWriter {
     fn put(&mut self, name: &str, value: &Value) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         self.0.push_str(&format!("\"{name}\":{value}"));

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn record() -> Received {
-    Received {
+fn record() -> ConsumerRecord {
+    ConsumerRecord {
         topic: Arc::from("sn.incident"),
         partition: 3,
         offset: 42,
@@ -25,7 +25,7 @@ fn record() -> Received {
     }
 }
 
-fn letter(record: &Received) -> Letter {
+fn letter(record: &ConsumerRecord) -> DeadLetter {
     let refusal = Refusal {
         kind: "forbidden",
         status: Some(403),
@@ -34,15 +34,15 @@ fn letter(record: &Received) -> Letter {
     };
     let now = Timestamp::from_second(1_706_140_800).unwrap();
     let id = "00112233445566778899aabbccddeeff";
-    Letter::new(record, "incident", Some("insert"), Some(id), &refusal, now)
+    DeadLetter::new(record, "incident", Some("insert"), Some(id), &refusal, now)
 }
 
-fn text(letter: &Letter) -> String {
+fn text(letter: &DeadLetter) -> String {
     String::from_utf8(letter.encode()).unwrap()
 }
 
 fn refused(text: &str) -> String {
-    Letter::decode(text.as_bytes()).unwrap_err().to_string()
+    DeadLetter::decode(text.as_bytes()).unwrap_err().to_string()
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn what_is_no_text_is_base64_and_a_tombstone_is_null() {
     record.value = None;
     let tombstone = letter(&record);
     assert!(text(&tombstone).starts_with(r#"{"original_payload":null,"error""#));
-    assert_eq!(Letter::decode(&tombstone.encode()), Ok(tombstone));
+    assert_eq!(DeadLetter::decode(&tombstone.encode()), Ok(tombstone));
 }
 
 #[test]
 fn letters_of_the_go_program() {
     let text = r#"{"original_payload":"{\"a\":1}","error":"boom","timestamp":
         "2024-01-25T01:00:00.5+01:00","topic":"t","table":"incident"}"#;
-    let letter = Letter::decode(text.as_bytes()).unwrap();
+    let letter = DeadLetter::decode(text.as_bytes()).unwrap();
     assert_eq!(letter.value.as_deref(), Some(&b"{\"a\":1}"[..]));
     assert_eq!(letter.time.as_millisecond(), 1_706_140_800_500);
     assert_eq!(
@@ -94,7 +94,7 @@ fn letters_of_the_go_program() {
 #[test]
 fn unknown_fields_are_passed_over() {
     let text = text(&letter(&record())).replacen('{', r#"{"later":[{"x":[]}],"#, 1);
-    assert_eq!(Letter::decode(text.as_bytes()), Ok(letter(&record())));
+    assert_eq!(DeadLetter::decode(text.as_bytes()), Ok(letter(&record())));
 }
 
 #[test]
@@ -134,20 +134,32 @@ fn without_its_payload_it_says_where_the_record_is() {
     assert_eq!(names, ["trace", "none", "text"]);
     assert!(bare.headers.iter().all(|(_, value)| value.is_none()));
     assert!(text(&bare).contains(r#""payload_omitted":true"#));
-    assert_eq!(Letter::decode(&bare.encode()), Ok(bare));
+    assert_eq!(DeadLetter::decode(&bare.encode()), Ok(bare));
 }
 
 #[test]
 fn headers_carry_the_kind_and_the_identity_once() {
     let mut record = record();
-    for name in [CREATE_ID, "after", ERROR_KIND, CREATE_ID] {
+    for name in [
+        CREATE_ID_HEADER,
+        "after",
+        ERROR_KIND_HEADER,
+        CREATE_ID_HEADER,
+    ] {
         record
             .headers
             .push((name.to_owned(), Some(b"old".to_vec())));
     }
     let headers = letter(&record).headers();
     let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = ["trace", "none", "text", "after", ERROR_KIND, CREATE_ID];
+    let expected = [
+        "trace",
+        "none",
+        "text",
+        "after",
+        ERROR_KIND_HEADER,
+        CREATE_ID_HEADER,
+    ];
     assert_eq!(names, expected);
     let value = |index: usize| headers[index].1.as_deref().unwrap();
     assert_eq!(value(4), b"forbidden");
@@ -174,15 +186,15 @@ proptest! {
         bare in any::<bool>(),
     ) {
         let topic = Arc::from(topic);
-        let record = Received { topic, partition, offset, timestamp, key, value, headers, unreadable_headers: false };
+        let record = ConsumerRecord { topic, partition, offset, timestamp, key, value, headers, unreadable_headers: false };
         let refusal = Refusal { kind: "a_kind", status, error, attempts };
         let (operation, id) = (operation.as_deref(), create_id.as_deref());
         let now = Timestamp::new(second, nanosecond).unwrap();
-        let mut letter = Letter::new(&record, &table, operation, id, &refusal, now);
+        let mut letter = DeadLetter::new(&record, &table, operation, id, &refusal, now);
         if bare {
             letter = letter.without_payload();
         }
-        let back = Letter::decode(&letter.encode()).unwrap();
+        let back = DeadLetter::decode(&letter.encode()).unwrap();
         prop_assert_eq!(&back, &letter);
         if !bare {
             prop_assert_eq!(&back.value, &record.value);
@@ -193,7 +205,7 @@ proptest! {
 
     #[test]
     fn no_input_is_a_panic(bytes in vec(any::<u8>(), 0..80), text in "[{}\\[\\]\":,a-z_0-9\\\\]*") {
-        Letter::decode(&bytes).ok();
-        Letter::decode(text.as_bytes()).ok();
+        DeadLetter::decode(&bytes).ok();
+        DeadLetter::decode(text.as_bytes()).ok();
     }
 }

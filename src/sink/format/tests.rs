@@ -16,24 +16,24 @@ const FORMATS: [SinkFormat; 4] = [
     SinkFormat::JsonSchema,
 ];
 
-fn schemas() -> BTreeMap<u32, Schema> {
-    let known = |(id, kind, text): (u32, Kind, &str)| {
-        let writer = Arc::new(Writer::new(id, kind, text.to_owned(), Vec::new()));
+fn schemas() -> BTreeMap<u32, SchemaLookup> {
+    let known = |(id, kind, text): (u32, SchemaFormat, &str)| {
+        let writer = Arc::new(RegisteredSchema::new(id, kind, text.to_owned(), Vec::new()));
         (id, judge(id, Ok(writer)).unwrap())
     };
-    let mut schemas: BTreeMap<u32, Schema> = [
-        (1, Kind::Avro, TABLE),
-        (2, Kind::Avro, r#""string""#),
-        (3, Kind::Avro, r#"["null","string"]"#),
-        (4, Kind::Json, r#"{"type":"object"}"#),
-        (5, Kind::Protobuf, "message t {}"),
-        (6, Kind::Other("XML\x1b[2J".to_owned()), "<t/>"),
-        (7, Kind::Avro, r#"{"type":"recrd"}"#),
+    let mut schemas: BTreeMap<u32, SchemaLookup> = [
+        (1, SchemaFormat::Avro, TABLE),
+        (2, SchemaFormat::Avro, r#""string""#),
+        (3, SchemaFormat::Avro, r#"["null","string"]"#),
+        (4, SchemaFormat::Json, r#"{"type":"object"}"#),
+        (5, SchemaFormat::Protobuf, "message t {}"),
+        (6, SchemaFormat::Other("XML\x1b[2J".to_owned()), "<t/>"),
+        (7, SchemaFormat::Avro, r#"{"type":"recrd"}"#),
     ]
     .map(known)
     .into();
     let none = Refusal::unsent("unknown_schema", "there is no schema 8");
-    let absent = Schema::Absent {
+    let absent = SchemaLookup::Absent {
         why: none,
         sure: true,
     };
@@ -41,8 +41,8 @@ fn schemas() -> BTreeMap<u32, Schema> {
     schemas
 }
 
-fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> Received {
-    Received {
+fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> ConsumerRecord {
+    ConsumerRecord {
         topic: Arc::from("in"),
         partition: 0,
         offset: 7,
@@ -54,8 +54,8 @@ fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> Received {
     }
 }
 
-fn topic(format: SinkFormat) -> SinkTopic {
-    SinkTopic {
+fn topic(format: SinkFormat) -> SinkTopicConfig {
+    SinkTopicConfig {
         topic: "in".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
@@ -72,7 +72,10 @@ fn topic(format: SinkFormat) -> SinkTopic {
 }
 
 /// With the schemas of [`schemas`], and a registry that is believed.
-fn read_as<'r>(record: &'r Received, topic: &SinkTopic) -> Result<Content<'r>, Needs> {
+fn read_as<'r>(
+    record: &'r ConsumerRecord,
+    topic: &SinkTopicConfig,
+) -> Result<RecordContent<'r>, SchemaRequest> {
     let known = schemas();
     read(record, topic, Some(&|id| known.get(&id).cloned()), false)
 }
@@ -158,8 +161,8 @@ fn a_schema_that_is_not_known_is_asked_for() {
     assert_eq!(needs(&framed(1 << 31, b""), b"{}", SinkFormat::Auto), None);
 }
 
-fn keyed() -> SinkTopic {
-    SinkTopic {
+fn keyed() -> SinkTopicConfig {
+    SinkTopicConfig {
         create_id: CreateId::Key,
         ..topic(SinkFormat::Auto)
     }
@@ -169,12 +172,14 @@ fn keyed() -> SinkTopic {
 fn unread_key(
     key: &[u8],
     value: Option<&[u8]>,
-    topic: &SinkTopic,
+    topic: &SinkTopicConfig,
     (found, held): (Option<bool>, bool),
-) -> Result<Option<&'static str>, Needs> {
+) -> Result<Option<&'static str>, SchemaRequest> {
     let mut known = schemas();
     let why = Refusal::unsent("unknown_schema", "there is no schema 8");
-    let found = found.map_or(Schema::Silent, |sure| Schema::Absent { why, sure });
+    let found = found.map_or(SchemaLookup::RegistryUnavailable, |sure| {
+        SchemaLookup::Absent { why, sure }
+    });
     known.insert(8, found);
     let record = record(Some(key), value);
     let content = read(&record, topic, Some(&|id| known.get(&id).cloned()), held)?;
@@ -184,13 +189,13 @@ fn unread_key(
 #[test]
 fn a_registry_that_may_be_behind_is_not_believed() {
     let (absent, there) = (framed(8, b"\x02k"), framed(1, ROW));
-    let needs = |or_none| Err(Needs { schema: 8, or_none });
+    let needs = |or_none| Err(SchemaRequest { schema: 8, or_none });
     let plain = topic(SinkFormat::Auto);
-    let deleting = SinkTopic {
+    let deleting = SinkTopicConfig {
         deletes: true,
         ..topic(SinkFormat::Auto)
     };
-    let bytes = SinkTopic {
+    let bytes = SinkTopicConfig {
         key_format: SinkKeyFormat::Bytes,
         ..keyed()
     };
@@ -317,51 +322,62 @@ fn what_was_made_of_a_record_is_counted() {
     let content = read_as(&both, &topic(SinkFormat::Auto));
     assert_eq!(content.unwrap().made(), JSON.len() + 1);
     let plain = record(Some(b"k"), Some(b"{}"));
-    assert_eq!(Content::plain(&plain).made(), 0);
+    assert_eq!(RecordContent::plain(&plain).made(), 0);
 }
 
 #[test]
 fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
-    let error = |cause: Cause| registry::Error::Request {
+    let error = |cause: RegistryFailure| registry::Error::Request {
         asked: Box::default(),
         cause,
     };
     let words = || "x".to_owned();
     for (cause, kind) in [
-        (Cause::NoSchema { words: words() }, "unknown_schema"),
-        (Cause::NoSubject { words: words() }, "invalid_schema"),
-        (Cause::NoVersion { words: words() }, "invalid_schema"),
-        (Cause::TooLarge(1), "invalid_schema"),
-        (Cause::References(words()), "invalid_schema"),
+        (
+            RegistryFailure::NoSchema { words: words() },
+            "unknown_schema",
+        ),
+        (
+            RegistryFailure::NoSubject { words: words() },
+            "invalid_schema",
+        ),
+        (
+            RegistryFailure::NoVersion { words: words() },
+            "invalid_schema",
+        ),
+        (RegistryFailure::TooLarge(1), "invalid_schema"),
+        (RegistryFailure::References(words()), "invalid_schema"),
     ] {
         match judge(7, Err(error(cause.clone()))) {
-            Ok(Schema::Absent { why, sure: false }) => assert_eq!(why.kind, kind, "{cause:?}"),
+            Ok(SchemaLookup::Absent { why, sure: false }) => {
+                assert_eq!(why.kind, kind, "{cause:?}");
+            }
             other => panic!("{cause:?}: {other:?}"),
         }
     }
     for cause in [
-        Cause::Timeout(words()),
-        Cause::Network(words()),
-        Cause::Tls(words()),
-        Cause::Unauthorized { words: words() },
-        Cause::Forbidden { words: words() },
-        Cause::NotFound { words: words() },
-        Cause::Redirect { host: words() },
-        Cause::BadRequest {
+        RegistryFailure::Timeout(words()),
+        RegistryFailure::Network(words()),
+        RegistryFailure::Tls(words()),
+        RegistryFailure::Unauthorized { words: words() },
+        RegistryFailure::Forbidden { words: words() },
+        RegistryFailure::NotFound { words: words() },
+        RegistryFailure::Redirect { host: words() },
+        RegistryFailure::BadRequest {
             status: 400,
             words: words(),
         },
-        Cause::Server {
+        RegistryFailure::Server {
             status: 500,
             wait: None,
             words: words(),
         },
-        Cause::RateLimited {
+        RegistryFailure::RateLimited {
             wait: None,
             words: words(),
         },
-        Cause::Status(600),
-        Cause::Body(words()),
+        RegistryFailure::Status(600),
+        RegistryFailure::Body(words()),
     ] {
         assert!(judge(7, Err(error(cause.clone()))).is_err(), "{cause:?}");
     }
@@ -385,8 +401,8 @@ proptest! {
         let known = schemas();
         let record = record(Some(&bytes), Some(&bytes));
         let look = |id: u32| known.get(&id).cloned();
-        let look: Option<&Look<'_>> = if registry { Some(&look) } else { None };
-        let topic = SinkTopic {
+        let look: Option<&LookUpSchema<'_>> = if registry { Some(&look) } else { None };
+        let topic = SinkTopicConfig {
             create_id: if keyed { CreateId::Key } else { CreateId::Record },
             ..topic(format)
         };

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use super::*;
-use crate::config::{Compression, Kafka};
+use crate::config::{Compression, KafkaConfig};
 use crate::health::Health;
-use crate::kafka::{Partition, Received};
+use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::sink::Refusal;
-use crate::sink::task::Ticket;
+use crate::sink::task::RecordHandle;
 use crate::stop;
 
 /// Letters of more than a thousand bytes are not taken, and nobody is there to take others.
-fn kafka() -> Kafka {
-    Kafka {
+fn kafka() -> KafkaConfig {
+    KafkaConfig {
         brokers: vec!["127.0.0.1:1".to_owned()],
         tls: None,
         sasl: None,
@@ -26,11 +26,11 @@ fn kafka() -> Kafka {
 }
 
 /// A record whose letter is too large even without it.
-fn refused(lease: &Stop) -> Refused {
+fn refused(lease: &Stop) -> RefusedRecord {
     let topic: Arc<str> = Arc::from("in");
     let refusal = Refusal::unsent("invalid_json", "x".repeat(2000));
-    let job = Job {
-        record: Received {
+    let job = SinkTask {
+        record: ConsumerRecord {
             topic: Arc::clone(&topic),
             partition: 0,
             offset: 7,
@@ -41,19 +41,19 @@ fn refused(lease: &Stop) -> Refused {
             unreadable_headers: false,
         },
         decision: Err(refusal.clone()),
-        lane: None,
-        suspect: None,
+        ordering_key: None,
+        possibly_written_before: None,
         lease: lease.clone(),
-        ticket: Ticket {
-            partition: Partition { topic, number: 0 },
+        handle: RecordHandle {
+            partition: TopicPartition { topic, number: 0 },
             offset: 7,
             epoch: 1,
             topic: 0,
             bytes: 0,
         },
     };
-    Refused {
-        job,
+    RefusedRecord {
+        task: job,
         table: "incident".to_owned(),
         refusal,
     }
@@ -76,7 +76,7 @@ fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
     let (end, stop) = stop::pair();
     let condition = health.condition("dead letters", "");
     condition.ok();
-    let letters = Letters {
+    let letters = DeadLetterProducer {
         topic: "dead".to_owned(),
         producer: Arc::new(producer),
         refused: refused_out,
@@ -99,7 +99,7 @@ fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
     );
     drop(lease);
     let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
-    assert_eq!(told.end, End::Untouched);
+    assert_eq!(told.outcome, TaskOutcome::NotStarted);
     wait_for("its end", || health.readiness().ok);
     drop(end);
     thread.join().unwrap();

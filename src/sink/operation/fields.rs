@@ -9,16 +9,16 @@ use serde_json::value::RawValue;
 use crate::sink::Refusal;
 
 /// A column and its value.
-pub(super) type Field = (String, Box<RawValue>);
+pub(super) type RecordField = (String, Box<RawValue>);
 
 /// What a member of an object may be called beside `value`, if the object stands for that value.
-const FORMS: [&str; 3] = ["value", "display_value", "link"];
+const VALUE_FORM_MEMBERS: [&str; 3] = ["value", "display_value", "link"];
 
 /// The fields of an object in their order. Of a name that repeats the last value counts.
 ///
 /// # Errors
 /// `value` is not a JSON object.
-pub(super) fn parse(value: &[u8]) -> Result<Vec<Field>, Refusal> {
+pub(super) fn parse(value: &[u8]) -> Result<Vec<RecordField>, Refusal> {
     object(value).map_err(|error| {
         // serde's own words may show a piece of the record.
         let why = match error.classify() {
@@ -52,7 +52,7 @@ pub(super) fn is_null(value: &RawValue) -> bool {
 
 fn value_of_forms(value: &RawValue) -> Option<Box<RawValue>> {
     let members = members(value)?;
-    let forms = |(name, _): &Field| FORMS.contains(&name.as_str());
+    let forms = |(name, _): &RecordField| VALUE_FORM_MEMBERS.contains(&name.as_str());
     members
         .iter()
         .all(forms)
@@ -65,13 +65,13 @@ pub(super) fn inner_value(value: &RawValue) -> Option<Box<RawValue>> {
     member_value(members(value)?)
 }
 
-fn members(value: &RawValue) -> Option<Vec<Field>> {
+fn members(value: &RawValue) -> Option<Vec<RecordField>> {
     let text = value.get();
     text.starts_with('{')
         .then(|| object(text.as_bytes()).ok())?
 }
 
-fn member_value(members: Vec<Field>) -> Option<Box<RawValue>> {
+fn member_value(members: Vec<RecordField>) -> Option<Box<RawValue>> {
     let mut members = members.into_iter();
     let (_, value) = members.find(|(name, _)| name == "value")?;
     Some(value)
@@ -91,24 +91,24 @@ pub(super) fn text(value: &RawValue) -> Option<String> {
     }
 }
 
-fn object(text: &[u8]) -> Result<Vec<Field>, serde_json::Error> {
+fn object(text: &[u8]) -> Result<Vec<RecordField>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let fields = deserializer.deserialize_map(Object)?;
+    let fields = deserializer.deserialize_map(FieldsVisitor)?;
     deserializer.end()?;
     Ok(fields)
 }
 
-struct Object;
+struct FieldsVisitor;
 
-impl<'de> Visitor<'de> for Object {
-    type Value = Vec<Field>;
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Vec<RecordField>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Field>, A::Error> {
-        let mut fields: Vec<Field> = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<RecordField>, A::Error> {
+        let mut fields: Vec<RecordField> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         while let Some(name) = map.next_key::<String>()? {
             let value: Box<RawValue> = map.next_value()?;

@@ -1,15 +1,18 @@
 //! From a record to an operation.
 
-use super::fields::{self, Field};
-use super::{Create, Decision, JOURNAL, Kind, Operation, Place, Row};
-use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopic};
-use crate::kafka::Received;
-use crate::sink::{Content, Refusal, create_id};
+use super::fields::{self, RecordField};
+use super::{
+    IdentityScope, JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, TargetRow,
+    WriteOperation,
+};
+use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopicConfig};
+use crate::kafka::ConsumerRecord;
+use crate::sink::{RecordContent, Refusal, create_id};
 
 /// The header that says what a record asks for.
-const HEADER: &str = "sn_operation";
+const OPERATION_HEADER: &str = "sn_operation";
 /// Columns that the instance fills in itself.
-const PLATFORM: [&str; 6] = [
+const UNWRITABLE_COLUMNS: [&str; 6] = [
     "sys_created_on",
     "sys_created_by",
     "sys_updated_on",
@@ -18,21 +21,21 @@ const PLATFORM: [&str; 6] = [
     "sys_tags",
 ];
 /// Letters of a sys_id; the platform's own have 32, some shipped rows have names.
-const MAX_SYS_ID: usize = 64;
+const MAX_SYS_ID_BYTES: usize = 64;
 
 /// A record and what is needed to understand it.
-pub(super) struct Reader<'a> {
-    pub(super) record: &'a Received,
-    pub(super) content: &'a Content<'a>,
-    pub(super) topic: &'a SinkTopic,
-    pub(super) place: &'a Place,
+pub(super) struct RecordParser<'a> {
+    pub(super) record: &'a ConsumerRecord,
+    pub(super) content: &'a RecordContent<'a>,
+    pub(super) topic: &'a SinkTopicConfig,
+    pub(super) place: &'a IdentityScope,
 }
 
-impl Reader<'_> {
-    pub(super) fn read(&self) -> Result<Decision, Refusal> {
+impl RecordParser<'_> {
+    pub(super) fn read(&self) -> Result<RecordAction, Refusal> {
         let asked = self.asked()?;
-        if asked == Some(Kind::Delete) && !self.topic.deletes {
-            return Ok(Decision::Skip("delete_not_enabled"));
+        if asked == Some(OperationKind::Delete) && !self.topic.deletes {
+            return Ok(RecordAction::Skip("delete_not_enabled"));
         }
         match &self.content.value {
             Ok(Some(value)) => self.read_value(asked, value),
@@ -42,20 +45,20 @@ impl Reader<'_> {
     }
 
     /// What the header asks for.
-    fn asked(&self) -> Result<Option<Kind>, Refusal> {
+    fn asked(&self) -> Result<Option<OperationKind>, Refusal> {
         if self.record.unreadable_headers {
             let error = "a header's name is not UTF-8, so what the record asks for is not known; \
                          its headers are not in the dead letter";
             return Err(Refusal::unsent("invalid_headers", error));
         }
-        let Some(word) = self.record.header(HEADER) else {
+        let Some(word) = self.record.header(OPERATION_HEADER) else {
             return Ok(None);
         };
         let kinds = [
-            ("insert", Kind::Insert),
-            ("update", Kind::Update),
-            ("upsert", Kind::Upsert),
-            ("delete", Kind::Delete),
+            ("insert", OperationKind::Insert),
+            ("update", OperationKind::Update),
+            ("upsert", OperationKind::Upsert),
+            ("delete", OperationKind::Delete),
         ];
         let kind = kinds
             .iter()
@@ -64,20 +67,24 @@ impl Reader<'_> {
             Some((_, kind)) => Ok(Some(*kind)),
             None => Err(Refusal::unsent(
                 "invalid_operation",
-                format!("the header `{HEADER}` is none of insert, update, upsert, delete"),
+                format!(
+                    "the header `{OPERATION_HEADER}` is none of insert, update, upsert, delete"
+                ),
             )),
         }
     }
 
-    fn read_tombstone(&self, asked: Option<Kind>) -> Result<Decision, Refusal> {
-        if asked.is_some_and(|kind| kind != Kind::Delete) {
+    fn read_tombstone(&self, asked: Option<OperationKind>) -> Result<RecordAction, Refusal> {
+        if asked.is_some_and(|kind| kind != OperationKind::Delete) {
             return Err(Refusal::unsent(
                 "invalid_operation",
-                format!("the header `{HEADER}` asks for a row, but the record has no value"),
+                format!(
+                    "the header `{OPERATION_HEADER}` asks for a row, but the record has no value"
+                ),
             ));
         }
         if !self.topic.deletes {
-            return Ok(Decision::Skip("tombstone"));
+            return Ok(RecordAction::Skip("tombstone"));
         }
         let key = self.key()?.ok_or_else(|| {
             Refusal::unsent(
@@ -98,16 +105,20 @@ impl Reader<'_> {
                     )
                 })?,
         };
-        let row = Row::SysId(id);
-        Ok(Decision::Write(self.operation(
-            Kind::Delete,
+        let row = TargetRow::SysId(id);
+        Ok(RecordAction::Write(self.operation(
+            OperationKind::Delete,
             row,
             Vec::new(),
-            Create::None,
+            NewRowIdentity::None,
         )))
     }
 
-    fn read_value(&self, asked: Option<Kind>, value: &[u8]) -> Result<Decision, Refusal> {
+    fn read_value(
+        &self,
+        asked: Option<OperationKind>,
+        value: &[u8],
+    ) -> Result<RecordAction, Refusal> {
         let all = fields::parse(value)?;
         let sys_id = named_row(&all)?;
         let kind = asked.unwrap_or_else(|| self.kind(sys_id.is_some()));
@@ -115,37 +126,44 @@ impl Reader<'_> {
         let create = self.create(kind, &row, &all, sys_id)?;
         let row = match (row, &create) {
             // The records of one key must keep their order.
-            (Row::None, Create::Key(id)) => Row::SysId(id.clone()),
+            (TargetRow::None, NewRowIdentity::Key(id)) => TargetRow::SysId(id.clone()),
             (row, _) => row,
         };
         let fields = match kind {
-            Kind::Delete => Vec::new(),
-            Kind::Insert | Kind::Update | Kind::Upsert => self.sent(all),
+            OperationKind::Delete => Vec::new(),
+            OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => self.sent(all),
         };
-        if kind == Kind::Update && fields.is_empty() {
-            return Ok(Decision::Skip("nothing_to_write"));
+        if kind == OperationKind::Update && fields.is_empty() {
+            return Ok(RecordAction::Skip("nothing_to_write"));
         }
-        Ok(Decision::Write(self.operation(kind, row, fields, create)))
+        Ok(RecordAction::Write(
+            self.operation(kind, row, fields, create),
+        ))
     }
 
     /// What a record means that does not say it.
-    fn kind(&self, names_row: bool) -> Kind {
+    fn kind(&self, names_row: bool) -> OperationKind {
         match self.topic.operation {
-            SinkOperation::Insert => Kind::Insert,
-            SinkOperation::Update => Kind::Update,
-            SinkOperation::Upsert => Kind::Upsert,
-            SinkOperation::Auto if names_row => Kind::Update,
-            SinkOperation::Auto if self.topic.key_field.is_some() => Kind::Upsert,
-            SinkOperation::Auto => Kind::Insert,
+            SinkOperation::Insert => OperationKind::Insert,
+            SinkOperation::Update => OperationKind::Update,
+            SinkOperation::Upsert => OperationKind::Upsert,
+            SinkOperation::Auto if names_row => OperationKind::Update,
+            SinkOperation::Auto if self.topic.key_field.is_some() => OperationKind::Upsert,
+            SinkOperation::Auto => OperationKind::Insert,
         }
     }
 
-    fn row(&self, kind: Kind, all: &[Field], sys_id: Option<String>) -> Result<Row, Refusal> {
+    fn row(
+        &self,
+        kind: OperationKind,
+        all: &[RecordField],
+        sys_id: Option<String>,
+    ) -> Result<TargetRow, Refusal> {
         if let Some(id) = sys_id {
-            return Ok(Row::SysId(id));
+            return Ok(TargetRow::SysId(id));
         }
-        if kind == Kind::Insert {
-            return Ok(Row::None);
+        if kind == OperationKind::Insert {
+            return Ok(TargetRow::None);
         }
         if let Some(field) = &self.topic.key_field {
             let value = identity(all, field)?.ok_or_else(|| {
@@ -157,13 +175,15 @@ impl Reader<'_> {
                 )
             })?;
             let field = field.clone();
-            return Ok(Row::Field { field, value });
+            return Ok(TargetRow::Field { field, value });
         }
         if self.topic.create_id == CreateId::Key
             && let Some(key) = self.key()?
         {
             let id = create_id::of_key(key, &self.topic.table, self.place);
-            return Ok(Row::SysId(create_id::carried(self.record)?.unwrap_or(id)));
+            return Ok(TargetRow::SysId(
+                create_id::carried(self.record)?.unwrap_or(id),
+            ));
         }
         let word = kind.word();
         Err(Refusal::unsent(
@@ -175,40 +195,40 @@ impl Reader<'_> {
     /// The identity of the row, should it be made.
     fn create(
         &self,
-        kind: Kind,
-        row: &Row,
-        all: &[Field],
+        kind: OperationKind,
+        row: &TargetRow,
+        all: &[RecordField],
         sys_id: Option<String>,
-    ) -> Result<Create, Refusal> {
+    ) -> Result<NewRowIdentity, Refusal> {
         let makes = match kind {
-            Kind::Insert | Kind::Upsert => true,
-            Kind::Update => self.topic.on_missing == OnMissing::Insert,
-            Kind::Delete => false,
+            OperationKind::Insert | OperationKind::Upsert => true,
+            OperationKind::Update => self.topic.on_missing == OnMissing::Insert,
+            OperationKind::Delete => false,
         };
         if !makes {
-            return Ok(Create::None);
+            return Ok(NewRowIdentity::None);
         }
         match (sys_id, row) {
-            (Some(id), _) => Ok(Create::Given(id)),
-            (None, Row::SysId(id)) => Ok(Create::Key(id.clone())),
-            (None, Row::Field { .. } | Row::None) => self.chosen(all),
+            (Some(id), _) => Ok(NewRowIdentity::Given(id)),
+            (None, TargetRow::SysId(id)) => Ok(NewRowIdentity::Key(id.clone())),
+            (None, TargetRow::Field { .. } | TargetRow::None) => self.chosen(all),
         }
     }
 
     /// The identity that the configuration chooses for a new row.
-    fn chosen(&self, all: &[Field]) -> Result<Create, Refusal> {
+    fn chosen(&self, all: &[RecordField]) -> Result<NewRowIdentity, Refusal> {
         let carried = create_id::carried(self.record)?;
         let table = &self.topic.table;
         let of_record = || create_id::of_record(self.record, table, self.place);
         Ok(match &self.topic.create_id {
-            CreateId::Record => Create::Record {
+            CreateId::Record => NewRowIdentity::Record {
                 replayed: carried.is_some(),
                 id: carried.unwrap_or_else(of_record),
             },
             CreateId::Key => match carried {
-                Some(id) => Create::Key(id),
+                Some(id) => NewRowIdentity::Key(id),
                 None => match self.key()? {
-                    Some(key) => Create::Key(create_id::of_key(key, table, self.place)),
+                    Some(key) => NewRowIdentity::Key(create_id::of_key(key, table, self.place)),
                     None => {
                         return Err(Refusal::unsent(
                             "no_identity",
@@ -218,27 +238,27 @@ impl Reader<'_> {
                 },
             },
             CreateId::Field(field) => match identity(all, field)? {
-                Some(value) => Create::Field {
+                Some(value) => NewRowIdentity::Field {
                     field: field.clone(),
                     value,
                     hashed: false,
                 },
-                None => Create::Field {
+                None => NewRowIdentity::Field {
                     field: field.clone(),
                     value: carried.unwrap_or_else(of_record),
                     hashed: true,
                 },
             },
-            CreateId::None => Create::None,
+            CreateId::None => NewRowIdentity::None,
         })
     }
 
     /// The fields that are sent.
-    fn sent(&self, all: Vec<Field>) -> Vec<Field> {
+    fn sent(&self, all: Vec<RecordField>) -> Vec<RecordField> {
         let wanted =
             |name: &String| self.topic.fields.is_empty() || self.topic.fields.contains(name);
         all.into_iter()
-            .filter(|(name, _)| name != "sys_id" && !PLATFORM.contains(&name.as_str()))
+            .filter(|(name, _)| name != "sys_id" && !UNWRITABLE_COLUMNS.contains(&name.as_str()))
             .filter(|(name, _)| wanted(name))
             .filter(|(_, value)| self.topic.nulls == Nulls::Clear || !fields::is_null(value))
             .map(|(name, value)| (name, fields::stored(value)))
@@ -253,14 +273,20 @@ impl Reader<'_> {
         }
     }
 
-    fn operation(&self, kind: Kind, row: Row, fields: Vec<Field>, create: Create) -> Operation {
+    fn operation(
+        &self,
+        kind: OperationKind,
+        row: TargetRow,
+        fields: Vec<RecordField>,
+        create: NewRowIdentity,
+    ) -> WriteOperation {
         let says = |name: &&str| {
             let entry = fields.iter().find(|(field, _)| field == name);
             let text = entry.and_then(|(_, value)| fields::string(value));
             text.is_some_and(|text| !text.trim().is_empty())
         };
-        let journal = JOURNAL.into_iter().filter(says).collect();
-        Operation {
+        let journal = JOURNAL_COLUMNS.into_iter().filter(says).collect();
+        WriteOperation {
             kind,
             row,
             fields,
@@ -272,7 +298,7 @@ impl Reader<'_> {
 }
 
 /// The sys_id that a record names; an empty one names nothing.
-fn named_row(all: &[Field]) -> Result<Option<String>, Refusal> {
+fn named_row(all: &[RecordField]) -> Result<Option<String>, Refusal> {
     let Some((_, value)) = all.iter().find(|(name, _)| name == "sys_id") else {
         return Ok(None);
     };
@@ -297,14 +323,14 @@ fn named_row(all: &[Field]) -> Result<Option<String>, Refusal> {
 /// What can stand in a path as one segment, and in a query.
 fn sys_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let good = (1..=MAX_SYS_ID).contains(&text.len())
+    let good = (1..=MAX_SYS_ID_BYTES).contains(&text.len())
         && text.bytes().all(fits)
         && !matches!(text, "." | "..");
     good.then(|| text.to_owned())
 }
 
 /// The value of a column that identifies a row; `None` if it is empty or absent.
-fn identity(all: &[Field], field: &str) -> Result<Option<String>, Refusal> {
+fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal> {
     let Some((_, value)) = all.iter().find(|(name, _)| name == field) else {
         return Ok(None);
     };

@@ -1,6 +1,7 @@
 //! What records ask for, and what is refused.
 
 mod hostile;
+mod identities;
 mod nulls;
 
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use crate::sink::create_id;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
-fn topic() -> SinkTopic {
-    SinkTopic {
+fn topic() -> SinkTopicConfig {
+    SinkTopicConfig {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
@@ -28,30 +29,30 @@ fn topic() -> SinkTopic {
     }
 }
 
-fn keyed() -> SinkTopic {
-    SinkTopic {
+fn keyed() -> SinkTopicConfig {
+    SinkTopicConfig {
         key_field: Some("u_key".to_owned()),
         ..topic()
     }
 }
 
-fn deleting() -> SinkTopic {
-    SinkTopic {
+fn deleting() -> SinkTopicConfig {
+    SinkTopicConfig {
         deletes: true,
         ..topic()
     }
 }
 
-fn place() -> Place {
-    Place {
+fn place() -> IdentityScope {
+    IdentityScope {
         instance: "https://dev1.service-now.com".to_owned(),
         cluster: "c1".to_owned(),
     }
 }
 
 /// A record whose key is `k`.
-fn record(value: Option<&str>) -> Received {
-    Received {
+fn record(value: Option<&str>) -> ConsumerRecord {
+    ConsumerRecord {
         topic: Arc::from("orders"),
         partition: 2,
         offset: 7,
@@ -63,52 +64,56 @@ fn record(value: Option<&str>) -> Received {
     }
 }
 
-fn asking(word: &str, value: Option<&str>) -> Received {
+fn asking(word: &str, value: Option<&str>) -> ConsumerRecord {
     let mut record = record(value);
     let header = ("sn_operation".to_owned(), Some(word.as_bytes().to_vec()));
     record.headers.push(header);
     record
 }
 
-fn written(record: &Received, topic: &SinkTopic) -> Operation {
+fn written(record: &ConsumerRecord, topic: &SinkTopicConfig) -> WriteOperation {
     match read(record, topic, &place()) {
-        Ok(Decision::Write(operation)) => operation,
+        Ok(RecordAction::Write(operation)) => operation,
         other => panic!("{other:?}"),
     }
 }
 
-fn skipped(record: &Received, topic: &SinkTopic) -> &'static str {
+fn skipped(record: &ConsumerRecord, topic: &SinkTopicConfig) -> &'static str {
     match read(record, topic, &place()) {
-        Ok(Decision::Skip(why)) => why,
+        Ok(RecordAction::Skip(why)) => why,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(record: &Received, topic: &SinkTopic) -> &'static str {
+fn refused(record: &ConsumerRecord, topic: &SinkTopicConfig) -> &'static str {
     let refusal = read(record, topic, &place()).unwrap_err();
     assert_eq!((refusal.attempts, refusal.status), (0, None));
     refusal.kind
 }
 
 /// A record that is JSON as it came.
-fn read(record: &Received, topic: &SinkTopic, place: &Place) -> Result<Decision, Refusal> {
-    super::read(record, &Content::plain(record), topic, place)
+fn read(
+    record: &ConsumerRecord,
+    topic: &SinkTopicConfig,
+    place: &IdentityScope,
+) -> Result<RecordAction, Refusal> {
+    super::read(record, &RecordContent::plain(record), topic, place)
 }
 
-fn lane_of(record: &Received, read: &Result<Decision, Refusal>) -> Option<u64> {
-    super::lane_of(record.key.as_deref(), read)
+fn lane_of(record: &ConsumerRecord, read: &Result<RecordAction, Refusal>) -> Option<u64> {
+    ordering_key(record.key.as_deref(), read)
 }
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn by_id(id: &str) -> Row {
-    Row::SysId(id.to_owned())
+fn by_id(id: &str) -> TargetRow {
+    TargetRow::SysId(id.to_owned())
 }
 
-fn by_key(value: &str) -> Row {
-    Row::Field {
+fn by_key(value: &str) -> TargetRow {
+    TargetRow::Field {
         field: "u_key".to_owned(),
         value: value.to_owned(),
     }
@@ -118,30 +123,42 @@ fn by_key(value: &str) -> Row {
 fn auto_looks_at_the_record() {
     let named = format!(r#"{{"sys_id":"{ID}","a":"1"}}"#);
     let operation = written(&record(Some(&named)), &keyed());
-    assert_eq!((operation.kind, operation.row), (Kind::Update, by_id(ID)));
+    assert_eq!(
+        (operation.kind, operation.row),
+        (OperationKind::Update, by_id(ID))
+    );
     let operation = written(&record(Some(r#"{"sys_id":"","u_key":"x"}"#)), &keyed());
-    assert_eq!((operation.kind, operation.row), (Kind::Upsert, by_key("x")));
+    assert_eq!(
+        (operation.kind, operation.row),
+        (OperationKind::Upsert, by_key("x"))
+    );
     let operation = written(&record(Some("{}")), &topic());
     assert_eq!(text(operation.body(false, &[])), "{}");
-    assert_eq!((operation.kind, operation.row), (Kind::Insert, Row::None));
-    let tombstone = Received {
+    assert_eq!(
+        (operation.kind, operation.row),
+        (OperationKind::Insert, TargetRow::None)
+    );
+    let tombstone = ConsumerRecord {
         key: Some(ID.into()),
         ..record(None)
     };
     let operation = written(&tombstone, &deleting());
-    assert_eq!((operation.kind, operation.row), (Kind::Delete, by_id(ID)));
+    assert_eq!(
+        (operation.kind, operation.row),
+        (OperationKind::Delete, by_id(ID))
+    );
 }
 
 #[test]
 fn the_header_wins_over_the_configuration() {
     let named = format!(r#"{{"sys_id":"{ID}","a":"1"}}"#);
     for (word, kind) in [
-        ("insert", Kind::Insert),
-        ("UPDATE", Kind::Update),
-        ("Upsert", Kind::Upsert),
-        ("delete", Kind::Delete),
+        ("insert", OperationKind::Insert),
+        ("UPDATE", OperationKind::Update),
+        ("Upsert", OperationKind::Upsert),
+        ("delete", OperationKind::Delete),
     ] {
-        let topic = SinkTopic {
+        let topic = SinkTopicConfig {
             operation: SinkOperation::Upsert,
             ..deleting()
         };
@@ -149,11 +166,11 @@ fn the_header_wins_over_the_configuration() {
         assert_eq!((operation.kind, operation.row), (kind, by_id(ID)));
     }
     for (configured, kind) in [
-        (SinkOperation::Insert, Kind::Insert),
-        (SinkOperation::Update, Kind::Update),
-        (SinkOperation::Upsert, Kind::Upsert),
+        (SinkOperation::Insert, OperationKind::Insert),
+        (SinkOperation::Update, OperationKind::Update),
+        (SinkOperation::Upsert, OperationKind::Upsert),
     ] {
-        let topic = SinkTopic {
+        let topic = SinkTopicConfig {
             operation: configured,
             ..topic()
         };
@@ -165,7 +182,7 @@ fn the_header_wins_over_the_configuration() {
 
 #[test]
 fn without_its_headers_a_record_cannot_be_understood() {
-    let damaged = Received {
+    let damaged = ConsumerRecord {
         unreadable_headers: true,
         ..record(Some("{}"))
     };
@@ -179,13 +196,13 @@ fn deletes_must_be_enabled() {
         let why = skipped(&asking("delete", value), &topic());
         assert_eq!(why, "delete_not_enabled");
     }
-    let without_key = Received {
+    let without_key = ConsumerRecord {
         key: None,
         ..record(None)
     };
     assert_eq!(refused(&without_key, &deleting()), "no_identity");
     for key in ["", "..", "a/b", "a b", "x^y"] {
-        let record = Received {
+        let record = ConsumerRecord {
             key: Some(key.into()),
             ..record(None)
         };
@@ -195,7 +212,7 @@ fn deletes_must_be_enabled() {
         refused(&asking("update", None), &deleting()),
         "invalid_operation"
     );
-    let by_key_field = SinkTopic {
+    let by_key_field = SinkTopicConfig {
         deletes: true,
         ..keyed()
     };
@@ -257,7 +274,10 @@ fn a_sys_id_that_is_a_path_is_refused() {
     }
     for id in ["null", r#""""#, r#"{"value":null}"#] {
         let value = format!(r#"{{"sys_id":{id},"a":"1"}}"#);
-        assert_eq!(written(&record(Some(&value)), &topic()).kind, Kind::Insert);
+        assert_eq!(
+            written(&record(Some(&value)), &topic()).kind,
+            OperationKind::Insert
+        );
     }
 }
 
@@ -304,7 +324,7 @@ fn fields_are_sent_as_they_are_written() {
     let operation = written(&record(Some(value)), &topic());
     let expected = r#""n":1.50e3,"t":"ü\u00e9\\","o":{"a":[1]},"l":[1, 2],"sys_domain":"global","sys_class_name":"task","e":"","r":"v","d":"","m":{"value":"v","more":1},"a":2,"q\"":true"#;
     assert_eq!(text(operation.body(false, &[])), format!("{{{expected}}}"));
-    let Create::Record {
+    let NewRowIdentity::Record {
         id,
         replayed: false,
     } = &operation.create
@@ -320,7 +340,7 @@ fn fields_are_sent_as_they_are_written() {
 
 #[test]
 fn only_allowed_columns_are_sent() {
-    let topic = SinkTopic {
+    let topic = SinkTopicConfig {
         fields: vec!["a".to_owned(), "sys_updated_on".to_owned()],
         ..topic()
     };
@@ -346,119 +366,11 @@ fn journal_entries_are_named_and_can_be_left_out() {
 }
 
 #[test]
-fn the_row_of_a_key() {
-    let topic = SinkTopic {
-        create_id: CreateId::Key,
-        deletes: true,
-        ..topic()
-    };
-    let id = create_id::of_key(b"k", "incident", &place());
-    let insert = written(&record(Some("{}")), &topic);
-    assert_eq!(insert.create, Create::Key(id.clone()));
-    let upsert = written(&asking("upsert", Some("{}")), &topic);
-    assert_eq!(
-        (upsert.row, upsert.create),
-        (by_id(&id), Create::Key(id.clone()))
-    );
-    let delete = written(&record(None), &topic);
-    assert_eq!(delete.row, by_id(&id));
-    let without = Received {
-        key: None,
-        ..record(Some("{}"))
-    };
-    assert_eq!(refused(&without, &topic), "no_identity");
-    assert_eq!(insert.lane(Some(b"k")), delete.lane(Some(b"k")));
-}
-
-#[test]
-fn identities_in_a_column() {
-    let topic = SinkTopic {
-        create_id: CreateId::Field("correlation_id".to_owned()),
-        fields: vec!["a".to_owned()],
-        ..topic()
-    };
-    let insert = written(&record(Some(r#"{"correlation_id":"","a":1}"#)), &topic);
-    let hash = insert.create_id().unwrap().to_owned();
-    assert_eq!(
-        text(insert.body(true, &[])),
-        format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
-    );
-    let all = SinkTopic {
-        fields: Vec::new(),
-        ..topic.clone()
-    };
-    let insert = written(&record(Some(r#"{"a":1,"correlation_id":null}"#)), &all);
-    let hash = insert.create_id().unwrap().to_owned();
-    assert_eq!(
-        text(insert.body(true, &[])),
-        format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
-    );
-    let insert = written(&record(Some(r#"{"correlation_id":"X","a":1}"#)), &topic);
-    assert_eq!(insert.create_id(), None);
-    assert_eq!(
-        text(insert.body(true, &[])),
-        r#"{"correlation_id":"X","a":1}"#
-    );
-    assert_eq!(
-        refused(&record(Some(r#"{"correlation_id":"X^Y"}"#)), &topic),
-        "invalid_key"
-    );
-}
-
-#[test]
-fn a_replayed_record_keeps_its_identity() {
-    let mut replayed = record(Some("{}"));
-    let header = ("sn_create_id".to_owned(), Some(ID.into()));
-    replayed.headers.push(header);
-    let create = |create_id| {
-        let topic = SinkTopic {
-            create_id,
-            ..topic()
-        };
-        written(&replayed, &topic).create
-    };
-    assert_eq!(
-        create(CreateId::Record),
-        Create::Record {
-            id: ID.to_owned(),
-            replayed: true
-        }
-    );
-    assert_eq!(create(CreateId::Key), Create::Key(ID.to_owned()));
-    let field = create(CreateId::Field("u_id".to_owned()));
-    assert!(matches!(field, Create::Field { value, hashed: true, .. } if value == ID));
-    replayed
-        .headers
-        .push(("sn_create_id".to_owned(), Some("x".into())));
-    assert_eq!(refused(&replayed, &topic()), "invalid_identity");
-}
-
-#[test]
-fn who_makes_a_row_that_is_missing() {
-    let named = format!(r#"{{"sys_id":"{ID}","a":"1"}}"#);
-    let create = |record: &Received, topic: &SinkTopic, on_missing| {
-        let topic = SinkTopic {
-            on_missing,
-            ..topic.clone()
-        };
-        written(record, &topic).create
-    };
-    let given = Create::Given(ID.to_owned());
-    let update = record(Some(&named));
-    let upsert = asking("upsert", Some(&named));
-    assert_eq!(create(&update, &topic(), OnMissing::Skip), Create::None);
-    assert_eq!(create(&update, &topic(), OnMissing::Insert), given);
-    assert_eq!(create(&upsert, &topic(), OnMissing::Skip), given);
-    let keyed_upsert = record(Some(r#"{"u_key":"x"}"#));
-    let made = create(&keyed_upsert, &keyed(), OnMissing::Skip);
-    assert!(matches!(made, Create::Record { .. }));
-}
-
-#[test]
 fn records_of_one_row_share_a_lane() {
-    let lane =
-        |record: &Received, topic: &SinkTopic| lane_of(record, &read(record, topic, &place()));
-    let keyless = |value: &str| Received {
+    let lane = |record: &ConsumerRecord, topic: &SinkTopicConfig| {
+        lane_of(record, &read(record, topic, &place()))
+    };
+    let keyless = |value: &str| ConsumerRecord {
         key: None,
         ..record(Some(value))
     };
@@ -466,7 +378,7 @@ fn records_of_one_row_share_a_lane() {
     let upper = named.replace("abcdef", "ABCDEF");
     let mut insert = asking("insert", Some(&named));
     insert.key = Some(b"other".to_vec());
-    let tombstone = Received {
+    let tombstone = ConsumerRecord {
         key: Some(ID.into()),
         ..record(None)
     };
@@ -481,7 +393,7 @@ fn records_of_one_row_share_a_lane() {
     assert!(key.is_some() && key != expected);
     assert_eq!(lane(&record(Some("no json")), &topic()), key);
     assert_eq!(lane(&record(None), &topic()), key);
-    let other_key = Received {
+    let other_key = ConsumerRecord {
         key: Some(b"other".to_vec()),
         ..record(Some(r#"{"u_key":"X"}"#))
     };

@@ -3,18 +3,18 @@
 use crossbeam_channel::bounded;
 
 use super::*;
-use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopic};
-use crate::kafka::{Partition, Received};
+use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopicConfig};
+use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::metrics::Metrics;
-use crate::servicenow::tests::server::{Server, answer, bench};
-use crate::sink::task::Ticket;
-use crate::sink::keyed_queue::Lanes;
-use crate::sink::topic_context::Troubles;
-use crate::sink::write::{Pulse, Writer};
+use crate::servicenow::tests::server::{ScriptedServer, answer, bench};
+use crate::sink::keyed_queue::KeyedQueue;
+use crate::sink::task::RecordHandle;
+use crate::sink::topic_context::HoldReasons;
+use crate::sink::write::{RecordWriter, SuccessCounter};
 use crate::{config, stop};
 
-fn settings() -> config::Sink {
-    config::Sink {
+fn settings() -> config::SinkConfig {
+    config::SinkConfig {
         enabled: true,
         topics: Vec::new(),
         concurrency: 1,
@@ -28,8 +28,8 @@ fn settings() -> config::Sink {
     }
 }
 
-fn topic() -> SinkTopic {
-    SinkTopic {
+fn topic() -> SinkTopicConfig {
+    SinkTopicConfig {
         topic: "in".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
@@ -46,10 +46,10 @@ fn topic() -> SinkTopic {
 }
 
 /// A record that is passed over.
-fn job(offset: i64, lease: &Stop) -> Job {
+fn job(offset: i64, lease: &Stop) -> SinkTask {
     let name: Arc<str> = Arc::from("in");
-    Job {
-        record: Received {
+    SinkTask {
+        record: ConsumerRecord {
             topic: Arc::clone(&name),
             partition: 0,
             offset,
@@ -59,12 +59,12 @@ fn job(offset: i64, lease: &Stop) -> Job {
             headers: Vec::new(),
             unreadable_headers: false,
         },
-        decision: Ok(Decision::Skip("tombstone")),
-        lane: Some(7),
-        suspect: None,
+        decision: Ok(RecordAction::Skip("tombstone")),
+        ordering_key: Some(7),
+        possibly_written_before: None,
         lease: lease.clone(),
-        ticket: Ticket {
-            partition: Partition {
+        handle: RecordHandle {
+            partition: TopicPartition {
                 topic: name,
                 number: 0,
             },
@@ -78,27 +78,27 @@ fn job(offset: i64, lease: &Stop) -> Job {
 
 #[test]
 fn the_place_of_a_record_is_free_when_it_is_told_done() {
-    let server = Server::start(|_, _| answer("418 Not Asked", &[], ""));
+    let server = ScriptedServer::start(|_, _| answer("418 Not Asked", &[], ""));
     let bench = bench(&server, |_| {});
     let metrics = Arc::new(Metrics::new());
-    let (lanes, queue) = Lanes::new(1);
+    let (lanes, queue) = KeyedQueue::new(1);
     let (done_in, done) = bounded(1);
     let client = Arc::clone(&bench.client);
-    let pulse = Arc::new(Pulse::default());
-    let writer = Writer::new(client, "/api/now/table", &topic(), &settings(), pulse);
+    let pulse = Arc::new(SuccessCounter::default());
+    let writer = RecordWriter::new(client, "/api/now/table", &topic(), &settings(), pulse);
     let condition = bench.health.condition("sink in", "");
-    let topic = Arc::new(Topic {
+    let topic = Arc::new(TopicContext {
         name: Arc::from("in"),
         config: topic(),
-        lanes,
+        queue: lanes,
         writer,
-        policy: Policy::Skip,
-        done: done_in,
+        policy: RefusalPolicy::Skip,
+        completions: done_in,
         metrics: Arc::clone(&metrics),
-        troubles: Troubles::new(condition, metrics.sink_held.with(&["in"])),
+        hold_reasons: HoldReasons::new(condition, metrics.sink_held.with(&["in"])),
     });
     let (end, stop) = stop::pair();
-    let worker = Worker {
+    let worker = SinkWorker {
         number: 0,
         topic: Arc::clone(&topic),
         queue,
@@ -112,10 +112,13 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
         .unwrap();
     let (_lease, leased) = stop::pair();
     for offset in 0..20_000 {
-        let put = topic.lanes.put(Some(7), job(offset, &leased));
+        let put = topic.queue.put(Some(7), job(offset, &leased));
         assert!(put.is_ok(), "there is no room for record {offset}");
         let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert_eq!((told.ticket.offset, told.end), (offset, End::Finished));
+        assert_eq!(
+            (told.handle.offset, told.outcome),
+            (offset, TaskOutcome::Finished)
+        );
     }
     drop(end);
     thread.join().unwrap();

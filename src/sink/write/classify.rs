@@ -1,10 +1,10 @@
 //! The words for a record that cannot be written.
 
-use crate::servicenow::{Cause, Error};
+use crate::servicenow::{Error, InstanceFailure};
 use crate::sink::Refusal;
 
 /// The instance's words for a rule that stopped a write, and their labels.
-const RULES: [(&str, &str); 3] = [
+const INSTANCE_RULE_WORDS: [(&str, &str); 3] = [
     ("aborted by Business Rule", "business_rule"),
     ("Data Policy Exception", "data_policy"),
     ("ACL Exception", "acl"),
@@ -24,31 +24,34 @@ fn kind(error: &Error) -> &'static str {
     if error.is_too_large() {
         return "too_large";
     }
-    match RULES.iter().find(|(said, _)| words(error).contains(said)) {
+    match INSTANCE_RULE_WORDS
+        .iter()
+        .find(|(said, _)| words(error).contains(said))
+    {
         Some((_, kind)) => kind,
-        None => error.kind(),
+        None => error.metric_label(),
     }
 }
 
 fn status(error: &Error) -> Option<u16> {
     match error.cause()? {
-        Cause::Unauthorized { .. } | Cause::SameToken => Some(401),
-        Cause::Forbidden { .. } => Some(403),
-        Cause::NotFound { .. } => Some(404),
-        Cause::BadRequest { status, .. }
-        | Cause::Server { status, .. }
-        | Cause::Status { status } => Some(*status),
-        Cause::NotExecuted => Some(202),
-        Cause::NotJson { .. } | Cause::Failed { .. } => Some(200),
-        Cause::RateLimited { .. } => Some(429),
-        Cause::Timeout { .. }
-        | Cause::Network(_)
-        | Cause::Tls(_)
-        | Cause::Held { .. }
-        | Cause::Redirect { .. }
-        | Cause::TooLarge { .. }
-        | Cause::Body(_)
-        | Cause::NoLogin => None,
+        InstanceFailure::Unauthorized { .. } | InstanceFailure::SameToken => Some(401),
+        InstanceFailure::Forbidden { .. } => Some(403),
+        InstanceFailure::NotFound { .. } => Some(404),
+        InstanceFailure::BadRequest { status, .. }
+        | InstanceFailure::Server { status, .. }
+        | InstanceFailure::Status { status } => Some(*status),
+        InstanceFailure::NotExecuted => Some(202),
+        InstanceFailure::NotJson { .. } | InstanceFailure::Failed { .. } => Some(200),
+        InstanceFailure::RateLimited { .. } => Some(429),
+        InstanceFailure::Timeout { .. }
+        | InstanceFailure::Network(_)
+        | InstanceFailure::Tls(_)
+        | InstanceFailure::Held { .. }
+        | InstanceFailure::Redirect { .. }
+        | InstanceFailure::TooLarge { .. }
+        | InstanceFailure::Body(_)
+        | InstanceFailure::NoLogin => None,
     }
 }
 
@@ -67,7 +70,9 @@ pub(super) fn is_duplicate_of(error: &Error, sys_id: &str, tried: bool) -> bool 
 
 fn words(error: &Error) -> &str {
     match error.cause() {
-        Some(Cause::Forbidden { words } | Cause::BadRequest { words, .. }) => words,
+        Some(InstanceFailure::Forbidden { words } | InstanceFailure::BadRequest { words, .. }) => {
+            words
+        }
         _ => "",
     }
 }
@@ -75,13 +80,13 @@ fn words(error: &Error) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servicenow::Asked;
+    use crate::servicenow::AttemptedRequest;
 
     #[test]
     fn labels_of_refusals() {
-        let check = |cause: Cause, kind: &str, status: Option<u16>| {
+        let check = |cause: InstanceFailure, kind: &str, status: Option<u16>| {
             let error = Error::Request {
-                asked: Box::new(Asked::default()),
+                asked: Box::new(AttemptedRequest::default()),
                 cause,
                 sent: None,
             };
@@ -91,7 +96,7 @@ mod tests {
                 (kind, status, 3)
             );
         };
-        let forbidden = |words: &str| Cause::Forbidden {
+        let forbidden = |words: &str| InstanceFailure::Forbidden {
             words: format!("Operation Failed: {words}"),
         };
         let rule = "Operation against file 'incident' was aborted by Business Rule 'No^0a'.";
@@ -101,7 +106,7 @@ mod tests {
         check(forbidden(policy), "data_policy", Some(403));
         check(forbidden(acl), "acl", Some(403));
         check(forbidden(""), "forbidden", Some(403));
-        let bad = |status, words: &str| Cause::BadRequest {
+        let bad = |status, words: &str| InstanceFailure::BadRequest {
             status,
             words: words.to_owned(),
         };
@@ -111,7 +116,7 @@ mod tests {
         check(bad(400, large), "too_large", Some(400));
         check(bad(415, ""), "bad_request", Some(415));
         check(
-            Cause::Timeout {
+            InstanceFailure::Timeout {
                 limit: String::new(),
                 connecting: false,
             },

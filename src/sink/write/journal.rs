@@ -11,28 +11,28 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::servicenow::query::parse_time;
-use crate::servicenow::table_write::stored;
+use crate::servicenow::table_write::stored_text;
 
 /// How far the first attempt may lie behind the clock by which its entry was stamped.
-pub(super) const SLACK: Duration = Duration::from_secs(300);
+pub(super) const JOURNAL_CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 /// Claims and notes that are kept.
-const KEPT: usize = 1024;
+const MAX_REMEMBERED_ENTRIES: usize = 1024;
 
 /// A text in a column of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(u64);
+pub(super) struct JournalTextKey(u64);
 
-impl Place {
-    pub(super) fn new(sys_id: &str, column: &str, text: &str) -> Place {
+impl JournalTextKey {
+    pub(super) fn new(sys_id: &str, column: &str, text: &str) -> JournalTextKey {
         let mut hasher = DefaultHasher::new();
         (sys_id.to_ascii_lowercase(), column, plain(text)).hash(&mut hasher);
-        Place(hasher.finish())
+        JournalTextKey(hasher.finish())
     }
 }
 
 /// What is sought.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sought<'a> {
+pub(super) struct JournalQuery<'a> {
     pub(super) sys_id: &'a str,
     pub(super) column: &'a str,
     pub(super) text: &'a str,
@@ -40,22 +40,24 @@ pub(super) struct Sought<'a> {
     pub(super) since: i64,
 }
 
-impl Sought<'_> {
+impl JournalQuery<'_> {
     /// The sys_ids of the entries with this text in an answer.
     pub(super) fn among(&self, result: &Value) -> Vec<String> {
         let entries = result.as_array().map(Vec::as_slice).unwrap_or_default();
         let ours = entries.iter().filter(|entry| self.is(entry));
-        ours.filter_map(|entry| stored(entry, "sys_id")).collect()
+        ours.filter_map(|entry| stored_text(entry, "sys_id"))
+            .collect()
     }
 
     fn is(&self, entry: &Value) -> bool {
         // An instance drops a condition that it does not understand; what it says of these two must
         // not contradict.
         let agrees = |column: &str, wanted: &str| {
-            stored(entry, column).is_none_or(|text| text.eq_ignore_ascii_case(wanted))
+            stored_text(entry, column).is_none_or(|text| text.eq_ignore_ascii_case(wanted))
         };
-        let text = stored(entry, "value").unwrap_or_default();
-        let time = stored(entry, "sys_created_on").and_then(|time| parse_time(time.as_bytes()));
+        let text = stored_text(entry, "value").unwrap_or_default();
+        let time =
+            stored_text(entry, "sys_created_on").and_then(|time| parse_time(time.as_bytes()));
         agrees("element_id", self.sys_id)
             && agrees("element", self.column)
             && plain(&text) == plain(self.text)
@@ -65,16 +67,16 @@ impl Sought<'_> {
 
 /// Which entries belong to which records.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct JournalDeduper {
     /// sys_ids of entries that records have claimed.
     claimed: VecDeque<String>,
     /// Entries that were certainly written, and when; their sys_ids are not known.
-    notes: VecDeque<(Place, Instant)>,
+    notes: VecDeque<(JournalTextKey, Instant)>,
 }
 
-impl Claims {
+impl JournalDeduper {
     /// An entry was written at `now`, and the instance said so.
-    pub(super) fn note(&mut self, place: Place, now: Instant) {
+    pub(super) fn note(&mut self, place: JournalTextKey, now: Instant) {
         push(&mut self.notes, (place, now));
     }
 
@@ -82,7 +84,7 @@ impl Claims {
     /// before this are of entries that are not among them; `None` is all.
     pub(super) fn claim(
         &mut self,
-        place: Place,
+        place: JournalTextKey,
         entries: Vec<String>,
         since: Option<Instant>,
     ) -> bool {
@@ -103,7 +105,7 @@ impl Claims {
 }
 
 fn push<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == KEPT {
+    if list.len() == MAX_REMEMBERED_ENTRIES {
         list.pop_front();
     }
     list.push_back(item);
@@ -120,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    const SOUGHT: Sought<'_> = Sought {
+    const SOUGHT: JournalQuery<'_> = JournalQuery {
         sys_id: "a1",
         column: "comments",
         text: "hello\nworld",
@@ -151,8 +153,8 @@ mod tests {
         assert!(SOUGHT.among(&json!({})).is_empty());
     }
 
-    fn place() -> Place {
-        Place::new("a1", "comments", "hi")
+    fn place() -> JournalTextKey {
+        JournalTextKey::new("a1", "comments", "hi")
     }
 
     fn entries(ids: &[&str]) -> Vec<String> {
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn two_records_do_not_share_an_entry() {
-        let mut claims = Claims::default();
+        let mut claims = JournalDeduper::default();
         assert!(!claims.claim(place(), entries(&[]), None));
         assert!(claims.claim(place(), entries(&["x"]), None));
         assert!(!claims.claim(place(), entries(&["x"]), None));
@@ -170,11 +172,11 @@ mod tests {
 
     #[test]
     fn what_was_answered_is_not_up_for_claims() {
-        let mut claims = Claims::default();
+        let mut claims = JournalDeduper::default();
         let now = Instant::now();
         claims.note(place(), now);
-        claims.note(Place::new("a1", "comments", "ho"), now);
-        claims.note(Place::new("a1", "work_notes", "hi"), now);
+        claims.note(JournalTextKey::new("a1", "comments", "ho"), now);
+        claims.note(JournalTextKey::new("a1", "work_notes", "hi"), now);
         assert!(!claims.claim(place(), entries(&["x"]), None));
         assert!(claims.claim(place(), entries(&["y", "x"]), None));
         // The noted one is not in what was asked for.
@@ -185,10 +187,10 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut claims = Claims::default();
+        let mut claims = JournalDeduper::default();
         for number in 0..5000 {
             claims.claim(place(), vec![number.to_string()], None);
         }
-        assert_eq!(claims.claimed.len(), KEPT);
+        assert_eq!(claims.claimed.len(), MAX_REMEMBERED_ENTRIES);
     }
 }

@@ -6,14 +6,14 @@
 
 use serde_json::Value;
 
-use super::WrittenRow;
-use crate::servicenow::table_write::stored;
+use super::WriteOutcomeRow;
+use crate::servicenow::table_write::stored_text;
 
-/// The columns of a [`Version`].
-pub(super) const COLUMNS: &str = "sys_id,sys_mod_count,sys_updated_on,sys_updated_by";
+/// The columns of a [`VersionBeforeUpdate`].
+pub(super) const VERSION_COLUMNS: &str = "sys_id,sys_mod_count,sys_updated_on,sys_updated_by";
 
 /// What keeps the source from sending our own changes back.
-pub trait OwnWrites: Send + Sync {
+pub trait LoopGuard: Send + Sync {
     /// Whether the source has read the row's version of this time (as the instance writes it) and
     /// `mod_count`.
     fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool;
@@ -23,30 +23,30 @@ pub trait OwnWrites: Send + Sync {
 
 /// A row as it was before an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct VersionBeforeUpdate {
     updated_on: String,
     mod_count: u64,
 }
 
-impl Version {
+impl VersionBeforeUpdate {
     /// As it was read; `None` if a column is hidden.
-    pub(super) fn of(row: &Value) -> Option<Version> {
-        Some(Version {
-            updated_on: stored(row, "sys_updated_on")?,
-            mod_count: stored(row, "sys_mod_count")?.parse().ok()?,
+    pub(super) fn of(row: &Value) -> Option<VersionBeforeUpdate> {
+        Some(VersionBeforeUpdate {
+            updated_on: stored_text(row, "sys_updated_on")?,
+            mod_count: stored_text(row, "sys_mod_count")?.parse().ok()?,
         })
     }
 }
 
 /// After an insert: nobody else has changed a row that was never changed.
-pub(super) fn inserted(guard: &dyn OwnWrites, row: &WrittenRow) {
+pub(super) fn inserted(guard: &dyn LoopGuard, row: &WriteOutcomeRow) {
     if let (Some(id), Some(0), Some(by)) = (&row.sys_id, row.mod_count, &row.updated_by) {
         guard.wrote(id, 0, by);
     }
 }
 
 /// After an update of the version `before`.
-pub(super) fn updated(guard: &dyn OwnWrites, before: &Version, row: &WrittenRow) {
+pub(super) fn updated(guard: &dyn LoopGuard, before: &VersionBeforeUpdate, row: &WriteOutcomeRow) {
     if let (Some(id), Some(count), Some(by)) = (&row.sys_id, row.mod_count, &row.updated_by)
         && before.mod_count.checked_add(1) == Some(count)
         && guard.seen(&before.updated_on, before.mod_count, id)
@@ -66,7 +66,7 @@ mod tests {
         wrote: Mutex<Vec<(String, u64, String)>>,
     }
 
-    impl OwnWrites for Source {
+    impl LoopGuard for Source {
         fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
             assert_eq!(
                 (updated_on, mod_count, sys_id),
@@ -90,8 +90,8 @@ mod tests {
         source.wrote.lock().unwrap().len()
     }
 
-    fn row(mod_count: Option<u64>) -> WrittenRow {
-        WrittenRow {
+    fn row(mod_count: Option<u64>) -> WriteOutcomeRow {
+        WriteOutcomeRow {
             sys_id: Some("a".to_owned()),
             mod_count,
             updated_by: Some("me".to_owned()),
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn only_what_is_certainly_ours() {
-        let before = Version {
+        let before = VersionBeforeUpdate {
             updated_on: "2024-01-01 00:00:00".to_owned(),
             mod_count: 4,
         };
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn versions() {
         let row = serde_json::json!({"sys_updated_on": "x", "sys_mod_count": "4"});
-        let version = Version::of(&row).unwrap();
+        let version = VersionBeforeUpdate::of(&row).unwrap();
         assert_eq!((version.updated_on.as_str(), version.mod_count), ("x", 4));
         for row in [
             serde_json::json!({"sys_updated_on": "x"}),
             serde_json::json!({"sys_mod_count": "4"}),
             serde_json::json!({"sys_updated_on": "x", "sys_mod_count": "-1"}),
         ] {
-            assert_eq!(Version::of(&row), None);
+            assert_eq!(VersionBeforeUpdate::of(&row), None);
         }
     }
 }

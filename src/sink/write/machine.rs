@@ -10,22 +10,22 @@ mod replies;
 
 use std::time::{Duration, Instant};
 
-use self::ambiguity::Doubt;
-use super::indeterminate::{Late, Lost};
-use super::retry_budget::{Patience, Verdict};
+use self::ambiguity::Ambiguity;
 use super::classify::refusal;
-use super::messages::{Answer, Moment, Rules, Since, Step, Task};
-use super::{History, Outcome, WrittenRow};
-use crate::servicenow::{Cause, Error};
+use super::indeterminate::{IndeterminateWrite, IndeterminateWrites};
+use super::messages::{FirstAttempt, ReplyInputs, WriteReply, WriteRequest, WriteRules, WriteStep};
+use super::retry_budget::{RetryBudget, RetryVerdict};
+use super::{PriorAttempt, WriteOutcome, WriteOutcomeRow};
+use crate::servicenow::{Error, InstanceFailure};
 use crate::sink::Refusal;
-use crate::sink::operation::{Create, Kind, Operation, Row};
+use crate::sink::operation::{NewRowIdentity, OperationKind, TargetRow, WriteOperation};
 
 /// Before the next try after the client waited in vain for its turn.
-const HELD_PAUSE: Duration = Duration::from_secs(1);
+const HELD_REQUEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to be done, when `earliest` has come.
 #[derive(Debug)]
-enum At {
+enum WriteState {
     Find,
     Journal {
         id: String,
@@ -39,28 +39,28 @@ enum At {
     OwnRow(String),
     /// The same, by the column that holds the identity.
     OwnField,
-    Done(Outcome),
+    Done(WriteOutcome),
 }
 
 /// One record on its way.
 #[derive(Debug)]
-pub(super) struct Core<'a> {
-    op: &'a Operation,
-    rules: &'a Rules,
+pub(super) struct WriteMachine<'a> {
+    op: &'a WriteOperation,
+    rules: &'a WriteRules,
     /// A row's version is read before it is updated.
     guarded: bool,
-    at: At,
-    patience: Patience,
+    at: WriteState,
+    patience: RetryBudget,
     earliest: Instant,
     probe: Option<Duration>,
     attempts: u32,
     last_error: Option<Error>,
     /// The last attempt that is not accounted for.
-    doubt: Option<Doubt>,
+    doubt: Option<Ambiguity>,
     /// There was such an attempt at some time.
     doubted: bool,
     /// What this record has lost and may still be executed, over what is written later.
-    late: Option<Lost>,
+    late: Option<IndeterminateWrite>,
     suspect: bool,
     first_sent: Option<Instant>,
     /// Journal columns that have our entry already.
@@ -79,27 +79,27 @@ pub(super) struct Core<'a> {
     blind: bool,
 }
 
-impl<'a> Core<'a> {
+impl<'a> WriteMachine<'a> {
     pub(super) fn new(
-        op: &'a Operation,
-        rules: &'a Rules,
+        op: &'a WriteOperation,
+        rules: &'a WriteRules,
         guarded: bool,
-        history: History,
-        patience: Patience,
+        history: PriorAttempt,
+        patience: RetryBudget,
         now: Instant,
-    ) -> Core<'a> {
+    ) -> WriteMachine<'a> {
         let doubt = match history {
-            History::Fresh => None,
-            History::Suspect { since } => Some(Doubt {
+            PriorAttempt::None => None,
+            PriorAttempt::Possible { since } => Some(Ambiguity {
                 sent: since,
                 running: true,
             }),
         };
-        let mut core = Core {
+        let mut core = WriteMachine {
             op,
             rules,
             guarded,
-            at: At::Find,
+            at: WriteState::Find,
             patience,
             earliest: now,
             probe: None,
@@ -119,30 +119,34 @@ impl<'a> Core<'a> {
             blind: false,
         };
         match (op.kind, &op.row) {
-            (Kind::Insert, _) | (_, Row::None) => core.insert(),
-            (Kind::Delete, Row::SysId(id)) => core.at = At::Delete(id.clone()),
-            (Kind::Update | Kind::Upsert, Row::SysId(id)) => core.update(id.clone()),
-            (_, Row::Field { .. }) => {}
+            (OperationKind::Insert, _) | (_, TargetRow::None) => core.insert(),
+            (OperationKind::Delete, TargetRow::SysId(id)) => {
+                core.at = WriteState::Delete(id.clone());
+            }
+            (OperationKind::Update | OperationKind::Upsert, TargetRow::SysId(id)) => {
+                core.update(id.clone());
+            }
+            (_, TargetRow::Field { .. }) => {}
         }
         core
     }
 
     /// What to do at `now`. `late` is what other records have left behind.
-    pub(super) fn next(&mut self, now: Instant, late: &Late) -> Step {
-        if let At::Done(outcome) = &self.at {
-            return Step::Done(outcome.clone());
+    pub(super) fn next(&mut self, now: Instant, late: &IndeterminateWrites) -> WriteStep {
+        if let WriteState::Done(outcome) = &self.at {
+            return WriteStep::Done(outcome.clone());
         }
         if self.probe.is_some() {
-            return Step::Do(Task::Probe);
+            return WriteStep::Do(WriteRequest::Probe);
         }
         self.let_pass(late);
         if now < self.earliest {
-            return Step::Wait(self.earliest.saturating_duration_since(now));
+            return WriteStep::Wait(self.earliest.saturating_duration_since(now));
         }
         match self.task(now) {
-            Some(task) => Step::Do(task),
+            Some(task) => WriteStep::Do(task),
             // No state leads here; a record must neither spin nor be lost should one.
-            None => Step::Done(Outcome::Refused(Refusal::unsent(
+            None => WriteStep::Done(WriteOutcome::Refused(Refusal::unsent(
                 "internal",
                 "there is no next step for this record: please report this",
             ))),
@@ -155,7 +159,7 @@ impl<'a> Core<'a> {
     }
 
     /// What this record has lost and may still be executed.
-    pub(super) fn late(&self) -> Option<&Lost> {
+    pub(super) fn late(&self) -> Option<&IndeterminateWrite> {
         self.late.as_ref()
     }
 
@@ -171,67 +175,67 @@ impl<'a> Core<'a> {
         self.blind
     }
 
-    fn task(&mut self, now: Instant) -> Option<Task> {
+    fn task(&mut self, now: Instant) -> Option<WriteRequest> {
         let first_sent = self.first_sent;
         let mut sending = || *self.first_sent.get_or_insert(now);
         Some(match &self.at {
-            At::Find => self.search_of_row()?,
-            At::Journal { id, left } => Task::Journal {
+            WriteState::Find => self.search_of_row()?,
+            WriteState::Journal { id, left } => WriteRequest::Journal {
                 id: id.clone(),
                 column: left.last()?,
-                since: Since {
+                since: FirstAttempt {
                     first_sent: first_sent.unwrap_or(now),
                     suspect: self.suspect,
                 },
             },
-            At::Version(id) => Task::Version(id.clone()),
-            At::Update(id) => {
+            WriteState::Version(id) => WriteRequest::Version(id.clone()),
+            WriteState::Update(id) => {
                 sending();
-                Task::Update(id.clone())
+                WriteRequest::Update(id.clone())
             }
-            At::Delete(id) => {
+            WriteState::Delete(id) => {
                 sending();
-                Task::Delete(id.clone())
+                WriteRequest::Delete(id.clone())
             }
-            At::Insert => {
+            WriteState::Insert => {
                 sending();
                 self.inserted = true;
-                Task::Insert
+                WriteRequest::Insert
             }
-            At::OwnRow(id) => Task::Row(id.clone()),
-            At::OwnField => self.search_of_identity()?,
-            At::Done(_) => return None,
+            WriteState::OwnRow(id) => WriteRequest::Row(id.clone()),
+            WriteState::OwnField => self.search_of_identity()?,
+            WriteState::Done(_) => return None,
         })
     }
 
-    fn search_of_row(&self) -> Option<Task> {
+    fn search_of_row(&self) -> Option<WriteRequest> {
         match &self.op.row {
-            Row::Field { field, value } => Some(find(field, value)),
-            Row::SysId(_) | Row::None => None,
+            TargetRow::Field { field, value } => Some(find(field, value)),
+            TargetRow::SysId(_) | TargetRow::None => None,
         }
     }
 
-    fn search_of_identity(&self) -> Option<Task> {
+    fn search_of_identity(&self) -> Option<WriteRequest> {
         match &self.op.create {
-            Create::Field { field, value, .. } => Some(find(field, value)),
+            NewRowIdentity::Field { field, value, .. } => Some(find(field, value)),
             _ => None,
         }
     }
 
     // Where to go.
 
-    fn done(&mut self, outcome: Outcome) {
-        self.at = At::Done(outcome);
+    fn done(&mut self, outcome: WriteOutcome) {
+        self.at = WriteState::Done(outcome);
     }
 
     fn refuse(&mut self, error: &Error) {
         let refusal = refusal(error, self.attempts);
-        self.done(Outcome::Refused(refusal));
+        self.done(WriteOutcome::Refused(refusal));
     }
 
     fn refuse_as(&mut self, kind: &'static str, error: String) {
         let attempts = self.attempts;
-        self.done(Outcome::Refused(Refusal {
+        self.done(WriteOutcome::Refused(Refusal {
             attempts,
             ..Refusal::unsent(kind, error)
         }));
@@ -242,16 +246,16 @@ impl<'a> Core<'a> {
         let doubt = self.doubt;
         match (&self.op.create, &self.op.row, doubt) {
             // The first one is over then, so that what is not there now will never be.
-            (Create::Field { .. }, _, Some(doubt)) => {
+            (NewRowIdentity::Field { .. }, _, Some(doubt)) => {
                 self.not_before(doubt.sent + self.rules.transaction_time);
-                self.at = At::OwnField;
+                self.at = WriteState::OwnField;
             }
-            (Create::None, Row::Field { .. }, Some(doubt)) => {
+            (NewRowIdentity::None, TargetRow::Field { .. }, Some(doubt)) => {
                 self.not_before(doubt.sent + self.rules.transaction_time);
                 self.doubt = None;
-                self.at = At::Find;
+                self.at = WriteState::Find;
             }
-            _ => self.at = At::Insert,
+            _ => self.at = WriteState::Insert,
         }
     }
 
@@ -259,17 +263,17 @@ impl<'a> Core<'a> {
     fn update(&mut self, id: String) {
         let left = self.entries_to_send();
         if self.doubt.is_some() && !left.is_empty() {
-            self.at = At::Journal { id, left };
+            self.at = WriteState::Journal { id, left };
             return;
         }
         let entries = !self.without.is_empty();
         let sent = |(name, _): &(String, _)| !self.without.contains(&name.as_str());
         if entries && !self.op.fields.iter().any(sent) {
-            self.written("update", WrittenRow::of(&id));
+            self.written("update", WriteOutcomeRow::of(&id));
         } else if self.guarded {
-            self.at = At::Version(id);
+            self.at = WriteState::Version(id);
         } else {
-            self.at = At::Update(id);
+            self.at = WriteState::Update(id);
         }
     }
 
@@ -279,9 +283,9 @@ impl<'a> Core<'a> {
         open.rev().copied().collect()
     }
 
-    fn written(&mut self, word: &'static str, row: WrittenRow) {
-        let known = row != WrittenRow::default();
-        self.done(Outcome::Written(word, known.then_some(row)));
+    fn written(&mut self, word: &'static str, row: WriteOutcomeRow) {
+        let known = row != WriteOutcomeRow::default();
+        self.done(WriteOutcome::Written(word, known.then_some(row)));
     }
 
     fn not_before(&mut self, time: Instant) {
@@ -294,9 +298,9 @@ impl<'a> Core<'a> {
     /// of it.
     pub(super) fn answered(
         &mut self,
-        task: &Task,
-        result: Result<Answer, Error>,
-        moment: Moment,
+        task: &WriteRequest,
+        result: Result<WriteReply, Error>,
+        moment: ReplyInputs,
     ) -> Option<Instant> {
         if let Some(delay) = self.probe.take() {
             self.probed(&result, delay, moment);
@@ -312,23 +316,23 @@ impl<'a> Core<'a> {
         };
         match error.cause() {
             None => {
-                self.done(Outcome::Stopped);
+                self.done(WriteOutcome::Stopped);
                 return None;
             }
-            Some(Cause::Held { .. }) => {
+            Some(InstanceFailure::Held { .. }) => {
                 self.patience.held(moment.now);
-                self.not_before(moment.now + HELD_PAUSE);
+                self.not_before(moment.now + HELD_REQUEST_PAUSE);
                 return Some(self.patience.since(moment.now));
             }
             // The client itself keeps everybody waiting until the time is over.
-            Some(Cause::RateLimited { .. }) => {
+            Some(InstanceFailure::RateLimited { .. }) => {
                 self.patience.held(moment.now);
                 return Some(self.patience.since(moment.now));
             }
             Some(_) => {}
         }
         self.attempts = self.attempts.saturating_add(1);
-        if !error.is_retryable() && !error.is_of_instance() {
+        if !error.is_retryable() && !error.is_instance_wide() {
             self.refused(task, error);
             return None;
         }
@@ -338,25 +342,25 @@ impl<'a> Core<'a> {
         Some(self.patience.since(moment.now))
     }
 
-    fn wait_out(&mut self, error: &Error, moment: Moment) {
+    fn wait_out(&mut self, error: &Error, moment: ReplyInputs) {
         let verdict = self.patience.failed(
             moment.now,
             moment.pulse,
-            error.is_of_instance(),
+            error.is_instance_wide(),
             moment.random,
         );
         self.obey(verdict, moment.now);
     }
 
-    fn obey(&mut self, verdict: Verdict, now: Instant) {
+    fn obey(&mut self, verdict: RetryVerdict, now: Instant) {
         match verdict {
-            _ if matches!(self.at, At::Done(_)) => {}
-            Verdict::Wait(delay) => self.not_before(now + delay),
-            Verdict::Probe(delay) => {
+            _ if matches!(self.at, WriteState::Done(_)) => {}
+            RetryVerdict::Wait(delay) => self.not_before(now + delay),
+            RetryVerdict::Probe(delay) => {
                 self.probe = Some(delay);
                 self.not_before(now + delay);
             }
-            Verdict::GiveUp => {
+            RetryVerdict::GiveUp => {
                 if let Some(error) = self.last_error.take() {
                     self.refuse(&error);
                 }
@@ -364,13 +368,13 @@ impl<'a> Core<'a> {
         }
     }
 
-    fn probed(&mut self, result: &Result<Answer, Error>, delay: Duration, moment: Moment) {
+    fn probed(&mut self, result: &Result<WriteReply, Error>, delay: Duration, moment: ReplyInputs) {
         let works = match result {
             Ok(_) => Some(true),
             Err(error) => match error.cause() {
-                None => return self.done(Outcome::Stopped),
-                Some(Cause::Held { .. } | Cause::RateLimited { .. }) => None,
-                Some(_) => Some(error.is_answer()),
+                None => return self.done(WriteOutcome::Stopped),
+                Some(InstanceFailure::Held { .. } | InstanceFailure::RateLimited { .. }) => None,
+                Some(_) => Some(error.is_api_verdict()),
             },
         };
         let verdict = self.patience.probed(moment.now, moment.pulse, works, delay);
@@ -378,8 +382,8 @@ impl<'a> Core<'a> {
     }
 }
 
-fn find(field: &str, value: &str) -> Task {
-    Task::Find {
+fn find(field: &str, value: &str) -> WriteRequest {
+    WriteRequest::Find {
         field: field.to_owned(),
         value: value.to_owned(),
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::Outcome;
+use super::WriteOutcome;
 use crate::config::OnMissing;
-use crate::servicenow::table_write::Written;
+use crate::servicenow::table_write::RowAfterWrite;
 
 /// What holds for all records of a topic.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct WriteRules {
     /// The table, for words.
     pub(super) table: String,
     /// What becomes of an update without its row.
@@ -19,7 +19,7 @@ pub(super) struct Rules {
 
 /// A request to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum WriteRequest {
     /// Make the row.
     Insert,
     /// Change this row.
@@ -42,7 +42,7 @@ pub(super) enum Task {
         /// The column.
         column: &'static str,
         /// No older entry is ours.
-        since: Since,
+        since: FirstAttempt,
     },
     /// The row's version.
     Version(String),
@@ -52,7 +52,7 @@ pub(super) enum Task {
 
 /// When the first attempt for a record may have been made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Since {
+pub(super) struct FirstAttempt {
     /// By this writer.
     pub(super) first_sent: Instant,
     /// Somebody tried it before.
@@ -61,13 +61,13 @@ pub(super) struct Since {
 
 /// What a request brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum WriteReply {
     /// It was done.
-    Written(Written),
+    Written(RowAfterWrite),
     /// The row is there.
     There,
     /// These rows.
-    Rows(Vec<Found>),
+    Rows(Vec<FoundRow>),
     /// Whether our entry is there.
     Entry(bool),
     /// What was asked was read, or answered in some way that shows that the instance works.
@@ -76,7 +76,7 @@ pub(super) enum Answer {
 
 /// A row that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundRow {
     /// Its sys_id.
     pub(super) sys_id: Option<String>,
     /// What it holds in the column of the search.
@@ -85,18 +85,18 @@ pub(super) struct Found {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum WriteStep {
     /// Wait, then ask again.
     Wait(Duration),
     /// Make this request and tell its result.
-    Do(Task),
+    Do(WriteRequest),
     /// It is over.
-    Done(Outcome),
+    Done(WriteOutcome),
 }
 
 /// The circumstances of a result.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct ReplyInputs {
     pub(super) now: Instant,
     /// Good answers of the instance so far.
     pub(super) pulse: u64,
@@ -106,7 +106,7 @@ pub(super) struct Moment {
     pub(super) ids_ignored: bool,
 }
 
-impl Found {
+impl FoundRow {
     /// The instance compares without case and without blanks at the end.
     pub(super) fn holds(&self, value: &str) -> bool {
         let same = |text: &str| text.trim_end().to_lowercase() == value.trim_end().to_lowercase();

@@ -5,92 +5,109 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::journal::{JOURNAL_CLOCK_TOLERANCE, JournalQuery, JournalTextKey};
 use super::loop_guard;
-use super::loop_guard::Version;
-use super::journal::{Place, SLACK, Sought};
-use super::messages::{Answer, Found, Since, Task};
-use super::{Attempt, Writer};
+use super::loop_guard::VersionBeforeUpdate;
+use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
+use super::{RecordWriter, WriteAttempt};
 use crate::servicenow::table_write;
-use crate::servicenow::table_write::{Write, stored};
-use crate::servicenow::{Error, Get, Meta, table_api};
+use crate::servicenow::table_write::{TableWrite, stored_text};
+use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
 
 /// Without a timestamp a record that was tried before is taken to be no older than this.
-const UNKNOWN_AGE: Duration = Duration::from_secs(3600);
+const ASSUMED_RECORD_AGE: Duration = Duration::from_secs(3600);
 /// Rows that are asked for where one is expected.
-const TWO: u32 = 2;
+const MAX_FOUND_ROWS: u32 = 2;
 
-impl Writer {
+impl RecordWriter {
     /// One request.
     pub(super) fn request(
         &self,
-        task: &Task,
-        attempt: &mut Attempt<'_>,
+        task: &WriteRequest,
+        attempt: &mut WriteAttempt<'_>,
         without: &[&str],
-    ) -> Result<Answer, Error> {
+    ) -> Result<WriteReply, Error> {
         match task {
-            Task::Insert => {
+            WriteRequest::Insert => {
                 let body = attempt.operation.body(true, &[]);
-                let write = Write::insert(&self.table_api_path, &self.rules.table, &body);
+                let write = TableWrite::insert(&self.table_api_path, &self.rules.table, &body);
                 self.send(&write, attempt)
             }
-            Task::Update(id) => {
+            WriteRequest::Update(id) => {
                 let body = attempt.operation.body(false, without);
-                let write = Write::update(&self.table_api_path, &self.rules.table, id, &body);
+                let write = TableWrite::update(&self.table_api_path, &self.rules.table, id, &body);
                 let answer = self.send(&write, attempt)?;
                 self.note_entries(id, attempt, without);
                 Ok(answer)
             }
-            Task::Delete(id) => {
-                let write = Write::delete(&self.table_api_path, &self.rules.table, id);
+            WriteRequest::Delete(id) => {
+                let write = TableWrite::delete(&self.table_api_path, &self.rules.table, id);
                 self.send(&write, attempt)
             }
-            Task::Row(id) => {
+            WriteRequest::Row(id) => {
                 let get = table_write::row(&self.table_api_path, &self.rules.table, id, "sys_id");
-                self.get(&get, attempt).map(|_| Answer::There)
+                self.get(&get, attempt).map(|_| WriteReply::There)
             }
-            Task::Find { field, value } => self.find(field, value, attempt),
-            Task::Journal { id, column, since } => self.journal(id, column, *since, attempt),
-            Task::Version(id) => {
+            WriteRequest::Find { field, value } => self.find(field, value, attempt),
+            WriteRequest::Journal { id, column, since } => {
+                self.journal(id, column, *since, attempt)
+            }
+            WriteRequest::Version(id) => {
                 attempt.version = None;
                 let (path, table) = (&self.table_api_path, &self.rules.table);
-                let get = table_write::row(path, table, id, loop_guard::COLUMNS);
+                let get = table_write::row(path, table, id, loop_guard::VERSION_COLUMNS);
                 let (row, _) = self.get(&get, attempt)?;
-                attempt.version = Version::of(&row);
-                Ok(Answer::Known)
+                attempt.version = VersionBeforeUpdate::of(&row);
+                Ok(WriteReply::Known)
             }
-            Task::Probe => {
+            WriteRequest::Probe => {
                 let params = vec![
                     ("sysparm_fields", "sys_id".to_owned()),
                     ("sysparm_limit", "1".to_owned()),
                 ];
                 let get = table_api::probe(&self.table_api_path, &self.rules.table, params);
-                self.get(&get, attempt).map(|_| Answer::Known)
+                self.get(&get, attempt).map(|_| WriteReply::Known)
             }
         }
     }
 
-    fn send(&self, write: &Write<'_>, attempt: &Attempt<'_>) -> Result<Answer, Error> {
-        self.client.write(write, attempt.stop).map(Answer::Written)
+    fn send(
+        &self,
+        write: &TableWrite<'_>,
+        attempt: &WriteAttempt<'_>,
+    ) -> Result<WriteReply, Error> {
+        self.client
+            .write(write, attempt.stop)
+            .map(WriteReply::Written)
     }
 
-    fn get(&self, get: &Get<'_>, attempt: &Attempt<'_>) -> Result<(Value, Meta), Error> {
+    fn get(
+        &self,
+        get: &ReadRequest<'_>,
+        attempt: &WriteAttempt<'_>,
+    ) -> Result<(Value, ResponseHead), Error> {
         self.client.get_result_once(get, attempt.stop)
     }
 
-    fn find(&self, field: &str, value: &str, attempt: &Attempt<'_>) -> Result<Answer, Error> {
+    fn find(
+        &self,
+        field: &str,
+        value: &str,
+        attempt: &WriteAttempt<'_>,
+    ) -> Result<WriteReply, Error> {
         let query = format!("{field}={value}");
         let fields = format!("sys_id,{field}");
         let (path, table) = (&self.table_api_path, &self.rules.table);
-        let get = table_write::find(path, table, query, &fields, TWO);
+        let get = table_write::find_rows(path, table, query, &fields, MAX_FOUND_ROWS);
         let (result, _) = self.get(&get, attempt)?;
-        let row = |row: &Value| Found {
-            sys_id: stored(row, "sys_id"),
-            value: stored(row, field),
+        let row = |row: &Value| FoundRow {
+            sys_id: stored_text(row, "sys_id"),
+            value: stored_text(row, field),
         };
-        Ok(Answer::Rows(match result.as_array() {
+        Ok(WriteReply::Rows(match result.as_array() {
             Some(rows) => rows.iter().map(row).collect(),
             // Not a list: a row that holds nothing of what was sought.
-            None => vec![Found::default()],
+            None => vec![FoundRow::default()],
         }))
     }
 
@@ -99,15 +116,15 @@ impl Writer {
         &self,
         id: &str,
         column: &str,
-        since: Since,
-        attempt: &Attempt<'_>,
-    ) -> Result<Answer, Error> {
-        let get = table_write::journal(&self.table_api_path, id, column);
+        since: FirstAttempt,
+        attempt: &WriteAttempt<'_>,
+    ) -> Result<WriteReply, Error> {
+        let get = table_write::journal_entries(&self.table_api_path, id, column);
         let (result, meta) = self.get(&get, attempt)?;
         let text = attempt.operation.text(column).unwrap_or_default();
         let age = age(since, attempt.operation.record_time);
         let server = meta.date.unwrap_or_else(|| seconds(wall_clock()));
-        let sought = Sought {
+        let sought = JournalQuery {
             sys_id: id,
             column,
             text: &text,
@@ -116,23 +133,23 @@ impl Writer {
         let entries = sought.among(&result);
         let noted_since = Instant::now().checked_sub(age);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = Place::new(id, column, &text);
-        Ok(Answer::Entry(claims.claim(place, entries, noted_since)))
+        let place = JournalTextKey::new(id, column, &text);
+        Ok(WriteReply::Entry(claims.claim(place, entries, noted_since)))
     }
 
     /// The instance has these entries now, and said so.
-    fn note_entries(&self, id: &str, attempt: &Attempt<'_>, without: &[&str]) {
+    fn note_entries(&self, id: &str, attempt: &WriteAttempt<'_>, without: &[&str]) {
         let journal = attempt.operation.journal.iter();
         for column in journal.filter(|column| !without.contains(column)) {
             let text = attempt.operation.text(column).unwrap_or_default();
             let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-            claims.note(Place::new(id, column, &text), Instant::now());
+            claims.note(JournalTextKey::new(id, column, &text), Instant::now());
         }
     }
 }
 
 /// How old an entry of ours may be.
-fn age(since: Since, record_time: Option<i64>) -> Duration {
+fn age(since: FirstAttempt, record_time: Option<i64>) -> Duration {
     let own = since.first_sent.elapsed();
     let others = match (since.suspect, record_time) {
         (false, _) => Duration::ZERO,
@@ -140,9 +157,9 @@ fn age(since: Since, record_time: Option<i64>) -> Duration {
             let made = Duration::from_millis(u64::try_from(time).unwrap_or_default());
             wall_clock().saturating_sub(made)
         }
-        (true, None) => UNKNOWN_AGE,
+        (true, None) => ASSUMED_RECORD_AGE,
     };
-    own.max(others) + SLACK
+    own.max(others) + JOURNAL_CLOCK_TOLERANCE
 }
 
 fn wall_clock() -> Duration {

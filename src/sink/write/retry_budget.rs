@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 
 /// Failures in a row without a pulse after which a probe asks whether the instance works.
-const SILENT: u32 = 3;
+const FAILURES_BEFORE_PROBE: u32 = 3;
 /// Failures of its own that a record has at least.
-const OWN: u32 = 5;
+const MIN_RECORD_FAILURES: u32 = 5;
 
 /// The limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct RetryLimits {
     /// For trouble of the instance; `None` is without end.
     pub(super) instance: Option<Duration>,
     /// For trouble of the record.
@@ -24,7 +24,7 @@ pub(super) struct Limits {
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RetryVerdict {
     /// Try again after this time.
     Wait(Duration),
     /// Ask whether the instance works, then try again after this time.
@@ -35,8 +35,8 @@ pub(super) enum Verdict {
 
 /// The failures of one record.
 #[derive(Debug)]
-pub(super) struct Patience {
-    limits: Limits,
+pub(super) struct RetryBudget {
+    limits: RetryLimits,
     backoff: Backoff,
     /// When the failures began, less the time that the instance asked for.
     first: Option<Instant>,
@@ -50,9 +50,14 @@ pub(super) struct Patience {
     last: Instant,
 }
 
-impl Patience {
-    pub(super) fn new(limits: Limits, backoff: Backoff, now: Instant, pulse: u64) -> Patience {
-        Patience {
+impl RetryBudget {
+    pub(super) fn new(
+        limits: RetryLimits,
+        backoff: Backoff,
+        now: Instant,
+        pulse: u64,
+    ) -> RetryBudget {
+        RetryBudget {
             limits,
             backoff,
             first: None,
@@ -76,7 +81,7 @@ impl Patience {
         pulse: u64,
         of_instance: bool,
         random: f64,
-    ) -> Verdict {
+    ) -> RetryVerdict {
         self.last = now;
         self.first.get_or_insert(now);
         let delay = self.backoff.next(random);
@@ -93,8 +98,8 @@ impl Patience {
             return self.unless_own_is_over(now, delay);
         }
         self.silent = self.silent.saturating_add(1);
-        if self.silent >= SILENT {
-            return Verdict::Probe(delay);
+        if self.silent >= FAILURES_BEFORE_PROBE {
+            return RetryVerdict::Probe(delay);
         }
         self.unless_over(now, delay)
     }
@@ -106,7 +111,7 @@ impl Patience {
         pulse: u64,
         works: Option<bool>,
         delay: Duration,
-    ) -> Verdict {
+    ) -> RetryVerdict {
         self.last = now;
         self.mark = pulse;
         match works {
@@ -118,7 +123,7 @@ impl Patience {
                 self.own = None;
                 self.unless_over(now, delay)
             }
-            None => Verdict::Wait(delay),
+            None => RetryVerdict::Wait(delay),
         }
     }
 
@@ -130,22 +135,23 @@ impl Patience {
         self.own = self.own.map(|(since, count)| (since + gone, count));
     }
 
-    fn unless_over(&self, now: Instant, delay: Duration) -> Verdict {
+    fn unless_over(&self, now: Instant, delay: Duration) -> RetryVerdict {
         let gone = now.saturating_duration_since(self.since(now));
         match self.limits.instance {
-            Some(limit) if limit <= gone => Verdict::GiveUp,
-            _ => Verdict::Wait(delay),
+            Some(limit) if limit <= gone => RetryVerdict::GiveUp,
+            _ => RetryVerdict::Wait(delay),
         }
     }
 
-    fn unless_own_is_over(&self, now: Instant, delay: Duration) -> Verdict {
+    fn unless_own_is_over(&self, now: Instant, delay: Duration) -> RetryVerdict {
         match self.own {
             Some((since, count))
-                if OWN <= count && self.limits.record <= now.saturating_duration_since(since) =>
+                if MIN_RECORD_FAILURES <= count
+                    && self.limits.record <= now.saturating_duration_since(since) =>
             {
-                Verdict::GiveUp
+                RetryVerdict::GiveUp
             }
-            _ => Verdict::Wait(delay),
+            _ => RetryVerdict::Wait(delay),
         }
     }
 }
@@ -157,7 +163,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Bench {
-        patience: Patience,
+        patience: RetryBudget,
         now: Instant,
         pulse: u64,
     }
@@ -165,13 +171,13 @@ mod tests {
     /// The instance gets an hour, a record ten seconds.
     fn bench() -> Bench {
         let now = Instant::now();
-        let limits = Limits {
+        let limits = RetryLimits {
             instance: Some(SECOND * 3600),
             record: SECOND * 10,
         };
         let backoff = Backoff::new(SECOND, SECOND);
         Bench {
-            patience: Patience::new(limits, backoff, now, 0),
+            patience: RetryBudget::new(limits, backoff, now, 0),
             now,
             pulse: 0,
         }
@@ -179,28 +185,28 @@ mod tests {
 
     impl Bench {
         /// A failure three seconds later, while others had `answers`.
-        fn fail(&mut self, answers: u64) -> Verdict {
+        fn fail(&mut self, answers: u64) -> RetryVerdict {
             self.now += SECOND * 3;
             self.pulse += answers;
             self.patience.failed(self.now, self.pulse, false, 1.0)
         }
 
-        fn probe(&mut self, works: bool) -> Verdict {
+        fn probe(&mut self, works: bool) -> RetryVerdict {
             self.pulse += u64::from(works);
             self.patience
                 .probed(self.now, self.pulse, Some(works), SECOND)
         }
     }
 
-    const WAIT: Verdict = Verdict::Wait(SECOND);
-    const PROBE: Verdict = Verdict::Probe(SECOND);
+    const WAIT: RetryVerdict = RetryVerdict::Wait(SECOND);
+    const PROBE: RetryVerdict = RetryVerdict::Probe(SECOND);
 
     #[test]
     fn a_record_that_fails_alone_is_given_up() {
         let mut bench = bench();
         // Twelve seconds after the first one, with five attempts.
         let verdicts = [(); 5].map(|()| bench.fail(1));
-        assert_eq!(verdicts, [WAIT, WAIT, WAIT, WAIT, Verdict::GiveUp]);
+        assert_eq!(verdicts, [WAIT, WAIT, WAIT, WAIT, RetryVerdict::GiveUp]);
     }
 
     #[test]
@@ -210,7 +216,7 @@ mod tests {
             bench.now += SECOND * 100;
             assert_eq!(bench.fail(1), WAIT);
         }
-        assert_eq!(bench.fail(1), Verdict::GiveUp);
+        assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
     }
 
     #[test]
@@ -227,7 +233,7 @@ mod tests {
         for _ in 0..3 {
             bench.fail(0);
         }
-        assert_eq!(bench.probe(false), Verdict::GiveUp);
+        assert_eq!(bench.probe(false), RetryVerdict::GiveUp);
         bench.patience.limits.instance = None;
         assert_eq!(bench.probe(false), WAIT);
     }
@@ -239,13 +245,13 @@ mod tests {
         loop {
             failures += 1;
             match bench.fail(0) {
-                Verdict::Wait(_) => {}
-                Verdict::Probe(_) => {
-                    if bench.probe(true) == Verdict::GiveUp {
+                RetryVerdict::Wait(_) => {}
+                RetryVerdict::Probe(_) => {
+                    if bench.probe(true) == RetryVerdict::GiveUp {
                         break;
                     }
                 }
-                Verdict::GiveUp => panic!("without a probe"),
+                RetryVerdict::GiveUp => panic!("without a probe"),
             }
         }
         assert_eq!(failures, 6);
@@ -266,7 +272,7 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(bench.fail(1), WAIT);
         }
-        assert_eq!(bench.fail(1), Verdict::GiveUp);
+        assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
     }
 
     #[test]
@@ -290,7 +296,7 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(bench.fail(1), WAIT);
         }
-        assert_eq!(bench.fail(1), Verdict::GiveUp);
+        assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
     }
 
     #[test]
@@ -306,6 +312,6 @@ mod tests {
         assert_eq!(bench.fail(1), WAIT);
         bench.pulse += 1;
         assert_eq!(bench.fail(1), WAIT);
-        assert_eq!(bench.fail(1), Verdict::GiveUp);
+        assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
     }
 }

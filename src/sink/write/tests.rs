@@ -2,22 +2,25 @@
 
 mod journals;
 mod lost;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::config::{CreateId, OnError, OnMissing, SinkOperation};
-use crate::kafka::Received;
-use crate::servicenow::tests::server::{self, Act, JSON, Seen, Server, answer, bench, spawn};
-use crate::sink::Content;
-use crate::sink::operation::{self, Decision, Place};
+use crate::kafka::ConsumerRecord;
+use crate::servicenow::tests::server::{
+    self, JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer, bench, spawn,
+};
+use crate::sink::RecordContent;
+use crate::sink::operation::{self, IdentityScope, RecordAction};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
 
-fn topic() -> SinkTopic {
-    SinkTopic {
+fn topic() -> SinkTopicConfig {
+    SinkTopicConfig {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
@@ -33,8 +36,8 @@ fn topic() -> SinkTopic {
     }
 }
 
-fn settings() -> config::Sink {
-    config::Sink {
+fn settings() -> config::SinkConfig {
+    config::SinkConfig {
         enabled: true,
         topics: Vec::new(),
         concurrency: 1,
@@ -48,8 +51,8 @@ fn settings() -> config::Sink {
     }
 }
 
-fn record(offset: i64, value: &str) -> Received {
-    Received {
+fn record(offset: i64, value: &str) -> ConsumerRecord {
+    ConsumerRecord {
         topic: Arc::from("orders"),
         partition: 0,
         offset,
@@ -64,10 +67,10 @@ fn record(offset: i64, value: &str) -> Received {
 /// An instance that follows a script: each line is the start of the request that is expected, with
 /// what is done then.
 struct Fake {
-    server: Server,
-    bench: server::Bench,
-    topic: SinkTopic,
-    writer: Writer,
+    server: ScriptedServer,
+    bench: server::ClientBench,
+    topic: SinkTopicConfig,
+    writer: RecordWriter,
     expected: Vec<String>,
 }
 
@@ -76,21 +79,28 @@ struct Watcher {
     heard: Mutex<Vec<String>>,
 }
 
-impl Watch for Watcher {
-    fn trouble(&self, error: &servicenow::Error, since: Instant) {
+impl RetryObserver for Watcher {
+    fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
         assert!(since <= Instant::now());
-        self.heard.lock().unwrap().push(error.kind().to_owned());
+        self.heard
+            .lock()
+            .unwrap()
+            .push(error.metric_label().to_owned());
     }
 
-    fn fine(&self) {
+    fn retries_ended(&self) {
         self.heard.lock().unwrap().push("fine".to_owned());
     }
 }
 
-fn fake(topic: SinkTopic, sink: &config::Sink, script: Vec<(&str, Vec<Act>)>) -> Fake {
+fn fake(
+    topic: SinkTopicConfig,
+    sink: &config::SinkConfig,
+    script: Vec<(&str, Vec<ServerAction>)>,
+) -> Fake {
     let expected = script.iter().map(|(line, _)| (*line).to_owned()).collect();
-    let acts: Vec<Vec<Act>> = script.into_iter().map(|(_, acts)| acts).collect();
-    let server = Server::start(move |number, _| match acts.get(number) {
+    let acts: Vec<Vec<ServerAction>> = script.into_iter().map(|(_, acts)| acts).collect();
+    let server = ScriptedServer::start(move |number, _| match acts.get(number) {
         Some(acts) => acts.clone(),
         None => answer("418 Not In The Script", &[], ""),
     });
@@ -98,9 +108,9 @@ fn fake(topic: SinkTopic, sink: &config::Sink, script: Vec<(&str, Vec<Act>)>) ->
         config.read_timeout = Duration::from_millis(200);
         config.retry_backoff = Duration::from_millis(5);
     });
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Arc::new(SuccessCounter::default());
     let client = Arc::clone(&bench.client);
-    let writer = Writer::new(client, "/api/now/table", &topic, sink, pulse);
+    let writer = RecordWriter::new(client, "/api/now/table", &topic, sink, pulse);
     Fake {
         server,
         bench,
@@ -111,28 +121,32 @@ fn fake(topic: SinkTopic, sink: &config::Sink, script: Vec<(&str, Vec<Act>)>) ->
 }
 
 /// With the usual topic and settings.
-fn plain(script: Vec<(&str, Vec<Act>)>) -> Fake {
+fn plain(script: Vec<(&str, Vec<ServerAction>)>) -> Fake {
     fake(topic(), &settings(), script)
 }
 
 impl Fake {
-    fn operation(&self, record: &Received) -> Operation {
-        let place = Place {
+    fn operation(&self, record: &ConsumerRecord) -> WriteOperation {
+        let place = IdentityScope {
             instance: "https://dev1.service-now.com".to_owned(),
             cluster: "c1".to_owned(),
         };
-        match operation::read(record, &Content::plain(record), &self.topic, &place) {
-            Ok(Decision::Write(operation)) => operation,
+        match operation::read(record, &RecordContent::plain(record), &self.topic, &place) {
+            Ok(RecordAction::Write(operation)) => operation,
             other => panic!("{other:?}"),
         }
     }
 
-    fn write(&self, record: &Received) -> Outcome {
-        self.write_with(record, History::Fresh).0
+    fn write(&self, record: &ConsumerRecord) -> WriteOutcome {
+        self.write_with(record, PriorAttempt::None).0
     }
 
     /// The outcome, and what the watch heard.
-    fn write_with(&self, record: &Received, history: History) -> (Outcome, Vec<String>) {
+    fn write_with(
+        &self,
+        record: &ConsumerRecord,
+        history: PriorAttempt,
+    ) -> (WriteOutcome, Vec<String>) {
         let watcher = Watcher::default();
         let operation = self.operation(record);
         let outcome = self
@@ -142,7 +156,7 @@ impl Fake {
     }
 
     /// The requests, which must be those of the script.
-    fn seen(&self) -> Vec<Seen> {
+    fn seen(&self) -> Vec<SeenRequest> {
         let seen = self.server.seen();
         let lines: Vec<&str> = seen.iter().map(|seen| seen.line.as_str()).collect();
         assert_eq!(lines.len(), self.expected.len(), "{lines:#?}");
@@ -153,12 +167,12 @@ impl Fake {
     }
 }
 
-fn created(id: &str) -> Vec<Act> {
-    answer("201 Created", &[JSON], &row(id, 0))
+fn created(id: &str) -> Vec<ServerAction> {
+    answer("201 Created", &[JSON_HEADER], &row(id, 0))
 }
 
-fn updated(id: &str, mod_count: u64) -> Vec<Act> {
-    answer("200 OK", &[JSON], &row(id, mod_count))
+fn updated(id: &str, mod_count: u64) -> Vec<ServerAction> {
+    answer("200 OK", &[JSON_HEADER], &row(id, mod_count))
 }
 
 fn row(id: &str, mod_count: u64) -> String {
@@ -168,48 +182,48 @@ fn row(id: &str, mod_count: u64) -> String {
 }
 
 /// A good answer with this result.
-fn result(json: &str) -> Vec<Act> {
-    answer("200 OK", &[JSON], &format!(r#"{{"result":{json}}}"#))
+fn result(json: &str) -> Vec<ServerAction> {
+    answer("200 OK", &[JSON_HEADER], &format!(r#"{{"result":{json}}}"#))
 }
 
-fn missing() -> Vec<Act> {
+fn missing() -> Vec<ServerAction> {
     let body = r#"{"error":{"message":"No Record found","detail":"Record doesn't exist or ACL restricts the record retrieval"},"status":"failure"}"#;
-    answer("404 Not Found", &[JSON], body)
+    answer("404 Not Found", &[JSON_HEADER], body)
 }
 
-fn forbidden(detail: &str) -> Vec<Act> {
+fn forbidden(detail: &str) -> Vec<ServerAction> {
     let body = format!(
         r#"{{"error":{{"message":"Operation Failed","detail":"{detail}"}},"status":"failure"}}"#
     );
-    answer("403 Forbidden", &[JSON], &body)
+    answer("403 Forbidden", &[JSON_HEADER], &body)
 }
 
-fn broken() -> Vec<Act> {
+fn broken() -> Vec<ServerAction> {
     let body = r#"{"error":{"message":"x","detail":null},"status":"failure"}"#;
-    answer("500 Internal Server Error", &[JSON], body)
+    answer("500 Internal Server Error", &[JSON_HEADER], body)
 }
 
-fn lost() -> Vec<Act> {
-    vec![Act::Close]
+fn lost() -> Vec<ServerAction> {
+    vec![ServerAction::Close]
 }
 
-fn word(outcome: &Outcome) -> &str {
+fn word(outcome: &WriteOutcome) -> &str {
     match outcome {
-        Outcome::Written(word, _) => word,
+        WriteOutcome::Written(word, _) => word,
         other => panic!("{other:?}"),
     }
 }
 
-fn sys_id(outcome: &Outcome) -> &str {
+fn sys_id(outcome: &WriteOutcome) -> &str {
     match outcome {
-        Outcome::Written(_, Some(row)) => row.sys_id.as_deref().unwrap(),
+        WriteOutcome::Written(_, Some(row)) => row.sys_id.as_deref().unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-fn kind(outcome: &Outcome) -> &'static str {
+fn kind(outcome: &WriteOutcome) -> &'static str {
     match outcome {
-        Outcome::Refused(refusal) => refusal.kind,
+        WriteOutcome::Refused(refusal) => refusal.kind,
         other => panic!("{other:?}"),
     }
 }
@@ -224,18 +238,23 @@ fn an_insert_and_an_update_and_a_delete() {
         ),
         (
             "DELETE /api/now/table/incident/0123456789abcdef0123456789abcdef HTTP",
-            vec![Act::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())],
+            vec![ServerAction::Send(
+                b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            )],
         ),
     ]);
     assert_eq!(word(&fake.write(&record(1, r#"{"a":1}"#))), "insert");
     let update = record(2, &format!(r#"{{"sys_id":"{ID}","a":2}}"#));
-    let row = WrittenRow {
+    let row = WriteOutcomeRow {
         sys_id: Some(ID.to_owned()),
         mod_count: Some(3),
         updated_by: Some("bridge".to_owned()),
     };
-    assert_eq!(fake.write(&update), Outcome::Written("update", Some(row)));
-    let delete = Received {
+    assert_eq!(
+        fake.write(&update),
+        WriteOutcome::Written("update", Some(row))
+    );
+    let delete = ConsumerRecord {
         key: Some(ID.into()),
         value: None,
         ..record(3, "")
@@ -253,7 +272,7 @@ fn an_insert_and_an_update_and_a_delete() {
 
 #[test]
 fn an_upsert_by_key() {
-    let topic = SinkTopic {
+    let topic = SinkTopicConfig {
         key_field: Some("u_key".to_owned()),
         ..topic()
     };
@@ -278,13 +297,13 @@ fn an_upsert_by_key() {
         ],
     );
     let record = record(1, r#"{"u_key":"K 1"}"#);
-    let (outcome, _) = fake.write_with(&record, History::Fresh);
+    let (outcome, _) = fake.write_with(&record, PriorAttempt::None);
     assert_eq!(word(&outcome), "insert");
     assert_eq!(word(&fake.write(&record)), "update");
     for _ in 0..3 {
         let outcome = fake.write(&record);
         assert_eq!(kind(&outcome), "key_field_ignored");
-        let Outcome::Refused(refusal) = outcome else {
+        let WriteOutcome::Refused(refusal) = outcome else {
             panic!()
         };
         assert!(!refusal.error.contains("K 1"), "{refusal}");
@@ -298,7 +317,7 @@ fn refusals_say_what_and_why_but_not_the_record() {
     let acl = "ACL Exception Update Failed due to security constraints";
     let fake = plain(vec![("PATCH", forbidden(acl)), ("PATCH", missing())]);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":"private"}}"#));
-    let Outcome::Refused(refusal) = fake.write(&update) else {
+    let WriteOutcome::Refused(refusal) = fake.write(&update) else {
         panic!()
     };
     assert_eq!(
@@ -324,11 +343,11 @@ fn the_owner_hears_of_trouble_and_of_its_end() {
         ("PATCH", forbidden("no")),
     ]);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
-    let (_, heard) = fake.write_with(&update, History::Fresh);
+    let (_, heard) = fake.write_with(&update, PriorAttempt::None);
     assert_eq!(heard, ["server", "server", "fine"]);
-    let (_, heard) = fake.write_with(&update, History::Fresh);
+    let (_, heard) = fake.write_with(&update, PriorAttempt::None);
     assert!(heard.is_empty());
-    let (outcome, heard) = fake.write_with(&update, History::Fresh);
+    let (outcome, heard) = fake.write_with(&update, PriorAttempt::None);
     assert_eq!(
         (kind(&outcome), heard),
         ("forbidden", vec!["server".into(), "fine".into()])
@@ -338,15 +357,19 @@ fn the_owner_hears_of_trouble_and_of_its_end() {
 
 #[test]
 fn a_rate_limit_is_obeyed_and_costs_nothing() {
-    let limited = answer("429 Too Many Requests", &[JSON, "Retry-After: 1"], "{}");
-    let sink = config::Sink {
+    let limited = answer(
+        "429 Too Many Requests",
+        &[JSON_HEADER, "Retry-After: 1"],
+        "{}",
+    );
+    let sink = config::SinkConfig {
         retry_for: Some(Duration::ZERO),
         ..settings()
     };
     let script = vec![("PATCH", limited), ("PATCH", updated(ID, 1))];
     let fake = fake(topic(), &sink, script);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
-    let (outcome, heard) = fake.write_with(&update, History::Fresh);
+    let (outcome, heard) = fake.write_with(&update, PriorAttempt::None);
     assert_eq!(
         (word(&outcome), heard),
         ("update", vec!["rate_limited".into(), "fine".into()])
@@ -357,7 +380,7 @@ fn a_rate_limit_is_obeyed_and_costs_nothing() {
 
 #[test]
 fn a_record_that_only_fails_itself_is_given_up() {
-    let sink = config::Sink {
+    let sink = config::SinkConfig {
         record_retry_for: Duration::from_millis(1),
         ..settings()
     };
@@ -367,7 +390,7 @@ fn a_record_that_only_fails_itself_is_given_up() {
     let script = [three.clone(), works.clone(), three, works].concat();
     let fake = fake(topic(), &sink, script);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
-    let Outcome::Refused(refusal) = fake.write(&update) else {
+    let WriteOutcome::Refused(refusal) = fake.write(&update) else {
         panic!()
     };
     assert_eq!(
@@ -379,11 +402,11 @@ fn a_record_that_only_fails_itself_is_given_up() {
 
 #[test]
 fn a_stop_ends_a_long_wait() {
-    let server = Server::start(|_, _| broken());
+    let server = ScriptedServer::start(|_, _| broken());
     let mut bench = bench(&server, |config| {
         config.retry_backoff = Duration::from_secs(3600);
     });
-    let writer = Writer::new(
+    let writer = RecordWriter::new(
         Arc::clone(&bench.client),
         "/api/now/table",
         &topic(),
@@ -395,7 +418,7 @@ fn a_stop_ends_a_long_wait() {
     let stop = bench.stop.clone();
     let writing = spawn(move || {
         let watcher = Watcher::default();
-        let outcome = writer.write(&operation, History::Fresh, &stop, &watcher);
+        let outcome = writer.write(&operation, PriorAttempt::None, &stop, &watcher);
         (outcome, watcher.heard.into_inner().unwrap())
     });
     while server.seen().is_empty() {
@@ -404,7 +427,7 @@ fn a_stop_ends_a_long_wait() {
     let started = Instant::now();
     drop(bench.trigger.take());
     let (outcome, heard) = writing.join().unwrap();
-    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(outcome, WriteOutcome::Stopped);
     assert!(!heard.contains(&"fine".to_owned()));
     assert!(started.elapsed() < Duration::from_secs(30));
 }
@@ -413,18 +436,21 @@ fn a_stop_ends_a_long_wait() {
 fn an_abort_is_not_the_end_of_trouble() {
     let fake = Arc::new(plain(vec![
         ("POST", broken()),
-        ("GET", vec![Act::Wait(Duration::from_secs(60))]),
+        ("GET", vec![ServerAction::Wait(Duration::from_secs(60))]),
     ]));
     let writing = {
         let fake = Arc::clone(&fake);
-        spawn(move || fake.write_with(&record(1, "{}"), History::Fresh))
+        spawn(move || fake.write_with(&record(1, "{}"), PriorAttempt::None))
     };
     while fake.server.seen().len() < 2 {
         std::thread::yield_now();
     }
     fake.bench.client.abort();
     let (outcome, heard) = writing.join().unwrap();
-    assert_eq!((outcome, heard), (Outcome::Stopped, vec!["server".into()]));
+    assert_eq!(
+        (outcome, heard),
+        (WriteOutcome::Stopped, vec!["server".into()])
+    );
 }
 
 #[derive(Default)]
@@ -432,7 +458,7 @@ struct Source {
     wrote: Mutex<Vec<(String, u64, String)>>,
 }
 
-impl OwnWrites for Source {
+impl LoopGuard for Source {
     fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
         assert_eq!((updated_on, sys_id), ("2024-01-01 00:00:00", ID));
         mod_count != 6
@@ -442,39 +468,4 @@ impl OwnWrites for Source {
         let version = (sys_id.to_owned(), mod_count, updated_by.to_owned());
         self.wrote.lock().unwrap().push(version);
     }
-}
-
-#[test]
-fn own_writes_are_told_to_the_source() {
-    let version = "GET /api/now/table/incident/0123456789abcdef0123456789abcdef?sysparm_fields=sys_id%2Csys_mod_count%2Csys_updated_on%2Csys_updated_by";
-    let mut fake = plain(vec![
-        (version, updated(ID, 4)),
-        ("PATCH", updated(ID, 5)),
-        (version, updated(ID, 6)),
-        ("PATCH", updated(ID, 7)),
-        (version, updated(ID, 8)),
-        ("PATCH", updated(ID, 10)),
-        (version, missing()),
-        ("PATCH", updated(ID, 11)),
-        // What was read before the update that broke is not the version before this one.
-        (version, updated(ID, 4)),
-        ("PATCH", broken()),
-        (version, missing()),
-        ("PATCH", updated(ID, 5)),
-        ("POST", created(OTHER)),
-    ]);
-    let source = Arc::new(Source::default());
-    fake.writer.guard = Some(Arc::clone(&source) as Arc<dyn OwnWrites>);
-    let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
-    for _ in 0..5 {
-        assert_eq!(word(&fake.write(&update)), "update");
-    }
-    assert_eq!(word(&fake.write(&record(2, "{}"))), "insert");
-    fake.seen();
-    let wrote = source.wrote.lock().unwrap();
-    let by = || "bridge".to_owned();
-    assert_eq!(
-        *wrote,
-        [(ID.to_owned(), 5, by()), (OTHER.to_owned(), 0, by())]
-    );
 }

@@ -1,20 +1,20 @@
 //! What is counted and said of a table's records.
 
-use super::{Avro, Fault};
+use super::{RowEncodeError, RowEncoder};
+use crate::avro::{EncodeError, ForeignSchema};
 use crate::config::OnTypeError;
-use crate::avro::{EncodeError, NotOurs};
 
 /// Things that are remembered as said.
-const MAX_SAID: usize = 1_000;
+const MAX_REMEMBERED_REPORTS: usize = 1_000;
 
-impl Avro {
+impl RowEncoder {
     /// Whether this was not said yet.
     pub(super) fn is_new(&mut self, words: &str) -> bool {
-        self.said.len() < MAX_SAID && self.said.insert(words.to_owned())
+        self.said.len() < MAX_REMEMBERED_REPORTS && self.said.insert(words.to_owned())
     }
 
     /// Says that the latest version is somebody else's.
-    pub(super) fn tell_foreign(&mut self, subject: &str, why: &NotOurs) {
+    pub(super) fn tell_foreign(&mut self, subject: &str, why: &ForeignSchema) {
         if self.is_new(&why.to_string()) {
             log::warn!(table = self.table.name, subject = subject, reason:% = why;
                 "what is registered last is none of ours; our own schema is kept to");
@@ -37,12 +37,12 @@ impl Avro {
 
     /// Why a row has no record. A value that holds the table is counted once, however often its row is
     /// tried.
-    pub(super) fn refused(&mut self, id: &[u8], error: EncodeError) -> Fault {
+    pub(super) fn refused(&mut self, id: &[u8], error: EncodeError) -> RowEncodeError {
         if let EncodeError::Misfit { column, .. } = &error {
             let held = (id.to_vec(), column.clone());
             if self.held.as_ref() != Some(&held) {
                 let labels = [self.table.name.as_str(), column];
-                self.metrics.source_misfits.with(&labels).inc();
+                self.metrics.source_type_errors.with(&labels).inc();
                 self.held = Some(held);
             }
         }
@@ -59,7 +59,7 @@ impl Avro {
             let counted = writer.misfits.entry(column.to_owned()).or_default();
             if *counted < all {
                 let labels = [self.table.name.as_str(), column];
-                let metric = self.metrics.source_misfits.with(&labels);
+                let metric = self.metrics.source_type_errors.with(&labels);
                 metric.add(all - *counted);
                 *counted = all;
                 columns.push(column.to_owned());

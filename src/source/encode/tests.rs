@@ -4,27 +4,30 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::*;
 use crate::health::Health;
-use crate::servicenow::Client;
-use crate::servicenow::tests::server::{Act, JSON, Seen, Server, answer};
+use crate::servicenow::InstanceClient;
+use crate::servicenow::tests::server::{
+    JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer,
+};
 use crate::stop;
 
-const FOREIGN: &str = r#"{"type":"record","name":"x","fields":[{"name":"a","type":"string"}]}"#;
+const FOREIGN_RECORD_SCHEMA: &str =
+    r#"{"type":"record","name":"x","fields":[{"name":"a","type":"string"}]}"#;
 
 /// The answer that describes a version, whose id is 100 more.
-fn version(number: u32, schema: &str) -> Vec<Act> {
+fn version(number: u32, schema: &str) -> Vec<ServerAction> {
     let body = serde_json::json!({
         "subject": "sn.incident-value", "version": number, "id": 100 + number, "schema": schema
     });
-    answer("200 OK", &[JSON], &body.to_string())
+    answer("200 OK", &[JSON_HEADER], &body.to_string())
 }
 
 fn ours(columns: &[&str]) -> String {
-    let columns = Columns::named("incident", columns.iter().copied());
-    Schema::strings(&columns).json().to_owned()
+    let columns = TableColumns::named("incident", columns.iter().copied());
+    RecordSchema::strings(&columns).json().to_owned()
 }
 
 /// A table that registers nothing.
-fn pinned(server: &Server) -> Avro {
+fn pinned(server: &ScriptedServer) -> RowEncoder {
     let text = format!(
         "servicenow: {{base_url: 'http://127.0.0.1:1', auth: {{type: basic, basic: {{username: u, \
          password: p}}}}}}\n\
@@ -35,11 +38,11 @@ fn pinned(server: &Server) -> Avro {
     );
     let (config, _) = config::parse(&text, &|_| None).unwrap_or_else(|p| panic!("{p}"));
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let client = Arc::new(Client::start(&config.servicenow, &metrics, &health).unwrap());
+    let client = Arc::new(InstanceClient::start(&config.servicenow, &metrics, &health).unwrap());
     let zone = config.servicenow.query_time_zone.clone();
-    let instance = Arc::new(Instance::new(client, "/api/now/table", zone));
+    let instance = Arc::new(SourceInstance::new(client, "/api/now/table", zone));
     let registry = Arc::new(Registry::new(&config.schema_registry, &metrics).unwrap());
-    Avro::new(&config.source.tables[0], &instance, &registry, &metrics)
+    RowEncoder::new(&config.source.tables[0], &instance, &registry, &metrics)
 }
 
 /// Somebody registers a column, and somebody else something on top of it.
@@ -48,25 +51,25 @@ fn a_look_finds_our_own_below_a_foreign_schema() {
     let (_trigger, stop) = stop::pair();
     let later = Arc::new(AtomicBool::new(false));
     let is_later = Arc::clone(&later);
-    let server = Server::start(move |_, seen: &Seen| {
+    let server = ScriptedServer::start(move |_, seen: &SeenRequest| {
         let path = seen.line.split(' ').nth(1).unwrap();
         match path.strip_prefix("/subjects/sn.incident-value/versions") {
-            Some("") => answer("200 OK", &[JSON], "[1,2,3]"),
-            Some("/latest") if is_later.load(SeqCst) => version(3, FOREIGN),
+            Some("") => answer("200 OK", &[JSON_HEADER], "[1,2,3]"),
+            Some("/latest") if is_later.load(SeqCst) => version(3, FOREIGN_RECORD_SCHEMA),
             Some("/latest" | "/1") => version(1, &ours(&["sys_id"])),
             Some("/2") => version(2, &ours(&["sys_id", "u_new"])),
-            _ => answer("404 Not Found", &[JSON], r#"{"error_code":40401}"#),
+            _ => answer("404 Not Found", &[JSON_HEADER], r#"{"error_code":40401}"#),
         }
     });
     let mut avro = pinned(&server);
-    let id = |avro: &Avro| avro.writer.as_ref().map(|writer| writer.id);
+    let id = |avro: &RowEncoder| avro.writer.as_ref().map(|writer| writer.id);
     avro.prepare(&stop).unwrap();
     assert_eq!(id(&avro), Some(101));
     later.store(true, SeqCst);
     let row = br#"{"sys_id":"a","u_new":"x"}"#;
     avro.grow(row, &stop).unwrap();
     assert_eq!(id(&avro), Some(102));
-    let mut out = Bytes::default();
+    let mut out = RecordBuffers::default();
     avro.encode(None, row, b"a", &mut out, true).unwrap();
     assert_eq!(out.value, [0, 0, 0, 0, 102, 2, 2, b'a', 2, 2, b'x']);
 }

@@ -4,31 +4,31 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use super::{BEAT, SILENCE, Sender, Trouble};
-use crate::config::{Format, Table};
-use crate::health::Condition;
-use crate::kafka::{Record, SendError};
+use super::{SENDER_HEARTBEAT_DEADLINE, SENDER_WAKE_INTERVAL, SendFailure, TableSender};
 use crate::backoff::Backoff;
-use crate::servicenow::page::{Block, Row};
+use crate::config::{TableConfig, TableFormat};
+use crate::health::Condition;
+use crate::kafka::{ProducerRecord, SendError};
+use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::Cursor;
-use crate::source::Context;
-use crate::source::encode::{Avro, Bytes, Fault};
+use crate::source::SourceContext;
+use crate::source::encode::{RecordBuffers, RowEncodeError, RowEncoder};
 use crate::source::record_key;
-use crate::source::record_key::Keys;
+use crate::source::record_key::KeyStrategy;
 
 /// First and longest pause before a schema is asked for again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const SCHEMA_RETRY_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// What becomes of rows before they are sent.
-pub(super) struct Values {
+pub(super) struct RecordValues {
     /// `None`: they are sent as they are.
-    writing: Option<Writing>,
-    bytes: Bytes,
+    writing: Option<AvroValues>,
+    bytes: RecordBuffers,
 }
 
 /// Rows become Avro.
-struct Writing {
-    avro: Avro,
+struct AvroValues {
+    avro: RowEncoder,
     condition: Condition,
     backoff: Backoff,
     /// When a schema may be asked for again.
@@ -37,34 +37,34 @@ struct Writing {
     asking: Duration,
 }
 
-impl Values {
-    pub(super) fn new(context: &Context, table: &Table) -> Values {
+impl RecordValues {
+    pub(super) fn new(context: &SourceContext, table: &TableConfig) -> RecordValues {
         let registry = context.registry.as_ref();
-        let registry = registry.filter(|_| table.format == Format::Avro);
+        let registry = registry.filter(|_| table.format == TableFormat::Avro);
         let writing = registry.map(|registry| {
             let name = format!("schema of {}", table.name);
             let condition = context.health.condition(&name, "");
             condition.ok();
-            let avro = Avro::new(table, &context.instance, registry, &context.metrics);
-            Writing {
+            let avro = RowEncoder::new(table, &context.instance, registry, &context.metrics);
+            AvroValues {
                 condition,
-                backoff: Backoff::new(PAUSE.0, PAUSE.1),
+                backoff: Backoff::new(SCHEMA_RETRY_PAUSE.0, SCHEMA_RETRY_PAUSE.1),
                 again: Instant::now(),
-                asking: avro.patience() + SILENCE,
+                asking: avro.patience() + SENDER_HEARTBEAT_DEADLINE,
                 avro,
             }
         });
-        Values {
+        RecordValues {
             writing,
-            bytes: Bytes::default(),
+            bytes: RecordBuffers::default(),
         }
     }
 }
 
-impl Sender {
+impl TableSender {
     /// Sends the rows of a block. `checked`: their page is known to be good.
-    pub(super) fn produce(&mut self, block: &Block, checked: bool) -> Result<(), Trouble> {
-        let mut before: Option<&Row> = None;
+    pub(super) fn produce(&mut self, block: &RowBlock, checked: bool) -> Result<(), SendFailure> {
+        let mut before: Option<&PageRow> = None;
         for row in &block.rows {
             if self.is_own(block, row) {
                 self.open_own += 1;
@@ -75,9 +75,9 @@ impl Sender {
                 return Err(match trouble {
                     // All rows before this one are sent, so the position may move up to them, as
                     // soon as their page is known to be good.
-                    Trouble::Record { why, .. } => {
+                    SendFailure::Record { why, .. } => {
                         let before = before.filter(|_| checked).map(|row| position(block, row));
-                        Trouble::Record { before, why }
+                        SendFailure::Record { before, why }
                     }
                     other => other,
                 });
@@ -88,22 +88,23 @@ impl Sender {
         Ok(())
     }
 
-    fn is_own(&self, block: &Block, row: &Row) -> bool {
+    fn is_own(&self, block: &RowBlock, row: &PageRow) -> bool {
         let own = self.own.as_ref();
         own.is_some_and(|own| own.is_own(block.slice(&row.id), block.slice(&row.text)))
     }
 
-    fn send(&mut self, block: &Block, row: &Row) -> Result<(), Trouble> {
+    fn send(&mut self, block: &RowBlock, row: &PageRow) -> Result<(), SendFailure> {
         let (id, value) = (block.slice(&row.id), block.slice(&row.text));
         let hashed;
         let key = match &self.keys {
-            Keys::Identifier => Some(id),
-            Keys::None => None,
-            Keys::Fields(fields) => {
-                hashed = record_key::field_key(value, fields).map_err(|error| Trouble::Record {
-                    before: None,
-                    why: format!("a row is not valid JSON (column {})", error.column()),
-                })?;
+            KeyStrategy::Identifier => Some(id),
+            KeyStrategy::None => None,
+            KeyStrategy::Fields(fields) => {
+                hashed =
+                    record_key::field_key(value, fields).map_err(|error| SendFailure::Record {
+                        before: None,
+                        why: format!("a row is not valid JSON (column {})", error.column()),
+                    })?;
                 Some(hashed.as_bytes())
             }
         };
@@ -127,29 +128,29 @@ impl Sender {
         key: Option<&[u8]>,
         row: &[u8],
         id: &[u8],
-        out: &mut Bytes,
-    ) -> Result<(), Trouble> {
+        out: &mut RecordBuffers,
+    ) -> Result<(), SendFailure> {
         let mut asked = false;
         while let Some(writing) = &mut self.values.writing {
             let mut made = writing.avro.encode(key, row, id, out, !asked);
-            if matches!(made, Err(Fault::Ask)) {
+            if matches!(made, Err(RowEncodeError::SchemaNeeded)) {
                 self.heartbeat.beat(writing.asking);
                 made = writing.avro.grow(row, &self.stop);
-                self.heartbeat.beat(SILENCE);
+                self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
                 asked = made.is_ok();
                 if asked {
                     continue;
                 }
             }
             match made {
-                Err(Fault::Schema(why)) => self.wait_for_schema(&why)?,
-                Err(Fault::Stopped) => return Err(Trouble::Stopped),
-                Err(Fault::Record(why)) => {
+                Err(RowEncodeError::NoSchema(why)) => self.wait_for_schema(&why)?,
+                Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
+                Err(RowEncodeError::InvalidRow(why)) => {
                     self.schema_is_known();
                     return Err(of_row(id, &why));
                 }
                 // It is not asked twice for a row.
-                Ok(()) | Err(Fault::Ask) => {
+                Ok(()) | Err(RowEncodeError::SchemaNeeded) => {
                     self.schema_is_known();
                     break;
                 }
@@ -169,30 +170,30 @@ impl Sender {
         }
         self.heartbeat.beat(writing.asking);
         let asked = writing.avro.prepare(&self.stop);
-        self.heartbeat.beat(SILENCE);
+        self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
         // Of an empty table there may be nothing to know yet.
-        writing.again = Instant::now() + PAUSE.1;
+        writing.again = Instant::now() + SCHEMA_RETRY_PAUSE.1;
         match asked {
             Ok(()) => self.schema_is_known(),
-            Err(Fault::Schema(why) | Fault::Record(why)) => {
+            Err(RowEncodeError::NoSchema(why) | RowEncodeError::InvalidRow(why)) => {
                 self.schema_is_missing(&why);
             }
-            Err(Fault::Ask | Fault::Stopped) => {}
+            Err(RowEncodeError::SchemaNeeded | RowEncodeError::Stopped) => {}
         }
     }
 
     /// Rows wait here, and the poller with them, while there is no schema to write them with. What is
     /// on its way is still acknowledged meanwhile. A stop ends it: nothing was begun with this row.
-    fn wait_for_schema(&mut self, why: &str) -> Result<(), Trouble> {
+    fn wait_for_schema(&mut self, why: &str) -> Result<(), SendFailure> {
         let until = self.schema_is_missing(why);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.heartbeat.beat(SILENCE);
+            self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
             self.show_lag();
             let woken = self.wake.1.clone();
             select! {
                 recv(woken) -> _ => self.settle()?,
-                recv(self.stop.receiver()) -> _ => return Err(Trouble::Stopped),
-                default(left.min(BEAT)) => {},
+                recv(self.stop.receiver()) -> _ => return Err(SendFailure::Stopped),
+                default(left.min(SENDER_WAKE_INTERVAL)) => {},
             }
         }
         // That nothing is acknowledged meanwhile is not Kafka's fault.
@@ -232,43 +233,46 @@ impl Sender {
     }
 
     /// Hands a record to Kafka; waits while its queue is full.
-    fn enqueue(&mut self, key: Option<&[u8]>, value: &[u8], id: &[u8]) -> Result<(), Trouble> {
-        let record = Record {
+    fn enqueue(&mut self, key: Option<&[u8]>, value: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+        let record = ProducerRecord {
             topic: &self.topic,
             key,
             value: Some(value),
             headers: &self.headers,
         };
         loop {
-            match self.producer.send(&record, &self.open, &self.abandon, BEAT) {
+            match self
+                .producer
+                .send(&record, &self.open, &self.abandon, SENDER_WAKE_INTERVAL)
+            {
                 Ok(()) => {
                     self.waiting.get_or_insert_with(Instant::now);
                     return Ok(());
                 }
                 Err(SendError::Full) => {
-                    self.heartbeat.beat(SILENCE);
+                    self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
                     self.watch();
                 }
-                Err(SendError::Stopped) => return Err(Trouble::Abandoned),
+                Err(SendError::Stopped) => return Err(SendFailure::Abandoned),
                 Err(error @ SendError::TooLarge { .. }) => {
                     return Err(of_row(id, &error));
                 }
-                Err(error) => return Err(Trouble::Delivery(error.to_string())),
+                Err(error) => return Err(SendFailure::Delivery(error.to_string())),
             }
         }
     }
 }
 
 /// This row cannot be sent.
-fn of_row(id: &[u8], why: &dyn std::fmt::Display) -> Trouble {
+fn of_row(id: &[u8], why: &dyn std::fmt::Display) -> SendFailure {
     let id = String::from_utf8_lossy(id);
-    Trouble::Record {
+    SendFailure::Record {
         before: None,
         why: format!("row {id}: {why}"),
     }
 }
 
-fn position(block: &Block, row: &Row) -> Cursor {
+fn position(block: &RowBlock, row: &PageRow) -> Cursor {
     let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
     Cursor {
         seconds: row.seconds,

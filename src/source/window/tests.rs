@@ -3,14 +3,14 @@ use proptest::prelude::*;
 use super::*;
 
 /// A table as the instance keeps it: (second, identifier, visible), in order.
-type Table = Vec<(i64, u128, bool)>;
+type SimulatedRows = Vec<(i64, u128, bool)>;
 
 fn id(number: u128) -> String {
     format!("{number:032x}")
 }
 
 /// Answers like the Table API: filter, order, limit, and only then access rules.
-fn serve(table: &Table, ask: &Ask) -> (Vec<Cursor>, u64) {
+fn serve(table: &SimulatedRows, ask: &PageRequest) -> (Vec<Cursor>, u64) {
     let slice = &ask.slice;
     let matching: Vec<_> = table
         .iter()
@@ -40,37 +40,37 @@ fn serve(table: &Table, ask: &Ask) -> (Vec<Cursor>, u64) {
 }
 
 /// Reads all rows up to `hi`; gives the rows and the number of requests. Every hidden row is counted.
-fn read(table: &Table, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
+fn read(table: &SimulatedRows, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
     let mut window = Window::new(None, batch);
     let mut seen = Vec::new();
     for request in 1..100_000 {
-        let Some(ask) = window.ask(hi) else {
+        let Some(ask) = window.next_request(hi) else {
             return (seen, request);
         };
         let (rows, count) = serve(table, &ask);
-        let answer = Answer {
+        let answer = PageSummary {
             rows: u32::try_from(rows.len()).unwrap(),
             last: rows.last().cloned(),
             total: ask.count.then_some(count),
             overshot: false,
         };
         seen.extend(rows);
-        let step = window.answered(&ask, hi, answer);
-        window.relax();
+        let step = window.apply_page(&ask, hi, answer);
+        window.record_good_page();
         match step {
-            Step::More => {}
-            Step::CaughtUp => {
+            WindowStep::More => {}
+            WindowStep::CaughtUp => {
                 let hidden = table.iter().filter(|row| row.0 <= hi && !row.2).count();
                 assert_eq!(window.hidden(), hidden as u64);
                 return (seen, request);
             }
-            Step::Stuck => panic!("stuck"),
+            WindowStep::Stuck => panic!("stuck"),
         }
     }
     panic!("no end");
 }
 
-fn visible(table: &Table) -> Vec<Cursor> {
+fn visible(table: &SimulatedRows) -> Vec<Cursor> {
     table
         .iter()
         .filter(|row| row.2)
@@ -83,7 +83,7 @@ fn visible(table: &Table) -> Vec<Cursor> {
 
 #[test]
 fn a_second_that_fills_many_pages_is_read_to_its_end() {
-    let table: Table = (0..12_000).map(|n| (1_700_000_000, n, true)).collect();
+    let table: SimulatedRows = (0..12_000).map(|n| (1_700_000_000, n, true)).collect();
     let (rows, requests) = read(&table, 1000, 1_700_000_100);
     assert_eq!(rows, visible(&table));
     assert_eq!(
@@ -94,7 +94,7 @@ fn a_second_that_fills_many_pages_is_read_to_its_end() {
 
 #[test]
 fn hidden_rows_in_one_second_are_passed() {
-    let mut table: Table = (0..500)
+    let mut table: SimulatedRows = (0..500)
         .map(|n: i64| (1_700_000_000 + n, u128::from(n.unsigned_abs()), true))
         .collect();
     let spread = u128::MAX / 4000;
@@ -107,7 +107,7 @@ fn hidden_rows_in_one_second_are_passed() {
 
 #[test]
 fn hidden_rows_over_years_are_passed() {
-    let mut table: Table = (0..50_000)
+    let mut table: SimulatedRows = (0..50_000)
         .map(|n: i64| {
             (
                 1_500_000_000 + 2000 * n,
@@ -130,47 +130,51 @@ fn an_idle_table_costs_one_request_and_keeps_the_cursor() {
         id: Some(id(1)),
     };
     let mut window = Window::new(Some(cursor.clone()), 1000);
-    let ask = window.ask(200).unwrap();
+    let ask = window.next_request(200).unwrap();
     assert!(ask.count);
-    let none = Answer {
+    let none = PageSummary {
         total: Some(0),
-        ..Answer::default()
+        ..PageSummary::default()
     };
-    assert_eq!(window.answered(&ask, 200, none), Step::CaughtUp);
+    assert_eq!(window.apply_page(&ask, 200, none), WindowStep::CaughtUp);
     assert_eq!(window.cursor(), Some(&cursor));
-    assert_eq!(window.ask(99), None, "the cursor is ahead of the bound");
+    assert_eq!(
+        window.next_request(99),
+        None,
+        "the cursor is ahead of the bound"
+    );
 }
 
 #[test]
 fn counting_stops_while_much_is_left() {
     let mut window = Window::new(None, 10);
-    let ask = window.ask(200).unwrap();
-    let page = |n| Answer {
+    let ask = window.next_request(200).unwrap();
+    let page = |n| PageSummary {
         rows: 10,
         last: Some(Cursor {
             seconds: n,
             id: Some(id(1)),
         }),
-        ..Answer::default()
+        ..PageSummary::default()
     };
     assert_eq!(
-        window.answered(
+        window.apply_page(
             &ask,
             200,
-            Answer {
+            PageSummary {
                 total: Some(35),
                 ..page(1)
             }
         ),
-        Step::More
+        WindowStep::More
     );
-    let ask = window.ask(200).unwrap();
+    let ask = window.next_request(200).unwrap();
     assert!(!ask.count, "25 rows are left");
-    assert_eq!(window.answered(&ask, 200, page(2)), Step::More);
-    let ask = window.ask(200).unwrap();
+    assert_eq!(window.apply_page(&ask, 200, page(2)), WindowStep::More);
+    let ask = window.next_request(200).unwrap();
     assert!(!ask.count, "15 rows are left");
-    assert_eq!(window.answered(&ask, 200, page(3)), Step::More);
-    assert!(window.ask(200).unwrap().count, "5 rows are left");
+    assert_eq!(window.apply_page(&ask, 200, page(3)), WindowStep::More);
+    assert!(window.next_request(200).unwrap().count, "5 rows are left");
 }
 
 #[test]
@@ -182,13 +186,13 @@ fn a_page_of_rows_already_read_grows_the_page() {
         }),
         10,
     );
-    let ask = window.ask(200).unwrap();
-    let old = Answer {
+    let ask = window.next_request(200).unwrap();
+    let old = PageSummary {
         rows: 10,
         total: Some(40),
-        ..Answer::default()
+        ..PageSummary::default()
     };
-    assert_eq!(window.answered(&ask, 200, old), Step::More);
+    assert_eq!(window.apply_page(&ask, 200, old), WindowStep::More);
     assert_eq!(window.page_size(), 20);
 }
 
@@ -202,21 +206,21 @@ fn a_grown_page_stays_until_it_has_brought_something() {
         10,
     );
     for _ in 0..50 {
-        window.relax();
+        window.record_good_page();
     }
     for size in [20, 40, 80] {
-        let ask = window.ask(200).unwrap();
-        let old = Answer {
+        let ask = window.next_request(200).unwrap();
+        let old = PageSummary {
             rows: ask.limit,
             total: Some(1_000),
-            ..Answer::default()
+            ..PageSummary::default()
         };
-        assert_eq!(window.answered(&ask, 200, old), Step::More);
-        window.relax();
+        assert_eq!(window.apply_page(&ask, 200, old), WindowStep::More);
+        window.record_good_page();
         assert_eq!(window.page_size(), size);
     }
     for _ in 0..4 {
-        window.relax();
+        window.record_good_page();
     }
     assert_eq!(window.page_size(), 10);
 }
@@ -229,7 +233,7 @@ fn pages_shrink_and_grow_back() {
     }
     assert_eq!(window.page_size(), 1);
     for _ in 0..100 {
-        window.relax();
+        window.record_good_page();
     }
     assert_eq!(window.page_size(), 1000);
 }
@@ -242,7 +246,7 @@ proptest! {
         base in prop_oneof![Just(0_i64), Just(1_700_000_000)],
         scale in prop_oneof![Just(1_u128), Just(u128::MAX / 64)],
     ) {
-        let mut table: Table =
+        let mut table: SimulatedRows =
             rows.into_iter().map(|(s, n, v)| (base + s, n * scale, v)).collect();
         table.sort_unstable();
         table.dedup_by_key(|row| (row.0, row.1));

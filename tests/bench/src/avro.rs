@@ -7,7 +7,10 @@ use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Map, Value};
 use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_json};
-use servicenow_kafka_bridge::avro::{Column, Columns, Encoder, Kind, OnTypeError, PREFIX, Schema, Typing};
+use servicenow_kafka_bridge::avro::{
+    FieldType, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
+    WIRE_PREFIX_BYTES,
+};
 use servicenow_kafka_bridge::servicenow::query::parse_time;
 
 use crate::instance::ROW_BYTES;
@@ -44,15 +47,19 @@ pub(crate) fn all() -> Result<(), Box<dyn Error>> {
     println!("{ROWS} rows of {} bytes, {COLUMNS} columns", bytes / ROWS);
     println!("| schema | way | CPU us/row | ratio |");
     println!("|---|---|---|---|");
-    table("strings", &Schema::strings(&columns), &rows)?;
-    table("typed", &Schema::typed(&columns, &Typing::default()), &rows)
+    table("strings", &RecordSchema::strings(&columns), &rows)?;
+    table(
+        "typed",
+        &RecordSchema::typed(&columns, &TypingOptions::default()),
+        &rows,
+    )
 }
 
 /// Rows as an instance sends them: the simulator's values, and empty columns as most are.
-fn incidents() -> (Columns, Vec<Vec<u8>>) {
+fn incidents() -> (TableColumns, Vec<Vec<u8>>) {
     let mut generator = servicenow_sim::Generator::new(1, ROW_BYTES / 2, 1_700_000_000);
     let mut rows = Vec::new();
-    let mut columns = Columns::default();
+    let mut columns = TableColumns::default();
     for _ in 0..ROWS {
         let mut fields: Vec<(String, String)> = generator
             .row()
@@ -62,7 +69,7 @@ fn incidents() -> (Columns, Vec<Vec<u8>>) {
         let more = (fields.len()..COLUMNS).map(|at| (format!("u_{at}"), String::new()));
         fields.extend(more);
         if columns.list.is_empty() {
-            columns = Columns::named("incident", fields.iter().map(|(name, _)| name.clone()));
+            columns = TableColumns::named("incident", fields.iter().map(|(name, _)| name.clone()));
         }
         let text = |fields: &[(String, String)]| {
             let quoted = |text: &String| Value::from(text.as_str()).to_string();
@@ -79,23 +86,23 @@ fn incidents() -> (Columns, Vec<Vec<u8>>) {
     }
     for column in &mut columns.list {
         if let Some((_, kind)) = TYPES.iter().find(|(name, _)| *name == column.name) {
-            *column = Column::typed(column.name.clone(), *kind);
+            *column = TableColumn::typed(column.name.clone(), *kind);
         }
     }
     (columns, rows)
 }
 
-fn table(name: &str, schema: &Schema, rows: &[Vec<u8>]) -> Result<(), Box<dyn Error>> {
+fn table(name: &str, schema: &RecordSchema, rows: &[Vec<u8>]) -> Result<(), Box<dyn Error>> {
     let library = apache_avro::Schema::parse_str(schema.json())?;
     let writer = GenericDatumWriter::builder(&library).build()?;
     let reader = WriterSchema::parse(schema.json(), &[])?;
-    let mut encoder = Encoder::new(schema, 1, OnTypeError::Null);
+    let mut encoder = RecordEncoder::new(schema, 1, OnTypeError::Null);
     let mut records = Vec::new();
     for row in rows {
         let mut ours = Vec::new();
         encoder.encode(row, &mut ours)?;
         let theirs = writer.write_value_to_vec(generic(schema, row)?)?;
-        if ours.get(PREFIX..) != Some(&theirs[..]) {
+        if ours.get(WIRE_PREFIX_BYTES..) != Some(&theirs[..]) {
             return Err("the two ways give different bytes".into());
         }
         records.push(theirs);
@@ -172,7 +179,7 @@ fn cpu_us() -> Result<f64, Box<dyn Error>> {
 }
 
 /// What a program without an encoder of its own does: a tree of JSON, then a tree of Avro.
-fn generic(schema: &Schema, row: &[u8]) -> Result<Avro, Box<dyn Error>> {
+fn generic(schema: &RecordSchema, row: &[u8]) -> Result<Avro, Box<dyn Error>> {
     let mut row: Map<String, Value> = serde_json::from_slice(row)?;
     let fields = schema.fields().iter().map(|field| {
         let value = match row.remove(&field.column) {
@@ -188,11 +195,11 @@ fn generic(schema: &Schema, row: &[u8]) -> Result<Avro, Box<dyn Error>> {
     Ok(Avro::Record(fields.collect()))
 }
 
-fn value(kind: Kind, text: String) -> Option<Avro> {
+fn value(kind: FieldType, text: String) -> Option<Avro> {
     match kind {
-        Kind::Boolean => text.parse().ok().map(Avro::Boolean),
-        Kind::Long => text.parse().ok().map(Avro::Long),
-        Kind::Timestamp => {
+        FieldType::Boolean => text.parse().ok().map(Avro::Boolean),
+        FieldType::Long => text.parse().ok().map(Avro::Long),
+        FieldType::Timestamp => {
             let seconds = parse_time(text.as_bytes())?;
             Some(Avro::TimestampMillis(seconds * 1000))
         }

@@ -5,12 +5,14 @@ use std::io::{Error, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, Secret, SubjectStrategy, Tls};
+use servicenow_kafka_bridge::avro::{RecordSchema, TableColumns};
+use servicenow_kafka_bridge::config::{
+    RegistryAuth, SchemaRegistryConfig, Secret, SubjectStrategy, TlsFiles,
+};
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::registry;
-use servicenow_kafka_bridge::registry::{Cause, Kind, Registry};
-use servicenow_kafka_bridge::avro::{Columns, Schema};
-use servicenow_kafka_bridge::stop::{self, Stop, Trigger};
+use servicenow_kafka_bridge::registry::{Registry, RegistryFailure, SchemaFormat};
+use servicenow_kafka_bridge::stop::{self, Stop, StopTrigger};
 
 use crate::support::LONG;
 use crate::support::registry::{FakeRegistry, Kind as Written};
@@ -23,7 +25,7 @@ struct Bench {
     fake: FakeRegistry,
     client: Registry,
     stop: Stop,
-    _trigger: Trigger,
+    _trigger: StopTrigger,
 }
 
 fn bench(auth: RegistryAuth) -> Bench {
@@ -38,10 +40,10 @@ fn bench(auth: RegistryAuth) -> Bench {
 }
 
 fn client(fake: &FakeRegistry, auth: RegistryAuth) -> Registry {
-    let config = SchemaRegistry {
+    let config = SchemaRegistryConfig {
         urls: vec![fake.url()],
         auth,
-        tls: Tls::default(),
+        tls: TlsFiles::default(),
         auto_register: true,
         normalize: false,
         subject_strategy: SubjectStrategy::Topic,
@@ -50,11 +52,11 @@ fn client(fake: &FakeRegistry, auth: RegistryAuth) -> Registry {
     Registry::new(&config, &Metrics::new()).unwrap()
 }
 
-fn schema(columns: &[&str]) -> Schema {
-    Schema::strings(&Columns::named("incident", columns.iter().copied()))
+fn schema(columns: &[&str]) -> RecordSchema {
+    RecordSchema::strings(&TableColumns::named("incident", columns.iter().copied()))
 }
 
-fn cause(error: &registry::Error) -> &Cause {
+fn cause(error: &registry::Error) -> &RegistryFailure {
     error.cause().unwrap()
 }
 
@@ -71,7 +73,7 @@ fn a_schema_has_one_id_everywhere() {
     assert_eq!(registry.lookup("other", first.json(), stop), Ok(None));
     assert_eq!(registry.register(subject, first.json(), stop), Ok(1));
     assert_eq!(registry.register("other", second.json(), stop), Ok(2));
-    let texts = |schemas: &[(u32, &Schema)]| {
+    let texts = |schemas: &[(u32, &RecordSchema)]| {
         let all = schemas.iter();
         all.map(|(id, schema)| (*id, schema.json().to_owned()))
             .collect::<Vec<_>>()
@@ -87,17 +89,23 @@ fn a_schema_has_one_id_everywhere() {
     assert_eq!((latest.id, latest.version), (2, Some(2)));
     assert_eq!(latest.subject, subject);
     assert_eq!(
-        (latest.schema.as_str(), &latest.kind),
-        (second.json(), &Kind::Avro)
+        (latest.schema.as_str(), &latest.format),
+        (second.json(), &SchemaFormat::Avro)
     );
     let found = registry.lookup(subject, first.json(), stop);
     let found = found.unwrap().unwrap();
     assert_eq!((found.id, found.version), (1, Some(1)));
-    assert_eq!(registry.by_id(1, stop).unwrap().schema, first.json());
+    assert_eq!(registry.schema_by_id(1, stop).unwrap().schema, first.json());
     assert_eq!(registry.mode(stop).as_deref(), Ok("READWRITE"));
-    assert_eq!(registry.level(subject, stop).as_deref(), Ok("BACKWARD"));
+    assert_eq!(
+        registry.compatibility_level(subject, stop).as_deref(),
+        Ok("BACKWARD")
+    );
     fake.set_level(subject, "FULL");
-    assert_eq!(registry.level(subject, stop).as_deref(), Ok("FULL"));
+    assert_eq!(
+        registry.compatibility_level(subject, stop).as_deref(),
+        Ok("FULL")
+    );
     assert!(
         registry
             .check(subject, first.json(), stop)
@@ -128,30 +136,40 @@ fn a_schema_has_one_id_everywhere() {
 fn what_is_missing_and_what_is_no_schema() {
     let bench = bench(RegistryAuth::None);
     let (fake, registry, stop) = (&bench.fake, &bench.client, &bench.stop);
-    let error = registry.by_id(7, stop).unwrap_err();
-    assert!(matches!(cause(&error), Cause::NoSchema { .. }), "{error}");
+    let error = registry.schema_by_id(7, stop).unwrap_err();
+    assert!(
+        matches!(cause(&error), RegistryFailure::NoSchema { .. }),
+        "{error}"
+    );
     let bad = r#"{"type":"recrd","name":"x"}"#;
     let error = registry.register("t", bad, stop).unwrap_err();
     assert!(
-        matches!(cause(&error), Cause::InvalidSchema { .. }),
+        matches!(cause(&error), RegistryFailure::InvalidSchema { .. }),
         "{error}"
     );
     assert_eq!(fake.registered("t"), []);
 
     let message = r#"syntax = "proto3"; message M {}"#;
     let id = fake.add("proto", message, Written::Protobuf);
-    let writer = registry.by_id(id, stop).unwrap();
+    let writer = registry.schema_by_id(id, stop).unwrap();
     assert_eq!(
-        (writer.schema.as_str(), &writer.kind),
-        (message, &Kind::Protobuf)
+        (writer.schema.as_str(), &writer.format),
+        (message, &SchemaFormat::Protobuf)
     );
     // The same text, but another kind.
     let as_json = fake.add("json", TEXT, Written::Json);
     let as_avro = fake.add("avro", TEXT, Written::Avro);
     assert_eq!((id, as_json, as_avro), (1, 2, 3));
-    let kind = |subject| registry.latest(subject, stop).unwrap().unwrap().kind;
-    assert_eq!((kind("json"), kind("avro")), (Kind::Json, Kind::Avro));
-    registry.by_id(as_avro, stop).unwrap().avro().unwrap();
+    let kind = |subject| registry.latest(subject, stop).unwrap().unwrap().format;
+    assert_eq!(
+        (kind("json"), kind("avro")),
+        (SchemaFormat::Json, SchemaFormat::Avro)
+    );
+    registry
+        .schema_by_id(as_avro, stop)
+        .unwrap()
+        .avro()
+        .unwrap();
 }
 
 #[test]
@@ -159,7 +177,7 @@ fn a_registry_that_is_down_comes_back_as_it_was() {
     let bench = bench(RegistryAuth::None);
     let (fake, registry, stop) = (&bench.fake, &bench.client, &bench.stop);
     assert_eq!(registry.register("t", TEXT, stop), Ok(1));
-    assert_eq!(registry.by_id(1, stop).unwrap().schema, TEXT);
+    assert_eq!(registry.schema_by_id(1, stop).unwrap().schema, TEXT);
     let connections = fake.connections();
     fake.down(true);
     let error = registry.latest("t", stop).unwrap_err();
@@ -170,7 +188,7 @@ fn a_registry_that_is_down_comes_back_as_it_was() {
     let killed = asked.iter().filter(|asked| asked.status.is_none());
     assert_eq!(killed.count(), 1, "{asked:?}");
     // What the client knows it need not ask for.
-    assert_eq!(registry.by_id(1, stop).unwrap().schema, TEXT);
+    assert_eq!(registry.schema_by_id(1, stop).unwrap().schema, TEXT);
     fake.down(false);
     assert_eq!(registry.latest("t", stop).unwrap().unwrap().id, 1);
 }
@@ -214,7 +232,10 @@ fn refusals_last_until_they_are_taken_back() {
         r#"{"error_code":40301,"message":"not your subject"}"#,
     )));
     let error = registry.mode(stop).unwrap_err();
-    assert!(matches!(cause(&error), Cause::Forbidden { .. }), "{error}");
+    assert!(
+        matches!(cause(&error), RegistryFailure::Forbidden { .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("not your subject"), "{error}");
     fake.refuse_with(None);
     registry.mode(stop).unwrap();
@@ -222,7 +243,7 @@ fn refusals_last_until_they_are_taken_back() {
     let reason = r#"{"error_code":409,"message":"field state became a number"}"#;
     fake.refuse_registering_with(Some((409, reason)));
     let error = registry.register("t", TEXT, stop).unwrap_err();
-    let Cause::Incompatible { reasons, level } = cause(&error) else {
+    let RegistryFailure::Incompatible { reasons, level } = cause(&error) else {
         panic!("{error}");
     };
     assert_eq!(reasons, &["field state became a number"]);
@@ -231,7 +252,10 @@ fn refusals_last_until_they_are_taken_back() {
     let read_only = r#"{"error_code":42205,"message":"read-only"}"#;
     fake.refuse_registering_with(Some((422, read_only)));
     let error = registry.register("t", TEXT, stop).unwrap_err();
-    assert!(matches!(cause(&error), Cause::ReadOnly { .. }), "{error}");
+    assert!(
+        matches!(cause(&error), RegistryFailure::ReadOnly { .. }),
+        "{error}"
+    );
     assert!(registry.check("t", TEXT, stop).unwrap().compatible);
     assert_eq!(fake.registered("t"), []);
     fake.refuse_registering_with(None);
@@ -251,7 +275,7 @@ fn credentials_are_looked_at() {
     let stranger = client(fake, RegistryAuth::None);
     let error = stranger.mode(stop).unwrap_err();
     assert!(
-        matches!(cause(&error), Cause::Unauthorized { .. }),
+        matches!(cause(&error), RegistryFailure::Unauthorized { .. }),
         "{error}"
     );
     assert_eq!(fake.asked().last().unwrap().status, Some(401));
@@ -266,5 +290,5 @@ fn its_threads_end_with_it() {
     // Joins the thread of the connection that the client keeps open.
     drop(bench.fake);
     let error = bench.client.mode(&bench.stop).unwrap_err();
-    assert_eq!(error.kind(), "network", "{error}");
+    assert_eq!(error.metric_label(), "network", "{error}");
 }

@@ -3,26 +3,29 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use servicenow_kafka_bridge::avro::dictionary::{TableDescription, describe};
+use servicenow_kafka_bridge::avro::{
+    EncodeReport, KEY_SCHEMA, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns,
+    TypingOptions, WIRE_PREFIX_BYTES, encode_key,
+};
 use servicenow_kafka_bridge::health::Health;
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::avro::dictionary::{Described, describe};
-use servicenow_kafka_bridge::avro::{Column, Columns, Encoder, KEY_SCHEMA, OnTypeError, PREFIX, Report, Schema, Typing, encode_key};
-use servicenow_kafka_bridge::servicenow::Client;
+use servicenow_kafka_bridge::servicenow::InstanceClient;
 use servicenow_kafka_bridge::{config, stop};
 use servicenow_sim::{Generator, Row, Sim};
 
 use crate::support::config::Config;
 use crate::support::fastavro;
 
-fn encoded(encoder: &mut Encoder, row: &str) -> (Vec<u8>, Report) {
+fn encoded(encoder: &mut RecordEncoder, row: &str) -> (Vec<u8>, EncodeReport) {
     let mut record = Vec::new();
     let report = encoder.encode(row.as_bytes(), &mut record).unwrap();
     (record, report)
 }
 
 /// What fastavro reads of rows that were written with `schema`.
-fn read_back(schema: &Schema, rows: &[String]) -> Vec<Value> {
-    let mut encoder = Encoder::new(schema, 7, OnTypeError::StringField);
+fn read_back(schema: &RecordSchema, rows: &[String]) -> Vec<Value> {
+    let mut encoder = RecordEncoder::new(schema, 7, OnTypeError::StringField);
     let rows = rows.iter();
     let records: Vec<Vec<u8>> = rows.map(|row| encoded(&mut encoder, row).0).collect();
     let bodies = records.iter().map(|record| body(record));
@@ -32,23 +35,25 @@ fn read_back(schema: &Schema, rows: &[String]) -> Vec<Value> {
 
 /// Without what names the schema.
 fn body(record: &[u8]) -> &[u8] {
-    assert_eq!(record[..PREFIX], [0, 0, 0, 0, 7]);
-    &record[PREFIX..]
+    assert_eq!(record[..WIRE_PREFIX_BYTES], [0, 0, 0, 0, 7]);
+    &record[WIRE_PREFIX_BYTES..]
 }
 
-fn typed(columns: &Columns) -> Schema {
-    let typing = Typing {
+fn typed(columns: &TableColumns) -> RecordSchema {
+    let typing = TypingOptions {
         raw: true,
-        ..Typing::default()
+        ..TypingOptions::default()
     };
-    Schema::typed(columns, &typing)
+    RecordSchema::typed(columns, &typing)
 }
 
 /// Columns by name and the dictionary's type.
-fn columns<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> Columns {
-    let mut columns = Columns::named("t", [] as [&str; 0]);
+fn columns<'a>(list: impl IntoIterator<Item = (&'a str, &'a str)>) -> TableColumns {
+    let mut columns = TableColumns::named("t", [] as [&str; 0]);
     let list = list.into_iter();
-    columns.list = list.map(|(name, kind)| Column::typed(name, kind)).collect();
+    columns.list = list
+        .map(|(name, kind)| TableColumn::typed(name, kind))
+        .collect();
     columns
 }
 
@@ -175,7 +180,7 @@ fn values_of_every_type() {
 
     let mut as_text = object(|(_, _, text, _)| text.clone());
     as_text.insert("absent_one".to_owned(), Value::Null);
-    let strings = Schema::strings(&columns);
+    let strings = RecordSchema::strings(&columns);
     same_fields(
         &read_back(&strings, std::slice::from_ref(&row))[0],
         &as_text,
@@ -215,15 +220,15 @@ fn same_fields(read: &Value, expected: &Map<String, Value>) {
 }
 
 /// The types of `incident`, from the instance's own dictionary.
-fn described(sim: &Sim) -> Columns {
+fn described(sim: &Sim) -> TableColumns {
     let text = Config::new(sim.url(), "localhost:9").text();
     let config = config::parse(&text, &|_| None).unwrap().0;
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let client = Client::start(&config.servicenow, &metrics, &health).unwrap();
+    let client = InstanceClient::start(&config.servicenow, &metrics, &health).unwrap();
     let (_trigger, stop) = stop::pair();
     match describe(&client, "/api/now/table", "incident", &stop).unwrap() {
-        Described::Columns(columns) => columns,
-        Described::Hidden(why) => panic!("{why}"),
+        TableDescription::Columns(columns) => columns,
+        TableDescription::Hidden(why) => panic!("{why}"),
     }
 }
 
@@ -243,7 +248,7 @@ fn expected(internal_type: &str, text: &str) -> Value {
 
 /// The row as the instance may send it: as it is, or with references as objects, without some of its
 /// columns, and with nulls. Gives what the columns hold then.
-fn in_form(row: &Row, columns: &Columns, form: usize) -> Map<String, Value> {
+fn in_form(row: &Row, columns: &TableColumns, form: usize) -> Map<String, Value> {
     let mut object = Map::new();
     for (at, (name, text)) in row.iter().enumerate() {
         let is_reference = columns.find(name).unwrap().reference.is_some();
@@ -300,7 +305,7 @@ fn rows_of_an_instance() {
             .as_str()
             .map(Value::from)
     };
-    let compare = |schema: &Schema, expect: &dyn Fn(&Column, &str) -> Value| {
+    let compare = |schema: &RecordSchema, expect: &dyn Fn(&TableColumn, &str) -> Value| {
         let read = read_back(schema, &texts);
         for (form, read) in forms.iter().zip(&read) {
             let all = columns.list.iter().map(|column| {
@@ -311,8 +316,8 @@ fn rows_of_an_instance() {
             same_fields(read, &all.collect());
         }
     };
-    compare(&Schema::strings(&columns), &|_, text| json!(text));
-    let typed = Schema::typed(&columns, &Typing::default());
+    compare(&RecordSchema::strings(&columns), &|_, text| json!(text));
+    let typed = RecordSchema::typed(&columns, &TypingOptions::default());
     compare(&typed, &|column, text| {
         expected(&column.internal_type, text)
     });
@@ -334,8 +339,8 @@ fn readers_of_an_older_and_of_a_newer_schema() {
     let old = typed(&columns([("sys_id", "GUID"), ("count", "integer")]));
     let new = typed(&columns([("at", "glide_date_time"), ("sys_id", "GUID")]));
     let new = old.evolve(&new).schema.unwrap();
-    let write = |schema: &Schema, row: &str| {
-        encoded(&mut Encoder::new(schema, 7, OnTypeError::Null), row).0
+    let write = |schema: &RecordSchema, row: &str| {
+        encoded(&mut RecordEncoder::new(schema, 7, OnTypeError::Null), row).0
     };
     let by_old = write(&old, r#"{"sys_id":"a","count":"-1"}"#);
     let by_new = write(&new, r#"{"sys_id":"b","at":"2024-01-02 03:04:05"}"#);
@@ -382,12 +387,12 @@ fn bytes_of_every_type() {
         ("who", "reference"),
         ("gone", "integer"),
     ]);
-    let schema = Schema::typed(&columns, &Typing::default());
+    let schema = RecordSchema::typed(&columns, &TypingOptions::default());
     let row = r#"{"text":"hü","flag":"true","count":"-3","share":"1.5","cost":"-1.28",
         "at":"1970-01-01 00:00:01","day":"1969-12-31","took":"1970-01-01 00:00:05","who":""}"#;
-    let mut encoder = Encoder::new(&schema, 0x0001_0203, OnTypeError::Hold);
+    let mut encoder = RecordEncoder::new(&schema, 0x0001_0203, OnTypeError::Hold);
     let (record, report) = encoded(&mut encoder, row);
-    assert_eq!(report, Report::default());
+    assert_eq!(report, EncodeReport::default());
     let parts: [&[u8]; 11] = [
         // A zero, and the id.
         &[0, 0, 1, 2, 3],

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
 use real_kafka::require_or_skip;
-use servicenow_kafka_bridge::sink::Letter;
+use servicenow_kafka_bridge::sink::DeadLetter;
 
 use super::letters::{Rig, letter};
 use super::{call, last};
@@ -20,7 +20,7 @@ const LOT: usize = 100;
 /// A topic full of letters, and a replay of it that is well under way.
 fn under_way(name: &str) -> (Rig, Child) {
     let rig = Rig::new(name);
-    let letters: Vec<Letter> = (0..LETTERS)
+    let letters: Vec<DeadLetter> = (0..LETTERS)
         .map(|number| letter(&rig.topic, i64::from(number)))
         .collect();
     rig.put(&letters);

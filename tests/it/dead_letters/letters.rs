@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use real_kafka::{Broker, Record, shared};
-use servicenow_kafka_bridge::config::{Compression, Kafka};
+use servicenow_kafka_bridge::config::{Compression, KafkaConfig};
 use servicenow_kafka_bridge::health::Health;
-use servicenow_kafka_bridge::kafka::{Batch, Headers, Producer, Received, Record as Native};
+use servicenow_kafka_bridge::kafka::{
+    Batch, ConsumerRecord, Producer, ProducerRecord as Native, RecordHeaders,
+};
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::sink::{Letter, Refusal};
+use servicenow_kafka_bridge::sink::{DeadLetter, Refusal};
 use servicenow_kafka_bridge::stop;
 use tempfile::TempDir;
 
@@ -68,9 +70,9 @@ impl Rig {
     }
 
     /// Puts letters into the dead letter topic as the sink does.
-    pub(crate) fn put(&self, letters: &[Letter]) {
-        let texts: Vec<Vec<u8>> = letters.iter().map(Letter::encode).collect();
-        let headers: Vec<_> = letters.iter().map(Letter::headers).collect();
+    pub(crate) fn put(&self, letters: &[DeadLetter]) {
+        let texts: Vec<Vec<u8>> = letters.iter().map(DeadLetter::encode).collect();
+        let headers: Vec<_> = letters.iter().map(DeadLetter::headers).collect();
         let parts = letters.iter().zip(&texts).zip(&headers);
         let records: Vec<Put<'_>> = parts
             .map(|((letter, text), headers)| {
@@ -90,7 +92,7 @@ impl Rig {
     }
 
     /// Puts letters into the dead letter topic, each in a transaction that is committed or not.
-    pub(crate) fn put_in_transactions(&self, letters: &[(Letter, bool)]) {
+    pub(crate) fn put_in_transactions(&self, letters: &[(DeadLetter, bool)]) {
         use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
         let producer: BaseProducer = rdkafka::ClientConfig::new()
             .set("bootstrap.servers", self.broker.plain_addr())
@@ -129,7 +131,7 @@ impl Rig {
     }
 
     pub(crate) fn produce(&self, topic: &str, records: &[Put<'_>]) {
-        let config = Kafka {
+        let config = KafkaConfig {
             brokers: vec![self.broker.plain_addr()],
             tls: None,
             sasl: None,
@@ -149,7 +151,7 @@ impl Rig {
                 topic,
                 key: *key,
                 value: *value,
-                headers: &Headers::copied(headers),
+                headers: &RecordHeaders::copied(headers),
             };
             producer.send(&record, &batch, &stop, LONG).unwrap();
         }
@@ -169,11 +171,11 @@ impl Rig {
     }
 
     /// A record of the topic as the sink consumes it.
-    pub(crate) fn original(&self) -> Received {
+    pub(crate) fn original(&self) -> ConsumerRecord {
         let mut found = None;
         let visit = |message: &rdkafka::message::BorrowedMessage<'_>| {
             use rdkafka::message::Message as _;
-            found = Some(Received {
+            found = Some(ConsumerRecord {
                 topic: Arc::from(message.topic()),
                 partition: message.partition(),
                 offset: message.offset(),
@@ -200,8 +202,8 @@ pub(crate) fn refusal() -> Refusal {
 }
 
 /// A letter of ours about record `7/number` of a topic.
-pub(crate) fn letter(topic: &str, number: i64) -> Letter {
-    let record = Received {
+pub(crate) fn letter(topic: &str, number: i64) -> DeadLetter {
+    let record = ConsumerRecord {
         topic: Arc::from(topic),
         partition: 7,
         offset: number,
@@ -216,7 +218,7 @@ pub(crate) fn letter(topic: &str, number: i64) -> Letter {
         unreadable_headers: false,
     };
     let now = "2024-01-25T00:00:00Z".parse().unwrap();
-    Letter::new(
+    DeadLetter::new(
         &record,
         "incident",
         Some("insert"),

@@ -6,7 +6,10 @@ use apache_avro::{Decimal, Schema as AvroSchema};
 use crossbeam_channel::after;
 use real_kafka::Draft;
 use serde_json::{Value, json};
-use servicenow_kafka_bridge::avro::{Column, Columns, Decimals, Encoder, OnTypeError, Schema, Typing, encode_key};
+use servicenow_kafka_bridge::avro::{
+    Decimals, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
+    encode_key,
+};
 use servicenow_sim::Row;
 use std::time::Duration;
 
@@ -25,14 +28,14 @@ pub(super) fn with_registry(rig: &SinkRig, url: &str) -> Config {
 }
 
 /// Texts under these columns.
-pub(super) fn strings(columns: &[&str]) -> Schema {
-    Schema::strings(&Columns::named(TABLE, columns.iter().copied()))
+pub(super) fn strings(columns: &[&str]) -> RecordSchema {
+    RecordSchema::strings(&TableColumns::named(TABLE, columns.iter().copied()))
 }
 
 /// A record as the bridge itself writes it.
-pub(super) fn written(schema: &Schema, id: u32, row: &Value) -> Vec<u8> {
+pub(super) fn written(schema: &RecordSchema, id: u32, row: &Value) -> Vec<u8> {
     let mut record = Vec::new();
-    let mut encoder = Encoder::new(schema, id, OnTypeError::Hold);
+    let mut encoder = RecordEncoder::new(schema, id, OnTypeError::Hold);
     let report = encoder.encode(row.to_string().as_bytes(), &mut record);
     assert_eq!(report.unwrap().unknown, 0);
     record
@@ -106,8 +109,8 @@ fn foreign(id: u32) -> Vec<u8> {
     framed(id, &writer.write_value_to_vec(record).unwrap())
 }
 
-fn typed() -> Schema {
-    let mut columns = Columns::named(TABLE, [] as [&str; 0]);
+fn typed() -> RecordSchema {
+    let mut columns = TableColumns::named(TABLE, [] as [&str; 0]);
     columns.list = [
         ("correlation_id", "string"),
         ("short_description", "string"),
@@ -118,12 +121,12 @@ fn typed() -> Schema {
         ("opened_at", "glide_date_time"),
         ("u_due", "glide_date"),
     ]
-    .map(|(name, kind)| Column::typed(name, kind))
+    .map(|(name, kind)| TableColumn::typed(name, kind))
     .into();
     let decimals = Decimals::Bytes;
-    Schema::typed(
+    RecordSchema::typed(
         &columns,
-        &Typing {
+        &TypingOptions {
             decimals,
             raw: true,
         },

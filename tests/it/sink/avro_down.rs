@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use real_kafka::{Draft, require_or_skip};
 use serde_json::json;
-use servicenow_kafka_bridge::avro::Schema;
+use servicenow_kafka_bridge::avro::RecordSchema;
 use servicenow_sim::Options;
 
 use super::avro::{key, strings, with_registry, written};
@@ -18,7 +18,7 @@ use crate::support::wait_for;
 /// A registry with one schema.
 struct Registered {
     fake: FakeRegistry,
-    schema: Schema,
+    schema: RecordSchema,
     id: u32,
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use real_kafka::Record;
 use serde_json::Value;
-use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistry, SubjectStrategy, Tls};
+use servicenow_kafka_bridge::avro::decode::{WireFrame, frame};
+use servicenow_kafka_bridge::config::{
+    RegistryAuth, SchemaRegistryConfig, SubjectStrategy, TlsFiles,
+};
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::avro::decode::{Frame, frame};
 use servicenow_kafka_bridge::registry::Registry;
 use servicenow_kafka_bridge::stop;
 use servicenow_sim::Row;
@@ -15,11 +17,11 @@ use servicenow_sim::Row;
 use super::fastavro;
 
 /// The settings of a registry without any demands.
-pub(crate) fn registry_at(url: &str) -> SchemaRegistry {
-    SchemaRegistry {
+pub(crate) fn registry_at(url: &str) -> SchemaRegistryConfig {
+    SchemaRegistryConfig {
         urls: vec![url.to_owned()],
         auth: RegistryAuth::None,
-        tls: Tls::default(),
+        tls: TlsFiles::default(),
         auto_register: true,
         normalize: false,
         subject_strategy: SubjectStrategy::Topic,
@@ -38,7 +40,7 @@ impl Schemas {
     /// The text of a schema.
     pub(crate) fn text(&self, id: u32) -> String {
         let (_trigger, stop) = stop::pair();
-        self.0.by_id(id, &stop).unwrap().schema.clone()
+        self.0.schema_by_id(id, &stop).unwrap().schema.clone()
     }
 
     /// The id and text of a subject's latest schema.
@@ -69,8 +71,8 @@ impl Schemas {
 /// Schema id and body of a key or value.
 pub(crate) fn framed(bytes: Option<&[u8]>) -> (u32, &[u8]) {
     match frame(bytes.expect("a value")) {
-        Frame::Framed { id, body } => (id, body),
-        Frame::Plain => panic!("no schema id: {bytes:?}"),
+        WireFrame::Framed { id, body } => (id, body),
+        WireFrame::Plain => panic!("no schema id: {bytes:?}"),
     }
 }
 

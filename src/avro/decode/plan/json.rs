@@ -9,17 +9,17 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::SchemaError;
+use super::WriterSchemaError;
 
 /// Deepest nesting of objects and lists. A nullable record takes four: it, its fields, one of them
 /// and the union. Of a thread's usual stack of 2 MiB this needs at most a fifth, and three quarters
 /// without optimisation.
-const MAX_DEPTH: u32 = 512;
+const MAX_SCHEMA_DEPTH: u32 = 512;
 
 /// A member of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-pub(super) enum Key {
+pub(super) enum SchemaKey {
     Type,
     Name,
     Namespace,
@@ -41,26 +41,29 @@ pub(super) enum Key {
 
 /// A value. It is small, as a text may have one in every two bytes.
 #[derive(Debug)]
-pub(super) enum Json<'t> {
+pub(super) enum SchemaJson<'t> {
     Text(&'t str),
     /// One that was written with escapes.
     Unescaped(Box<str>),
     Number(u64),
-    List(Box<[Json<'t>]>),
-    Object(Box<[(Key, Json<'t>)]>),
+    List(Box<[SchemaJson<'t>]>),
+    Object(Box<[(SchemaKey, SchemaJson<'t>)]>),
     /// What no member that is needed may be.
     Other,
 }
 
-impl<'t> Json<'t> {
-    pub(super) fn read(text: &'t str) -> Result<Json<'t>, SchemaError> {
+impl<'t> SchemaJson<'t> {
+    pub(super) fn read(text: &'t str) -> Result<SchemaJson<'t>, WriterSchemaError> {
         let mut source = serde_json::Deserializer::from_str(text);
         // It cannot be set; the places have a bound of their own.
         source.disable_recursion_limit();
-        let json = Place { left: MAX_DEPTH }.deserialize(&mut source);
+        let json = NestingBudget {
+            left: MAX_SCHEMA_DEPTH,
+        }
+        .deserialize(&mut source);
         let json = json.and_then(|json| source.end().map(|()| json));
         json.map_err(|error| {
-            SchemaError::new(match error.classify() {
+            WriterSchemaError::new(match error.classify() {
                 Category::Data => error.to_string(),
                 _ => format!("it is no JSON: {error}"),
             })
@@ -68,8 +71,8 @@ impl<'t> Json<'t> {
     }
 
     /// A member, of an object.
-    pub(super) fn get(&self, key: Key) -> Option<&Json<'t>> {
-        let Json::Object(members) = self else {
+    pub(super) fn get(&self, key: SchemaKey) -> Option<&SchemaJson<'t>> {
+        let SchemaJson::Object(members) = self else {
             return None;
         };
         let member = members.iter().find(|(other, _)| *other == key);
@@ -78,22 +81,22 @@ impl<'t> Json<'t> {
 
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Json::Text(text) => Some(text),
-            Json::Unescaped(text) => Some(text),
+            SchemaJson::Text(text) => Some(text),
+            SchemaJson::Unescaped(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn list(&self) -> Option<&[Json<'t>]> {
+    pub(super) fn list(&self) -> Option<&[SchemaJson<'t>]> {
         match self {
-            Json::List(list) => Some(list),
+            SchemaJson::List(list) => Some(list),
             _ => None,
         }
     }
 
     pub(super) fn number(&self) -> Option<usize> {
         match self {
-            Json::Number(number) => usize::try_from(*number).ok(),
+            SchemaJson::Number(number) => usize::try_from(*number).ok(),
             _ => None,
         }
     }
@@ -101,82 +104,82 @@ impl<'t> Json<'t> {
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
-struct Place {
+struct NestingBudget {
     /// How many objects and lists may still nest.
     left: u32,
 }
 
-impl Place {
-    fn inside<E: Error>(self) -> Result<Place, E> {
+impl NestingBudget {
+    fn inside<E: Error>(self) -> Result<NestingBudget, E> {
         let left = self.left.checked_sub(1);
         let too_deep = || {
             E::custom(format_args!(
-                "its types are nested too deeply, in more than {MAX_DEPTH} objects and lists"
+                "its types are nested too deeply, in more than {MAX_SCHEMA_DEPTH} objects and lists"
             ))
         };
-        Ok(Place {
+        Ok(NestingBudget {
             left: left.ok_or_else(too_deep)?,
         })
     }
 }
 
-impl<'t> DeserializeSeed<'t> for Place {
-    type Value = Json<'t>;
+impl<'t> DeserializeSeed<'t> for NestingBudget {
+    type Value = SchemaJson<'t>;
 
-    fn deserialize<D: Deserializer<'t>>(self, source: D) -> Result<Json<'t>, D::Error> {
+    fn deserialize<D: Deserializer<'t>>(self, source: D) -> Result<SchemaJson<'t>, D::Error> {
         source.deserialize_any(self)
     }
 }
 
-impl<'t> Visitor<'t> for Place {
-    type Value = Json<'t>;
+impl<'t> Visitor<'t> for NestingBudget {
+    type Value = SchemaJson<'t>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Json<'t>, E> {
-        Ok(Json::Other)
+    fn visit_unit<E: Error>(self) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Other)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Json<'t>, E> {
-        Ok(Json::Other)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Other)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Json<'t>, E> {
-        Ok(Json::Other)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Other)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Json<'t>, E> {
-        Ok(Json::Other)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Other)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Json<'t>, E> {
-        Ok(Json::Number(number))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Number(number))
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Json<'t>, E> {
-        Ok(Json::Text(text))
+    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Text(text))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Json<'t>, E> {
-        Ok(Json::Unescaped(text.into()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<SchemaJson<'t>, E> {
+        Ok(SchemaJson::Unescaped(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'t>>(self, mut source: A) -> Result<Json<'t>, A::Error> {
+    fn visit_seq<A: SeqAccess<'t>>(self, mut source: A) -> Result<SchemaJson<'t>, A::Error> {
         let inside = self.inside()?;
         let mut list = Vec::new();
         while let Some(value) = source.next_element_seed(inside)? {
             list.push(value);
         }
-        Ok(Json::List(list.into()))
+        Ok(SchemaJson::List(list.into()))
     }
 
-    fn visit_map<A: MapAccess<'t>>(self, mut source: A) -> Result<Json<'t>, A::Error> {
+    fn visit_map<A: MapAccess<'t>>(self, mut source: A) -> Result<SchemaJson<'t>, A::Error> {
         let inside = self.inside()?;
-        let mut members = Vec::<(Key, Json<'t>)>::new();
+        let mut members = Vec::<(SchemaKey, SchemaJson<'t>)>::new();
         while let Some(key) = source.next_key()? {
-            if key == Key::Other {
+            if key == SchemaKey::Other {
                 source.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -185,6 +188,6 @@ impl<'t> Visitor<'t> for Place {
             members.retain(|(other, _)| *other != key);
             members.push((key, value));
         }
-        Ok(Json::Object(members.into()))
+        Ok(SchemaJson::Object(members.into()))
     }
 }

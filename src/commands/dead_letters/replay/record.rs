@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::{Desk, Found};
-use crate::config::{Config, Kafka};
-use crate::kafka::{BrowseError, Browser, Error, Received};
-use crate::sink::Letter;
-use crate::sink::dead_letter::CREATE_ID;
+use super::super::{DeadLetterTopic, FoundLetter};
+use crate::config::{Config, KafkaConfig};
+use crate::kafka::{ConsumerRecord, Error, TopicReadError, TopicReader};
+use crate::sink::DeadLetter;
+use crate::sink::dead_letter::CREATE_ID_HEADER;
 use crate::stop::Stop;
 
 /// Header that says from which letter a record came.
@@ -16,31 +16,35 @@ const REPLAYED_FROM: &str = "sn_replayed_from";
 
 /// Why there is no record.
 #[derive(Debug)]
-pub(super) enum Unfit {
+pub(super) enum Unreplayable {
     /// This letter cannot be sent.
     Letter(String),
     /// Kafka fails.
-    All(BrowseError),
+    All(TopicReadError),
 }
 
 /// Makes records of letters.
-pub(super) struct Records {
+pub(super) struct ReplayRecordBuilder {
     /// The dead letter topic.
     from: String,
     /// Topics of the sink: elsewhere nobody would consume a record, or somebody not meant.
     topics: BTreeSet<String>,
     needs_place: bool,
-    originals: Originals,
+    originals: OriginalRecords,
 }
 
-impl Records {
-    pub(super) fn new(config: &Config, desk: &Desk, needs_place: bool) -> Records {
+impl ReplayRecordBuilder {
+    pub(super) fn new(
+        config: &Config,
+        desk: &DeadLetterTopic,
+        needs_place: bool,
+    ) -> ReplayRecordBuilder {
         let topics = config.sink.topics.iter().map(|topic| topic.topic.clone());
-        Records {
+        ReplayRecordBuilder {
             from: desk.topic.clone(),
             topics: topics.collect(),
             needs_place,
-            originals: Originals {
+            originals: OriginalRecords {
                 kafka: config.kafka.clone(),
                 group: desk.group.clone(),
                 browser: None,
@@ -50,8 +54,12 @@ impl Records {
     }
 
     /// The record of a letter, with the headers that tell where it comes from.
-    pub(super) fn of(&mut self, found: &Found, stop: &Stop) -> Result<Received, Unfit> {
-        let unfit = |why: String| Err(Unfit::Letter(why));
+    pub(super) fn of(
+        &mut self,
+        found: &FoundLetter,
+        stop: &Stop,
+    ) -> Result<ConsumerRecord, Unreplayable> {
+        let unfit = |why: String| Err(Unreplayable::Letter(why));
         let letter = match &found.letter {
             Ok(letter) => letter,
             Err(error) => return unfit(error.to_string()),
@@ -67,7 +75,7 @@ impl Records {
         let mut record = match (letter.payload_omitted, place) {
             (true, None) => return unfit("it has neither the body nor its place".to_owned()),
             (true, Some(place)) => self.originals.find(letter, place, stop)?,
-            (false, _) => Received {
+            (false, _) => ConsumerRecord {
                 topic: Arc::from(letter.topic.as_str()),
                 partition: letter.partition.unwrap_or(-1),
                 offset: letter.offset.unwrap_or(-1),
@@ -88,52 +96,51 @@ impl Records {
         );
         put(&mut record, REPLAYED_FROM, &from);
         if let Some(id) = &letter.create_id {
-            put(&mut record, CREATE_ID, id);
+            put(&mut record, CREATE_ID_HEADER, id);
         }
         Ok(record)
     }
 }
 
 /// Sets a header that is there once.
-fn put(record: &mut Received, name: &str, value: &str) {
+fn put(record: &mut ConsumerRecord, name: &str, value: &str) {
     record.headers.retain(|(known, _)| known != name);
     let value = value.as_bytes().to_vec();
     record.headers.push((name.to_owned(), Some(value)));
 }
 
 /// Looks up records that were too large for their letters. Made when the first is needed.
-struct Originals {
-    kafka: Kafka,
+struct OriginalRecords {
+    kafka: KafkaConfig,
     group: String,
-    browser: Option<Browser>,
+    browser: Option<TopicReader>,
     partitions: BTreeMap<String, BTreeMap<i32, Range<i64>>>,
 }
 
-impl Originals {
+impl OriginalRecords {
     fn find(
         &mut self,
-        letter: &Letter,
+        letter: &DeadLetter,
         (partition, offset): (i32, i64),
         stop: &Stop,
-    ) -> Result<Received, Unfit> {
+    ) -> Result<ConsumerRecord, Unreplayable> {
         let gone = |why: &str| {
             let topic = &letter.topic;
-            Unfit::Letter(format!(
+            Unreplayable::Letter(format!(
                 "it does not have the body, and record {topic}/{partition}/{offset} {why}"
             ))
         };
         let browser = match &mut self.browser {
             Some(browser) => browser,
-            none => none.insert(Browser::new(&self.kafka, &self.group)?),
+            none => none.insert(TopicReader::new(&self.kafka, &self.group)?),
         };
         if !self.partitions.contains_key(&letter.topic) {
             let found = browser
                 .partitions(&letter.topic)
                 .map_err(|error| match error {
-                    BrowseError::Kafka(Error::MissingTopics(_)) | BrowseError::Forbidden { .. } => {
-                        gone(&format!("cannot be read: {error}"))
-                    }
-                    error => Unfit::All(error),
+                    TopicReadError::Kafka(Error::MissingTopics(_))
+                    | TopicReadError::Forbidden { .. } => gone(&format!("cannot be read: {error}")),
+                    error => Unreplayable::All(error),
                 })?;
             self.partitions.insert(letter.topic.clone(), found);
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::kafka::Received;
-use crate::sink::format::Needs;
+use crate::kafka::ConsumerRecord;
+use crate::sink::format::SchemaRequest;
 
-fn record(number: i32, offset: i64) -> Received {
-    Received {
+fn record(number: i32, offset: i64) -> ConsumerRecord {
+    ConsumerRecord {
         topic: Arc::from("in"),
         partition: number,
         offset,
@@ -24,7 +24,7 @@ fn record(number: i32, offset: i64) -> Received {
 impl Rig {
     fn park(&self, number: i32, offset: i64, schema: u32) {
         let record = record(number, offset);
-        let needs = Needs {
+        let needs = SchemaRequest {
             schema,
             or_none: false,
         };
@@ -34,7 +34,7 @@ impl Rig {
 
     /// The offset of a record whose schema is one of these.
     fn unpark(&self, known: &[u32]) -> Option<i64> {
-        let is_known = |waiting: &Waiting| known.contains(&waiting.needs.schema);
+        let is_known = |waiting: &SchemaWait| known.contains(&waiting.needs.schema);
         let record = self.assignment.unpark(is_known);
         record.map(|(record, _)| record.offset)
     }
@@ -55,7 +55,7 @@ fn its_partition_is_paused_until_it_is_handed_out() {
     rig.park(0, 5, 7);
     assert!(rig.assignment.is_parked(&partition(0)) && !rig.assignment.is_parked(&partition(1)));
     assert_eq!(rig.assignment.flow().pause, [partition(0)]);
-    assert_eq!(rig.assignment.flow(), Flow::default(), "it stays so");
+    assert_eq!(rig.assignment.flow(), FlowControl::default(), "it stays so");
     assert!(rig.assignment.is_busy(), "answers are looked for often");
     assert_eq!(rig.unpark(&[8]), None);
     assert_eq!(rig.waiting(), [(0, 5, 7)]);
@@ -64,7 +64,7 @@ fn its_partition_is_paused_until_it_is_handed_out() {
     assert_eq!(rig.waiting(), []);
     // Its value may be behind another schema than its key.
     rig.park(0, 5, 8);
-    assert_eq!(rig.assignment.flow(), Flow::default());
+    assert_eq!(rig.assignment.flow(), FlowControl::default());
     assert_eq!(rig.unpark(&[7, 8]), Some(5));
     rig.begin(0, 5);
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
@@ -76,7 +76,7 @@ fn a_topic_with_room_does_not_resume_it() {
     let rig = rig(2);
     rig.assign(0);
     rig.assign(1);
-    let out: Vec<Ticket> = (0..2).map(|offset| rig.begin(1, offset).0).collect();
+    let out: Vec<RecordHandle> = (0..2).map(|offset| rig.begin(1, offset).0).collect();
     rig.park(0, 5, 7);
     let both = vec![partition(0), partition(1)];
     assert_eq!(rig.assignment.flow().pause, both);
@@ -114,7 +114,7 @@ fn it_goes_away_with_its_partition() {
         |rig: &Rig| drop(rig.assignment.revoked(&[partition(0)])),
         |rig: &Rig| rig.assignment.lost(&[partition(0)]),
         |rig: &Rig| {
-            let start = (partition(0), Start::Oldest);
+            let start = (partition(0), StartPosition::Oldest);
             rig.assignment.restarted(&[start]);
         },
         |rig: &Rig| rig.assignment.renewed(),
@@ -136,7 +136,7 @@ fn it_goes_away_with_its_partition() {
 fn a_record_of_somebody_else_is_not_parked() {
     let rig = rig(10);
     rig.park(0, 5, 7);
-    let gone = Start::Gone {
+    let gone = StartPosition::Gone {
         committed: 3,
         low: 7,
         high: 9,
@@ -152,7 +152,8 @@ fn a_partition_that_begins_anew_is_resumed() {
     rig.assign(0);
     rig.park(0, 5, 7);
     assert_eq!(rig.assignment.flow().pause, [partition(0)]);
-    rig.assignment.restarted(&[(partition(0), Start::Oldest)]);
+    rig.assignment
+        .restarted(&[(partition(0), StartPosition::Oldest)]);
     assert_eq!(rig.assignment.flow().resume, [partition(0)]);
 }
 
@@ -188,7 +189,7 @@ struct Play {
     /// Of each partition: the next offset to be handed out.
     expected: [i64; 3],
     committed: [i64; 3],
-    out: Vec<Ticket>,
+    out: Vec<RecordHandle>,
 }
 
 impl Play {
@@ -196,7 +197,7 @@ impl Play {
     fn turn(&mut self) {
         self.rig.assignment.settle();
         let known = &self.known;
-        let is_known = |waiting: &Waiting| known.contains(&waiting.needs.schema);
+        let is_known = |waiting: &SchemaWait| known.contains(&waiting.needs.schema);
         while let Some((record, _)) = self.rig.assignment.unpark(is_known) {
             let at = usize::try_from(record.partition).unwrap();
             assert_eq!(
@@ -221,7 +222,7 @@ impl Play {
         self.committed(&taken);
     }
 
-    fn committed(&mut self, positions: &[(Partition, i64)]) {
+    fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         for (partition, position) in positions {
             let at = usize::try_from(partition.number).unwrap();
             let open = self.out.iter().filter(|it| it.partition == *partition);
@@ -261,7 +262,7 @@ impl Play {
             .drain(..)
             .partition(|it| it.partition.number == number);
         self.out = left;
-        let gone: Vec<Ticket> = gone;
+        let gone: Vec<RecordHandle> = gone;
         for ticket in &gone {
             self.rig.finish(ticket, true);
         }

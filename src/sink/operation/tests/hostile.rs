@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn any_topic() -> impl Strategy<Value = SinkTopic> {
+fn any_topic() -> impl Strategy<Value = SinkTopicConfig> {
     let operation = prop_oneof![
         Just(SinkOperation::Auto),
         Just(SinkOperation::Insert),
@@ -18,7 +18,7 @@ fn any_topic() -> impl Strategy<Value = SinkTopic> {
         Just(CreateId::None),
     ];
     (operation, create, any::<bool>(), any::<bool>()).prop_map(
-        |(operation, create_id, keyed, deletes)| SinkTopic {
+        |(operation, create_id, keyed, deletes)| SinkTopicConfig {
             operation,
             create_id,
             deletes,
@@ -64,13 +64,13 @@ proptest! {
         header in prop::option::of("insert|update|upsert|delete|x"),
         topic in any_topic(),
     ) {
-        let mut record = Received { key, ..record(value.as_deref()) };
+        let mut record = ConsumerRecord { key, ..record(value.as_deref()) };
         if let Some(header) = header {
             record.headers.push(("sn_operation".to_owned(), Some(header.into_bytes())));
         }
         let decision = read(&record, &topic, &place());
         lane_of(&record, &decision);
-        if let Ok(Decision::Write(operation)) = decision {
+        if let Ok(RecordAction::Write(operation)) = decision {
             for create in [true, false] {
                 let body = operation.body(create, &["comments"]);
                 let sent: serde_json::Map<String, serde_json::Value> =
@@ -87,9 +87,9 @@ proptest! {
                 }
             }
             match &operation.row {
-                Row::SysId(id) => prop_assert!(!id.contains(['/', '?', '^', ' ', '%'])),
-                Row::Field { value, .. } => prop_assert!(!value.contains('^')),
-                Row::None => {}
+                TargetRow::SysId(id) => prop_assert!(!id.contains(['/', '?', '^', ' ', '%'])),
+                TargetRow::Field { value, .. } => prop_assert!(!value.contains('^')),
+                TargetRow::None => {}
             }
         }
     }

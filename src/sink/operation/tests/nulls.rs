@@ -13,7 +13,7 @@ fn a_null_clears_or_is_left_out() {
         text(clear.body(false, &[])),
         r#"{"a":"","b":"1","c":"","d":"","e":"null"}"#
     );
-    let ignoring = SinkTopic {
+    let ignoring = SinkTopicConfig {
         nulls: Nulls::Ignore,
         ..topic()
     };

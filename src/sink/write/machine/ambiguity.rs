@@ -2,29 +2,34 @@
 
 use std::time::Instant;
 
-use crate::sink::write::indeterminate::{Harm, Late, Lost};
-use crate::sink::write::messages::{Moment, Task};
-use super::{At, Core};
-use crate::servicenow::{Cause, Error};
+use super::{WriteMachine, WriteState};
+use crate::servicenow::{Error, InstanceFailure};
+use crate::sink::write::indeterminate::{IndeterminateWrite, IndeterminateWrites, LateEffect};
+use crate::sink::write::messages::{ReplyInputs, WriteRequest};
 
 /// A request that may have been executed without our knowing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Doubt {
+pub(super) struct Ambiguity {
     pub(super) sent: Instant,
     /// It may still run.
     pub(super) running: bool,
 }
 
-impl Core<'_> {
+impl WriteMachine<'_> {
     /// What another record has lost must not come after what comes next here.
-    pub(super) fn let_pass(&mut self, late: &Late) {
+    pub(super) fn let_pass(&mut self, late: &IndeterminateWrites) {
         let until = match &self.at {
-            At::Journal { id, .. } | At::Version(id) | At::Update(id) => {
-                late.until(id, Harm::Changes)
+            WriteState::Journal { id, .. } | WriteState::Version(id) | WriteState::Update(id) => {
+                late.until(id, LateEffect::MayModify)
             }
-            At::Delete(id) => late.until(id, Harm::Revives),
-            At::Insert => (self.op.create.sys_id()).and_then(|id| late.until(id, Harm::Changes)),
-            At::Find | At::OwnRow(_) | At::OwnField | At::Done(_) => None,
+            WriteState::Delete(id) => late.until(id, LateEffect::MayRecreate),
+            WriteState::Insert => {
+                (self.op.create.sys_id()).and_then(|id| late.until(id, LateEffect::MayModify))
+            }
+            WriteState::Find
+            | WriteState::OwnRow(_)
+            | WriteState::OwnField
+            | WriteState::Done(_) => None,
         };
         if let Some(until) = until {
             self.not_before(until);
@@ -32,8 +37,8 @@ impl Core<'_> {
     }
 
     /// A write failed in a way that leaves open whether it was done.
-    pub(super) fn doubt_after(&mut self, task: &Task, error: &Error, moment: Moment) {
-        let Some(sent) = error.may_have_happened() else {
+    pub(super) fn doubt_after(&mut self, task: &WriteRequest, error: &Error, moment: ReplyInputs) {
+        let Some(sent) = error.possibly_executed_at() else {
             return;
         };
         let running = may_still_run(error);
@@ -41,7 +46,7 @@ impl Core<'_> {
             self.note_late(task, sent);
         }
         match task {
-            Task::Insert => {
+            WriteRequest::Insert => {
                 self.set_doubt(sent, running);
                 match self.op.create.sys_id() {
                     Some(_) if moment.ids_ignored => self.refuse_as(
@@ -51,36 +56,38 @@ impl Core<'_> {
                              sys_ids itself it cannot be looked up; set `create_id: field`: {error}"
                         ),
                     ),
-                    Some(id) => self.at = At::OwnRow(id.to_owned()),
+                    Some(id) => self.at = WriteState::OwnRow(id.to_owned()),
                     None => self.insert(),
                 }
             }
-            Task::Update(id) => {
+            WriteRequest::Update(id) => {
                 self.set_doubt(sent, running);
                 self.update(id.clone());
             }
-            Task::Delete(_) => self.set_doubt(sent, running),
-            Task::Row(_)
-            | Task::Find { .. }
-            | Task::Journal { .. }
-            | Task::Version(_)
-            | Task::Probe => {}
+            WriteRequest::Delete(_) => self.set_doubt(sent, running),
+            WriteRequest::Row(_)
+            | WriteRequest::Find { .. }
+            | WriteRequest::Journal { .. }
+            | WriteRequest::Version(_)
+            | WriteRequest::Probe => {}
         }
     }
 
-    fn note_late(&mut self, task: &Task, sent: Instant) {
+    fn note_late(&mut self, task: &WriteRequest, sent: Instant) {
         let (row, harm) = match task {
-            Task::Insert => (self.op.create.sys_id(), Harm::Revives),
-            Task::Update(id) | Task::Delete(id) => (Some(id.as_str()), Harm::Changes),
-            Task::Row(_)
-            | Task::Find { .. }
-            | Task::Journal { .. }
-            | Task::Version(_)
-            | Task::Probe => return,
+            WriteRequest::Insert => (self.op.create.sys_id(), LateEffect::MayRecreate),
+            WriteRequest::Update(id) | WriteRequest::Delete(id) => {
+                (Some(id.as_str()), LateEffect::MayModify)
+            }
+            WriteRequest::Row(_)
+            | WriteRequest::Find { .. }
+            | WriteRequest::Journal { .. }
+            | WriteRequest::Version(_)
+            | WriteRequest::Probe => return,
         };
         let Some(row) = row else { return };
         let before = self.late.as_ref().map(|lost| lost.harm);
-        self.late = Some(Lost {
+        self.late = Some(IndeterminateWrite {
             row: row.to_owned(),
             harm: before.map_or(harm, |before| before.max(harm)),
             until: sent + self.rules.transaction_time,
@@ -88,7 +95,7 @@ impl Core<'_> {
     }
 
     fn set_doubt(&mut self, sent: Instant, running: bool) {
-        self.doubt = Some(Doubt { sent, running });
+        self.doubt = Some(Ambiguity { sent, running });
         self.doubted = true;
     }
 }
@@ -98,12 +105,19 @@ impl Core<'_> {
 fn may_still_run(error: &Error) -> bool {
     !matches!(
         error.cause(),
-        Some(Cause::Body(_) | Cause::Failed { .. } | Cause::Server { status: 500, .. })
+        Some(
+            InstanceFailure::Body(_)
+                | InstanceFailure::Failed { .. }
+                | InstanceFailure::Server { status: 500, .. }
+        )
     )
 }
 
 /// Whether the instance took the request and lost only the answer. A 503 says that it did not.
 fn may_come_late(error: &Error) -> bool {
-    let refused = matches!(error.cause(), Some(Cause::Server { status: 503, .. }));
+    let refused = matches!(
+        error.cause(),
+        Some(InstanceFailure::Server { status: 503, .. })
+    );
     may_still_run(error) && !refused
 }

@@ -1,18 +1,18 @@
 //! What a good answer, or a refusal, means for what comes next.
 
-use crate::sink::write::classify::is_duplicate_of;
-use crate::sink::write::messages::{Answer, Found, Task};
-use super::super::{Outcome, WrittenRow};
-use super::ambiguity::Doubt;
-use super::{At, Core};
+use super::super::{WriteOutcome, WriteOutcomeRow};
+use super::ambiguity::Ambiguity;
+use super::{WriteMachine, WriteState};
 use crate::config::OnMissing;
-use crate::servicenow::{Cause, Error};
-use crate::sink::operation::{Create, Kind, Row};
+use crate::servicenow::{Error, InstanceFailure};
+use crate::sink::operation::{NewRowIdentity, OperationKind, TargetRow};
+use crate::sink::write::classify::is_duplicate_of;
+use crate::sink::write::messages::{FoundRow, WriteReply, WriteRequest};
 
-impl Core<'_> {
-    pub(super) fn good(&mut self, task: &Task, answer: Answer) {
+impl WriteMachine<'_> {
+    pub(super) fn good(&mut self, task: &WriteRequest, answer: WriteReply) {
         match (task, answer) {
-            (Task::Insert, Answer::Written(written)) => {
+            (WriteRequest::Insert, WriteReply::Written(written)) => {
                 let ours = self.op.create.sys_id();
                 self.foreign_id = ours.is_some_and(|ours| {
                     let theirs = written.sys_id.as_deref();
@@ -20,37 +20,43 @@ impl Core<'_> {
                 });
                 self.written("insert", written.into());
             }
-            (Task::Update(id), Answer::Written(written)) => {
-                self.written("update", WrittenRow::from(written).or(id));
+            (WriteRequest::Update(id), WriteReply::Written(written)) => {
+                self.written("update", WriteOutcomeRow::from(written).or(id));
             }
-            (Task::Delete(id), Answer::Written(_)) => self.written("delete", WrittenRow::of(id)),
-            (Task::Row(id), Answer::There) => self.own_row_is_there(id),
-            (Task::Find { value, .. }, Answer::Rows(rows)) => self.found(value, &rows),
-            (Task::Journal { id, column, .. }, Answer::Entry(there)) => {
+            (WriteRequest::Delete(id), WriteReply::Written(_)) => {
+                self.written("delete", WriteOutcomeRow::of(id));
+            }
+            (WriteRequest::Row(id), WriteReply::There) => self.own_row_is_there(id),
+            (WriteRequest::Find { value, .. }, WriteReply::Rows(rows)) => self.found(value, &rows),
+            (WriteRequest::Journal { id, column, .. }, WriteReply::Entry(there)) => {
                 self.looked(id, column, there);
             }
-            (Task::Version(id), _) => self.at = At::Update(id.clone()),
+            (WriteRequest::Version(id), _) => self.at = WriteState::Update(id.clone()),
             // No other answer belongs to these.
             _ => {}
         }
     }
 
     /// The instance said no.
-    pub(super) fn refused(&mut self, task: &Task, error: Error) {
-        let missing = matches!(error.cause(), Some(Cause::NotFound { .. }));
+    pub(super) fn refused(&mut self, task: &WriteRequest, error: Error) {
+        let missing = matches!(error.cause(), Some(InstanceFailure::NotFound { .. }));
         match task {
-            Task::Insert => self.insert_was_refused(error),
-            Task::Update(_) if missing => self.update_without_row(&error),
-            Task::Delete(_) if missing => self.delete_without_row(),
-            Task::Row(_) if error.is_answer() => self.own_row_is_not_there(),
+            WriteRequest::Insert => self.insert_was_refused(error),
+            WriteRequest::Update(_) if missing => self.update_without_row(&error),
+            WriteRequest::Delete(_) if missing => self.delete_without_row(),
+            WriteRequest::Row(_) if error.is_api_verdict() => self.own_row_is_not_there(),
             // Version 1 of the API says so when nothing is found.
-            Task::Find { value, .. } if missing => self.found(value, &[]),
-            Task::Journal { id, column, .. } => {
+            WriteRequest::Find { value, .. } if missing => self.found(value, &[]),
+            WriteRequest::Journal { id, column, .. } => {
                 self.blind = true;
                 self.looked(id, column, false);
             }
-            Task::Version(id) => self.at = At::Update(id.clone()),
-            Task::Update(_) | Task::Delete(_) | Task::Row(_) | Task::Find { .. } | Task::Probe => {
+            WriteRequest::Version(id) => self.at = WriteState::Update(id.clone()),
+            WriteRequest::Update(_)
+            | WriteRequest::Delete(_)
+            | WriteRequest::Row(_)
+            | WriteRequest::Find { .. }
+            | WriteRequest::Probe => {
                 self.refuse(&error);
             }
         }
@@ -61,17 +67,21 @@ impl Core<'_> {
     fn insert_was_refused(&mut self, error: Error) {
         let may_be_there = matches!(
             error.cause(),
-            Some(Cause::Forbidden { .. } | Cause::BadRequest { status: 409, .. })
+            Some(
+                InstanceFailure::Forbidden { .. } | InstanceFailure::BadRequest { status: 409, .. }
+            )
         );
         match &self.op.create {
-            Create::None => self.refuse(&error),
+            NewRowIdentity::None => self.refuse(&error),
             _ if !may_be_there => self.refuse(&error),
-            Create::Field { .. } => {
+            NewRowIdentity::Field { .. } => {
                 self.insert_refused = Some(error);
-                self.at = At::OwnField;
+                self.at = WriteState::OwnField;
             }
-            Create::Record { id, .. } | Create::Key(id) | Create::Given(id) => {
-                self.at = At::OwnRow(id.clone());
+            NewRowIdentity::Record { id, .. }
+            | NewRowIdentity::Key(id)
+            | NewRowIdentity::Given(id) => {
+                self.at = WriteState::OwnRow(id.clone());
                 self.insert_refused = Some(error);
             }
         }
@@ -79,12 +89,12 @@ impl Core<'_> {
 
     fn own_row_is_there(&mut self, id: &str) {
         match &self.op.create {
-            Create::Record { .. } => self.written("insert", WrittenRow::of(id)),
+            NewRowIdentity::Record { .. } => self.written("insert", WriteOutcomeRow::of(id)),
             // It may be another record's insert: ours must still be written. Should it have been
             // ours, its journal has our entries.
             _ => {
                 let sent = self.first_sent.unwrap_or(self.earliest);
-                self.doubt.get_or_insert(Doubt {
+                self.doubt.get_or_insert(Ambiguity {
                     sent,
                     running: false,
                 });
@@ -96,14 +106,14 @@ impl Core<'_> {
 
     fn own_row_is_not_there(&mut self) {
         let Some(error) = self.insert_refused.take() else {
-            self.at = At::Insert;
+            self.at = WriteState::Insert;
             return;
         };
         // A row that the user may not read is not there for a GET; its duplicate is refused.
-        if let Create::Record { id, replayed } = &self.op.create
+        if let NewRowIdentity::Record { id, replayed } = &self.op.create
             && is_duplicate_of(&error, id, self.doubted || *replayed)
         {
-            let row = WrittenRow::of(id);
+            let row = WriteOutcomeRow::of(id);
             self.written("insert", row);
             return;
         }
@@ -113,24 +123,25 @@ impl Core<'_> {
     fn update_without_row(&mut self, error: &Error) {
         match &self.op.row {
             // It was there a moment ago. If it still is, it may be read but not written.
-            Row::Field { .. } if self.found_again => self.refuse(error),
-            Row::Field { .. } => {
+            TargetRow::Field { .. } if self.found_again => self.refuse(error),
+            TargetRow::Field { .. } => {
                 self.found_again = true;
                 self.last_error = Some(error.clone());
-                self.at = At::Find;
+                self.at = WriteState::Find;
             }
             // An insert met a row that an update does not: it may be read but not written.
-            Row::SysId(_) | Row::None if self.inserted => self.refuse(error),
-            Row::SysId(_) | Row::None => self.row_is_missing(Some(error)),
+            TargetRow::SysId(_) | TargetRow::None if self.inserted => self.refuse(error),
+            TargetRow::SysId(_) | TargetRow::None => self.row_is_missing(Some(error)),
         }
     }
 
     fn row_is_missing(&mut self, error: Option<&Error>) {
         match (self.op.kind, self.rules.on_missing) {
-            (Kind::Delete, _) => self.delete_without_row(),
-            (Kind::Upsert | Kind::Insert, _) | (Kind::Update, OnMissing::Insert) => self.insert(),
-            (Kind::Update, OnMissing::Skip) => self.done(Outcome::Skipped("missing")),
-            (Kind::Update, OnMissing::DeadLetter) => match error {
+            (OperationKind::Delete, _) => self.delete_without_row(),
+            (OperationKind::Upsert | OperationKind::Insert, _)
+            | (OperationKind::Update, OnMissing::Insert) => self.insert(),
+            (OperationKind::Update, OnMissing::Skip) => self.done(WriteOutcome::Skipped("missing")),
+            (OperationKind::Update, OnMissing::DeadLetter) => match error {
                 Some(error) => self.refuse(error),
                 None => self.refuse_as(
                     "not_found",
@@ -146,13 +157,13 @@ impl Core<'_> {
     /// The goal is reached; by us, if we have tried.
     fn delete_without_row(&mut self) {
         if self.doubted {
-            self.written("delete", WrittenRow::default());
+            self.written("delete", WriteOutcomeRow::default());
         } else {
-            self.done(Outcome::Skipped("missing"));
+            self.done(WriteOutcome::Skipped("missing"));
         }
     }
 
-    fn found(&mut self, value: &str, rows: &[Found]) {
+    fn found(&mut self, value: &str, rows: &[FoundRow]) {
         if !rows.iter().all(|row| row.holds(value)) {
             // An instance drops a condition that it does not understand, and finds everything.
             self.refuse_as(
@@ -163,39 +174,41 @@ impl Core<'_> {
                     self.rules.table
                 ),
             );
-        } else if matches!(self.at, At::OwnField) {
+        } else if matches!(self.at, WriteState::OwnField) {
             self.found_own(rows);
         } else {
             self.found_row(rows);
         }
     }
 
-    fn found_own(&mut self, rows: &[Found]) {
+    fn found_own(&mut self, rows: &[FoundRow]) {
         self.twins = rows.len() > 1;
         match (rows.first(), self.insert_refused.take()) {
             (Some(row), _) => {
                 let sys_id = row.sys_id.clone();
-                let row = WrittenRow {
+                let row = WriteOutcomeRow {
                     sys_id,
-                    ..WrittenRow::default()
+                    ..WriteOutcomeRow::default()
                 };
                 self.written("insert", row);
             }
             (None, Some(error)) => self.refuse(&error),
-            (None, None) => self.at = At::Insert,
+            (None, None) => self.at = WriteState::Insert,
         }
     }
 
-    fn found_row(&mut self, rows: &[Found]) {
+    fn found_row(&mut self, rows: &[FoundRow]) {
         match rows {
             [] => self.row_is_missing(None),
             [
-                Found {
+                FoundRow {
                     sys_id: Some(id), ..
                 },
             ] => match self.op.kind {
-                Kind::Delete => self.at = At::Delete(id.clone()),
-                Kind::Insert | Kind::Update | Kind::Upsert => self.update(id.clone()),
+                OperationKind::Delete => self.at = WriteState::Delete(id.clone()),
+                OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => {
+                    self.update(id.clone());
+                }
             },
             [_] => self.refuse_as(
                 "forbidden",
@@ -219,7 +232,7 @@ impl Core<'_> {
         if there {
             self.without.push(column);
         }
-        let At::Journal { left, .. } = &mut self.at else {
+        let WriteState::Journal { left, .. } = &mut self.at else {
             return;
         };
         left.pop();
@@ -232,11 +245,11 @@ impl Core<'_> {
         {
             // Entries must not show twice, so the lost request gets its time before the last look.
             self.not_before(doubt.sent + self.rules.transaction_time);
-            self.doubt = Some(Doubt {
+            self.doubt = Some(Ambiguity {
                 running: false,
                 ..doubt
             });
-            self.at = At::Journal {
+            self.at = WriteState::Journal {
                 id: id.to_owned(),
                 left,
             };

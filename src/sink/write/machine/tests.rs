@@ -1,18 +1,18 @@
 //! Decisions, by tables: what is asked, what comes back, what becomes of the record.
 
-mod inserts;
 mod indeterminate;
+mod inserts;
 mod rows;
 
 use super::*;
-use crate::config::OnMissing;
 use crate::backoff::Backoff;
-use crate::servicenow::Asked;
-use crate::servicenow::table_write::Written;
+use crate::config::OnMissing;
+use crate::servicenow::AttemptedRequest;
+use crate::servicenow::table_write::RowAfterWrite;
 use crate::sink::operation::fields_of;
-use crate::sink::write::indeterminate::Harm;
-use crate::sink::write::retry_budget::Limits;
-use crate::sink::write::messages::Found;
+use crate::sink::write::indeterminate::LateEffect;
+use crate::sink::write::messages::FoundRow;
+use crate::sink::write::retry_budget::RetryLimits;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
@@ -42,49 +42,52 @@ enum Does {
     /// 404 of the API.
     Misses,
     /// Any other cause.
-    Says(fn() -> Cause),
+    Says(fn() -> InstanceFailure),
 }
 
 use Does::*;
 
-fn error(cause: Cause, sent: Option<Instant>) -> Error {
+fn error(cause: InstanceFailure, sent: Option<Instant>) -> Error {
     Error::Request {
-        asked: Box::new(Asked::default()),
+        asked: Box::new(AttemptedRequest::default()),
         cause,
         sent,
     }
 }
 
-fn result(does: Does, now: Instant) -> Result<Answer, Error> {
-    let timeout = Cause::Timeout {
+fn result(does: Does, now: Instant) -> Result<WriteReply, Error> {
+    let timeout = InstanceFailure::Timeout {
         limit: String::new(),
         connecting: false,
     };
     let words = |words: &str| words.to_owned();
-    let found = |(id, value): &(&str, &str)| Found {
+    let found = |(id, value): &(&str, &str)| FoundRow {
         sys_id: Some(words(id)),
         value: Some(words(value)),
     };
     match does {
-        Done(id) => Ok(Answer::Written(Written {
+        Done(id) => Ok(WriteReply::Written(RowAfterWrite {
             sys_id: Some(words(id)),
-            ..Written::default()
+            ..RowAfterWrite::default()
         })),
-        Reads => Ok(Answer::There),
-        Finds(rows) => Ok(Answer::Rows(rows.iter().map(found).collect())),
-        Entry(there) => Ok(Answer::Entry(there)),
+        Reads => Ok(WriteReply::There),
+        Finds(rows) => Ok(WriteReply::Rows(rows.iter().map(found).collect())),
+        Entry(there) => Ok(WriteReply::Entry(there)),
         Silent => Err(error(timeout, Some(now))),
         Breaks => Err(error(
-            Cause::Server {
+            InstanceFailure::Server {
                 status: 500,
                 words: words("x"),
             },
             Some(now),
         )),
-        Away => Err(error(Cause::Network(words("refused")), None)),
-        Forbids(said) => Err(error(Cause::Forbidden { words: words(said) }, Some(now))),
+        Away => Err(error(InstanceFailure::Network(words("refused")), None)),
+        Forbids(said) => Err(error(
+            InstanceFailure::Forbidden { words: words(said) },
+            Some(now),
+        )),
         Misses => Err(error(
-            Cause::NotFound {
+            InstanceFailure::NotFound {
                 words: words("No Record found"),
             },
             Some(now),
@@ -95,19 +98,19 @@ fn result(does: Does, now: Instant) -> Result<Answer, Error> {
 
 /// A record and its circumstances.
 struct Case {
-    op: Operation,
-    rules: Rules,
+    op: WriteOperation,
+    rules: WriteRules,
     guarded: bool,
     suspect: bool,
     ids_ignored: bool,
-    limits: Limits,
+    limits: RetryLimits,
     /// What may still be done to the row of [`ID`] in the first minute.
-    late: Option<Harm>,
+    late: Option<LateEffect>,
 }
 
-fn case(kind: Kind, row: Row, create: Create) -> Case {
+fn case(kind: OperationKind, row: TargetRow, create: NewRowIdentity) -> Case {
     Case {
-        op: Operation {
+        op: WriteOperation {
             kind,
             row,
             fields: fields_of(r#"{"a":"1"}"#),
@@ -115,7 +118,7 @@ fn case(kind: Kind, row: Row, create: Create) -> Case {
             journal: Vec::new(),
             record_time: Some(0),
         },
-        rules: Rules {
+        rules: WriteRules {
             table: "incident".to_owned(),
             on_missing: OnMissing::DeadLetter,
             transaction_time: TRANSACTION,
@@ -123,7 +126,7 @@ fn case(kind: Kind, row: Row, create: Create) -> Case {
         guarded: false,
         suspect: false,
         ids_ignored: false,
-        limits: Limits {
+        limits: RetryLimits {
             instance: None,
             record: SECOND * 600,
         },
@@ -133,7 +136,7 @@ fn case(kind: Kind, row: Row, create: Create) -> Case {
 
 /// How it went.
 struct Story {
-    outcome: Outcome,
+    outcome: WriteOutcome,
     /// Seconds until the outcome; requests take none, back-off at most 5 milliseconds each.
     seconds: u64,
     foreign_id: bool,
@@ -141,7 +144,7 @@ struct Story {
     blind: bool,
     without: Vec<&'static str>,
     /// What may still be done to the row of [`ID`], and for how many seconds from the start.
-    late: Option<(Harm, u64)>,
+    late: Option<(LateEffect, u64)>,
 }
 
 impl Case {
@@ -155,31 +158,32 @@ impl Case {
         let start = Instant::now();
         let mut now = start;
         let history = match self.suspect {
-            true => History::Suspect { since: start },
-            false => History::Fresh,
+            true => PriorAttempt::Possible { since: start },
+            false => PriorAttempt::None,
         };
         let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
-        let patience = Patience::new(self.limits, backoff, now, 0);
-        let mut core = Core::new(&self.op, &self.rules, self.guarded, history, patience, now);
-        let late = Late::default();
+        let patience = RetryBudget::new(self.limits, backoff, now, 0);
+        let mut core =
+            WriteMachine::new(&self.op, &self.rules, self.guarded, history, patience, now);
+        let late = IndeterminateWrites::default();
         if let Some(harm) = self.late {
             let (row, until) = (ID.to_owned(), start + TRANSACTION);
-            late.note(&Lost { row, harm, until }, start);
+            late.note(&IndeterminateWrite { row, harm, until }, start);
         }
         let mut pulse = 0;
         let mut script = script.iter();
         loop {
             match core.next(now, &late) {
-                Step::Wait(time) => now += time,
-                Step::Do(task) => {
+                WriteStep::Wait(time) => now += time,
+                WriteStep::Do(task) => {
                     let (expected, does) = script.next().unwrap_or_else(|| {
                         panic!("not in the script: {task:?}");
                     });
                     assert_eq!(name(&task), *expected);
                     let result = result(*does, now);
-                    let good = result.as_ref().map_or_else(Error::is_answer, |_| true);
+                    let good = result.as_ref().map_or_else(Error::is_api_verdict, |_| true);
                     pulse += u64::from(good);
-                    let moment = Moment {
+                    let moment = ReplyInputs {
                         now,
                         pulse,
                         random: 1.0,
@@ -187,7 +191,7 @@ impl Case {
                     };
                     core.answered(&task, result, moment);
                 }
-                Step::Done(outcome) => {
+                WriteStep::Done(outcome) => {
                     assert_eq!(script.len(), 0, "not asked: {script:?}");
                     return Story {
                         outcome,
@@ -210,7 +214,7 @@ impl Case {
     fn writes(&self, word: &str, script: &[(&str, Does)]) -> Story {
         let story = self.play(script);
         match &story.outcome {
-            Outcome::Written(said, _) => assert_eq!(*said, word),
+            WriteOutcome::Written(said, _) => assert_eq!(*said, word),
             other => panic!("{other:?}"),
         }
         story
@@ -219,7 +223,7 @@ impl Case {
     /// As [`Case::play`], to be refused.
     fn refuses(&self, kind: &str, script: &[(&str, Does)]) -> Refusal {
         match self.play(script).outcome {
-            Outcome::Refused(refusal) => {
+            WriteOutcome::Refused(refusal) => {
                 assert_eq!(refusal.kind, kind);
                 refusal
             }
@@ -228,62 +232,62 @@ impl Case {
     }
 
     fn skips(&self, script: &[(&str, Does)]) {
-        assert_eq!(self.play(script).outcome, Outcome::Skipped("missing"));
+        assert_eq!(self.play(script).outcome, WriteOutcome::Skipped("missing"));
     }
 }
 
 /// A short name of a request.
-fn name(task: &Task) -> String {
+fn name(task: &WriteRequest) -> String {
     match task {
-        Task::Insert => "insert".to_owned(),
-        Task::Update(id) if id == ID => "update".to_owned(),
-        Task::Update(id) => format!("update {id}"),
-        Task::Delete(_) => "delete".to_owned(),
-        Task::Row(id) => {
+        WriteRequest::Insert => "insert".to_owned(),
+        WriteRequest::Update(id) if id == ID => "update".to_owned(),
+        WriteRequest::Update(id) => format!("update {id}"),
+        WriteRequest::Delete(_) => "delete".to_owned(),
+        WriteRequest::Row(id) => {
             assert_eq!(id, ID);
             "row".to_owned()
         }
-        Task::Find { field, value } => format!("{field}={value}"),
-        Task::Journal { column, .. } => (*column).to_owned(),
-        Task::Version(_) => "version".to_owned(),
-        Task::Probe => "probe".to_owned(),
+        WriteRequest::Find { field, value } => format!("{field}={value}"),
+        WriteRequest::Journal { column, .. } => (*column).to_owned(),
+        WriteRequest::Version(_) => "version".to_owned(),
+        WriteRequest::Probe => "probe".to_owned(),
     }
 }
 
-fn by_id() -> Row {
-    Row::SysId(ID.to_owned())
+fn by_id() -> TargetRow {
+    TargetRow::SysId(ID.to_owned())
 }
 
-fn by_key() -> Row {
-    Row::Field {
+fn by_key() -> TargetRow {
+    TargetRow::Field {
         field: "u_key".to_owned(),
         value: "K1".to_owned(),
     }
 }
 
-fn of_record() -> Create {
-    Create::Record {
+fn of_record() -> NewRowIdentity {
+    NewRowIdentity::Record {
         id: ID.to_owned(),
         replayed: false,
     }
 }
 
-fn of_key() -> Create {
-    Create::Key(ID.to_owned())
+fn of_key() -> NewRowIdentity {
+    NewRowIdentity::Key(ID.to_owned())
 }
 
-fn in_field() -> Create {
-    Create::Field {
+fn in_field() -> NewRowIdentity {
+    NewRowIdentity::Field {
         field: "u_id".to_owned(),
         value: "abc".to_owned(),
         hashed: true,
     }
 }
 
-fn insert(create: Create) -> Case {
-    case(Kind::Insert, Row::None, create)
+fn insert(create: NewRowIdentity) -> Case {
+    case(OperationKind::Insert, TargetRow::None, create)
 }
 
 fn update() -> Case {
-    case(Kind::Update, by_id(), Create::None)
+    case(OperationKind::Update, by_id(), NewRowIdentity::None)
 }

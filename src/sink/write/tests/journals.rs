@@ -7,7 +7,7 @@ const LOOK: &str = "GET /api/now/table/sys_journal_field?sysparm_query=element_i
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// A look at a journal with these entries: sys_id, text, time.
-fn journal(entries: &[(&str, &str, &str)]) -> Vec<Act> {
+fn journal(entries: &[(&str, &str, &str)]) -> Vec<ServerAction> {
     let entries: Vec<serde_json::Value> = entries
         .iter()
         .map(|(id, text, time)| {
@@ -16,10 +16,10 @@ fn journal(entries: &[(&str, &str, &str)]) -> Vec<Act> {
         })
         .collect();
     let body = serde_json::json!({ "result": entries }).to_string();
-    answer("200 OK", &[JSON, DATE], &body)
+    answer("200 OK", &[JSON_HEADER, DATE], &body)
 }
 
-fn comment() -> Received {
+fn comment() -> ConsumerRecord {
     record(
         1,
         &format!(r#"{{"sys_id":"{ID}","a":1,"comments":"hi\nthere"}}"#),
@@ -102,7 +102,7 @@ fn a_record_that_may_have_been_tried_is_looked_up_first() {
         ("PATCH", updated(ID, 2)),
     ]);
     let since = Instant::now();
-    let (outcome, _) = fake.write_with(&comment(), History::Suspect { since });
+    let (outcome, _) = fake.write_with(&comment(), PriorAttempt::Possible { since });
     assert_eq!(word(&outcome), "update");
     assert_eq!(fake.seen()[1].body, r#"{"a":1}"#);
 }

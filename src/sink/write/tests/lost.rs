@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn body_id(seen: &Seen) -> String {
+fn body_id(seen: &SeenRequest) -> String {
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
     body["sys_id"].as_str().unwrap().to_owned()
 }
@@ -12,7 +12,7 @@ fn the_row_is_there() {
     for (first, silence) in [
         (lost(), 0),
         (broken(), 0),
-        (vec![Act::Wait(Duration::from_secs(60))], 200),
+        (vec![ServerAction::Wait(Duration::from_secs(60))], 200),
     ] {
         let fake = plain(vec![
             ("POST", first),
@@ -40,7 +40,7 @@ fn the_row_is_not_there() {
         ("POST", answer("201 Created", &[], "no json")),
     ]);
     let outcome = fake.write(&record(1, "{}"));
-    assert_eq!(outcome, Outcome::Written("insert", None));
+    assert_eq!(outcome, WriteOutcome::Written("insert", None));
     let seen = fake.seen();
     assert_eq!(seen[0].body, seen[2].body);
     assert_eq!(seen[0].body, seen[5].body);
@@ -72,7 +72,7 @@ fn a_record_that_comes_again_meets_its_row() {
     ]);
     let since = Instant::now();
     for _ in 0..2 {
-        let (outcome, _) = fake.write_with(&record(1, "{}"), History::Suspect { since });
+        let (outcome, _) = fake.write_with(&record(1, "{}"), PriorAttempt::Possible { since });
         assert_eq!(word(&outcome), "insert");
     }
     fake.seen();
@@ -80,7 +80,7 @@ fn a_record_that_comes_again_meets_its_row() {
 
 #[test]
 fn an_identity_in_a_column_waits_for_the_first_request() {
-    let topic = || SinkTopic {
+    let topic = || SinkTopicConfig {
         create_id: CreateId::Field("u_id".to_owned()),
         ..topic()
     };
@@ -119,7 +119,7 @@ fn an_identity_in_a_column_waits_for_the_first_request() {
     // Perhaps somebody else has sent it just now.
     let fake = super::fake(topic(), &settings(), vec![(find, result(&found))]);
     let since = Instant::now();
-    let (outcome, _) = fake.write_with(&record(1, r#"{"a":1}"#), History::Suspect { since });
+    let (outcome, _) = fake.write_with(&record(1, r#"{"a":1}"#), PriorAttempt::Possible { since });
     assert_eq!(word(&outcome), "insert");
     let seen = fake.seen();
     assert!(seen[0].at.duration_since(since) >= Duration::from_millis(300));
@@ -141,7 +141,7 @@ fn an_instance_that_chooses_ids_itself() {
 
 #[test]
 fn a_row_of_a_key_is_updated() {
-    let topic = SinkTopic {
+    let topic = SinkTopicConfig {
         create_id: CreateId::Key,
         ..topic()
     };
@@ -168,13 +168,13 @@ fn a_delete_that_was_lost() {
         ("DELETE", missing()),
         ("DELETE", missing()),
     ]);
-    let delete = Received {
+    let delete = ConsumerRecord {
         key: Some(ID.into()),
         value: None,
         ..record(3, "")
     };
     assert_eq!(word(&fake.write(&delete)), "delete");
-    assert_eq!(fake.write(&delete), Outcome::Skipped("missing"));
+    assert_eq!(fake.write(&delete), WriteOutcome::Skipped("missing"));
     fake.seen();
 }
 
@@ -203,13 +203,18 @@ fn nobody_waits_for_an_update_that_was_turned_away() {
     let fake = plain(vec![("PATCH", unavailable), ("PATCH", updated(ID, 2))]);
     fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));
     fake.seen();
-    assert_eq!(fake.writer.late.until(ID, indeterminate::Harm::Revives), None);
+    assert_eq!(
+        fake.writer
+            .late
+            .until(ID, indeterminate::LateEffect::MayRecreate),
+        None
+    );
 }
 
 /// The row of a key is known only when it was found.
 #[test]
 fn the_next_record_of_a_key_waits_for_a_lost_update() {
-    let topic = SinkTopic {
+    let topic = SinkTopicConfig {
         key_field: Some("number".to_owned()),
         operation: SinkOperation::Update,
         ..topic()
@@ -236,7 +241,7 @@ fn the_next_record_of_a_key_waits_for_a_lost_update() {
 /// The request ends with the lease, and so does the wait before it.
 #[test]
 fn a_stop_ends_the_wait_for_a_lost_update() {
-    let sink = config::Sink {
+    let sink = config::SinkConfig {
         transaction_time: Duration::from_secs(600),
         ..settings()
     };
@@ -246,7 +251,7 @@ fn a_stop_ends_the_wait_for_a_lost_update() {
     assert_eq!(word(&fake.write(&update)), "update");
     let began = Instant::now();
     drop(fake.bench.trigger.take());
-    assert_eq!(fake.write(&update), Outcome::Stopped);
+    assert_eq!(fake.write(&update), WriteOutcome::Stopped);
     assert!(began.elapsed() < Duration::from_secs(60));
     fake.seen();
 }
@@ -260,7 +265,7 @@ fn the_next_record_of_a_row_waits_for_a_lost_delete() {
         ("PATCH", missing()),
         ("POST", created(ID)),
     ]);
-    let delete = Received {
+    let delete = ConsumerRecord {
         key: Some(ID.into()),
         value: None,
         ..record(1, "")
@@ -289,14 +294,14 @@ fn a_delete_waits_for_a_lost_insert() {
     let header = ("sn_operation".to_owned(), Some(b"insert".to_vec()));
     insert.headers.push(header);
     let update = record(2, &format!(r#"{{"sys_id":"{ID}","a":2}}"#));
-    let delete = Received {
+    let delete = ConsumerRecord {
         key: Some(ID.into()),
         value: None,
         ..record(3, "")
     };
     assert_eq!(word(&fake.write(&insert)), "insert");
     assert_eq!(word(&fake.write(&update)), "update");
-    assert_eq!(fake.write(&delete), Outcome::Skipped("missing"));
+    assert_eq!(fake.write(&delete), WriteOutcome::Skipped("missing"));
     let seen = fake.seen();
     // A little less on this side: the server has its own clock for when it came.
     let waited = seen[4].at.duration_since(seen[0].at);
@@ -304,14 +309,14 @@ fn a_delete_waits_for_a_lost_insert() {
 }
 
 /// Ends the lease at the first trouble.
-struct Ends(Mutex<Option<crate::stop::Trigger>>);
+struct Ends(Mutex<Option<crate::stop::StopTrigger>>);
 
-impl Watch for Ends {
-    fn trouble(&self, _error: &servicenow::Error, _since: Instant) {
+impl RetryObserver for Ends {
+    fn retry_scheduled(&self, _error: &servicenow::Error, _since: Instant) {
         self.0.lock().unwrap().take();
     }
 
-    fn fine(&self) {}
+    fn retries_ended(&self) {}
 }
 
 /// The partition may come back, with this record and the next one.
@@ -322,8 +327,15 @@ fn what_was_lost_is_remembered_when_the_lease_ends() {
     let watch = Ends(Mutex::new(fake.bench.trigger.take()));
     let operation = fake.operation(&update);
     let stop = &fake.bench.stop;
-    let outcome = fake.writer.write(&operation, History::Fresh, stop, &watch);
-    assert_eq!(outcome, Outcome::Stopped);
-    assert!(fake.writer.late.until(ID, indeterminate::Harm::Changes).is_some());
+    let outcome = fake
+        .writer
+        .write(&operation, PriorAttempt::None, stop, &watch);
+    assert_eq!(outcome, WriteOutcome::Stopped);
+    assert!(
+        fake.writer
+            .late
+            .until(ID, indeterminate::LateEffect::MayModify)
+            .is_some()
+    );
     fake.seen();
 }

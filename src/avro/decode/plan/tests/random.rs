@@ -9,12 +9,12 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{SchemaError, WriterSchema};
+use super::{WriterSchema, WriterSchemaError};
 use crate::avro::decode::to_json;
 
 /// What is needed to make values of a type.
 #[derive(Clone)]
-enum Kind {
+enum GeneratedKind {
     Null,
     Boolean,
     Int,
@@ -28,52 +28,61 @@ enum Kind {
     Decimal,
     Fixed(usize),
     Enum(u32),
-    Array(Box<Kind>),
-    Map(Box<Kind>),
-    Union(Vec<Kind>),
-    Record(Vec<Kind>),
+    Array(Box<GeneratedKind>),
+    Map(Box<GeneratedKind>),
+    Union(Vec<GeneratedKind>),
+    Record(Vec<GeneratedKind>),
 }
 
 /// A property with the full name of what is defined or used.
-const MARK: &str = "full";
+const FULL_MARK: &str = "full";
 
-const PLAIN: [(&str, Kind); 13] = [
-    (r#""null""#, Kind::Null),
-    (r#""boolean""#, Kind::Boolean),
-    (r#"{"type":"int"}"#, Kind::Int),
-    (r#""long""#, Kind::Long),
-    (r#"{"type":"long","logicalType":"unknown"}"#, Kind::Long),
-    (r#""float""#, Kind::Float),
-    (r#""double""#, Kind::Double),
-    (r#""bytes""#, Kind::Bytes),
+const PLAIN_KINDS: [(&str, GeneratedKind); 13] = [
+    (r#""null""#, GeneratedKind::Null),
+    (r#""boolean""#, GeneratedKind::Boolean),
+    (r#"{"type":"int"}"#, GeneratedKind::Int),
+    (r#""long""#, GeneratedKind::Long),
+    (
+        r#"{"type":"long","logicalType":"unknown"}"#,
+        GeneratedKind::Long,
+    ),
+    (r#""float""#, GeneratedKind::Float),
+    (r#""double""#, GeneratedKind::Double),
+    (r#""bytes""#, GeneratedKind::Bytes),
     (
         r#"{"type":"string","avro.java.string":"String"}"#,
-        Kind::String,
+        GeneratedKind::String,
     ),
-    (r#"{"type":"string","logicalType":"date"}"#, Kind::String),
-    (r#"{"type":"int","logicalType":"date"}"#, Kind::Date),
+    (
+        r#"{"type":"string","logicalType":"date"}"#,
+        GeneratedKind::String,
+    ),
+    (
+        r#"{"type":"int","logicalType":"date"}"#,
+        GeneratedKind::Date,
+    ),
     (
         r#"{"type":"long","logicalType":"timestamp-micros"}"#,
-        Kind::Timestamp,
+        GeneratedKind::Timestamp,
     ),
     (
         r#"{"type":"bytes","logicalType":"decimal","precision":5,"scale":2}"#,
-        Kind::Decimal,
+        GeneratedKind::Decimal,
     ),
 ];
 
 /// Makes schemas and values. The same seed makes the same.
-struct Maker {
+struct SchemaMaker {
     rng: Rng,
     /// Full names that are defined.
-    known: Vec<(String, Kind)>,
+    known: Vec<(String, GeneratedKind)>,
     /// Full names that are taken.
     taken: HashSet<String>,
 }
 
-impl Maker {
-    fn new(seed: u64) -> Maker {
-        Maker {
+impl SchemaMaker {
+    fn new(seed: u64) -> SchemaMaker {
+        SchemaMaker {
             rng: Rng::with_seed(seed),
             known: Vec::new(),
             taken: HashSet::new(),
@@ -81,7 +90,7 @@ impl Maker {
     }
 
     /// A record with one field, an array of anything.
-    fn schema(&mut self) -> (Value, Kind) {
+    fn schema(&mut self) -> (Value, GeneratedKind) {
         let (items, kind) = self.any("", 4);
         let field = json!({"name": "a", "type": {"type": "array", "items": items}});
         (
@@ -90,49 +99,49 @@ impl Maker {
         )
     }
 
-    fn any(&mut self, namespace: &str, depth: u32) -> (Value, Kind) {
+    fn any(&mut self, namespace: &str, depth: u32) -> (Value, GeneratedKind) {
         let deep = if depth == 0 { 4 } else { 10 };
         match self.rng.u32(0..deep) {
             0 => {
-                let (text, kind) = self.rng.choice(&PLAIN).unwrap();
+                let (text, kind) = self.rng.choice(&PLAIN_KINDS).unwrap();
                 (serde_json::from_str(text).unwrap(), kind.clone())
             }
             1 => {
                 let size = self.rng.usize(0..4);
                 let rest = json!({"type": "fixed", "size": size});
-                self.named(namespace, rest, |_, _| (None, Kind::Fixed(size)))
+                self.named(namespace, rest, |_, _| (None, GeneratedKind::Fixed(size)))
             }
             2 => self.again(namespace),
             3 => {
                 let count = self.rng.u32(1..4);
                 let symbols: Vec<String> = (0..count).map(symbol).collect();
                 let rest = json!({"type": "enum", "symbols": symbols});
-                self.named(namespace, rest, |_, _| (None, Kind::Enum(count)))
+                self.named(namespace, rest, |_, _| (None, GeneratedKind::Enum(count)))
             }
             4 => {
                 let (items, kind) = self.any(namespace, depth - 1);
                 (
                     json!({"type": "array", "items": items}),
-                    Kind::Array(Box::new(kind)),
+                    GeneratedKind::Array(Box::new(kind)),
                 )
             }
             5 => {
                 let (values, kind) = self.any(namespace, depth - 1);
                 (
                     json!({"type": "map", "values": values}),
-                    Kind::Map(Box::new(kind)),
+                    GeneratedKind::Map(Box::new(kind)),
                 )
             }
             6 => self.union(namespace, depth),
             _ => self.named(namespace, json!({"type": "record"}), |maker, namespace| {
                 let count = maker.rng.usize(0..4);
                 let fields = (0..count).map(|_| maker.any(namespace, depth - 1));
-                let (types, kinds): (Vec<Value>, Vec<Kind>) = fields.unzip();
+                let (types, kinds): (Vec<Value>, Vec<GeneratedKind>) = fields.unzip();
                 let fields = types
                     .iter()
                     .enumerate()
                     .map(|(at, kind)| json!({"name": field(at), "type": kind, "order": "ignore"}));
-                (Some(fields.collect()), Kind::Record(kinds))
+                (Some(fields.collect()), GeneratedKind::Record(kinds))
             }),
         }
     }
@@ -142,15 +151,15 @@ impl Maker {
         &mut self,
         around: &str,
         mut object: Value,
-        inside: impl FnOnce(&mut Maker, &str) -> (Option<Vec<Value>>, Kind),
-    ) -> (Value, Kind) {
+        inside: impl FnOnce(&mut SchemaMaker, &str) -> (Option<Vec<Value>>, GeneratedKind),
+    ) -> (Value, GeneratedKind) {
         let other = *self.rng.choice(&["", "x", "x.y"]).unwrap();
         let way = self.rng.u32(0..3);
         // In a namespace, the library does not find the names without one.
         let stays = way == 0 || other.is_empty();
         let namespace = if stays { around } else { other };
         let (name, full) = self.free(namespace);
-        object[MARK] = json!(full);
+        object[FULL_MARK] = json!(full);
         object["name"] = json!(if way == 2 { &full } else { &name });
         if way == 1 {
             object["namespace"] = json!(namespace);
@@ -177,74 +186,74 @@ impl Maker {
     }
 
     /// A type that was defined before.
-    fn again(&mut self, namespace: &str) -> (Value, Kind) {
-        let fit = |(name, _): &&(String, Kind)| namespace.is_empty() || name.contains('.');
+    fn again(&mut self, namespace: &str) -> (Value, GeneratedKind) {
+        let fit = |(name, _): &&(String, GeneratedKind)| namespace.is_empty() || name.contains('.');
         let fit: Vec<_> = self.known.iter().filter(fit).collect();
         let Some((name, kind)) = self.rng.choice(fit) else {
-            return (json!("int"), Kind::Int);
+            return (json!("int"), GeneratedKind::Int);
         };
         let short = name
             .strip_prefix(namespace)
             .and_then(|rest| rest.strip_prefix('.'));
         let short = short.filter(|rest| !rest.contains('.'));
         let written = short.unwrap_or(name);
-        (json!({"type": written, MARK: name}), kind.clone())
+        (json!({"type": written, FULL_MARK: name}), kind.clone())
     }
 
     /// Types that Avro takes in one union.
-    fn union(&mut self, namespace: &str, depth: u32) -> (Value, Kind) {
-        let (mut types, mut kinds) = (Vec::new(), Vec::<Kind>::new());
+    fn union(&mut self, namespace: &str, depth: u32) -> (Value, GeneratedKind) {
+        let (mut types, mut kinds) = (Vec::new(), Vec::<GeneratedKind>::new());
         while kinds.is_empty() || self.rng.bool() {
             let known = self.known.len();
             let (json, kind) = self.any(namespace, depth - 1);
-            let is_alike = |other: &Kind| other.class() == kind.class();
-            if matches!(kind, Kind::Union(_)) || kinds.iter().any(is_alike) {
+            let is_alike = |other: &GeneratedKind| other.class() == kind.class();
+            if matches!(kind, GeneratedKind::Union(_)) || kinds.iter().any(is_alike) {
                 self.known.truncate(known);
                 continue;
             }
             types.push(json);
             kinds.push(kind);
         }
-        (Value::Array(types), Kind::Union(kinds))
+        (Value::Array(types), GeneratedKind::Union(kinds))
     }
 
     /// A value, and the JSON that it should become.
-    fn value(&mut self, kind: &Kind) -> (Avro, Value) {
+    fn value(&mut self, kind: &GeneratedKind) -> (Avro, Value) {
         let number = self.rng.i16(..);
         let real = f32::from(number) + 0.5;
         match kind {
-            Kind::Null => (Avro::Null, Value::Null),
-            Kind::Boolean => (Avro::Boolean(number < 0), json!(number < 0)),
-            Kind::Int => (Avro::Int(number.into()), json!(number)),
-            Kind::Long => (Avro::Long(number.into()), json!(number)),
-            Kind::Float => (Avro::Float(real), json!(real)),
-            Kind::Double => (Avro::Double(real.into()), json!(real)),
-            Kind::Bytes => (Avro::Bytes(vec![0; 3]), json!("AAAA")),
-            Kind::String => (Avro::String(number.to_string()), json!(number.to_string())),
-            Kind::Date => (Avro::Date(1), json!("1970-01-02")),
-            Kind::Timestamp => (Avro::TimestampMicros(-1), json!("1969-12-31 23:59:59")),
-            Kind::Decimal => (Avro::Decimal(Decimal::from(vec![1, 0])), json!("2.56")),
-            Kind::Fixed(size) => {
+            GeneratedKind::Null => (Avro::Null, Value::Null),
+            GeneratedKind::Boolean => (Avro::Boolean(number < 0), json!(number < 0)),
+            GeneratedKind::Int => (Avro::Int(number.into()), json!(number)),
+            GeneratedKind::Long => (Avro::Long(number.into()), json!(number)),
+            GeneratedKind::Float => (Avro::Float(real), json!(real)),
+            GeneratedKind::Double => (Avro::Double(real.into()), json!(real)),
+            GeneratedKind::Bytes => (Avro::Bytes(vec![0; 3]), json!("AAAA")),
+            GeneratedKind::String => (Avro::String(number.to_string()), json!(number.to_string())),
+            GeneratedKind::Date => (Avro::Date(1), json!("1970-01-02")),
+            GeneratedKind::Timestamp => (Avro::TimestampMicros(-1), json!("1969-12-31 23:59:59")),
+            GeneratedKind::Decimal => (Avro::Decimal(Decimal::from(vec![1, 0])), json!("2.56")),
+            GeneratedKind::Fixed(size) => {
                 let text = ["", "AA==", "AAA=", "AAAA"];
                 (Avro::Fixed(*size, vec![0; *size]), json!(text[*size]))
             }
-            Kind::Enum(symbols) => {
+            GeneratedKind::Enum(symbols) => {
                 let at = self.rng.u32(0..*symbols);
                 (Avro::Enum(at, symbol(at)), json!(symbol(at)))
             }
-            Kind::Array(kind) => {
+            GeneratedKind::Array(kind) => {
                 let values = (0..self.rng.u32(0..3)).map(|_| self.value(kind));
                 let (values, expected): (_, Vec<Value>) = values.unzip();
                 (Avro::Array(values), json!(expected))
             }
-            Kind::Map(kind) => {
+            GeneratedKind::Map(kind) => {
                 let (value, expected) = self.value(kind);
                 (
                     Avro::Map([("k".to_owned(), value)].into()),
                     json!({"k": expected}),
                 )
             }
-            Kind::Union(kinds) => {
+            GeneratedKind::Union(kinds) => {
                 let at = self.rng.usize(0..kinds.len());
                 let (value, expected) = self.value(&kinds[at]);
                 (
@@ -252,7 +261,7 @@ impl Maker {
                     expected,
                 )
             }
-            Kind::Record(kinds) => {
+            GeneratedKind::Record(kinds) => {
                 let mut expected = Map::new();
                 let fields = kinds.iter().enumerate().map(|(at, kind)| {
                     let (value, json) = self.value(kind);
@@ -265,24 +274,24 @@ impl Maker {
     }
 }
 
-impl Kind {
+impl GeneratedKind {
     /// Of each class, a union here has one at most.
     fn class(&self) -> u8 {
         match self {
-            Kind::Null => 0,
-            Kind::Boolean => 1,
-            Kind::Int | Kind::Date => 2,
-            Kind::Long | Kind::Timestamp => 3,
-            Kind::Float => 4,
-            Kind::Double => 5,
-            Kind::Bytes | Kind::Decimal => 6,
-            Kind::String => 7,
-            Kind::Array(_) => 8,
-            Kind::Map(_) => 9,
-            Kind::Fixed(_) => 10,
-            Kind::Enum(_) => 11,
-            Kind::Record(_) => 12,
-            Kind::Union(_) => 13,
+            GeneratedKind::Null => 0,
+            GeneratedKind::Boolean => 1,
+            GeneratedKind::Int | GeneratedKind::Date => 2,
+            GeneratedKind::Long | GeneratedKind::Timestamp => 3,
+            GeneratedKind::Float => 4,
+            GeneratedKind::Double => 5,
+            GeneratedKind::Bytes | GeneratedKind::Decimal => 6,
+            GeneratedKind::String => 7,
+            GeneratedKind::Array(_) => 8,
+            GeneratedKind::Map(_) => 9,
+            GeneratedKind::Fixed(_) => 10,
+            GeneratedKind::Enum(_) => 11,
+            GeneratedKind::Record(_) => 12,
+            GeneratedKind::Union(_) => 13,
         }
     }
 }
@@ -299,11 +308,11 @@ fn field(at: usize) -> String {
 /// the use of a name.
 fn bare(schema: &Value) -> Value {
     match schema {
-        Value::Object(object) if object.contains_key(MARK) && !object.contains_key("name") => {
+        Value::Object(object) if object.contains_key(FULL_MARK) && !object.contains_key("name") => {
             object["type"].clone()
         }
         Value::Object(object) => {
-            let members = object.iter().filter(|(key, _)| *key != MARK);
+            let members = object.iter().filter(|(key, _)| *key != FULL_MARK);
             Value::Object(
                 members
                     .map(|(key, part)| (key.clone(), bare(part)))
@@ -324,7 +333,7 @@ fn turned(schema: &Value, rng: &mut Rng) -> Value {
         let object = schema.pointer(path)?.as_object()?;
         Some((
             path,
-            object.get(MARK)?.as_str()?,
+            object.get(FULL_MARK)?.as_str()?,
             object.contains_key("name"),
         ))
     });
@@ -345,7 +354,7 @@ fn turned(schema: &Value, rng: &mut Rng) -> Value {
         moved["name"] = json!(full);
         moved.as_object_mut().unwrap().remove("namespace");
         *copy.pointer_mut(to).unwrap() = moved;
-        *copy.pointer_mut(from).unwrap() = json!({"type": full, MARK: full});
+        *copy.pointer_mut(from).unwrap() = json!({"type": full, FULL_MARK: full});
     }
     copy
 }
@@ -383,7 +392,7 @@ fn failed(schema: &Value, error: &dyn std::fmt::Display) -> TestCaseError {
 proptest! {
     #[test]
     fn what_the_library_writes_is_read(seed: u64) {
-        let mut maker = Maker::new(seed);
+        let mut maker = SchemaMaker::new(seed);
         let (schema, kind) = maker.schema();
         let library = apache_avro::Schema::parse_str(&bare(&schema).to_string());
         let library = library.map_err(|error| failed(&schema, &error))?;
@@ -405,7 +414,7 @@ proptest! {
 
     #[test]
     fn what_the_library_takes_is_taken(seed: u64, times in 1..4) {
-        let mut maker = Maker::new(seed);
+        let mut maker = SchemaMaker::new(seed);
         let (mut schema, _) = maker.schema();
         for _ in 0..times {
             schema = swapped(&schema, &mut maker.rng);
@@ -415,7 +424,7 @@ proptest! {
         // The library passes over a field that is no object, and takes a type that is named `record`
         // for the keyword: it reads another record then.
         let is_elsewhere = ["record", "enum", "fixed", "array", "map"].iter().any(|word| text.contains(&format!(r#""name":"{word}""#)));
-        let is_passed_over = |error: &SchemaError| is_elsewhere || error.why.starts_with("a field of");
+        let is_passed_over = |error: &WriterSchemaError| is_elsewhere || error.why.starts_with("a field of");
         match &ours {
             Ok(ours) => {
                 let bytes: Vec<u8> = (0..40).map(|_| maker.rng.u8(0..8)).collect();
@@ -435,7 +444,7 @@ proptest! {
         seed: u64,
         changes in prop::collection::vec((any::<prop::sample::Index>(), "\\PC|[{}\\[\\]\",:0-9]"), 0..4),
     ) {
-        let (schema, _) = Maker::new(seed).schema();
+        let (schema, _) = SchemaMaker::new(seed).schema();
         let mut letters: Vec<String> = bare(&schema).to_string().chars().map(String::from).collect();
         for (at, letter) in changes {
             let at = at.index(letters.len());

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn late(harm: Harm, case: Case) -> Case {
+fn late(harm: LateEffect, case: Case) -> Case {
     case.with(|case| case.late = Some(harm))
 }
 
@@ -15,30 +15,36 @@ fn a_row_that_something_may_come_to_is_waited_for() {
         case.suspect = true;
         case.op.journal = vec!["comments"];
     });
-    let by = |kind, row| case(kind, row, Create::None);
+    let by = |kind, row| case(kind, row, NewRowIdentity::None);
     let cases = [
         (update(), vec![("update", Done(ID))]),
         (guarded, vec![("version", Reads), ("update", Done(ID))]),
         (again, vec![("comments", Entry(true)), ("update", Done(ID))]),
         (
-            by(Kind::Update, by_key()),
+            by(OperationKind::Update, by_key()),
             vec![found, ("update", Done(ID))],
         ),
         (insert(of_key()), vec![("insert", Done(ID))]),
-        (by(Kind::Delete, by_id()), vec![("delete", Done(ID))]),
         (
-            by(Kind::Delete, by_key()),
+            by(OperationKind::Delete, by_id()),
+            vec![("delete", Done(ID))],
+        ),
+        (
+            by(OperationKind::Delete, by_key()),
             vec![found, ("delete", Done(ID))],
         ),
     ];
     for (number, (mut case, script)) in cases.into_iter().enumerate() {
-        let deletes = case.op.kind == Kind::Delete;
+        let deletes = case.op.kind == OperationKind::Delete;
         // A row that is there is not made once more.
         let revived = if deletes { 60 } else { 0 };
-        for (harm, seconds) in [(Harm::Changes, 60), (Harm::Revives, revived)] {
+        for (harm, seconds) in [
+            (LateEffect::MayModify, 60),
+            (LateEffect::MayRecreate, revived),
+        ] {
             case.late = Some(harm);
             let story = case.play(&script);
-            assert!(matches!(story.outcome, Outcome::Written(..)));
+            assert!(matches!(story.outcome, WriteOutcome::Written(..)));
             assert_eq!(story.seconds, seconds, "case {number} {harm:?}");
         }
     }
@@ -47,50 +53,50 @@ fn a_row_that_something_may_come_to_is_waited_for() {
 /// The search that finds the row waits for nobody.
 #[test]
 fn it_is_waited_for_when_the_row_is_known() {
-    let (start, late) = (Instant::now(), Late::default());
-    let lost = Lost {
+    let (start, late) = (Instant::now(), IndeterminateWrites::default());
+    let lost = IndeterminateWrite {
         row: ID.to_owned(),
-        harm: Harm::Changes,
+        harm: LateEffect::MayModify,
         until: start + TRANSACTION,
     };
     late.note(&lost, start);
-    let case = case(Kind::Update, by_key(), Create::None);
+    let case = case(OperationKind::Update, by_key(), NewRowIdentity::None);
     let backoff = Backoff::new(SECOND, SECOND);
-    let patience = Patience::new(case.limits, backoff, start, 0);
-    let mut core = Core::new(
+    let patience = RetryBudget::new(case.limits, backoff, start, 0);
+    let mut core = WriteMachine::new(
         &case.op,
         &case.rules,
         false,
-        History::Fresh,
+        PriorAttempt::None,
         patience,
         start,
     );
-    let Step::Do(find) = core.next(start, &late) else {
+    let WriteStep::Do(find) = core.next(start, &late) else {
         panic!("it waits")
     };
-    let moment = Moment {
+    let moment = ReplyInputs {
         now: start,
         pulse: 0,
         random: 1.0,
         ids_ignored: false,
     };
     core.answered(&find, result(Finds(&[(ID, "K1")]), start), moment);
-    assert_eq!(core.next(start, &late), Step::Wait(TRANSACTION));
-    let update = Task::Update(ID.to_owned());
-    assert_eq!(core.next(lost.until, &late), Step::Do(update));
+    assert_eq!(core.next(start, &late), WriteStep::Wait(TRANSACTION));
+    let update = WriteRequest::Update(ID.to_owned());
+    assert_eq!(core.next(lost.until, &late), WriteStep::Do(update));
 }
 
 #[test]
 fn nobody_else_waits() {
-    let other = case(Kind::Update, by_key(), Create::None);
+    let other = case(OperationKind::Update, by_key(), NewRowIdentity::None);
     let script = [
         ("u_key=K1", Finds(&[(OTHER, "K1")])),
         ("update ffffffffffffffffffffffffffffffff", Done(OTHER)),
     ];
-    let other = late(Harm::Changes, other);
+    let other = late(LateEffect::MayModify, other);
     assert_eq!(other.writes("update", &script).seconds, 0);
-    for create in [in_field(), Create::None] {
-        let insert = late(Harm::Changes, insert(create));
+    for create in [in_field(), NewRowIdentity::None] {
+        let insert = late(LateEffect::MayModify, insert(create));
         assert_eq!(insert.writes("insert", &[("insert", Done(ID))]).seconds, 0);
     }
     // Its own lost request does a record no harm: it says the same.
@@ -100,17 +106,17 @@ fn nobody_else_waits() {
 
 #[test]
 fn what_a_record_leaves_behind() {
-    let gateway: fn() -> Cause = || Cause::Server {
+    let gateway: fn() -> InstanceFailure = || InstanceFailure::Server {
         status: 504,
         words: String::new(),
     };
-    let unavailable: fn() -> Cause = || Cause::Server {
+    let unavailable: fn() -> InstanceFailure = || InstanceFailure::Server {
         status: 503,
         words: String::new(),
     };
-    let key = case(Kind::Update, by_key(), Create::None);
+    let key = case(OperationKind::Update, by_key(), NewRowIdentity::None);
     let found = ("u_key=K1", Finds(&[(ID, "K1")]));
-    let delete = case(Kind::Delete, by_id(), Create::None);
+    let delete = case(OperationKind::Delete, by_id(), NewRowIdentity::None);
     for (lost, late) in [
         (Silent, true),
         (Says(gateway), true),
@@ -119,7 +125,7 @@ fn what_a_record_leaves_behind() {
         (Away, false),
         (Says(unavailable), false),
     ] {
-        let changes = late.then_some((Harm::Changes, 60));
+        let changes = late.then_some((LateEffect::MayModify, 60));
         let script = [found, ("update", lost), ("update", Done(ID))];
         assert_eq!(key.play(&script).late, changes, "{lost:?}");
         let script = [("delete", lost), ("delete", Misses)];
@@ -132,16 +138,23 @@ fn what_a_record_leaves_behind() {
 
 #[test]
 fn what_a_lost_insert_leaves_behind() {
-    for create in [of_record(), of_key(), Create::Given(ID.to_owned())] {
+    for create in [of_record(), of_key(), NewRowIdentity::Given(ID.to_owned())] {
         let script = [("insert", Silent), ("row", Misses), ("insert", Done(ID))];
         let story = insert(create).writes("insert", &script);
-        assert_eq!(story.late, Some((Harm::Revives, 60)));
+        assert_eq!(story.late, Some((LateEffect::MayRecreate, 60)));
     }
     // Nobody knows the row of the lost one.
     let script = [("insert", Silent), ("insert", Done(ID))];
-    assert_eq!(insert(Create::None).writes("insert", &script).late, None);
+    assert_eq!(
+        insert(NewRowIdentity::None).writes("insert", &script).late,
+        None
+    );
     // The update before it may come later still, to the row that was made.
-    let upsert = case(Kind::Upsert, by_id(), Create::Given(ID.to_owned()));
+    let upsert = case(
+        OperationKind::Upsert,
+        by_id(),
+        NewRowIdentity::Given(ID.to_owned()),
+    );
     let script = [
         ("update", Silent),
         ("update", Misses),
@@ -150,5 +163,5 @@ fn what_a_lost_insert_leaves_behind() {
         ("insert", Done(ID)),
     ];
     let late = upsert.writes("insert", &script).late;
-    assert_eq!(late, Some((Harm::Changes, 60)));
+    assert_eq!(late, Some((LateEffect::MayModify, 60)));
 }

@@ -7,7 +7,7 @@ const RULE: &str = "Operation Failed: aborted by Business Rule 'No'";
 
 #[test]
 fn a_good_answer_is_the_end() {
-    for create in [of_record(), of_key(), in_field(), Create::None] {
+    for create in [of_record(), of_key(), in_field(), NewRowIdentity::None] {
         let story = insert(create).writes("insert", &[("insert", Done(ID))]);
         assert!(!story.foreign_id);
     }
@@ -40,12 +40,17 @@ fn a_lost_insert_is_looked_up_by_its_id() {
 
 #[test]
 fn what_was_not_executed_is_sent_again() {
-    let login: fn() -> Cause = || Cause::Unauthorized {
+    let login: fn() -> InstanceFailure = || InstanceFailure::Unauthorized {
         words: String::new(),
     };
-    let slow: fn() -> Cause = || Cause::NotExecuted;
-    for create in [of_record(), of_key(), in_field(), Create::None] {
-        for failure in [Away, Says(login), Says(slow), Says(|| Cause::SameToken)] {
+    let slow: fn() -> InstanceFailure = || InstanceFailure::NotExecuted;
+    for create in [of_record(), of_key(), in_field(), NewRowIdentity::None] {
+        for failure in [
+            Away,
+            Says(login),
+            Says(slow),
+            Says(|| InstanceFailure::SameToken),
+        ] {
             let script = [("insert", failure), ("insert", Done(ID))];
             assert_eq!(insert(create.clone()).writes("insert", &script).seconds, 0);
         }
@@ -54,7 +59,7 @@ fn what_was_not_executed_is_sent_again() {
 
 #[test]
 fn a_row_that_others_may_mean_is_updated() {
-    for create in [of_key(), Create::Given(ID.to_owned())] {
+    for create in [of_key(), NewRowIdentity::Given(ID.to_owned())] {
         let script = [("insert", Silent), ("row", Reads), ("update", Done(ID))];
         insert(create.clone()).writes("update", &script);
         let script = [
@@ -96,7 +101,7 @@ fn a_refused_insert_may_have_made_its_row() {
     assert_eq!((refusal.status, refusal.attempts), (Some(403), 2));
     let script = [("insert", Forbids(RULE)), ("row", Away), ("row", Reads)];
     insert(of_record()).writes("insert", &script);
-    let conflict: fn() -> Cause = || Cause::BadRequest {
+    let conflict: fn() -> InstanceFailure = || InstanceFailure::BadRequest {
         status: 409,
         words: "x".to_owned(),
     };
@@ -108,7 +113,7 @@ fn a_refused_insert_may_have_made_its_row() {
         ("u_id=abc", Finds(&[(OTHER, "abc")])),
     ];
     insert(in_field()).writes("insert", &script);
-    insert(Create::None).refuses("business_rule", &[("insert", Forbids(RULE))]);
+    insert(NewRowIdentity::None).refuses("business_rule", &[("insert", Forbids(RULE))]);
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn a_duplicate_that_cannot_be_read() {
     let first = [("insert", Forbids(DUPLICATE)), ("row", Misses)];
     let suspect = insert(of_record()).with(|case| case.suspect = true);
     suspect.writes("insert", &first);
-    let replayed = Create::Record {
+    let replayed = NewRowIdentity::Record {
         id: ID.to_owned(),
         replayed: true,
     };
@@ -207,16 +212,21 @@ fn a_record_that_may_have_been_tried() {
     let case = insert(of_record()).with(|case| case.suspect = true);
     case.writes("insert", &[("insert", Done(ID))]);
     case.writes("insert", &[("insert", Forbids(DUPLICATE)), ("row", Reads)]);
-    let case = insert(Create::None).with(|case| case.suspect = true);
+    let case = insert(NewRowIdentity::None).with(|case| case.suspect = true);
     case.writes("insert", &[("insert", Done(ID))]);
 }
 
 #[test]
 fn without_identity_a_lost_insert_is_sent_again() {
     let script = [("insert", Silent), ("insert", Done(ID))];
-    assert_eq!(insert(Create::None).writes("insert", &script).seconds, 0);
+    assert_eq!(
+        insert(NewRowIdentity::None)
+            .writes("insert", &script)
+            .seconds,
+        0
+    );
     // A key is as good as an identity, when the first request is over.
-    let case = case(Kind::Upsert, by_key(), Create::None);
+    let case = case(OperationKind::Upsert, by_key(), NewRowIdentity::None);
     let script = [
         ("u_key=K1", Finds(&[])),
         ("insert", Silent),

@@ -21,14 +21,18 @@ fn an_update_by_sys_id() {
     let refusal = update().refuses("not_found", &script);
     assert_eq!((refusal.status, refusal.attempts), (Some(404), 1));
     on_missing(update(), OnMissing::Skip).skips(&script);
-    let given = update().with(|case| case.op.create = Create::Given(ID.to_owned()));
+    let given = update().with(|case| case.op.create = NewRowIdentity::Given(ID.to_owned()));
     let script = [("update", Misses), ("insert", Done(ID))];
     on_missing(given, OnMissing::Insert).writes("insert", &script);
 }
 
 #[test]
 fn an_upsert_by_sys_id() {
-    let case = case(Kind::Upsert, by_id(), Create::Given(ID.to_owned()));
+    let case = case(
+        OperationKind::Upsert,
+        by_id(),
+        NewRowIdentity::Given(ID.to_owned()),
+    );
     case.writes("update", &[("update", Done(ID))]);
     case.writes("insert", &[("update", Misses), ("insert", Done(ID))]);
     let script = [
@@ -51,8 +55,8 @@ fn an_upsert_by_sys_id() {
 #[test]
 fn rows_of_a_key() {
     let found: &[_] = &[(ID, "k1")];
-    let update = case(Kind::Update, by_key(), Create::None);
-    let upsert = case(Kind::Upsert, by_key(), of_record());
+    let update = case(OperationKind::Update, by_key(), NewRowIdentity::None);
+    let upsert = case(OperationKind::Upsert, by_key(), of_record());
     for case in [&update, &upsert] {
         let script = [("u_key=K1", Finds(found)), ("update", Done(ID))];
         case.writes("update", &script);
@@ -78,7 +82,7 @@ fn rows_of_a_key() {
     }
     let update = on_missing(update, OnMissing::Skip);
     update.skips(&[("u_key=K1", Finds(&[]))]);
-    let create = case(Kind::Update, by_key(), of_record());
+    let create = case(OperationKind::Update, by_key(), of_record());
     let script = [("u_key=K1", Finds(&[])), ("insert", Done(ID))];
     on_missing(create, OnMissing::Insert).writes("insert", &script);
 }
@@ -86,7 +90,7 @@ fn rows_of_a_key() {
 #[test]
 fn a_row_that_goes_between_search_and_update() {
     let found = Finds(&[(ID, "K1")]);
-    let case = case(Kind::Upsert, by_key(), of_record());
+    let case = case(OperationKind::Upsert, by_key(), of_record());
     let script = [
         ("u_key=K1", found),
         ("update", Misses),
@@ -106,18 +110,22 @@ fn a_row_that_goes_between_search_and_update() {
 
 #[test]
 fn deletes() {
-    let delete = case(Kind::Delete, by_id(), Create::None);
+    let delete = case(OperationKind::Delete, by_id(), NewRowIdentity::None);
     delete.writes("delete", &[("delete", Done(ID))]);
     for on_missing_ in [OnMissing::DeadLetter, OnMissing::Skip, OnMissing::Insert] {
-        let delete = on_missing(case(Kind::Delete, by_id(), Create::None), on_missing_);
+        let delete = on_missing(
+            case(OperationKind::Delete, by_id(), NewRowIdentity::None),
+            on_missing_,
+        );
         delete.skips(&[("delete", Misses)]);
     }
     delete.skips(&[("delete", Away), ("delete", Misses)]);
     delete.writes("delete", &[("delete", Silent), ("delete", Misses)]);
     delete.refuses("acl", &[("delete", Forbids("ACL Exception Delete Failed"))]);
-    let suspect = case(Kind::Delete, by_id(), Create::None).with(|case| case.suspect = true);
+    let suspect =
+        case(OperationKind::Delete, by_id(), NewRowIdentity::None).with(|case| case.suspect = true);
     suspect.writes("delete", &[("delete", Misses)]);
-    let by_key = case(Kind::Delete, by_key(), Create::None);
+    let by_key = case(OperationKind::Delete, by_key(), NewRowIdentity::None);
     let script = [("u_key=K1", Finds(&[(ID, "K1")])), ("delete", Done(ID))];
     by_key.writes("delete", &script);
     by_key.skips(&[("u_key=K1", Finds(&[]))]);
@@ -214,15 +222,15 @@ fn the_version_is_read_before_each_update() {
 
 #[test]
 fn refusals_are_final() {
-    let bad: fn() -> Cause = || Cause::BadRequest {
+    let bad: fn() -> InstanceFailure = || InstanceFailure::BadRequest {
         status: 400,
         words: "Invalid table x".to_owned(),
     };
-    let large: fn() -> Cause = || Cause::BadRequest {
+    let large: fn() -> InstanceFailure = || InstanceFailure::BadRequest {
         status: 413,
         words: "no reason given".to_owned(),
     };
-    let odd: fn() -> Cause = || Cause::Status { status: 205 };
+    let odd: fn() -> InstanceFailure = || InstanceFailure::Status { status: 205 };
     for (says, kind) in [(bad, "bad_request"), (large, "too_large"), (odd, "status")] {
         assert_eq!(
             update().refuses(kind, &[("update", Says(says))]).attempts,
@@ -234,16 +242,16 @@ fn refusals_are_final() {
 
 #[test]
 fn trouble_at_the_door_is_waited_out() {
-    let door: fn() -> Cause = || Cause::Forbidden {
+    let door: fn() -> InstanceFailure = || InstanceFailure::Forbidden {
         words: "User Not Authorized: Failed API level ACL Validation".to_owned(),
     };
-    let elsewhere: fn() -> Cause = || Cause::Redirect {
+    let elsewhere: fn() -> InstanceFailure = || InstanceFailure::Redirect {
         host: "login".to_owned(),
     };
-    let bare: fn() -> Cause = || Cause::NotFound {
+    let bare: fn() -> InstanceFailure = || InstanceFailure::NotFound {
         words: "no reason given".to_owned(),
     };
-    let tls: fn() -> Cause = || Cause::Tls("expired".to_owned());
+    let tls: fn() -> InstanceFailure = || InstanceFailure::Tls("expired".to_owned());
     for says in [door, elsewhere, bare, tls] {
         let mut script = vec![("update", Says(says)); 20];
         script.push(("update", Done(ID)));
@@ -254,10 +262,10 @@ fn trouble_at_the_door_is_waited_out() {
 
 #[test]
 fn a_pause_costs_nothing() {
-    let held: fn() -> Cause = || Cause::Held {
+    let held: fn() -> InstanceFailure = || InstanceFailure::Held {
         wait: Duration::from_secs(60),
     };
-    let limited: fn() -> Cause = || Cause::RateLimited {
+    let limited: fn() -> InstanceFailure = || InstanceFailure::RateLimited {
         wait: Duration::from_secs(60),
         words: String::new(),
     };
@@ -288,7 +296,7 @@ fn how_long_it_is_tried() {
     assert_eq!((refusal.status, refusal.attempts), (Some(500), 6));
     // It does not work: that is waited out, for as long as is configured.
     let mut script = three;
-    for failure in [Silent, Away, Says(|| Cause::NotExecuted)] {
+    for failure in [Silent, Away, Says(|| InstanceFailure::NotExecuted)] {
         script.extend([("probe", failure), ("update", Breaks)]);
     }
     script.extend([("probe", Away), ("update", Done(ID))]);
@@ -302,12 +310,12 @@ fn a_stop_ends_it() {
     let op = update();
     let now = Instant::now();
     let backoff = Backoff::new(SECOND, SECOND);
-    let patience = Patience::new(op.limits, backoff, now, 0);
-    let mut core = Core::new(&op.op, &op.rules, false, History::Fresh, patience, now);
-    let Step::Do(task) = core.next(now, &Late::default()) else {
+    let patience = RetryBudget::new(op.limits, backoff, now, 0);
+    let mut core = WriteMachine::new(&op.op, &op.rules, false, PriorAttempt::None, patience, now);
+    let WriteStep::Do(task) = core.next(now, &IndeterminateWrites::default()) else {
         panic!("nothing to do")
     };
-    let moment = Moment {
+    let moment = ReplyInputs {
         now,
         pulse: 0,
         random: 1.0,
@@ -315,7 +323,7 @@ fn a_stop_ends_it() {
     };
     core.answered(&task, Err(Error::Stopped), moment);
     assert_eq!(
-        core.next(now, &Late::default()),
-        Step::Done(Outcome::Stopped)
+        core.next(now, &IndeterminateWrites::default()),
+        WriteStep::Done(WriteOutcome::Stopped)
     );
 }
