@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Refusal;
 use super::format::{self, RecordContent, SchemaLookup, SchemaRequest};
 use super::operation::{self, IdentityScope, RecordAction};
+use super::refusal::Refusal;
 use super::write::{PriorAttempt, RecordWriter, RetryObserver, SuccessCounter, WriteOutcome};
 use crate::config::{Config, SinkTopicConfig};
 use crate::health::Health;

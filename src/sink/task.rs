@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::Refusal;
 use super::operation::RecordAction;
+use super::refusal::Refusal;
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::stop::Stop;
 

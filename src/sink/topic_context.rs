@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::Refusal;
 use super::keyed_queue::KeyedQueue;
+use super::refusal::Refusal;
 use super::task::{Completion, SinkTask};
 use super::write::RecordWriter;
 use crate::config::SinkTopicConfig;

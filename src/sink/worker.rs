@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use super::Refusal;
 use super::operation::RecordAction;
+use super::refusal::Refusal;
 use super::task::{Completion, SinkTask, TaskOutcome};
 use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, RefusalPolicy, RefusedRecord, TopicContext};
 use super::write::{PriorAttempt, RetryObserver, WriteOutcome};
