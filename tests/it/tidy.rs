@@ -1,5 +1,7 @@
 //! Rules about the sources themselves.
 
+mod arrows;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
