@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
-use crate::cli::{self, CheckpointAction, CliCommand};
+use crate::cli::{self, CheckpointAction, CheckpointSetOptions, CliCommand, Invocation};
 use crate::config::{self, Config, LoadedConfig};
 use crate::daemon;
 use crate::metrics::Metrics;
@@ -50,53 +50,47 @@ impl CommandOutcome {
     }
 }
 
-/// Executes a command. `screen` is for those that say more than fits into [`CommandOutcome`].
-pub fn execute(command: CliCommand, screen: &mut Terminal<'_>) -> CommandOutcome {
+/// Executes a command. `terminal` is for those that say more than fits into [`CommandOutcome`].
+pub fn execute(invocation: Invocation, terminal: &mut Terminal<'_>) -> CommandOutcome {
+    let Invocation { config, command } = invocation;
     match command {
         CliCommand::Version => CommandOutcome::output(cli::version()),
         CliCommand::Help(topic) => CommandOutcome::output(cli::help(topic)),
-        CliCommand::ShowConfig { config } => {
+        CliCommand::Man => CommandOutcome::output(cli::man()),
+        CliCommand::Completions(shell) => CommandOutcome::output(cli::completions(shell)),
+        CliCommand::ShowConfig => {
             with_config(&config, |c, _| CommandOutcome::output(config::show(c)))
         }
-        CliCommand::Check { config, connect } => with_config(&config, |loaded, warnings| {
+        CliCommand::Check(options) => with_config(&config, |loaded, warnings| {
             let done = valid(&config, warnings);
-            match connect {
-                true => connect::check(loaded, done),
-                false => done,
+            if options.connect {
+                connect::check(loaded, done)
+            } else {
+                done
             }
         }),
-        CliCommand::Checkpoint { config, action } => with_config(&config, |loaded, _| {
-            checkpoint_command(loaded, action.clone())
+        CliCommand::Checkpoint(action) => {
+            with_config(&config, |loaded, _| checkpoint_command(loaded, action))
+        }
+        CliCommand::DeadLetters(action) => with_config(&config, |loaded, _| {
+            dead_letters::execute(loaded, &action, terminal)
         }),
-        CliCommand::DeadLetters {
-            config,
-            action,
-            which,
-            json,
-        } => with_config(&config, |loaded, _| {
-            dead_letters::execute(loaded, &action, &which, json, screen)
-        }),
-        CliCommand::Admin { config, action } => match config::load_observability(&config) {
+        CliCommand::Admin(action) => match config::load_observability(&config) {
             Ok((found, problems)) => {
                 if let Some(problems) = problems {
-                    screen.note(&format!(
+                    terminal.note(&format!(
                         "{problems}; asking the running bridge all the same"
                     ));
                 }
-                admin::execute(&found, &action, screen)
+                admin::execute(&found, &action, terminal)
             }
             Err(problems) => CommandOutcome::failed(78, &problems),
         },
-        CliCommand::Reload { config } => with_config(&config, |c, _| reload::reload(c)),
-        CliCommand::Schema {
-            config,
-            action,
-            table,
-            json,
-        } => with_config(&config, |loaded, _| {
-            schema::execute(loaded, action, &table, json)
+        CliCommand::Reload => with_config(&config, |c, _| reload::reload(c)),
+        CliCommand::Schema(action, options) => with_config(&config, |loaded, _| {
+            schema::execute(loaded, action, &options)
         }),
-        CliCommand::Run { config } => run(&config),
+        CliCommand::Run => run(&config),
     }
 }
 
@@ -174,20 +168,9 @@ fn run(path: &Path) -> CommandOutcome {
 fn checkpoint_command(config: &Config, action: CheckpointAction) -> CommandOutcome {
     let path = &config.offset.file_path;
     let result = match action {
-        CheckpointAction::Show { table } => show(path, table.as_deref()),
-        CheckpointAction::Set {
-            table,
-            timestamp,
-            last_identifier,
-        } => set(
-            config,
-            &table,
-            CheckpointPosition {
-                timestamp,
-                last_identifier,
-            },
-        ),
-        CheckpointAction::Reset { table } => reset(path, &table),
+        CheckpointAction::Show(options) => show(path, options.table.as_deref()),
+        CheckpointAction::Set(options) => set(config, options),
+        CheckpointAction::Reset(table) => reset(path, &table),
     };
     result.unwrap_or_else(|error| {
         let error = runtime::Error::Checkpoint(error);
@@ -213,9 +196,13 @@ fn show(path: &Path, table: Option<&str>) -> Result<CommandOutcome, checkpoint::
 
 fn set(
     config: &Config,
-    table: &str,
-    position: CheckpointPosition,
+    options: CheckpointSetOptions,
 ) -> Result<CommandOutcome, checkpoint::Error> {
+    let table = options.table.as_str();
+    let position = CheckpointPosition {
+        timestamp: options.timestamp.0,
+        last_identifier: options.last_identifier.unwrap_or_default(),
+    };
     let Some(found) = config
         .source
         .tables

@@ -12,14 +12,14 @@ use servicenow_kafka_bridge::commands::{CommandOutcome, Terminal};
 use servicenow_kafka_bridge::{cli, commands};
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(command) => command,
+    let invocation = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(invocation) => invocation,
         Err(usage) => {
             eprintln!("servicenow-kafka-bridge: {usage}");
             return ExitCode::from(64);
         }
     };
-    let done = execute(command);
+    let done = execute(invocation);
     // A closed pipe is the reader's choice, not an error.
     for line in &done.output {
         println!("{line}");
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     ExitCode::from(done.code)
 }
 
-fn execute(command: cli::CliCommand) -> CommandOutcome {
+fn execute(invocation: cli::Invocation) -> CommandOutcome {
     // Locked for a moment at a time: `run` writes to stderr from other threads.
     let (stdout, mut stderr) = (io::stdout(), io::stderr());
     let terminal = stdout
@@ -42,6 +42,6 @@ fn execute(command: cli::CliCommand) -> CommandOutcome {
     });
     let live = stderr.is_terminal();
     let mut output = BufWriter::new(stdout);
-    let mut screen = Terminal::new(&mut output, &mut stderr, width, live);
-    commands::execute(command, &mut screen)
+    let mut terminal = Terminal::new(&mut output, &mut stderr, width, live);
+    commands::execute(invocation, &mut terminal)
 }

@@ -1,11 +1,29 @@
 //! Command lines in, commands and words out.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+
 use expect_test::{Expect, expect};
 
+use super::input::Input;
+use super::table::{CommandSpec, GlobalOptions};
 use super::*;
 
-fn line(text: &str) -> Result<CliCommand, UsageError> {
+fn invocation(text: &str) -> Result<Invocation, UsageError> {
     parse(text.split_whitespace().map(OsString::from))
+}
+
+/// The command of a line that names no configuration.
+fn line(text: &str) -> Result<CliCommand, UsageError> {
+    let invocation = invocation(text)?;
+    assert_eq!(invocation.config, PathBuf::from("config.yaml"), "{text}");
+    Ok(invocation.command)
+}
+
+fn topic(command: &str) -> CliCommand {
+    CliCommand::Help(HelpTopic(Some(parse::find(command).unwrap())))
 }
 
 fn check(text: &str, expected: &CliCommand) {
@@ -22,11 +40,15 @@ fn refused(text: &str, expected: Expect) {
 
 #[test]
 fn run_is_the_default() {
-    let run = |config: &str| CliCommand::Run {
-        config: PathBuf::from(config),
+    let check = |text: &str, config: &str| {
+        let expected = Invocation {
+            config: PathBuf::from(config),
+            command: CliCommand::Run,
+        };
+        assert_eq!(invocation(text), Ok(expected), "{text}");
     };
-    check("", &run("config.yaml"));
-    check("run", &run("config.yaml"));
+    check("", "config.yaml");
+    check("run", "config.yaml");
     for text in [
         "-c x",
         "-cx",
@@ -37,79 +59,59 @@ fn run_is_the_default() {
         "run -c x",
         "-c x run",
     ] {
-        check(text, &run("x"));
+        check(text, "x");
     }
-    check("-c -config=y", &run("--config=y"));
-    check("-config a -config b", &run("b"));
+    check("-c -config=y", "--config=y");
+    check("-config a -config b", "b");
 }
 
 #[test]
 fn a_path_may_be_any_bytes() {
     let args = [OsString::from_vec(b"-config=\xff".to_vec())];
     let config = PathBuf::from(OsString::from_vec(b"\xff".to_vec()));
-    assert_eq!(parse(args.into_iter()), Ok(CliCommand::Run { config }));
+    assert_eq!(parse(args.into_iter()).map(|it| it.config), Ok(config));
 }
 
 #[test]
 fn commands() {
-    let config = PathBuf::from("config.yaml");
-    check(
-        "check",
-        &CliCommand::Check {
-            config: config.clone(),
-            connect: false,
-        },
-    );
+    check("check", &CliCommand::Check(CheckOptions { connect: false }));
     check(
         "--connect check",
-        &CliCommand::Check {
-            config: config.clone(),
-            connect: true,
-        },
+        &CliCommand::Check(CheckOptions { connect: true }),
     );
-    check("show-config", &CliCommand::ShowConfig { config });
+    check("show-config", &CliCommand::ShowConfig);
+    check("man", &CliCommand::Man);
+    check("completions zsh", &CliCommand::Completions(Shell::Zsh));
     for text in ["version", "-version", "--version", "-V", "check -V"] {
         check(text, &CliCommand::Version);
     }
-    for text in [
-        "help",
-        "-h",
-        "--help",
-        "-help",
-        "help help",
-        "version --help",
-    ] {
-        check(text, &CliCommand::Help(HelpTopic::General));
+    for text in ["help", "-h", "--help", "-help"] {
+        check(text, &CliCommand::Help(HelpTopic(None)));
     }
-    check("help check", &CliCommand::Help(HelpTopic::Check));
-    check(
-        "checkpoint set --help",
-        &CliCommand::Help(HelpTopic::Checkpoint),
-    );
-    check(
-        "help dead-letters",
-        &CliCommand::Help(HelpTopic::DeadLetters),
-    );
+    check("help help", &topic("help"));
+    check("version --help", &topic("version"));
+    check("help check", &topic("check"));
+    check("checkpoint set --help", &topic("checkpoint"));
+    check("help dead-letters", &topic("dead-letters"));
+    check("help dead-letters replay", &topic("dead-letters"));
 }
 
 #[test]
 fn questions_to_a_running_bridge() {
-    let check = |text: &str, action| {
-        let config = PathBuf::from("config.yaml");
-        check(text, &CliCommand::Admin { config, action });
-    };
+    let check = |text: &str, action| check(text, &CliCommand::Admin(action));
+    let json = |json| JsonOption { json };
     let name = || "incident".to_owned();
-    check("status", AdminAction::Status { json: false });
-    check("--json status", AdminAction::Status { json: true });
-    check("threads --json", AdminAction::Threads { json: true });
+    check("status", AdminAction::Status(json(false)));
+    check("--json status", AdminAction::Status(json(true)));
+    check("threads --json", AdminAction::Threads(json(true)));
     check("pause incident", AdminAction::Pause(name()));
     check("resume incident", AdminAction::Resume(name()));
     check("poll incident", AdminAction::Poll(name()));
     check("refresh-token", AdminAction::RefreshToken);
     check("log-level debug", AdminAction::LogLevel("debug".to_owned()));
     check("show-config --running", AdminAction::Config);
-    assert_eq!(line("help pause"), Ok(CliCommand::Help(HelpTopic::Admin)));
-    assert_eq!(line("help admin"), Ok(CliCommand::Help(HelpTopic::Admin)));
+    assert_eq!(line("help pause"), Ok(topic("pause")));
+    assert_eq!(line("help admin"), Ok(topic("admin")));
     for (text, words) in [
         (
             "pause",
@@ -125,13 +127,24 @@ fn questions_to_a_running_bridge() {
             "log-level loud",
             "`log-level` needs one of error, warn, info, debug, trace",
         ),
-        ("pause a --json", "`--json` does not belong to `pause`"),
-        ("status --all", "`--all` does not belong to `status`"),
+        (
+            "pause a --json",
+            "`--json` belongs to `dead-letters`, `schema`, `status` and `threads`, not to `pause`",
+        ),
+        (
+            "status --all",
+            "`--all` belongs to `dead-letters`, not to `status`",
+        ),
         (
             "admin",
             "`admin` is no command: it is one of status, threads, pause, resume",
         ),
         ("run --running", "`--running` belongs to `show-config`"),
+        ("completions", "`completions` needs one of bash, zsh, fish"),
+        (
+            "completions tcsh",
+            "`completions` needs one of bash, zsh, fish",
+        ),
         ("statsu", "unknown command `statsu`, did you mean `status`?"),
     ] {
         let usage = line(text).unwrap_err().to_string();
@@ -141,40 +154,34 @@ fn questions_to_a_running_bridge() {
 
 #[test]
 fn checkpoints() {
-    let check = |text: &str, action| {
-        check(
-            text,
-            &CliCommand::Checkpoint {
-                config: PathBuf::from("config.yaml"),
-                action,
-            },
-        );
-    };
+    let check = |text: &str, action| check(text, &CliCommand::Checkpoint(action));
     let incident = || "incident".to_owned();
-    check("checkpoint show", CheckpointAction::Show { table: None });
-    check(
-        "checkpoint show incident",
-        CheckpointAction::Show {
-            table: Some(incident()),
-        },
-    );
+    let show = |table| CheckpointAction::Show(CheckpointShowOptions { table });
+    check("checkpoint show", show(None));
+    check("checkpoint show incident", show(Some(incident())));
     check(
         "checkpoint reset incident",
-        CheckpointAction::Reset { table: incident() },
+        CheckpointAction::Reset(incident()),
     );
-    let set = |last_identifier: &str| CheckpointAction::Set {
-        table: incident(),
-        timestamp: 1_706_140_800,
-        last_identifier: last_identifier.to_owned(),
+    let set = |last_identifier: Option<&str>| {
+        CheckpointAction::Set(CheckpointSetOptions {
+            table: incident(),
+            timestamp: EpochSeconds(1_706_140_800),
+            last_identifier: last_identifier.map(str::to_owned),
+        })
     };
-    check("checkpoint set incident --timestamp 1706140800", set(""));
+    check("checkpoint set incident --timestamp 1706140800", set(None));
     check(
         "checkpoint set incident --timestamp=2024-01-25T00:00:00Z",
-        set(""),
+        set(None),
+    );
+    check(
+        "checkpoint set incident --timestamp 1706140800 --last-identifier=",
+        set(Some("")),
     );
     check(
         "checkpoint --last-identifier abc set incident --timestamp 1706140800",
-        set("abc"),
+        set(Some("abc")),
     );
 }
 
@@ -231,7 +238,7 @@ fn usage_errors() {
     refused(
         "run --connect",
         expect![[r#"
-        `--connect` belongs to `check`
+        `--connect` belongs to `check`, not to `run`
         try `servicenow-kafka-bridge help run`"#]],
     );
     refused(
@@ -243,7 +250,7 @@ fn usage_errors() {
     refused(
         "check --timestamp 5",
         expect![[r#"
-        `--timestamp` belongs to `checkpoint set`
+        `--timestamp` belongs to `checkpoint set`, not to `check`
         try `servicenow-kafka-bridge help check`"#]],
     );
     refused(
@@ -279,13 +286,13 @@ fn usage_errors() {
     refused(
         "checkpoint set a --timestamp yesterday",
         expect![[r#"
-        "yesterday" is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
+        `--timestamp yesterday` is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
         try `servicenow-kafka-bridge help checkpoint`"#]],
     );
     refused(
         "checkpoint reset a --timestamp 5",
         expect![[r#"
-        `--timestamp` and `--last-identifier` belong to `checkpoint set`
+        `--timestamp` belongs to `checkpoint set`, not to `checkpoint reset`
         try `servicenow-kafka-bridge help checkpoint`"#]],
     );
     refused(
@@ -297,42 +304,162 @@ fn usage_errors() {
 }
 
 #[test]
-fn help_names_every_command_and_exit_code() {
-    for word in [
-        "run",
-        "check",
-        "show-config",
-        "checkpoint",
-        "dead-letters",
-        "status",
-        "pause",
-        "version",
-        "help",
-    ] {
-        assert!(help(HelpTopic::General).contains(word), "{word}");
+fn the_general_help_names_every_command_and_exit_code() {
+    let text = help(HelpTopic(None));
+    let words = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let begun: Vec<String> = text.lines().filter_map(words).collect();
+    for spec in table::commands() {
+        assert!(begun.iter().any(|word| word == spec.name), "{}", spec.name);
     }
     for code in ["0 ", "1 ", "64 ", "70 ", "75 ", "78 "] {
-        assert!(
-            help(HelpTopic::General).contains(&format!("\n  {code}")),
-            "{code}"
-        );
+        assert!(text.contains(&format!("\n  {code}")), "{code}");
     }
-    for topic in [
-        HelpTopic::General,
-        HelpTopic::Run,
-        HelpTopic::Check,
-        HelpTopic::ShowConfig,
-        HelpTopic::Checkpoint,
-        HelpTopic::Schema,
-        HelpTopic::DeadLetters,
-        HelpTopic::Admin,
-    ] {
+}
+
+/// Everything there is a help text of.
+fn topics() -> Vec<HelpTopic> {
+    let all = table::commands().chain(table::COMMANDS);
+    [HelpTopic(None)]
+        .into_iter()
+        .chain(all.map(|spec| HelpTopic(Some(spec))))
+        .collect()
+}
+
+#[test]
+fn every_help_text_has_its_parts_and_fits_a_terminal() {
+    for topic in topics() {
+        let text = help(topic);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{topic:?}: {line}");
+            assert_eq!(line.trim_end(), line, "{topic:?}");
+        }
         assert!(
-            help(topic).lines().all(|line| line.len() <= 100),
+            text.ends_with('\n') && !text.contains("\n\n\n"),
             "{topic:?}"
         );
-        assert!(help(topic).ends_with('\n'), "{topic:?}");
-        assert!(help(topic).contains("example"), "{topic:?}");
+        for part in [
+            "usage: servicenow-kafka-bridge ",
+            "example",
+            "exit codes:\n  0 ",
+        ] {
+            assert!(text.contains(part), "{topic:?}: {part}");
+        }
+    }
+}
+
+/// The flags of a command and its actions.
+fn flags_of(spec: &'static CommandSpec) -> impl Iterator<Item = &'static Input> {
+    let actions = spec.actions.iter().flat_map(CommandSpec::inputs);
+    spec.inputs().chain(actions).filter(|input| input.is_flag())
+}
+
+#[test]
+fn every_command_and_flag_is_in_help_manual_and_completions() {
+    let page = man();
+    let sections: BTreeMap<&str, &str> = page
+        .split("\n.SS ")
+        .skip(1)
+        .filter_map(|section| section.split_once('\n'))
+        .collect();
+    let scripts = [Shell::Bash, Shell::Zsh, Shell::Fish].map(completions);
+    for spec in table::commands() {
+        let name = spec.name.replace('-', "\\-");
+        let section = sections.get(name.as_str()).unwrap();
+        let text = help(HelpTopic(Some(spec)));
+        for script in &scripts {
+            assert!(script.contains(spec.name), "{spec:?}");
+        }
+        for action in spec.actions {
+            let words = format!("{} {}", spec.name, action.name);
+            assert!(text.contains(&words), "{words}");
+            assert!(section.contains(&words.replace('-', "\\-")), "{words}");
+        }
+        for flag in flags_of(spec) {
+            let (long, context) = (
+                format!("--{}", flag.name),
+                format!("{spec:?} {}", flag.name),
+            );
+            assert!(text.contains(&long), "{context}");
+            assert!(section.contains(&long.replace('-', "\\-")), "{context}");
+        }
+        for executable in table::executables().filter(|it| it.command == spec.name) {
+            let flags = executable.spec.inputs().filter(|input| input.is_flag());
+            for flag in flags {
+                assert!(
+                    offers(&scripts, &executable.to_string(), flag.name),
+                    "{spec:?} {}",
+                    flag.name
+                );
+            }
+        }
+    }
+}
+
+/// Whether each script offers the flag of this command.
+fn offers(scripts: &[String; 3], command: &str, flag: &str) -> bool {
+    let [bash, zsh, fish] = scripts;
+    let bash = bash.lines().any(|line| {
+        let starts = [format!("'{command}')"), format!("'{command} ')")];
+        let mut starts = starts.iter();
+        let mut words = line.split([' ', '\'']);
+        starts.any(|start| line.trim_start().starts_with(start.as_str()))
+            && words.any(|word| word == format!("--{flag}"))
+    });
+    let last = command.split(' ').next_back().unwrap();
+    let zsh = zsh.lines().any(|line| {
+        line.trim_start()
+            .starts_with(&format!("({last}) _arguments"))
+            && line.contains(&format!("--{flag}"))
+    });
+    let fish = fish.lines().any(|line| {
+        line.contains(&format!("-p {command}'")) && line.contains(&format!(" -l {flag} "))
+    });
+    bash && zsh && fish
+}
+
+#[test]
+fn the_table_is_consistent() {
+    let mut known: BTreeMap<&str, &Input> = BTreeMap::new();
+    let all = table::executables().flat_map(|it| it.spec.inputs());
+    for flag in GlobalOptions::INPUTS
+        .iter()
+        .chain(all)
+        .filter(|it| it.is_flag())
+    {
+        // The parser looks at a flag before it knows the command.
+        let first = known.entry(flag.name).or_insert(flag);
+        assert_eq!(
+            (first.kind, first.letter),
+            (flag.kind, flag.letter),
+            "{}",
+            flag.name
+        );
+        assert!(
+            !flag.doc().is_empty() && !flag.doc().ends_with('.'),
+            "{}",
+            flag.name
+        );
+    }
+    let mut names: Vec<&str> = table::commands().map(|spec| spec.name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for executable in table::executables() {
+        let summary = executable.spec.summary;
+        assert!(
+            !summary.is_empty() && !summary.ends_with('.'),
+            "{executable}"
+        );
+    }
+}
+
+#[test]
+fn the_help_names_every_kind_of_error() {
+    let text = help(HelpTopic(Some(parse::find("dead-letters").unwrap())));
+    let known = |word: &str| text.split([' ', ',', ';', ':', '\n']).any(|it| it == word);
+    for kind in table::dead_letters::error_kinds() {
+        assert!(known(kind), "{kind}");
     }
 }
 
@@ -346,11 +473,9 @@ fn version_is_one_line() {
 
 #[test]
 fn schemas() {
-    let schema = |action, json| CliCommand::Schema {
-        config: PathBuf::from("config.yaml"),
-        action,
-        table: "incident".to_owned(),
-        json,
+    let schema = |action, json| {
+        let table = "incident".to_owned();
+        CliCommand::Schema(action, SchemaOptions { table, json })
     };
     check("schema show incident", &schema(SchemaAction::Show, false));
     check(
@@ -361,7 +486,7 @@ fn schemas() {
         "schema register incident",
         &schema(SchemaAction::Register, false),
     );
-    check("schema show --help", &CliCommand::Help(HelpTopic::Schema));
+    check("schema show --help", &topic("schema"));
     for (text, words) in [
         ("schema", "needs show, diff or register"),
         ("schema show", "`schema show` needs the name of a table"),
@@ -369,7 +494,7 @@ fn schemas() {
         ("schema show a b", "one argument too many"),
         (
             "schema show a --all --json",
-            "`--all` belongs to `dead-letters`",
+            "`--all` belongs to `dead-letters`, not to `schema show`",
         ),
         (
             "schema show a --table b",
@@ -382,3 +507,5 @@ fn schemas() {
         assert!(usage.contains(words), "{text}: {usage}");
     }
 }
+
+mod dead_letters;

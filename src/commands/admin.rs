@@ -27,9 +27,9 @@ const MAX_ADMIN_ANSWER_BYTES: u64 = 16 << 20;
 pub(super) fn execute(
     port: &ObservabilityConfig,
     action: &AdminAction,
-    screen: &mut Terminal<'_>,
+    terminal: &mut Terminal<'_>,
 ) -> CommandOutcome {
-    match ask(port, action).and_then(|answer| print(&answer, action, screen)) {
+    match ask(port, action).and_then(|answer| print(&answer, action, terminal)) {
         Ok(()) => CommandOutcome::default(),
         Err(AdminFailure { code, words }) => CommandOutcome::failed(code, &words),
     }
@@ -58,8 +58,8 @@ impl From<io::Error> for AdminFailure {
 fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, AdminFailure> {
     let named = |name: &str| Some(json!({ "name": name }));
     let (path, body) = match action {
-        AdminAction::Status { .. } => ("/status.json", None),
-        AdminAction::Threads { .. } => ("/api/threads", None),
+        AdminAction::Status(_) => ("/status.json", None),
+        AdminAction::Threads(_) => ("/api/threads", None),
         AdminAction::Config => ("/api/config", None),
         AdminAction::Pause(name) => ("/api/pause", named(name)),
         AdminAction::Resume(name) => ("/api/resume", named(name)),
@@ -155,34 +155,34 @@ fn refusal(status: u16, body: &str) -> AdminFailure {
 fn print(
     answer: &str,
     action: &AdminAction,
-    screen: &mut Terminal<'_>,
+    terminal: &mut Terminal<'_>,
 ) -> Result<(), AdminFailure> {
     match action {
-        AdminAction::Status { json: true } | AdminAction::Threads { json: true } => {
-            screen.line(&clean_json(answer))?;
+        AdminAction::Status(options) | AdminAction::Threads(options) if options.json => {
+            terminal.line(&clean_json(answer))?;
         }
         AdminAction::Config => {
             let config: Value = understood(answer)?;
             let text = serde_json::to_string_pretty(&config).unwrap_or_default();
             text.lines()
-                .try_for_each(|line| screen.line(&clean_json(line)))?;
+                .try_for_each(|line| terminal.line(&clean_json(line)))?;
         }
-        AdminAction::Status { json: false } => {
+        AdminAction::Status(_) => {
             let status: BridgeStatus = understood(answer)?;
-            words::status(&status, screen)?;
+            words::status(&status, terminal)?;
         }
-        AdminAction::Threads { json: false } => {
+        AdminAction::Threads(_) => {
             let threads: ThreadsReport = understood(answer)?;
-            words::threads(&threads, screen)?;
+            words::threads(&threads, terminal)?;
         }
         _ => {
             let done: Value = understood(answer)?;
-            screen.line(&clean(
+            terminal.line(&clean(
                 done.get("done").and_then(Value::as_str).unwrap_or("done"),
             ))?;
         }
     }
-    screen.flush()?;
+    terminal.flush()?;
     Ok(())
 }
 

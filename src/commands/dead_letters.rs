@@ -10,6 +10,7 @@ pub(super) mod text;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::{ControlFlow, Range};
 
 use jiff::Timestamp;
@@ -60,19 +61,18 @@ impl From<io::Error> for DeadLettersFailure {
 pub(super) fn execute(
     config: &Config,
     action: &DeadLetterAction,
-    which: &DeadLetterFilter,
-    json: bool,
-    screen: &mut Terminal<'_>,
+    terminal: &mut Terminal<'_>,
 ) -> CommandOutcome {
-    let result = DeadLetterTopic::open(config).and_then(|mut desk| match action {
-        DeadLetterAction::List { all } => list::list(&mut desk, which, (*all, json), screen),
-        DeadLetterAction::Show { place } => list::show(&mut desk, *place, json, screen),
-        DeadLetterAction::Drop { dry_run } => {
-            list::drop(&mut desk, which, (*dry_run, json), screen)
+    let result = DeadLetterTopic::open(config).and_then(|mut letters| match action {
+        DeadLetterAction::List(filter, options) => {
+            list::list(&mut letters, filter, options, terminal)
         }
-        DeadLetterAction::Replay { dry_run, direct } => {
-            let way = (*dry_run, *direct);
-            replay::replay(config, &mut desk, which, (way, json), screen)
+        DeadLetterAction::Show(options) => list::show(&mut letters, options, terminal),
+        DeadLetterAction::Drop(filter, options) => {
+            list::drop(&mut letters, filter, options, terminal)
+        }
+        DeadLetterAction::Replay(filter, options) => {
+            replay::replay(config, &mut letters, filter, options, terminal)
         }
     });
     match result {
@@ -186,7 +186,7 @@ impl DeadLetterTopic {
             }
         }
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
-        let limit = which.limit.unwrap_or(u64::MAX);
+        let limit = which.limit.map_or(u64::MAX, NonZeroU64::get);
         let marks = &mut self.marks;
         self.browser
             .read_ranges(&self.topic, &ranges, stop, |record| {

@@ -9,7 +9,7 @@ use super::CommandOutcome;
 use crate::avro::desired_schema;
 use crate::avro::desired_schema::{DesiredSchema, SchemaUnavailable};
 use crate::avro::{ForeignSchema, KEY_SCHEMA};
-use crate::cli::SchemaAction;
+use crate::cli::{SchemaAction, SchemaOptions};
 use crate::config::{Config, KeyFormat, TableConfig, TableFormat};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -71,18 +71,17 @@ struct SchemaFindings {
 pub(super) fn execute(
     config: &Config,
     action: SchemaAction,
-    table: &str,
-    json: bool,
+    options: &SchemaOptions,
 ) -> CommandOutcome {
     // Nobody stops a command but by killing it; its waits have bounds of their own.
     let (_trigger, stop) = stop::pair();
-    let result = find(config, table).and_then(|table| {
+    let result = find(config, &options.table).and_then(|table| {
         let registry = Registry::new(&config.schema_registry, &Metrics::new())?;
         let findings = findings(config, table, &registry, &stop)?;
         match action {
-            SchemaAction::Show => Ok(show(&findings, json)),
-            SchemaAction::Diff => diff(&findings, &registry, json, &stop),
-            SchemaAction::Register => register(&findings, table, &registry, json, &stop),
+            SchemaAction::Show => Ok(show(&findings, options.json)),
+            SchemaAction::Diff => diff(&findings, &registry, options.json, &stop),
+            SchemaAction::Register => register(&findings, table, &registry, options.json, &stop),
         }
     });
     result.unwrap_or_else(|SchemaFailure(code, words)| CommandOutcome::failed(code, &words))

@@ -15,7 +15,7 @@ pub struct Terminal<'a> {
 }
 
 impl<'a> Terminal<'a> {
-    /// A screen of standard output and standard error. `width`: columns if the output is a
+    /// A terminal of standard output and standard error. `width`: columns if the output is a
     /// terminal; `live`: the errors go to a terminal.
     pub fn new(
         output: &'a mut dyn Write,

@@ -11,7 +11,7 @@ const MIN_LAST_CELL_COLUMNS: usize = 20;
 
 /// A table with `head`; numbers stand to the right. The last column takes what room is left.
 pub(super) fn print<const N: usize>(
-    screen: &mut Terminal<'_>,
+    terminal: &mut Terminal<'_>,
     head: [&str; N],
     rows: &[[String; N]],
 ) -> io::Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn print<const N: usize>(
         }
     }
     // What is no terminal has room for all of it.
-    let total = screen.width().unwrap_or(usize::MAX);
+    let total = terminal.width().unwrap_or(usize::MAX);
     let line = |row: [&str; N]| {
         let mut line = String::new();
         for (at, ((cell, width), number)) in row.iter().zip(widths).zip(numbers).enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn print<const N: usize>(
         }
         line.trim_end().to_owned()
     };
-    screen.line(&line(head))?;
+    terminal.line(&line(head))?;
     rows.iter()
-        .try_for_each(|row| screen.line(&line(row.each_ref().map(String::as_str))))
+        .try_for_each(|row| terminal.line(&line(row.each_ref().map(String::as_str))))
 }

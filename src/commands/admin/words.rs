@@ -9,7 +9,7 @@ use crate::commands::Terminal;
 use crate::commands::dead_letters::text::clean;
 
 /// What the status page shows.
-pub(super) fn status(status: &BridgeStatus, screen: &mut Terminal<'_>) -> io::Result<()> {
+pub(super) fn status(status: &BridgeStatus, terminal: &mut Terminal<'_>) -> io::Result<()> {
     let up = time(status.time - status.started);
     let line = format!(
         "servicenow-kafka-bridge {} ({}), up {up}, {}",
@@ -17,24 +17,24 @@ pub(super) fn status(status: &BridgeStatus, screen: &mut Terminal<'_>) -> io::Re
         status.revision,
         if status.ready { "ready" } else { "not ready" }
     );
-    screen.line(&clean(&line))?;
+    terminal.line(&clean(&line))?;
     let wrong = status.reasons.iter().chain(&status.unhealthy);
     for reason in wrong.chain(&status.notes) {
-        screen.line(&clean(&format!("  {reason}")))?;
+        terminal.line(&clean(&format!("  {reason}")))?;
     }
-    screen.line("")?;
+    terminal.line("")?;
     for line in [instance(status), kafka(status), process(status)] {
-        screen.line(&clean(&line))?;
+        terminal.line(&clean(&line))?;
     }
     if let Some(reload) = status.reloads.first() {
         let ago = time(status.time - reload.at);
         let outcome = reload.outcome.replace('_', " ");
         let words = reload.words.join("; ");
         let line = format!("reload      {outcome} {ago} ago: {words}");
-        screen.line(clean(&line).trim_end_matches([':', ' ']))?;
+        terminal.line(clean(&line).trim_end_matches([':', ' ']))?;
     }
     if !status.tables.is_empty() {
-        screen.line("")?;
+        terminal.line("")?;
         let head = [
             "TABLE", "STATE", "ROWS", "PER S", "LAG", "NEXT", "ERRORS", "WHAT",
         ];
@@ -43,10 +43,10 @@ pub(super) fn status(status: &BridgeStatus, screen: &mut Terminal<'_>) -> io::Re
             .iter()
             .map(|it| table(it, status.time))
             .collect();
-        table::print(screen, head, &rows)?;
+        table::print(terminal, head, &rows)?;
     }
     if !status.topics.is_empty() {
-        screen.line("")?;
+        terminal.line("")?;
         let head = [
             "TOPIC", "TO", "STATE", "WRITTEN", "PER S", "LAG", "LETTERS", "ERRORS", "WHAT",
         ];
@@ -55,7 +55,7 @@ pub(super) fn status(status: &BridgeStatus, screen: &mut Terminal<'_>) -> io::Re
             .iter()
             .map(|it| topic(it, status.time))
             .collect();
-        table::print(screen, head, &rows)?;
+        table::print(terminal, head, &rows)?;
     }
     Ok(())
 }
@@ -187,14 +187,14 @@ fn time(seconds: f64) -> String {
 }
 
 /// The threads, and what they promised.
-pub(super) fn threads(threads: &ThreadsReport, screen: &mut Terminal<'_>) -> io::Result<()> {
+pub(super) fn threads(threads: &ThreadsReport, terminal: &mut Terminal<'_>) -> io::Result<()> {
     let row = |it: &KernelThread| {
         let cpu = format!("{:.2} s", it.cpu_seconds);
         [it.id.to_string(), cpu, it.state.clone(), it.name.clone()]
     };
     let rows: Vec<_> = threads.threads.iter().map(row).collect();
-    table::print(screen, ["ID", "CPU", "STATE", "THREAD"], &rows)?;
-    screen.line("")?;
+    table::print(terminal, ["ID", "CPU", "STATE", "THREAD"], &rows)?;
+    terminal.line("")?;
     let beats = threads.heartbeats.iter().map(|it| {
         let due = match &it.wrong {
             Some(wrong) => wrong.clone(),
@@ -203,7 +203,7 @@ pub(super) fn threads(threads: &ThreadsReport, screen: &mut Terminal<'_>) -> io:
         [it.name.clone(), due]
     });
     let beats: Vec<_> = beats.collect();
-    table::print(screen, ["THREAD", "WILL BE HEARD OF"], &beats)
+    table::print(terminal, ["THREAD", "WILL BE HEARD OF"], &beats)
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
 
             TOPIC  TO    STATE    WRITTEN  PER S  LAG  LETTERS  ERRORS  WHAT
             in     task  running        7      -   11        2       0
-        "#]].assert_eq(&printed(|screen| status(&value, screen).unwrap()));
+        "#]].assert_eq(&printed(|terminal| status(&value, terminal).unwrap()));
     }
 
     #[test]
@@ -298,6 +298,6 @@ mod tests {
             read:incident  within 61 s
             token          overdue for 3 s
         "#]]
-        .assert_eq(&printed(|screen| threads(&value, screen).unwrap()));
+        .assert_eq(&printed(|terminal| threads(&value, terminal).unwrap()));
     }
 }

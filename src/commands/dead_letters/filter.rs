@@ -5,17 +5,19 @@ use std::ops::Range;
 
 use super::FoundLetter;
 use super::text::of_bytes;
-use crate::cli::{DeadLetterFilter, UNREADABLE_KIND};
+use crate::cli::{DeadLetterFilter, EpochSeconds, UNREADABLE_KIND};
 
 /// The offsets that are to be looked at.
 pub(super) fn ranges(
     which: &DeadLetterFilter,
     partitions: &BTreeMap<i32, Range<i64>>,
 ) -> BTreeMap<i32, Range<i64>> {
-    let wanted = |partition: &i32| which.partition.is_none_or(|wanted| wanted == *partition);
+    let places = which.places.as_ref();
+    let only = places.and_then(|places| places.partition);
+    let wanted = |partition: &i32| only.is_none_or(|only| only == *partition);
     let narrow = |(partition, range): (&i32, &Range<i64>)| {
         let (mut start, mut end) = (range.start, range.end);
-        if let Some(offsets) = &which.offsets {
+        if let Some(offsets) = places.map(|places| &places.offsets) {
             start = start.max(*offsets.start());
             end = end.min(offsets.end().saturating_add(1));
         }
@@ -36,7 +38,7 @@ pub(super) fn matches(which: &DeadLetterFilter, found: &FoundLetter) -> bool {
     };
     let same =
         |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
-    let second = found.time().map(|time| time.as_second());
+    let second = found.time().map(|time| EpochSeconds(time.as_second()));
     same(&which.table, table)
         && same(&which.topic, topic)
         && same(&which.kind, kind)
@@ -60,9 +62,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cli::DeadLetterPlace;
+    use crate::cli::{DeadLetterPlace, DeadLetterPlaces};
     use crate::kafka::ConsumerRecord;
     use crate::sink::{DeadLetter, Refusal};
+    use std::ops::RangeInclusive;
 
     fn found(text: Option<&[u8]>) -> FoundLetter {
         let mut record = ConsumerRecord {
@@ -97,8 +100,8 @@ mod tests {
             table: some("incident"),
             topic: some("t"),
             kind: some("no_identity"),
-            since: Some(2_000),
-            until: Some(2_001),
+            since: Some(EpochSeconds(2_000)),
+            until: Some(EpochSeconds(2_001)),
             key: some("K"),
             ..DeadLetterFilter::default()
         };
@@ -108,8 +111,8 @@ mod tests {
             |which| which.table = Some("problem".to_owned()),
             |which| which.topic = Some("u".to_owned()),
             |which| which.kind = Some("forbidden".to_owned()),
-            |which| which.since = Some(2_001),
-            |which| which.until = Some(2_000),
+            |which| which.since = Some(EpochSeconds(2_001)),
+            |which| which.until = Some(EpochSeconds(2_000)),
             |which| which.key = Some("L".to_owned()),
         ];
         for change in changes {
@@ -139,8 +142,8 @@ mod tests {
         let broken = found(Some(b"{"));
         let mut which = DeadLetterFilter {
             kind: Some(UNREADABLE_KIND.to_owned()),
-            since: Some(1_000),
-            until: Some(1_001),
+            since: Some(EpochSeconds(1_000)),
+            until: Some(EpochSeconds(1_001)),
             key: Some("K".to_owned()),
             ..DeadLetterFilter::default()
         };
@@ -153,14 +156,18 @@ mod tests {
     #[test]
     fn offsets_are_looked_up_where_they_are() {
         let partitions = BTreeMap::from([(0, 5..20), (1, 0..3)]);
-        let ranges_of = |partition, offsets| {
+        let ranges_of = |partition, offsets: Option<RangeInclusive<i64>>| {
+            let offsets = offsets.unwrap_or(0..=i64::MAX);
             let which = DeadLetterFilter {
-                partition,
-                offsets,
+                places: Some(DeadLetterPlaces { partition, offsets }),
                 ..DeadLetterFilter::default()
             };
             ranges(&which, &partitions)
         };
+        assert_eq!(
+            ranges(&DeadLetterFilter::default(), &partitions),
+            partitions
+        );
         assert_eq!(ranges_of(None, None), partitions);
         assert_eq!(ranges_of(Some(0), Some(7..=8)), BTreeMap::from([(0, 7..9)]));
         assert_eq!(ranges_of(Some(7), None), BTreeMap::new());

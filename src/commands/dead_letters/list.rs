@@ -5,31 +5,31 @@ use std::ops::ControlFlow;
 use super::table::{self, LetterTable};
 use super::text::{body, clean, clean_json, of_bytes};
 use super::{DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, Terminal, plural};
-use crate::cli::{DeadLetterFilter, DeadLetterPlace};
+use crate::cli::{DeadLetterFilter, DeadLetterPlaces, DropOptions, ListOptions, ShowOptions};
 use crate::sink::DeadLetter;
 use crate::stop;
 
 /// Prints a line for each letter; the last line, beside the output, counts them.
 pub(super) fn list(
-    desk: &mut DeadLetterTopic,
+    letters: &mut DeadLetterTopic,
     which: &DeadLetterFilter,
-    (all, json): (bool, bool),
-    screen: &mut Terminal<'_>,
+    options: &ListOptions,
+    terminal: &mut Terminal<'_>,
 ) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
-    let mut lines = LetterTable::new(json);
+    let mut lines = LetterTable::new(options.json);
     let mut written = Ok(());
-    let marked = if all {
+    let marked = if options.all {
         DoneLetters::Too
     } else {
         DoneLetters::No
     };
-    let counts = desk.scan(which, marked, &stop, |_, found| {
-        written = lines.add(&found, screen);
+    let counts = letters.scan(which, marked, &stop, |_, found| {
+        written = lines.add(&found, terminal);
         flow(written.is_ok())
     })?;
-    written.and_then(|()| lines.end(screen))?;
-    screen.note(&format!(
+    written.and_then(|()| lines.end(terminal))?;
+    terminal.note(&format!(
         "{}, {} done before",
         plural(counts.found, "letter"),
         counts.done
@@ -39,37 +39,39 @@ pub(super) fn list(
 
 /// Marks letters as done and prints them.
 pub(super) fn drop(
-    desk: &mut DeadLetterTopic,
+    letters: &mut DeadLetterTopic,
     which: &DeadLetterFilter,
-    (dry_run, json): (bool, bool),
-    screen: &mut Terminal<'_>,
+    options: &DropOptions,
+    terminal: &mut Terminal<'_>,
 ) -> Result<u8, DeadLettersFailure> {
     /// Letters whose marks are written at once.
     const DROP_COMMIT_LETTERS: usize = 100;
     let (_trigger, stop) = stop::pair();
-    let mut lines = LetterTable::new(json);
+    let mut lines = LetterTable::new(options.json);
     let mut result: Result<(), DeadLettersFailure> = Ok(());
     let mut places = Vec::new();
-    let counts = desk.scan(which, DoneLetters::No, &stop, |marks, found| {
+    let counts = letters.scan(which, DoneLetters::No, &stop, |marks, found| {
         places.push((found.place.partition, found.place.offset));
-        result = lines.add(&found, screen).map_err(DeadLettersFailure::from);
-        if result.is_ok() && !dry_run && DROP_COMMIT_LETTERS <= places.len() {
+        result = lines
+            .add(&found, terminal)
+            .map_err(DeadLettersFailure::from);
+        if result.is_ok() && !options.dry_run && DROP_COMMIT_LETTERS <= places.len() {
             result = marks.finish(&mut places).map_err(DeadLettersFailure::from);
         }
         flow(result.is_ok())
     })?;
     result?;
-    if !dry_run {
-        desk.marks.finish(&mut places)?;
-        desk.marks.renew()?;
+    if !options.dry_run {
+        letters.marks.finish(&mut places)?;
+        letters.marks.renew()?;
     }
-    lines.end(screen)?;
-    let done = if dry_run {
+    lines.end(terminal)?;
+    let done = if options.dry_run {
         "would be dropped"
     } else {
         "dropped"
     };
-    screen.note(&format!(
+    terminal.note(&format!(
         "{} {done}, {} done before",
         plural(counts.found, "letter"),
         counts.done
@@ -79,30 +81,32 @@ pub(super) fn drop(
 
 /// Prints all of one letter.
 pub(super) fn show(
-    desk: &mut DeadLetterTopic,
-    place: DeadLetterPlace,
-    json: bool,
-    screen: &mut Terminal<'_>,
+    letters: &mut DeadLetterTopic,
+    options: &ShowOptions,
+    terminal: &mut Terminal<'_>,
 ) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
+    let place = options.place;
     let which = DeadLetterFilter {
-        partition: Some(place.partition),
-        offsets: Some(place.offset..=place.offset),
+        places: Some(DeadLetterPlaces {
+            partition: Some(place.partition),
+            offsets: place.offset..=place.offset,
+        }),
         ..DeadLetterFilter::default()
     };
     let mut letter = None;
-    desk.scan(&which, DoneLetters::Too, &stop, |_, found| {
+    letters.scan(&which, DoneLetters::Too, &stop, |_, found| {
         letter = Some(found);
         ControlFlow::Break(())
     })?;
     let Some(found) = letter else {
-        let topic = &desk.topic;
+        let topic = &letters.topic;
         return Err(DeadLettersFailure::new(
             64,
             format!("there is no letter at {place} of topic {topic}"),
         ));
     };
-    let text = match (&found.letter, json) {
+    let text = match (&found.letter, options.json) {
         (Ok(_), true) => {
             let bytes = found.record.value.as_deref().unwrap_or_default();
             clean_json(&String::from_utf8_lossy(bytes))
@@ -111,8 +115,8 @@ pub(super) fn show(
         (Err(_), true) => clean_json(&table::json(&found, true)),
         (Err(error), false) => unreadable(&found, &error.to_string()),
     };
-    screen.line(&text)?;
-    screen.flush()?;
+    terminal.line(&text)?;
+    terminal.flush()?;
     Ok(0)
 }
 

@@ -13,7 +13,7 @@ use super::table::LetterTable;
 use super::{
     DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, ScanCounts, Terminal, plural,
 };
-use crate::cli::{DeadLetterFilter, DeadLetterPlace};
+use crate::cli::{DeadLetterFilter, DeadLetterPlace, ReplayOptions};
 use crate::config::Config;
 use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError};
 use crate::stop;
@@ -29,15 +29,15 @@ const PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Replays letters, or says which it would.
 pub(super) fn replay(
     config: &Config,
-    desk: &mut DeadLetterTopic,
+    letters: &mut DeadLetterTopic,
     which: &DeadLetterFilter,
-    ((dry_run, direct), json): ((bool, bool), bool),
-    screen: &mut Terminal<'_>,
+    options: &ReplayOptions,
+    terminal: &mut Terminal<'_>,
 ) -> Result<u8, DeadLettersFailure> {
-    let way = ReplayTarget::open(config, direct)?;
-    let records = ReplayRecordBuilder::new(config, desk, way.needs_place());
-    if dry_run {
-        return preview(desk, which, records, json, screen);
+    let way = ReplayTarget::open(config, options.direct)?;
+    let records = ReplayRecordBuilder::new(config, letters, way.needs_place());
+    if options.dry_run {
+        return preview(letters, which, records, options.json, terminal);
     }
     let interrupt = InterruptListener::listen()
         .map_err(|error| DeadLettersFailure::new(75, error.to_string()))?;
@@ -45,7 +45,7 @@ pub(super) fn replay(
         records,
         way,
         interrupt: &interrupt,
-        screen,
+        terminal,
         lot: Vec::new(),
         bytes: 0,
         began: Instant::now(),
@@ -54,33 +54,35 @@ pub(super) fn replay(
         failed: 0,
         failure: None,
     };
-    let scanned = desk.scan(which, DoneLetters::No, &interrupt.soon, |marks, found| {
+    let scanned = letters.scan(which, DoneLetters::No, &interrupt.soon, |marks, found| {
         run.take(marks, &found)
     });
     if scanned.is_ok() && run.failure.is_none() {
-        run.send(&mut desk.marks);
+        run.send(&mut letters.marks);
     }
     if scanned.is_ok() && run.failure.is_none() {
-        run.failure = desk.marks.renew().err().map(DeadLettersFailure::from);
+        run.failure = letters.marks.renew().err().map(DeadLettersFailure::from);
     }
     run.end(scanned)
 }
 
 /// Says which letters would be sent, and which not.
 fn preview(
-    desk: &mut DeadLetterTopic,
+    letters: &mut DeadLetterTopic,
     which: &DeadLetterFilter,
     mut records: ReplayRecordBuilder,
     json: bool,
-    screen: &mut Terminal<'_>,
+    terminal: &mut Terminal<'_>,
 ) -> Result<u8, DeadLettersFailure> {
     let (_trigger, stop) = stop::pair();
     let mut lines = LetterTable::new(json);
     let mut unfit = Vec::new();
     let mut result: Result<(), DeadLettersFailure> = Ok(());
-    let counts = desk.scan(which, DoneLetters::No, &stop, |_, found| {
+    let counts = letters.scan(which, DoneLetters::No, &stop, |_, found| {
         result = match records.of(&found, &stop) {
-            Ok(_) => lines.add(&found, screen).map_err(DeadLettersFailure::from),
+            Ok(_) => lines
+                .add(&found, terminal)
+                .map_err(DeadLettersFailure::from),
             Err(Unreplayable::Letter(why)) => {
                 unfit.push((found.place, why));
                 Ok(())
@@ -93,14 +95,14 @@ fn preview(
         }
     })?;
     result?;
-    lines.end(screen)?;
+    lines.end(terminal)?;
     let failed = u64::try_from(unfit.len()).unwrap_or(u64::MAX);
     for (place, why) in unfit {
-        screen.note(&format!("{place}: would not be sent: {why}"));
+        terminal.note(&format!("{place}: would not be sent: {why}"));
     }
     let sent = counts.found.saturating_sub(failed);
     let sent = plural(sent, "letter");
-    screen.note(&format!(
+    terminal.note(&format!(
         "{sent} would be sent, {failed} not, {} done before",
         counts.done
     ));
@@ -112,7 +114,7 @@ struct ReplayRun<'r, 's> {
     records: ReplayRecordBuilder,
     way: ReplayTarget,
     interrupt: &'r InterruptListener,
-    screen: &'r mut Terminal<'s>,
+    terminal: &'r mut Terminal<'s>,
     /// What is to be sent next, and its bytes.
     lot: Vec<(DeadLetterPlace, ConsumerRecord)>,
     bytes: usize,
@@ -194,14 +196,14 @@ impl ReplayRun<'_, '_> {
 
     fn not_sent(&mut self, place: DeadLetterPlace, why: &str) {
         self.failed += 1;
-        self.screen.note(&format!("{place}: not replayed: {why}"));
+        self.terminal.note(&format!("{place}: not replayed: {why}"));
     }
 
     fn tell(&mut self) {
-        if self.screen.is_live() || PROGRESS_LOG_INTERVAL <= self.told.elapsed() {
+        if self.terminal.is_live() || PROGRESS_LOG_INTERVAL <= self.told.elapsed() {
             self.told = Instant::now();
             let words = plural(self.sent, "letter");
-            self.screen.progress(&format!("{words} replayed so far"));
+            self.terminal.progress(&format!("{words} replayed so far"));
         }
     }
 
@@ -217,7 +219,7 @@ impl ReplayRun<'_, '_> {
         let stopped = self.interrupt.soon.is_stopped();
         let start = if stopped { "interrupted: " } else { "" };
         let (sent, failed) = (plural(self.sent, "letter"), self.failed);
-        self.screen
+        self.terminal
             .note(&format!("{start}{sent} replayed, {failed} not{done}"));
         match failure {
             Some(failure) => Err(failure),

@@ -42,41 +42,45 @@ impl LetterTable {
     }
 
     /// Adds a letter.
-    pub(super) fn add(&mut self, found: &FoundLetter, screen: &mut Terminal<'_>) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        found: &FoundLetter,
+        terminal: &mut Terminal<'_>,
+    ) -> io::Result<()> {
         if self.json {
-            return screen.line(&clean_json(&json(found, false)));
+            return terminal.line(&clean_json(&json(found, false)));
         }
-        self.rows.push(row(found, screen.width().is_some()));
+        self.rows.push(row(found, terminal.width().is_some()));
         if ALIGNED_BLOCK_ROWS <= self.rows.len() {
-            self.print(screen)?;
+            self.print(terminal)?;
         }
         Ok(())
     }
 
     /// Prints what was not yet.
-    pub(super) fn end(mut self, screen: &mut Terminal<'_>) -> io::Result<()> {
-        self.print(screen)?;
-        screen.flush()
+    pub(super) fn end(mut self, terminal: &mut Terminal<'_>) -> io::Result<()> {
+        self.print(terminal)?;
+        terminal.flush()
     }
 
-    fn print(&mut self, screen: &mut Terminal<'_>) -> io::Result<()> {
+    fn print(&mut self, terminal: &mut Terminal<'_>) -> io::Result<()> {
         for row in &self.rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = cell.chars().count().max(*width);
             }
         }
         // What is no terminal has room for all of it.
-        let total = screen.width().unwrap_or(usize::MAX);
+        let total = terminal.width().unwrap_or(usize::MAX);
         if !self.headed && !self.rows.is_empty() {
             self.headed = true;
-            screen.line(&aligned(
+            terminal.line(&aligned(
                 &LETTER_TABLE_HEAD.map(str::to_owned),
                 &self.widths,
                 total,
             ))?;
         }
         for row in self.rows.drain(..) {
-            screen.line(&aligned(&row, &self.widths, total))?;
+            terminal.line(&aligned(&row, &self.widths, total))?;
         }
         Ok(())
     }

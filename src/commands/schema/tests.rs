@@ -21,6 +21,11 @@ fn config(url: &str, more: &str) -> Config {
         .0
 }
 
+fn options(table: &str, json: bool) -> SchemaOptions {
+    let table = table.to_owned();
+    SchemaOptions { table, json }
+}
+
 fn ok(body: &str) -> Vec<ServerAction> {
     answer("200 OK", &["Content-Type: application/json"], body)
 }
@@ -71,7 +76,7 @@ fn words(done: &CommandOutcome) -> String {
 
 fn check(server: &ScriptedServer, more: &str, action: SchemaAction, expected: &Expect) {
     let config = config(&format!("http://{}", server.addr), more);
-    let text = words(&execute(&config, action, "incident", false));
+    let text = words(&execute(&config, action, &options("incident", false)));
     expected.assert_eq(&text.replace(&server.addr.to_string(), "HOST"));
 }
 
@@ -217,7 +222,7 @@ fn a_registry_that_compares_nothing_refuses_nothing() {
 fn a_refusal_has_a_reason() {
     let server = comparing(Some(OUTDATED_VERSION), false, "FULL", "[]");
     let config = config(&format!("http://{}", server.addr), "");
-    let done = execute(&config, SchemaAction::Diff, "incident", false);
+    let done = execute(&config, SchemaAction::Diff, &options("incident", false));
     assert_eq!(done.code, 78, "{done:?}");
     let after = done
         .output
@@ -242,7 +247,7 @@ fn json_has_everything() {
         SchemaAction::Diff,
         SchemaAction::Register,
     ] {
-        let done = execute(&config, action, "incident", true);
+        let done = execute(&config, action, &options("incident", true));
         assert_eq!((done.output.len(), done.code), (1, 0), "{done:?}");
         let object: Value = serde_json::from_str(&done.output[0]).unwrap();
         assert_eq!(object["subject"], "sn.incident-value");
@@ -259,7 +264,7 @@ fn what_has_no_schema_is_said() {
         if url.is_empty() {
             config.schema_registry.urls.clear();
         }
-        execute(&config, SchemaAction::Show, table, false)
+        execute(&config, SchemaAction::Show, &options(table, false))
     };
     for (url, more, table, code, part) in [
         ("x", "", "nothing", 64, "is not in `source.tables`"),

@@ -36,17 +36,17 @@ pub(super) struct ReplayRecordBuilder {
 impl ReplayRecordBuilder {
     pub(super) fn new(
         config: &Config,
-        desk: &DeadLetterTopic,
+        letters: &DeadLetterTopic,
         needs_place: bool,
     ) -> ReplayRecordBuilder {
         let topics = config.sink.topics.iter().map(|topic| topic.topic.clone());
         ReplayRecordBuilder {
-            from: desk.topic.clone(),
+            from: letters.topic.clone(),
             topics: topics.collect(),
             needs_place,
             originals: OriginalRecords {
                 kafka: config.kafka.clone(),
-                group: desk.group.clone(),
+                group: letters.group.clone(),
                 browser: None,
                 partitions: BTreeMap::new(),
             },

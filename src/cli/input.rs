@@ -1,0 +1,210 @@
+//! Flags and arguments: how they are declared, shown, and read.
+//!
+//! [`options!`] declares a struct together with its part of the table of commands. A field is written
+//! once: its doc comment is what `--help`, the manual page and the shells say of it, its initialiser
+//! says how it looks on the command line, and its type says how its value is read.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+/// How a flag or an argument looks on the command line. The texts are names of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InputKind {
+    /// `--json`: there or not.
+    Switch,
+    /// `--limit N`: may be left out.
+    Value(&'static str),
+    /// `--timestamp TIME`: must be there.
+    RequiredValue(&'static str),
+    /// `TABLE`, known by its place: must be there.
+    Argument,
+    /// `[TABLE]`, known by its place: may be left out.
+    OptionalArgument,
+}
+
+/// A flag or an argument of a command: one field of a struct that [`options!`] declares.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input {
+    pub(super) kind: InputKind,
+    /// Of a flag the name behind `--`, of an argument its name in capitals.
+    pub(super) name: &'static str,
+    /// The letter that stands for the name behind a single `-`.
+    pub(super) letter: Option<char>,
+    /// The only words that are allowed.
+    pub(super) choices: Option<fn() -> Vec<&'static str>>,
+    /// The value is the name of a file, so that shells complete it.
+    pub(super) is_file: bool,
+    /// An empty text is a value like others.
+    pub(super) may_be_empty: bool,
+    doc: &'static str,
+}
+
+impl Input {
+    const fn new(kind: InputKind, name: &'static str, doc: &'static str) -> Input {
+        Input {
+            kind,
+            name,
+            letter: None,
+            choices: None,
+            is_file: false,
+            may_be_empty: false,
+            doc,
+        }
+    }
+
+    pub(super) const fn switch(doc: &'static str, name: &'static str) -> Input {
+        Input::new(InputKind::Switch, name, doc)
+    }
+
+    pub(super) const fn value(doc: &'static str, name: &'static str, value: &'static str) -> Input {
+        Input::new(InputKind::Value(value), name, doc)
+    }
+
+    pub(super) const fn required_value(
+        doc: &'static str,
+        name: &'static str,
+        value: &'static str,
+    ) -> Input {
+        Input::new(InputKind::RequiredValue(value), name, doc)
+    }
+
+    pub(super) const fn argument(doc: &'static str, name: &'static str) -> Input {
+        Input::new(InputKind::Argument, name, doc)
+    }
+
+    pub(super) const fn optional_argument(doc: &'static str, name: &'static str) -> Input {
+        Input::new(InputKind::OptionalArgument, name, doc)
+    }
+
+    pub(super) const fn short(mut self, letter: char) -> Input {
+        self.letter = Some(letter);
+        self
+    }
+
+    pub(super) const fn one_of(mut self, choices: fn() -> Vec<&'static str>) -> Input {
+        self.choices = Some(choices);
+        self
+    }
+
+    pub(super) const fn file(mut self) -> Input {
+        self.is_file = true;
+        self
+    }
+
+    pub(super) const fn or_empty(mut self) -> Input {
+        self.may_be_empty = true;
+        self
+    }
+
+    /// The doc comment: of a flag what it does, of an argument what the command needs, as in "the
+    /// name of a table".
+    pub(super) fn doc(&self) -> &'static str {
+        self.doc.trim_start()
+    }
+
+    pub(super) fn is_flag(&self) -> bool {
+        !matches!(self.kind, InputKind::Argument | InputKind::OptionalArgument)
+    }
+
+    pub(super) fn value_name(&self) -> Option<&'static str> {
+        match self.kind {
+            InputKind::Value(name) | InputKind::RequiredValue(name) => Some(name),
+            InputKind::Switch | InputKind::Argument | InputKind::OptionalArgument => None,
+        }
+    }
+
+    pub(super) fn choices(&self) -> Vec<&'static str> {
+        self.choices.map_or_else(Vec::new, |choices| choices())
+    }
+
+    /// As a list of options shows it: `-c, --config FILE`.
+    pub(super) fn in_list(&self) -> String {
+        let short = self
+            .letter
+            .map_or_else(String::new, |it| format!("-{it}, "));
+        let value = self
+            .value_name()
+            .map_or_else(String::new, |it| format!(" {it}"));
+        format!("{short}--{}{value}", self.name)
+    }
+
+    /// As a usage line shows it: `[-c FILE]`, `--timestamp TIME`, `TABLE`, `bash|zsh|fish`.
+    pub(super) fn in_usage(&self) -> String {
+        /// More words than this would hide the rest of the line.
+        const MAX_SPELLED_OUT: usize = 5;
+        let choices = self.choices();
+        let word = match (self.letter, self.is_flag()) {
+            (Some(letter), true) => format!("-{letter}"),
+            (None, true) => format!("--{}", self.name),
+            (_, false) if (1..=MAX_SPELLED_OUT).contains(&choices.len()) => choices.join("|"),
+            (_, false) => self.name.to_owned(),
+        };
+        match self.kind {
+            InputKind::Switch | InputKind::OptionalArgument => format!("[{word}]"),
+            InputKind::Value(value) => format!("[{word} {value}]"),
+            InputKind::RequiredValue(value) => format!("{word} {value}"),
+            InputKind::Argument => word,
+        }
+    }
+}
+
+/// A type that a value on the command line may have.
+pub(super) trait FromWord: Sized {
+    /// The value, or why there is none as the end of a sentence: "is not a time".
+    fn from_word(word: &OsStr) -> Result<Self, String>;
+}
+
+impl FromWord for PathBuf {
+    fn from_word(word: &OsStr) -> Result<PathBuf, String> {
+        Ok(PathBuf::from(word))
+    }
+}
+
+impl FromWord for String {
+    fn from_word(word: &OsStr) -> Result<String, String> {
+        text(word).map(str::to_owned)
+    }
+}
+
+/// A word as text.
+pub(super) fn text(word: &OsStr) -> Result<&str, String> {
+    word.to_str().ok_or_else(|| "is not UTF-8".to_owned())
+}
+
+/// Declares a struct of flags and arguments, their list `INPUTS` for the table of commands, and `read`,
+/// which takes their values from a command line.
+///
+/// The initialiser of a field is a constructor of [`Input`] without its first parameter, which is the
+/// doc comment, and may be followed by others of its methods. The values come from the method of
+/// [`GivenArguments`](super::parse::GivenArguments) with the same name as the constructor.
+macro_rules! options {
+    ($(#[$about:meta])* $visible:vis struct $name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident: $type:ty =
+            $kind:ident($($part:expr),*) $(.$more:ident($($setting:expr)?))*;)+
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        $visible struct $name {
+            $($(#[doc = $doc])+ $visible $field: $type,)+
+        }
+
+        impl $name {
+            pub(super) const INPUTS: &'static [$crate::cli::input::Input] = &[$(
+                $crate::cli::input::Input::$kind(concat!($($doc),+), $($part),*)
+                    $(.$more($($setting)?))*
+            ),+];
+
+            pub(in crate::cli) fn read(
+                given: &$crate::cli::parse::GivenArguments,
+            ) -> Result<$name, String> {
+                Ok($name {
+                    $($field: given.$kind(
+                        &$crate::cli::input::Input::$kind(concat!($($doc),+), $($part),*)
+                            $(.$more($($setting)?))*
+                    )?,)+
+                })
+            }
+        }
+    };
+}
+pub(super) use options;

@@ -1,0 +1,206 @@
+//! `dead-letters` in the table of commands.
+
+use std::num::NonZeroU64;
+
+use super::{CommandSpec, InputGroup, options_of};
+use crate::cli::command::{CliCommand, DeadLetterAction};
+use crate::cli::input::options;
+use crate::cli::values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds};
+use crate::sink::dead_letter::REFUSAL_KINDS;
+
+/// The kind of a record of the dead letter topic that is no letter.
+pub(crate) const UNREADABLE_KIND: &str = "unreadable";
+
+/// Every kind of error that a letter may have.
+pub(in crate::cli) fn error_kinds() -> Vec<&'static str> {
+    REFUSAL_KINDS.into_iter().chain([UNREADABLE_KIND]).collect()
+}
+
+options! {
+    /// Which letters are meant: those for which all that is given holds.
+    #[derive(Default)]
+    pub struct DeadLetterFilter {
+        /// was to be written to this table
+        table: Option<String> = value("table", "T");
+        /// comes from this topic
+        topic: Option<String> = value("topic", "T");
+        /// kind of error, see below
+        kind: Option<String> = value("kind", "K").one_of(error_kinds);
+        /// written at this time or later
+        since: Option<EpochSeconds> = value("since", "TIME");
+        /// written before this time
+        until: Option<EpochSeconds> = value("until", "TIME");
+        /// key of the record, as it is or as `show` prints it
+        key: Option<String> = value("key", "K");
+        /// place of the letter: `0:12`, `0:12-20`, or `12-20` in every partition
+        places: Option<DeadLetterPlaces> = value("offset", "WHERE");
+        /// no more than N letters
+        limit: Option<NonZeroU64> = value("limit", "N");
+    }
+}
+
+/// The flags that choose letters.
+const FILTERS: InputGroup = InputGroup {
+    heading: "filters, of which all must hold",
+    usage: Some("[FILTER ...]"),
+    inputs: DeadLetterFilter::INPUTS,
+};
+
+options! {
+    /// What else `dead-letters list` is asked for.
+    pub struct ListOptions {
+        /// also what is done
+        all: bool = switch("all");
+        /// JSON lines instead of a table
+        json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What `dead-letters show` is asked for.
+    pub struct ShowOptions {
+        /// a place such as `0:12`
+        place: DeadLetterPlace = argument("PLACE");
+        /// the letter as it is
+        json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What else `dead-letters replay` is asked for.
+    pub struct ReplayOptions {
+        /// only say which letters
+        dry_run: bool = switch("dry-run");
+        /// write to the instance at once instead of sending to the topic
+        direct: bool = switch("direct");
+        /// JSON lines instead of a table
+        json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What else `dead-letters drop` is asked for.
+    pub struct DropOptions {
+        /// every letter, without a filter
+        all: bool = switch("all");
+        /// only say which letters
+        dry_run: bool = switch("dry-run");
+        /// JSON lines instead of a table
+        json: bool = switch("json");
+    }
+}
+
+pub(super) static DEAD_LETTERS: CommandSpec = CommandSpec {
+    name: "dead-letters",
+    summary: "look at records that could not be written, send them again, or drop them",
+    details: "\
+A record that ServiceNow refuses is written to the topic `sink.dlq_topic`, with the reason. Each
+letter has a place there, partition and offset: `0:12`.
+
+The marks of `replay` and `drop` are the committed offsets of the group
+`{sink.group_id}-dead-letters`; the Kafka user needs Describe and Read on it. Kafka forgets them
+`offsets.retention.minutes` (7 days) after the last replay or drop: do not keep letters longer than
+that in the topic, or use --since. Run one replay at a time.
+
+TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.",
+    actions: &[
+        CommandSpec {
+            name: "list",
+            summary: "print a line for each letter",
+            inputs: &[FILTERS, options_of(ListOptions::INPUTS)],
+            build: |given| {
+                let filter = DeadLetterFilter::read(given)?;
+                let action = DeadLetterAction::List(filter, ListOptions::read(given)?);
+                Ok(CliCommand::DeadLetters(action))
+            },
+            ..CommandSpec::EMPTY
+        },
+        CommandSpec {
+            name: "show",
+            summary: "print all of one letter, with what was to be written",
+            inputs: &[options_of(ShowOptions::INPUTS)],
+            build: |given| {
+                let action = DeadLetterAction::Show(ShowOptions::read(given)?);
+                Ok(CliCommand::DeadLetters(action))
+            },
+            ..CommandSpec::EMPTY
+        },
+        CommandSpec {
+            name: "replay",
+            summary: "send the records to their topics again, where the sink finds them",
+            details: "It may be interrupted and repeated: what was acknowledged is marked as done, \
+                      not sent again",
+            inputs: &[FILTERS, options_of(ReplayOptions::INPUTS)],
+            build: |given| {
+                let filter = DeadLetterFilter::read(given)?;
+                let action = DeadLetterAction::Replay(filter, ReplayOptions::read(given)?);
+                Ok(CliCommand::DeadLetters(action))
+            },
+            ..CommandSpec::EMPTY
+        },
+        CommandSpec {
+            name: "drop",
+            summary: "mark letters as done without sending them; the topic keeps them",
+            inputs: &[FILTERS, options_of(DropOptions::INPUTS)],
+            build: |given| {
+                let filter = DeadLetterFilter::read(given)?;
+                let options = DropOptions::read(given)?;
+                if filter == DeadLetterFilter::default() && !options.all && !options.dry_run {
+                    return Err(
+                        "`dead-letters drop` gives letters up: say which with a filter, or \
+                                `--all`"
+                            .to_owned(),
+                    );
+                }
+                let action = DeadLetterAction::Drop(filter, options);
+                Ok(CliCommand::DeadLetters(action))
+            },
+            ..CommandSpec::EMPTY
+        },
+    ],
+    glossary: Some((
+        "kinds of error",
+        &[
+            (
+                "the bytes",
+                "invalid_json, invalid_headers, invalid_key, invalid_avro, invalid_schema, \
+                 unknown_schema, unsupported_format; unreadable: it is no letter",
+            ),
+            (
+                "what it asks",
+                "invalid_operation, invalid_identity, no_identity, key_field_ignored, ambiguous, \
+                 ambiguous_key",
+            ),
+            (
+                "the verdict",
+                "business_rule, data_policy, acl, forbidden, unauthorized, not_found, bad_request, \
+                 too_large, failed, not_executed, server, status",
+            ),
+            (
+                "the way",
+                "rate_limited, timeout, network, tls, redirect, not_json, body, setup, stopped, \
+                 internal",
+            ),
+        ],
+    )),
+    examples: &[
+        "dead-letters list --table incident --since '2026-01-31 08:00:00'",
+        "dead-letters show 0:12",
+        "dead-letters replay --kind forbidden --dry-run",
+        "dead-letters drop --offset 0:12",
+    ],
+    exit_codes: &[
+        (0, "done"),
+        (1, "some letters could not be replayed; each is named"),
+        (64, "the command line makes no sense"),
+        (
+            75,
+            "interrupted, not acknowledged, or Kafka does not answer; safe to start again",
+        ),
+        (
+            78,
+            "the configuration must be put right first, or has no `sink.dlq_topic`",
+        ),
+    ],
+    ..CommandSpec::EMPTY
+};

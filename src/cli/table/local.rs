@@ -1,0 +1,209 @@
+//! Commands that need nothing but their configuration, or not even that.
+
+use super::{CommandSpec, options_of};
+use crate::cli::command::{AdminAction, CliCommand, HelpTopic};
+use crate::cli::input::options;
+use crate::cli::parse::find;
+use crate::cli::values::Shell;
+
+pub(in crate::cli) static RUN: CommandSpec = CommandSpec {
+    name: "run",
+    summary: "move records until SIGTERM or SIGINT (default)",
+    details: "\
+Reads each table of `source.tables` from where its checkpoint stands, sends every row to its
+Kafka topic, and moves the checkpoint after Kafka has acknowledged. Logs go to stderr. A status
+page, health and metrics are served at `observability.addr`: /, /healthz, /readyz, /metrics.
+
+When the configuration or a file that it names changes, only what changed starts again; SIGHUP and
+`reload` do the same. An edit that is not valid, or whose credentials do not work, changes nothing.
+
+SIGTERM or SIGINT stops: rows under way are delivered within `shutdown_timeout` and checkpoints
+written. A second signal leaves at once; nothing is lost, some rows are sent again at the next
+start.",
+    examples: &["run -c config.yaml"],
+    exit_codes: &[
+        (0, "stopped with everything delivered"),
+        (70, "a bug in this program"),
+        (
+            75,
+            "stopped with work undelivered, or another process has the port or the checkpoint file; \
+             the next start continues from the checkpoint",
+        ),
+        (
+            78,
+            "the configuration or the checkpoint file must be put right first",
+        ),
+    ],
+    build: |_| Ok(CliCommand::Run),
+    ..CommandSpec::EMPTY
+};
+
+options! {
+    /// What `check` is asked for.
+    pub struct CheckOptions {
+        /// also log in to the instance, read one row of every table, measure the user's time zone and
+        /// the clock, and ask Kafka for the topics and the schema registry for the schemas
+        connect: bool = switch("connect");
+    }
+}
+
+pub(super) static CHECK: CommandSpec = CommandSpec {
+    name: "check",
+    summary: "check the configuration; with --connect also what it names",
+    details: "\
+Checks the configuration as `run` does and lists everything that is wrong, each with its line and
+key. No network is touched.",
+    inputs: &[options_of(CheckOptions::INPUTS)],
+    examples: &[
+        "check",
+        "check --connect -c new.yaml && mv new.yaml config.yaml",
+    ],
+    exit_codes: &[
+        (0, "nothing is wrong"),
+        (
+            75,
+            "the configuration is good, but what it names is not as it says (--connect)",
+        ),
+        (78, "the configuration must be put right first"),
+    ],
+    build: |given| Ok(CliCommand::Check(CheckOptions::read(given)?)),
+    ..CommandSpec::EMPTY
+};
+
+options! {
+    /// What `show-config` is asked for.
+    struct ShowConfigOptions {
+        /// ask the running bridge what it runs with, as JSON (see `help admin`)
+        running: bool = switch("running");
+    }
+}
+
+pub(super) static SHOW_CONFIG: CommandSpec = CommandSpec {
+    name: "show-config",
+    summary: "print every setting in effect, secrets redacted",
+    details: "\
+Prints every setting in effect as YAML on stdout: defaults filled in, variables replaced, values
+of `*_file` keys read, secrets as `[redacted]`. What is null is not set.",
+    inputs: &[options_of(ShowConfigOptions::INPUTS)],
+    examples: &["show-config -c config.yaml | less"],
+    exit_codes: &[
+        (0, "printed"),
+        (78, "the configuration must be put right first"),
+    ],
+    build: |given| {
+        Ok(if ShowConfigOptions::read(given)?.running {
+            CliCommand::Admin(AdminAction::Config)
+        } else {
+            CliCommand::ShowConfig
+        })
+    },
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static RELOAD: CommandSpec = CommandSpec {
+    name: "reload",
+    summary: "let the running bridge read its configuration again",
+    details: "\
+Lets the running bridge read its configuration again. It does so by itself when the file changes;
+this is for file systems that tell no changes, and for scripts that want to know the outcome.
+
+The configuration is checked here first: with problems nothing is sent. The bridge is found by the
+lock beside `offset.file_path`, gets SIGHUP, and is asked at `observability.addr` what became of it.",
+    examples: &["reload -c /etc/servicenow-kafka-bridge/config.yaml"],
+    exit_codes: &[
+        (
+            0,
+            "reloaded, or sent where the outcome cannot be told (the output says which)",
+        ),
+        (
+            75,
+            "no bridge runs with this checkpoint, or it did not use the configuration",
+        ),
+        (78, "the configuration must be put right first"),
+    ],
+    build: |_| Ok(CliCommand::Reload),
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static VERSION: CommandSpec = CommandSpec {
+    name: "version",
+    summary: "print one line with version and commit",
+    details: "Prints name, version, commit, its day, and the target that it was built for.",
+    examples: &["version"],
+    exit_codes: &[(0, "printed")],
+    uses_configuration: false,
+    build: |_| Ok(CliCommand::Version),
+    ..CommandSpec::EMPTY
+};
+
+options! {
+    /// What `help` is asked for.
+    struct HelpOptions {
+        /// the name of a command
+        command: Option<String> = optional_argument("COMMAND");
+        /// one of its actions, which the same text explains
+        action: Option<String> = optional_argument("ACTION");
+    }
+}
+
+pub(in crate::cli) static HELP: CommandSpec = CommandSpec {
+    name: "help",
+    summary: "say more about a command",
+    details: "Prints what a command does and takes; without one, what there is.",
+    inputs: &[options_of(HelpOptions::INPUTS)],
+    examples: &["help check"],
+    exit_codes: &[(0, "printed"), (64, "there is no such command")],
+    uses_configuration: false,
+    build: |given| {
+        let about = HelpOptions::read(given)?.command.map(|word| find(&word));
+        Ok(CliCommand::Help(HelpTopic(about.transpose()?)))
+    },
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static MAN: CommandSpec = CommandSpec {
+    name: "man",
+    summary: "print the manual page, for man(1)",
+    details: "\
+Prints servicenow-kafka-bridge(1), the manual page with every command and flag, as roff. Packages
+install it; without one, man(1) shows it from here.",
+    examples: &[
+        "man | man -l -",
+        "man > /usr/share/man/man1/servicenow-kafka-bridge.1",
+    ],
+    exit_codes: &[(0, "printed")],
+    uses_configuration: false,
+    build: |_| Ok(CliCommand::Man),
+    ..CommandSpec::EMPTY
+};
+
+options! {
+    /// What `completions` is asked for.
+    struct CompletionsOptions {
+        /// one of bash, zsh, fish
+        shell: Shell = argument("SHELL").one_of(Shell::names);
+    }
+}
+
+pub(super) static COMPLETIONS: CommandSpec = CommandSpec {
+    name: "completions",
+    summary: "print completions for bash, zsh or fish",
+    details: "\
+Prints a script that lets the shell complete commands, flags and their values. Packages install it:
+bash reads /usr/share/bash-completion/completions/servicenow-kafka-bridge, zsh a file
+_servicenow-kafka-bridge in a folder of its `fpath`, fish
+/usr/share/fish/vendor_completions.d/servicenow-kafka-bridge.fish.",
+    inputs: &[options_of(CompletionsOptions::INPUTS)],
+    examples: &[
+        "completions bash > ~/.local/share/bash-completion/completions/servicenow-kafka-bridge",
+        "completions fish > ~/.config/fish/completions/servicenow-kafka-bridge.fish",
+    ],
+    exit_codes: &[(0, "printed"), (64, "the command line makes no sense")],
+    uses_configuration: false,
+    build: |given| {
+        Ok(CliCommand::Completions(
+            CompletionsOptions::read(given)?.shell,
+        ))
+    },
+    ..CommandSpec::EMPTY
+};

@@ -1,0 +1,151 @@
+//! The commands that are asked of a running bridge.
+
+use super::{CommandSpec, options_of};
+use crate::cli::command::{AdminAction, CliCommand};
+use crate::cli::input::options;
+
+/// Levels of the log, as the configuration names them.
+fn log_levels() -> Vec<&'static str> {
+    vec!["error", "warn", "info", "debug", "trace"]
+}
+
+options! {
+    /// What `status` and `threads` are asked for.
+    pub struct JsonOption {
+        /// the whole answer as JSON
+        json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What `pause` and `resume` are asked for.
+    struct PipelineOptions {
+        /// the name of a table or of a topic of the sink
+        name: String = argument("NAME");
+    }
+}
+
+options! {
+    /// What `poll` is asked for.
+    struct PollOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+    }
+}
+
+options! {
+    /// What `log-level` is asked for.
+    struct LogLevelOptions {
+        /// one of error, warn, info, debug, trace
+        level: String = argument("LEVEL").one_of(log_levels);
+    }
+}
+
+/// What the commands have in common.
+const ASK: CommandSpec = CommandSpec {
+    details: "\
+Asks a bridge that runs with the same configuration, at `observability.addr` (`:8080` is
+127.0.0.1:8080). All but `status` need `observability.admin_token_file`, which both read.
+
+Of the configuration only `observability` has to be right; other problems are told.",
+    exit_codes: &[
+        (0, "done"),
+        (1, "the bridge refused, and says why"),
+        (64, "the command line makes no sense"),
+        (75, "no answer: it does not run, or is too busy"),
+        (
+            78,
+            "the configuration has no token, or not the one that the bridge has",
+        ),
+    ],
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static ADMIN: CommandSpec = CommandSpec {
+    name: "admin",
+    summary: "ask something of a running bridge",
+    is_group: true,
+    actions: &[
+        CommandSpec {
+            name: "status",
+            summary: "print what it is doing, as the page at its address shows it",
+            inputs: &[options_of(JsonOption::INPUTS)],
+            examples: &["status", "status --json | jq .tables"],
+            build: |given| {
+                Ok(CliCommand::Admin(AdminAction::Status(JsonOption::read(
+                    given,
+                )?)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "threads",
+            summary: "print its threads, and by when each must show that it is alive",
+            inputs: &[options_of(JsonOption::INPUTS)],
+            examples: &["threads"],
+            build: |given| {
+                Ok(CliCommand::Admin(AdminAction::Threads(JsonOption::read(
+                    given,
+                )?)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "pause",
+            summary: "stop a table or a topic of the sink; a restart forgets it",
+            inputs: &[options_of(PipelineOptions::INPUTS)],
+            examples: &["pause incident -c /etc/servicenow-kafka-bridge/config.yaml"],
+            build: |given| {
+                let name = PipelineOptions::read(given)?.name;
+                Ok(CliCommand::Admin(AdminAction::Pause(name)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "resume",
+            summary: "let a table or a topic of the sink go on",
+            inputs: &[options_of(PipelineOptions::INPUTS)],
+            examples: &["resume incident"],
+            build: |given| {
+                let name = PipelineOptions::read(given)?.name;
+                Ok(CliCommand::Admin(AdminAction::Resume(name)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "poll",
+            summary: "poll a table now instead of at the end of its interval",
+            inputs: &[options_of(PollOptions::INPUTS)],
+            examples: &["poll incident"],
+            build: |given| {
+                let table = PollOptions::read(given)?.table;
+                Ok(CliCommand::Admin(AdminAction::Poll(table)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "refresh-token",
+            summary: "get a new access token",
+            examples: &["refresh-token"],
+            build: |_| Ok(CliCommand::Admin(AdminAction::RefreshToken)),
+            ..ASK
+        },
+        CommandSpec {
+            name: "log-level",
+            summary: "log from this level on, until a reload that changes `log_level`",
+            inputs: &[options_of(LogLevelOptions::INPUTS)],
+            examples: &["log-level debug"],
+            build: |given| {
+                let level = LogLevelOptions::read(given)?.level;
+                Ok(CliCommand::Admin(AdminAction::LogLevel(level)))
+            },
+            ..ASK
+        },
+    ],
+    examples: &[
+        "status",
+        "pause incident -c /etc/servicenow-kafka-bridge/config.yaml",
+        "show-config --running",
+    ],
+    ..ASK
+};

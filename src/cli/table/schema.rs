@@ -1,0 +1,75 @@
+//! `schema` in the table of commands.
+
+use super::{CommandSpec, options_of};
+use crate::cli::command::{CliCommand, SchemaAction};
+use crate::cli::input::options;
+
+options! {
+    /// What all actions of `schema` are asked for.
+    pub struct SchemaOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+        /// print one JSON object
+        json: bool = switch("json");
+    }
+}
+
+/// What the actions have in common.
+const ACTION: CommandSpec = CommandSpec {
+    inputs: &[options_of(SchemaOptions::INPUTS)],
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static SCHEMA: CommandSpec = CommandSpec {
+    name: "schema",
+    summary: "show or register the Avro schema of a table",
+    details: "\
+The Avro schema of a table of `source.tables`, made of its configuration and, where that does not
+name the columns or wants their types, of the dictionary of the instance. A schema that is
+registered already grows and never shrinks. `run` registers by itself unless
+`schema_registry.auto_register` is false.",
+    actions: &[
+        CommandSpec {
+            name: "show",
+            summary: "print the schema that would be registered, and its subject",
+            build: |given| {
+                let options = SchemaOptions::read(given)?;
+                Ok(CliCommand::Schema(SchemaAction::Show, options))
+            },
+            ..ACTION
+        },
+        CommandSpec {
+            name: "diff",
+            summary: "say how it differs from the one that is registered, and whether the registry \
+                      would take it",
+            build: |given| {
+                let options = SchemaOptions::read(given)?;
+                Ok(CliCommand::Schema(SchemaAction::Diff, options))
+            },
+            ..ACTION
+        },
+        CommandSpec {
+            name: "register",
+            summary: "register it, and the one of the key with `key: avro`",
+            build: |given| {
+                let options = SchemaOptions::read(given)?;
+                Ok(CliCommand::Schema(SchemaAction::Register, options))
+            },
+            ..ACTION
+        },
+    ],
+    examples: &[
+        "schema diff incident",
+        "schema show incident --json | jq .schema",
+    ],
+    exit_codes: &[
+        (0, "done, whether there is a difference or not"),
+        (64, "the command line makes no sense"),
+        (75, "the instance or the registry did not answer"),
+        (
+            78,
+            "the configuration, or what is registered, must be put right first",
+        ),
+    ],
+    ..CommandSpec::EMPTY
+};

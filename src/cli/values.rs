@@ -1,0 +1,188 @@
+//! Values that a flag or an argument may have beyond texts: times, numbers, places of dead letters.
+
+use std::ffi::OsStr;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::input::{FromWord, text};
+
+/// A time in whole seconds since 1970-01-01 00:00:00 UTC, never negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EpochSeconds(pub i64);
+
+impl FromWord for EpochSeconds {
+    /// From epoch seconds, `YYYY-MM-DD HH:MM:SS` in UTC, or RFC 3339.
+    fn from_word(word: &OsStr) -> Result<EpochSeconds, String> {
+        let text = text(word)?;
+        let seconds = if is_number(text) {
+            let seconds: Option<i64> = text.parse().ok();
+            seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
+        } else if let Ok(time) = text.parse::<Timestamp>() {
+            Some(time)
+        } else {
+            let time = DateTime::strptime("%Y-%m-%d %H:%M:%S", text);
+            time.and_then(|time| TimeZone::UTC.to_timestamp(time)).ok()
+        };
+        match seconds.map(Timestamp::as_second) {
+            Some(seconds) if seconds >= 0 => Ok(EpochSeconds(seconds)),
+            Some(_) => Err("is before 1970".to_owned()),
+            None => Err(
+                "is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC) or \
+                         `2026-01-31T08:15:00Z`"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl FromWord for NonZeroU64 {
+    fn from_word(word: &OsStr) -> Result<NonZeroU64, String> {
+        let number = text(word)?.parse();
+        number.map_err(|_| "is no number from 1 on".to_owned())
+    }
+}
+
+/// The place of a dead letter in its topic, written `PARTITION:OFFSET`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadLetterPlace {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+}
+
+impl std::fmt::Display for DeadLetterPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+impl FromWord for DeadLetterPlace {
+    fn from_word(word: &OsStr) -> Result<DeadLetterPlace, String> {
+        let place = text(word)?.split_once(':').and_then(|(partition, offset)| {
+            Some(DeadLetterPlace {
+                partition: number(partition)?,
+                offset: number(offset)?,
+            })
+        });
+        place.ok_or_else(|| "is no `PARTITION:OFFSET`".to_owned())
+    }
+}
+
+/// Places of dead letters: `PARTITION:OFFSET`, `PARTITION:FROM-TO`, or `FROM-TO` in every partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterPlaces {
+    /// The partition; `None`: all of them.
+    pub partition: Option<i32>,
+    /// The offsets, both ends included.
+    pub offsets: RangeInclusive<i64>,
+}
+
+impl DeadLetterPlaces {
+    fn parse(text: &str) -> Option<DeadLetterPlaces> {
+        let (partition, offsets) = match text.split_once(':') {
+            Some((partition, offsets)) => (Some(number(partition)?), offsets),
+            None => (None, text),
+        };
+        let (from, to) = match offsets.split_once('-') {
+            Some((from, to)) => (number(from)?, number(to)?),
+            None if partition.is_some() => (number(offsets)?, number(offsets)?),
+            None => return None,
+        };
+        let offsets = from..=to;
+        (from <= to).then_some(DeadLetterPlaces { partition, offsets })
+    }
+}
+
+impl FromWord for DeadLetterPlaces {
+    fn from_word(word: &OsStr) -> Result<DeadLetterPlaces, String> {
+        DeadLetterPlaces::parse(text(word)?).ok_or_else(|| {
+            "is none of `PARTITION:OFFSET`, `PARTITION:FROM-TO`, `FROM-TO`".to_owned()
+        })
+    }
+}
+
+/// A shell that completions are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+impl Shell {
+    const ALL: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+    fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Zsh => "zsh",
+            Shell::Fish => "fish",
+        }
+    }
+
+    pub(super) fn names() -> Vec<&'static str> {
+        Shell::ALL.map(Shell::name).to_vec()
+    }
+}
+
+impl FromWord for Shell {
+    fn from_word(word: &OsStr) -> Result<Shell, String> {
+        let mut all = Shell::ALL.into_iter();
+        let found = all.find(|shell| word == shell.name());
+        found.ok_or_else(|| "is not known".to_owned())
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A number of digits alone: the parser of the standard library would take a sign too.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    if is_number(text) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_each_form() {
+        let parse = |text: &str| EpochSeconds::from_word(OsStr::new(text));
+        for (text, expected) in [
+            ("0", 0),
+            ("1706140800", 1_706_140_800),
+            ("2024-01-25 00:00:00", 1_706_140_800),
+            ("2024-01-25T00:00:00Z", 1_706_140_800),
+            ("2024-01-25T01:00:00+01:00", 1_706_140_800),
+            ("2024-01-25 00:00:00.9Z", 1_706_140_800),
+        ] {
+            assert_eq!(parse(text), Ok(EpochSeconds(expected)), "{text}");
+        }
+        for bad in [
+            "",
+            "-1",
+            "yesterday",
+            "2024-01-25",
+            "2024-02-30 00:00:00",
+            "1969-01-01 00:00:00",
+            "99999999999999999999",
+            "9999999999999",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
