@@ -3,7 +3,8 @@
 //! Everything but [`dictionary`] and [`crate::registry`] is pure: no network, no clock. The way of a row out:
 //!
 //! ```no_run
-//! use servicenow_kafka_bridge::schema::{Columns, Encoder, OnTypeError, Schema};
+//! use servicenow_kafka_bridge::avro::{RecordEncoder, RecordSchema, TableColumns};
+//! use servicenow_kafka_bridge::config::OnTypeError;
 //!
 //! # fn registered(_json: &str) -> (u32, Option<String>) { (7, None) }
 //! let columns = Columns::named("incident", ["sys_id", "number", "caller_id.name"]);
@@ -44,7 +45,7 @@ mod wire;
 
 pub use self::columns::{Choice, TableColumn, TableColumns};
 pub use self::encode::{
-    EncodeError, EncodeReport, KEY_SCHEMA, MalformedRow, OnTypeError, RecordEncoder, encode_key,
+    EncodeError, EncodeReport, KEY_SCHEMA, MalformedRow, RecordEncoder, encode_key,
 };
 #[cfg(test)]
 pub(crate) use self::evolve::tests::typed as typed_schema;
@@ -52,5 +53,5 @@ pub use self::evolve::{ColumnChange, SchemaEvolution};
 pub use self::model::{
     AVRO_NAMESPACE, FieldType, ForeignSchema, RAW_FIELD, RecordSchema, SchemaField,
 };
-pub use self::typed::{Decimals, TypingOptions};
+pub use self::typed::TypingOptions;
 pub use self::wire::WIRE_PREFIX_BYTES;

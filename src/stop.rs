@@ -23,6 +23,15 @@ pub fn pair() -> (StopTrigger, Stop) {
     (StopTrigger { _sender: sender }, Stop(receiver))
 }
 
+/// The two steps in which a pipeline is stopped.
+#[derive(Debug, Clone)]
+pub struct StopSignals {
+    /// Begin nothing new, and finish what is begun.
+    pub stop: Stop,
+    /// The deadline has passed: leave what is not finished.
+    pub abandon: Stop,
+}
+
 impl Stop {
     /// Whether the trigger was dropped.
     pub fn is_stopped(&self) -> bool {

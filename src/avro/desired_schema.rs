@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::dictionary::{self, TableDescription};
-use super::{Decimals, RecordSchema, TableColumns, TypingOptions};
-use crate::config::{self, OnTypeError, SchemaStyle, TableConfig};
+use super::{RecordSchema, TableColumns, TypingOptions};
+use crate::config::{OnTypeError, SchemaStyle, TableConfig};
 use crate::servicenow::{Error, InstanceClient, table_api as requests};
 use crate::stop::Stop;
 
@@ -119,10 +119,7 @@ fn styled(table: &TableConfig, columns: &TableColumns) -> RecordSchema {
         return RecordSchema::strings(columns);
     }
     let typing = TypingOptions {
-        decimals: match table.schema.decimals {
-            config::Decimals::Bytes => Decimals::Bytes,
-            config::Decimals::String => Decimals::Text,
-        },
+        decimals: table.schema.decimals,
         raw: table.schema.on_type_error == OnTypeError::StringField,
     };
     RecordSchema::typed(columns, &typing)

@@ -16,6 +16,7 @@ use self::key_order::KeyOrder;
 use self::scan::{RowScanner, ScannedValue, ValueForm};
 use super::model::{FieldType, RecordSchema};
 use super::wire::{WIRE_PREFIX_BYTES, prefix, put_bytes, put_long};
+use crate::config::OnTypeError;
 
 /// The schema of keys that are Avro too.
 pub const KEY_SCHEMA: &str = r#""string""#;
@@ -23,19 +24,6 @@ pub const KEY_SCHEMA: &str = r#""string""#;
 const NULL_BRANCH: u8 = 0;
 /// The branch that is not: 1, in zig-zag.
 const VALUE_BRANCH: u8 = 2;
-
-/// What becomes of a value that does not fit the type of its field, say a text in a `long`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnTypeError {
-    /// The field is null, and the value is counted.
-    #[default]
-    Null,
-    /// The same, and the text goes into the map [`super::RAW_FIELD`] under the name of its column. A
-    /// schema without that field has no room for it (see [`super::TypingOptions::raw`]).
-    StringField,
-    /// An error: the table is held until the type or the row is corrected.
-    Hold,
-}
 
 /// What was noticed in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,6 +4,7 @@ use super::columns::{TableColumn, TableColumns};
 use super::model::{AVRO_NAMESPACE, FieldType, RAW_FIELD, RecordSchema, SchemaField};
 use super::names::mangled;
 use super::strings::field_names;
+use crate::config::Decimals;
 
 /// Most digits of a decimal that readers commonly take, and that 128 bits hold.
 const MAX_DECIMAL_PRECISION: u32 = 38;
@@ -14,24 +15,24 @@ const MIN_WHOLE_DIGITS: u32 = 13;
 /// Digits of amounts of money.
 const DEFAULT_CURRENCY_DIGITS: (u32, u32) = (19, 4);
 
-/// What becomes of decimals and amounts of money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Decimals {
-    /// `bytes` with the logical type `decimal`: exact, and numbers to a reader.
-    #[default]
-    Bytes,
-    /// `string`: for readers that know no decimals.
-    Text,
-}
-
 /// What [`RecordSchema::typed`] may choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TypingOptions {
     /// Decimals and amounts of money.
     pub decimals: Decimals,
     /// Whether the record ends with [`RAW_FIELD`], for
-    /// [`OnTypeError::StringField`](super::OnTypeError::StringField).
+    /// [`OnTypeError::StringField`](crate::config::OnTypeError::StringField).
     pub raw: bool,
+}
+
+impl Default for TypingOptions {
+    /// Exact decimals, and no field for misfits.
+    fn default() -> TypingOptions {
+        TypingOptions {
+            decimals: Decimals::Bytes,
+            raw: false,
+        }
+    }
 }
 
 impl RecordSchema {
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(kind(None, None), "decimal(15, 2)");
         assert_eq!(kind(Some(20), Some(6)), "decimal(20, 6)");
         assert_eq!(kind(Some(4000), Some(20)), "decimal(33, 20)");
-        let text = super::kind(&TableColumn::typed("a", "price"), Decimals::Text);
+        let text = super::kind(&TableColumn::typed("a", "price"), Decimals::String);
         assert_eq!(text, FieldType::String);
     }
 

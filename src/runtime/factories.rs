@@ -13,7 +13,7 @@ use super::pipeline_slot::StartRefusal;
 use crate::config::{Config, TableConfig};
 use crate::kafka::Producer;
 use crate::loop_guard::OwnWriteLog;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopSignals};
 use crate::{sink, source};
 
 /// A memory of the sink's writes for each table that leaves them out; those that are known go on.
@@ -80,7 +80,7 @@ pub(super) fn table(
     config: &Config,
     table: &TableConfig,
     own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
-    (read, deliver): (&Stop, &Stop),
+    signals: &StopSignals,
 ) -> Result<source::TablePipeline, StartRefusal> {
     let context = source::SourceContext {
         instance: Arc::clone(&links.instance),
@@ -91,7 +91,7 @@ pub(super) fn table(
         health: Arc::clone(&parts.health),
         own_writes: own_writes.clone(),
     };
-    source::TablePipeline::start(&context, &config.source, table, read, deliver).map_err(|error| {
+    source::TablePipeline::start(&context, &config.source, table, signals).map_err(|error| {
         match error {
             source::Error::Thread { .. } => StartRefusal::Later(error.to_string()),
             source::Error::OtherQuery { .. }

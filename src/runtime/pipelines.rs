@@ -13,6 +13,7 @@ use super::{Services, factories};
 use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
 use crate::loop_guard::OwnWriteLog;
+use crate::stop::StopSignals;
 use crate::{sink, source};
 
 /// When pipelines move one after the other, how long one may hold up the next.
@@ -190,7 +191,11 @@ impl Pipelines {
                 let table =
                     table.ok_or_else(|| StartRefusal::Later("it is not known".to_owned()))?;
                 show_table(shown, table, parts);
-                factories::table(parts, links, config, table, own, (read, deliver))
+                let signals = StopSignals {
+                    stop: read.clone(),
+                    abandon: deliver.clone(),
+                };
+                factories::table(parts, links, config, table, own, &signals)
             });
             // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
             if !self.shown_tables.contains_key(name)

@@ -42,7 +42,7 @@ impl OwnRowFilter {
     }
 
     /// Kafka has everything up to this second.
-    pub(super) fn read_to(&self, seconds: i64) {
+    pub(super) fn record_read_to(&self, seconds: i64) {
         self.0.record_read_to(seconds);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::RewindRequest;
+use super::channels::RewindRequest;
 use super::time_zone::TimeZoneError;
 use crate::servicenow;
 use crate::servicenow::page::PageError;
@@ -82,7 +82,7 @@ impl fmt::Display for PollError {
 
 impl PollError {
     /// Bounded label for metrics.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(super) fn metric_label(&self) -> &'static str {
         match self {
             PollError::Request(error) | PollError::Body(error) => error.metric_label(),
             PollError::Page(PageError::Read(_)) => "read",
@@ -99,7 +99,7 @@ impl PollError {
     }
 
     /// Whether a smaller page may come through.
-    pub(super) fn wants_less(&self) -> bool {
+    pub(super) fn calls_for_smaller_page(&self) -> bool {
         match self {
             PollError::Request(error) => error.calls_for_smaller_page(),
             PollError::Body(_) => true,

@@ -1,35 +1,41 @@
-//! Reads a table: page after page, checked, handed to the sender.
+//! Reads a table: page after page, each checked, then handed to the sender.
+//!
+//! A poll reads everything up to the last second that is over on the instance, in as many pages as
+//! that takes. Then the poller pauses. Whatever goes wrong ends the poll; what happened is counted,
+//! logged and shown, and the next poll goes on behind the last good page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{SendTimeoutError, select};
 
+use super::channels::{BatchMark, PollerChannels, PollerMessage, RewindRequest};
+use super::context::SourceContext;
+use super::instance::SourceInstance;
 use super::page_buffer::PageBuffer;
+use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
 use super::read_progress::ReadProgress;
-use super::row_order::RowOrderCheck;
-use super::time_zone::SourceInstance;
 use super::window::{PageRequest, Window, WindowStep};
-use super::{BatchMark, PollerMessage, RewindRequest, SourceContext};
 use crate::backoff::Backoff;
-use crate::config::{self, TableConfig};
+use crate::config::{SourceConfig, TableConfig};
 use crate::health::{Condition, Heartbeat};
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::servicenow;
 use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
 use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
-use crate::servicenow::table_api;
-use crate::servicenow::table_api::TableRequests;
+use crate::servicenow::table_api::{self, TableRequests};
 use crate::stop::Stop;
 
-/// How long a heartbeat lasts beyond what is expected.
+/// How long the heartbeat may stay away beyond the wait that is expected.
 const POLLER_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
+/// How long one request may keep the thread from its heartbeat, with all its repetitions.
+const REQUEST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(600);
 /// A position this many seconds ahead of the instance is a mistake, not a clock that is off.
 const MAX_SECONDS_AHEAD: i64 = 86_400;
-/// Longest wait without a heartbeat.
+/// Longest wait for room in the channel without a heartbeat.
 const POLLER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
-/// Failures in a row after which a table counts as stuck.
+/// Failures in a row after which the table counts as unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
 /// The reading half of a table.
@@ -37,29 +43,29 @@ pub(super) struct TablePoller {
     table: TableConfig,
     instance: Arc<SourceInstance>,
     requests: TableRequests,
-    columns: QueryColumns,
-    locator: CursorColumns,
+    query_columns: QueryColumns,
+    cursor_columns: CursorColumns,
+    /// Seconds behind the instance's clock up to which is read (`timestamp_delay`).
     delay: i64,
+    /// Where the first read of a table without a checkpoint begins; `None` once it is used.
     initial_hours: Option<u32>,
     window: Window,
     generation: u64,
-    items: Sender<PollerMessage>,
-    spare: Receiver<RowBlock>,
-    rewinds: Receiver<RewindRequest>,
-    poked: Receiver<()>,
+    channels: PollerChannels,
     stop: Stop,
     backoff: Backoff,
     /// The upper bound up to which everything is read.
     read_to: Option<i64>,
-    /// Pages carry no count, so the Aggregate API is asked before each.
+    /// Whether the Aggregate API is asked for the count before each page, as pages carry none.
     counts_first: bool,
     progress: Option<ReadProgress>,
-    /// The end was told already, before a row was gone back to.
-    end_is_told: bool,
+    /// Whether the log has the end of this read already: it was reached before the sender asked to
+    /// read the last rows again.
+    end_is_logged: bool,
     warned_of_hidden: bool,
     heartbeat: Heartbeat,
     condition: Condition,
-    meters: PollerMetrics,
+    metrics: PollerMetrics,
 }
 
 struct PollerMetrics {
@@ -70,66 +76,64 @@ struct PollerMetrics {
     remaining: Gauge,
     last_success: Gauge,
     next_poll: Gauge,
-    metrics: Arc<Metrics>,
+    all: Arc<Metrics>,
+}
+
+impl PollerMetrics {
+    fn new(metrics: &Arc<Metrics>, table: &str) -> PollerMetrics {
+        let labels = [table];
+        PollerMetrics {
+            rows: metrics.source_records.with(&labels),
+            duration: metrics.source_poll_duration.with(&labels),
+            page_size: metrics.source_page_size.with(&labels),
+            hidden: metrics.source_hidden_rows.with(&labels),
+            remaining: metrics.source_remaining_rows.with(&labels),
+            last_success: metrics.source_last_success.with(&labels),
+            next_poll: metrics.source_next_poll.with(&labels),
+            all: Arc::clone(metrics),
+        }
+    }
 }
 
 impl TablePoller {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the ends of five channels are named here once"
-    )]
     pub(super) fn new(
         context: &SourceContext,
-        source: &config::SourceConfig,
+        source: &SourceConfig,
         table: &TableConfig,
         start: Option<Cursor>,
-        items: Sender<PollerMessage>,
-        spare: Receiver<RowBlock>,
-        rewinds: Receiver<RewindRequest>,
-        poked: Receiver<()>,
+        channels: PollerChannels,
         stop: &Stop,
     ) -> TablePoller {
-        let metrics = &context.metrics;
-        let labels = [table.name.as_str()];
-        let fresh = start.is_none();
+        let initial_hours = match start {
+            Some(_) => None,
+            None => source.initial_query_hours_ago,
+        };
         TablePoller {
             requests: TableRequests::new(context.instance.table_api_path(), table),
-            columns: table_api::query_columns(table),
-            locator: CursorColumns::new(
+            query_columns: table_api::query_columns(table),
+            cursor_columns: CursorColumns::new(
                 &table.timestamp_field,
                 &table.identifier_field,
                 table.display_value,
             ),
             delay: i64::try_from(source.timestamp_delay.as_secs()).unwrap_or(0),
-            initial_hours: source.initial_query_hours_ago.filter(|_| fresh),
+            initial_hours,
             window: Window::new(start, table.batch_size),
             generation: 0,
-            items,
-            spare,
-            rewinds,
-            poked,
+            channels,
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
             counts_first: false,
             progress: None,
-            end_is_told: false,
+            end_is_logged: false,
             warned_of_hidden: false,
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
                 &format!("table {}", table.name),
                 "waiting for the first page",
             ),
-            meters: PollerMetrics {
-                rows: metrics.source_records.with(&labels),
-                duration: metrics.source_poll_duration.with(&labels),
-                page_size: metrics.source_page_size.with(&labels),
-                hidden: metrics.source_hidden_rows.with(&labels),
-                remaining: metrics.source_remaining_rows.with(&labels),
-                last_success: metrics.source_last_success.with(&labels),
-                next_poll: metrics.source_next_poll.with(&labels),
-                metrics: Arc::clone(metrics),
-            },
+            metrics: PollerMetrics::new(&context.metrics, &table.name),
             instance: Arc::clone(&context.instance),
             table: table.clone(),
         }
@@ -137,36 +141,36 @@ impl TablePoller {
 
     /// Polls until stopped.
     pub(super) fn run(mut self) {
-        log::info!(table = self.table.name, topic = self.table.topic, from = self.place();
+        log::info!(table = self.table.name, topic = self.table.topic, from = self.position_text();
             "polling starts");
         while !self.stop.is_stopped() {
             self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
             let pause = match self.poll() {
-                Ok(found) => {
-                    self.recovered();
-                    if found {
+                Ok(had_rows) => {
+                    self.record_success();
+                    if had_rows {
                         self.table.fast_poll_interval
                     } else {
                         self.table.slow_poll_interval
                     }
                 }
                 Err(PollError::Stopped) => break,
-                // The clock is set back by that answer; the next poll asks for less.
+                // That answer has set the clock back, so the next poll asks for less.
                 Err(PollError::NodeBehind) => self.table.fast_poll_interval,
                 Err(PollError::Rewound(rewind)) => {
                     self.rewind(rewind);
                     continue;
                 }
-                Err(fault) => self.failed(&fault),
+                Err(error) => self.record_failure(&error),
             };
-            if let Err(PollError::Rewound(rewind)) = self.pause(pause) {
+            if let Some(rewind) = self.pause(pause) {
                 self.rewind(rewind);
             }
         }
         log::info!(table = self.table.name; "polling ends");
     }
 
-    /// Reads everything up to the last closed second; whether there were rows.
+    /// Reads everything up to the last closed second; true when there were rows.
     fn poll(&mut self) -> Result<bool, PollError> {
         self.prepare()?;
         let Some(hi) = self.upper_bound() else {
@@ -178,34 +182,35 @@ impl TablePoller {
             return Err(PollError::PositionAhead(cursor.seconds.saturating_sub(hi)));
         }
         if self.read_to.is_some_and(|read_to| hi <= read_to) {
-            // No second was closed since: nothing can be new. Ask soon, it costs nothing.
+            // No second has closed since, so nothing can be new. To look again soon costs nothing.
             return Ok(true);
         }
         self.window.begin_round();
-        let before = self.meters.rows.get();
-        let mut found = false;
-        while let Some(ask) = self.window.next_request(hi) {
+        let rows_before = self.metrics.rows.get();
+        let mut had_rows = false;
+        while let Some(request) = self.window.next_request(hi) {
             if self.stop.is_stopped() {
                 return Err(PollError::Stopped);
             }
-            let (step, rows) = self.page(&ask, hi)?;
-            found |= rows > 0;
+            let (step, rows) = self.page(&request, hi)?;
+            had_rows |= rows > 0;
             self.backoff.reset();
             self.condition.ok();
             match step {
-                WindowStep::More => self.report_progress(before),
+                WindowStep::More => self.report_progress(rows_before),
                 WindowStep::CaughtUp => break,
                 WindowStep::Stuck => return Err(PollError::HiddenRows),
             }
         }
         self.read_to = Some(hi);
-        self.caught_up();
-        Ok(found)
+        self.record_caught_up();
+        Ok(had_rows)
     }
 
-    /// What must be known before the first page: how times are read, what time it is.
+    /// Finds out what must be known before the first page: how the instance reads times in queries,
+    /// and what time it is there.
     fn prepare(&mut self) -> Result<(), PollError> {
-        self.heartbeat.beat(POLLER_HEARTBEAT_SLACK * 10);
+        self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
         self.instance.literals(&self.stop)?;
         if self.instance.closed_second(Instant::now()).is_none() {
             let params = vec![
@@ -225,71 +230,79 @@ impl TablePoller {
             let seconds = now - i64::from(hours) * 3600;
             self.window.rewind(Some(Cursor { seconds, id: None }));
             self.initial_hours = None;
-            // Kept at once: a restart before the first row must not begin later than this.
+            // Into the checkpoint at once: a restart before the first row must not begin later.
             self.mark(0, None)?;
         }
         Ok(())
     }
 
+    /// The last second to read: it is over on the instance, and `timestamp_delay` has passed.
     fn upper_bound(&self) -> Option<i64> {
         Some(self.instance.closed_second(Instant::now())? - self.delay)
     }
 
-    /// Fetches one page and hands its rows on.
-    fn page(&mut self, ask: &PageRequest, hi: i64) -> Result<(WindowStep, u64), PollError> {
-        self.heartbeat.beat(POLLER_HEARTBEAT_SLACK * 10);
-        self.look_for_rewind()?;
+    /// Fetches one page, hands its rows on when it counts, and marks the new position. Gives what to
+    /// do next and the number of rows.
+    ///
+    /// Where the answer lacks a count that is needed, it does not count: the same page is asked for
+    /// again, behind a count of its own.
+    fn page(&mut self, request: &PageRequest, hi: i64) -> Result<(WindowStep, u64), PollError> {
+        self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
+        self.take_rewind_request()?;
         let started = Instant::now();
-        self.meters.page_size.set(f64::from(ask.limit));
+        self.metrics.page_size.set(f64::from(request.limit));
         let literals = self.instance.literals(&self.stop)?;
-        let encoded = self.columns.encode(&ask.slice, literals);
-        let get = self.requests.list(&encoded, ask.limit, ask.count);
-        let client = self.instance.client();
-        let counted = if ask.count && self.counts_first {
-            Some(self.count(&encoded)?)
+        let query = self.query_columns.encode(&request.slice, literals);
+        let counted_before = if request.count && self.counts_first {
+            Some(self.count(&query)?)
         } else {
             None
         };
-        let response = client.get(&get, &self.stop)?;
+        let get = self.requests.list(&query, request.limit, request.count);
+        let response = self.instance.client().get(&get, &self.stop)?;
         self.instance.observe(&response.meta);
-        if response.meta.date.is_some_and(|date| date <= hi) {
+        if is_too_early(response.meta.date, hi) {
             return Err(PollError::NodeBehind);
         }
-        let total = counted.or(response.meta.total_count);
-        let mut page = PageBuffer::new(RowOrderCheck::new(encoded.clone(), &ask.slice), ask.limit);
-        let locator = self.locator.clone();
-        let mut reader = PageReader::new(response.body, &locator);
+        let total = counted_before.or(response.meta.total_count);
+
+        let mut check = PageCheck::new(query, request);
+        let mut buffer = PageBuffer::default();
+        let cursor_columns = self.cursor_columns.clone();
+        let mut reader = PageReader::new(response.body, &cursor_columns);
         loop {
-            let piece = reader.next(self.spare.try_recv().ok());
-            let PageChunk::Rows(mut block) = piece.map_err(|error| self.page_fault(error))? else {
+            let spare = self.channels.spare_blocks.try_recv().ok();
+            let chunk = reader.next(spare).map_err(|error| self.page_error(error))?;
+            let PageChunk::Rows(mut block) = chunk else {
                 break;
             };
-            page.take(&mut block)
+            check
+                .keep_asked_rows(&mut block)
                 .map_err(PollError::ConditionsIgnored)?;
-            if let Some(block) = page.hold(block) {
+            if let Some(block) = buffer.hold_back(block) {
                 self.hand_over(block, false)?;
             }
         }
-        if ask.count && total.is_none() && !page.needs_no_count() {
-            // A count that follows the rows could be too small. From now on it goes first.
+        let Some(page) = check.finish(total) else {
+            // A count that follows the rows could be too small, so from now on it goes first.
             self.counts_first = true;
             return Ok((WindowStep::More, 0));
-        }
-        while let Some(block) = page.release() {
+        };
+        while let Some(block) = buffer.release_oldest() {
             self.hand_over(block, true)?;
         }
-        self.meters
+        self.metrics
             .duration
             .observe(started.elapsed().as_secs_f64());
-        let kept = page.kept();
-        self.meters.rows.add(kept);
-        let step = self.window.apply_page(ask, hi, page.answer(total));
+        self.metrics.rows.add(page.kept);
+        let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
-        self.mark(kept, (step == WindowStep::CaughtUp).then_some(hi))?;
-        Ok((step, kept))
+        let caught_up = (step == WindowStep::CaughtUp).then_some(hi);
+        self.mark(page.kept, caught_up)?;
+        Ok((step, page.kept))
     }
 
-    fn page_fault(&self, error: PageError) -> PollError {
+    fn page_error(&self, error: PageError) -> PollError {
         match error {
             PageError::Read(error) => {
                 let what = format!("table `{}`", self.table.name);
@@ -302,10 +315,11 @@ impl TablePoller {
         }
     }
 
-    /// The count of the slice from the Aggregate API, for instances whose pages carry none. It is
-    /// asked for before the rows: a slice of the past only shrinks.
-    fn count(&self, encoded: &EncodedQuery) -> Result<u64, PollError> {
-        let get = self.requests.count(encoded);
+    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none.
+    /// It is asked for before the rows: a slice of the past only shrinks, so the count is never too
+    /// small for the rows that follow.
+    fn count(&self, query: &EncodedQuery) -> Result<u64, PollError> {
+        let get = self.requests.count(query);
         let (result, meta) = self.instance.client().get_result_once(&get, &self.stop)?;
         self.instance.observe(&meta);
         table_api::count_of(&result).ok_or_else(|| {
@@ -325,84 +339,84 @@ impl TablePoller {
 
     fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), PollError> {
         let cursor = self.window.cursor().cloned();
-        let mark = BatchMark::new(cursor, rows, caught_up);
         self.send(PollerMessage::Mark {
             generation: self.generation,
-            mark,
+            mark: BatchMark::new(cursor, rows, caught_up),
         })
     }
 
-    /// Waits for room; a full queue is Kafka's way to slow the poller down.
-    fn send(&mut self, item: PollerMessage) -> Result<(), PollError> {
-        let mut item = Some(item);
-        while let Some(waiting) = item.take() {
+    /// Waits for room in the channel: a full one is how Kafka slows the poller down.
+    fn send(&mut self, mut message: PollerMessage) -> Result<(), PollError> {
+        loop {
             self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
-            item = match self.items.send_timeout(waiting, POLLER_WAKE_INTERVAL) {
-                Ok(()) => None,
-                Err(crossbeam_channel::SendTimeoutError::Timeout(waiting)) => {
-                    self.look_for_rewind()?;
-                    Some(waiting)
-                }
-                Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => {
-                    return Err(PollError::Stopped);
-                }
+            message = match self
+                .channels
+                .messages
+                .send_timeout(message, POLLER_WAKE_INTERVAL)
+            {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Timeout(message)) => message,
+                Err(SendTimeoutError::Disconnected(_)) => return Err(PollError::Stopped),
             };
+            self.take_rewind_request()?;
         }
-        Ok(())
     }
 
-    fn look_for_rewind(&self) -> Result<(), PollError> {
-        self.rewinds
-            .try_recv()
-            .map_or(Ok(()), |rewind| Err(PollError::Rewound(rewind)))
+    fn take_rewind_request(&self) -> Result<(), PollError> {
+        match self.channels.rewinds.try_recv() {
+            Ok(rewind) => Err(PollError::Rewound(rewind)),
+            Err(_) => Ok(()),
+        }
     }
 
     fn rewind(&mut self, rewind: RewindRequest) {
         self.generation = rewind.generation;
-        self.end_is_told |= self.read_to.take().is_some();
+        self.end_is_logged |= self.read_to.take().is_some();
         self.window.rewind(rewind.cursor);
-        if rewind.carefully {
+        if rewind.single_rows {
             self.window.request_single_rows();
         }
-        log::info!(table = self.table.name, from = self.place();
+        log::info!(table = self.table.name, from = self.position_text();
             "reading again from the last delivered row");
     }
 
     /// Where reading goes on, in words.
-    fn place(&self) -> String {
+    fn position_text(&self) -> String {
         let cursor = self.window.cursor();
         cursor.map_or_else(|| "the beginning".to_owned(), Cursor::to_string)
     }
 
-    /// Waits for the next poll; a wish to go back ends it.
-    fn pause(&mut self, pause: Duration) -> Result<(), PollError> {
+    /// Waits for the next poll. A stop, a wake-up and a request to read again end the wait.
+    fn pause(&mut self, pause: Duration) -> Option<RewindRequest> {
         self.heartbeat.beat(pause + POLLER_HEARTBEAT_SLACK);
-        self.meters.next_poll.set_time(pause);
+        self.metrics.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
-            recv(deadline) -> _ => Ok(()),
-            recv(self.poked) -> _ => Ok(()),
-            recv(self.stop.receiver()) -> _ => Ok(()),
-            recv(self.rewinds) -> rewind => match rewind {
-                Ok(rewind) => Err(PollError::Rewound(rewind)),
-                // The sender has ended: only a stop does that.
-                Err(_) => { self.stop.wait(pause); Ok(()) }
-            },
+            recv(deadline) -> _ => None,
+            recv(self.channels.wake_ups) -> _ => None,
+            recv(self.stop.receiver()) -> _ => None,
+            recv(self.channels.rewinds) -> rewind => {
+                if rewind.is_err() {
+                    // The sender has ended, and only a stop ends it.
+                    self.stop.wait(pause);
+                }
+                rewind.ok()
+            }
         }
     }
 
-    /// Counts a failure, says what happened; the pause before the next attempt.
-    fn failed(&mut self, fault: &PollError) -> Duration {
-        self.meters
-            .metrics
+    /// Counts, logs and shows a failure; gives the pause before the next attempt.
+    fn record_failure(&mut self, error: &PollError) -> Duration {
+        self.metrics
+            .all
             .source_errors
-            .with(&[&self.table.name, fault.kind()])
+            .with(&[&self.table.name, error.metric_label()])
             .inc();
-        if fault.wants_less() {
+        if error.calls_for_smaller_page() {
             self.window.shrink();
         }
-        self.condition.record_error(&fault.to_string());
-        let retryable = fault.is_retryable();
+        self.condition.record_error(&error.to_string());
+        let retryable = error.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
         let attempts = self.backoff.failures();
         let exhausted = self
@@ -417,43 +431,46 @@ impl TablePoller {
             self.backoff.reset();
         }
         if !retryable || exhausted || attempts >= FAILURES_UNTIL_UNHEALTHY {
-            self.condition.fail(fault.to_string());
+            self.condition.fail(error.to_string());
         }
         let retry_in = format!("{:.1}s", pause.as_secs_f64());
         if retryable && !exhausted {
-            log::warn!(table = self.table.name, error:% = fault, attempt = attempts,
+            log::warn!(table = self.table.name, error:% = error, attempt = attempts,
                 retry_in = retry_in, page_size = self.window.page_size(); "a page failed");
         } else {
-            log::error!(table = self.table.name, error:% = fault, attempt = attempts,
+            log::error!(table = self.table.name, error:% = error, attempt = attempts,
                 retry_in = retry_in; "the table cannot be read");
         }
         pause
     }
 
-    fn recovered(&mut self) {
+    fn record_success(&mut self) {
         self.condition.ok();
         self.backoff.reset();
-        self.meters.last_success.set_time(Duration::ZERO);
+        self.metrics.last_success.set_time(Duration::ZERO);
     }
 
-    fn caught_up(&mut self) {
+    fn record_caught_up(&mut self) {
         self.report_hidden();
-        self.meters.remaining.set(0.0);
-        let is_told = std::mem::take(&mut self.end_is_told);
-        if let Some(progress) = self.progress.take().filter(|_| !is_told) {
-            progress.end(&self.table.name, self.meters.rows.get());
+        self.metrics.remaining.set(0.0);
+        let is_logged = std::mem::take(&mut self.end_is_logged);
+        if let Some(progress) = self.progress.take()
+            && !is_logged
+        {
+            progress.end(&self.table.name, self.metrics.rows.get());
         }
     }
 
-    /// Hidden rows are behind the cursor in the next round, so what was seen last stays. Rows that
-    /// nobody may see are often meant so: one warning.
+    /// Shows how many rows are hidden from the integration user. In the next round they lie behind
+    /// the cursor and are not counted again, so the gauge keeps the last number that is not zero.
+    /// Rows are often hidden on purpose: one warning is enough.
     fn report_hidden(&mut self) {
         let hidden = self.window.hidden();
         if hidden == 0 {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        self.meters.hidden.set(hidden as f64);
+        self.metrics.hidden.set(hidden as f64);
         if !self.warned_of_hidden {
             self.warned_of_hidden = true;
             log::warn!(table = self.table.name, rows = hidden;
@@ -461,17 +478,17 @@ impl TablePoller {
         }
     }
 
-    /// One line now and then while much is left to read.
-    fn report_progress(&mut self, before: u64) {
+    /// Writes a log line every now and then while much is left to read.
+    fn report_progress(&mut self, rows_before: u64) {
         let left = self.window.remaining();
         if let Some(left) = left {
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            self.meters.remaining.set(left as f64);
+            self.metrics.remaining.set(left as f64);
         }
-        let rows = self.meters.rows.get();
+        let rows = self.metrics.rows.get();
         let progress = self
             .progress
-            .get_or_insert_with(|| ReadProgress::new(before));
+            .get_or_insert_with(|| ReadProgress::new(rows_before));
         progress.report(&self.table.name, rows, left);
     }
 }

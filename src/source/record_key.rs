@@ -1,19 +1,21 @@
-//! Record keys, as the Go program makes them, so that a row keeps its partition.
+//! Keys of records, made as the Go bridge makes them, so that a row stays in its partition.
+
+use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
 use crate::config::Partitioner;
 use crate::servicenow::page::row;
 
-/// Makes the key of each row of a table.
+/// What the key of a table's records is made of.
 #[derive(Debug)]
 pub(super) enum KeyStrategy {
-    /// The identifier.
+    /// The row's identifier.
     Identifier,
-    /// No key.
+    /// Records have no key, so librdkafka spreads them over the partitions.
     None,
-    /// SHA-256 over the values of these columns, sorted by name.
-    Fields(Vec<String>),
+    /// The hash of the values of these columns, which are sorted by name.
+    Columns(Vec<String>),
 }
 
 impl KeyStrategy {
@@ -21,21 +23,37 @@ impl KeyStrategy {
         match partitioner {
             Partitioner::Default => KeyStrategy::Identifier,
             Partitioner::RoundRobin => KeyStrategy::None,
-            Partitioner::FieldBased(fields) => {
-                let mut fields = fields.clone();
-                fields.sort_unstable();
-                KeyStrategy::Fields(fields)
+            Partitioner::FieldBased(columns) => {
+                let mut columns = columns.clone();
+                columns.sort_unstable();
+                KeyStrategy::Columns(columns)
+            }
+        }
+    }
+
+    /// The key of a row with this identifier, or `None` where records have no key.
+    ///
+    /// # Errors
+    /// Columns are hashed and the row is no JSON object.
+    pub(super) fn key<'a>(
+        &self,
+        id: &'a [u8],
+        row: &[u8],
+    ) -> Result<Option<Cow<'a, [u8]>>, serde_json::Error> {
+        match self {
+            KeyStrategy::Identifier => Ok(Some(Cow::Borrowed(id))),
+            KeyStrategy::None => Ok(None),
+            KeyStrategy::Columns(columns) => {
+                let key = hash_of_columns(row, columns)?;
+                Ok(Some(Cow::Owned(key.into_bytes())))
             }
         }
     }
 }
 
-/// Key of a row from the stored values of `fields`: their SHA-256, joined by a zero byte, in hex.
-///
-/// # Errors
-/// The row is not a JSON object.
-pub(super) fn field_key(row: &[u8], fields: &[String]) -> Result<String, serde_json::Error> {
-    let names: Vec<&str> = fields.iter().map(String::as_str).collect();
+/// SHA-256 over the stored values of `columns`, joined by a zero byte, as hex.
+fn hash_of_columns(row: &[u8], columns: &[String]) -> Result<String, serde_json::Error> {
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     let values = row::raw_values(row, &names)?;
     let values: Vec<String> = values.into_iter().map(Option::unwrap_or_default).collect();
     Ok(hex(&Sha256::digest(values.join("\0"))))
@@ -51,18 +69,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_key_is_the_hash_of_the_sorted_fields() {
-        let KeyStrategy::Fields(fields) = KeyStrategy::new(&Partitioner::FieldBased(vec![
+    fn a_key_of_columns_is_the_hash_of_their_values_sorted_by_name() {
+        let strategy = KeyStrategy::new(&Partitioner::FieldBased(vec![
             "state".into(),
             "caller".into(),
-        ])) else {
-            panic!("not fields")
-        };
-        let key = field_key(br#"{"state":"1","x":"y","caller":"ab"}"#, &fields).unwrap();
+        ]));
+        let key = |row: &[u8]| strategy.key(b"id", row).unwrap().unwrap().into_owned();
+        let hash = |text: &[u8]| hex(&Sha256::digest(text)).into_bytes();
         // printf 'ab\0001' | sha256sum
-        assert_eq!(key, hex(&Sha256::digest(b"ab\x001")));
-        assert_eq!(key.len(), 64);
-        let missing = field_key(br#"{"state":"1"}"#, &fields).unwrap();
-        assert_eq!(missing, hex(&Sha256::digest(b"\x001")));
+        let whole = key(br#"{"state":"1","x":"y","caller":"ab"}"#);
+        assert_eq!(whole, hash(b"ab\x001"));
+        assert_eq!(whole.len(), 64);
+        assert_eq!(key(br#"{"state":"1"}"#), hash(b"\x001"));
+        assert!(strategy.key(b"id", b"no JSON").is_err());
     }
 }

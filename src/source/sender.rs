@@ -1,33 +1,45 @@
 //! Produces a table's rows and moves its checkpoint behind the acknowledgements.
+//!
+//! The poller's rows become records in librdkafka's queue; each record counts in the open batch. A
+//! mark closes the batch. When all records of the oldest batch are acknowledged, the position moves
+//! to its mark. Batches are settled in order, so the position never passes a record that is not
+//! acknowledged.
+//!
+//! What cannot be delivered holds the table: nothing is dropped. After a pause the poller reads
+//! again from the last acknowledged row.
 
+mod batches;
+mod delivered_position;
+mod heartbeat;
 mod produce;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
+use crossbeam_channel::select;
 
-use self::produce::RecordValues;
+use self::batches::BatchQueue;
+use self::delivered_position::DeliveredPosition;
+use self::heartbeat::SenderHeartbeat;
+use self::produce::RecordProducer;
+use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
+use super::context::SourceContext;
+use super::encode::RowEncodeError;
 use super::loop_guard::OwnRowFilter;
-use super::record_key::KeyStrategy;
-use super::{BatchMark, PollerMessage, RewindRequest, SourceContext};
 use crate::backoff::Backoff;
-use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
 use crate::config::TableConfig;
-use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Batch, DeliveryError, Producer, RecordHeaders};
+use crate::health::Condition;
+use crate::kafka::{DeliveryError, SendError};
 use crate::metrics::{Counter, Gauge, Metrics};
-use crate::servicenow::page::RowBlock;
+use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::Cursor;
-use crate::stop::Stop;
+use crate::stop::StopSignals;
 
-/// Longest wait without a heartbeat.
+/// Longest wait without a heartbeat and a look at the lag.
 const SENDER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a heartbeat lasts.
-const SENDER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
-/// Without any acknowledgement for this long, Kafka does not work for us.
+/// Without any acknowledgement for this long the table counts as unhealthy.
 const ACKNOWLEDGEMENT_STALL: Duration = Duration::from_secs(60);
 /// First and longest pause before a record that could not be delivered is tried again.
 const DELIVERY_RETRY_PAUSE: (Duration, Duration) =
@@ -37,232 +49,313 @@ const DELIVERY_RETRY_PAUSE: (Duration, Duration) =
 pub(super) struct TableSender {
     table: String,
     topic: String,
-    keys: KeyStrategy,
-    values: RecordValues,
-    headers: RecordHeaders,
-    fingerprint: String,
-    producer: Arc<Producer>,
-    checkpoints: Arc<checkpoint::CheckpointStore>,
-    items: Receiver<PollerMessage>,
-    spare: ChannelSender<RowBlock>,
-    rewinds: ChannelSender<RewindRequest>,
-    stop: Stop,
-    abandon: Stop,
-    wake: (ChannelSender<()>, Receiver<()>),
+    records: RecordProducer,
+    batches: BatchQueue,
+    position: DeliveredPosition,
+    /// Finds the rows that the sink wrote itself, where they are left out.
+    own_rows: Option<OwnRowFilter>,
+    channels: SenderChannels,
+    signals: StopSignals,
     generation: u64,
-    /// Records since the last mark.
-    open: Arc<Batch>,
-    open_rows: u64,
-    /// Rows since the last mark that are left out, as our sink wrote them.
-    open_own: u64,
-    own: Option<OwnRowFilter>,
-    in_flight: VecDeque<(Arc<Batch>, BatchMark)>,
-    acknowledged: Option<Cursor>,
-    /// The second up to which all is acknowledged; `None` is not known.
-    reached: Option<i64>,
-    /// Since when acknowledgements are waited for.
-    waiting: Option<Instant>,
+    /// Whether the health condition says that Kafka acknowledges nothing.
     stalled: Cell<bool>,
+    /// Counts the failures of the record that holds the table.
     backoff: Backoff,
-    heartbeat: Heartbeat,
+    heartbeat: SenderHeartbeat,
     condition: Condition,
-    meters: SenderMetrics,
+    metrics: SenderMetrics,
 }
 
 struct SenderMetrics {
     produced: Counter,
-    own: Counter,
-    lag: Gauge,
+    own_rows: Counter,
     held: Gauge,
-    metrics: Arc<Metrics>,
+    all: Arc<Metrics>,
 }
 
 /// Why sending a block stopped.
 enum SendFailure {
-    /// This record cannot be sent; all before it can.
+    /// This record cannot be sent. `before` is the row before it, up to which everything is sent and
+    /// belongs to a good page; `None` where that is not so.
     Record { before: Option<Cursor>, why: String },
-    /// Records were given up.
+    /// Kafka has given records up.
     Delivery(String),
-    /// Stopped while a row waited for its schema; all before it is sent.
+    /// Stopped while a row waited for its schema; all rows before it are sent.
     Stopped,
-    /// The deadline of a stop passed.
+    /// The deadline of a stop has passed.
     Abandoned,
 }
 
 impl TableSender {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the ends of five channels are named here once"
-    )]
     pub(super) fn new(
         context: &SourceContext,
         table: &TableConfig,
         fingerprint: String,
         start: Option<Cursor>,
-        items: Receiver<PollerMessage>,
-        spare: ChannelSender<RowBlock>,
-        rewinds: ChannelSender<RewindRequest>,
-        (stop, abandon): (&Stop, &Stop),
+        channels: SenderChannels,
+        signals: &StopSignals,
     ) -> TableSender {
-        let wake = bounded(1);
         let metrics = &context.metrics;
         let labels = [table.name.as_str()];
         let condition = context
             .health
             .condition(&format!("delivery of {}", table.name), "");
         condition.ok();
-        let (held, lag) = (
-            metrics.source_held.with(&labels),
-            metrics.offset_lag.with(&labels),
-        );
-        // What ran before may have ended while it was held.
+        let held = metrics.source_held.with(&labels);
+        // A pipeline that ran before may have ended while its table was held.
         held.set(0.0);
-        lag.set(f64::NAN);
-        let sender = TableSender {
+        TableSender {
             table: table.name.clone(),
             topic: table.topic.clone(),
-            keys: KeyStrategy::new(&table.partitioner),
-            values: RecordValues::new(context, table),
-            headers: RecordHeaders::new(&[
-                ("sn_table", table.name.as_bytes()),
-                ("sn_instance", context.instance.client().host().as_bytes()),
-                // A poller sees states, not events: it cannot tell an insert from an update.
-                ("sn_operation", b"upsert"),
-            ]),
-            fingerprint,
-            producer: Arc::clone(&context.producer),
-            checkpoints: Arc::clone(&context.checkpoints),
-            items,
-            spare,
-            rewinds,
-            stop: stop.clone(),
-            abandon: abandon.clone(),
-            open: Batch::new(wake.0.clone()),
-            wake,
-            generation: 0,
-            open_rows: 0,
-            open_own: 0,
-            own: context
+            records: RecordProducer::new(context, table),
+            batches: BatchQueue::new(),
+            position: DeliveredPosition::new(context, table, fingerprint, start),
+            own_rows: context
                 .own_writes
                 .get(&table.name)
                 .cloned()
                 .map(OwnRowFilter::new),
-            in_flight: VecDeque::new(),
-            // An earlier process may have read further and found nothing; the first poll tells.
-            reached: start.as_ref().map(|cursor| cursor.seconds),
-            acknowledged: start,
-            waiting: None,
+            channels,
+            signals: signals.clone(),
+            generation: 0,
             stalled: Cell::new(false),
             backoff: Backoff::new(DELIVERY_RETRY_PAUSE.0, DELIVERY_RETRY_PAUSE.1),
-            heartbeat: context.health.thread(&format!("send:{}", table.name)),
+            heartbeat: SenderHeartbeat::new(&context.health, &table.name),
             condition,
-            meters: SenderMetrics {
+            metrics: SenderMetrics {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
-                own: metrics.source_own_writes.with(&labels),
-                lag,
+                own_rows: metrics.source_own_writes.with(&labels),
                 held,
-                metrics: Arc::clone(metrics),
+                all: Arc::clone(metrics),
             },
-        };
-        sender.show_lag();
-        sender
+        }
     }
 
-    /// Runs until the poller has ended and all is acknowledged, or until the stop is out of time.
-    /// Gives the number of rows that were read but not acknowledged.
+    /// Runs until the poller has ended and everything is acknowledged, or until the deadline of the
+    /// stop. Gives the number of rows that were read but not acknowledged.
     pub(super) fn run(mut self) -> u64 {
         loop {
-            self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
-            let items = self.items.clone();
-            let woken = self.wake.1.clone();
-            let trouble = select! {
-                recv(items) -> item => match item {
-                    Ok(item) => self.take(item),
+            self.heartbeat.beat();
+            let messages = self.channels.messages.clone();
+            let settled = self.batches.settled().clone();
+            let result = select! {
+                recv(messages) -> message => match message {
+                    Ok(message) => self.take(message),
                     Err(_) => break,
                 },
-                recv(woken) -> _ => self.settle(),
-                recv(self.abandon.receiver()) -> _ => Err(SendFailure::Abandoned),
+                recv(settled) -> _ => self.settle(),
+                recv(self.signals.abandon.receiver()) -> _ => Err(SendFailure::Abandoned),
                 default(SENDER_WAKE_INTERVAL) => {
                     self.watch();
-                    self.prepare();
+                    self.prepare_schema();
                     Ok(())
                 }
             };
-            match trouble {
+            match result {
                 Ok(()) => {}
                 Err(SendFailure::Stopped) => break,
-                Err(SendFailure::Abandoned) => return self.undelivered(),
-                Err(trouble) => self.recover(trouble),
+                Err(SendFailure::Abandoned) => return self.batches.unacknowledged_rows(),
+                Err(failure) => self.recover(failure),
             }
         }
-        // No more rows will come, or none can be sent: wait for what is under way.
+        // No more rows will come, or none can be sent: wait for those that are on their way.
         match self.drain() {
-            Ok(()) => self.open_rows,
-            Err(_) => self.undelivered(),
+            Ok(()) => self.batches.open_rows(),
+            Err(_) => self.batches.unacknowledged_rows(),
         }
     }
 
-    fn undelivered(&self) -> u64 {
-        self.in_flight
-            .iter()
-            .map(|(_, mark)| mark.rows)
-            .sum::<u64>()
-            + self.open_rows
-    }
-
-    fn take(&mut self, item: PollerMessage) -> Result<(), SendFailure> {
-        match item {
+    fn take(&mut self, message: PollerMessage) -> Result<(), SendFailure> {
+        match message {
             PollerMessage::Rows {
                 generation,
                 block,
                 checked,
             } => {
-                let done = if generation == self.generation {
+                let result = if generation == self.generation {
                     self.produce(&block, checked)
                 } else {
                     Ok(())
                 };
-                // Full or not, the poller can do without.
-                self.spare.try_send(block).ok();
-                done?;
+                // Where the channel is full the poller has spare blocks enough.
+                self.channels.spare_blocks.try_send(block).ok();
+                result?;
             }
-            PollerMessage::Mark { generation, mark } if generation == self.generation => {
-                self.close(mark);
+            PollerMessage::Mark { generation, mark } => {
+                if generation == self.generation {
+                    self.close(mark);
+                }
             }
-            PollerMessage::Mark { .. } => {}
         }
         self.settle()
     }
 
-    /// Ends the open batch: when all of it is acknowledged, the position moves to the mark.
-    fn close(&mut self, mut mark: BatchMark) {
-        let own = std::mem::take(&mut self.open_own);
-        self.meters.own.add(own);
-        mark.produced = mark.rows.saturating_sub(own);
-        let batch = std::mem::replace(&mut self.open, Batch::new(self.wake.0.clone()));
-        self.open_rows = 0;
-        batch.close();
-        self.in_flight.push_back((batch, mark));
+    /// Sends the rows of a block. `checked`: their page is known to be good.
+    fn produce(&mut self, block: &RowBlock, checked: bool) -> Result<(), SendFailure> {
+        let mut before: Option<&PageRow> = None;
+        for row in &block.rows {
+            if self.is_own(block, row) {
+                self.batches.add_own_row();
+            } else {
+                self.send(block, row).map_err(|failure| match failure {
+                    // All rows before this one are sent, so the position may move up to them, if
+                    // their page is known to be good.
+                    SendFailure::Record { why, .. } => SendFailure::Record {
+                        before: if checked {
+                            before.map(|row| cursor_of(block, row))
+                        } else {
+                            None
+                        },
+                        why,
+                    },
+                    other => other,
+                })?;
+                self.batches.add_row();
+            }
+            before = Some(row);
+        }
+        Ok(())
     }
 
-    /// Moves the position over what is acknowledged.
-    fn settle(&mut self) -> Result<(), SendFailure> {
-        while let Some(outcome) = self
-            .in_flight
-            .front()
-            .and_then(|(batch, _)| batch.outcome())
+    fn is_own(&self, block: &RowBlock, row: &PageRow) -> bool {
+        self.own_rows
+            .as_ref()
+            .is_some_and(|own| own.is_own(block.slice(&row.id), block.slice(&row.text)))
+    }
+
+    /// Sends one row: makes its key, then its value, however long that waits for a schema, then
+    /// hands both to Kafka, however long that waits for room.
+    fn send(&mut self, block: &RowBlock, row: &PageRow) -> Result<(), SendFailure> {
+        let (id, text) = (block.slice(&row.id), block.slice(&row.text));
+        let key = self
+            .records
+            .key(id, text)
+            .map_err(|error| SendFailure::Record {
+                before: None,
+                why: format!("a row is not valid JSON (column {})", error.column()),
+            })?;
+        if self.records.is_avro() {
+            self.encode(key.as_deref(), text, id)?;
+        }
+        self.enqueue(key.as_deref(), text, id)
+    }
+
+    /// Makes the Avro record of a row, however long its schema is waited for.
+    fn encode(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+        loop {
+            let stop = &self.signals.stop;
+            match self.records.encode(key, text, id, &self.heartbeat, stop) {
+                Err(RowEncodeError::NoSchema(why)) => self.wait_for_schema(&why)?,
+                Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
+                Err(RowEncodeError::InvalidRow(why)) => {
+                    self.schema_is_known();
+                    return Err(row_failure(id, &why));
+                }
+                Ok(()) => {
+                    self.schema_is_known();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Hands a record to Kafka, and waits while its queue is full.
+    fn enqueue(&self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+        let (batch, abandon) = (self.batches.open(), &self.signals.abandon);
+        loop {
+            match self
+                .records
+                .try_send(key, text, batch, abandon, SENDER_WAKE_INTERVAL)
+            {
+                Ok(()) => return Ok(()),
+                Err(SendError::Full) => {
+                    self.heartbeat.beat();
+                    self.watch();
+                }
+                Err(SendError::Stopped) => return Err(SendFailure::Abandoned),
+                Err(error @ SendError::TooLarge { .. }) => return Err(row_failure(id, &error)),
+                Err(error) => return Err(SendFailure::Delivery(error.to_string())),
+            }
+        }
+    }
+
+    /// While there are no rows, looks up the schema of an Avro table, so that the first row need not
+    /// wait for it, and so that operators learn of a problem before a row is held by it.
+    fn prepare_schema(&mut self) {
+        match self
+            .records
+            .prepare_schema(&self.heartbeat, &self.signals.stop)
         {
-            outcome.map_err(|error| self.given_up(&error))?;
-            if let Some((_, mark)) = self.in_flight.pop_front() {
-                self.advance(mark);
+            None | Some(Err(RowEncodeError::Stopped)) => {}
+            Some(Ok(())) => self.schema_is_known(),
+            Some(Err(RowEncodeError::NoSchema(why) | RowEncodeError::InvalidRow(why))) => {
+                self.schema_is_missing(&why);
+            }
+        }
+    }
+
+    /// A row waits here, and the poller with it, while there is no schema to write it with. What is
+    /// on its way to Kafka is still settled meanwhile. A stop ends the wait: nothing of this row was
+    /// sent.
+    fn wait_for_schema(&mut self, why: &str) -> Result<(), SendFailure> {
+        let until = Instant::now() + self.schema_is_missing(why);
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            self.heartbeat.beat();
+            self.position.show_lag();
+            let settled = self.batches.settled().clone();
+            select! {
+                recv(settled) -> _ => self.settle()?,
+                recv(self.signals.stop.receiver()) -> _ => return Err(SendFailure::Stopped),
+                default(left.min(SENDER_WAKE_INTERVAL)) => {},
+            }
+        }
+        // That Kafka has acknowledged nothing meanwhile is not its fault.
+        self.batches.restart_wait();
+        Ok(())
+    }
+
+    /// Counts, logs and shows that there is no schema; gives the pause before the next look-up.
+    fn schema_is_missing(&mut self, why: &str) -> Duration {
+        let errors = &self.metrics.all.source_errors;
+        errors.with(&[&self.table, "schema"]).inc();
+        self.metrics.held.set(1.0);
+        let pause = self.records.schema_is_missing(why);
+        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
+            "there is no schema to write rows with; the table waits");
+        pause
+    }
+
+    fn schema_is_known(&mut self) {
+        if !self.records.schema_is_known() {
+            return;
+        }
+        // A record that could not be delivered may hold the table as well.
+        if self.backoff.failures() == 0 {
+            self.metrics.held.set(0.0);
+        }
+        log::info!(table = self.table; "there is a schema again");
+    }
+
+    /// Ends the open batch at `mark`.
+    fn close(&mut self, mark: BatchMark) {
+        let own_rows = self.batches.close(mark);
+        self.metrics.own_rows.add(own_rows);
+    }
+
+    /// Moves the position over all batches that are acknowledged.
+    fn settle(&mut self) -> Result<(), SendFailure> {
+        while let Some(settled) = self.batches.next_settled() {
+            match settled {
+                Ok(mark) => self.advance(mark),
+                Err(error) => return Err(self.given_up(&error)),
             }
         }
         Ok(())
     }
 
     fn given_up(&self, error: &DeliveryError) -> SendFailure {
-        self.meters
-            .metrics
+        self.metrics
+            .all
             .source_errors
             .with(&[&self.table, "produce"])
             .inc();
@@ -270,56 +363,32 @@ impl TableSender {
     }
 
     fn advance(&mut self, mark: BatchMark) {
-        self.meters.produced.add(mark.produced);
-        // Also when the record is gone from the table: then everything is read and nothing held.
+        self.metrics.produced.add(mark.produced);
+        // The table is no longer held when rows were delivered. When all is read and there were
+        // none, the row that held it has left the table.
         let goes_on = mark.rows > 0 || mark.caught_up.is_some();
         if goes_on && self.backoff.failures() > 0 {
             self.backoff.reset();
             self.condition.ok();
-            self.meters.held.set(0.0);
+            self.metrics.held.set(0.0);
             log::info!(table = self.table; "delivers again");
         }
-        let under_way = !self.in_flight.is_empty() || self.open_rows > 0;
-        self.waiting = under_way.then(Instant::now);
         if self.stalled.take() {
             self.condition.ok();
         }
-        if let Some(Cursor { seconds, id }) = &mark.cursor
-            && mark.cursor != self.acknowledged
-        {
-            let last_identifier = id.clone().unwrap_or_default();
-            let position = CheckpointPosition {
-                timestamp: *seconds,
-                last_identifier,
-            };
-            let fingerprint = Some(self.fingerprint.clone());
-            self.checkpoints.advance(
-                &self.table,
-                CheckpointEntry {
-                    position,
-                    fingerprint,
-                },
-                mark.rows,
-            );
+        let complete_to = mark.complete_to();
+        self.position.advance(mark);
+        if let (Some(own), Some(seconds)) = (&self.own_rows, complete_to) {
+            own.record_read_to(seconds);
         }
-        self.reached = mark
-            .caught_up
-            .or(mark.cursor.as_ref().map(|cursor| cursor.seconds));
-        if let (Some(own), Some(seconds)) = (&self.own, mark.done_to()) {
-            own.read_to(seconds);
-        }
-        self.acknowledged = mark.cursor;
-        self.show_lag();
     }
 
-    /// While nothing moves: shows the lag grow, and says so when Kafka acknowledges nothing. It may
-    /// answer all the same, say with too few replicas in sync.
+    /// While nothing moves: shows the growing lag, and says so when Kafka acknowledges nothing. Its
+    /// brokers may answer all the same, for instance with too few replicas in sync.
     fn watch(&self) {
-        self.show_lag();
-        let stalled = self
-            .waiting
-            .is_some_and(|since| since.elapsed() > ACKNOWLEDGEMENT_STALL);
-        if stalled && !self.stalled.replace(true) {
+        self.position.show_lag();
+        let is_stalled = self.batches.waits_longer_than(ACKNOWLEDGEMENT_STALL);
+        if is_stalled && !self.stalled.replace(true) {
             let seconds = ACKNOWLEDGEMENT_STALL.as_secs();
             let why = format!("Kafka has acknowledged nothing for {seconds} s");
             log::error!(table = self.table, topic = self.topic, error = why; "no acknowledgement");
@@ -327,93 +396,100 @@ impl TableSender {
         }
     }
 
-    fn show_lag(&self) {
-        if let Some(reached) = self.reached {
-            self.meters.lag.set(super::age(reached));
-        }
-    }
-
-    /// Something could not be delivered: hold the table, then read again from the last position.
-    fn recover(&mut self, trouble: SendFailure) {
-        let (why, carefully) = match trouble {
+    /// Something could not be delivered: holds the table for a while, then has the poller read again
+    /// from the last acknowledged row.
+    fn recover(&mut self, failure: SendFailure) {
+        let (why, single_rows) = match failure {
             SendFailure::Record { before, why } => {
-                self.meters
-                    .metrics
+                self.metrics
+                    .all
                     .source_errors
                     .with(&[&self.table, "record"])
                     .inc();
-                let marked = before.is_some();
-                if marked {
-                    let rows = self.open_rows + self.open_own;
+                // Rows before it that cannot be marked are read and sent again, so ask for few.
+                let single_rows = before.is_none();
+                if before.is_some() {
+                    let rows = self.batches.rows_since_mark();
                     self.close(BatchMark::new(before, rows, None));
                 }
-                // Where the rows before it could not be marked they are repeated, so ask for few.
-                let carefully = !marked;
-                // What is on its way may still arrive; what fails here is read again as well.
+                // Records on their way may still arrive. One that fails now is read again as well.
                 if matches!(self.drain(), Err(SendFailure::Abandoned)) {
                     return;
                 }
-                (why, carefully)
+                (why, single_rows)
             }
             SendFailure::Delivery(why) => (why, true),
             SendFailure::Stopped | SendFailure::Abandoned => return,
         };
-        self.in_flight.clear();
-        self.waiting = None;
-        self.open = Batch::new(self.wake.0.clone());
-        self.open_rows = 0;
-        self.open_own = 0;
+        self.batches.discard();
         self.generation += 1;
         let pause = self.backoff.ceiling();
         self.backoff.next(1.0);
-        self.meters.held.set(1.0);
+        self.metrics.held.set(1.0);
         self.condition.fail(format!("held: {why}"));
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
-        self.heartbeat.beat(pause + SENDER_HEARTBEAT_DEADLINE);
+        self.heartbeat.beat_during(pause);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
         if !self.is_stopped_within(pause) {
-            let cursor = self.acknowledged.clone();
-            // The poller takes it when it next looks; a full channel cannot be, as one is enough.
-            self.rewinds
+            // The channel has room: the poller has taken the request before this one.
+            self.channels
+                .rewinds
                 .try_send(RewindRequest {
                     generation: self.generation,
-                    cursor,
-                    carefully,
+                    cursor: self.position.acknowledged().cloned(),
+                    single_rows,
                 })
                 .ok();
         }
     }
 
-    /// Waits; true when stopped before.
+    /// Waits; true when stopped before `pause` is over.
     fn is_stopped_within(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.show_lag();
-            if self.stop.wait(left.min(SENDER_WAKE_INTERVAL)) {
+            self.position.show_lag();
+            if self.signals.stop.wait(left.min(SENDER_WAKE_INTERVAL)) {
                 return true;
             }
         }
         false
     }
 
-    /// Waits until all that was closed is settled.
+    /// Waits until all closed batches are settled.
     fn drain(&mut self) -> Result<(), SendFailure> {
-        while !self.in_flight.is_empty() {
-            self.heartbeat.beat(SENDER_HEARTBEAT_DEADLINE);
+        while self.batches.has_closed() {
+            self.heartbeat.beat();
             self.watch();
             self.settle()?;
-            if self.in_flight.is_empty() {
+            if !self.batches.has_closed() {
                 break;
             }
             let deadline = crossbeam_channel::at(Instant::now() + SENDER_WAKE_INTERVAL);
-            let woken = self.wake.1.clone();
+            let settled = self.batches.settled().clone();
             select! {
-                recv(woken) -> _ => {},
+                recv(settled) -> _ => {},
                 recv(deadline) -> _ => {},
-                recv(self.abandon.receiver()) -> _ => return Err(SendFailure::Abandoned),
+                recv(self.signals.abandon.receiver()) -> _ => return Err(SendFailure::Abandoned),
             }
         }
         Ok(())
+    }
+}
+
+/// This row cannot be sent; whether the rows before it can be marked is not known here.
+fn row_failure(id: &[u8], why: &dyn fmt::Display) -> SendFailure {
+    let id = String::from_utf8_lossy(id);
+    SendFailure::Record {
+        before: None,
+        why: format!("row {id}: {why}"),
+    }
+}
+
+fn cursor_of(block: &RowBlock, row: &PageRow) -> Cursor {
+    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+    Cursor {
+        seconds: row.seconds,
+        id: Some(id),
     }
 }

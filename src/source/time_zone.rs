@@ -1,51 +1,38 @@
-//! What all tables share about the instance: its clock, and how it reads times in queries.
+//! Finds out how the instance reads times in queries.
 //!
-//! Whether an instance takes a literal as UTC or in the integration user's zone is disputed (API
-//! facts 3.4), so it is measured: on `sys_user.sys_created_on`, a stamp that does not change while
-//! we look. A wrong guess would skip hours of rows.
+//! Whether an instance takes a literal such as `2024-01-24 13:20:00` as UTC or in the zone of the
+//! integration user is disputed: a ServiceNow employee says UTC (Community article 2270667), the authors
+//! of other clients say the user's zone (sndml, issue 11). A wrong guess would skip hours of rows, so it
+//! is measured on a row of `sys_user`: its `sys_created_on` is known in UTC and does not change, so the
+//! literal that finds the row tells which reading is right.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::server_clock::ServerClock;
 use crate::config::QueryTimeZone;
 use crate::servicenow;
 use crate::servicenow::query::{TimeLiterals, parse_time};
 use crate::servicenow::{InstanceClient, ResponseHead, table_api};
 use crate::stop::Stop;
 
-/// Users looked at for one whose stamp tells the two readings apart.
+/// Users that are looked at for one whose creation time tells the two readings apart.
 const MAX_PROBED_USERS: &str = "200";
+/// The columns of `sys_user` that [`ProbedUser`] is read from.
+const PROBED_COLUMNS: &str = "sys_id,sys_created_on,time_zone";
 
-/// How long a table waits for another one's measurement.
-const TIME_ZONE_MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// One instance as all its tables see it.
-#[derive(Debug)]
-pub struct SourceInstance {
-    client: Arc<InstanceClient>,
-    table_api_path: String,
-    time_zone: QueryTimeZone,
-    clock: Mutex<ServerClock>,
-    literals: OnceLock<TimeLiterals>,
-    measuring: Mutex<()>,
-}
-
-/// Why the reading of times is not known.
+/// Why it is not known how the instance reads times.
 #[derive(Debug)]
 pub enum TimeZoneError {
-    /// The instance did not answer.
+    /// The instance could not be asked.
     Request(servicenow::Error),
-    /// It answered, but that tells nothing; says what to do.
+    /// It answered, but the answer does not tell; the text says why.
     Unclear(String),
-    /// Another table is measuring and has no answer yet.
+    /// Another table measures and has no result yet.
     Busy,
-    /// Stopped meanwhile.
+    /// A stop ended the wait.
     Stopped,
 }
 
@@ -66,133 +53,57 @@ impl fmt::Display for TimeZoneError {
     }
 }
 
-impl SourceInstance {
-    /// For the instance behind `client`.
-    pub fn new(
-        client: Arc<InstanceClient>,
-        table_api_path: &str,
-        time_zone: QueryTimeZone,
-    ) -> SourceInstance {
-        SourceInstance {
-            client,
-            table_api_path: table_api_path.to_owned(),
-            time_zone,
-            clock: Mutex::default(),
-            literals: OnceLock::new(),
-            measuring: Mutex::default(),
-        }
-    }
-
-    /// The client.
-    pub fn client(&self) -> &InstanceClient {
-        &self.client
-    }
-
-    /// Base URL of the instance.
-    pub fn base_url(&self) -> &str {
-        self.client.base_url()
-    }
-
+/// Asks the instance how it reads times.
+pub(super) struct TimeZoneProbe<'a> {
+    pub(super) client: &'a InstanceClient,
     /// Path of the Table API.
-    pub fn table_api_path(&self) -> &str {
-        &self.table_api_path
-    }
+    pub(super) table_api_path: &'a str,
+    /// Is told of each answer, for the instance's clock.
+    pub(super) observe: &'a dyn Fn(&ResponseHead),
+    pub(super) stop: &'a Stop,
+}
 
-    /// Takes in the `Date` of an answer.
-    pub fn observe(&self, meta: &ResponseHead) {
-        if let Some(date) = meta.date {
-            let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-            clock.observe(date, meta.received);
-        }
-    }
-
-    /// The last second that is over on the instance; `None` before its first answer.
-    pub fn closed_second(&self, now: Instant) -> Option<i64> {
-        self.clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed_second(now)
-    }
-
-    /// How the instance reads times; measured once, by the first table that asks.
-    ///
-    /// # Errors
-    /// It could not be measured; ask again later.
-    pub fn literals(&self, stop: &Stop) -> Result<&TimeLiterals, TimeZoneError> {
-        let deadline = Instant::now() + TIME_ZONE_MAX_WAIT;
-        loop {
-            if let Some(literals) = self.literals.get() {
-                return Ok(literals);
-            }
-            // One that panicked while it measured has left nothing behind that could be wrong.
-            let turn = match self.measuring.try_lock() {
-                Ok(turn) => Some(turn),
-                Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            };
-            match turn {
-                Some(_turn) => {
-                    let literals = self.measure(stop)?;
-                    log::info!(literals:% = literals; "measured how the instance reads times");
-                    return Ok(self.literals.get_or_init(|| literals));
-                }
-                None => {
-                    if stop.wait(Duration::from_millis(100)) {
-                        return Err(TimeZoneError::Stopped);
-                    }
-                    if Instant::now() > deadline {
-                        return Err(TimeZoneError::Busy);
-                    }
-                }
-            }
-        }
-    }
-
-    fn measure(&self, stop: &Stop) -> Result<TimeLiterals, TimeZoneError> {
-        match &self.time_zone {
+impl TimeZoneProbe<'_> {
+    /// How the instance reads times in queries: as configured, else as measured.
+    pub(super) fn literals(
+        &self,
+        configured: &QueryTimeZone,
+    ) -> Result<TimeLiterals, TimeZoneError> {
+        match configured {
             QueryTimeZone::Utc => Ok(TimeLiterals::Utc),
             QueryTimeZone::Zone(name) => Ok(TimeLiterals::User(zone(name)?)),
-            QueryTimeZone::Auto => self.probe(stop),
+            QueryTimeZone::Auto => self.measure(),
         }
     }
 
-    fn probe(&self, stop: &Stop) -> Result<TimeLiterals, TimeZoneError> {
+    fn measure(&self) -> Result<TimeLiterals, TimeZoneError> {
         let own = "user_name=javascript:gs.getUserName()";
-        let fields = "sys_id,sys_created_on,time_zone";
-        let users = self.users(own, fields, "1", stop)?;
+        let users = self.users(own, PROBED_COLUMNS, "1")?;
         let Some(user) = users.first().and_then(ProbedUser::read) else {
             return Err(TimeZoneError::Unclear(
                 "the integration user may not read its own row of sys_user".to_owned(),
             ));
         };
-        let zone = zone(&self.zone_name(&user, stop)?)?;
+        let zone = zone(&self.zone_name(&user)?)?;
         if is_utc(&zone) {
             // Both readings are the same.
             return Ok(TimeLiterals::Utc);
         }
         let user = if offset(&zone, user.created) == 0 {
-            let some = self.users("sys_created_onISNOTEMPTY", fields, MAX_PROBED_USERS, stop)?;
-            let differs = |user: &ProbedUser| offset(&zone, user.created) != 0;
-            some.iter()
-                .filter_map(ProbedUser::read)
-                .find(differs)
-                .ok_or_else(|| {
-                    TimeZoneError::Unclear(
-                        "no user was created while the user's zone differed from UTC".to_owned(),
-                    )
-                })?
+            self.user_that_tells(&zone)?
         } else {
             user
         };
+        // No user was created at a time that is certainly wrong. If one is found all the same, the
+        // instance ignores the condition, and a hit says nothing.
         let (utc, local) = (TimeLiterals::Utc, TimeLiterals::User(zone));
-        // A time that is certainly wrong must find nothing, or conditions are being ignored.
-        if self.finds(&user, &utc.text_of(user.created + 17 * 60 + 1), stop)? {
+        if self.finds(&user, &utc.text_of(user.created + 17 * 60 + 1))? {
             return Err(TimeZoneError::Unclear(
                 "conditions on sys_created_on are ignored".to_owned(),
             ));
         }
         for reading in [utc, local] {
-            if self.finds(&user, &reading.text_of(user.created), stop)? {
+            if self.finds(&user, &reading.text_of(user.created))? {
                 return Ok(reading);
             }
         }
@@ -201,8 +112,23 @@ impl SourceInstance {
         ))
     }
 
-    /// The user's zone, else the instance's default.
-    fn zone_name(&self, user: &ProbedUser, stop: &Stop) -> Result<String, TimeZoneError> {
+    /// Any user who was created while `zone` differed from UTC. The integration user itself may have
+    /// been created in a winter in which London's clocks showed UTC.
+    fn user_that_tells(&self, zone: &TimeZone) -> Result<ProbedUser, TimeZoneError> {
+        let users = self.users("sys_created_onISNOTEMPTY", PROBED_COLUMNS, MAX_PROBED_USERS)?;
+        users
+            .iter()
+            .filter_map(ProbedUser::read)
+            .find(|user| offset(zone, user.created) != 0)
+            .ok_or_else(|| {
+                TimeZoneError::Unclear(
+                    "no user was created while the user's zone differed from UTC".to_owned(),
+                )
+            })
+    }
+
+    /// The name of the user's zone, else of the instance's default.
+    fn zone_name(&self, user: &ProbedUser) -> Result<String, TimeZoneError> {
         if !user.zone.is_empty() {
             return Ok(user.zone.clone());
         }
@@ -211,68 +137,60 @@ impl SourceInstance {
             ("sysparm_fields", "name,value".to_owned()),
             ("sysparm_limit", "1".to_owned()),
         ];
-        let property = self.ask("sys_properties", params, stop)?;
-        let value = property
+        let properties = self.rows("sys_properties", params)?;
+        properties
             .first()
             .and_then(|row| row.get("value"))
-            .and_then(Value::as_str);
-        value
+            .and_then(Value::as_str)
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
             .ok_or_else(|| {
                 TimeZoneError::Unclear(
                     "the integration user has no time zone and may not read the property \
-                 glide.sys.default.tz"
+                     glide.sys.default.tz"
                         .to_owned(),
                 )
             })
     }
 
-    fn users(
-        &self,
-        query: &str,
-        fields: &str,
-        limit: &str,
-        stop: &Stop,
-    ) -> Result<Vec<Value>, TimeZoneError> {
+    fn users(&self, query: &str, columns: &str, limit: &str) -> Result<Vec<Value>, TimeZoneError> {
         let params = vec![
             ("sysparm_query", query.to_owned()),
-            ("sysparm_fields", fields.to_owned()),
+            ("sysparm_fields", columns.to_owned()),
             ("sysparm_limit", limit.to_owned()),
             ("sysparm_no_count", "true".to_owned()),
             ("sysparm_suppress_pagination_header", "true".to_owned()),
         ];
-        self.ask("sys_user", params, stop)
+        self.rows("sys_user", params)
     }
 
     /// Whether the user is found by its creation time written as `literal`.
-    fn finds(&self, user: &ProbedUser, literal: &str, stop: &Stop) -> Result<bool, TimeZoneError> {
+    fn finds(&self, user: &ProbedUser, literal: &str) -> Result<bool, TimeZoneError> {
         let query = format!("sys_id={}^sys_created_on={literal}", user.id);
-        Ok(!self.users(&query, "sys_id", "1", stop)?.is_empty())
+        Ok(!self.users(&query, "sys_id", "1")?.is_empty())
     }
 
-    fn ask(
+    fn rows(
         &self,
-        name: &str,
+        table: &str,
         params: Vec<(&'static str, String)>,
-        stop: &Stop,
     ) -> Result<Vec<Value>, TimeZoneError> {
-        let get = table_api::probe(&self.table_api_path, name, params);
-        let (result, meta) = self
+        let request = table_api::probe(self.table_api_path, table, params);
+        let (result, head) = self
             .client
-            .get_result_once(&get, stop)
+            .get_result_once(&request, self.stop)
             .map_err(TimeZoneError::Request)?;
-        self.observe(&meta);
+        (self.observe)(&head);
         match result {
             Value::Array(rows) => Ok(rows),
             _ => Err(TimeZoneError::Unclear(format!(
-                "{name} did not answer with a list"
+                "{table} did not answer with a list"
             ))),
         }
     }
 }
 
-/// What is needed of a row of sys_user.
+/// What the measurement needs of a row of `sys_user`.
 struct ProbedUser {
     id: String,
     /// Seconds since 1970 UTC.

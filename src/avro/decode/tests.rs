@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::avro::{
-    Decimals, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
-};
+use crate::avro::{RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions};
+use crate::config::{Decimals, OnTypeError};
 
 fn columns() -> TableColumns {
     let mut columns = TableColumns::named("t", [] as [&str; 0]);

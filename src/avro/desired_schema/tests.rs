@@ -5,6 +5,7 @@ use std::sync::Arc;
 use servicenow_sim::{Options, Sim};
 
 use super::*;
+use crate::config;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{JSON_HEADER, ScriptedServer, SeenRequest, answer};

@@ -1,8 +1,11 @@
-//! Writing rows with a scripted registry; the instance is not needed where columns are named.
+//! Rows written with the schemas of a scripted registry. The instance is never asked, because only
+//! what is registered counts with `auto_register: false`.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::*;
+use crate::avro::TableColumns;
+use crate::config;
 use crate::health::Health;
 use crate::servicenow::InstanceClient;
 use crate::servicenow::tests::server::{
@@ -26,8 +29,8 @@ fn ours(columns: &[&str]) -> String {
     RecordSchema::strings(&columns).json().to_owned()
 }
 
-/// A table that registers nothing.
-fn pinned(server: &ScriptedServer) -> RowEncoder {
+/// The encoder of a table for which only other programs register schemas.
+fn encoder_without_registering(server: &ScriptedServer) -> RowEncoder {
     let text = format!(
         "servicenow: {{base_url: 'http://127.0.0.1:1', auth: {{type: basic, basic: {{username: u, \
          password: p}}}}}}\n\
@@ -45,9 +48,9 @@ fn pinned(server: &ScriptedServer) -> RowEncoder {
     RowEncoder::new(&config.source.tables[0], &instance, &registry, &metrics)
 }
 
-/// Somebody registers a column, and somebody else something on top of it.
+/// Version 2 adds a column to the bridge's schema, and version 3 on top of it is foreign.
 #[test]
-fn a_look_finds_our_own_below_a_foreign_schema() {
+fn a_lookup_finds_the_own_schema_below_a_foreign_one() {
     let (_trigger, stop) = stop::pair();
     let later = Arc::new(AtomicBool::new(false));
     let is_later = Arc::clone(&later);
@@ -61,15 +64,16 @@ fn a_look_finds_our_own_below_a_foreign_schema() {
             _ => answer("404 Not Found", &[JSON_HEADER], r#"{"error_code":40401}"#),
         }
     });
-    let mut avro = pinned(&server);
-    let id = |avro: &RowEncoder| avro.writer.as_ref().map(|writer| writer.id);
-    avro.prepare(&stop).unwrap();
-    assert_eq!(id(&avro), Some(101));
+    let mut encoder = encoder_without_registering(&server);
+    let id = |encoder: &RowEncoder| encoder.active.as_ref().map(|active| active.id);
+    encoder.prepare(&stop).unwrap();
+    assert_eq!(id(&encoder), Some(101));
     later.store(true, SeqCst);
     let row = br#"{"sys_id":"a","u_new":"x"}"#;
-    avro.grow(row, &stop).unwrap();
-    assert_eq!(id(&avro), Some(102));
+    encoder.look_up_for(row, &stop).unwrap();
+    assert_eq!(id(&encoder), Some(102));
     let mut out = RecordBuffers::default();
-    avro.encode(None, row, b"a", &mut out, true).unwrap();
+    let attempt = encoder.try_encode(None, row, b"a", &mut out).unwrap();
+    assert_eq!(attempt, EncodeAttempt::Encoded);
     assert_eq!(out.value, [0, 0, 0, 0, 102, 2, 2, b'a', 2, 2, b'x']);
 }

@@ -8,9 +8,10 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Map, Value};
 use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_json};
 use servicenow_kafka_bridge::avro::{
-    FieldType, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
+    FieldType, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
     WIRE_PREFIX_BYTES,
 };
+use servicenow_kafka_bridge::config::OnTypeError;
 use servicenow_kafka_bridge::servicenow::query::parse_time;
 
 use crate::instance::ROW_BYTES;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use servicenow_kafka_bridge::avro::dictionary::{TableDescription, describe};
 use servicenow_kafka_bridge::avro::{
-    EncodeReport, KEY_SCHEMA, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns,
+    EncodeReport, KEY_SCHEMA, RecordEncoder, RecordSchema, TableColumn, TableColumns,
     TypingOptions, WIRE_PREFIX_BYTES, encode_key,
 };
+use servicenow_kafka_bridge::config::OnTypeError;
 use servicenow_kafka_bridge::health::Health;
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::servicenow::InstanceClient;

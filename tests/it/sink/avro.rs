@@ -7,9 +7,9 @@ use crossbeam_channel::after;
 use real_kafka::Draft;
 use serde_json::{Value, json};
 use servicenow_kafka_bridge::avro::{
-    Decimals, OnTypeError, RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions,
-    encode_key,
+    RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions, encode_key,
 };
+use servicenow_kafka_bridge::config::{Decimals, OnTypeError};
 use servicenow_sim::Row;
 use std::time::Duration;
 

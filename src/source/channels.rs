@@ -1,0 +1,111 @@
+//! The channels between the two threads of a table, and what travels through them.
+//!
+//! Rows and marks go from the poller to the sender through a bounded channel: when it is full the
+//! poller waits, which is how a slow Kafka slows down the reading. Empty blocks come back, so that
+//! their memory is used again. A request to read again from an earlier row goes from the sender to
+//! the poller. Outside of both, the pipeline holds the end that wakes the poller early.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::servicenow::page::RowBlock;
+use crate::servicenow::query::Cursor;
+
+/// Blocks and marks that may wait between poller and sender: two pages of 1,000 rows of 2 kB.
+const BLOCK_QUEUE_CAPACITY: usize = 16;
+
+/// What the poller hands to the sender.
+///
+/// `generation` counts how often the sender has made the poller go back. What was sent before the
+/// poller went back carries the old number, and the sender passes over it.
+#[derive(Debug)]
+pub(super) enum PollerMessage {
+    /// Rows to produce. `checked`: their page is complete and known to be good. Blocks of a page
+    /// that is too large to be held back come before that is known.
+    Rows {
+        generation: u64,
+        block: RowBlock,
+        checked: bool,
+    },
+    /// All rows since the last mark belong to one good page.
+    Mark { generation: u64, mark: BatchMark },
+}
+
+/// A position that the checkpoint may move to as soon as all rows before it are acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct BatchMark {
+    /// The last row before the mark; `None` while the table has shown no row.
+    pub(super) cursor: Option<Cursor>,
+    /// Rows since the mark before.
+    pub(super) rows: u64,
+    /// The second (UTC, since 1970) up to which the table is read, when nothing was left to read.
+    pub(super) caught_up: Option<i64>,
+    /// How many of `rows` were produced; the others were left out as the sink's own writes.
+    pub(super) produced: u64,
+}
+
+impl BatchMark {
+    pub(super) fn new(cursor: Option<Cursor>, rows: u64, caught_up: Option<i64>) -> BatchMark {
+        BatchMark {
+            cursor,
+            rows,
+            caught_up,
+            produced: rows,
+        }
+    }
+
+    /// The last second of which every row lies before the mark.
+    pub(super) fn complete_to(&self) -> Option<i64> {
+        let cursor = self.cursor.as_ref();
+        let second_before = cursor.map(|cursor| cursor.seconds.saturating_sub(1));
+        self.caught_up.or(second_before)
+    }
+}
+
+/// The sender asks the poller to read again from `cursor`, the last acknowledged row.
+#[derive(Debug)]
+pub(super) struct RewindRequest {
+    /// The number that everything read from now on carries.
+    pub(super) generation: u64,
+    pub(super) cursor: Option<Cursor>,
+    /// Ask for single rows first, so that a record that fails again repeats no others.
+    pub(super) single_rows: bool,
+}
+
+/// The poller's ends.
+pub(super) struct PollerChannels {
+    pub(super) messages: Sender<PollerMessage>,
+    /// Blocks whose rows are produced: their memory takes the next rows.
+    pub(super) spare_blocks: Receiver<RowBlock>,
+    pub(super) rewinds: Receiver<RewindRequest>,
+    /// Ends the pause before the next poll.
+    pub(super) wake_ups: Receiver<()>,
+}
+
+/// The sender's ends.
+pub(super) struct SenderChannels {
+    pub(super) messages: Receiver<PollerMessage>,
+    pub(super) spare_blocks: Sender<RowBlock>,
+    pub(super) rewinds: Sender<RewindRequest>,
+}
+
+/// Makes the channels of one table: the poller's ends, the sender's, and the one that wakes the
+/// poller.
+pub(super) fn connect() -> (PollerChannels, SenderChannels, Sender<()>) {
+    let (messages_in, messages) = bounded(BLOCK_QUEUE_CAPACITY);
+    let (spare_in, spare_blocks) = bounded(BLOCK_QUEUE_CAPACITY);
+    // The sender asks once and then waits for rows of the new generation.
+    let (rewinds_in, rewinds) = bounded(1);
+    let (wake, wake_ups) = bounded(1);
+    let poller = PollerChannels {
+        messages: messages_in,
+        spare_blocks,
+        rewinds,
+        wake_ups,
+    };
+    let sender = SenderChannels {
+        messages,
+        spare_blocks: spare_in,
+        rewinds: rewinds_in,
+    };
+    (poller, sender, wake)
+}

@@ -1,0 +1,191 @@
+//! Decides whether a page counts: pure, without I/O.
+//!
+//! A page that does not count moves nothing: it is asked for again. Four things must hold, two of
+//! them here row by row:
+//!
+//! 1. The instance's clock has passed the end of the slice ([`is_too_early`]), so that no row can be
+//!    added to it any more.
+//! 2. Each row belongs to the slice that was asked for and comes in order ([`RowOrderCheck`]), and
+//!    there are no more of them than the limit. An instance that does not understand a condition
+//!    drops it without an error.
+//! 3. The body is one complete list without an error in it; `servicenow::page` sees to that.
+//! 4. The number of rows in the slice is known ([`PageCheck::finish`]), because a short page is not
+//!    the end of a slice: access rules hide rows after the limit was applied.
+
+use super::row_order::{RowOrderCheck, RowVerdict};
+use super::window::{PageRequest, PageSummary};
+use crate::servicenow::page::RowBlock;
+use crate::servicenow::query::{Cursor, EncodedQuery};
+
+/// Whether an answer with this `Date` (seconds since 1970) comes from a node whose clock is behind
+/// the others, so that rows of second `hi` may still be added on it.
+pub(super) fn is_too_early(date: Option<i64>, hi: i64) -> bool {
+    date.is_some_and(|date| date <= hi)
+}
+
+/// Checks one page while its rows arrive.
+pub(super) struct PageCheck {
+    order: RowOrderCheck,
+    limit: u32,
+    /// Whether the request asked the instance to count the slice.
+    counted: bool,
+    /// Rows that arrived.
+    rows: u32,
+    /// Those of them that are to be produced.
+    kept: u64,
+    last: Option<Cursor>,
+    overshot: bool,
+}
+
+/// A page that counts.
+pub(super) struct CheckedPage {
+    /// Rows that are to be produced.
+    pub(super) kept: u64,
+    /// What the window needs to know.
+    pub(super) summary: PageSummary,
+}
+
+impl PageCheck {
+    pub(super) fn new(query: EncodedQuery, request: &PageRequest) -> PageCheck {
+        PageCheck {
+            order: RowOrderCheck::new(query, &request.slice),
+            limit: request.limit,
+            counted: request.count,
+            rows: 0,
+            kept: 0,
+            last: None,
+            overshot: false,
+        }
+    }
+
+    /// Checks the rows of a block, and leaves only those in it that are to be produced.
+    ///
+    /// # Errors
+    /// In words, what the instance answered with that was not asked for.
+    pub(super) fn keep_asked_rows(&mut self, block: &mut RowBlock) -> Result<(), String> {
+        let mut wrong = None;
+        let mut rows = std::mem::take(&mut block.rows);
+        rows.retain(|row| {
+            if wrong.is_some() {
+                return false;
+            }
+            self.rows += 1;
+            match self.order.check(row.seconds, block.slice(&row.id)) {
+                Ok(RowVerdict::Keep) => true,
+                Ok(RowVerdict::AlreadyRead) => false,
+                Ok(RowVerdict::BeyondSlice) => {
+                    self.overshot = true;
+                    false
+                }
+                Err(what) => {
+                    wrong = Some(what);
+                    false
+                }
+            }
+        });
+        block.rows = rows;
+        if let Some(what) = wrong {
+            return Err(what);
+        }
+        if self.rows > self.limit {
+            return Err("more rows than were asked for".to_owned());
+        }
+        if let Some(row) = block.rows.last() {
+            let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+            self.last = Some(Cursor {
+                seconds: row.seconds,
+                id: Some(id),
+            });
+        }
+        self.kept += block.rows.len() as u64;
+        Ok(())
+    }
+
+    /// The page as a whole, with the number of rows in its slice if the instance gave one. `None`:
+    /// the count was asked for, is missing and is needed, so the page does not count.
+    ///
+    /// A page that is full, or that went past the end of its slice, tells the same without a count.
+    pub(super) fn finish(self, total: Option<u64>) -> Option<CheckedPage> {
+        let needs_no_count = self.overshot || self.rows >= self.limit;
+        if self.counted && total.is_none() && !needs_no_count {
+            return None;
+        }
+        Some(CheckedPage {
+            kept: self.kept,
+            summary: PageSummary {
+                rows: self.rows,
+                last: self.last,
+                total,
+                overshot: self.overshot,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servicenow::page::PageRow;
+    use crate::servicenow::query::Slice;
+
+    /// The check of a page of seconds 100 to 200, of two rows at most.
+    fn check(count: bool) -> PageCheck {
+        let query = EncodedQuery {
+            text: String::new(),
+            earliest: Some(100),
+            latest: 200,
+            widened: false,
+        };
+        let request = PageRequest {
+            slice: Slice {
+                after: None,
+                to: 200,
+                id_to: None,
+            },
+            limit: 2,
+            count,
+        };
+        PageCheck::new(query, &request)
+    }
+
+    fn block(seconds: &[i64]) -> RowBlock {
+        let row = |seconds: &i64| PageRow {
+            text: 0..1,
+            id: 0..1,
+            seconds: *seconds,
+        };
+        RowBlock {
+            bytes: b"a".to_vec(),
+            rows: seconds.iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn a_page_from_a_clock_that_is_not_past_the_slice_is_too_early() {
+        assert!(is_too_early(Some(200), 200) && is_too_early(Some(100), 200));
+        assert!(!is_too_early(Some(201), 200) && !is_too_early(None, 200));
+    }
+
+    #[test]
+    fn a_short_page_counts_only_with_a_count_where_one_was_asked_for() {
+        let finish = |count, seconds: &[i64], total| {
+            let mut check = check(count);
+            check.keep_asked_rows(&mut block(seconds)).unwrap();
+            check.finish(total)
+        };
+        assert!(finish(true, &[150], None).is_none());
+        let page = finish(true, &[150], Some(1)).unwrap();
+        assert_eq!((page.kept, page.summary.total), (1, Some(1)));
+        assert_eq!(page.summary.last.unwrap().seconds, 150);
+        assert!(finish(false, &[150], None).is_some());
+        assert!(finish(true, &[150, 151], None).is_some(), "a full page");
+    }
+
+    #[test]
+    fn rows_that_were_not_asked_for_are_refused() {
+        for seconds in [&[99][..], &[201], &[150, 149], &[150, 150, 150]] {
+            let refused = check(false).keep_asked_rows(&mut block(seconds));
+            assert!(refused.is_err(), "{seconds:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Starts and joins the two threads of a table.
+
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::Sender;
+
+use super::channels;
+use super::context::SourceContext;
+use super::error::Error;
+use super::poller::TablePoller;
+use super::position::{fingerprint, start_position};
+use super::sender::TableSender;
+use crate::config::{SourceConfig, TableConfig, TableFormat};
+use crate::stop::StopSignals;
+
+/// A running table.
+#[derive(Debug)]
+pub struct TablePipeline {
+    name: String,
+    poller: JoinHandle<()>,
+    /// Ends with the number of rows that were read but not acknowledged.
+    sender: JoinHandle<u64>,
+    wake_poller: Sender<()>,
+}
+
+impl TablePipeline {
+    /// Starts the threads of `table`.
+    ///
+    /// `signals.stop` ends the reading; what was read is still produced and acknowledged, until
+    /// `signals.abandon`.
+    ///
+    /// # Errors
+    /// The checkpoint belongs to another query or instance, an Avro table has no registry, or no
+    /// thread can be made.
+    pub fn start(
+        context: &SourceContext,
+        source: &SourceConfig,
+        table: &TableConfig,
+        signals: &StopSignals,
+    ) -> Result<TablePipeline, Error> {
+        if table.format == TableFormat::Avro && context.registry.is_none() {
+            return Err(Error::NoRegistry {
+                table: table.name.clone(),
+            });
+        }
+        let fingerprint = fingerprint(context.instance.base_url(), table);
+        let start = start_position(&context.checkpoints, table, &fingerprint)?;
+        let (poller_channels, sender_channels, wake_poller) = channels::connect();
+        let sender = TableSender::new(
+            context,
+            table,
+            fingerprint,
+            start.clone(),
+            sender_channels,
+            signals,
+        );
+        let poller = TablePoller::new(
+            context,
+            source,
+            table,
+            start,
+            poller_channels,
+            &signals.stop,
+        );
+        let no_thread = |error| Error::Thread {
+            table: table.name.clone(),
+            error,
+        };
+        Ok(TablePipeline {
+            name: table.name.clone(),
+            wake_poller,
+            sender: thread::Builder::new()
+                .name(format!("send:{}", table.name))
+                .spawn(move || sender.run())
+                .map_err(no_thread)?,
+            poller: thread::Builder::new()
+                .name(format!("read:{}", table.name))
+                .spawn(move || poller.run())
+                .map_err(no_thread)?,
+        })
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ends the wait for the next poll. While a poll runs, the next one follows it at once.
+    pub fn poll_now(&self) {
+        // A full channel holds such a wake-up already.
+        self.wake_poller.try_send(()).ok();
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
+        vec![name(self.poller.thread()), name(self.sender.thread())]
+    }
+
+    /// Whether both threads have ended.
+    pub fn is_finished(&self) -> bool {
+        self.poller.is_finished() && self.sender.is_finished()
+    }
+
+    /// Whether one of the threads has ended. While nothing stops the pipeline, that is a fault.
+    pub fn has_died(&self) -> bool {
+        self.poller.is_finished() || self.sender.is_finished()
+    }
+
+    /// Waits for the threads; gives the number of rows that were read but not acknowledged, at least
+    /// one where a thread has panicked.
+    pub fn join(self) -> u64 {
+        let poller_died = self.poller.join().is_err();
+        self.sender.join().unwrap_or(1).max(u64::from(poller_died))
+    }
+}

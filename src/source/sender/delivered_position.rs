@@ -1,0 +1,78 @@
+//! How far a table is delivered: the position in the checkpoint, and the lag that operators see.
+
+use std::sync::Arc;
+
+use crate::checkpoint::{CheckpointEntry, CheckpointPosition, CheckpointStore};
+use crate::config::TableConfig;
+use crate::metrics::Gauge;
+use crate::servicenow::query::Cursor;
+use crate::source::channels::BatchMark;
+use crate::source::context::SourceContext;
+use crate::source::position::age;
+
+/// Moves the checkpoint of one table, behind acknowledgements only.
+pub(super) struct DeliveredPosition {
+    table: String,
+    fingerprint: String,
+    checkpoints: Arc<CheckpointStore>,
+    acknowledged: Option<Cursor>,
+    /// The second (UTC, since 1970) up to which everything is acknowledged; `None`: not known yet.
+    reached: Option<i64>,
+    lag: Gauge,
+}
+
+impl DeliveredPosition {
+    /// Begins at the position that the checkpoint has.
+    pub(super) fn new(
+        context: &SourceContext,
+        table: &TableConfig,
+        fingerprint: String,
+        start: Option<Cursor>,
+    ) -> DeliveredPosition {
+        let lag = context.metrics.offset_lag.with(&[&table.name]);
+        lag.set(f64::NAN);
+        let position = DeliveredPosition {
+            table: table.name.clone(),
+            fingerprint,
+            checkpoints: Arc::clone(&context.checkpoints),
+            // An earlier process may have read further and found nothing; the first poll tells.
+            reached: start.as_ref().map(|cursor| cursor.seconds),
+            acknowledged: start,
+            lag,
+        };
+        position.show_lag();
+        position
+    }
+
+    /// The last acknowledged row.
+    pub(super) fn acknowledged(&self) -> Option<&Cursor> {
+        self.acknowledged.as_ref()
+    }
+
+    /// Everything before `mark` is acknowledged.
+    pub(super) fn advance(&mut self, mark: BatchMark) {
+        if let Some(Cursor { seconds, id }) = &mark.cursor
+            && mark.cursor != self.acknowledged
+        {
+            let entry = CheckpointEntry {
+                position: CheckpointPosition {
+                    timestamp: *seconds,
+                    last_identifier: id.clone().unwrap_or_default(),
+                },
+                fingerprint: Some(self.fingerprint.clone()),
+            };
+            self.checkpoints.advance(&self.table, entry, mark.rows);
+        }
+        let cursor_second = mark.cursor.as_ref().map(|cursor| cursor.seconds);
+        self.reached = mark.caught_up.or(cursor_second);
+        self.acknowledged = mark.cursor;
+        self.show_lag();
+    }
+
+    /// Shows the lag of this moment: it grows while nothing is acknowledged.
+    pub(super) fn show_lag(&self) {
+        if let Some(reached) = self.reached {
+            self.lag.set(age(reached));
+        }
+    }
+}
