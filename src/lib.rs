@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod health;
+mod http;
 pub mod kafka;
 pub mod loop_guard;
 pub mod metrics;

@@ -9,7 +9,6 @@
 //! Source: Confluent Schema Registry API reference. Apicurio 3 serves it at `/apis/ccompat/v7`.
 
 mod answer;
-mod cache;
 mod compatibility;
 mod error;
 mod next_schema;
@@ -34,12 +33,11 @@ pub use self::subject::{RecordPart, subject};
 use self::answer::{
     CompatibilityAnswer, LevelAnswer, ModeAnswer, SchemaIdAnswer, StoredSchemaAnswer,
 };
-use self::cache::Cache;
 use self::requests::{RegistryRequest, RegistryTransport};
 use crate::avro::{RecordSchema, TableColumns};
 use crate::config::{SchemaRegistryConfig, SubjectStrategy, TableConfig};
+use crate::http::encoding;
 use crate::metrics::Metrics;
-use crate::servicenow::encoding;
 use crate::stop::Stop;
 
 /// The client of one registry.
@@ -49,7 +47,6 @@ pub struct Registry {
     auto_register: bool,
     normalize: bool,
     strategy: SubjectStrategy,
-    writers: Cache<u32, Arc<RegisteredSchema>>,
 }
 
 impl Registry {
@@ -75,7 +72,6 @@ impl Registry {
             auto_register: config.auto_register,
             normalize: config.normalize,
             strategy: config.subject_strategy,
-            writers: Cache::new(),
         })
     }
 
@@ -97,7 +93,7 @@ impl Registry {
 
     /// How long one request may take at most, with its repetitions, all addresses together.
     pub fn max_request_time(&self) -> Duration {
-        self.http.patience()
+        self.http.max_request_time()
     }
 
     /// The latest schema of a subject, which must have one.
@@ -217,19 +213,14 @@ impl Registry {
     /// [`RegistryFailure::NoSchema`] for an id that no address knows. While one is silent it is that one's
     /// error: an id that stands in a record was given out once, and a node may be behind.
     pub fn schema_by_id(&self, id: u32, stop: &Stop) -> Result<Arc<RegisteredSchema>, Error> {
-        self.writers.get(&id, stop, || {
-            let ask = RegistryRequest::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
-            let stored: StoredSchemaAnswer = self.http.ask(&ask, stop)?;
-            let (references, weight) = match stored.kind {
-                SchemaFormat::Avro => {
-                    references::resolve(&self.http, &ask, &stored.references, stop)?
-                }
-                _ => (Vec::new(), 0),
-            };
-            let weight = stored.schema.len() + weight;
-            let writer = RegisteredSchema::new(id, stored.kind, stored.schema, references);
-            Ok((Arc::new(writer), weight))
-        })
+        let ask = RegistryRequest::get(format!("/schemas/ids/{id}"), format!("schema {id}"));
+        let stored: StoredSchemaAnswer = self.http.ask(&ask, stop)?;
+        let references = match stored.kind {
+            SchemaFormat::Avro => references::resolve(&self.http, &ask, &stored.references, stop)?,
+            _ => Vec::new(),
+        };
+        let schema = RegisteredSchema::new(id, stored.kind, stored.schema, references);
+        Ok(Arc::new(schema))
     }
 
     /// Whether a schema fits to what is registered under a subject, at the subject's level. What
@@ -351,7 +342,7 @@ fn path(subject: &str) -> String {
 /// A subject as one step of a path.
 fn encoded(subject: &str) -> String {
     let mut out = String::new();
-    encoding::value(&mut out, subject);
+    encoding::push_value(&mut out, subject);
     out
 }
 

@@ -7,10 +7,7 @@
 //! or reads the environment, the place of the system's CA store apart.
 
 mod auth;
-pub(crate) mod dns_cache;
-pub(crate) mod encoding;
 mod error;
-mod error_body;
 mod exchange;
 pub mod page;
 pub mod query;
@@ -18,7 +15,6 @@ mod rate_limit;
 mod reachability;
 pub mod table_api;
 pub mod table_write;
-pub(crate) mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +24,6 @@ use serde_json::Value;
 use ureq::http::Method;
 
 pub use self::error::{AttemptedRequest, Error, InstanceFailure};
-pub(crate) use self::error_body::{error_words, shown};
 
 use self::auth::Authenticator;
 use self::exchange::{
@@ -39,6 +34,8 @@ use self::reachability::Reachability;
 use crate::backoff::Backoff;
 use crate::config;
 use crate::health::Health;
+use crate::http::encoding;
+use crate::http::error_body::{error_words, shown};
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
@@ -394,12 +391,12 @@ impl Drop for InstanceClient {
 /// Encoded path and query.
 fn target(path: &str, params: &[(&str, String)]) -> String {
     let mut target = String::new();
-    encoding::path(&mut target, path);
+    encoding::push_path(&mut target, path);
     if !params.is_empty() {
         target.push('?');
     }
     let pairs = params.iter().map(|(name, text)| (*name, text.as_str()));
-    encoding::pairs(&mut target, pairs);
+    encoding::push_pairs(&mut target, pairs);
     target
 }
 

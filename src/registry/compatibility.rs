@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::servicenow::shown;
+use crate::http::error_body::shown;
 
 /// The reasons from a compatibility check, or from the message of the 409 where there are none.
 /// `wanted` is the schema that was refused, `known` the registered one.

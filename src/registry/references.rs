@@ -14,13 +14,13 @@ const MAX_REFERENCES: usize = 64;
 /// MiB of their texts, as much as is read of a schema.
 const MAX_REFERENCED_MIB: usize = 1;
 
-/// What `links` of the schema of `ask` name, each behind what that refers to; and its bytes.
+/// What `links` of the schema of `ask` name, each behind what that refers to.
 pub(super) fn resolve(
     http: &RegistryTransport,
     ask: &RegistryRequest,
     links: &[ReferenceLink],
     stop: &Stop,
-) -> Result<(Vec<ReferencedSchema>, usize), Error> {
+) -> Result<Vec<ReferencedSchema>, Error> {
     let mut found = ReferenceResolver {
         http,
         ask,
@@ -31,7 +31,7 @@ pub(super) fn resolve(
         bytes: 0,
     };
     found.follow(links)?;
-    Ok((found.list, found.bytes))
+    Ok(found.list)
 }
 
 /// What was found so far.

@@ -1,24 +1,24 @@
-//! HTTP exchanges with the addresses of one registry: bounded, repeated, one address after another.
+//! Requests to the addresses of one registry: bounded, repeated, one address after another.
 
-mod cause;
+mod verdict;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{bounded, select};
 use serde::de::DeserializeOwned;
-use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, header};
-use ureq::unversioned::transport::DefaultConnector;
 
-use self::cause::{MAX_RESPONSE_HEAD_BYTES, judge};
+use self::verdict::judge;
 use super::error::{AttemptedRegistryRequest, Error, RegistryFailure};
 use crate::backoff::Backoff;
 use crate::config::{RegistryAuth, SchemaRegistryConfig};
+use crate::http::agent::{
+    AgentSettings, AgentsByStop, ConnectionProfile, StoppableAgent, TimeBounds,
+};
+use crate::http::error_body::shown;
+use crate::http::transport_error::{TimeLimitWords, TransportError};
+use crate::http::{self, DnsCache, encoding};
 use crate::metrics::{CounterVec, Metrics};
-use crate::servicenow::dns_cache::DnsCache;
-use crate::servicenow::{encoding, shown, tls};
 use crate::stop::Stop;
 
 /// Content type of requests (Confluent Schema Registry API reference, "Content Types").
@@ -29,18 +29,29 @@ const REGISTRY_ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
                       application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5";
 /// How often a request is repeated at all addresses, before the caller decides.
 const MAX_REGISTRY_RETRIES: u32 = 3;
-/// The first wait before that.
+/// The first wait before a repetition.
 const REGISTRY_FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait before that of our own choice.
+/// The longest wait before a repetition, where the registry does not ask for more.
 const REGISTRY_MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// Longest wait that the registry may ask for.
+/// The longest wait that the registry may ask for.
 const MAX_REGISTRY_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Bound on look-up, connect and TLS, so that another address has its turn soon.
+/// Bound on the look-up and on the connection, so that another address has its turn soon.
 const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a request may take beyond its time-out before its thread is given up.
-const REGISTRY_TIMEOUT_GRACE: Duration = Duration::from_secs(2);
-/// How long an unused connection is kept.
-const REGISTRY_MAX_IDLE_AGE: Duration = Duration::from_secs(20);
+/// The connections of one caller, which asks one address at a time and seldom.
+const REGISTRY_CONNECTIONS: ConnectionProfile = ConnectionProfile {
+    max_idle: 3,
+    max_idle_age: Duration::from_secs(20),
+    input_bytes: 128 * 1024,
+    output_bytes: 128 * 1024,
+};
+/// `schema_registry.timeout` is the only bound that is configured.
+const TIME_LIMIT_WORDS: TimeLimitWords = TimeLimitWords {
+    connect: "no connection",
+    read: TIMED_OUT,
+    write: TIMED_OUT,
+    total: TIMED_OUT,
+};
+const TIMED_OUT: &str = "no complete answer in `schema_registry.timeout`";
 
 /// A request, the same for each address.
 #[derive(Debug)]
@@ -80,6 +91,7 @@ impl RegistryRequest {
 
 /// Why one exchange brought nothing.
 enum RegistryExchangeFailure {
+    /// The caller's `Stop` ended it.
     Stopped,
     Cause(RegistryFailure),
 }
@@ -90,10 +102,11 @@ impl From<RegistryFailure> for RegistryExchangeFailure {
     }
 }
 
-/// The agent and the addresses, shared by all threads.
+/// The connections and the addresses, shared by all threads.
 #[derive(Debug)]
 pub(super) struct RegistryTransport {
-    agent: Agent,
+    /// A stop ends the requests that were made for it, and only those.
+    agents: AgentsByStop,
     urls: Vec<String>,
     /// Index of the address that answered last, and well.
     good: AtomicUsize,
@@ -112,7 +125,7 @@ impl RegistryTransport {
             return Err(Error::Setup("schema_registry.url: is not set".to_owned()));
         }
         Ok(RegistryTransport {
-            agent: agent(config)?,
+            agents: AgentsByStop::new(agent_settings(config)?, REGISTRY_CONNECTIONS),
             urls: config.urls.clone(),
             good: AtomicUsize::new(0),
             authorization: authorization(&config.auth)?,
@@ -151,9 +164,9 @@ impl RegistryTransport {
     }
 
     /// How long [`RegistryTransport::ask`] may take at most.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn max_request_time(&self) -> Duration {
         let urls = u32::try_from(self.urls.len()).unwrap_or(u32::MAX);
-        let round = (self.timeout + REGISTRY_TIMEOUT_GRACE).saturating_mul(urls);
+        let round = self.timeout.saturating_mul(urls);
         round.saturating_mul(MAX_REGISTRY_RETRIES + 1)
             + MAX_REGISTRY_RETRY_AFTER * MAX_REGISTRY_RETRIES
     }
@@ -233,51 +246,46 @@ impl RegistryTransport {
         self.good.store(index.unwrap_or(0), Relaxed);
     }
 
-    /// One request to one address, on a thread of its own: nothing else ends a wait for a
-    /// connection or an answer early. The thread ends with the request's own time-out at the latest.
+    /// One request to one address. It ends with its time bounds, or with the stop.
     fn exchange(
         &self,
         base: &str,
         ask: &RegistryRequest,
         stop: &Stop,
     ) -> Result<Vec<u8>, RegistryExchangeFailure> {
+        if stop.is_stopped() {
+            return Err(RegistryExchangeFailure::Stopped);
+        }
+        let result = self
+            .send(&self.agents.of(stop), base, ask)
+            .map_err(|error| TransportError::of_exchange(&error, &TIME_LIMIT_WORDS).into())
+            .and_then(judge);
+        match result {
+            Ok(body) => Ok(body),
+            Err(_) if stop.is_stopped() => Err(RegistryExchangeFailure::Stopped),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    fn send(
+        &self,
+        agent: &StoppableAgent,
+        base: &str,
+        ask: &RegistryRequest,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("{base}{}", ask.path));
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
-        let agent = self.agent.clone();
-        let body = ask.body.clone();
-        let run = move || match body {
-            None => judge(agent.run(request.body(()).map_err(ureq::Error::from)?)?),
+        match &ask.body {
+            None => agent.run(request.body(())?),
             Some(body) => {
                 let request = request.header(header::CONTENT_TYPE, REGISTRY_CONTENT_TYPE);
-                judge(agent.run(request.body(body).map_err(ureq::Error::from)?)?)
-            }
-        };
-        let (done, answer) = bounded(1);
-        let thread = thread::Builder::new()
-            .name("registry".into())
-            .spawn(move || drop(done.send(run())));
-        thread.map_err(|why| RegistryFailure::Network(format!("cannot start a thread: {why}")))?;
-        select! {
-            recv(answer) -> verdict => match verdict {
-                Ok(verdict) => Ok(verdict?),
-                Err(_) => Err(RegistryFailure::Body("the request ended in a panic".to_owned()).into()),
-            },
-            recv(stop.receiver()) -> _ => Err(RegistryExchangeFailure::Stopped),
-            default(self.timeout + REGISTRY_TIMEOUT_GRACE) => {
-                Err(RegistryFailure::Timeout("no answer at all".to_owned()).into())
+                agent.run(request.body(body.as_str())?)
             }
         }
-    }
-}
-
-impl Drop for RegistryTransport {
-    /// Ends what nobody waits for any more.
-    fn drop(&mut self) {
-        self.agent.clone().shutdown();
     }
 }
 
@@ -307,49 +315,32 @@ fn error(
     }
 }
 
-fn agent(config: &SchemaRegistryConfig) -> Result<Agent, Error> {
-    let mut builder = Agent::config_builder()
-        // ureq's default comes from the environment.
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!(
-            "servicenow-kafka-bridge/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .accept(REGISTRY_ACCEPT)
-        .timeout_global(Some(config.timeout))
-        .timeout_resolve(Some(config.timeout.min(REGISTRY_CONNECT_TIMEOUT)))
-        .timeout_connect(Some(config.timeout.min(REGISTRY_CONNECT_TIMEOUT)))
-        .max_response_header_size(MAX_RESPONSE_HEAD_BYTES)
-        .max_idle_age(REGISTRY_MAX_IDLE_AGE);
-    if config.urls.iter().any(|url| url.starts_with("https:")) {
-        let tls = tls::tls_config("schema_registry.tls", &config.tls).map_err(Error::Setup)?;
-        builder = builder.tls_config(tls);
-    }
-    Ok(Agent::with_parts(
-        builder.build(),
-        DefaultConnector::new(),
-        DnsCache::default(),
-    ))
+fn agent_settings(config: &SchemaRegistryConfig) -> Result<AgentSettings, Error> {
+    let needs_tls = config.urls.iter().any(|url| url.starts_with("https:"));
+    let tls = needs_tls.then(|| http::tls_config("schema_registry.tls", &config.tls));
+    Ok(AgentSettings {
+        accept: REGISTRY_ACCEPT,
+        bounds: TimeBounds {
+            total: config.timeout,
+            connect: config.timeout.min(REGISTRY_CONNECT_TIMEOUT),
+            silence: None,
+        },
+        proxy: None,
+        tls: tls.transpose().map_err(Error::Setup)?,
+        dns: DnsCache::default(),
+    })
 }
 
 fn authorization(auth: &RegistryAuth) -> Result<Option<HeaderValue>, Error> {
-    let text = match auth {
+    let value = match auth {
         RegistryAuth::None => return Ok(None),
         RegistryAuth::Basic { username, password } => {
-            let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.expose()));
-            format!("Basic {}", encoding::base64(pair.as_bytes()))
+            encoding::basic_authorization(username, password.expose())
         }
-        RegistryAuth::Bearer { token } => format!("Bearer {}", token.expose()),
+        RegistryAuth::Bearer { token } => encoding::bearer_authorization(token.expose()),
     };
-    let text = zeroize::Zeroizing::new(text);
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        Error::Setup(
-            "schema_registry.auth.token: must be printable ASCII, as it goes into a header"
-                .to_owned(),
-        )
-    })?;
-    value.set_sensitive(true);
+    let unsendable =
+        "schema_registry.auth.token: must be printable ASCII, as it goes into a header";
+    let value = value.ok_or_else(|| Error::Setup(unsendable.to_owned()))?;
     Ok(Some(value))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::{RegistryAuth, Secret, TlsFiles};
-use crate::servicenow::tests::server::{self, ScriptedServer, SeenRequest, ServerAction, answer};
+use crate::http::test_server::{ScriptedServer, SeenRequest, ServerAction, answer, spawn};
 use crate::stop::{self, StopTrigger};
 
 mod addresses;

@@ -8,18 +8,17 @@ mod token_refresher;
 use std::sync::Arc;
 
 use ureq::http::{HeaderName, HeaderValue, header};
-use zeroize::Zeroizing;
 
 pub(super) use self::login_breaker::LoginPermit;
 
 use self::login_breaker::LoginBreaker;
 use self::token_refresher::TokenHandle;
 use super::ClientShared;
-use super::encoding;
 use super::error::{AttemptedRequest, Error};
 use super::exchange::Credential;
 use crate::config;
 use crate::health::Health;
+use crate::http::encoding;
 use crate::stop::Stop;
 
 /// Gives each request its credential, and spaces attempts that the instance refuses.
@@ -44,9 +43,8 @@ impl Authenticator {
     ) -> Result<Authenticator, Error> {
         let source = match config {
             config::ServiceNowAuth::Basic { username, password } => {
-                let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
-                let value = Zeroizing::new(format!("Basic {}", encoding::base64(pair.as_bytes())));
-                CredentialSource::Fixed(fixed(header::AUTHORIZATION, &value, "auth.basic")?)
+                let value = encoding::basic_authorization(username, password.expose());
+                CredentialSource::Fixed(fixed(header::AUTHORIZATION, value, "auth.basic")?)
             }
             config::ServiceNowAuth::ApiKey { header, key } => {
                 let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
@@ -55,7 +53,11 @@ impl Authenticator {
                         "servicenow.auth: `{header}` is no name of a header"
                     ))
                 })?;
-                CredentialSource::Fixed(fixed(name, key.expose(), "auth.api_key")?)
+                CredentialSource::Fixed(fixed(
+                    name,
+                    encoding::secret_header(key.expose()),
+                    "auth.api_key",
+                )?)
             }
             config::ServiceNowAuth::OAuth(oauth) => {
                 CredentialSource::Tokens(TokenHandle::start(oauth, shared, health)?)
@@ -134,13 +136,13 @@ impl Authenticator {
     }
 }
 
-fn fixed(name: HeaderName, value: &str, key: &str) -> Result<Credential, Error> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
+/// `value` is `None` where it is no header; `key` is what the user calls it, below `servicenow`.
+fn fixed(name: HeaderName, value: Option<HeaderValue>, key: &str) -> Result<Credential, Error> {
+    let value = value.ok_or_else(|| {
         Error::Setup(format!(
             "servicenow.{key}: a character in it cannot be sent in a header"
         ))
     })?;
-    value.set_sensitive(true);
     Ok(Credential {
         name,
         value,

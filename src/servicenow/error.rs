@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::error_body::NO_REASON_GIVEN;
+use crate::http::error_body::NO_REASON_GIVEN;
 
 /// The instance's words for a user or client that may not use this API at all.
 const API_ACL_WORDS: &str = "API level ACL";

@@ -1,29 +1,54 @@
-//! One HTTP exchange with the instance: the agent and its bounds, and the verdict on an answer.
+//! One HTTP exchange with the instance: what is sent, within which bounds, and what the answer means.
 
-mod agent;
 mod payload;
 
 use std::cell::Cell;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use ureq::{Agent, BodyReader, SendBody};
+use ureq::{BodyReader, SendBody};
 
 pub(super) use self::payload::RequestPayload;
 
-use self::agent::{MAX_RESPONSE_HEAD_BYTES, READ_CONNECTIONS, WRITE_CONNECTIONS};
 use self::payload::TrackedBody;
 use super::error::{AttemptedRequest, Error, InstanceFailure};
-use super::error_body::{error_words, shown};
-use super::{InstanceResponse, ResponseBody, ResponseHead, rate_limit};
+use super::{InstanceResponse, ResponseBody, ResponseHead};
 use crate::config;
+use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
+use crate::http::error_body::{self, error_words, shown};
+use crate::http::headers::{self, header_text};
+use crate::http::transport_error::{TimeLimitWords, TransportError};
+use crate::http::{self, DnsCache};
 use crate::metrics::Metrics;
+use crate::stop::{self, Stop, StopTrigger};
 
-/// Bytes of an error's body that are read, so that its connection can be used again.
-const MAX_ERROR_BODY_BYTES: u64 = 16 * 1024;
+/// How long an unused connection is kept: longer than the slow poll interval of 30 s, as a TLS
+/// handshake for each poll costs both sides. ServiceNow announces 20 s or 70 s; ureq looks whether the
+/// other side has closed a connection before it uses it again.
+const INSTANCE_MAX_IDLE_AGE: Duration = Duration::from_secs(50);
+/// For pages. About as many connections are kept as threads ask at once.
+const READ_CONNECTIONS: ConnectionProfile = ConnectionProfile {
+    max_idle: 16,
+    max_idle_age: INSTANCE_MAX_IDLE_AGE,
+    input_bytes: 128 * 1024,
+    output_bytes: 64 * 1024,
+};
+/// For writes: many at once, with short answers.
+const WRITE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
+    max_idle: 256,
+    max_idle_age: INSTANCE_MAX_IDLE_AGE,
+    input_bytes: 16 * 1024,
+    output_bytes: 16 * 1024,
+};
+/// The keys below `servicenow` that bound a request.
+const TIME_LIMIT_WORDS: TimeLimitWords = TimeLimitWords {
+    connect: "no connection in conn_timeout_seconds",
+    read: "no data in read_timeout_seconds",
+    write: "nothing could be sent in read_timeout_seconds",
+    total: "no complete answer in timeout_seconds",
+};
 
 /// Name and value of the header that authenticates a request.
 #[derive(Debug, Clone)]
@@ -79,15 +104,18 @@ impl From<InstanceFailure> for ExchangeFailure {
     }
 }
 
-/// The agents, shared by all threads.
+/// The connections to the instance, shared by all threads.
 #[derive(Debug)]
 pub(super) struct InstanceTransport {
-    reads: Agent,
-    writes: Agent,
+    reads: StoppableAgent,
+    writes: StoppableAgent,
     base_url: String,
     host: String,
+    /// Bytes.
     max_body: u64,
-    aborted: AtomicBool,
+    /// Taken and dropped to end all requests, which `aborted` then tells.
+    abort: Mutex<Option<StopTrigger>>,
+    aborted: Stop,
     metrics: Arc<Metrics>,
 }
 
@@ -102,21 +130,17 @@ impl InstanceTransport {
             .parse()
             .map_err(|why| Error::Setup(format!("servicenow.base_url: `{base_url}`: {why}")))?;
         let host = uri.host().unwrap_or_default().to_owned();
-        let https = uri.scheme_str() == Some("https");
-        let (reads, writes) = (
-            agent::new(config, https, &READ_CONNECTIONS)?,
-            agent::new(config, https, &WRITE_CONNECTIONS)?,
-        );
-        let metrics = Arc::clone(metrics);
-        let aborted = AtomicBool::new(false);
+        let settings = agent_settings(config, uri.scheme_str() == Some("https"))?;
+        let (abort, aborted) = stop::pair();
         Ok(InstanceTransport {
-            reads,
-            writes,
+            reads: settings.agent(READ_CONNECTIONS, &aborted),
+            writes: settings.agent(WRITE_CONNECTIONS, &aborted),
             base_url,
             host,
             max_body: config.max_response_bytes,
+            abort: Mutex::new(Some(abort)),
             aborted,
-            metrics,
+            metrics: Arc::clone(metrics),
         })
     }
 
@@ -128,17 +152,19 @@ impl InstanceTransport {
         &self.host
     }
 
-    /// Ends what is running; everything after fails with [`Error::Stopped`].
+    /// Ends the requests under way; these and all later ones fail with [`Error::Stopped`].
     pub(super) fn abort(&self) {
-        self.aborted.store(true, SeqCst);
-        // Clones share their connections: this closes them all, and the pool for good.
-        self.reads.clone().shutdown();
-        self.writes.clone().shutdown();
+        let trigger = self
+            .abort
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(trigger);
     }
 
-    /// The error for `cause`, or that the program is stopping if that is why.
+    /// The error for `cause`, or [`Error::Stopped`] where the client was told to end its requests.
     pub(super) fn error(&self, asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
-        if self.aborted.load(SeqCst) {
+        if self.aborted.is_stopped() {
             Error::Stopped
         } else {
             Error::request(asked, cause)
@@ -166,7 +192,10 @@ impl InstanceTransport {
                 label = (response.status() != 200).then(|| response.status().as_str().to_owned());
                 self.judge(response, sent.get().unwrap_or(started), out.writes())
             }
-            Err(error) => Err(cause_of(&error, self.max_body).into()),
+            Err(error) => {
+                let error = TransportError::of_exchange(&error, &TIME_LIMIT_WORDS);
+                Err(InstanceFailure::from(error).into())
+            }
         };
         if let Err(failure) = &mut verdict {
             failure.sent = match out.payload {
@@ -224,12 +253,12 @@ impl InstanceTransport {
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let meta = ResponseHead {
-            date: text(&head.headers, &header::DATE).and_then(rate_limit::http_date),
+            date: headers::date(&head.headers),
             sent,
             received,
             status,
-            location: text(&head.headers, &header::LOCATION).map(shown),
-            total_count: text(&head.headers, &HeaderName::from_static("x-total-count"))
+            location: header_text(&head.headers, &header::LOCATION).map(shown),
+            total_count: header_text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
         };
         let body = ResponseBody(body.into_with_config().limit(self.max_body).reader());
@@ -238,7 +267,7 @@ impl InstanceTransport {
         }
         if status == 200 && is_json(&head.headers) {
             // ureq takes this header away from what it inflates.
-            return match text(&head.headers, &header::CONTENT_ENCODING) {
+            return match header_text(&head.headers, &header::CONTENT_ENCODING) {
                 None | Some("identity") => Ok(InstanceResponse { meta, body }),
                 Some(other) => {
                     let why = format!("content encoding `{}` was not asked for", shown(other));
@@ -246,10 +275,8 @@ impl InstanceTransport {
                 }
             };
         }
-        let start = read_start(body);
-        let retry_after = text(&head.headers, &header::RETRY_AFTER).and_then(|value| {
-            rate_limit::retry_after(value, meta.date.unwrap_or_else(now_seconds))
-        });
+        let start = error_body::read_start(body);
+        let retry_after = headers::retry_after(&head.headers);
         let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
         Err(ExchangeFailure {
             retry_after,
@@ -267,7 +294,7 @@ impl InstanceTransport {
         let words = || error_words(body);
         match status {
             200 => InstanceFailure::NotJson {
-                content_type: match text(headers, &header::CONTENT_TYPE) {
+                content_type: match header_text(headers, &header::CONTENT_TYPE) {
                     Some(kind) => format!("`{}`", shown(kind)),
                     None => "no content type".to_owned(),
                 },
@@ -275,7 +302,8 @@ impl InstanceTransport {
             },
             202 => InstanceFailure::NotExecuted,
             300..400 => InstanceFailure::Redirect {
-                host: self.redirect_host(headers),
+                host: headers::redirect_host(headers)
+                    .unwrap_or_else(|| format!("another page of {}", self.host)),
             },
             401 => InstanceFailure::Unauthorized { words: words() },
             403 => InstanceFailure::Forbidden { words: words() },
@@ -305,110 +333,55 @@ impl InstanceTransport {
         }
     }
 
-    /// Only the host: the rest of a Location may carry secrets.
-    fn redirect_host(&self, headers: &HeaderMap) -> String {
-        let location = text(headers, &header::LOCATION).and_then(|to| to.parse::<Uri>().ok());
-        match location.as_ref().and_then(Uri::host) {
-            Some(host) => shown(host),
-            None => format!("another page of {}", self.host),
-        }
-    }
-
     /// Why reading a body failed.
     pub(super) fn cause_of_read(&self, error: &io::Error) -> InstanceFailure {
-        let inner = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<ureq::Error>());
-        match inner {
-            Some(inner) => match cause_of(inner, self.max_body) {
-                InstanceFailure::Network(why) => InstanceFailure::Body(why),
-                cause => cause,
+        TransportError::of_body(error, &TIME_LIMIT_WORDS).into()
+    }
+}
+
+impl From<TransportError> for InstanceFailure {
+    fn from(error: TransportError) -> InstanceFailure {
+        match error {
+            TransportError::Timeout { limit, connecting } => InstanceFailure::Timeout {
+                limit: limit.to_owned(),
+                connecting,
             },
-            None => InstanceFailure::Body(error.to_string()),
+            TransportError::Network(why) => InstanceFailure::Network(why),
+            TransportError::Tls(why) => InstanceFailure::Tls(why),
+            TransportError::Unsendable(words) => InstanceFailure::BadRequest { status: 400, words },
+            TransportError::TooLarge(limit) => InstanceFailure::TooLarge { limit },
+            TransportError::Damaged(why) => InstanceFailure::Body(why),
         }
     }
 }
 
-fn cause_of(error: &ureq::Error, max_body: u64) -> InstanceFailure {
-    use ureq::Timeout;
-    match error {
-        ureq::Error::Timeout(limit) => InstanceFailure::Timeout {
-            connecting: matches!(limit, Timeout::Resolve | Timeout::Connect),
-            limit: match limit {
-                Timeout::Resolve | Timeout::Connect => "no connection in conn_timeout_seconds",
-                Timeout::PerRead => "no data in read_timeout_seconds",
-                Timeout::PerWrite => "nothing could be sent in read_timeout_seconds",
-                _ => "no complete answer in timeout_seconds",
-            }
-            .to_owned(),
+fn agent_settings(config: &config::ServiceNowConfig, https: bool) -> Result<AgentSettings, Error> {
+    let proxy = config.proxy.as_ref();
+    let needs_tls = https || proxy.is_some_and(|proxy| proxy.url.starts_with("https:"));
+    let tls = needs_tls.then(|| http::tls_config("servicenow.tls", &config.tls));
+    let proxy = proxy.map(|proxy| http::proxy("servicenow.proxy", proxy));
+    Ok(AgentSettings {
+        accept: "application/json",
+        bounds: TimeBounds {
+            total: config.timeout,
+            connect: config.conn_timeout,
+            silence: Some(config.read_timeout),
         },
-        ureq::Error::Io(error) => cause_of_io(error),
-        ureq::Error::HostNotFound => InstanceFailure::Network("host not found".to_owned()),
-        ureq::Error::ConnectProxyFailed(why) => {
-            InstanceFailure::Network(format!("proxy: {}", shown(why)))
-        }
-        ureq::Error::Tls(why) => InstanceFailure::Tls((*why).to_owned()),
-        ureq::Error::Rustls(why) => InstanceFailure::Tls(why.to_string()),
-        ureq::Error::BodyExceedsLimit(_) => InstanceFailure::TooLarge { limit: max_body },
-        ureq::Error::LargeResponseHeader(..) => InstanceFailure::Body(format!(
-            "the head is larger than {MAX_RESPONSE_HEAD_BYTES} bytes"
-        )),
-        ureq::Error::Http(why) => InstanceFailure::BadRequest {
-            status: 400,
-            words: why.to_string(),
-        },
-        ureq::Error::BadUri(_) => InstanceFailure::BadRequest {
-            status: 400,
-            words: "the URL cannot be sent".to_owned(),
-        },
-        other => InstanceFailure::Body(shown(&other.to_string())),
-    }
-}
-
-fn cause_of_io(error: &io::Error) -> InstanceFailure {
-    let rustls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match rustls {
-        Some(why) => InstanceFailure::Tls(why.to_string()),
-        None if error.kind() == io::ErrorKind::TimedOut => InstanceFailure::Timeout {
-            limit: "the connection timed out".to_owned(),
-            connecting: true,
-        },
-        None => InstanceFailure::Network(error.to_string()),
-    }
-}
-
-/// The start of an error's body. What cannot be read is left out; the status says enough.
-fn read_start(body: ResponseBody) -> Vec<u8> {
-    let mut start = Vec::new();
-    match body.take(MAX_ERROR_BODY_BYTES).read_to_end(&mut start) {
-        Ok(_) => start,
-        Err(_) => Vec::new(),
-    }
+        proxy: proxy.transpose().map_err(Error::Setup)?,
+        tls: tls.transpose().map_err(Error::Setup)?,
+        dns: DnsCache::default(),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    let kind = header_text(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let mime = kind.split(';').next().unwrap_or_default().trim();
     mime.eq_ignore_ascii_case("application/json")
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
 }
 
 fn contains_ignoring_case(body: &[u8], word: &[u8]) -> bool {
     body.windows(word.len())
         .any(|window| window.eq_ignore_ascii_case(word))
-}
-
-/// This host's clock, for answers without a Date.
-fn now_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl std::fmt::Debug for ResponseBody {

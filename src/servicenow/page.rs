@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};
 use super::query::parse_time;
 use crate::config::DisplayValue;
+use crate::http::error_body::error_words;
 
 /// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -422,9 +423,7 @@ struct ListEnvelope<'a> {
 impl ListEnvelope<'_> {
     fn check(&self) -> Result<(), PageError> {
         if let Some(error) = self.error {
-            return Err(PageError::Failed(super::error_words(
-                error.get().as_bytes(),
-            )));
+            return Err(PageError::Failed(error_words(error.get().as_bytes())));
         }
         if self
             .status

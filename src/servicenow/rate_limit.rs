@@ -12,8 +12,6 @@ use crate::stop::Stop;
 
 /// Longest time one call waits here; beyond it the caller hears why and comes again.
 pub(super) const MAX_WAIT_BEFORE_SENDING: Duration = Duration::from_secs(60);
-/// Longest pause that the instance may ask for at once.
-const MAX_RETRY_AFTER_SECONDS: u64 = 3600;
 /// Pauses after a 429 without `Retry-After`: a full queue, which drains in seconds.
 const UNTIMED_PAUSE_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
@@ -210,22 +208,6 @@ impl TokenBucket {
         self.empty = turn;
         Ok(wait)
     }
-}
-
-/// `Retry-After`: seconds, or an HTTP date, which counts from the answer's own `date`.
-pub(super) fn retry_after(value: &str, date: i64) -> Option<Duration> {
-    let seconds = match value.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => u64::MAX,
-        Err(_) => u64::try_from(http_date(value)?.saturating_sub(date)).unwrap_or(0),
-    };
-    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER_SECONDS)))
-}
-
-/// Seconds since the epoch of `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(super) fn http_date(value: &str) -> Option<i64> {
-    static PARSER: jiff::fmt::rfc2822::DateTimeParser = jiff::fmt::rfc2822::DateTimeParser::new();
-    Some(PARSER.parse_timestamp(value).ok()?.as_second())
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use ureq::http::Method;
 use super::exchange::{OutgoingRequest, RequestPayload};
 use super::{
     AttemptedRequest, Error, InstanceClient, InstanceFailure, InstanceResponse, ReadRequest,
-    error_words, is_failure, target,
+    is_failure, target,
 };
+use crate::http::error_body::error_words;
 use crate::stop::Stop;
 
 /// Metric label of requests to a table.

@@ -4,5 +4,6 @@ mod answers;
 mod bodies;
 mod login;
 pub(crate) mod server;
+mod tls;
 mod token;
 mod write;

@@ -1,7 +1,7 @@
 //! Writes records straight to the instance, without a consumer group: for replays.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::format::{self, RecordContent, SchemaLookup, SchemaRequest};
@@ -19,10 +19,15 @@ use crate::stop::Stop;
 /// How long somebody who watches waits for an instance that is down.
 const DIRECT_WRITE_MAX_RETRY: Duration = Duration::from_secs(60);
 
+/// How long the registry is not asked again for a schema that it lacks, or that is of no use: many
+/// records may name it, and meanwhile an operator may register it.
+const REFUSED_SCHEMA_KEPT: Duration = Duration::from_secs(5);
+
 /// The sink's writers, for somebody who has the records.
 pub struct DirectWriter {
     client: Arc<InstanceClient>,
     registry: Option<Registry>,
+    schemas: SchemaMemory,
     topics: Vec<(SinkTopicConfig, RecordWriter)>,
     place: IdentityScope,
     transaction_time: Duration,
@@ -61,6 +66,7 @@ impl DirectWriter {
         Ok(DirectWriter {
             client,
             registry,
+            schemas: SchemaMemory::default(),
             topics,
             place,
             transaction_time: sink.transaction_time,
@@ -108,9 +114,9 @@ impl DirectWriter {
         let Some(registry) = &self.registry else {
             return format::read(record, topic, None, false).map_err(unanswered);
         };
-        let mut known: BTreeMap<u32, SchemaLookup> = BTreeMap::new();
+        let mut asked = BTreeSet::new();
         loop {
-            let look = |id: u32| known.get(&id).cloned();
+            let look = |id: u32| self.schemas.get(id, Instant::now());
             let needs = match format::read(record, topic, Some(&look), false) {
                 Ok(content) => return Ok(content),
                 Err(needs) => needs,
@@ -126,10 +132,30 @@ impl DirectWriter {
                 SchemaLookup::Absent { why, .. } => SchemaLookup::Unusable(why),
                 schema => schema,
             };
-            if known.insert(id, schema).is_some() {
+            if !asked.insert(id) {
                 return Err(unanswered(needs));
             }
+            self.schemas.keep(id, schema, Instant::now());
         }
+    }
+}
+
+/// The registry's answers by id, and when they came: many records have the same few schemas.
+#[derive(Default)]
+struct SchemaMemory(Mutex<HashMap<u32, (SchemaLookup, Instant)>>);
+
+impl SchemaMemory {
+    fn get(&self, id: u32, now: Instant) -> Option<SchemaLookup> {
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (schema, at) = answers.get(&id)?;
+        let counts = matches!(schema, SchemaLookup::Known(_))
+            || now.saturating_duration_since(*at) < REFUSED_SCHEMA_KEPT;
+        counts.then(|| schema.clone())
+    }
+
+    fn keep(&self, id: u32, schema: SchemaLookup, now: Instant) {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(id, (schema, now));
     }
 }
 
@@ -154,4 +180,23 @@ impl RetryObserver for LogOnlyObserver {
     }
 
     fn retries_ended(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{RegisteredSchema, SchemaFormat};
+
+    #[test]
+    fn a_schema_is_asked_for_once_and_a_refusal_again_after_a_moment() {
+        let memory = SchemaMemory::default();
+        let now = Instant::now();
+        let schema = RegisteredSchema::new(1, SchemaFormat::Json, "{}".to_owned(), Vec::new());
+        memory.keep(1, SchemaLookup::Known(Arc::new(schema)), now);
+        let refusal = Refusal::unsent("unknown_schema", "no such schema");
+        memory.keep(2, SchemaLookup::Unusable(refusal), now);
+        let later = now + REFUSED_SCHEMA_KEPT;
+        assert!(memory.get(1, later).is_some() && memory.get(2, now).is_some());
+        assert!(memory.get(2, later).is_none() && memory.get(3, now).is_none());
+    }
 }

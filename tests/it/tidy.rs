@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
         "stop",
     ],
     &["config"],
+    &["http"],
     &["admin", "checkpoint", "daemon", "kafka", "servicenow"],
     &["avro"],
     &["registry"],

@@ -195,24 +195,24 @@ fn the_registry_says_how_long_to_wait() {
 }
 
 #[test]
-fn a_refusal_is_remembered_for_a_moment_only_and_trouble_not_at_all() {
+fn a_refusal_is_not_repeated_and_trouble_is() {
     let server = ScriptedServer::start(|number, seen| match path(seen) {
         "/schemas/ids/1" => json(
             "404 Not Found",
             r#"{"error_code":40403,"message":"Schema 1 not found"}"#,
         ),
-        _ if number < 5 => json("500 Internal Server Error", ""),
+        _ if number < 6 => json("500 Internal Server Error", ""),
         _ => ok(r#"{"schema":"x"}"#),
     });
     let bench = of(&server);
-    for _ in 0..100 {
+    for asked in 1..=2 {
         let error = bench.by_id(1).unwrap_err();
         assert!(error.to_string().contains("no such schema"), "{error}");
         assert_eq!(error.metric_label(), "not_found");
+        assert_eq!(server.seen().len(), asked);
     }
-    assert_eq!(server.seen().len(), 1);
     assert!(bench.by_id(2).is_err());
-    assert_eq!(server.seen().len(), 5);
+    assert_eq!(server.seen().len(), 2 + 4);
     assert!(bench.by_id(2).is_ok());
 }
 
@@ -250,33 +250,38 @@ fn a_redirect_takes_no_credentials_along() {
 }
 
 #[test]
-fn a_stop_ends_every_wait_at_once() {
-    let server = ScriptedServer::start(|_, _| vec![ServerAction::Wait(Duration::from_secs(60))]);
+fn a_stop_ends_its_own_requests_at_once() {
+    let server = ScriptedServer::start(|_, seen| match path(seen) {
+        "/schemas/ids/2" => {
+            let mut actions = vec![ServerAction::Wait(Duration::from_secs(1))];
+            actions.extend(ok(r#"{"schema":"\"string\""}"#));
+            actions
+        }
+        _ => vec![ServerAction::Wait(Duration::from_secs(60))],
+    });
     let mut config = config(format!("http://{}", server.addr));
     config.timeout = Duration::from_secs(60);
-    let bench = bench(&config);
-    let RegistryBench {
-        registry,
-        stop,
-        _trigger: trigger,
-    } = bench;
-    let registry = Arc::new(registry);
-    // One asks, one waits for the one who asks.
-    let threads: Vec<_> = (0..2)
-        .map(|_| {
-            let (registry, stop) = (Arc::clone(&registry), stop.clone());
-            server::spawn(move || registry.schema_by_id(1, &stop))
-        })
-        .collect();
-    while server.seen().is_empty() {
-        stop.wait(Duration::from_millis(5));
+    let registry = Arc::new(Registry::new(&config, &Metrics::new()).unwrap());
+    let ask = |id: u32, stop: &Stop| {
+        let (registry, stop) = (Arc::clone(&registry), stop.clone());
+        spawn(move || registry.schema_by_id(id, &stop))
+    };
+    let (trigger, stop) = stop::pair();
+    let (_other_trigger, other_stop) = stop::pair();
+    let hanging = [ask(1, &stop), ask(1, &stop)];
+    let other = ask(2, &other_stop);
+    while server.seen().len() < 3 {
+        assert!(!stop.wait(Duration::from_millis(5)));
     }
     let began = Instant::now();
     drop(trigger);
-    for thread in threads {
+    for thread in hanging {
         assert_eq!(thread.join().unwrap().unwrap_err(), Error::Stopped);
     }
     assert!(began.elapsed() < Duration::from_secs(5));
+    // The request of a caller that goes on is not repeated.
+    assert_eq!(other.join().unwrap().map(|schema| schema.id), Ok(2));
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[test]

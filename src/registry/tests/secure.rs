@@ -1,7 +1,7 @@
 //! TLS, with the authority and the client certificate of the configuration.
 
 use super::*;
-use crate::servicenow::tls::tests::TestCertFiles;
+use crate::http::test_certs::TestCertFiles;
 
 fn ask(files: &TestCertFiles, tls: TlsFiles) -> Result<Arc<RegisteredSchema>, Error> {
     let (addr, thread) = files.serve(r#"{"schema":"\"string\""}"#);

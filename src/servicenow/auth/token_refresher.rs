@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use serde::Deserialize;
@@ -14,10 +14,10 @@ use super::change_signal::ChangeSignal;
 use super::refresh_schedule::{GrantOutcome, RefreshSchedule, TokenFailure, TokenGrant};
 use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
+use crate::http::encoding;
+use crate::http::error_body::error_words;
 use crate::servicenow::ClientShared;
-use crate::servicenow::encoding;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
-use crate::servicenow::error_words;
 use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::stop::{self, Stop, StopTrigger};
@@ -191,8 +191,8 @@ struct TokenRefresher {
 /// The answer's fields that matter. `expires_in` comes as a number or as text.
 #[derive(Deserialize)]
 struct TokenAnswer {
-    access_token: String,
-    refresh_token: Option<String>,
+    access_token: Zeroizing<String>,
+    refresh_token: Option<Zeroizing<String>>,
     expires_in: Option<serde_json::Value>,
 }
 
@@ -268,7 +268,7 @@ impl TokenRefresher {
         ];
         // Room for all, so that growing leaves no copy behind.
         let mut form = Zeroizing::new(String::with_capacity(TOKEN_FORM_CAPACITY_BYTES));
-        encoding::pairs(&mut form, client.into_iter().chain(more.iter().copied()));
+        encoding::push_pairs(&mut form, client.into_iter().chain(more.iter().copied()));
         form
     }
 
@@ -282,7 +282,7 @@ impl TokenRefresher {
             return Err((error, TokenFailure::Pause(wait)));
         }
         let mut target = String::new();
-        encoding::path(&mut target, &self.oauth.token_path);
+        encoding::push_path(&mut target, &self.oauth.token_path);
         let out = OutgoingRequest {
             method: Method::POST,
             target: &target,
@@ -315,7 +315,9 @@ impl TokenRefresher {
     }
 
     fn read(&mut self, body: impl std::io::Read) -> Result<TokenGrant, InstanceFailure> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+        // Room for all, so that growing leaves no copy of the token behind.
+        let room = usize::try_from(MAX_TOKEN_ANSWER_BYTES).unwrap_or_default();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         if let Err(error) = body.take(MAX_TOKEN_ANSWER_BYTES).read_to_end(&mut bytes) {
             return Err(self.shared.http.cause_of_read(&error));
         }
@@ -328,11 +330,11 @@ impl TokenRefresher {
             }
         };
         if let Some(refresh) = answer.refresh_token.filter(|refresh| !refresh.is_empty()) {
-            self.refresh = Some(Zeroizing::new(refresh));
+            self.refresh = Some(refresh);
         }
         let expires_in = seconds(answer.expires_in.as_ref());
         Ok(TokenGrant {
-            access: Zeroizing::new(answer.access_token),
+            access: answer.access_token,
             expires_in,
         })
     }
@@ -402,20 +404,12 @@ fn bearer(
     granted: &TokenGrant,
     asked: &AttemptedRequest,
 ) -> Result<HeaderValue, (Error, TokenFailure)> {
-    let text = Zeroizing::new(format!("Bearer {}", &*granted.access));
-    match HeaderValue::from_str(&text) {
-        Ok(mut value) if !granted.access.is_empty() => {
-            value.set_sensitive(true);
-            Ok(value)
-        }
-        _ => {
-            let why = "the access token is empty or cannot be sent in a header".to_owned();
-            Err((
-                Error::request(asked, InstanceFailure::Body(why)),
-                TokenFailure::Broken,
-            ))
-        }
-    }
+    let value = encoding::bearer_authorization(&granted.access);
+    value.filter(|_| !granted.access.is_empty()).ok_or_else(|| {
+        let why = "the access token is empty or cannot be sent in a header".to_owned();
+        let error = Error::request(asked, InstanceFailure::Body(why));
+        (error, TokenFailure::Broken)
+    })
 }
 
 /// `expires_in` as a number or as text; whatever else is unknown.
@@ -426,9 +420,8 @@ fn seconds(value: Option<&serde_json::Value>) -> Option<u64> {
         .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
+/// Seconds since the epoch of a time to come.
 fn epoch_seconds(until: Instant, now: Instant) -> f64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    (since + until.saturating_duration_since(now)).as_secs_f64()
+    let since = jiff::Timestamp::now().as_duration().as_secs_f64();
+    since + until.saturating_duration_since(now).as_secs_f64()
 }

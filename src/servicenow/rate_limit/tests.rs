@@ -68,27 +68,6 @@ fn silent_429s_double_once_per_round() {
 }
 
 #[test]
-fn retry_after_in_both_forms() {
-    let date = http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-    assert_eq!(date, 784_111_777);
-    let check = |value: &str, expected: Option<u64>| {
-        assert_eq!(
-            retry_after(value, date).map(|wait| wait.as_secs()),
-            expected,
-            "{value}"
-        );
-    };
-    check("3", Some(3));
-    check("0", Some(0));
-    check("99999999999999999999999", Some(3600));
-    check("Sun, 06 Nov 1994 08:50:07 GMT", Some(30));
-    check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
-    check("soon", None);
-    check("", None);
-    check("-5", None);
-}
-
-#[test]
 fn a_stop_ends_the_wait() {
     let (trigger, stop) = crate::stop::pair();
     let limits = RequestLimiter::new(None, crate::metrics::Metrics::new().rate_limit_wait.clone());

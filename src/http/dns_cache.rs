@@ -1,11 +1,11 @@
 //! Host names to addresses, remembered for a short time.
 //!
-//! ureq asks for the addresses before every request, also when a kept connection is used, and starts
-//! a thread each time because there are time-outs. Remembering makes that one look-up per half
-//! minute, and lets kept connections outlive a name server that fails.
+//! ureq looks up the addresses before every request, also when it then uses a kept connection, and
+//! starts a thread for each look-up to be able to bound its time. Remembering makes that one look-up
+//! in half a minute, and requests on kept connections go on while a name server fails.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
@@ -13,20 +13,20 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How long addresses are taken as they are.
+/// How long addresses are used without a new look-up.
 const ADDRESS_FRESH_FOR: Duration = Duration::from_secs(30);
-/// How long they are better than nothing.
+/// How long addresses are used when a new look-up fails.
 const ADDRESS_USABLE_FOR: Duration = Duration::from_secs(600);
 
-/// A resolver with a memory for the few hosts of one agent.
-#[derive(Debug, Default)]
+/// A resolver with a memory for the few hosts of one client. Clones share it.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct DnsCache {
-    lookup: DefaultResolver,
-    known: Mutex<Vec<CachedAddresses>>,
+    known: Arc<Mutex<Vec<CachedAddresses>>>,
 }
 
 #[derive(Debug)]
 struct CachedAddresses {
+    /// `scheme://host:port`, as the scheme decides about a port that is not named.
     name: String,
     addresses: Vec<SocketAddr>,
     at: Instant,
@@ -44,7 +44,7 @@ impl DnsCache {
         if age <= now.saturating_duration_since(known.at) {
             return None;
         }
-        let mut addresses = self.lookup.empty();
+        let mut addresses = self.empty();
         for address in &known.addresses {
             addresses.push(*address);
         }
@@ -78,7 +78,7 @@ impl Resolver for DnsCache {
         if let Some(addresses) = self.recall(&name, now, ADDRESS_FRESH_FOR) {
             return Ok(addresses);
         }
-        match self.lookup.resolve(uri, config, timeout) {
+        match DefaultResolver::default().resolve(uri, config, timeout) {
             Ok(addresses) => {
                 self.remember(name, &addresses, now);
                 Ok(addresses)

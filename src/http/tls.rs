@@ -158,4 +158,4 @@ fn read(path: &Path, key: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,0 +1,78 @@
+//! The few words of an error's answer that a message may show.
+//!
+//! Bodies hold records and, from a broken gateway, anything. So no message quotes one: only the
+//! fields in which a server explains its refusal are taken, cut and on one line.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+/// Letters of a query, and of a server's words, that a message shows.
+pub(crate) const MAX_SHOWN_CHARS: usize = 300;
+/// Stands where an answer gives no reason.
+pub(crate) const NO_REASON_GIVEN: &str = "no reason given";
+/// Bytes of an error's body that are read: enough for its words, and in nearly all cases for its end,
+/// so that the connection can be used again.
+const MAX_ERROR_BODY_BYTES: u64 = 16 * 1024;
+
+/// The start of an error's body; empty where it cannot be read, as the status says enough.
+pub(crate) fn read_start(body: impl Read) -> Vec<u8> {
+    let mut start = Vec::new();
+    let read = body.take(MAX_ERROR_BODY_BYTES).read_to_end(&mut start);
+    if read.is_err() {
+        start.clear();
+    }
+    start
+}
+
+/// `message: detail` of an error body or of its `error` value; `error: error_description` of a token
+/// endpoint (RFC 6749 section 5.2).
+pub(crate) fn error_words(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |value: &Value, name| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let texts = match answer.get("error").unwrap_or(&answer) {
+        Value::String(error) => [Some(error.clone()), text(&answer, "error_description")],
+        inner => [text(inner, "message"), text(inner, "detail")],
+    };
+    let texts: Vec<String> = texts
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
+    if texts.is_empty() {
+        NO_REASON_GIVEN.to_owned()
+    } else {
+        shown(&texts.join(": "))
+    }
+}
+
+/// Fit for a message: one line, at most [`MAX_SHOWN_CHARS`] letters.
+pub(crate) fn shown(text: &str) -> String {
+    let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut out: String = text.chars().take(MAX_SHOWN_CHARS).map(clean).collect();
+    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_and_clean() {
+        let body = format!(
+            r#"{{"error":{{"message":"a\r\n\u001b[31m{}"}}}}"#,
+            "ü".repeat(1000)
+        );
+        let words = error_words(body.as_bytes());
+        assert_eq!(words.chars().count(), MAX_SHOWN_CHARS + 3);
+        assert!(!words.contains(char::is_control));
+    }
+
+    #[test]
+    fn no_more_than_the_start_is_read() {
+        assert_eq!(read_start(std::io::repeat(b'x')).len(), 16 * 1024);
+    }
+}
