@@ -1,11 +1,14 @@
 //! What has to happen so that a running bridge does what an edited configuration says. Pure.
+//!
+//! Which keys differ, and what a change of each leads to, comes from the table of keys.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::key_table::{KeyChange, KeyEffect, KeyGroup as _};
 use super::{
-    Config, ConfigFiles, KafkaConfig, SchemaRegistryConfig, ServiceNowConfig, SinkConfig,
-    SinkFormat, SinkTopicConfig, TableConfig, TableFormat, TlsFiles,
+    Config, ConfigFiles, SinkConfig, SinkFormat, SinkTopicConfig, TableConfig, TableFormat,
+    TlsFiles,
 };
 
 /// A configuration and the files it was read from.
@@ -56,41 +59,21 @@ pub struct ConfigDiff {
 impl ConfigDiff {
     /// Compares what runs with what was read.
     pub fn between(old: &LoadedConfig, new: &LoadedConfig) -> ConfigDiff {
-        let mut words = DiffLines::default();
-        let kept = words.kept(&old.config, &new.config);
-        let mut config = new.config.clone();
-        config.observability.addr = old.config.observability.addr.clone();
-        config.offset.file_path = old.config.offset.file_path.clone();
-        let before = &old.config;
-        let servicenow = words.servicenow(old, new);
-        let kafka = words.kafka(old, new);
-        let registry = words.registry(old, new);
-        let tables = words.tables(before, &config, registry);
-        let sink = words.sink(before, &config, registry);
-        let flush = words.value(
-            "offset.flush_interval",
-            &before.offset.flush_interval,
-            &config.offset.flush_interval,
-        );
-        let level = words.value("log_level", &before.log_level, &config.log_level);
-        let format = words.value("log_format", &before.log_format, &config.log_format);
-        if before.observability.admin != config.observability.admin {
-            words.say(
-                "observability.admin_token_file: from now on what is in it opens the admin API",
-            );
-        }
-        words.value(
-            "shutdown_timeout",
-            &before.shutdown_timeout,
-            &config.shutdown_timeout,
-        );
-        words.value(
-            "reload_rollback",
-            &before.reload_rollback,
-            &config.reload_rollback,
-        );
+        let (before, mut config) = (&old.config, new.config.clone());
+        let mut lines = DiffLines::default();
+        let needs_restart = kept_until_next_start(before, &config);
+        config.offset.keep_until_next_start(&before.offset);
+        config
+            .observability
+            .keep_until_next_start(&before.observability);
+        let servicenow = lines.servicenow(old, new);
+        let kafka = lines.kafka(old, new);
+        let registry = lines.registry(old, new);
+        let tables = lines.tables(before, &config, registry);
+        let sink = lines.sink(before, &config, registry);
+        let at_once = lines.at_once(before, &config);
         if before.source.initial_query_hours_ago != config.source.initial_query_hours_ago {
-            words.say("source.initial_query_hours_ago: for tables that are not read yet");
+            lines.push("source.initial_query_hours_ago: for tables that are not read yet");
         }
         ConfigDiff {
             config,
@@ -99,10 +82,10 @@ impl ConfigDiff {
             registry,
             tables,
             sink,
-            flush_interval: flush,
-            log: level || format,
-            summary: words.0,
-            needs_restart: kept,
+            flush_interval: at_once.contains(&"flush_interval"),
+            log: at_once.iter().any(|key| key.starts_with("log_")),
+            summary: lines.0,
+            needs_restart,
         }
     }
 
@@ -112,80 +95,78 @@ impl ConfigDiff {
     }
 }
 
-/// The lines of a plan.
+/// The keys outside of the pipelines that differ, with the section they stand in.
+fn process_changes(old: &Config, new: &Config) -> Vec<(&'static str, KeyChange)> {
+    let mut top = old.changes(new);
+    // The sections have an effect of their own.
+    top.retain(|change| change.effect.is_none());
+    let sections = [
+        ("offset.", old.offset.changes(&new.offset)),
+        (
+            "observability.",
+            old.observability.changes(&new.observability),
+        ),
+        ("", top),
+    ];
+    let named =
+        |(section, keys): (_, Vec<KeyChange>)| keys.into_iter().map(move |key| (section, key));
+    sections.into_iter().flat_map(named).collect()
+}
+
+/// What was edited and keeps its value until the process is started again.
+fn kept_until_next_start(old: &Config, new: &Config) -> Vec<String> {
+    let mut kept = Vec::new();
+    for (section, change) in process_changes(old, new) {
+        if change.effect == Some(KeyEffect::NextStart) {
+            let [old, new] = change.values;
+            kept.push(format!(
+                "{section}{} cannot change while the bridge runs: it stays `{}`; restart to use `{}`",
+                change.key,
+                old.trim_matches('"'),
+                new.trim_matches('"'),
+            ));
+        }
+    }
+    kept.sort();
+    kept
+}
+
+/// The lines of a [`ConfigDiff`].
 #[derive(Default)]
 struct DiffLines(Vec<String>);
 
 impl DiffLines {
-    fn say(&mut self, line: impl Into<String>) {
+    fn push(&mut self, line: impl Into<String>) {
         self.0.push(line.into());
     }
 
-    fn value<T: PartialEq + std::fmt::Debug>(&mut self, key: &str, old: &T, new: &T) -> bool {
-        if old != new {
-            self.say(format!("{key}: {old:?} becomes {new:?}").to_lowercase());
+    /// Notes which keys of `section` changed and what follows. False if there are none.
+    fn section(&mut self, section: &str, keys: &[impl AsRef<str>], consequence: &str) -> bool {
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        if !keys.is_empty() {
+            self.push(format!("{section}: {}{consequence}", keys.join(", ")));
         }
-        old != new
-    }
-
-    fn kept(&self, old: &Config, new: &Config) -> Vec<String> {
-        let pairs = [
-            (
-                "observability.addr",
-                old.observability.addr.clone(),
-                new.observability.addr.clone(),
-            ),
-            (
-                "offset.file_path",
-                old.offset.file_path.display().to_string(),
-                new.offset.file_path.display().to_string(),
-            ),
-        ];
-        let edited = pairs.into_iter().filter(|(_, old, new)| old != new);
-        let words = edited.map(|(key, old, new)| {
-            format!(
-                "{key} cannot change while the bridge runs: it stays `{old}`; restart to use `{new}`"
-            )
-        });
-        words.collect()
+        !keys.is_empty()
     }
 
     fn servicenow(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
         let (before, now) = (&old.config.servicenow, &new.config.servicenow);
-        let mut keys = servicenow_keys(before, now);
-        if !keys.contains(&"tls") && replaced(old, new, &now.tls) {
-            keys.push("tls (the files)");
-        }
-        if !keys.is_empty() {
-            let keys = keys.join(", ");
-            self.say(format!(
-                "servicenow: {keys}: every pipeline moves to a new client, one after the other"
-            ));
-        }
-        !keys.is_empty()
+        let mut keys = fields(before.changes(now));
+        add_replaced_files(&mut keys, old, new, Some(&now.tls));
+        let consequence = ": every pipeline moves to a new client, one after the other";
+        self.section("servicenow", &keys, consequence)
     }
 
     fn kafka(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
         let (before, now) = (&old.config.kafka, &new.config.kafka);
-        let mut keys = kafka_keys(before, now);
-        let tls = now.tls.as_ref();
-        if !keys.contains(&"tls") && tls.is_some_and(|tls| replaced(old, new, tls)) {
-            keys.push("tls (the files)");
-        }
-        let locations = now.properties.iter();
-        let mut locations = locations.filter(|(name, _)| name.ends_with(".location"));
-        if locations.any(|(_, file)| old.files.differs(&new.files, Path::new(file)))
-            && !keys.contains(&"properties")
-        {
+        let mut keys = fields(before.changes(now));
+        add_replaced_files(&mut keys, old, new, now.tls.as_ref());
+        let is_replaced = |file: &Path| old.files.differs(&new.files, file);
+        if now.property_files().any(is_replaced) && !keys.contains(&"properties") {
             keys.push("properties (the files)");
         }
-        if !keys.is_empty() {
-            let keys = keys.join(", ");
-            self.say(format!(
-                "kafka: {keys}: every pipeline moves to a new producer, one after the other"
-            ));
-        }
-        !keys.is_empty()
+        let consequence = ": every pipeline moves to a new producer, one after the other";
+        self.section("kafka", &keys, consequence)
     }
 
     fn registry(&mut self, old: &LoadedConfig, new: &LoadedConfig) -> bool {
@@ -194,15 +175,9 @@ impl DiffLines {
             // Nothing uses it.
             return false;
         }
-        let mut keys = registry_keys(before, now);
-        if !keys.contains(&"tls") && replaced(old, new, &now.tls) {
-            keys.push("tls (the files)");
-        }
-        if !keys.is_empty() {
-            let keys = keys.join(", ");
-            self.say(format!("schema_registry: {keys}"));
-        }
-        !keys.is_empty()
+        let mut keys = fields(before.changes(now));
+        add_replaced_files(&mut keys, old, new, Some(&now.tls));
+        self.section("schema_registry", &keys, "")
     }
 
     fn tables(
@@ -211,34 +186,33 @@ impl DiffLines {
         new: &Config,
         registry: bool,
     ) -> BTreeMap<String, TableChange> {
-        let (before, now) = (tables(old), tables(new));
+        let (before, now) = (tables_by_name(old), tables_by_name(new));
         let mut changes = BTreeMap::new();
         for (name, table) in &now {
             let Some(was) = before.get(name) else {
-                self.say(format!("table {name}: added, to topic {}", table.topic));
+                self.push(format!("table {name}: added, to topic {}", table.topic));
                 changes.insert((*name).to_owned(), TableChange::Added);
                 continue;
             };
-            let mut keys = table_keys(was, table);
+            let mut keys = fields(was.changes(table));
             if old.source.timestamp_delay != new.source.timestamp_delay {
                 keys.push("timestamp_delay_seconds");
             }
-            if skips(old, was) != skips(new, table) && !keys.contains(&"skip_own_writes") {
+            if skips_own_writes(old, was) != skips_own_writes(new, table)
+                && !keys.contains(&"skip_own_writes")
+            {
                 keys.push("skip_own_writes");
             }
             if registry && table.format == TableFormat::Avro {
                 keys.push("schema_registry");
             }
-            if !keys.is_empty() {
-                let keys = keys.join(", ");
-                self.say(format!(
-                    "table {name}: {keys}: it goes on at its checkpoint"
-                ));
+            let section = format!("table {name}");
+            if self.section(&section, &keys, ": it goes on at its checkpoint") {
                 changes.insert((*name).to_owned(), TableChange::Edited);
             }
         }
         for name in before.keys().filter(|name| !now.contains_key(*name)) {
-            self.say(format!("table {name}: removed; its checkpoint is kept"));
+            self.push(format!("table {name}: removed; its checkpoint is kept"));
             changes.insert((*name).to_owned(), TableChange::Removed);
         }
         changes
@@ -246,113 +220,94 @@ impl DiffLines {
 
     fn sink(&mut self, old: &Config, new: &Config, registry: bool) -> bool {
         let (before, now) = (&old.sink, &new.sink);
-        match (before.enabled, now.enabled) {
-            (false, false) => return false,
-            (false, true) => {
-                self.say("sink: starts");
-                return true;
-            }
-            (true, false) => {
-                self.say("sink: ends");
-                return true;
-            }
-            (true, true) => {}
+        if before.enabled != now.enabled {
+            self.push(if now.enabled {
+                "sink: starts"
+            } else {
+                "sink: ends"
+            });
+            return true;
+        }
+        if !now.enabled {
+            return false;
         }
         let mut parts = sink_parts(before, now);
-        let guarded = |config: &Config, topic: &SinkTopicConfig| {
+        let is_guarded = |config: &Config, topic: &SinkTopicConfig| {
             let mut tables = config.source.tables.iter();
-            tables.any(|table| table.name == topic.table && skips(config, table))
+            tables.any(|table| table.name == topic.table && skips_own_writes(config, table))
         };
-        if now
-            .topics
-            .iter()
-            .any(|it| guarded(old, it) != guarded(new, it))
-        {
+        let is_guard_changed =
+            |topic: &SinkTopicConfig| is_guarded(old, topic) != is_guarded(new, topic);
+        if now.topics.iter().any(is_guard_changed) {
             parts.push("skip_own_writes of the source".to_owned());
         }
         if registry && now.topics.iter().any(|it| it.format != SinkFormat::Json) {
             parts.push("schema_registry".to_owned());
         }
-        if !parts.is_empty() {
-            let parts = parts.join(", ");
-            self.say(format!(
-                "sink: {parts}: it starts again at what is committed"
-            ));
+        self.section("sink", &parts, ": it starts again at what is committed")
+    }
+
+    /// Notes the keys of which the new value counts at once, and names them.
+    fn at_once(&mut self, old: &Config, new: &Config) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        for (section, change) in process_changes(old, new) {
+            if change
+                .effect
+                .is_some_and(|effect| effect != KeyEffect::AtOnce)
+            {
+                continue;
+            }
+            keys.push(change.key);
+            self.push(if change.key == "admin_token_file" {
+                "observability.admin_token_file: from now on what is in it opens the admin API"
+                    .to_owned()
+            } else {
+                let [old, new] = change.values;
+                format!("{section}{}: {old} becomes {new}", change.key).to_lowercase()
+            });
         }
-        !parts.is_empty()
+        keys
+    }
+}
+
+/// The names of the fields that differ, of those that concern the section itself.
+fn fields(changes: Vec<KeyChange>) -> Vec<&'static str> {
+    let changes = changes.into_iter();
+    let own = changes.filter(|change| change.effect.is_none());
+    own.map(|change| change.field).collect()
+}
+
+/// Adds the certificates, if a file has another content under the same name.
+fn add_replaced_files(
+    keys: &mut Vec<&'static str>,
+    old: &LoadedConfig,
+    new: &LoadedConfig,
+    tls: Option<&TlsFiles>,
+) {
+    let Some(tls) = tls else {
+        return;
+    };
+    let files = [&tls.ca_cert, &tls.cert_file, &tls.key_file];
+    let mut files = files.into_iter().flatten();
+    if files.any(|file| old.files.differs(&new.files, file)) && !keys.contains(&"tls") {
+        keys.push("tls (the files)");
     }
 }
 
 /// The tables that are read, by name.
-fn tables(config: &Config) -> BTreeMap<&str, &TableConfig> {
-    let tables = config.source.tables.iter();
-    let tables = tables.filter(|_| config.source.enabled);
+fn tables_by_name(config: &Config) -> BTreeMap<&str, &TableConfig> {
+    let tables = config.active_tables().iter();
     tables.map(|table| (table.name.as_str(), table)).collect()
 }
 
 /// Whether writes of our own are left out.
-fn skips(config: &Config, table: &TableConfig) -> bool {
+fn skips_own_writes(config: &Config, table: &TableConfig) -> bool {
     table.skip_own_writes && config.sink.enabled && config.source.enabled
-}
-
-/// Whether a certificate file has another content under the same name.
-fn replaced(old: &LoadedConfig, new: &LoadedConfig, tls: &TlsFiles) -> bool {
-    let files = [&tls.ca_cert, &tls.cert_file, &tls.key_file];
-    let mut files = files.into_iter().flatten();
-    files.any(|file: &PathBuf| old.files.differs(&new.files, file))
-}
-
-/// The names of what differs. Each struct is taken apart without `..`, so that a new field cannot be
-/// forgotten.
-macro_rules! differing {
-    ($type:ident { $($field:ident),* $(,)? }, $old:expr, $new:expr) => {{
-        let $type { $($field),* } = $old;
-        let mut keys: Vec<&'static str> = Vec::new();
-        $(if *$field != $new.$field { keys.push(stringify!($field)); })*
-        keys
-    }};
-}
-
-#[rustfmt::skip] // A list of names reads as one.
-fn servicenow_keys(old: &ServiceNowConfig, new: &ServiceNowConfig) -> Vec<&'static str> {
-    differing!(ServiceNowConfig {
-        base_url, table_api_path, auth, timeout, read_timeout, conn_timeout, max_retries,
-        retry_backoff, rate_limit_rps, max_response_bytes, proxy, tls, query_time_zone,
-    }, old, new)
-}
-
-#[rustfmt::skip]
-fn kafka_keys(old: &KafkaConfig, new: &KafkaConfig) -> Vec<&'static str> {
-    differing!(KafkaConfig {
-        brokers, tls, sasl, compression, linger, queue_bytes, max_message_bytes, create_topics,
-        properties,
-    }, old, new)
-}
-
-#[rustfmt::skip]
-fn registry_keys(old: &SchemaRegistryConfig, new: &SchemaRegistryConfig) -> Vec<&'static str> {
-    differing!(SchemaRegistryConfig {
-        urls, auth, tls, auto_register, normalize, subject_strategy, timeout,
-    }, old, new)
-}
-
-#[rustfmt::skip]
-fn table_keys(old: &TableConfig, new: &TableConfig) -> Vec<&'static str> {
-    differing!(TableConfig {
-        name, timestamp_field, identifier_field, fields, topic, partitioner, fast_poll_interval,
-        slow_poll_interval, batch_size, query, display_value, skip_own_writes,
-        format, schema,
-    }, old, new)
 }
 
 /// What differs between two sinks that run.
 fn sink_parts(old: &SinkConfig, new: &SinkConfig) -> Vec<String> {
-    #[rustfmt::skip]
-    let keys = differing!(SinkConfig {
-        enabled, topics, concurrency, dlq_topic, group_id, commit_on_partial_failure, on_error,
-        retry_for, record_retry_for, transaction_time,
-    }, old, new);
-    let by_name = |sink: &'_ SinkConfig| -> BTreeMap<String, SinkTopicConfig> {
+    let by_name = |sink: &SinkConfig| -> BTreeMap<String, SinkTopicConfig> {
         let topics = sink.topics.iter();
         topics.map(|it| (it.topic.clone(), it.clone())).collect()
     };
@@ -367,11 +322,9 @@ fn sink_parts(old: &SinkConfig, new: &SinkConfig) -> Vec<String> {
     }
     let gone = before.keys().filter(|name| !now.contains_key(*name));
     parts.extend(gone.map(|name| format!("topic {name} removed")));
-    // The default of the topics has no effect of its own.
-    let keys = keys.into_iter();
-    parts.extend(
-        keys.filter(|key| !["topics", "concurrency"].contains(key))
-            .map(str::to_owned),
-    );
+    // The topics are named one by one, and the default of their concurrency has no effect of its own.
+    let keys = fields(old.changes(new)).into_iter();
+    let others = keys.filter(|key| !["topics", "concurrency"].contains(key));
+    parts.extend(others.map(str::to_owned));
     parts
 }

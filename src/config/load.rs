@@ -5,11 +5,11 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::key_table::KeyGroup as _;
 use super::problem::MAX_LISTED_PROBLEMS;
 use super::reader::{ReadContext, ReadNotes, Remark};
 use super::{
-    Config, ConfigFiles, ConfigProblem, ConfigProblems, ConfigWarning, ObservabilityConfig, checks,
-    yaml,
+    Config, ConfigFiles, ConfigProblem, ConfigProblems, ConfigWarning, ObservabilityConfig, yaml,
 };
 
 /// A larger file is not a configuration of this program.
@@ -33,9 +33,8 @@ pub fn load_with_files(
     let mut files = ConfigFiles::default();
     let loaded = load_into(path, &mut files);
     if let Ok((config, _)) = &loaded {
-        let named = config.kafka.properties.iter();
-        let named = named.filter(|(name, _)| name.ends_with(".location"));
-        named.for_each(|(_, file)| files.note_now(Path::new(file)));
+        let named = config.kafka.property_files();
+        named.for_each(|file| files.note_now(file));
     }
     (loaded, files)
 }
@@ -69,7 +68,9 @@ pub fn load_observability(
     };
     let context = ReadContext::new(&environment);
     let found = context.root(&node, |root| {
-        root.section("observability", checks::observability)
+        root.section("observability", |section| {
+            ObservabilityConfig::read(section, ())
+        })
     });
     let wrong = context.into_notes().problems;
     let within = |remark: &Remark| remark.path.starts_with("observability");
@@ -102,7 +103,7 @@ fn load_into(
     files.extend(&notes.files);
     let config = checked?;
     let mut warnings = warnings(&text, notes.warnings);
-    if notes.inline_secret && mode & 0o004 != 0 {
+    if notes.has_inline_secret && mode & 0o004 != 0 {
         warnings.push(ConfigWarning {
             path: String::new(),
             line: None,
@@ -149,7 +150,7 @@ fn examine(
     let (node, faults) =
         yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
     let context = ReadContext::new(env);
-    let config = context.root(&node, checks::config);
+    let config = context.root(&node, |root| Config::read(root, ()));
     let mut notes = context.into_notes();
     for fault in faults {
         let path = String::new();

@@ -41,6 +41,12 @@ pub(crate) fn did_you_mean<'a>(
     }
 }
 
+/// A message that `text` is none of the words that are known.
+pub(super) fn not_one_of(text: &str, words: &[&str]) -> String {
+    let guess = did_you_mean(text, words.iter().copied());
+    format!("{} is not one of {}{guess}", quoted(text), words.join(", "))
+}
+
 /// Edits between two short texts: insert, delete, replace, or swap two neighbors.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();

@@ -1,26 +1,26 @@
-//! The file as it was written, read key by key.
+//! Reads the sections of the file and notes what is wrong.
 //!
-//! A [`Section`] is a mapping of the file. Asking it for a key gives the typed value, or notes a
-//! problem and gives a stand-in, so that one pass finds everything that is wrong. The keys that
-//! were asked for are the known ones: what is left in the file is reported as unknown, and no key
-//! is listed twice in this program.
+//! A [`Section`] is a mapping of the file. Asking it for a key gives the value, or notes a problem
+//! and gives nothing, so that one pass over the file finds everything that is wrong with it. The keys
+//! that were asked for are the known ones: what else stands in the section is reported as unknown.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use super::env;
 use super::files::ConfigFiles;
+use super::key_table::KeyShape;
 use super::names::{closest, quoted};
 use super::yaml::{YamlEntry, YamlKind, YamlNode};
 
-mod values;
+mod scalars;
 
-pub(super) use self::values::{DurationBounds, IntegerBounds, KeyNeed};
+pub(super) use scalars::{in_bounds, parse_integer, parse_number};
 
-/// A remark on a place of the file.
+/// A problem or a warning before its line is looked up.
 #[derive(Debug)]
 pub(super) struct Remark {
-    /// Node for the line, if the place is in the file.
+    /// Number of the node that has the line, if the key is in the file.
     pub(super) id: Option<usize>,
     /// Dotted path of the key.
     pub(super) path: String,
@@ -28,7 +28,7 @@ pub(super) struct Remark {
     pub(super) message: String,
 }
 
-/// A key nobody asked for.
+/// A key of the file that no section asked for.
 #[derive(Debug)]
 struct UnknownKey {
     id: usize,
@@ -37,42 +37,38 @@ struct UnknownKey {
     siblings: Vec<&'static str>,
 }
 
-/// What the whole reading of a file shares.
+/// What all sections share while a file is read.
 pub(super) struct ReadContext<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Remark>>,
     warnings: RefCell<Vec<Remark>>,
     unknown: RefCell<Vec<UnknownKey>>,
-    known: RefCell<BTreeSet<String>>,
-    inline_secret: Cell<bool>,
+    has_inline_secret: Cell<bool>,
     files: RefCell<ConfigFiles>,
 }
 
-/// Everything that was noted.
+/// Everything that was noted while a file was read.
 #[derive(Debug, Default)]
 pub(super) struct ReadNotes {
-    /// What is wrong.
+    /// What is wrong: the configuration cannot be used.
     pub(super) problems: Vec<Remark>,
-    /// What is odd.
+    /// What works but is probably not meant.
     pub(super) warnings: Vec<Remark>,
-    /// Patterns of all keys that were asked for, as `source.tables[].name`.
-    #[cfg(test)]
-    pub(super) known: BTreeSet<String>,
     /// Whether a secret stands in the file itself.
-    pub(super) inline_secret: bool,
-    /// The files that were named and read.
+    pub(super) has_inline_secret: bool,
+    /// The further files that the file names: secrets and certificates.
     pub(super) files: ConfigFiles,
 }
 
 impl<'a> ReadContext<'a> {
+    /// `env` looks up an environment variable.
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> ReadContext<'a> {
         ReadContext {
             env,
             problems: RefCell::default(),
             warnings: RefCell::default(),
             unknown: RefCell::default(),
-            known: RefCell::default(),
-            inline_secret: Cell::new(false),
+            has_inline_secret: Cell::new(false),
             files: RefCell::default(),
         }
     }
@@ -81,7 +77,6 @@ impl<'a> ReadContext<'a> {
     pub(super) fn root<T>(&'a self, node: &'a YamlNode, read: impl FnOnce(&Section<'a>) -> T) -> T {
         let place = KeyPath {
             path: String::new(),
-            pattern: String::new(),
             id: None,
         };
         let entries = self.mapping(&place, node);
@@ -89,39 +84,34 @@ impl<'a> ReadContext<'a> {
         Section::new(self, place, entries).finish(read, |key| key.starts_with("x-"))
     }
 
+    /// Reads a section of which no key is given.
+    pub(super) fn empty_section(&'a self) -> Section<'a> {
+        let place = KeyPath {
+            path: String::new(),
+            id: None,
+        };
+        Section::new(self, place, &[])
+    }
+
     /// Ends the reading.
     pub(super) fn into_notes(self) -> ReadNotes {
-        let known = self.known.into_inner();
         let mut problems = self.problems.into_inner();
-        for unknown in self.unknown.into_inner() {
-            problems.push(unknown.into_remark(&known));
-        }
+        let unknown = self.unknown.into_inner();
+        problems.extend(unknown.into_iter().map(UnknownKey::into_remark));
         ReadNotes {
             problems,
             warnings: self.warnings.into_inner(),
-            #[cfg(test)]
-            known,
-            inline_secret: self.inline_secret.get(),
+            has_inline_secret: self.has_inline_secret.get(),
             files: self.files.into_inner(),
         }
     }
 
-    fn problem(&self, id: Option<usize>, path: &str, message: impl Into<String>) {
-        let remark = Remark {
-            id,
-            path: path.to_owned(),
-            message: message.into(),
-        };
-        self.problems.borrow_mut().push(remark);
+    fn problem(&self, place: &KeyPath, message: impl Into<String>) {
+        self.problems.borrow_mut().push(place.remark(message));
     }
 
-    fn warning(&self, id: Option<usize>, path: &str, message: impl Into<String>) {
-        let remark = Remark {
-            id,
-            path: path.to_owned(),
-            message: message.into(),
-        };
-        self.warnings.borrow_mut().push(remark);
+    fn warning(&self, place: &KeyPath, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(place.remark(message));
     }
 
     /// The entries of a node that should be a mapping. A section with nothing in it is null.
@@ -130,13 +120,12 @@ impl<'a> ReadContext<'a> {
             YamlKind::Mapping(entries) => entries,
             YamlKind::Null => &[],
             YamlKind::Scalar(_) | YamlKind::Sequence(_) => {
+                let place = KeyPath {
+                    path: place.path.clone(),
+                    id: place.id.or(Some(node.id)),
+                };
                 let found = kind_name(node);
-                let id = place.id.or(Some(node.id));
-                self.problem(
-                    id,
-                    &place.path,
-                    format!("expected keys and values, found {found}"),
-                );
+                self.problem(&place, format!("expected keys and values, found {found}"));
                 &[]
             }
         }
@@ -159,11 +148,7 @@ impl<'a> ReadContext<'a> {
             }
             YamlKind::Sequence(_) | YamlKind::Mapping(_) => {
                 let found = kind_name(node);
-                self.problem(
-                    place.id,
-                    &place.path,
-                    format!("expected one value, found {found}"),
-                );
+                self.problem(place, format!("expected one value, found {found}"));
                 return None;
             }
         };
@@ -171,7 +156,7 @@ impl<'a> ReadContext<'a> {
             Ok(expanded) => expanded,
             Err(faults) => {
                 for fault in faults {
-                    self.problem(place.id, &place.path, fault.message());
+                    self.problem(place, fault.message());
                 }
                 return None;
             }
@@ -187,31 +172,26 @@ impl<'a> ReadContext<'a> {
 
     /// A bare `$name` in a secret may be part of the secret, unless there is such a variable.
     fn warn_bare(&self, place: &KeyPath, name: &str, privacy: ValuePrivacy) {
-        let message = match privacy {
-            ValuePrivacy::Secret if (self.env)(name).is_none() => {
-                "holds a `$` and letters, taken as they are; a variable is written `${NAME}`"
-                    .to_owned()
-            }
-            ValuePrivacy::Secret | ValuePrivacy::Open => format!(
+        let message = if privacy == ValuePrivacy::Secret && (self.env)(name).is_none() {
+            "holds a `$` and letters, taken as they are; a variable is written `${NAME}`".to_owned()
+        } else {
+            format!(
                 "`${name}` is taken as it is; to use the environment variable write `${{{name}}}`"
-            ),
+            )
         };
-        self.warning(place.id, &place.path, message);
+        self.warning(place, message);
     }
 }
 
 impl UnknownKey {
-    fn into_remark(self, known: &BTreeSet<String>) -> Remark {
+    fn into_remark(self) -> Remark {
         let mut message = "unknown key".to_owned();
         if let Some(guess) = closest(&self.key, self.siblings.iter().copied()) {
             message.push_str(&format!(", did you mean `{guess}`?"));
-        } else if let Some(parent) = known.iter().find_map(|pattern| {
-            let (parent, last) = pattern.rsplit_once('.').unwrap_or(("", pattern));
-            (last == self.key).then_some(parent)
-        }) {
-            match parent {
+        } else if let Some(parent) = section_with(&self.key) {
+            match parent.as_str() {
                 "" => message.push_str(", it belongs to the top of the file"),
-                _ => message.push_str(&format!(", it belongs under `{parent}`")),
+                parent => message.push_str(&format!(", it belongs under `{parent}`")),
             }
         }
         Remark {
@@ -222,6 +202,17 @@ impl UnknownKey {
     }
 }
 
+/// The section in which there is a key of this name.
+fn section_with(key: &str) -> Option<String> {
+    let known = super::keys().into_iter();
+    let values = known.filter(|info| info.shape == KeyShape::Value);
+    let paths: BTreeSet<String> = values.map(|info| info.path).collect();
+    paths.iter().find_map(|path| {
+        let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+        (last == key).then(|| parent.to_owned())
+    })
+}
+
 /// Whether a value may appear in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValuePrivacy {
@@ -230,7 +221,7 @@ enum ValuePrivacy {
 }
 
 /// A scalar after its variables were replaced. Empty means not given.
-struct ExpandedScalar {
+pub(super) struct ExpandedScalar {
     text: String,
     from_env: bool,
 }
@@ -239,19 +230,31 @@ impl ExpandedScalar {
     /// Checks the text. What came from a variable is not repeated in the message: it may be a
     /// secret that was put under the wrong key.
     fn checked<T>(&self, check: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
-        check(&self.text).map_err(|message| match self.from_env {
-            true => message.replace(&quoted(&self.text), "the value of the variable"),
-            false => message,
+        check(&self.text).map_err(|message| {
+            if self.from_env {
+                message.replace(&quoted(&self.text), "the value of the variable")
+            } else {
+                message
+            }
         })
     }
 }
 
-/// Where a value stands.
+/// Where a value stands: its path, and the number of the node that has its line.
 #[derive(Debug, Clone)]
 struct KeyPath {
     path: String,
-    pattern: String,
     id: Option<usize>,
+}
+
+impl KeyPath {
+    fn remark(&self, message: impl Into<String>) -> Remark {
+        Remark {
+            id: self.id,
+            path: self.path.clone(),
+            message: message.into(),
+        }
+    }
 }
 
 /// A mapping of the file, or its absence.
@@ -291,21 +294,31 @@ impl<'a> Section<'a> {
 
     /// Whether `key` is in the file, if only without a value.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key)
+        self.entry(key).is_some()
     }
 
     /// Whether there is nothing under `key`. A variable that turned out empty is nothing too.
     pub(super) fn is_empty(&self, key: &str) -> bool {
-        let entry = self.entries.iter().find(|entry| entry.key == key);
-        match entry.map(|entry| &entry.value.kind) {
-            None | Some(YamlKind::Null) => true,
-            Some(YamlKind::Scalar(text)) => match env::expand(text, self.context.env) {
-                Ok(expanded) => expanded.text.is_empty(),
-                Err(_) => false,
-            },
+        match self.entry(key).map(|entry| &entry.value.kind) {
             Some(YamlKind::Sequence(items)) => items.is_empty(),
             Some(YamlKind::Mapping(entries)) => entries.is_empty(),
+            Some(YamlKind::Null | YamlKind::Scalar(_)) | None => self.has_no_text(key),
         }
+    }
+
+    /// Whether there is neither a text nor something else under `key`.
+    pub(super) fn has_no_text(&self, key: &str) -> bool {
+        match self.entry(key).map(|entry| &entry.value.kind) {
+            None | Some(YamlKind::Null) => true,
+            Some(YamlKind::Scalar(text)) => {
+                env::expand(text, self.context.env).is_ok_and(|expanded| expanded.text.is_empty())
+            }
+            Some(YamlKind::Sequence(_) | YamlKind::Mapping(_)) => false,
+        }
+    }
+
+    fn entry(&self, key: &str) -> Option<&'a YamlEntry> {
+        self.entries.iter().find(|entry| entry.key == key)
     }
 
     /// Reads the section under `key`.
@@ -323,8 +336,7 @@ impl<'a> Section<'a> {
     ) -> Vec<T> {
         let each = |(place, node): (KeyPath, &'a YamlNode)| {
             if matches!(node.kind, YamlKind::Null) {
-                self.context
-                    .problem(place.id, &place.path, "is empty; remove the `-`");
+                self.context.problem(&place, "is empty; remove the `-`");
                 return None;
             }
             let entries = self.context.mapping(&place, node);
@@ -337,9 +349,8 @@ impl<'a> Section<'a> {
     pub(super) fn texts(
         &self,
         key: &'static str,
-        mut check: impl FnMut(&str) -> Result<(), String>,
+        check: impl Fn(&str) -> Result<(), String>,
     ) -> Vec<String> {
-        self.note_known(key);
         let mut texts = Vec::new();
         for (place, node) in self.items(key) {
             let Some(scalar) = self.context.scalar(&place, node, ValuePrivacy::Open) else {
@@ -347,41 +358,40 @@ impl<'a> Section<'a> {
             };
             let result = match scalar.text.as_str() {
                 "" => Err("is empty".to_owned()),
-                _ => scalar.checked(&mut check),
+                _ => scalar.checked(&check),
             };
             match result {
                 Ok(()) => texts.push(scalar.text),
-                Err(message) => self.context.problem(place.id, &place.path, message),
+                Err(message) => self.context.problem(&place, message),
             }
         }
         texts
     }
 
-    /// The entries of the mapping of texts under `key`; `check` says what is wrong with one.
+    /// The entries of the mapping of texts under `key`, whose values may be secrets; `check` says
+    /// what is wrong with the name of one.
     pub(super) fn pairs(
         &self,
         key: &'static str,
-        check: impl Fn(&str, &str) -> Result<(), String>,
+        check: impl Fn(&str) -> Result<(), String>,
     ) -> Vec<(String, String)> {
-        self.note_known(key);
         let (place, node) = self.ask(key);
         let entries = node.map_or(&[][..], |node| self.context.mapping(&place, node));
         let mut pairs = Vec::new();
         for entry in entries {
             let place = KeyPath {
                 path: join(&place.path, &entry.key),
-                pattern: String::new(),
                 id: Some(entry.key_id),
             };
-            let Some(scalar) = self
+            let scalar = self
                 .context
-                .scalar(&place, &entry.value, ValuePrivacy::Secret)
-            else {
+                .scalar(&place, &entry.value, ValuePrivacy::Secret);
+            let Some(scalar) = scalar else {
                 continue;
             };
-            match check(&entry.key, &scalar.text) {
+            match check(&entry.key) {
                 Ok(()) => pairs.push((entry.key.clone(), scalar.text)),
-                Err(message) => self.context.problem(place.id, &place.path, message),
+                Err(message) => self.context.problem(&place, message),
             }
         }
         pairs
@@ -389,8 +399,7 @@ impl<'a> Section<'a> {
 
     /// Notes that the value of `key` is wrong, at its line, or that of the section without one.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        let path = join(&self.place.path, key);
-        self.context.problem(self.line_id(key), &path, message);
+        self.context.problem(&self.place_of(key), message);
     }
 
     /// Notes that `key` of an item of the list under `list` is wrong.
@@ -401,9 +410,7 @@ impl<'a> Section<'a> {
         key: &str,
         message: impl Into<String>,
     ) {
-        let path = format!("{}[{index}].{key}", join(&self.place.path, list));
-        let entry = self.entries.iter().find(|entry| entry.key == list);
-        let item = match entry.map(|entry| &entry.value.kind) {
+        let item = match self.entry(list).map(|entry| &entry.value.kind) {
             Some(YamlKind::Sequence(items)) => items.get(index),
             _ => None,
         };
@@ -411,21 +418,46 @@ impl<'a> Section<'a> {
             YamlKind::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
             YamlKind::Null | YamlKind::Scalar(_) | YamlKind::Sequence(_) => None,
         });
-        let id = own.map(|entry| entry.key_id).or(item.map(|item| item.id));
-        self.context.problem(id, &path, message);
+        let place = KeyPath {
+            path: format!("{}[{index}].{key}", join(&self.place.path, list)),
+            id: own
+                .map(|entry| entry.key_id)
+                .or_else(|| item.map(|item| item.id)),
+        };
+        self.context.problem(&place, message);
     }
 
     /// Notes that the value of `key` is odd.
     pub(super) fn warning(&self, key: &str, message: impl Into<String>) {
-        let path = join(&self.place.path, key);
-        self.context.warning(self.line_id(key), &path, message);
+        self.context.warning(&self.place_of(key), message);
     }
 
-    fn line_id(&self, key: &str) -> Option<usize> {
-        // `key` may go down some levels; its first step is what this section holds.
+    /// Notes a problem if there is no text under `key`. `when` says in which case the key has to be
+    /// there: "with `type: basic`", or nothing.
+    pub(super) fn require(&self, key: &str, when: &str) {
+        if self.has_no_text(key) {
+            self.problem(key, format!("is required {when}").trim_end());
+        }
+    }
+
+    /// As [`Section::require`], for a secret that may stand in a file of its own.
+    pub(super) fn require_secret(&self, key: &str, file_key: &str, when: &str) {
+        if self.has_no_text(key) && self.has_no_text(file_key) {
+            self.problem(key, format!("is required {when}; or set `{file_key}`"));
+        }
+    }
+
+    /// Place of a key, which may go down some levels: the line is that of its first step, which is
+    /// what this section holds.
+    fn place_of(&self, key: &str) -> KeyPath {
         let first = key.split(['.', '[']).next().unwrap_or(key);
-        let entry = self.entries.iter().find(|entry| entry.key == first);
-        entry.map(|entry| entry.key_id).or(self.place.id)
+        KeyPath {
+            path: join(&self.place.path, key),
+            id: self
+                .entry(first)
+                .map(|entry| entry.key_id)
+                .or(self.place.id),
+        }
     }
 
     /// The items of the list under `key`. A scalar is no list, not even of one.
@@ -439,14 +471,13 @@ impl<'a> Section<'a> {
                 let found = node.map_or("nothing", kind_name);
                 let message =
                     format!("expected a list, found {found}; write each item on a line after `- `");
-                self.context.problem(place.id, &place.path, message);
+                self.context.problem(&place, message);
                 &[][..]
             }
         };
         let with_place = |(index, node): (usize, &'a YamlNode)| {
             let place = KeyPath {
                 path: format!("{}[{index}]", place.path),
-                pattern: format!("{}[]", place.pattern),
                 id: Some(node.id),
             };
             (place, node)
@@ -457,20 +488,12 @@ impl<'a> Section<'a> {
     /// Finds a key and remembers that it is known.
     fn ask(&self, key: &'static str) -> (KeyPath, Option<&'a YamlNode>) {
         self.asked.borrow_mut().push(key);
-        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let entry = self.entry(key);
         let place = KeyPath {
             path: join(&self.place.path, key),
-            pattern: join(&self.place.pattern, key),
             id: entry.map(|entry| entry.key_id),
         };
         (place, entry.map(|entry| &entry.value))
-    }
-
-    fn note_known(&self, key: &str) {
-        self.context
-            .known
-            .borrow_mut()
-            .insert(join(&self.place.pattern, key));
     }
 }
 
@@ -485,8 +508,12 @@ fn kind_name(node: &YamlNode) -> &'static str {
 }
 
 fn join(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.len() <= 80;
-    let key = if plain { key.to_owned() } else { quoted(key) };
+    let is_plain = !key.is_empty() && key.len() <= 80;
+    let key = if is_plain {
+        key.to_owned()
+    } else {
+        quoted(key)
+    };
     if path.is_empty() {
         key
     } else {

@@ -1,5 +1,6 @@
 //! Tests of the whole module: texts in, trees and messages out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
@@ -13,6 +14,8 @@ mod diff;
 mod example;
 mod good;
 mod hostile;
+mod reference;
+mod values;
 mod warn;
 
 /// The variables of all tests.

@@ -12,6 +12,7 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Deserializer;
+pub(super) use serde_yaml::{Mapping, Value};
 
 /// More nodes than any real configuration has; aliases count as often as they are used.
 const MAX_YAML_NODES: usize = 100_000;
@@ -436,5 +437,23 @@ fn merge(entries: &mut Vec<YamlEntry>, faults: &mut Vec<YamlFault>) {
                 entries.push(entry);
             }
         }
+    }
+}
+
+/// A mapping as the text of a file.
+pub(super) fn text(mapping: &Mapping) -> String {
+    // A tree of texts and numbers always has a YAML form.
+    serde_yaml::to_string(mapping).unwrap_or_default()
+}
+
+/// A scalar as it stands behind its key; null and the empty text are nothing.
+pub(super) fn inline(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.is_empty() => String::new(),
+        value => serde_yaml::to_string(value)
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
     }
 }

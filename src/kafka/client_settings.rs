@@ -174,7 +174,7 @@ impl ClientSettings {
             if GUARDED_PROPERTIES.contains(&name.as_str()) {
                 return Err(Error::Property(name.clone()));
             }
-            settings.client.set(name, value);
+            settings.client.set(name, value.expose());
         }
         settings.connection(kafka)?;
         settings.set(fixed);
@@ -281,7 +281,7 @@ fn secrets(kafka: &KafkaConfig) -> Vec<Secret> {
         .properties
         .iter()
         .filter(|(name, _)| private(name))
-        .map(|(_, value)| Secret::new(value.as_str()));
+        .map(|(_, value)| value.clone());
     password
         .chain(properties)
         .filter(|secret| !secret.expose().is_empty())
@@ -297,19 +297,11 @@ fn utf8(path: &Path) -> Result<&str, Error> {
 mod tests {
     use super::*;
     use crate::config::{SaslConfig, TlsFiles};
-    use std::time::Duration;
 
     fn kafka() -> KafkaConfig {
         KafkaConfig {
             brokers: vec!["a:9092".to_owned(), "b:9092".to_owned()],
-            tls: None,
-            sasl: None,
-            compression: Compression::Lz4,
-            linger: Duration::from_millis(50),
-            queue_bytes: 8 << 20,
-            max_message_bytes: 1_000_000,
-            create_topics: None,
-            properties: Vec::new(),
+            ..KafkaConfig::default()
         }
     }
 
@@ -361,11 +353,11 @@ mod tests {
     #[test]
     fn properties_tune_but_do_not_touch_guarantees() {
         let mut kafka = kafka();
-        kafka.properties = vec![("socket.timeout.ms".to_owned(), "12345".to_owned())];
+        kafka.properties = vec![("socket.timeout.ms".to_owned(), Secret::new("12345"))];
         let settings = ClientSettings::producer(&kafka).unwrap();
         assert_eq!(settings.client.get("socket.timeout.ms"), Some("12345"));
         for name in GUARDED_PROPERTIES {
-            kafka.properties = vec![(name.to_owned(), "1".to_owned())];
+            kafka.properties = vec![(name.to_owned(), Secret::new("1"))];
             assert!(
                 matches!(ClientSettings::producer(&kafka), Err(Error::Property(refused)) if refused == name)
             );
@@ -376,8 +368,8 @@ mod tests {
     fn a_browser_joins_nothing_and_commits_nothing_by_itself() {
         let mut kafka = kafka();
         kafka.properties = vec![
-            ("socket.keepalive.enable".to_owned(), "true".to_owned()),
-            ("session.timeout.ms".to_owned(), "600000".to_owned()),
+            ("socket.keepalive.enable".to_owned(), Secret::new("true")),
+            ("session.timeout.ms".to_owned(), Secret::new("600000")),
         ];
         let settings = ClientSettings::browser(&kafka, "g").unwrap();
         for (name, value) in [
@@ -391,7 +383,7 @@ mod tests {
         ] {
             assert_eq!(settings.client.get(name), Some(value), "{name}");
         }
-        kafka.properties = vec![("sasl.password".to_owned(), "x".to_owned())];
+        kafka.properties = vec![("sasl.password".to_owned(), Secret::new("x"))];
         assert!(matches!(
             ClientSettings::browser(&kafka, "g"),
             Err(Error::Property(name)) if name == "sasl.password"
@@ -402,12 +394,12 @@ mod tests {
     fn no_error_text_holds_a_secret() {
         let mut kafka = kafka();
         kafka.sasl = Some(sasl());
-        kafka.properties = vec![("ssl.key.password".to_owned(), "key-secret".to_owned())];
+        kafka.properties = vec![("ssl.key.password".to_owned(), Secret::new("key-secret"))];
         let settings = ClientSettings::producer(&kafka).unwrap();
         let shown = settings.scrub("log-in alice:alice-secret with key-secret");
         assert_eq!(shown, "log-in alice:[redacted] with [redacted]");
 
-        kafka.properties = vec![("no.such.password".to_owned(), "other-secret".to_owned())];
+        kafka.properties = vec![("no.such.password".to_owned(), Secret::new("other-secret"))];
         let settings = ClientSettings::producer(&kafka).unwrap();
         let error = settings.client.create_native_config().err().unwrap();
         let text = settings.creation_error(error).to_string();

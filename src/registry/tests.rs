@@ -34,12 +34,8 @@ fn path(seen: &SeenRequest) -> &str {
 fn config(url: impl Into<String>) -> SchemaRegistryConfig {
     SchemaRegistryConfig {
         urls: vec![url.into()],
-        auth: RegistryAuth::None,
-        tls: TlsFiles::default(),
-        auto_register: true,
-        normalize: false,
-        subject_strategy: SubjectStrategy::Topic,
         timeout: Duration::from_secs(5),
+        ..SchemaRegistryConfig::default()
     }
 }
 

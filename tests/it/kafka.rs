@@ -26,14 +26,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn config(address: String) -> KafkaConfig {
     KafkaConfig {
         brokers: vec![address],
-        tls: None,
-        sasl: None,
-        compression: Compression::Lz4,
-        linger: Duration::from_millis(50),
-        queue_bytes: 8 << 20,
-        max_message_bytes: 1_000_000,
-        create_topics: None,
-        properties: Vec::new(),
+        ..KafkaConfig::default()
     }
 }
 

@@ -1,39 +1,31 @@
-//! `kafka`: brokers, protection, the producer's levers.
+//! Checks of `kafka`: brokers, log-in, topics to make.
 
-use super::servicenow::tls;
-use super::{properties, schema};
-use crate::config::reader::{KeyNeed, Section};
-use crate::config::{
-    Compression, CreateTopics, KafkaConfig, SaslConfig, TlsFiles, defaults, names, url,
-};
+use super::properties;
+use crate::config::key_table::{FromKeys, KeyGroup as _};
+use crate::config::keys::{CreateTopicsKeys, KafkaTlsKeys, SaslKeys};
+use crate::config::reader::Section;
+use crate::config::{CreateTopics, KafkaConfig, SaslConfig, TlsFiles, names, url};
 
-/// With the addresses of `schema_registry_url`, the Go program's key.
-pub(super) fn kafka(section: &Section<'_>) -> (KafkaConfig, Vec<String>) {
-    let brokers = brokers(section);
-    let tls = section.section("tls", |tls_section| {
-        let enabled = tls_section.boolean("enabled").unwrap_or(false);
-        let tls = tls(tls_section);
-        if !enabled && tls != TlsFiles::default() {
-            tls_section.warning("enabled", "is false: the certificates are not used");
-        }
-        enabled.then_some(tls)
-    });
-    let sasl = section.section("sasl", sasl);
-    if tls.is_none() && sasl.as_ref().is_some_and(|sasl| sasl.mechanism == "PLAIN") {
+/// The log-ins to Kafka that there are.
+const SASL_MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/// Checks the keys of `kafka` against each other.
+pub(in crate::config) fn kafka(
+    section: &Section<'_>,
+    mut kafka: KafkaConfig,
+    (): &(),
+) -> KafkaConfig {
+    if section.is_empty("brokers") {
+        section.problem("brokers", "is required: a list of `host:port`");
+    }
+    // One text may hold several, as a variable is one text.
+    let brokers = kafka.brokers.iter().flat_map(|text| text.split(','));
+    kafka.brokers = brokers.map(|one| one.trim().to_owned()).collect();
+    let sends_password = |sasl: &SaslConfig| sasl.mechanism == "PLAIN";
+    if kafka.tls.is_none() && kafka.sasl.as_ref().is_some_and(sends_password) {
         let message = "sends the password unprotected, as `kafka.tls.enabled` is false";
         section.warning("sasl.mechanism", message);
     }
-    let kafka = KafkaConfig {
-        brokers,
-        tls,
-        sasl,
-        compression: compression(section),
-        linger: section.duration("linger", &defaults::LINGER),
-        queue_bytes: section.whole("queue_bytes", &defaults::QUEUE_BYTES),
-        max_message_bytes: narrow(section.whole("max_message_bytes", &defaults::MAX_MESSAGE_BYTES)),
-        create_topics: section.section("create_topics", create_topics),
-        properties: section.pairs("properties", |name, _| properties::check(name)),
-    };
     if kafka.queue_bytes < u64::from(kafka.max_message_bytes) {
         let message = "is smaller than `max_message_bytes`: the largest record would never fit";
         section.problem("queue_bytes", message);
@@ -43,24 +35,15 @@ pub(super) fn kafka(section: &Section<'_>) -> (KafkaConfig, Vec<String>) {
             section.warning(&format!("properties.{name}"), message);
         }
     }
-    let urls = section.parsed("schema_registry_url", KeyNeed::Optional, schema::urls);
-    (kafka, urls.unwrap_or_default())
+    kafka
 }
 
-fn brokers(section: &Section<'_>) -> Vec<String> {
-    let texts = section.texts("brokers", |text| text.split(',').try_for_each(check_broker));
-    if texts.is_empty() && section.is_empty("brokers") {
-        section.problem("brokers", "is required: a list of `host:port`");
-    }
-    // One text may hold several, as a variable is one text.
-    texts
-        .iter()
-        .flat_map(|text| text.split(','))
-        .map(|one| one.trim().to_owned())
-        .collect()
+/// Checks a text of `kafka.brokers`, which may hold several with commas between them.
+pub(in crate::config) fn brokers(text: &str) -> Result<(), String> {
+    text.split(',').try_for_each(broker)
 }
 
-fn check_broker(text: &str) -> Result<(), String> {
+fn broker(text: &str) -> Result<(), String> {
     const EXAMPLE: &str = "broker1.example.com:9092";
     let text = text.trim();
     if text.contains("://") {
@@ -70,72 +53,107 @@ fn check_broker(text: &str) -> Result<(), String> {
     }
     let (host, port) = url::split_port(text)?;
     url::check_host(host, EXAMPLE)?;
-    match port {
-        Some(0) => Err("the port cannot be 0".to_owned()),
-        Some(_) | None => Ok(()),
+    if port == Some(0) {
+        return Err("the port cannot be 0".to_owned());
     }
+    Ok(())
 }
 
-fn sasl(section: &Section<'_>) -> Option<SaslConfig> {
-    let words = [
-        ("PLAIN", "PLAIN"),
-        ("SCRAM-SHA-256", "SCRAM-SHA-256"),
-        ("SCRAM-SHA-512", "SCRAM-SHA-512"),
-    ];
-    let mechanism = section.choice("mechanism", &words);
-    let need = match mechanism {
-        Some(_) => KeyNeed::Required("with a mechanism"),
-        None => KeyNeed::Optional,
-    };
-    let username = section.text("username", need);
-    let password = section.secret("password", "password_file", need);
-    if section.is_empty("mechanism") && (username.is_some() || password.is_some()) {
-        section.warning("mechanism", "is not set: nobody logs in to Kafka");
+/// Checks `kafka.tls`.
+pub(in crate::config) fn tls(section: &Section<'_>, keys: KafkaTlsKeys, (): &()) -> KafkaTlsKeys {
+    if !keys.enabled && keys.files != TlsFiles::default() {
+        section.warning("enabled", "is false: the certificates are not used");
     }
-    Some(SaslConfig {
-        mechanism: mechanism?.to_owned(),
-        username: username?,
-        password: password?,
-    })
+    keys
 }
 
-fn compression(section: &Section<'_>) -> Compression {
-    let words = [
-        ("none", Compression::None),
-        ("gzip", Compression::Gzip),
-        ("snappy", Compression::Snappy),
-        ("lz4", Compression::Lz4),
-        ("zstd", Compression::Zstd),
-    ];
-    section
-        .choice("compression", &words)
-        .unwrap_or(Compression::Lz4)
-}
+impl FromKeys for Option<TlsFiles> {
+    type Keys = KafkaTlsKeys;
 
-fn create_topics(section: &Section<'_>) -> Option<CreateTopics> {
-    let enabled = section.boolean("enabled").unwrap_or(false);
-    let partitions = section.whole("partitions", &defaults::PARTITIONS);
-    let replication = section.whole_or_none("replication_factor", defaults::REPLICATION_MOST);
-    let cleanup_policy = section.parsed("cleanup_policy", KeyNeed::Optional, |text| {
-        match text.replace(' ', "").as_str() {
-            policy @ ("delete" | "compact" | "compact,delete") => Ok(policy.to_owned()),
-            "delete,compact" => Ok("compact,delete".to_owned()),
-            _ => {
-                let quoted = names::quoted(text);
-                Err(format!(
-                    "{quoted} is not one of delete, compact, compact,delete"
-                ))
-            }
+    fn from_keys(_: &Section<'_>, keys: KafkaTlsKeys) -> Option<TlsFiles> {
+        keys.enabled.then_some(keys.files)
+    }
+
+    fn to_keys(&self) -> KafkaTlsKeys {
+        KafkaTlsKeys {
+            enabled: self.is_some(),
+            files: self.clone().unwrap_or_default(),
         }
-    });
-    enabled.then(|| CreateTopics {
-        partitions: u16::try_from(partitions).unwrap_or(u16::MAX),
-        replication_factor: replication.and_then(|factor| u16::try_from(factor).ok()),
-        cleanup_policy: cleanup_policy.unwrap_or_else(|| defaults::CLEANUP_POLICY.to_owned()),
-    })
+    }
 }
 
-/// The bounds of the key are below 2^32.
-fn narrow(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+/// Brings `kafka.sasl.mechanism` into upper case.
+pub(in crate::config) fn mechanism(text: &str) -> Result<String, String> {
+    let known = SASL_MECHANISMS.iter();
+    match known.copied().find(|it| it.eq_ignore_ascii_case(text)) {
+        Some(mechanism) => Ok(mechanism.to_owned()),
+        None => Err(names::not_one_of(text, &SASL_MECHANISMS)),
+    }
+}
+
+impl FromKeys for Option<SaslConfig> {
+    type Keys = SaslKeys;
+
+    fn from_keys(section: &Section<'_>, keys: SaslKeys) -> Option<SaslConfig> {
+        if keys.mechanism.is_some() {
+            section.require("username", "with a mechanism");
+            section.require_secret("password", "password_file", "with a mechanism");
+        }
+        let has_login = keys.username.is_some() || keys.password.is_some();
+        if has_login && section.is_empty("mechanism") {
+            section.warning("mechanism", "is not set: nobody logs in to Kafka");
+        }
+        Some(SaslConfig {
+            mechanism: keys.mechanism?,
+            username: keys.username?,
+            password: keys.password?,
+        })
+    }
+
+    fn to_keys(&self) -> SaslKeys {
+        let sasl = self.as_ref();
+        SaslKeys {
+            mechanism: sasl.map(|sasl| sasl.mechanism.clone()),
+            username: sasl.map(|sasl| sasl.username.clone()),
+            password: sasl.map(|sasl| sasl.password.clone()),
+        }
+    }
+}
+
+/// Brings `kafka.create_topics.cleanup_policy` into the form that Kafka takes.
+pub(in crate::config) fn cleanup_policy(text: &str) -> Result<String, String> {
+    match text.replace(' ', "").as_str() {
+        policy @ ("delete" | "compact" | "compact,delete") => Ok(policy.to_owned()),
+        "delete,compact" => Ok("compact,delete".to_owned()),
+        _ => {
+            let quoted = names::quoted(text);
+            Err(format!(
+                "{quoted} is not one of delete, compact, compact,delete"
+            ))
+        }
+    }
+}
+
+impl FromKeys for Option<CreateTopics> {
+    type Keys = CreateTopicsKeys;
+
+    fn from_keys(_: &Section<'_>, keys: CreateTopicsKeys) -> Option<CreateTopics> {
+        keys.enabled.then_some(CreateTopics {
+            partitions: keys.partitions,
+            replication_factor: keys.replication_factor,
+            cleanup_policy: keys.cleanup_policy,
+        })
+    }
+
+    fn to_keys(&self) -> CreateTopicsKeys {
+        match self.clone() {
+            None => CreateTopicsKeys::defaults(()),
+            Some(topics) => CreateTopicsKeys {
+                enabled: true,
+                partitions: topics.partitions,
+                replication_factor: topics.replication_factor,
+                cleanup_policy: topics.cleanup_policy,
+            },
+        }
+    }
 }

@@ -3,6 +3,12 @@
 //! Free are those that tune. Refused are those that the guarantees rest on, those that have a key
 //! of their own, and those that take a pointer instead of a text.
 
+use crate::config::Secret;
+use crate::config::key_table::{KeyInfo, KeyParent, KeyShape, KeySpec, KindWords};
+use crate::config::kinds::{self, KeyKind, ReadKey};
+use crate::config::reader::Section;
+use crate::config::yaml::{Mapping, Value};
+
 /// Properties with a key of ours. A trailing `*` stands for any end.
 const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
     ("bootstrap.servers", "kafka.brokers"),
@@ -86,22 +92,18 @@ const WHY_COMMITS: &str = "cannot be changed: when positions are committed is de
 const WHY_SASL_KEY: &str = "is not known here: use `kafka.sasl` with PLAIN or SCRAM";
 const WHY_FOREIGN_CODE: &str = "cannot be set: it would load foreign code";
 
-/// Whether a property may be set.
-pub(super) fn check(name: &str) -> Result<(), String> {
-    if let Some((_, key)) = PROPERTIES_WITH_OWN_KEY
-        .iter()
-        .find(|(pattern, _)| matches(pattern, name))
-    {
+/// Checks whether a property may be set.
+fn check(name: &str) -> Result<(), String> {
+    let mut own = PROPERTIES_WITH_OWN_KEY.iter();
+    if let Some((_, key)) = own.find(|(pattern, _)| matches(pattern, name)) {
         return Err(format!("has a key of its own: use `{key}`"));
     }
-    if let Some((_, why)) = FIXED_PROPERTIES
-        .iter()
-        .find(|(pattern, _)| matches(pattern, name))
-    {
+    let mut fixed = FIXED_PROPERTIES.iter();
+    if let Some((_, why)) = fixed.find(|(pattern, _)| matches(pattern, name)) {
         return Err((*why).to_owned());
     }
-    let pointer = ["opaque", "default_topic_conf", "ssl_engine_callback_data"];
-    if pointer.contains(&name) || name.ends_with("_cb") {
+    let takes_pointer = ["opaque", "default_topic_conf", "ssl_engine_callback_data"];
+    if takes_pointer.contains(&name) || name.ends_with("_cb") {
         return Err("cannot be set in a file: it takes code, not text".to_owned());
     }
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic()) {
@@ -111,7 +113,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
 }
 
 /// A word of care about a property that may be set.
-pub(super) fn caution(name: &str) -> Option<&'static str> {
+pub(in crate::config) fn caution(name: &str) -> Option<&'static str> {
     match name {
         "enable.ssl.certificate.verification" | "ssl.endpoint.identification.algorithm" => {
             Some("can switch off the check of who the broker is")
@@ -120,8 +122,8 @@ pub(super) fn caution(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a property's value is a secret.
-pub(in crate::config) fn is_private(name: &str) -> bool {
+/// Tells by the name of a property that its value is a secret.
+fn is_private(name: &str) -> bool {
     ["password", "passphrase", "secret", "token", ".pem"]
         .iter()
         .any(|part| name.contains(part))
@@ -131,5 +133,46 @@ fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == pattern,
+    }
+}
+
+/// Further librdkafka properties. Only their names are checked, and some of their values are
+/// secrets.
+pub(in crate::config) struct Properties;
+
+impl KeyKind<Vec<(String, Secret)>> for Properties {
+    fn show(&self, key: &str, value: &Vec<(String, Secret)>, shown: &mut Mapping) {
+        let property = |(name, value): &(String, Secret)| {
+            let shown = if is_private(name) {
+                Value::from(kinds::REDACTED)
+            } else {
+                kinds::text_value(value.expose())
+            };
+            (Value::from(name.as_str()), shown)
+        };
+        let properties: Mapping = value.iter().map(property).collect();
+        shown.insert(Value::from(key), Value::Mapping(properties));
+    }
+
+    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
+        let words = KindWords {
+            values: "names and values".to_owned(),
+            default: "{}".to_owned(),
+            secret: false,
+        };
+        keys.push(spec.info(at, KeyShape::Value, words));
+    }
+}
+
+impl ReadKey<Vec<(String, Secret)>, ()> for Properties {
+    fn read(&self, section: &Section<'_>, key: &'static str, (): ()) -> Vec<(String, Secret)> {
+        let pairs = section.pairs(key, check).into_iter();
+        pairs
+            .map(|(name, value)| (name, Secret::new(value)))
+            .collect()
+    }
+
+    fn default_words(&self, (): ()) -> String {
+        String::new()
     }
 }

@@ -1,277 +1,325 @@
-//! `servicenow`: address, log-in, limits.
+//! Checks of `servicenow`: address, log-in, proxy, certificates, time zone.
 
-use crate::config::reader::{KeyNeed, Section};
+use crate::config::key_table::{FromKeys, KeyGroup as _};
+use crate::config::keys::{
+    ApiKeyKeys, AuthType, BasicAuthKeys, GrantType, OAuthKeys, ProxyKeys, ServiceNowAuthKeys,
+};
+use crate::config::kinds::{Scalar, ScalarKind};
+use crate::config::reader::Section;
+use crate::config::yaml::Value;
 use crate::config::{
     OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, Secret, ServiceNowAuth, ServiceNowConfig,
-    TlsFiles, defaults, names, url,
+    TlsFiles, names, url,
 };
 
-pub(super) fn servicenow(section: &Section<'_>) -> ServiceNowConfig {
-    let base_url = section.parsed("base_url", KeyNeed::Required(""), |text| {
-        url::parse(text, "https://instance.service-now.com")
-    });
-    let tls = section.section("tls", tls);
-    if let Some(url) = base_url.as_ref().filter(|url| url.scheme == "http") {
-        if !url.is_loopback() {
+/// Checks the keys of `servicenow` against each other.
+pub(in crate::config) fn servicenow(
+    section: &Section<'_>,
+    servicenow: ServiceNowConfig,
+    (): &(),
+) -> ServiceNowConfig {
+    if servicenow.base_url.starts_with("http://") {
+        if !url::is_loopback(&servicenow.base_url) {
             let message = "is http: passwords, tokens and records travel unprotected; use https";
             section.warning("base_url", message);
         }
-        if tls != TlsFiles::default() {
+        if servicenow.tls != TlsFiles::default() {
             section.warning("tls", "is not used, as `base_url` is http");
         }
     }
-    let servicenow = ServiceNowConfig {
-        base_url: base_url.map(|url| url.to_text()).unwrap_or_default(),
-        table_api_path: path(section, "table_api_path", defaults::TABLE_API_PATH),
-        auth: section.section("auth", auth),
-        timeout: section.seconds("timeout_seconds", &defaults::TIMEOUT),
-        read_timeout: section.seconds("read_timeout_seconds", &defaults::READ_TIMEOUT),
-        conn_timeout: section.seconds("conn_timeout_seconds", &defaults::CONN_TIMEOUT),
-        max_retries: section.whole_or_none("max_retries", defaults::MAX_RETRIES_MOST),
-        retry_backoff: section.seconds("retry_backoff_seconds", &defaults::RETRY_BACKOFF),
-        rate_limit_rps: section.rate("rate_limit_rps", defaults::RATE_LIMIT_MOST),
-        max_response_bytes: section.whole("max_response_bytes", &defaults::MAX_RESPONSE_BYTES),
-        proxy: section.section("proxy", proxy),
-        tls,
-        query_time_zone: query_time_zone(section),
-    };
-    warn_timeouts(section, &servicenow);
-    servicenow
-}
-
-fn warn_timeouts(section: &Section<'_>, servicenow: &ServiceNowConfig) {
-    let shorter = [
+    let parts = [
         ("read_timeout_seconds", servicenow.read_timeout),
         ("conn_timeout_seconds", servicenow.conn_timeout),
     ];
-    for (key, time) in shorter {
-        if servicenow.timeout < time && section.has(key) {
-            section.warning(
-                key,
-                "is longer than `timeout_seconds`, which ends a request before",
-            );
+    for (key, part) in parts {
+        if part > servicenow.timeout && section.has(key) {
+            let message = "is longer than `timeout_seconds`, which ends a request before";
+            section.warning(key, message);
+        }
+    }
+    servicenow
+}
+
+/// Brings `servicenow.base_url` into its normal form.
+pub(in crate::config) fn base_url(text: &str) -> Result<String, String> {
+    url::normalized(text, "https://instance.service-now.com")
+}
+
+/// Brings `servicenow.table_api_path` into its normal form.
+pub(in crate::config) fn table_api_path(text: &str) -> Result<String, String> {
+    path(text, "/api/now/table")
+}
+
+/// Brings `servicenow.auth.oauth.token_path` into its normal form.
+pub(in crate::config) fn token_path(text: &str) -> Result<String, String> {
+    path(text, "/oauth_token.do")
+}
+
+/// A path on the instance: begins with `/`, no trailing slash.
+fn path(text: &str, example: &str) -> Result<String, String> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let goes_up = text.split('/').any(|step| step == "..");
+    if !text.starts_with('/') || !text.chars().all(is_legal) || goes_up {
+        let quoted = names::quoted(text);
+        return Err(format!(
+            "{quoted} is not a path; write for example `{example}`"
+        ));
+    }
+    match text.trim_end_matches('/') {
+        "" => Err(format!("is only `/`; write for example `{example}`")),
+        path => Ok(path.to_owned()),
+    }
+}
+
+impl FromKeys for ServiceNowAuth {
+    type Keys = ServiceNowAuthKeys;
+
+    fn from_keys(_: &Section<'_>, keys: ServiceNowAuthKeys) -> ServiceNowAuth {
+        match keys.kind.unwrap_or(AuthType::OAuth) {
+            AuthType::OAuth => ServiceNowAuth::OAuth(keys.oauth.into()),
+            AuthType::Basic => ServiceNowAuth::Basic {
+                username: keys.basic.username.unwrap_or_default(),
+                password: keys.basic.password.unwrap_or_default(),
+            },
+            AuthType::ApiKey => ServiceNowAuth::ApiKey {
+                header: keys.api_key.header,
+                key: keys.api_key.key.unwrap_or_default(),
+            },
+        }
+    }
+
+    fn to_keys(&self) -> ServiceNowAuthKeys {
+        let none = ServiceNowAuthKeys::defaults(());
+        match self.clone() {
+            ServiceNowAuth::OAuth(oauth) => ServiceNowAuthKeys {
+                oauth: oauth.into(),
+                ..none
+            },
+            ServiceNowAuth::Basic { username, password } => ServiceNowAuthKeys {
+                kind: Some(AuthType::Basic),
+                basic: BasicAuthKeys {
+                    username: Some(username),
+                    password: Some(password),
+                },
+                ..none
+            },
+            ServiceNowAuth::ApiKey { header, key } => ServiceNowAuthKeys {
+                kind: Some(AuthType::ApiKey),
+                api_key: ApiKeyKeys {
+                    header,
+                    key: Some(key),
+                },
+                ..none
+            },
         }
     }
 }
 
-/// A path on the instance.
-fn path(section: &Section<'_>, key: &'static str, default: &str) -> String {
-    let path = section.parsed(key, KeyNeed::Optional, |text| {
-        let legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        if !text.starts_with('/') || !text.chars().all(legal) || text.split('/').any(|s| s == "..")
-        {
-            let quoted = names::quoted(text);
-            return Err(format!(
-                "{quoted} is not a path; write for example `{default}`"
-            ));
+impl From<OAuthKeys> for OAuthConfig {
+    fn from(keys: OAuthKeys) -> OAuthConfig {
+        OAuthConfig {
+            grant: match keys.grant_type {
+                GrantType::Password => OAuthGrant::Password {
+                    username: keys.username.unwrap_or_default(),
+                    password: keys.password.unwrap_or_default(),
+                },
+                GrantType::RefreshToken => OAuthGrant::RefreshToken {
+                    refresh_token: keys.refresh_token.unwrap_or_default(),
+                },
+                GrantType::ClientCredentials => OAuthGrant::ClientCredentials,
+            },
+            client_id: keys.client_id.unwrap_or_default(),
+            client_secret: keys.client_secret.unwrap_or_default(),
+            token_path: keys.token_path,
         }
-        match text.trim_end_matches('/') {
-            "" => Err(format!("is only `/`; write for example `{default}`")),
-            path => Ok(path.to_owned()),
-        }
-    });
-    path.unwrap_or_else(|| default.to_owned())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum AuthType {
-    OAuth,
-    Basic,
-    ApiKey,
-}
-
-/// All three are read, so that a slip in an unused one is found too; only one has needs.
-fn auth(section: &Section<'_>) -> ServiceNowAuth {
-    let words = [
-        ("oauth", AuthType::OAuth),
-        ("basic", AuthType::Basic),
-        ("api_key", AuthType::ApiKey),
-    ];
-    let chosen = section.choice("type", &words);
-    // Nothing is known to be missing while the type itself is wrong.
-    let wrong = section.has("type") && chosen.is_none() && !section.is_empty("type");
-    let chosen = chosen.unwrap_or(AuthType::OAuth);
-    let need = |this: AuthType, when| match chosen == this && !wrong {
-        true => KeyNeed::Required(when),
-        false => KeyNeed::Optional,
-    };
-    let oauth = section.section("oauth", |s| oauth(s, need(AuthType::OAuth, "")));
-    let basic = section.section("basic", |s| {
-        basic(s, need(AuthType::Basic, "with `type: basic`"))
-    });
-    let key = section.section("api_key", |s| {
-        api_key(s, need(AuthType::ApiKey, "with `type: api_key`"))
-    });
-    match chosen {
-        AuthType::OAuth => oauth,
-        AuthType::Basic => basic,
-        AuthType::ApiKey => key,
     }
 }
 
-fn or_stand_in(secret: Option<Secret>) -> Secret {
-    secret.unwrap_or_else(|| Secret::new(""))
+impl From<OAuthConfig> for OAuthKeys {
+    fn from(oauth: OAuthConfig) -> OAuthKeys {
+        let keys = OAuthKeys {
+            client_id: Some(oauth.client_id),
+            client_secret: Some(oauth.client_secret),
+            token_path: oauth.token_path,
+            ..OAuthKeys::defaults(false)
+        };
+        match oauth.grant {
+            OAuthGrant::Password { username, password } => OAuthKeys {
+                username: Some(username),
+                password: Some(password),
+                ..keys
+            },
+            OAuthGrant::RefreshToken { refresh_token } => OAuthKeys {
+                grant_type: GrantType::RefreshToken,
+                refresh_token: Some(refresh_token),
+                ..keys
+            },
+            OAuthGrant::ClientCredentials => OAuthKeys {
+                grant_type: GrantType::ClientCredentials,
+                ..keys
+            },
+        }
+    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum GrantType {
-    Password,
-    RefreshToken,
-    ClientCredentials,
-}
-
-fn oauth(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
-    let words = [
-        ("password", GrantType::Password),
-        ("refresh_token", GrantType::RefreshToken),
-        ("client_credentials", GrantType::ClientCredentials),
-    ];
-    let grant_type = section
-        .choice("grant_type", &words)
-        .unwrap_or(GrantType::Password);
-    let need_for = |this, when| match need {
-        KeyNeed::Required(_) if grant_type == this => KeyNeed::Required(when),
-        KeyNeed::Required(_) | KeyNeed::Optional => KeyNeed::Optional,
-    };
-    let with_oauth = match need {
-        KeyNeed::Required(_) => KeyNeed::Required("with `type: oauth`"),
-        KeyNeed::Optional => KeyNeed::Optional,
-    };
-    let with_password = need_for(GrantType::Password, "with `grant_type: password`");
-    let with_refresh = need_for(GrantType::RefreshToken, "with `grant_type: refresh_token`");
-
-    let client_id = section.text("client_id", with_oauth).unwrap_or_default();
-    let client_secret = section.secret("client_secret", "client_secret_file", with_oauth);
-    let username = section.text("username", with_password).unwrap_or_default();
-    let password = section.secret("password", "password_file", with_password);
-    let refresh_token = section.secret("refresh_token", "refresh_token_file", with_refresh);
-    if refresh_token.is_some() && grant_type != GrantType::RefreshToken {
+/// Checks `servicenow.auth.oauth`; what the grant does not need may be missing.
+pub(in crate::config) fn oauth(
+    section: &Section<'_>,
+    keys: OAuthKeys,
+    is_used: &bool,
+) -> OAuthKeys {
+    if *is_used {
+        section.require("client_id", "with `type: oauth`");
+        section.require_secret("client_secret", "client_secret_file", "with `type: oauth`");
+        match keys.grant_type {
+            GrantType::Password => {
+                let when = "with `grant_type: password`";
+                section.require("username", when);
+                section.require_secret("password", "password_file", when);
+            }
+            GrantType::RefreshToken => {
+                let when = "with `grant_type: refresh_token`";
+                section.require_secret("refresh_token", "refresh_token_file", when);
+            }
+            GrantType::ClientCredentials => {}
+        }
+    }
+    if keys.refresh_token.is_some() && keys.grant_type != GrantType::RefreshToken {
         let message = "is not used: set `grant_type: refresh_token` or remove it";
         section.warning("refresh_token", message);
     }
-    ServiceNowAuth::OAuth(OAuthConfig {
-        client_id,
-        client_secret: or_stand_in(client_secret),
-        token_path: path(section, "token_path", defaults::TOKEN_PATH),
-        grant: match grant_type {
-            GrantType::Password => OAuthGrant::Password {
-                username,
-                password: or_stand_in(password),
-            },
-            GrantType::RefreshToken => OAuthGrant::RefreshToken {
-                refresh_token: or_stand_in(refresh_token),
-            },
-            GrantType::ClientCredentials => OAuthGrant::ClientCredentials,
-        },
-    })
+    keys
 }
 
-fn basic(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
-    let username = section.text("username", need).unwrap_or_default();
-    if username.contains(':') {
-        section.problem(
-            "username",
-            "must not hold `:`, which ends the name in basic auth",
-        );
+/// Checks `servicenow.auth.basic`.
+pub(in crate::config) fn basic(
+    section: &Section<'_>,
+    keys: BasicAuthKeys,
+    is_used: &bool,
+) -> BasicAuthKeys {
+    if *is_used {
+        section.require("username", "with `type: basic`");
+        section.require_secret("password", "password_file", "with `type: basic`");
     }
-    let password = or_stand_in(section.secret("password", "password_file", need));
-    ServiceNowAuth::Basic { username, password }
+    basic_username(section, keys.username.as_deref());
+    keys
 }
 
-fn api_key(section: &Section<'_>, need: KeyNeed) -> ServiceNowAuth {
-    let key = or_stand_in(section.secret("key", "key_file", need));
-    if !key
-        .expose()
-        .chars()
-        .all(|c| c.is_ascii_graphic() || c == ' ')
-    {
+/// RFC 7617, section 2: in Basic authentication the first `:` ends the user name.
+pub(in crate::config) fn basic_username(section: &Section<'_>, username: Option<&str>) {
+    if username.is_some_and(|name| name.contains(':')) {
+        let message = "must not hold `:`, which ends the name in basic auth";
+        section.problem("username", message);
+    }
+}
+
+/// Checks `servicenow.auth.api_key`.
+pub(in crate::config) fn api_key(
+    section: &Section<'_>,
+    keys: ApiKeyKeys,
+    is_used: &bool,
+) -> ApiKeyKeys {
+    if *is_used {
+        section.require_secret("key", "key_file", "with `type: api_key`");
+    }
+    let is_legal = |c: char| c.is_ascii_graphic() || c == ' ';
+    let key = keys.key.as_ref().map_or("", Secret::expose);
+    if !key.chars().all(is_legal) {
         section.problem("key", "must be printable ASCII, as it goes into a header");
     }
-    let header = section.parsed("header", KeyNeed::Optional, |text| {
-        let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        let lower = text.to_ascii_lowercase();
-        let taken = [
-            "host",
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "accept",
-        ];
-        if !text.chars().all(legal) || taken.contains(&lower.as_str()) {
-            return Err(format!(
-                "{} cannot be the header of the key",
-                names::quoted(text)
-            ));
-        }
-        Ok(text.to_owned())
-    });
-    ServiceNowAuth::ApiKey {
-        header: header.unwrap_or_else(|| defaults::API_KEY_HEADER.to_owned()),
-        key,
+    keys
+}
+
+/// Checks the name of the header that carries an API key.
+pub(in crate::config) fn header_name(text: &str) -> Result<(), String> {
+    const TAKEN: [&str; 5] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "accept",
+    ];
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_taken = TAKEN.contains(&text.to_ascii_lowercase().as_str());
+    if is_taken || !text.chars().all(is_legal) {
+        let quoted = names::quoted(text);
+        return Err(format!("{quoted} cannot be the header of the key"));
+    }
+    Ok(())
+}
+
+/// Brings `servicenow.proxy.url` into its normal form.
+pub(in crate::config) fn proxy_url(text: &str) -> Result<String, String> {
+    let url = url::parse(text, "http://proxy.example.com:3128")?;
+    match (url.scheme_str(), url.path()) {
+        (Some("http"), "/") => Ok(url::to_text(&url)),
+        (Some("http"), _) => Err("must not hold a path".to_owned()),
+        _ => Err("must begin with `http://`; requests through it are still https".to_owned()),
     }
 }
 
-fn proxy(section: &Section<'_>) -> Option<ProxyConfig> {
-    let url = section.parsed("url", KeyNeed::Optional, |text| {
-        let url = url::parse(text, "http://proxy.example.com:3128")?;
-        match (url.scheme, url.path.as_str()) {
-            ("http", "") => Ok(url.to_text()),
-            ("http", _) => Err("must not hold a path".to_owned()),
-            _ => Err("must begin with `http://`; requests through it are still https".to_owned()),
+impl FromKeys for Option<ProxyConfig> {
+    type Keys = ProxyKeys;
+
+    fn from_keys(section: &Section<'_>, keys: ProxyKeys) -> Option<ProxyConfig> {
+        if keys.password.is_some() && keys.username.is_none() {
+            section.problem("username", "is required with a password");
         }
-    });
-    let username = section.text("username", KeyNeed::Optional);
-    let password = section.secret("password", "password_file", KeyNeed::Optional);
-    if password.is_some() && username.is_none() {
-        section.problem("username", "is required with a password");
+        let has_login = keys.username.is_some() || keys.password.is_some();
+        if has_login && section.is_empty("url") {
+            section.problem("url", "is required with a user name or password");
+        }
+        keys.url.map(|url| ProxyConfig {
+            url,
+            username: keys.username,
+            password: keys.password,
+        })
     }
-    if url.is_none() && (username.is_some() || password.is_some()) && section.is_empty("url") {
-        section.problem("url", "is required with a user name or password");
+
+    fn to_keys(&self) -> ProxyKeys {
+        let proxy = self.as_ref();
+        ProxyKeys {
+            url: proxy.map(|proxy| proxy.url.clone()),
+            username: proxy.and_then(|proxy| proxy.username.clone()),
+            password: proxy.and_then(|proxy| proxy.password.clone()),
+        }
     }
-    Some(ProxyConfig {
-        url: url?,
-        username,
-        password,
-    })
 }
 
-/// Certificates of a client: files exist, and a certificate comes with its key.
-pub(super) fn tls(section: &Section<'_>) -> TlsFiles {
-    let ca_cert = section.existing_file("ca_cert");
-    let cert_file = section.existing_file("cert_file");
-    let key_file = section.existing_file("key_file");
+/// Checks that a certificate comes with its key.
+pub(in crate::config) fn tls(section: &Section<'_>, files: TlsFiles, (): &()) -> TlsFiles {
     for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
         if section.is_empty(one) && !section.is_empty(other) {
             section.problem(one, format!("is required with `{other}`"));
         }
     }
-    TlsFiles {
-        ca_cert,
-        cert_file,
-        key_file,
-    }
+    files
 }
 
-fn query_time_zone(section: &Section<'_>) -> QueryTimeZone {
-    let zone = section.parsed("query_time_zone", KeyNeed::Optional, |text| {
+/// `auto`, `utc`, or a zone of the IANA database.
+pub(in crate::config) struct TimeZoneName;
+
+impl Scalar for TimeZoneName {}
+
+impl ScalarKind<QueryTimeZone> for TimeZoneName {
+    fn parse(&self, text: &str) -> Result<Option<QueryTimeZone>, String> {
         if text.eq_ignore_ascii_case("auto") {
-            return Ok(QueryTimeZone::Auto);
+            return Ok(Some(QueryTimeZone::Auto));
         }
         if text.eq_ignore_ascii_case("utc") {
-            return Ok(QueryTimeZone::Utc);
+            return Ok(Some(QueryTimeZone::Utc));
         }
         match jiff::tz::TimeZone::get(text) {
-            Ok(zone) => Ok(QueryTimeZone::Zone(
-                zone.iana_name().unwrap_or(text).to_owned(),
-            )),
+            Ok(zone) => {
+                let name = zone.iana_name().unwrap_or(text);
+                Ok(Some(QueryTimeZone::Zone(name.to_owned())))
+            }
             Err(_) if jiff::tz::db().is_definitively_empty() => {
                 Err("there is no time zone database on this machine; install tzdata".to_owned())
             }
             Err(_) => {
-                let known: Vec<String> = jiff::tz::db()
-                    .available()
-                    .map(|name| name.to_string())
-                    .collect();
+                let zones = jiff::tz::db().available();
+                let known: Vec<String> = zones.map(|name| name.to_string()).collect();
                 let guess = names::did_you_mean(text, known.iter().map(String::as_str));
                 let quoted = names::quoted(text);
                 Err(format!(
@@ -279,6 +327,17 @@ fn query_time_zone(section: &Section<'_>) -> QueryTimeZone {
                 ))
             }
         }
-    });
-    zone.unwrap_or(QueryTimeZone::Auto)
+    }
+
+    fn shown(&self, value: &QueryTimeZone) -> Value {
+        match value {
+            QueryTimeZone::Auto => "auto".into(),
+            QueryTimeZone::Utc => "utc".into(),
+            QueryTimeZone::Zone(name) => name.as_str().into(),
+        }
+    }
+
+    fn values(&self) -> String {
+        "auto, utc, or a zone as Europe/Berlin".to_owned()
+    }
 }

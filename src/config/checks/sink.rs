@@ -1,15 +1,12 @@
-//! `sink`: topics and how their records are written.
-
-use std::time::Duration;
+//! Checks of `sink` and its topics.
 
 use super::schema;
-use crate::config::reader::{KeyNeed, Section};
-use crate::config::{
-    Config, CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkKeyFormat, SinkOperation,
-    SinkTopicConfig, defaults, duration, names,
-};
+use crate::config::key_table::FromKeys;
+use crate::config::keys::{CreateIdKeys, CreateIdKind, SinkTopicContext};
+use crate::config::reader::Section;
+use crate::config::{Config, CreateId, OnError, SinkConfig, SinkFormat, SinkTopicConfig, names};
 
-/// Columns of which the platform keeps the content, so that nothing can be found by our value.
+/// Columns of which the platform keeps the content, so that no row can be found by a value of ours.
 const PLATFORM_KEPT_COLUMNS: [&str; 6] = [
     "sys_id",
     "sys_created_on",
@@ -19,33 +16,17 @@ const PLATFORM_KEPT_COLUMNS: [&str; 6] = [
     "sys_mod_count",
 ];
 
-/// `avro`: there is a schema registry.
-pub(super) fn sink(section: &Section<'_>, avro: bool) -> SinkConfig {
-    let enabled = section.boolean("enabled").unwrap_or(false);
-    let topic_name = |text: &str| names::check_topic(text).map(|()| text.to_owned());
-    let mut sink = SinkConfig {
-        enabled,
-        topics: Vec::new(),
-        concurrency: concurrency(section).unwrap_or(defaults::SINK_CONCURRENCY),
-        dlq_topic: section.parsed("dlq_topic", KeyNeed::Optional, topic_name),
-        group_id: section
-            .text("group_id", KeyNeed::Optional)
-            .unwrap_or_else(|| defaults::SINK_GROUP_ID.to_owned()),
-        commit_on_partial_failure: section.boolean("commit_on_partial_failure").unwrap_or(true),
-        on_error: section
-            .choice(
-                "on_error",
-                &[("hold", OnError::Hold), ("skip", OnError::Skip)],
-            )
-            .unwrap_or(OnError::Hold),
-        retry_for: section
-            .parsed("retry_for", KeyNeed::Optional, retry_for)
-            .flatten(),
-        record_retry_for: section.duration("record_retry_for", &defaults::RECORD_RETRY_FOR),
-        transaction_time: section.duration("transaction_time", &defaults::TRANSACTION_TIME),
-    };
-    sink.topics = section.sections("topics", |section| topic(section, &sink, avro));
-    if enabled && sink.topics.is_empty() && section.is_empty("topics") {
+/// The column of `create_id: field` unless `create_id_field` names another.
+const DEFAULT_CREATE_ID_COLUMN: &str = "correlation_id";
+
+/// Checks the keys of `sink` against each other.
+pub(in crate::config) fn sink(section: &Section<'_>, mut sink: SinkConfig, _: &bool) -> SinkConfig {
+    for topic in &mut sink.topics {
+        if topic.concurrency == 0 {
+            topic.concurrency = sink.concurrency;
+        }
+    }
+    if sink.enabled && sink.topics.is_empty() && section.is_empty("topics") {
         let message = "is required: a list with a `topic` and a `table` for each topic to consume";
         section.problem("topics", message);
     }
@@ -54,76 +35,17 @@ pub(super) fn sink(section: &Section<'_>, avro: bool) -> SinkConfig {
     sink
 }
 
-fn concurrency(section: &Section<'_>) -> Option<u32> {
-    section.whole_or_none("concurrency", defaults::SINK_CONCURRENCY_MOST)
-}
-
-fn retry_for(text: &str) -> Result<Option<Duration>, String> {
-    if text == "unlimited" {
-        return Ok(None);
+/// Checks one topic.
+pub(in crate::config) fn topic(
+    section: &Section<'_>,
+    topic: SinkTopicConfig,
+    sink: &SinkTopicContext,
+) -> SinkTopicConfig {
+    if sink.is_sink_enabled {
+        section.require("topic", "");
+        section.require("table", "");
     }
-    let time = duration::parse(text)?;
-    let (least, most) = (defaults::RETRY_FOR.least, defaults::RETRY_FOR.most);
-    if (least..=most).contains(&time) {
-        Ok(Some(time))
-    } else {
-        let [least, most] = [least, most].map(duration::format);
-        Err(format!(
-            "{text} is out of range: `unlimited`, or from {least} to {most}"
-        ))
-    }
-}
-
-fn topic(section: &Section<'_>, sink: &SinkConfig, avro: bool) -> SinkTopicConfig {
-    let need = match sink.enabled {
-        true => KeyNeed::Required(""),
-        false => KeyNeed::Optional,
-    };
-    let checked = |key, check: fn(&str) -> Result<(), String>| {
-        section
-            .parsed(key, need, |text| check(text).map(|()| text.to_owned()))
-            .unwrap_or_default()
-    };
-    let operations = [
-        ("auto", SinkOperation::Auto),
-        ("insert", SinkOperation::Insert),
-        ("update", SinkOperation::Update),
-        ("upsert", SinkOperation::Upsert),
-    ];
-    let key_formats = [
-        ("auto", SinkKeyFormat::Auto),
-        ("bytes", SinkKeyFormat::Bytes),
-    ];
-    let missing = [
-        ("dead_letter", OnMissing::DeadLetter),
-        ("insert", OnMissing::Insert),
-        ("skip", OnMissing::Skip),
-    ];
-    let topic = SinkTopicConfig {
-        topic: checked("topic", names::check_topic),
-        table: checked("table", names::check_table),
-        concurrency: concurrency(section).unwrap_or(sink.concurrency),
-        format: schema::sink_format(section, avro),
-        key_format: section
-            .choice("key_format", &key_formats)
-            .unwrap_or(SinkKeyFormat::Auto),
-        operation: section
-            .choice("operation", &operations)
-            .unwrap_or(SinkOperation::Auto),
-        key_field: section.parsed("key_field", KeyNeed::Optional, own_column),
-        fields: section.texts("fields", names::check_column),
-        nulls: section
-            .choice(
-                "nulls",
-                &[("clear", Nulls::Clear), ("ignore", Nulls::Ignore)],
-            )
-            .unwrap_or(Nulls::Clear),
-        deletes: section.boolean("deletes").unwrap_or(false),
-        on_missing: section
-            .choice("on_missing", &missing)
-            .unwrap_or(OnMissing::DeadLetter),
-        create_id: create_id(section),
-    };
+    schema::needs_registry(section, topic.format == SinkFormat::Avro, sink.avro);
     if let Some(key) = &topic.key_field
         && !topic.fields.is_empty()
         && !topic.fields.contains(key)
@@ -135,59 +57,62 @@ fn topic(section: &Section<'_>, sink: &SinkConfig, avro: bool) -> SinkTopicConfi
 }
 
 /// A column that may carry an identity of ours.
-fn own_column(text: &str) -> Result<String, String> {
+pub(in crate::config) fn own_column(text: &str) -> Result<(), String> {
     names::check_column(text)?;
     if PLATFORM_KEPT_COLUMNS.contains(&text) {
         return Err(format!(
             "`{text}` is kept by the instance; name another column"
         ));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
-fn create_id(section: &Section<'_>) -> CreateId {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Kind {
-        Record,
-        Key,
-        Field,
-        None,
-    }
-    let words = [
-        ("record", Kind::Record),
-        ("key", Kind::Key),
-        ("field", Kind::Field),
-        ("none", Kind::None),
-    ];
-    let kind = section.choice("create_id", &words).unwrap_or(Kind::Record);
-    let field = section.parsed("create_id_field", KeyNeed::Optional, own_column);
-    if field.is_some() && kind != Kind::Field {
-        let message = "is not used: set `create_id: field` or remove it";
-        section.warning("create_id_field", message);
-    }
-    match kind {
-        Kind::Record => CreateId::Record,
-        Kind::Key => CreateId::Key,
-        Kind::Field => {
-            CreateId::Field(field.unwrap_or_else(|| defaults::CREATE_ID_FIELD.to_owned()))
+impl FromKeys for CreateId {
+    type Keys = CreateIdKeys;
+
+    fn from_keys(section: &Section<'_>, keys: CreateIdKeys) -> CreateId {
+        if keys.create_id_field.is_some() && keys.create_id != CreateIdKind::Field {
+            let message = "is not used: set `create_id: field` or remove it";
+            section.warning("create_id_field", message);
         }
-        Kind::None => {
-            let message = "a create whose answer is lost is sent again, so that a row may be \
-                           created twice";
-            section.warning("create_id", message);
-            CreateId::None
+        match keys.create_id {
+            CreateIdKind::Record => CreateId::Record,
+            CreateIdKind::Key => CreateId::Key,
+            CreateIdKind::Field => {
+                let column = keys.create_id_field;
+                CreateId::Field(column.unwrap_or_else(|| DEFAULT_CREATE_ID_COLUMN.to_owned()))
+            }
+            CreateIdKind::None => {
+                let message = "a create whose answer is lost is sent again, so that a row may be \
+                               created twice";
+                section.warning("create_id", message);
+                CreateId::None
+            }
+        }
+    }
+
+    fn to_keys(&self) -> CreateIdKeys {
+        let (create_id, column) = match self {
+            CreateId::Record => (CreateIdKind::Record, None),
+            CreateId::Key => (CreateIdKind::Key, None),
+            CreateId::Field(column) => (CreateIdKind::Field, Some(column.clone())),
+            CreateId::None => (CreateIdKind::None, None),
+        };
+        CreateIdKeys {
+            create_id,
+            create_id_field: column,
         }
     }
 }
 
 fn check_topics(section: &Section<'_>, sink: &SinkConfig) {
     for (index, topic) in sink.topics.iter().enumerate() {
-        if topic.topic.is_empty() {
+        let name = &topic.topic;
+        if name.is_empty() {
             continue;
         }
-        let mut others = sink.topics.iter().take(index);
-        let name = &topic.topic;
-        if let Some(twin) = others.position(|other| other.topic == *name) {
+        let mut before = sink.topics.iter().take(index);
+        if let Some(twin) = before.position(|other| other.topic == *name) {
             let message = format!("`{name}` is already in sink.topics[{twin}]; keep one of them");
             section.item_problem("topics", index, "topic", message);
         }
@@ -204,20 +129,18 @@ fn check_dead_letters(section: &Section<'_>, sink: &SinkConfig) {
                        written holds its partition";
         section.warning("dlq_topic", message);
     }
-    let skip = sink.on_error == OnError::Skip;
-    if skip && (sink.dlq_topic.is_some() || !sink.commit_on_partial_failure) {
-        let message =
-            "is not used: it is for `commit_on_partial_failure: true` without `dlq_topic`";
-        section.warning("on_error", message);
-    }
-    if skip && sink.dlq_topic.is_none() && sink.commit_on_partial_failure {
-        let message = "records that cannot be written are lost; a `dlq_topic` would keep them";
+    if sink.on_error == OnError::Skip {
+        let message = if sink.dlq_topic.is_some() || !sink.commit_on_partial_failure {
+            "is not used: it is for `commit_on_partial_failure: true` without `dlq_topic`"
+        } else {
+            "records that cannot be written are lost; a `dlq_topic` would keep them"
+        };
         section.warning("on_error", message);
     }
 }
 
 /// What only shows when both directions are seen.
-pub(super) fn beside_source(root: &Section<'_>, config: &Config) {
+pub(in crate::config) fn beside_source(root: &Section<'_>, config: &Config) {
     if !config.sink.enabled || !config.source.enabled {
         return;
     }
@@ -241,12 +164,8 @@ pub(super) fn beside_source(root: &Section<'_>, config: &Config) {
         }
     }
     let letters = config.sink.dlq_topic.as_ref();
-    if config
-        .source
-        .tables
-        .iter()
-        .any(|table| Some(&table.topic) == letters)
-    {
+    let mut tables = config.source.tables.iter();
+    if tables.any(|table| Some(&table.topic) == letters) {
         root.problem("sink.dlq_topic", "is also the topic of a source table");
     }
 }

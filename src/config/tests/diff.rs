@@ -171,10 +171,7 @@ fn without_a_restart_and_only_with_one() {
     let plan = ConfigDiff::between(&loaded(BOTH), &loaded(&format!("{BOTH}{more}")));
     assert!(plan.log && plan.flush_interval && plan.tables.is_empty() && !plan.sink);
     assert_eq!(plan.config.observability.addr, ":8080");
-    assert_eq!(
-        plan.config.offset.file_path,
-        std::path::Path::new("offsets.json")
-    );
+    assert_eq!(plan.config.offset.file_path, Path::new("offsets.json"));
     says(
         &plan,
         &expect![[r"

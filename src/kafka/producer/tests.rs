@@ -9,7 +9,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use real_kafka::Embedded;
 
 use super::*;
-use crate::config::Compression;
+use crate::config::Secret;
 use crate::kafka::RecordHeaders;
 use crate::metrics::Metrics;
 
@@ -18,14 +18,8 @@ const SOON: Duration = Duration::from_secs(20);
 fn config(bootstrap: &str) -> KafkaConfig {
     KafkaConfig {
         brokers: vec![bootstrap.to_owned()],
-        tls: None,
-        sasl: None,
-        compression: Compression::Lz4,
         linger: Duration::from_millis(5),
-        queue_bytes: 8 << 20,
-        max_message_bytes: 1_000_000,
-        create_topics: None,
-        properties: Vec::new(),
+        ..KafkaConfig::default()
     }
 }
 
@@ -434,7 +428,7 @@ fn a_record_for_a_missing_topic_fails_with_words() {
     let kafka = Embedded::start(1).unwrap();
     let mut config = config(kafka.bootstrap());
     let propagation = "topic.metadata.propagation.max.ms".to_owned();
-    config.properties.push((propagation, "500".to_owned()));
+    config.properties.push((propagation, Secret::new("500")));
     let bench = bench(&config);
     let error = match bench.send("missing", Some("key"), b"x") {
         Ok(()) => {

@@ -15,14 +15,9 @@ const GROUP: &str = "g-dead-letters";
 fn config(bootstrap: &str) -> KafkaConfig {
     KafkaConfig {
         brokers: vec![bootstrap.to_owned()],
-        tls: None,
-        sasl: None,
         compression: Compression::None,
         linger: Duration::from_millis(1),
-        queue_bytes: 8 << 20,
-        max_message_bytes: 1_000_000,
-        create_topics: None,
-        properties: Vec::new(),
+        ..KafkaConfig::default()
     }
 }
 

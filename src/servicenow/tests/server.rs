@@ -74,7 +74,6 @@ pub(crate) fn request() -> ReadRequest<'static> {
 pub(crate) fn config(addr: SocketAddr) -> config::ServiceNowConfig {
     config::ServiceNowConfig {
         base_url: format!("http://{addr}"),
-        table_api_path: "/api/now/table".to_owned(),
         auth: ServiceNowAuth::Basic {
             username: "bridge".to_owned(),
             password: Secret::new("pa:ss"),
@@ -84,11 +83,9 @@ pub(crate) fn config(addr: SocketAddr) -> config::ServiceNowConfig {
         conn_timeout: Duration::from_secs(2),
         max_retries: Some(3),
         retry_backoff: Duration::from_millis(10),
-        rate_limit_rps: None,
         max_response_bytes: 1 << 20,
-        proxy: None,
-        tls: config::TlsFiles::default(),
         query_time_zone: config::QueryTimeZone::Utc,
+        ..config::ServiceNowConfig::default()
     }
 }
 

@@ -60,14 +60,8 @@ fn topic(format: SinkFormat) -> SinkTopicConfig {
         table: "incident".to_owned(),
         concurrency: 1,
         format,
-        key_format: SinkKeyFormat::Auto,
-        operation: config::SinkOperation::Auto,
-        key_field: None,
-        fields: Vec::new(),
-        nulls: config::Nulls::Clear,
-        deletes: false,
         on_missing: config::OnMissing::Skip,
-        create_id: CreateId::Record,
+        ..SinkTopicConfig::default()
     }
 }
 

@@ -14,14 +14,11 @@ use crate::stop;
 fn kafka() -> KafkaConfig {
     KafkaConfig {
         brokers: vec!["127.0.0.1:1".to_owned()],
-        tls: None,
-        sasl: None,
         compression: Compression::None,
         linger: Duration::from_millis(5),
         queue_bytes: 1 << 20,
         max_message_bytes: 1000,
-        create_topics: None,
-        properties: Vec::new(),
+        ..KafkaConfig::default()
     }
 }
 

@@ -17,15 +17,7 @@ fn topic() -> SinkTopicConfig {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
-        format: crate::config::SinkFormat::Auto,
-        key_format: crate::config::SinkKeyFormat::Auto,
-        operation: SinkOperation::Auto,
-        key_field: None,
-        fields: Vec::new(),
-        nulls: crate::config::Nulls::Clear,
-        deletes: false,
-        on_missing: OnMissing::DeadLetter,
-        create_id: CreateId::Record,
+        ..SinkTopicConfig::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use crossbeam_channel::bounded;
 
 use super::*;
-use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopicConfig};
+use crate::config::SinkTopicConfig;
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{ScriptedServer, answer, bench};
@@ -16,15 +16,9 @@ use crate::{config, stop};
 fn settings() -> config::SinkConfig {
     config::SinkConfig {
         enabled: true,
-        topics: Vec::new(),
         concurrency: 1,
-        dlq_topic: None,
         group_id: "g".to_owned(),
-        commit_on_partial_failure: true,
-        on_error: config::OnError::Hold,
-        retry_for: None,
-        record_retry_for: Duration::from_secs(60),
-        transaction_time: Duration::from_secs(60),
+        ..config::SinkConfig::default()
     }
 }
 
@@ -33,15 +27,7 @@ fn topic() -> SinkTopicConfig {
         topic: "in".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
-        format: config::SinkFormat::Auto,
-        key_format: config::SinkKeyFormat::Auto,
-        operation: SinkOperation::Auto,
-        key_field: None,
-        fields: Vec::new(),
-        nulls: config::Nulls::Clear,
-        deletes: false,
-        on_missing: OnMissing::DeadLetter,
-        create_id: CreateId::Record,
+        ..SinkTopicConfig::default()
     }
 }
 

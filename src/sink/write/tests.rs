@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{CreateId, OnError, OnMissing, SinkOperation};
+use crate::config::{CreateId, SinkOperation};
 use crate::kafka::ConsumerRecord;
 use crate::servicenow::tests::server::{
     self, JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer, bench, spawn,
@@ -24,30 +24,18 @@ fn topic() -> SinkTopicConfig {
         topic: "orders".to_owned(),
         table: "incident".to_owned(),
         concurrency: 1,
-        format: config::SinkFormat::Auto,
-        key_format: config::SinkKeyFormat::Auto,
-        operation: SinkOperation::Auto,
-        key_field: None,
-        fields: Vec::new(),
-        nulls: config::Nulls::Clear,
         deletes: true,
-        on_missing: OnMissing::DeadLetter,
-        create_id: CreateId::Record,
+        ..SinkTopicConfig::default()
     }
 }
 
 fn settings() -> config::SinkConfig {
     config::SinkConfig {
         enabled: true,
-        topics: Vec::new(),
         concurrency: 1,
-        dlq_topic: None,
         group_id: "g".to_owned(),
-        commit_on_partial_failure: true,
-        on_error: OnError::Hold,
-        retry_for: None,
-        record_retry_for: Duration::from_secs(60),
         transaction_time: Duration::from_millis(300),
+        ..config::SinkConfig::default()
     }
 }
 

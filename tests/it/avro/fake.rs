@@ -6,9 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use servicenow_kafka_bridge::avro::{RecordSchema, TableColumns};
-use servicenow_kafka_bridge::config::{
-    RegistryAuth, SchemaRegistryConfig, Secret, SubjectStrategy, TlsFiles,
-};
+use servicenow_kafka_bridge::config::{RegistryAuth, SchemaRegistryConfig, Secret};
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::registry;
 use servicenow_kafka_bridge::registry::{Registry, RegistryFailure, SchemaFormat};
@@ -43,11 +41,8 @@ fn client(fake: &FakeRegistry, auth: RegistryAuth) -> Registry {
     let config = SchemaRegistryConfig {
         urls: vec![fake.url()],
         auth,
-        tls: TlsFiles::default(),
-        auto_register: true,
-        normalize: false,
-        subject_strategy: SubjectStrategy::Topic,
         timeout: Duration::from_secs(30),
+        ..SchemaRegistryConfig::default()
     };
     Registry::new(&config, &Metrics::new()).unwrap()
 }

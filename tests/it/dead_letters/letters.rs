@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use real_kafka::{Broker, Record, shared};
-use servicenow_kafka_bridge::config::{Compression, KafkaConfig};
+use servicenow_kafka_bridge::config::KafkaConfig;
 use servicenow_kafka_bridge::health::Health;
 use servicenow_kafka_bridge::kafka::{
     Batch, ConsumerRecord, Producer, ProducerRecord as Native, RecordHeaders,
@@ -133,14 +133,8 @@ impl Rig {
     pub(crate) fn produce(&self, topic: &str, records: &[Put<'_>]) {
         let config = KafkaConfig {
             brokers: vec![self.broker.plain_addr()],
-            tls: None,
-            sasl: None,
-            compression: Compression::Lz4,
             linger: std::time::Duration::from_millis(5),
-            queue_bytes: 8 << 20,
-            max_message_bytes: 1_000_000,
-            create_topics: None,
-            properties: Vec::new(),
+            ..KafkaConfig::default()
         };
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(&config, &metrics, &health).unwrap();

@@ -6,9 +6,7 @@ use std::time::Duration;
 use real_kafka::Record;
 use serde_json::Value;
 use servicenow_kafka_bridge::avro::decode::{WireFrame, frame};
-use servicenow_kafka_bridge::config::{
-    RegistryAuth, SchemaRegistryConfig, SubjectStrategy, TlsFiles,
-};
+use servicenow_kafka_bridge::config::SchemaRegistryConfig;
 use servicenow_kafka_bridge::metrics::Metrics;
 use servicenow_kafka_bridge::registry::Registry;
 use servicenow_kafka_bridge::stop;
@@ -20,12 +18,8 @@ use super::fastavro;
 pub(crate) fn registry_at(url: &str) -> SchemaRegistryConfig {
     SchemaRegistryConfig {
         urls: vec![url.to_owned()],
-        auth: RegistryAuth::None,
-        tls: TlsFiles::default(),
-        auto_register: true,
-        normalize: false,
-        subject_strategy: SubjectStrategy::Topic,
         timeout: Duration::from_secs(30),
+        ..SchemaRegistryConfig::default()
     }
 }
 

@@ -1,0 +1,126 @@
+//! The table of configuration keys: the top of the file. Each section has a table of its own below
+//! this module; how a table is read is described at [`config_keys!`].
+//!
+//! To add a key, add its entry here or below, use the new field, and run
+//! `UPDATE_EXPECT=1 cargo test --lib config`, which writes the key into `config.example.yaml` and
+//! `docs/configuration.md`.
+
+use std::time::Duration;
+
+use super::checks;
+use super::key_table::{KeyEffect, KeyGroup as _, KeyInfo, KeyParent, config_keys};
+use super::kinds::{Flag, Nested, Time, Word, words};
+
+mod kafka;
+mod schema_registry;
+mod servicenow;
+mod sink;
+mod source;
+mod state;
+
+pub use kafka::{Compression, CreateTopics, KafkaConfig, SaslConfig};
+pub use schema_registry::{RegistryAuth, SchemaRegistryConfig, SubjectStrategy};
+pub use servicenow::{
+    OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, ServiceNowAuth, ServiceNowConfig, TlsFiles,
+};
+pub use sink::{
+    CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkFormat, SinkKeyFormat, SinkOperation,
+    SinkTopicConfig,
+};
+pub use source::{
+    Decimals, DisplayValue, KeyFormat, OnTypeError, Partitioner, SchemaStyle, SourceConfig,
+    TableConfig, TableFormat, TableSchemaConfig,
+};
+pub use state::{AdminAccess, CheckpointStorage, ObservabilityConfig, OffsetConfig};
+
+pub(super) use kafka::{CreateTopicsKeys, KafkaTlsKeys, SaslKeys};
+pub(super) use schema_registry::{RegistryAuthKeys, RegistryAuthType};
+pub(super) use servicenow::{
+    ApiKeyKeys, AuthType, BasicAuthKeys, GrantType, OAuthKeys, ProxyKeys, ServiceNowAuthKeys,
+};
+pub(super) use sink::{CreateIdKeys, CreateIdKind, SinkTopicContext};
+pub(super) use source::{PartitionerKeys, PartitionerKind, TableContext};
+
+/// A duration in milliseconds.
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A duration in seconds.
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+config_keys! {
+    /// The whole configuration, checked, with every default filled in.
+    pub struct Config check(checks::whole) {
+        /// The instance, and how to log in to it.
+        servicenow: ServiceNowConfig = (), Nested, effect: Some(KeyEffect::NewClient);
+
+        /// The Kafka cluster.
+        kafka: KafkaConfig = (), Nested, effect: Some(KeyEffect::NewProducer);
+
+        /// Where Avro schemas are kept. With a url, tables are sent as Avro.
+        schema_registry: SchemaRegistryConfig => kafka.schema_registry_url.clone(), Nested,
+            effect: Some(KeyEffect::RegistryUsersRestart);
+
+        /// ServiceNow tables to Kafka topics.
+        source: SourceConfig => !schema_registry.urls.is_empty(), Nested,
+            effect: Some(KeyEffect::TablesRestart);
+
+        /// The way back, from Kafka topics to ServiceNow tables.
+        sink: SinkConfig => !schema_registry.urls.is_empty(), Nested,
+            effect: Some(KeyEffect::SinkRestarts);
+
+        /// Where checkpoints are kept: how far each table is delivered.
+        offset: OffsetConfig = (), Nested, effect: Some(KeyEffect::AtOnce);
+
+        /// The HTTP port: status page, health, metrics, admin API.
+        observability: ObservabilityConfig = (), Nested, effect: Some(KeyEffect::AtOnce);
+
+        /// The least severe level that is logged.
+        log_level: log::LevelFilter = log::LevelFilter::Info, Word;
+
+        /// How log lines are written to stderr, one for each event.
+        log_format: LogFormat = LogFormat::Json, Word;
+
+        /// How long a stop may take before undelivered rows are left to the next start.
+        shutdown_timeout: Duration = secs(25), Time(ms(100), secs(3_600));
+
+        /// Every setting but observability.addr and offset.file_path takes effect while the bridge
+        /// runs, as soon as this file or one that it names changes. With true an edit whose
+        /// credentials the instance or Kafka does not take is left aside.
+        reload_rollback: bool = true, Flag;
+    }
+}
+
+words! {
+    /// `log_format`.
+    pub enum LogFormat {
+        /// One JSON object per event.
+        Json = "json",
+        /// One readable line per event.
+        Text = "text",
+    }
+}
+
+impl super::kinds::Words for log::LevelFilter {
+    const WORDS: &'static [(&'static str, log::LevelFilter)] = &[
+        ("debug", log::LevelFilter::Debug),
+        ("info", log::LevelFilter::Info),
+        ("warn", log::LevelFilter::Warn),
+        ("error", log::LevelFilter::Error),
+        ("trace", log::LevelFilter::Trace),
+    ];
+}
+
+/// Every key of the file, in the order of the table.
+pub fn keys() -> Vec<KeyInfo> {
+    let mut keys = Vec::new();
+    let top = KeyParent {
+        path: "",
+        effect: KeyEffect::AtOnce,
+    };
+    Config::describe(&top, &mut keys);
+    keys
+}

@@ -1,0 +1,127 @@
+//! Keys of `kafka`: brokers, protection, the producer's levers.
+
+use std::time::Duration;
+
+use super::{TlsFiles, ms, secs};
+use crate::config::key_table::{KeyEffect, config_keys};
+use crate::config::kinds::{
+    Flag, Inline, Integer, Nested, NormalText, SecretOrFile, Text, Texts, Time, UpTo, Word, any,
+    words,
+};
+use crate::config::{Secret, checks};
+
+config_keys! {
+    /// `kafka`: the cluster, and how records are produced to it.
+    pub struct KafkaConfig check(checks::kafka::kafka) default(()) {
+        /// Some brokers to start from, as host:port; the others are learned.
+        brokers: Vec<String> = checks::kafka::brokers, Texts,
+            default: "required", example: "- localhost:9092";
+
+        /// TLS to the brokers.
+        tls: Option<TlsFiles> = (), Nested;
+
+        /// The log-in. Without a mechanism there is none.
+        sasl: Option<SaslConfig> = (), Nested;
+
+        /// How batches of records are compressed.
+        compression: Compression = Compression::Lz4, Word;
+
+        /// How long a batch may wait for more rows.
+        linger: Duration = ms(50), Time(Duration::ZERO, secs(60));
+
+        /// Rows that may wait for Kafka, in bytes (8 MiB). When it is full, polling waits.
+        queue_bytes: u64 = 8 << 20, Integer(64 << 10, 1 << 40);
+
+        /// The largest record. Raise it together with max.message.bytes of the topic.
+        max_message_bytes: u32 = 1_000_000, Integer(1_000, 1_000_000_000);
+
+        /// Make missing topics at start. Off: a missing topic is an error.
+        create_topics: Option<CreateTopics> = (), Nested;
+
+        /// Further librdkafka properties, as socket.keepalive.enable: true. Those that the
+        /// guarantees rest on, and those with a key of their own, are refused.
+        properties: Vec<(String, Secret)> = (), checks::properties::Properties;
+
+        /// The same as schema_registry.url.
+        schema_registry_url: Vec<String> = Vec::new(), checks::schema::RegistryUrls,
+            effect: Some(KeyEffect::RegistryUsersRestart);
+    }
+}
+
+words! {
+    /// Compression of produced batches.
+    #[expect(missing_docs, reason = "the names are the codecs")]
+    pub enum Compression {
+        None = "none",
+        Gzip = "gzip",
+        Snappy = "snappy",
+        Lz4 = "lz4",
+        Zstd = "zstd",
+    }
+}
+
+config_keys! {
+    /// `kafka.tls` as it is written.
+    pub(in crate::config) struct KafkaTlsKeys check(checks::kafka::tls) {
+        /// Whether the connection is protected.
+        enabled: bool = false, Flag;
+
+        /// Certificates.
+        files: TlsFiles = (), Inline;
+    }
+}
+
+config_keys! {
+    /// `kafka.sasl` as it is written.
+    pub(in crate::config) struct SaslKeys {
+        /// How to log in. Without a value nothing logs in.
+        mechanism: Option<String> = None, NormalText(checks::kafka::mechanism),
+            values: "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512";
+
+        /// User name.
+        username: Option<String> = None, Text(any);
+
+        /// Password.
+        password: Option<Secret> = (), SecretOrFile("password_file");
+    }
+}
+
+/// SASL log-in to Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaslConfig {
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, upper case.
+    pub mechanism: String,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+config_keys! {
+    /// `kafka.create_topics` as it is written.
+    pub(in crate::config) struct CreateTopicsKeys {
+        /// Whether missing topics are made.
+        enabled: bool = false, Flag;
+
+        /// Partitions of a new topic.
+        partitions: u16 = 3, Integer(1, 10_000);
+
+        /// Copies of each partition. Without a value the broker decides.
+        replication_factor: Option<u16> = None, UpTo(100);
+
+        /// What Kafka removes: delete, compact or "compact,delete".
+        cleanup_policy: String = "delete", NormalText(checks::kafka::cleanup_policy),
+            values: "delete, compact, compact,delete";
+    }
+}
+
+/// `kafka.create_topics`, when it is enabled: missing topics are made at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateTopics {
+    /// Partitions of a new topic.
+    pub partitions: u16,
+    /// Replicas; `None` takes the broker's default.
+    pub replication_factor: Option<u16>,
+    /// `delete`, `compact` or `compact,delete`.
+    pub cleanup_policy: String,
+}

@@ -1,0 +1,96 @@
+//! Keys of `schema_registry`: where Avro schemas are kept, and how records refer to them.
+
+use std::time::Duration;
+
+use super::{TlsFiles, ms, secs};
+use crate::config::key_table::config_keys;
+use crate::config::kinds::{Choice, Flag, Nested, SecretOrFile, Text, Time, Word, any, words};
+use crate::config::{Secret, checks};
+
+config_keys! {
+    /// `schema_registry`: where schemas are kept, and how records refer to them. Without an address
+    /// there is no Avro.
+    #[derive(Eq)]
+    pub struct SchemaRegistryConfig(other_urls: Vec<String>) check(checks::schema::registry) default(Vec::new()) {
+        /// Confluent's registry, as `https://registry.example.com:8081`, or Apicurio's, as
+        /// `https://registry.example.com/apis/ccompat/v7`. Several addresses of one registry with
+        /// commas between them are tried in turn.
+        urls: Vec<String> = Vec::new(), checks::schema::RegistryUrls, key: "url";
+
+        /// How to log in, the same at each address.
+        auth: RegistryAuth = (), Nested;
+
+        /// Certificates, for https.
+        tls: TlsFiles = (), Nested;
+
+        /// Register a schema that the registry does not have. Off: use the latest of the subject; a
+        /// table waits until there is one (`schema register`), and columns that it has no field for
+        /// are left out.
+        auto_register: bool = true, Flag;
+
+        /// Let the registry compare schemas in their normal form.
+        normalize: bool = false, Flag;
+
+        /// The name of a schema: topic ({topic}-value), record (namespace.name) or topic_record
+        /// ({topic}-namespace.name). These are Confluent's strategies of the same names.
+        subject_strategy: SubjectStrategy = SubjectStrategy::Topic, Word;
+
+        /// Bound on one request to one address, with its body.
+        timeout: Duration = secs(10), Time(ms(100), secs(300));
+    }
+}
+
+/// `schema_registry.auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryAuth {
+    /// `type: none`.
+    None,
+    /// `type: basic`.
+    Basic {
+        /// User name, or an API key.
+        username: String,
+        /// Password, or the key's secret.
+        password: Secret,
+    },
+    /// `type: bearer`: a fixed token.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+}
+
+config_keys! {
+    /// `schema_registry.auth` as it is written.
+    pub(in crate::config) struct RegistryAuthKeys {
+        /// How to log in.
+        kind: Option<RegistryAuthType> = RegistryAuthType::None, Choice, key: "type";
+
+        /// User name, or an API key, for type basic.
+        username: Option<String> = None, Text(any);
+
+        /// Password, or the secret of the API key, for type basic.
+        password: Option<Secret> = (), SecretOrFile("password_file");
+
+        /// The token, for type bearer.
+        token: Option<Secret> = (), SecretOrFile("token_file");
+    }
+}
+
+words! {
+    /// `schema_registry.auth.type`.
+    pub(in crate::config) enum RegistryAuthType {
+        None = "none",
+        Basic = "basic",
+        Bearer = "bearer",
+    }
+
+    /// `schema_registry.subject_strategy`: as Confluent's strategies of the same names.
+    pub enum SubjectStrategy {
+        /// `{topic}-value` and `{topic}-key`.
+        Topic = "topic",
+        /// `{namespace}.{name}` of the record.
+        Record = "record",
+        /// `{topic}-{namespace}.{name}`.
+        TopicRecord = "topic_record",
+    }
+}

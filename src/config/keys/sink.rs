@@ -1,0 +1,228 @@
+//! Keys of `sink`: the topics, and how their records are written to tables.
+
+use std::time::Duration;
+
+use super::{ms, secs};
+use crate::config::key_table::config_keys;
+use crate::config::kinds::{
+    EachOf, Flag, Inline, Text, Texts, Time, TimeOrUnlimited, UpTo, Word, any, words,
+};
+use crate::config::{checks, names};
+
+config_keys! {
+    /// `sink`: Kafka topics to ServiceNow tables.
+    #[derive(Eq)]
+    pub struct SinkConfig(avro: bool) check(checks::sink::sink) default(false) {
+        /// Whether topics are consumed at all.
+        enabled: bool = false, Flag;
+
+        /// The topics, and the tables they are written to; no topic twice.
+        topics: Vec<SinkTopicConfig> => SinkTopicContext { is_sink_enabled: enabled, avro: *avro },
+            EachOf;
+
+        /// Writers per topic. Records of one row stay in order whatever the number.
+        concurrency: usize = 5, UpTo(256);
+
+        /// Where records go that ServiceNow refuses: `servicenow-kafka-bridge dead-letters` lists
+        /// and replays them. Without a value there is no such topic, and on_error decides.
+        dlq_topic: Option<String> = None, Text(names::check_topic), values: "topic";
+
+        /// Members of one group share the partitions. A new group begins with the oldest record.
+        group_id: String = "servicenow-kafka-bridge-sink", Text(any);
+
+        /// With false a record that cannot be written holds its partition, even with a dlq_topic.
+        commit_on_partial_failure: bool = true, Flag;
+
+        /// Without dlq_topic: hold (the partition waits at the record and readiness says why) or
+        /// skip.
+        on_error: OnError = OnError::Hold, Word;
+
+        /// How long a record waits while the instance is down, before it counts as refused.
+        retry_for: Option<Duration> = None, TimeOrUnlimited(ms(100), secs(100 * 86_400));
+
+        /// The same for a record that fails while others succeed.
+        record_retry_for: Duration = secs(60), Time(ms(100), secs(86_400));
+
+        /// How long the instance may go on with a request whose answer was lost. Its quota rule for
+        /// the Table API is 60 s. Waited for by what must not be done twice or overtaken: the next
+        /// record of that row, comments, and creates with create_id field.
+        transaction_time: Duration = secs(60), Time(ms(100), secs(600));
+    }
+}
+
+/// What a topic of the sink needs from its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct SinkTopicContext {
+    /// `sink.enabled`.
+    pub(in crate::config) is_sink_enabled: bool,
+    /// Whether there is a schema registry.
+    pub(in crate::config) avro: bool,
+}
+
+config_keys! {
+    /// One topic of the sink, with what it inherits.
+    #[derive(Eq)]
+    pub struct SinkTopicConfig(sink: SinkTopicContext) check(checks::sink::topic) default(SinkTopicContext { is_sink_enabled: false, avro: false }) {
+        /// The topic to consume.
+        topic: String = "", Text(names::check_topic),
+            values: "topic", default: "required", example: "servicenow.incident.in";
+
+        /// The table to write.
+        table: String = "", Text(names::check_table),
+            values: "table", default: "required", example: "incident";
+
+        /// Writers, for this topic only.
+        // 0 while the section is read: the default is `sink.concurrency`.
+        concurrency: usize => 0, UpTo(256), default: "5";
+
+        /// What the values are: auto (with a schema id at the front as the registry says, else
+        /// JSON), json, avro or json_schema (JSON behind a schema id). With json, keys are left
+        /// alone too.
+        format: SinkFormat = SinkFormat::Auto, Word;
+
+        /// What the keys are: auto (behind a schema id their text, else their bytes) or bytes, for
+        /// binary keys that may look like one.
+        key_format: SinkKeyFormat = SinkKeyFormat::Auto, Word;
+
+        /// What a record is without the header sn_operation (insert, update, upsert or delete):
+        /// auto (with a sys_id an update, with key_field an upsert, else an insert), insert,
+        /// update, upsert.
+        operation: SinkOperation = SinkOperation::Auto, Word;
+
+        /// A column that identifies a row instead of its sys_id, as correlation_id.
+        key_field: Option<String> = None, Text(checks::sink::own_column), values: "column";
+
+        /// The only columns to write. Empty is all.
+        fields: Vec<String> = names::check_column, Texts, values: "list of columns";
+
+        /// What a null does to its column: clear, or ignore (the column is left alone). Avro has no
+        /// other word for a column that is absent.
+        nulls: Nulls = Nulls::Clear, Word;
+
+        /// Whether a record without a value deletes the row whose sys_id is the key.
+        deletes: bool = false, Flag;
+
+        /// An update of a row that is not there: dead_letter, insert or skip.
+        on_missing: OnMissing = OnMissing::DeadLetter, Word;
+
+        /// How a new row gets an identity before it is sent.
+        create_id: CreateId = (), Inline;
+    }
+}
+
+config_keys! {
+    /// The keys that make a [`CreateId`].
+    pub(in crate::config) struct CreateIdKeys {
+        /// How a new row is kept from being created twice: record (its sys_id is chosen here, from
+        /// the record and its place), key (from the record's key: one row for each key), field (the
+        /// instance chooses the sys_id, and a column holds the identity), none.
+        create_id: CreateIdKind = CreateIdKind::Record, Word;
+
+        /// The column of create_id field. (default: correlation_id)
+        create_id_field: Option<String> = None, Text(checks::sink::own_column), values: "column";
+    }
+}
+
+words! {
+    /// `sink.topics[].create_id`.
+    pub(in crate::config) enum CreateIdKind {
+        Record = "record",
+        Key = "key",
+        Field = "field",
+        None = "none",
+    }
+}
+
+/// How a new row gets an identity before it is sent, so that it is not created twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreateId {
+    /// A sys_id hashed from the record and its place.
+    Record,
+    /// A sys_id hashed from the record's key: one row for each key.
+    Key,
+    /// No sys_id of ours; this column (`create_id_field`) takes the identity.
+    Field(String),
+    /// None: after a lost answer a row may be created twice.
+    None,
+}
+
+words! {
+    /// `sink.topics[].format`: what the values of a topic are.
+    pub enum SinkFormat {
+        /// By the first byte of each record: with a schema id as the registry says, else JSON.
+        Auto = "auto",
+        /// JSON.
+        Json = "json",
+        /// Avro with a schema id.
+        Avro = "avro",
+        /// JSON behind a schema id.
+        JsonSchema = "json_schema",
+    }
+
+    /// `sink.topics[].key_format`.
+    pub enum SinkKeyFormat {
+        /// Behind a schema id its text, else its bytes.
+        Auto = "auto",
+        /// Its bytes.
+        Bytes = "bytes",
+    }
+
+    /// `sink.topics[].operation`.
+    pub enum SinkOperation {
+        /// With a sys_id an update; with a `key_field` an upsert; else an insert.
+        Auto = "auto",
+        /// Always a new row.
+        Insert = "insert",
+        /// Always a change of a row.
+        Update = "update",
+        /// A change, or a new row where there is none.
+        Upsert = "upsert",
+    }
+
+    /// `sink.topics[].nulls`. An Avro record has all fields of its schema, so that null is its only
+    /// word for a column that is absent.
+    pub enum Nulls {
+        /// It clears the column.
+        Clear = "clear",
+        /// It leaves the column alone.
+        Ignore = "ignore",
+    }
+
+    /// `sink.topics[].on_missing`.
+    pub enum OnMissing {
+        /// The record cannot be written.
+        DeadLetter = "dead_letter",
+        /// The row is created, with that sys_id.
+        Insert = "insert",
+        /// The record is passed over and counted.
+        Skip = "skip",
+    }
+
+    /// `sink.on_error`.
+    pub enum OnError {
+        /// The partition waits at the record.
+        Hold = "hold",
+        /// The record is passed over, counted and logged.
+        Skip = "skip",
+    }
+}
+
+impl SinkConfig {
+    /// The dead letter topic, if dead letters are written at all.
+    pub fn dead_letter_topic(&self) -> Option<&str> {
+        if self.commit_on_partial_failure {
+            self.dlq_topic.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// What becomes of a record that cannot be written and has no dead letter topic to go to.
+    pub fn effective_on_error(&self) -> OnError {
+        if self.commit_on_partial_failure {
+            self.on_error
+        } else {
+            OnError::Hold
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Keys of `source`: the tables, how they are polled, and what their records are.
+
+use std::time::Duration;
+
+use super::{ms, secs};
+use crate::config::key_table::{KeyEffect, config_keys};
+use crate::config::kinds::{
+    EachOf, Flag, Inline, Integer, Nested, NormalText, Required, Text, Texts, Time,
+    UpToOrUnlimited, WholeSeconds, Word, any, words,
+};
+use crate::config::{checks, names};
+
+/// The longest pause between two polls.
+const DAY: Duration = secs(86_400);
+
+config_keys! {
+    /// `source`: ServiceNow tables to Kafka topics.
+    pub struct SourceConfig(avro: bool) check(checks::source::source) {
+        /// Whether tables are polled at all.
+        enabled: bool = false, Flag, example: "true";
+
+        /// The topic of a table is {topic_prefix}.{name}, unless it has its own.
+        topic_prefix: String = "", Text(any), values: "start of a topic", example: "servicenow";
+
+        /// Wait after a poll that found rows.
+        fast_poll_interval: Duration = ms(500), Time(ms(1), DAY);
+
+        /// Wait after a poll that found none.
+        slow_poll_interval: Duration = secs(30), Time(ms(1), DAY);
+
+        /// Rows per request.
+        batch_size: u32 = 1_000, Integer(1, 100_000);
+
+        /// How far back a table without a checkpoint begins. -1 (or 0) is everything.
+        initial_query_hours_ago: Option<u32> = None, UpToOrUnlimited(876_000),
+            effect: Some(KeyEffect::AtOnce);
+
+        /// How far to stay behind the instance's clock, for rows that are committed late.
+        timestamp_delay: Duration = Duration::ZERO, WholeSeconds(0, 86_400),
+            key: "timestamp_delay_seconds";
+
+        /// How a table becomes an Avro schema.
+        schema: TableSchemaConfig = TableSchemaConfig::DEFAULT, Nested;
+
+        /// The tables to poll.
+        tables: Vec<TableConfig> => TableContext {
+            is_source_enabled: enabled,
+            topic_prefix: topic_prefix.clone(),
+            fast_poll_interval,
+            slow_poll_interval,
+            batch_size,
+            schema,
+            avro: *avro,
+        }, EachOf, example: "one item";
+    }
+}
+
+/// What a table takes from its surroundings.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct TableContext {
+    /// `source.enabled`.
+    pub(in crate::config) is_source_enabled: bool,
+    /// `source.topic_prefix`.
+    pub(in crate::config) topic_prefix: String,
+    /// `source.fast_poll_interval`.
+    pub(in crate::config) fast_poll_interval: Duration,
+    /// `source.slow_poll_interval`.
+    pub(in crate::config) slow_poll_interval: Duration,
+    /// `source.batch_size`.
+    pub(in crate::config) batch_size: u32,
+    /// `source.schema`.
+    pub(in crate::config) schema: TableSchemaConfig,
+    /// Whether there is a schema registry.
+    pub(in crate::config) avro: bool,
+}
+
+config_keys! {
+    /// One table to poll, with what it inherits from `source`.
+    pub struct TableConfig(source: TableContext) check(checks::source::table) {
+        /// The name of the table, not its label.
+        name: String = (), Required(Text(names::check_table)),
+            values: "table", example: "incident";
+
+        /// The column that orders the rows in time.
+        timestamp_field: String = "sys_updated_on", Text(names::check_column), values: "column";
+
+        /// The column that identifies a row.
+        identifier_field: String = "sys_id", Text(names::check_column), values: "column";
+
+        /// Columns to fetch. Empty is all. The two columns above are fetched in any case.
+        fields: Vec<String> = names::check_column, Texts, values: "list of columns";
+
+        /// The topic of its records (default: {topic_prefix}.{name}). Several tables may share one.
+        topic: String = "", Text(names::check_topic), values: "topic";
+
+        /// How the key of a record, and by it the partition, is made.
+        partitioner: Partitioner =>
+            checks::source::known_columns(&fields, [&timestamp_field, &identifier_field]), Inline;
+
+        /// Wait after a poll that found rows, for this table only.
+        fast_poll_interval: Duration => source.fast_poll_interval, Time(ms(1), DAY),
+            default: "500ms";
+
+        /// Wait after a poll that found none, for this table only.
+        slow_poll_interval: Duration => source.slow_poll_interval, Time(ms(1), DAY),
+            default: "30s";
+
+        /// Rows per request, for this table only.
+        batch_size: u32 => source.batch_size, Integer(1, 100_000), default: "1000";
+
+        /// An encoded query that narrows the table, as `active=true^priority<3`. It must not sort.
+        query: Option<String> = None, NormalText(checks::source::encoded_query),
+            values: "encoded query";
+
+        /// Form of the values: false is as stored, times in UTC; true is what the user sees; all is
+        /// both.
+        display_value: DisplayValue = DisplayValue::False, Word;
+
+        /// For a table that the sink writes too: leave out rows whose last change is the sink's.
+        skip_own_writes: bool = false, Flag;
+
+        /// What the records are. (default: avro if there is a registry)
+        format: TableFormat => if source.avro { TableFormat::Avro } else { TableFormat::Json },
+            Word;
+
+        /// As source.schema, for this table only.
+        schema: TableSchemaConfig => source.schema, Nested;
+    }
+}
+
+config_keys! {
+    /// The keys that make a [`Partitioner`]. The context is the columns that the rows have; none
+    /// means all.
+    pub(in crate::config) struct PartitionerKeys(columns: Vec<String>) {
+        /// What the key of a record is: default (the identifier), round_robin (no key), or
+        /// field_based (the SHA-256 of the values of partition_key_fields).
+        partitioner: PartitionerKind = PartitionerKind::Default, Word;
+
+        /// The columns of partitioner field_based.
+        partition_key_fields: Vec<String> =>
+            |column: &str| checks::source::key_column(column, columns), Texts,
+            values: "list of columns";
+    }
+}
+
+words! {
+    /// `source.tables[].partitioner`.
+    pub(in crate::config) enum PartitionerKind {
+        Default = "default",
+        RoundRobin = "round_robin",
+        FieldBased = "field_based",
+    }
+}
+
+/// How the record key, and by it the partition, is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Partitioner {
+    /// Key is the identifier.
+    Default,
+    /// No key.
+    RoundRobin,
+    /// Key is the SHA-256 in hex of these fields' values.
+    FieldBased(Vec<String>),
+}
+
+config_keys! {
+    /// How a table becomes an Avro schema.
+    #[derive(Copy, Eq)]
+    pub struct TableSchemaConfig(inherited: TableSchemaConfig) check(checks::schema::table_schema) {
+        /// What the fields are: strings (each is a nullable text) or typed (as the dictionary of
+        /// the instance says).
+        style: SchemaStyle => inherited.style, Word, default: "strings";
+
+        /// What a typed decimal is: bytes (the logical type) or string.
+        decimals: Decimals => inherited.decimals, Word, default: "bytes";
+
+        /// What becomes of a value that its type cannot hold: string_field (null, and the text goes
+        /// into the map `_raw`), null (in quotes, as a bare null is nothing in YAML) or hold (the
+        /// table waits at the row).
+        on_type_error: OnTypeError => inherited.on_type_error, Word, default: "string_field";
+
+        /// What the record key is: string (the text itself) or avro.
+        key: KeyFormat => inherited.key, Word, default: "string";
+    }
+}
+
+impl TableSchemaConfig {
+    /// The schemas of the Go program; a value that does not fit does not stop a table.
+    const DEFAULT: TableSchemaConfig = TableSchemaConfig {
+        style: SchemaStyle::Strings,
+        decimals: Decimals::Bytes,
+        on_type_error: OnTypeError::StringField,
+        key: KeyFormat::String,
+    };
+}
+
+words! {
+    /// `display_value`: form in which the instance gives values.
+    pub enum DisplayValue {
+        /// Stored values, times in UTC.
+        False = "false",
+        /// Display values of the integration user.
+        True = "true",
+        /// Both.
+        All = "all",
+    }
+
+    /// `format` of a table's records.
+    pub enum TableFormat {
+        /// Avro with a schema of the registry.
+        Avro = "avro",
+        /// The row as the instance sent it.
+        Json = "json",
+    }
+
+    /// `source.schema.style`.
+    pub enum SchemaStyle {
+        /// Each field is a nullable text, as in the Go program.
+        Strings = "strings",
+        /// Each field has the type of its column.
+        Typed = "typed",
+    }
+
+    /// `source.schema.decimals`.
+    pub enum Decimals {
+        /// Avro's logical type `decimal` on bytes.
+        Bytes = "bytes",
+        /// Texts.
+        String = "string",
+    }
+
+    /// `source.schema.on_type_error`.
+    pub enum OnTypeError {
+        /// The field is null, counted.
+        Null = "null",
+        /// The field is null, and the text goes into a field of its own.
+        StringField = "string_field",
+        /// The table waits at the row.
+        Hold = "hold",
+    }
+
+    /// `source.schema.key`.
+    pub enum KeyFormat {
+        /// The text itself, as without Avro.
+        String = "string",
+        /// Avro's `string`, registered under the key's subject.
+        Avro = "avro",
+    }
+}
