@@ -1,8 +1,8 @@
 //! The configuration: `config.yaml` to a checked tree, and everything that follows from an edit.
 //!
 //! [`load()`] reads the file, replaces `${VAR}` inside scalars, checks everything and reports all
-//! problems at once. The keys are declared once, in the table in [`mod@keys`]; [`key_table`] says
-//! what is made from it. Only the checked tree ([`Config`]) leaves this module, and no other module
+//! problems at once. The keys are declared once, in the table in `keys`; `key_table` says what is
+//! made from it. Only the checked tree ([`Config`]) leaves this module, and no other module
 //! reads configuration from files or from the environment.
 
 use std::collections::BTreeSet;

@@ -55,8 +55,16 @@ pub(super) fn status(
         servicenow: view.instance(&config),
         kafka: view.kafka(&config),
         process: ProcessFigures::read(),
-        tables: tables(&config).map(|table| view.table(table)).collect(),
-        topics: topics(&config).map(|topic| view.topic(topic)).collect(),
+        tables: config
+            .active_tables()
+            .iter()
+            .map(|table| view.table(table))
+            .collect(),
+        topics: config
+            .active_topics()
+            .iter()
+            .map(|topic| view.topic(topic))
+            .collect(),
         reloads: control.reloads().into_iter().map(reload).collect(),
         history: HistoryTotals {
             every: SAMPLE_INTERVAL.as_secs_f64(),
@@ -81,31 +89,19 @@ pub(super) fn status(
 /// What one sample of the history takes.
 pub(super) fn readings(shown: &AdminServices) -> Vec<HistorySample> {
     let config = shown.config.get();
-    let tables = tables(&config).map(|table| HistorySample {
+    let tables = config.active_tables().iter().map(|table| HistorySample {
         kind: PipelineKind::Table,
         name: table.name.clone(),
         count: rows_of_table(shown, table),
         lag: lag_of_table(shown, table),
     });
-    let topics = topics(&config).map(|topic| HistorySample {
+    let topics = config.active_topics().iter().map(|topic| HistorySample {
         kind: PipelineKind::Topic,
         name: topic.topic.clone(),
         count: shown.metrics.sink_records.sum_for(&topic.table),
         lag: lag_of_topic(shown, topic),
     });
     tables.chain(topics).collect()
-}
-
-/// Tables that are read.
-fn tables(config: &Config) -> impl Iterator<Item = &TableConfig> {
-    let source = &config.source;
-    source.tables.iter().filter(|_| source.enabled)
-}
-
-/// Topics that are written.
-fn topics(config: &Config) -> impl Iterator<Item = &SinkTopicConfig> {
-    let sink = &config.sink;
-    sink.topics.iter().filter(|_| sink.enabled)
 }
 
 fn rows_of_table(shown: &AdminServices, table: &TableConfig) -> u64 {

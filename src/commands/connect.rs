@@ -86,15 +86,13 @@ fn instance(
             TimeLiterals::Utc
         }
     };
-    let source = &config.source;
-    for table in source.tables.iter().filter(|_| source.enabled) {
+    for table in config.active_tables() {
         match asker.look(path, table, &literals) {
             Ok(words) => good(done, format!("table `{}`: {words}", table.name)),
             Err(error) => bad(done, &format!("table `{}`: {error}", table.name)),
         }
     }
-    let sink = &config.sink;
-    for topic in sink.topics.iter().filter(|_| sink.enabled) {
+    for topic in config.active_topics() {
         let (topic, table) = (&topic.topic, &topic.table);
         match asker.ask(&sink::probe(path, table)) {
             Ok(_) => good(
@@ -259,11 +257,7 @@ fn registry(
         Ok(None) => good(done, "the schema registry answers"),
         Err(error) => return bad(done, &error),
     }
-    let tables = config
-        .source
-        .tables
-        .iter()
-        .filter(|_| config.source.enabled);
+    let tables = config.active_tables().iter();
     for table in tables.filter(|table| table.format == TableFormat::Avro) {
         if refused && desired_schema::without_instance(table).is_none() {
             bad(

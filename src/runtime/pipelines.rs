@@ -68,7 +68,7 @@ impl Pipelines {
             shown_tables: BTreeMap::new(),
             shown_topics: BTreeMap::new(),
         };
-        for table in wanted_tables(config) {
+        for table in config.active_tables() {
             pipelines.add_table(&table.name, parts);
         }
         pipelines.configure(config);
@@ -124,7 +124,11 @@ impl Pipelines {
             self.sink.renew();
         }
         if plan.servicenow || plan.kafka {
-            let tables = wanted_tables(&plan.config).map(|table| table.name.clone());
+            let tables = plan
+                .config
+                .active_tables()
+                .iter()
+                .map(|table| table.name.clone());
             self.moving = tables.filter(|it| !plan.tables.contains_key(it)).collect();
             self.sink_moves = !plan.sink;
         }
@@ -183,7 +187,10 @@ impl Pipelines {
         parts: &Services,
     ) {
         for (name, slot) in &mut self.tables {
-            let table = wanted_tables(config).find(|table| table.name == *name);
+            let table = config
+                .active_tables()
+                .iter()
+                .find(|table| table.name == *name);
             let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
             let turn = StepInputs { may_start, ..turn };
             let (own, shown) = (&self.own_writes, &mut self.shown_tables);
@@ -239,7 +246,7 @@ impl Pipelines {
             factories::sink(parts, links, &config, own, (read, deliver))
         });
         if self.sink.is_empty() || self.sink.work().is_some() {
-            let topics = config.sink.topics.iter().filter(|_| config.sink.enabled);
+            let topics = config.active_topics().iter();
             let now = topics
                 .map(|it| (it.topic.clone(), it.table.clone()))
                 .collect();
@@ -296,30 +303,26 @@ impl Pipelines {
 
     /// What each pipeline is doing.
     pub(super) fn states(&self, config: &Config) -> Vec<SupervisedPipeline> {
-        let tables = wanted_tables(config).filter_map(|table| {
+        let tables = config.active_tables().iter().filter_map(|table| {
             Some(SupervisedPipeline {
                 kind: PipelineKind::Table,
                 name: table.name.clone(),
                 phase: self.tables.get(&table.name)?.phase(),
             })
         });
-        let topics = config.sink.topics.iter().filter(|_| config.sink.enabled);
-        let topics = topics.map(|topic| SupervisedPipeline {
-            kind: PipelineKind::Topic,
-            name: topic.topic.clone(),
-            phase: match self.paused.contains(&topic.topic) {
-                true => PipelinePhase::Paused,
-                false => self.sink.phase(),
-            },
-        });
+        let topics = config
+            .active_topics()
+            .iter()
+            .map(|topic| SupervisedPipeline {
+                kind: PipelineKind::Topic,
+                name: topic.topic.clone(),
+                phase: match self.paused.contains(&topic.topic) {
+                    true => PipelinePhase::Paused,
+                    false => self.sink.phase(),
+                },
+            });
         tables.chain(topics).collect()
     }
-}
-
-/// The tables that are to be read.
-pub(super) fn wanted_tables(config: &Config) -> impl Iterator<Item = &TableConfig> {
-    let tables = config.source.tables.iter();
-    tables.filter(|_| config.source.enabled)
 }
 
 /// A table that goes to another topic has no figures of the old one.

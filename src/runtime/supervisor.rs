@@ -218,7 +218,7 @@ impl Supervisor {
             return Ok(format!("table {name} {word}"));
         }
         let config = &self.running.config;
-        let known = config.sink.enabled && config.sink.topics.iter().any(|it| it.topic == name);
+        let known = config.active_topics().iter().any(|it| it.topic == name);
         if !known {
             return Err(format!(
                 "`{name}` is no table of the source and no topic of the sink"

@@ -83,7 +83,7 @@ impl SinkPipeline {
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
-            let (lanes, queue) = KeyedQueue::new(limit(topic).saturating_add(workers(topic)));
+            let (lanes, queue) = KeyedQueue::new(limit(topic).saturating_add(topic.concurrency));
             let mut writer = RecordWriter::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
@@ -178,13 +178,10 @@ impl SinkPipeline {
 /// How many records of a topic may be out at once. Its lanes hold one more for each worker: a record
 /// is given back a moment before its lane is free, and the next one may come in between.
 fn limit(topic: &SinkTopicConfig) -> usize {
-    workers(topic)
+    topic
+        .concurrency
         .saturating_mul(IN_FLIGHT_PER_WORKER)
         .max(MIN_IN_FLIGHT_LIMIT)
-}
-
-fn workers(topic: &SinkTopicConfig) -> usize {
-    usize::try_from(topic.concurrency).unwrap_or(usize::MAX)
 }
 
 fn policy(config: &Config, letters: &Sender<RefusedRecord>) -> RefusalPolicy {
@@ -229,7 +226,7 @@ fn spawn_workers(
     (stop, abandon): (&Stop, &Stop),
     handles: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<()> {
-    for number in 0..usize::try_from(topic.config.concurrency).unwrap_or(1) {
+    for number in 0..topic.config.concurrency {
         // The kernel shows 15 letters of a name.
         let name = format!("w{number}:{}", topic.config.table);
         let worker = SinkWorker {
