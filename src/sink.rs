@@ -8,15 +8,12 @@
 
 mod assignment;
 mod consumer;
-mod create_id;
 pub mod dead_letter;
 mod direct;
-mod format;
 mod keyed_queue;
-mod letters;
 mod offset_tracker;
-pub mod operation;
 mod pipeline;
+pub mod record;
 mod refusal;
 mod schema_cache;
 mod schema_fetcher;
@@ -29,7 +26,7 @@ pub mod write;
 
 pub use self::dead_letter::DeadLetter;
 pub use self::direct::DirectWriter;
-pub use self::format::RecordContent;
 pub use self::pipeline::{SinkPipeline, SinkServices};
+pub use self::record::RecordContent;
 pub use self::refusal::Refusal;
 pub use self::table_probe::{TableProbe, probe};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignment::{Assignment, SchemaWait};
-use super::format::{self, RecordContent, SchemaRequest};
-use super::operation::{self, IdentityScope};
+use super::record::{self, IdentityScope, RecordContent, SchemaRequest};
 use super::schema_resolver::SchemaResolver;
 use super::task::{RecordHandle, SinkTask};
 use super::topic_context::{RefusalPolicy, TopicContext};
@@ -262,8 +261,8 @@ impl SinkConsumer {
                 return Ok(());
             }
         };
-        let decision = operation::read(&record, &content, &topic.config, place);
-        let lane = operation::ordering_key(content.key.as_deref(), &decision);
+        let decision = record::parse_action(&record, &content, &topic.config, place);
+        let lane = record::ordering_key(content.key.as_deref(), &decision);
         let ticket = RecordHandle {
             partition,
             offset: record.offset,
@@ -312,8 +311,10 @@ impl SinkConsumer {
     ) -> Result<RecordContent<'r>, SchemaRequest> {
         let (config, held) = (&topic.config, holds(topic));
         match &self.schemas {
-            Some(schemas) => format::read(record, config, Some(&|id| schemas.look(id)), held),
-            None => format::read(record, config, None, held),
+            Some(schemas) => {
+                record::decode_content(record, config, Some(&|id| schemas.look(id)), held)
+            }
+            None => record::decode_content(record, config, None, held),
         }
     }
 

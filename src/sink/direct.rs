@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::format::{self, RecordContent, SchemaLookup, SchemaRequest};
-use super::operation::{self, IdentityScope, RecordAction};
+use super::record::{
+    self, IdentityScope, RecordAction, RecordContent, SchemaLookup, SchemaRequest,
+};
 use super::refusal::Refusal;
 use super::write::{PriorAttempt, RecordWriter, RetryObserver, SuccessCounter, WriteOutcome};
 use crate::config::{Config, SinkTopicConfig};
@@ -84,7 +85,7 @@ impl DirectWriter {
             return Err(Refusal::unsent("unknown_topic", error));
         };
         let content = self.content(record, topic, stop)?;
-        let operation = match operation::read(record, &content, topic, &self.place)? {
+        let operation = match record::parse_action(record, &content, topic, &self.place)? {
             RecordAction::Write(operation) => operation,
             RecordAction::Skip(reason) => return Ok(reason),
         };
@@ -112,17 +113,17 @@ impl DirectWriter {
         stop: &Stop,
     ) -> Result<RecordContent<'r>, Refusal> {
         let Some(registry) = &self.registry else {
-            return format::read(record, topic, None, false).map_err(unanswered);
+            return record::decode_content(record, topic, None, false).map_err(unanswered);
         };
         let mut asked = BTreeSet::new();
         loop {
             let look = |id: u32| self.schemas.get(id, Instant::now());
-            let needs = match format::read(record, topic, Some(&look), false) {
+            let needs = match record::decode_content(record, topic, Some(&look), false) {
                 Ok(content) => return Ok(content),
                 Err(needs) => needs,
             };
             let id = needs.schema;
-            let schema = format::judge(id, registry.schema_by_id(id, stop));
+            let schema = record::schema_lookup_of(id, registry.schema_by_id(id, stop));
             let schema = schema.map_err(|error| match error {
                 Error::Stopped => Refusal::unsent("stopped", "stopped"),
                 error => Refusal::unsent("schema_registry", error.to_string()),

@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::assignment::Assignment;
 use super::consumer::SinkConsumer;
+use super::dead_letter::DeadLetterProducer;
 use super::keyed_queue::KeyedQueue;
-use super::letters::DeadLetterProducer;
 use super::schema_resolver;
 use super::schema_resolver::{SchemaFetcher, SchemaResolver};
 use super::task::{Completion, SinkTask};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::registry::RegisteredSchema;
 use crate::sink::Refusal;
-use crate::sink::format::SchemaLookup;
+use crate::sink::record::SchemaLookup;
 
 /// How long an answer counts that is no schema, as in the registry's own cache: somebody may register
 /// what was missing. Longer where answers take long, as a record may need two of them.

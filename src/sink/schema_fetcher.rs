@@ -9,7 +9,7 @@ use super::schema_cache::FetchResult;
 use super::schema_resolver::FetchChannel;
 use crate::health::Heartbeat;
 use crate::registry::{Error, Registry};
-use crate::sink::format;
+use crate::sink::record;
 use crate::stop::Stop;
 
 /// Between two signs of life while there is nothing to do.
@@ -48,11 +48,12 @@ impl SchemaFetcher {
             };
             self.heartbeat
                 .beat(self.registry.max_request_time() * MAX_REQUESTS_PER_FETCH);
-            let found = match format::judge(id, self.registry.schema_by_id(id, &self.stop)) {
-                Ok(schema) => FetchResult::Schema(schema),
-                Err(Error::Stopped) => return,
-                Err(error) => FetchResult::Failed(error.to_string()),
-            };
+            let found =
+                match record::schema_lookup_of(id, self.registry.schema_by_id(id, &self.stop)) {
+                    Ok(schema) => FetchResult::Schema(schema),
+                    Err(Error::Stopped) => return,
+                    Err(error) => FetchResult::Failed(error.to_string()),
+                };
             // There is room for the answers of all questions.
             self.desk.answers.try_send(FetchedSchema { id, found }).ok();
         }

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 pub(super) use crate::sink::schema_fetcher::SchemaFetcher;
 
 use super::assignment::SchemaWait;
-use super::format::{SchemaLookup, SchemaRequest};
+use super::record::{SchemaLookup, SchemaRequest};
 use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, TopicContext};
 use crate::kafka::TopicPartition;
 use crate::sink::schema_cache::SchemaCache;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::operation::RecordAction;
+use super::record::RecordAction;
 use super::refusal::Refusal;
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::stop::Stop;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use super::operation::RecordAction;
+use super::record::RecordAction;
 use super::refusal::Refusal;
 use super::task::{Completion, SinkTask, TaskOutcome};
 use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, RefusalPolicy, RefusedRecord, TopicContext};

@@ -25,7 +25,7 @@ use self::machine::WriteMachine;
 use self::messages::{ReplyInputs, WriteRules, WriteStep};
 use self::retry_budget::{RetryBudget, RetryLimits};
 use super::Refusal;
-use super::operation::WriteOperation;
+use super::record::WriteOperation;
 use crate::config::{self, SinkTopicConfig};
 use crate::servicenow::table_write::RowAfterWrite;
 use crate::servicenow::{self, InstanceClient};

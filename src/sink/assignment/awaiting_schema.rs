@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{AssignedPartition, Assignment};
 use crate::kafka::{ConsumerRecord, TopicPartition};
-use crate::sink::format::SchemaRequest;
+use crate::sink::record::SchemaRequest;
 
 /// A record that waits.
 #[derive(Debug)]

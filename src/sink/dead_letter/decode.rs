@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::DeadLetter;
+use super::record::DeadLetter;
 
 /// The longest letter that is read; four times the largest record we may be told to produce would
 /// not come near.
@@ -15,6 +15,16 @@ const MAX_DEAD_LETTER_BYTES: usize = 256 << 20;
 /// The most headers, and the longest text of anything but payload, key and headers.
 const MAX_DEAD_LETTER_HEADERS: usize = 100_000;
 const MAX_DEAD_LETTER_TEXT_BYTES: usize = 1 << 20;
+
+impl DeadLetter {
+    /// Reads a letter of ours or of the Go program. Fields that are not known are passed over.
+    ///
+    /// # Errors
+    /// When it is no letter; what is wrong is said without a piece of it.
+    pub fn decode(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
+        letter(bytes)
+    }
+}
 
 /// Why something is no letter. No text of it holds a piece of what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +75,7 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<St
     Option::<String>::deserialize(from).map(Some)
 }
 
-/// Reads a letter.
-pub(super) fn letter(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
+fn letter(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
     if MAX_DEAD_LETTER_BYTES < bytes.len() {
         return Err(wrong("it is too large"));
     }

@@ -4,10 +4,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::DeadLetter;
+use super::record::DeadLetter;
+
+impl DeadLetter {
+    /// The JSON text.
+    pub fn encode(&self) -> Vec<u8> {
+        text(self).into_bytes()
+    }
+}
 
 /// The text of a letter.
-pub(super) fn text(letter: &DeadLetter) -> String {
+fn text(letter: &DeadLetter) -> String {
     let omitted = letter.payload_omitted;
     let mut object = JsonObjectWriter::default();
     // The Go program's fields come first. `original_payload` is always there: a letter without it

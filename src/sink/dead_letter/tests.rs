@@ -7,6 +7,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kafka::ConsumerRecord;
+use crate::sink::Refusal;
+use jiff::Timestamp;
 
 fn record() -> ConsumerRecord {
     ConsumerRecord {

@@ -18,7 +18,7 @@ use super::retry_budget::{RetryBudget, RetryVerdict};
 use super::{PriorAttempt, WriteOutcome, WriteOutcomeRow};
 use crate::servicenow::{Error, InstanceFailure};
 use crate::sink::Refusal;
-use crate::sink::operation::{NewRowIdentity, OperationKind, TargetRow, WriteOperation};
+use crate::sink::record::{NewRowIdentity, OperationKind, TargetRow, WriteOperation};
 
 /// Before the next try after the client waited in vain for its turn.
 const HELD_REQUEST_PAUSE: Duration = Duration::from_secs(1);

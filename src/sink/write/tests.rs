@@ -14,7 +14,7 @@ use crate::servicenow::tests::server::{
     self, JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer, bench, spawn,
 };
 use crate::sink::RecordContent;
-use crate::sink::operation::{self, IdentityScope, RecordAction};
+use crate::sink::record::{self, IdentityScope, RecordAction};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
@@ -119,7 +119,7 @@ impl Fake {
             instance: "https://dev1.service-now.com".to_owned(),
             cluster: "c1".to_owned(),
         };
-        match operation::read(record, &RecordContent::plain(record), &self.topic, &place) {
+        match record::parse_action(record, &RecordContent::plain(record), &self.topic, &place) {
             Ok(RecordAction::Write(operation)) => operation,
             other => panic!("{other:?}"),
         }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kafka::ConsumerRecord;
-use crate::sink::format::SchemaRequest;
+use crate::sink::record::SchemaRequest;
 
 fn record(number: i32, offset: i64) -> ConsumerRecord {
     ConsumerRecord {

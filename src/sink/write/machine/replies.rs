@@ -5,7 +5,7 @@ use super::ambiguity::Ambiguity;
 use super::{WriteMachine, WriteState};
 use crate::config::OnMissing;
 use crate::servicenow::{Error, InstanceFailure};
-use crate::sink::operation::{NewRowIdentity, OperationKind, TargetRow};
+use crate::sink::record::{NewRowIdentity, OperationKind, TargetRow};
 use crate::sink::write::classify::is_duplicate_of;
 use crate::sink::write::messages::{FoundRow, WriteReply, WriteRequest};
 

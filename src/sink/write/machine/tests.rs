@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::config::OnMissing;
 use crate::servicenow::AttemptedRequest;
 use crate::servicenow::table_write::RowAfterWrite;
-use crate::sink::operation::fields_of;
+use crate::sink::record::fields_of;
 use crate::sink::write::indeterminate::LateEffect;
 use crate::sink::write::messages::FoundRow;
 use crate::sink::write::retry_budget::RetryLimits;

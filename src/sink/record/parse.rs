@@ -1,13 +1,14 @@
 //! From a record to an operation.
 
+use super::decode::RecordContent;
 use super::fields::{self, RecordField};
-use super::{
-    IdentityScope, JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, TargetRow,
-    WriteOperation,
+use super::operation::{
+    JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, TargetRow, WriteOperation,
 };
+use super::row_identity::{self, IdentityScope};
 use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopicConfig};
 use crate::kafka::ConsumerRecord;
-use crate::sink::{RecordContent, Refusal, create_id};
+use crate::sink::Refusal;
 
 /// The header that says what a record asks for.
 const OPERATION_HEADER: &str = "sn_operation";
@@ -23,16 +24,35 @@ const UNWRITABLE_COLUMNS: [&str; 6] = [
 /// Letters of a sys_id; the platform's own have 32, some shipped rows have names.
 const MAX_SYS_ID_BYTES: usize = 64;
 
+/// Says what `record` of `topic` asks for, with this content.
+///
+/// # Errors
+/// It cannot be written, whatever the instance says.
+pub(in crate::sink) fn parse_action(
+    record: &ConsumerRecord,
+    content: &RecordContent<'_>,
+    topic: &SinkTopicConfig,
+    place: &IdentityScope,
+) -> Result<RecordAction, Refusal> {
+    RecordParser {
+        record,
+        content,
+        topic,
+        place,
+    }
+    .parse()
+}
+
 /// A record and what is needed to understand it.
-pub(super) struct RecordParser<'a> {
-    pub(super) record: &'a ConsumerRecord,
-    pub(super) content: &'a RecordContent<'a>,
-    pub(super) topic: &'a SinkTopicConfig,
-    pub(super) place: &'a IdentityScope,
+struct RecordParser<'a> {
+    record: &'a ConsumerRecord,
+    content: &'a RecordContent<'a>,
+    topic: &'a SinkTopicConfig,
+    place: &'a IdentityScope,
 }
 
 impl RecordParser<'_> {
-    pub(super) fn read(&self) -> Result<RecordAction, Refusal> {
+    fn parse(&self) -> Result<RecordAction, Refusal> {
         let asked = self.asked()?;
         if asked == Some(OperationKind::Delete) && !self.topic.deletes {
             return Ok(RecordAction::Skip("delete_not_enabled"));
@@ -93,7 +113,7 @@ impl RecordParser<'_> {
             )
         })?;
         let id = match self.topic.create_id {
-            CreateId::Key => create_id::of_key(key, &self.topic.table, self.place),
+            CreateId::Key => row_identity::of_key(key, &self.topic.table, self.place),
             _ => std::str::from_utf8(key)
                 .ok()
                 .and_then(sys_id)
@@ -180,9 +200,9 @@ impl RecordParser<'_> {
         if self.topic.create_id == CreateId::Key
             && let Some(key) = self.key()?
         {
-            let id = create_id::of_key(key, &self.topic.table, self.place);
+            let id = row_identity::of_key(key, &self.topic.table, self.place);
             return Ok(TargetRow::SysId(
-                create_id::carried(self.record)?.unwrap_or(id),
+                row_identity::carried(self.record)?.unwrap_or(id),
             ));
         }
         let word = kind.word();
@@ -217,9 +237,9 @@ impl RecordParser<'_> {
 
     /// The identity that the configuration chooses for a new row.
     fn chosen(&self, all: &[RecordField]) -> Result<NewRowIdentity, Refusal> {
-        let carried = create_id::carried(self.record)?;
+        let carried = row_identity::carried(self.record)?;
         let table = &self.topic.table;
-        let of_record = || create_id::of_record(self.record, table, self.place);
+        let of_record = || row_identity::of_record(self.record, table, self.place);
         Ok(match &self.topic.create_id {
             CreateId::Record => NewRowIdentity::Record {
                 replayed: carried.is_some(),
@@ -228,7 +248,7 @@ impl RecordParser<'_> {
             CreateId::Key => match carried {
                 Some(id) => NewRowIdentity::Key(id),
                 None => match self.key()? {
-                    Some(key) => NewRowIdentity::Key(create_id::of_key(key, table, self.place)),
+                    Some(key) => NewRowIdentity::Key(row_identity::of_key(key, table, self.place)),
                     None => {
                         return Err(Refusal::unsent(
                             "no_identity",

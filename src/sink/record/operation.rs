@@ -3,25 +3,12 @@
 //! Everything in a record is somebody else's: its sys_id becomes a part of a path, its key a part of
 //! a query. What does not fit there is refused.
 
-mod fields;
-mod read;
-
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
-use super::{RecordContent, Refusal};
-use crate::config::SinkTopicConfig;
-use crate::kafka::ConsumerRecord;
-
-/// Where records come from and go to; part of what identities are hashed from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityScope {
-    /// The instance's base URL.
-    pub instance: String,
-    /// The Kafka cluster's id.
-    pub cluster: String,
-}
+use super::fields;
+use crate::sink::Refusal;
 
 /// What becomes of a record.
 #[derive(Debug, Clone)]
@@ -107,26 +94,7 @@ pub enum NewRowIdentity {
 }
 
 /// Columns that keep what is written to them as entries, so that the same write twice shows twice.
-const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
-
-/// Says what `record` of `topic` asks for, with this content.
-///
-/// # Errors
-/// It cannot be written, whatever the instance says.
-pub fn read(
-    record: &ConsumerRecord,
-    content: &RecordContent<'_>,
-    topic: &SinkTopicConfig,
-    place: &IdentityScope,
-) -> Result<RecordAction, Refusal> {
-    read::RecordParser {
-        record,
-        content,
-        topic,
-        place,
-    }
-    .read()
-}
+pub(super) const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
 /// A number that is the same for records that must be written in their order: those of one row.
 /// `key` is the record's key, readable. `None`: in any order.
@@ -239,9 +207,6 @@ fn push(body: &mut Vec<u8>, name: &str, value: &str) {
 
 /// The fields of an object, for tests.
 #[cfg(test)]
-pub(super) fn fields_of(object: &str) -> Vec<(String, Box<RawValue>)> {
+pub(in crate::sink) fn fields_of(object: &str) -> Vec<(String, Box<RawValue>)> {
     fields::parse(object.as_bytes()).unwrap()
 }
-
-#[cfg(test)]
-mod tests;

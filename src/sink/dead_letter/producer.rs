@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::dead_letter::{DeadLetter, REFUSAL_KINDS};
-use super::operation::{OperationKind, RecordAction, WriteOperation};
-use super::task::{Completion, SinkTask, TaskOutcome};
-use super::topic_context::RefusedRecord;
+use super::record::{DeadLetter, REFUSAL_KINDS};
 use crate::backoff::Backoff;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
 use crate::metrics::Metrics;
+use crate::sink::record::{OperationKind, RecordAction, WriteOperation};
+use crate::sink::task::{Completion, SinkTask, TaskOutcome};
+use crate::sink::topic_context::RefusedRecord;
 use crate::stop::Stop;
 
 /// Longest wait without a sign of life.
@@ -27,15 +27,15 @@ const DEAD_LETTER_RETRY_PAUSE: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Writes dead letters.
-pub(super) struct DeadLetterProducer {
-    pub(super) topic: String,
-    pub(super) producer: Arc<Producer>,
-    pub(super) refused: Receiver<RefusedRecord>,
-    pub(super) done: Sender<Completion>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) condition: Condition,
-    pub(super) heartbeat: Heartbeat,
-    pub(super) stop: Stop,
+pub(in crate::sink) struct DeadLetterProducer {
+    pub(in crate::sink) topic: String,
+    pub(in crate::sink) producer: Arc<Producer>,
+    pub(in crate::sink) refused: Receiver<RefusedRecord>,
+    pub(in crate::sink) done: Sender<Completion>,
+    pub(in crate::sink) metrics: Arc<Metrics>,
+    pub(in crate::sink) condition: Condition,
+    pub(in crate::sink) heartbeat: Heartbeat,
+    pub(in crate::sink) stop: Stop,
 }
 
 /// A letter that was handed to the producer.
@@ -48,7 +48,7 @@ struct UnacknowledgedLetter {
 
 impl DeadLetterProducer {
     /// Runs until all workers have ended and every letter is acknowledged, or until stopped.
-    pub(super) fn run(self) {
+    pub(in crate::sink) fn run(self) {
         let (wake, woken) = bounded(1);
         let mut sent: VecDeque<UnacknowledgedLetter> = VecDeque::new();
         let mut backoff = Backoff::new(DEAD_LETTER_RETRY_PAUSE.0, DEAD_LETTER_RETRY_PAUSE.1);

@@ -6,15 +6,23 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
-use super::operation::IdentityScope;
 use crate::kafka::ConsumerRecord;
+use crate::sink::Refusal;
 
 /// The header in which an identity travels with a record that is tried again elsewhere.
 pub(super) const CREATE_ID_HEADER: &str = "sn_create_id";
 
 /// Bytes of a hash that make a sys_id.
 const SYS_ID_HASH_BYTES: usize = 16;
+
+/// Where records come from and go to; part of what identities are hashed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityScope {
+    /// The instance's base URL.
+    pub instance: String,
+    /// The Kafka cluster's id.
+    pub cluster: String,
+}
 
 /// The identity of the row that only `record` makes.
 pub(super) fn of_record(record: &ConsumerRecord, table: &str, place: &IdentityScope) -> String {

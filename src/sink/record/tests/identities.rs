@@ -9,7 +9,7 @@ fn the_row_of_a_key() {
         deletes: true,
         ..topic()
     };
-    let id = create_id::of_key(b"k", "incident", &place());
+    let id = row_identity::of_key(b"k", "incident", &place());
     let insert = written(&record(Some("{}")), &topic);
     assert_eq!(insert.create, NewRowIdentity::Key(id.clone()));
     let upsert = written(&asking("upsert", Some("{}")), &topic);

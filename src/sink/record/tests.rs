@@ -7,8 +7,9 @@ mod nulls;
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{CreateId, OnMissing, SinkOperation};
-use crate::sink::create_id;
+use crate::config::{CreateId, OnMissing, SinkOperation, SinkTopicConfig};
+use crate::kafka::ConsumerRecord;
+use crate::sink::Refusal;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -89,7 +90,7 @@ fn read(
     topic: &SinkTopicConfig,
     place: &IdentityScope,
 ) -> Result<RecordAction, Refusal> {
-    super::read(record, &RecordContent::plain(record), topic, place)
+    parse_action(record, &RecordContent::plain(record), topic, place)
 }
 
 fn lane_of(record: &ConsumerRecord, read: &Result<RecordAction, Refusal>) -> Option<u64> {

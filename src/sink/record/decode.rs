@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Refusal;
 use crate::avro::decode;
 use crate::avro::decode::WireFrame;
 use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopicConfig};
 use crate::kafka::ConsumerRecord;
 use crate::registry;
 use crate::registry::{RegisteredSchema, RegistryFailure, SchemaFormat};
+use crate::sink::Refusal;
 
 /// A record's key and value, readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,16 +29,16 @@ pub struct RecordContent<'r> {
 
 /// A schema must be asked for first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SchemaRequest {
+pub(in crate::sink) struct SchemaRequest {
     /// Its id.
-    pub(super) schema: u32,
+    pub(in crate::sink) schema: u32,
     /// That there is none will do as well, and so will no answer.
-    pub(super) or_none: bool,
+    pub(in crate::sink) or_none: bool,
 }
 
 /// What is known of a schema.
 #[derive(Debug, Clone)]
-pub(super) enum SchemaLookup {
+pub(in crate::sink) enum SchemaLookup {
     /// The schema.
     Known(Arc<RegisteredSchema>),
     /// It is there, and of no use.
@@ -54,7 +54,7 @@ pub(super) enum SchemaLookup {
 }
 
 /// Gives what is known of the schema with an id; `None`: it must be asked for.
-pub(super) type LookUpSchema<'l> = dyn Fn(u32) -> Option<SchemaLookup> + 'l;
+pub(in crate::sink) type LookUpSchema<'l> = dyn Fn(u32) -> Option<SchemaLookup> + 'l;
 
 impl<'r> RecordContent<'r> {
     /// A record whose bytes are taken as they are.
@@ -67,7 +67,7 @@ impl<'r> RecordContent<'r> {
     }
 
     /// Bytes that were made of the record and are held beside it.
-    pub(super) fn made(&self) -> usize {
+    pub(in crate::sink) fn made(&self) -> usize {
         let len = |bytes: Option<&Cow<'r, [u8]>>| match bytes {
             Some(Cow::Owned(bytes)) => bytes.len(),
             Some(Cow::Borrowed(_)) | None => 0,
@@ -82,7 +82,7 @@ impl<'r> RecordContent<'r> {
 ///
 /// # Errors
 /// It cannot be read before a schema is known.
-pub(super) fn read<'r>(
+pub(in crate::sink) fn decode_content<'r>(
     record: &'r ConsumerRecord,
     topic: &SinkTopicConfig,
     look: Option<&LookUpSchema<'_>>,
@@ -116,7 +116,7 @@ fn key_decides(record: &ConsumerRecord, topic: &SinkTopicConfig) -> bool {
 ///
 /// # Errors
 /// It says nothing of the schema: the record waits.
-pub(super) fn judge(
+pub(in crate::sink) fn schema_lookup_of(
     id: u32,
     answer: Result<Arc<RegisteredSchema>, registry::Error>,
 ) -> Result<SchemaLookup, registry::Error> {
@@ -198,7 +198,7 @@ fn find(
 
 impl SchemaRequest {
     /// Whether it is known enough of the schema to go on.
-    pub(super) fn are_met_by(self, found: &SchemaLookup, held: bool) -> bool {
+    pub(in crate::sink) fn are_met_by(self, found: &SchemaLookup, held: bool) -> bool {
         match found {
             SchemaLookup::Known(_) | SchemaLookup::Unusable(_) => true,
             SchemaLookup::Absent { sure, .. } => self.or_none || (*sure && !held),

@@ -19,7 +19,7 @@ const FORMATS: [SinkFormat; 4] = [
 fn schemas() -> BTreeMap<u32, SchemaLookup> {
     let known = |(id, kind, text): (u32, SchemaFormat, &str)| {
         let writer = Arc::new(RegisteredSchema::new(id, kind, text.to_owned(), Vec::new()));
-        (id, judge(id, Ok(writer)).unwrap())
+        (id, schema_lookup_of(id, Ok(writer)).unwrap())
     };
     let mut schemas: BTreeMap<u32, SchemaLookup> = [
         (1, SchemaFormat::Avro, TABLE),
@@ -71,7 +71,7 @@ fn read_as<'r>(
     topic: &SinkTopicConfig,
 ) -> Result<RecordContent<'r>, SchemaRequest> {
     let known = schemas();
-    read(record, topic, Some(&|id| known.get(&id).cloned()), false)
+    decode_content(record, topic, Some(&|id| known.get(&id).cloned()), false)
 }
 
 /// Behind the id of a schema.
@@ -176,7 +176,7 @@ fn unread_key(
     });
     known.insert(8, found);
     let record = record(Some(key), value);
-    let content = read(&record, topic, Some(&|id| known.get(&id).cloned()), held)?;
+    let content = decode_content(&record, topic, Some(&|id| known.get(&id).cloned()), held)?;
     Ok(content.unread_key.map(|refusal| refusal.kind))
 }
 
@@ -282,13 +282,13 @@ fn without_a_registry_it_is_said_what_to_do() {
     let value = framed(1, ROW);
     let key = framed(2, b"\x02k");
     let record = record(Some(&key), Some(&value));
-    let content = read(&record, &topic(SinkFormat::Auto), None, false).unwrap();
+    let content = decode_content(&record, &topic(SinkFormat::Auto), None, false).unwrap();
     assert_eq!(content.key.as_deref(), Some(key.as_slice()));
     let refusal = content.value.unwrap_err();
     assert_eq!(refusal.kind, "unsupported_format");
     assert!(refusal.error.contains("schema_registry.url"), "{refusal}");
     let json_schema = topic(SinkFormat::JsonSchema);
-    let content = read(&record, &json_schema, None, false).unwrap();
+    let content = decode_content(&record, &json_schema, None, false).unwrap();
     assert_eq!(content.value.unwrap().as_deref(), Some(ROW));
 }
 
@@ -342,7 +342,7 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
         (RegistryFailure::TooLarge(1), "invalid_schema"),
         (RegistryFailure::References(words()), "invalid_schema"),
     ] {
-        match judge(7, Err(error(cause.clone()))) {
+        match schema_lookup_of(7, Err(error(cause.clone()))) {
             Ok(SchemaLookup::Absent { why, sure: false }) => {
                 assert_eq!(why.kind, kind, "{cause:?}");
             }
@@ -373,10 +373,13 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
         RegistryFailure::Status(600),
         RegistryFailure::Body(words()),
     ] {
-        assert!(judge(7, Err(error(cause.clone()))).is_err(), "{cause:?}");
+        assert!(
+            schema_lookup_of(7, Err(error(cause.clone()))).is_err(),
+            "{cause:?}"
+        );
     }
-    assert!(judge(7, Err(registry::Error::Stopped)).is_err());
-    assert!(judge(7, Err(registry::Error::Setup(words()))).is_err());
+    assert!(schema_lookup_of(7, Err(registry::Error::Stopped)).is_err());
+    assert!(schema_lookup_of(7, Err(registry::Error::Setup(words()))).is_err());
 }
 
 proptest! {
@@ -400,7 +403,7 @@ proptest! {
             create_id: if keyed { CreateId::Key } else { CreateId::Record },
             ..topic(format)
         };
-        match read(&record, &topic, look, held) {
+        match decode_content(&record, &topic, look, held) {
             Err(needs) => {
                 prop_assert_eq!(needs.schema, id);
                 let found = known.get(&id);

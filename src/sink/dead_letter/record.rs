@@ -1,0 +1,153 @@
+//! The dead letter: a record that could not be written, and why.
+//!
+//! A letter is JSON. It begins with the five fields of the Go program's letters, so that what reads
+//! those reads ours, and letters of the Go program are read as well.
+
+use jiff::Timestamp;
+
+use crate::kafka::ConsumerRecord;
+use crate::sink::Refusal;
+
+/// Header with the identity a new row gets, so that a create that is sent again makes no second row.
+pub const CREATE_ID_HEADER: &str = "sn_create_id";
+/// Header of a letter with [`DeadLetter::error_kind`].
+pub const ERROR_KIND_HEADER: &str = "sn_error_kind";
+
+/// Every [`Refusal::kind`] that a letter can have, by what is wrong: the bytes, what they ask for,
+/// the instance's verdict, the way to it.
+pub const REFUSAL_KINDS: [&str; 35] = [
+    "invalid_json",
+    "invalid_headers",
+    "invalid_key",
+    "invalid_avro",
+    "invalid_schema",
+    "unknown_schema",
+    "unsupported_format",
+    "invalid_operation",
+    "invalid_identity",
+    "no_identity",
+    "key_field_ignored",
+    "ambiguous",
+    "ambiguous_key",
+    "business_rule",
+    "data_policy",
+    "acl",
+    "forbidden",
+    "unauthorized",
+    "not_found",
+    "bad_request",
+    "too_large",
+    "failed",
+    "not_executed",
+    "server",
+    "status",
+    "rate_limited",
+    "timeout",
+    "network",
+    "tls",
+    "redirect",
+    "not_json",
+    "body",
+    "setup",
+    "stopped",
+    "internal",
+];
+
+/// A record that could not be written, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The body of the record; `None` is a tombstone, or that it is not in the letter.
+    pub value: Option<Vec<u8>>,
+    /// Too large for a letter: body, key and the values of the headers are not in it.
+    pub payload_omitted: bool,
+    /// What was tried, why it failed, what to do.
+    pub error: String,
+    /// When the letter was written.
+    pub time: Timestamp,
+    /// Topic of the record.
+    pub topic: String,
+    /// Table it was to be written to.
+    pub table: String,
+    /// Partition of the record; `None` in letters of the Go program.
+    pub partition: Option<i32>,
+    /// Offset of the record; `None` in letters of the Go program.
+    pub offset: Option<i64>,
+    /// The record's own time, milliseconds since 1970 UTC.
+    pub record_timestamp: Option<i64>,
+    /// Key of the record.
+    pub key: Option<Vec<u8>>,
+    /// Headers of the record in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// `insert`, `update`, `upsert` or `delete`; `None`: it failed before that was known.
+    pub operation: Option<String>,
+    /// HTTP status of the instance's answer, if there was one.
+    pub status: Option<u16>,
+    /// [`Refusal::kind`]; `None` in letters of the Go program.
+    pub error_kind: Option<String>,
+    /// Requests that were made for the record; `None` in letters of the Go program.
+    pub attempts: Option<u32>,
+    /// 32 hexadecimal digits: the identity under which a new row was tried.
+    pub create_id: Option<String>,
+}
+
+impl DeadLetter {
+    /// The letter about a record that was refused.
+    pub fn new(
+        record: &ConsumerRecord,
+        table: &str,
+        operation: Option<&str>,
+        create_id: Option<&str>,
+        refusal: &Refusal,
+        now: Timestamp,
+    ) -> DeadLetter {
+        DeadLetter {
+            value: record.value.clone(),
+            payload_omitted: false,
+            error: refusal.error.clone(),
+            time: now,
+            topic: record.topic.to_string(),
+            table: table.to_owned(),
+            partition: Some(record.partition),
+            offset: Some(record.offset),
+            record_timestamp: record.timestamp,
+            key: record.key.clone(),
+            headers: record.headers.clone(),
+            operation: operation.map(str::to_owned),
+            status: refusal.status,
+            error_kind: Some(refusal.kind.to_owned()),
+            attempts: Some(refusal.attempts),
+            create_id: create_id.map(str::to_owned),
+        }
+    }
+
+    /// The letter without what may be large, for records over the broker's limit. It still says
+    /// where the record is.
+    #[must_use]
+    pub fn without_payload(&self) -> DeadLetter {
+        let bare = |(name, _): &(String, Option<Vec<u8>>)| (name.clone(), None);
+        DeadLetter {
+            value: None,
+            payload_omitted: true,
+            key: None,
+            headers: self.headers.iter().map(bare).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Headers of the record that carries the letter: those of the original, with the kind of the
+    /// error and the create id, each once.
+    pub fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let added = [
+            (ERROR_KIND_HEADER, self.error_kind.as_deref()),
+            (CREATE_ID_HEADER, self.create_id.as_deref()),
+        ];
+        let mut headers = self.headers.clone();
+        for (name, value) in added {
+            if let Some(value) = value {
+                headers.retain(|(known, _)| known != name);
+                headers.push((name.to_owned(), Some(value.as_bytes().to_vec())));
+            }
+        }
+        headers
+    }
+}

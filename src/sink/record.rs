@@ -1,0 +1,25 @@
+//! A record of Kafka, from its bytes to the write that it asks for. Pure.
+//!
+//! `decode` makes JSON of the bytes, where needed with a schema; `fields` takes that apart without
+//! changing how a value is written; `parse` finds out what is asked for, which `operation`
+//! describes; `row_identity` computes the sys_id of a new row.
+
+mod decode;
+mod fields;
+mod operation;
+mod parse;
+mod row_identity;
+
+pub use self::decode::RecordContent;
+pub(super) use self::decode::{SchemaLookup, SchemaRequest, decode_content, schema_lookup_of};
+pub use self::operation::{
+    NewRowIdentity, OperationKind, RecordAction, TargetRow, WriteOperation, ordering_key,
+};
+pub(super) use self::parse::parse_action;
+pub use self::row_identity::IdentityScope;
+
+#[cfg(test)]
+pub(super) use self::operation::fields_of;
+
+#[cfg(test)]
+mod tests;
