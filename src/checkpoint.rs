@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Counter, GaugeVec, Metrics};
 use crate::stop::Stop;
+use crate::sync::{Mutex, MutexGuard};
 use file::CheckpointFile;
 
 /// Rows after which the flush thread is woken before its interval: a program that is killed again
@@ -148,7 +148,7 @@ impl CheckpointStore {
     /// Writes the file if anything changed since it was last written. After an error nothing is
     /// lost: memory is as it was, and the next flush tries again.
     pub fn flush(&self) -> Result<(), Error> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file.lock();
         let tables = {
             let mut state = self.state();
             state.rows = 0;
@@ -192,7 +192,7 @@ impl CheckpointStore {
     }
 
     fn state(&self) -> MutexGuard<'_, CheckpointState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn show_timestamps(&self, before: &CheckpointTables, state: &CheckpointState) {

@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Commands that wait for the supervisor; it takes them one after the other.
 const MAX_QUEUED_COMMANDS: usize = 8;
@@ -215,7 +217,7 @@ impl Control {
     }
 
     fn board(&self) -> MutexGuard<'_, ControlState> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.board.lock()
     }
 }
 

@@ -15,8 +15,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ use self::log_output::LogOutput;
 use self::repeat_limit::RepeatLimiter;
 use crate::config::LogFormat;
 use crate::metrics::{Counter, Metrics};
+use crate::sync::Mutex;
 
 pub use self::systemd_notifier::SystemdNotifier;
 pub use signals::{Signal, Signals, signals};
@@ -127,7 +128,7 @@ impl<W: Write + AsFd> Logger<W> {
         };
         // Made before the lock: a value that logs while it is shown must not wait for itself.
         let body = style.body(record);
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.lock();
         // Whoever asks for debug lines wants all of them.
         let suppressed = if Level::Debug <= level {
             Some(0)

@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// What a thread may be silent for between its registration and its first beat.
 const FIRST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(60);
@@ -290,9 +292,7 @@ impl Health {
     }
 
     fn registered(&self) -> MutexGuard<'_, HealthEntries> {
-        self.registered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.registered.lock()
     }
 
     fn millis(&self, at: Instant) -> u64 {

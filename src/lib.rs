@@ -23,3 +23,4 @@ pub mod servicenow;
 pub mod sink;
 pub mod source;
 pub mod stop;
+pub mod sync;

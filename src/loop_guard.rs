@@ -7,7 +7,8 @@
 //! already read, or ours as well.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// A version this much older than what was read counts as read, in seconds. A younger one may have
 /// been committed late, behind the source's back.
@@ -87,7 +88,7 @@ impl OwnWriteLog {
     }
 
     fn state(&self) -> MutexGuard<'_, OwnWriteState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -7,8 +7,6 @@ mod exposition;
 mod family;
 mod process;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use self::exposition::ExpositionText;
 use family::WriteExposition;
 pub use family::{
@@ -379,12 +377,9 @@ fn catalogue() -> Metrics {
     }
 }
 
-/// Seconds since the epoch; 0 for a clock set before it.
+/// Seconds since the epoch by this host's clock.
 fn now_seconds() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs_f64()
+    jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
 #[cfg(test)]

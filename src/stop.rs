@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// The owner's end. Dropping it stops all holders of the matching [`Stop`].
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl StopActions {
     }
 
     fn lock(&self) -> MutexGuard<'_, PendingActions> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Puts the status together from the metrics, the conditions and what the supervisor says.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
+
+use jiff::Timestamp;
 
 use super::AdminServices;
 use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
@@ -130,8 +132,7 @@ fn gauge(family: &GaugeVec, label: &str) -> Option<f64> {
 }
 
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0.0, |time| time.as_secs_f64())
+    Timestamp::try_from(time).map_or(0.0, |time| time.as_duration().as_secs_f64())
 }
 
 fn reload(reload: crate::control::ReloadRecord) -> ReloadStatus {

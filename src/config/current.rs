@@ -1,8 +1,10 @@
 //! The configuration in effect, for those who outlive a reload.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::Config;
+
+use crate::sync::Mutex;
 
 /// Shared as `Arc<Current>`: the supervisor sets it, the admin port reads it.
 #[derive(Debug)]
@@ -16,12 +18,12 @@ impl CurrentConfig {
 
     /// The configuration in effect now.
     pub fn get(&self) -> Arc<Config> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.0.lock();
         Arc::clone(&held)
     }
 
     /// Another configuration is in effect from now on.
     pub fn set(&self, config: Config) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.0.lock() = Arc::new(config);
     }
 }

@@ -1,6 +1,6 @@
 //! Agents: connections with bounds, which end with a stop signal.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config;
@@ -11,6 +11,7 @@ use ureq::{Agent, AsSendBody, Body, Proxy};
 
 use super::DnsCache;
 use crate::stop::{Stop, StopHook};
+use crate::sync::Mutex;
 
 /// Bytes of an answer's head that are read.
 pub(crate) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
@@ -142,7 +143,7 @@ impl AgentsByStop {
 
     /// The agent of `stop`.
     pub(crate) fn of(&self, stop: &Stop) -> Arc<StoppableAgent> {
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.agents.lock();
         agents.retain(|(owner, _)| !owner.is_stopped());
         if let Some((_, agent)) = agents.iter().find(|(owner, _)| owner.is_same(stop)) {
             return Arc::clone(agent);

@@ -5,13 +5,15 @@
 //! in half a minute, and requests on kept connections go on while a name server fails.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long addresses are used without a new look-up.
 const ADDRESS_FRESH_FOR: Duration = Duration::from_secs(30);
@@ -34,7 +36,7 @@ struct CachedAddresses {
 
 impl DnsCache {
     fn known(&self) -> MutexGuard<'_, Vec<CachedAddresses>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// The addresses of `name` if they are younger than `age`.

@@ -1,8 +1,8 @@
 //! What librdkafka calls back: reports, errors, log lines. All on the thread that polls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -17,6 +17,7 @@ use super::batch::{Batch, DeliveryError};
 use super::client_settings::ClientSettings;
 use super::queue_drain::QueueDrain;
 use crate::metrics::{Histogram, Metrics};
+use crate::sync::Mutex;
 
 /// An error of one kind is logged once in this time; librdkafka repeats it with each attempt.
 const REPEATED_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(30);
@@ -71,17 +72,17 @@ impl ClientSignals {
 
     /// What librdkafka said last about a failing connection.
     pub(super) fn cause(&self) -> Option<String> {
-        locked(&self.cause).clone()
+        self.cause.lock().clone()
     }
 
     /// Forgets why brokers did not answer: one did.
     pub(super) fn answered(&self) {
-        *locked(&self.cause) = None;
+        *self.cause.lock() = None;
     }
 
     /// Whether an error of this code is to be logged now; then how many were not before.
     fn may_log(&self, code: Code, now: Instant) -> Option<u64> {
-        let mut logged = locked(&self.logged);
+        let mut logged = self.logged.lock();
         match logged.get_mut(&(code as i32)) {
             Some((at, hidden))
                 if now.saturating_duration_since(*at) < REPEATED_ERROR_LOG_INTERVAL =>
@@ -115,10 +116,6 @@ impl ClientSignals {
         }
         batch.fail(failure);
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The context of one librdkafka client.
@@ -158,9 +155,9 @@ impl ClientContext for ClientCallbacks {
         }
         if code == Code::AllBrokersDown {
             self.0.lost.store(true, Ordering::Relaxed);
-            locked(&self.0.cause).get_or_insert(reason);
+            self.0.cause.lock().get_or_insert(reason);
         } else {
-            *locked(&self.0.cause) = Some(reason);
+            *self.0.cause.lock() = Some(reason);
         }
     }
 }

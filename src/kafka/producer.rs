@@ -4,7 +4,7 @@
 mod poll;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::config::{CreateTopics, KafkaConfig};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::stop::{self, Stop, StopTrigger};
+use crate::sync::{Mutex, RwLock};
 
 /// How long a blocked sender waits before it looks at the queue itself.
 const QUEUE_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -164,7 +165,6 @@ impl Producer {
         loop {
             let waiting = {
                 let state = self.shared.state.read();
-                let state = state.unwrap_or_else(PoisonError::into_inner);
                 let client = match &*state {
                     ProducerState::Open(client) => client,
                     ProducerState::Broken(code) => {
@@ -231,7 +231,7 @@ impl Producer {
     /// Returns how many records were given up; their batches fail. From the call on, sends are
     /// refused as stopped. A second call does nothing.
     pub fn shutdown(&self, deadline: Instant) -> usize {
-        let Some(thread) = locked(&self.thread).take() else {
+        let Some(thread) = self.thread.lock().take() else {
             return 0;
         };
         let (client, signals) = (self.shared.close(), &self.shared.signals);
@@ -261,7 +261,7 @@ impl Drop for Producer {
 impl ProducerShared {
     /// The client, unless it is broken or closed.
     pub(super) fn client(&self) -> Option<Arc<ProducerClient>> {
-        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.read() {
             ProducerState::Open(client) => Some(Arc::clone(client)),
             ProducerState::Broken(_) | ProducerState::Closed => None,
         }
@@ -269,11 +269,13 @@ impl ProducerShared {
 
     /// Remembers a topic to ask for.
     pub(super) fn know_topic(&self, topic: &str) {
-        locked(&self.known_topic).get_or_insert_with(|| topic.to_owned());
+        self.known_topic
+            .lock()
+            .get_or_insert_with(|| topic.to_owned());
     }
 
     fn known_topic(&self) -> Option<String> {
-        locked(&self.known_topic).clone()
+        self.known_topic.lock().clone()
     }
 
     /// Refuses all further sends.
@@ -286,14 +288,14 @@ impl ProducerShared {
 
     /// Sets a state, unless closed.
     fn set_unless_closed(&self, new: ProducerState) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         if !matches!(*state, ProducerState::Closed) {
             *state = new;
         }
     }
 
     fn replace(&self, new: ProducerState) -> ProducerState {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         std::mem::replace(&mut *state, new)
     }
 }
@@ -328,10 +330,6 @@ fn purge(client: &ProducerClient, signals: &ClientSignals) -> usize {
     }
     // Not librdkafka's count, which has log lines and errors in it that were not served yet.
     signals.purged().saturating_sub(before)
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

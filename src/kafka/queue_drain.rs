@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Wakes those who wait on a full queue once a good part of it has been reported.
 ///
@@ -49,8 +51,8 @@ impl QueueDrain {
         receiver
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Sender<()>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Vec<Sender<()>>> {
+        self.waiting.lock()
     }
 }
 

@@ -1,7 +1,5 @@
 //! What librdkafka says to a client that reads: errors and log lines.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
@@ -11,6 +9,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::topic_reader::TopicReadError;
 use crate::kafka::Error;
 use crate::kafka::client_settings::ClientSettings;
+use crate::sync::Mutex;
 
 /// The context of one client.
 pub(in crate::kafka) struct ReaderContext {
@@ -31,7 +30,7 @@ impl ReaderContext {
 
     /// No answer: with what is known about the connections, or `otherwise`.
     pub(in crate::kafka) fn unreachable(&self, otherwise: &str) -> Error {
-        let cause = locked(&self.cause).clone();
+        let cause = self.cause.lock().clone();
         Error::Unreachable {
             brokers: self.settings.brokers.clone(),
             reason: cause.unwrap_or_else(|| otherwise.to_owned()),
@@ -110,7 +109,7 @@ impl ClientContext for ReaderContext {
         // A handshake that fails is told here in full, and by its code only where it is an error.
         if matches!(facility, "FAIL" | "ERROR") {
             let text = self.settings.scrub(text);
-            locked(&self.cause).get_or_insert(text);
+            self.cause.lock().get_or_insert(text);
         }
         log::debug!(target: "kafka", level:debug = level, facility = facility,
             text = self.settings.scrub(text).as_str(); "librdkafka");
@@ -119,13 +118,9 @@ impl ClientContext for ReaderContext {
     fn error(&self, error: KafkaError, reason: &str) {
         let known = [Code::PartitionEOF, Code::AllBrokersDown].map(Some);
         if !known.contains(&error.rdkafka_error_code()) {
-            *locked(&self.cause) = Some(self.settings.scrub(reason));
+            *self.cause.lock() = Some(self.settings.scrub(reason));
         }
     }
 }
 
 impl ConsumerContext for ReaderContext {}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

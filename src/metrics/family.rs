@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::exposition::ExpositionText;
+
+use crate::sync::Mutex;
 
 /// Series a family may have. Labels come from the configuration and from closed lists, so only a
 /// fault would pass it; the memory stays bounded even then.
@@ -232,7 +234,7 @@ impl<T: MetricValue> MetricFamily<T> {
         debug_assert_eq!(values.len(), self.labels.len(), "labels of {}", self.name);
         let fit = |of: &dyn Fn(usize) -> String| (0..self.labels.len()).map(of).collect::<Vec<_>>();
         let mut key = fit(&|at| (*values.get(at).unwrap_or(&"")).to_owned());
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut series = self.series.lock();
         if MAX_SERIES_PER_FAMILY <= series.len() && !series.contains_key(&key) {
             key = fit(&|_| "other".to_owned());
         }
@@ -251,7 +253,7 @@ impl<T> MetricFamily<T> {
 
     /// Takes all series away that have all these labels.
     pub fn remove_all(&self, labels: &[(&str, &str)]) {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut series = self.series.lock();
         series.retain(|values, _| {
             let has = |(label, value): &(&str, &str)| {
                 let mut pairs = self.labels.iter().zip(values);
@@ -266,7 +268,7 @@ impl<T: MetricValue> MetricFamily<T> {
     /// Looks at every series: its label values in the order of the family's labels, and its value.
     /// Nothing is made by looking.
     pub fn visit(&self, mut see: impl FnMut(&[String], &T)) {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = self.series.lock();
         for (labels, value) in series.iter() {
             see(labels, value);
         }
@@ -275,7 +277,7 @@ impl<T: MetricValue> MetricFamily<T> {
     /// The series with these label values, if it is there.
     pub fn find(&self, values: &[&str]) -> Option<T> {
         let key: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = self.series.lock();
         series.get(&key).cloned()
     }
 }
@@ -294,7 +296,7 @@ impl MetricFamily<Counter> {
 
     /// All series together.
     pub fn sum(&self) -> u64 {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = self.series.lock();
         series.values().map(Counter::get).sum()
     }
 }
@@ -302,7 +304,7 @@ impl MetricFamily<Counter> {
 impl MetricFamily<Gauge> {
     /// The values that are known.
     pub fn values(&self) -> Vec<f64> {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = self.series.lock();
         let values = series.values().map(Gauge::get);
         values.filter(|value| !value.is_nan()).collect()
     }
@@ -370,7 +372,7 @@ pub(super) trait WriteExposition {
 impl<T: MetricValue> WriteExposition for MetricFamily<T> {
     fn show(&self, out: &mut ExpositionText) {
         out.family(self.name, self.help, T::KIND);
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = self.series.lock();
         for (values, value) in series.iter() {
             let values = values.iter().map(String::as_str);
             let labels: Vec<_> = self.labels.iter().copied().zip(values).collect();

@@ -1,5 +1,6 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use expect_test::expect;
 

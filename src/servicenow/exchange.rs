@@ -4,7 +4,7 @@ mod payload;
 
 use std::cell::Cell;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -23,6 +23,7 @@ use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::http::{self, DnsCache};
 use crate::metrics::Metrics;
 use crate::stop::{self, Stop, StopTrigger};
+use crate::sync::Mutex;
 
 /// How long an unused connection is kept: longer than the slow poll interval of 30 s, as a TLS
 /// handshake for each poll costs both sides. ServiceNow announces 20 s or 70 s; ureq looks whether the
@@ -154,11 +155,7 @@ impl InstanceTransport {
 
     /// Ends the requests under way; these and all later ones fail with [`Error::Stopped`].
     pub(super) fn abort(&self) {
-        let trigger = self
-            .abort
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let trigger = self.abort.lock().take();
         drop(trigger);
     }
 

@@ -2,13 +2,13 @@
 //!
 //! Both hold for all threads of the instance together.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::backoff::Backoff;
 use crate::metrics::SecondsCounter;
 use crate::stop::Stop;
+use crate::sync::Mutex;
 
 /// Longest time one call waits here; beyond it the caller hears why and comes again.
 pub(super) const MAX_WAIT_BEFORE_SENDING: Duration = Duration::from_secs(60);
@@ -58,7 +58,9 @@ impl RequestLimiter {
         self.wait_for_gate(deadline, stop)?;
         if let Some(pace) = &self.pace {
             let now = Instant::now();
-            let slot = lock(pace).reserve(now, deadline.saturating_duration_since(now));
+            let slot = pace
+                .lock()
+                .reserve(now, deadline.saturating_duration_since(now));
             match slot {
                 Ok(wait) if wait.is_zero() => {}
                 Ok(wait) => sleep(wait, stop)?,
@@ -78,7 +80,7 @@ impl RequestLimiter {
     fn wait_for_gate(&self, deadline: Instant, stop: &Stop) -> Result<(), NotAdmitted> {
         loop {
             let now = Instant::now();
-            let wait = lock(&self.gate).wait(now);
+            let wait = self.gate.lock().wait(now);
             if wait.is_zero() {
                 return if stop.is_stopped() {
                     Err(NotAdmitted::Stopped)
@@ -99,14 +101,14 @@ impl RequestLimiter {
     /// `sent` is when the refused request was sent.
     pub(super) fn rate_limited(&self, sent: Instant, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
-        let mut gate = lock(&self.gate);
+        let mut gate = self.gate.lock();
         gate.close(sent, now, retry_after, fastrand::f64());
         gate.wait(now)
     }
 
     /// The instance answered a request that was sent at `sent`.
     pub(super) fn answered(&self, sent: Instant) {
-        lock(&self.gate).answered(sent);
+        self.gate.lock().answered(sent);
     }
 }
 
@@ -121,10 +123,6 @@ fn sleep(time: Duration, stop: &Stop) -> Result<(), NotAdmitted> {
     } else {
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Closed until a time.

@@ -1,10 +1,10 @@
 //! Whether the instance answers, for readiness.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{Error, InstanceFailure};
 use crate::health::{Condition, Health};
+use crate::sync::Mutex;
 use std::sync::Arc;
 
 /// A blip that a retry mends is no reason to be taken out of service.
@@ -29,19 +29,13 @@ impl Reachability {
 
     /// The instance gave a good answer.
     pub(super) fn ok(&self) {
-        *self
-            .failing_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        *self.failing_since.lock() = None;
         self.condition.ok();
     }
 
     /// A request failed.
     pub(super) fn failed(&self, error: &Error, now: Instant) {
-        let mut since = self
-            .failing_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut since = self.failing_since.lock();
         match weight(error) {
             ReachabilityEvidence::None => {}
             ReachabilityEvidence::Certain => {

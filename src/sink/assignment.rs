@@ -8,7 +8,7 @@ mod awaiting_schema;
 mod rebalance;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -22,6 +22,7 @@ use crate::health::{Condition, Health};
 use crate::kafka::{RebalanceListener as _, StartPosition, TopicPartition};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::{Stop, StopTrigger};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
 const UNCOMMITTED_PER_IN_FLIGHT: usize = 4;
@@ -316,7 +317,7 @@ impl Assignment {
     }
 
     fn state(&self) -> MutexGuard<'_, AssignmentState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

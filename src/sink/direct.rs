@@ -1,7 +1,7 @@
 //! Writes records straight to the instance, without a consumer group: for replays.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::{
@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Error, Registry};
 use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
+use crate::sync::Mutex;
 
 /// How long somebody who watches waits for an instance that is down.
 const DIRECT_WRITE_MAX_RETRY: Duration = Duration::from_secs(60);
@@ -147,7 +148,7 @@ struct SchemaMemory(Mutex<HashMap<u32, (SchemaLookup, Instant)>>);
 
 impl SchemaMemory {
     fn get(&self, id: u32, now: Instant) -> Option<SchemaLookup> {
-        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = self.0.lock();
         let (schema, at) = answers.get(&id)?;
         let counts = matches!(schema, SchemaLookup::Known(_))
             || now.saturating_duration_since(*at) < REFUSED_SCHEMA_KEPT;
@@ -155,7 +156,7 @@ impl SchemaMemory {
     }
 
     fn keep(&self, id: u32, schema: SchemaLookup, now: Instant) {
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.0.lock();
         answers.insert(id, (schema, now));
     }
 }

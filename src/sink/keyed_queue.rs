@@ -5,9 +5,10 @@
 //! share a worker because of their hashes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// The lanes of a topic.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl<T> KeyedQueue<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, KeyedQueueState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the threads of one topic share.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -13,6 +12,7 @@ use super::write::RecordWriter;
 use crate::config::SinkTopicConfig;
 use crate::health::Condition;
 use crate::metrics::{Gauge, Metrics};
+use crate::sync::Mutex;
 use std::sync::Arc;
 
 /// Trouble of one record is told to readiness when it has lasted this long.
@@ -94,7 +94,7 @@ impl HoldReasons {
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<HeldBy, String>)) {
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self.reasons.lock();
         let before = reasons.len();
         change(&mut reasons);
         let number = u32::try_from(reasons.len()).unwrap_or(u32::MAX);

@@ -14,8 +14,8 @@ mod requests;
 mod retry_budget;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use self::indeterminate::IndeterminateWrites;
@@ -30,6 +30,7 @@ use crate::config::{self, SinkTopicConfig};
 use crate::servicenow::table_write::RowAfterWrite;
 use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
+use crate::sync::Mutex;
 
 pub use self::loop_guard::LoopGuard;
 

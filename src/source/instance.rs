@@ -1,7 +1,7 @@
 //! What all tables share about the instance: the client, the instance's clock, and how it reads
 //! times in queries.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::server_clock::ServerClock;
@@ -10,6 +10,7 @@ use crate::config::QueryTimeZone;
 use crate::servicenow::query::TimeLiterals;
 use crate::servicenow::{InstanceClient, ResponseHead};
 use crate::stop::Stop;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long a table waits for another one that measures how times are read.
 const TIME_ZONE_MAX_WAIT: Duration = Duration::from_secs(60);
@@ -82,12 +83,7 @@ impl SourceInstance {
             if let Some(literals) = self.literals.get() {
                 return Ok(literals);
             }
-            let measuring = match self.measuring.try_lock() {
-                Ok(guard) => Some(guard),
-                // A table that panicked while it measured has left nothing behind.
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            };
+            let measuring = self.measuring.try_lock();
             if measuring.is_some() {
                 let literals = self.measure(stop)?;
                 log::info!(literals:% = literals; "measured how the instance reads times");
@@ -113,6 +109,6 @@ impl SourceInstance {
     }
 
     fn clock(&self) -> MutexGuard<'_, ServerClock> {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clock.lock()
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up. A module uses modules of lower layers only, and its own children.
 const LAYERS: &[&[&str]] = &[
+    &["sync"],
     &[
         "backoff",
         "control",

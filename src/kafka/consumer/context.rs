@@ -1,7 +1,7 @@
 //! What librdkafka calls back for a member of a group.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
 use crate::metrics::{GaugeVec, Metrics};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The context of one consumer.
 pub(super) struct GroupContext {
@@ -58,7 +59,7 @@ impl GroupContext {
     }
 
     fn starts(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, StartPosition>> {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.starts.lock()
     }
 
     fn assign(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {

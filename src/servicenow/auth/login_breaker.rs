@@ -3,7 +3,6 @@
 //! At first, and some time after a refusal, one thread tries for all. Its result opens the door for
 //! everybody, or closes it for longer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::change_signal::ChangeSignal;
@@ -11,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::stop::Stop;
+use crate::sync::{Mutex, MutexGuard};
 
 /// First and longest time between refused attempts.
 const LOGIN_RETRY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -101,7 +101,7 @@ impl LoginBreaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, BreakerState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

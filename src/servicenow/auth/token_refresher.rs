@@ -1,7 +1,7 @@
 //! The token thread: asks for an access token, renews it before its end and when it is refused.
 
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::stop::{self, Stop, StopTrigger};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Bytes of a token answer.
 const MAX_TOKEN_ANSWER_BYTES: u64 = 64 * 1024;
@@ -52,7 +53,7 @@ struct TokenStateInner {
 
 impl TokenState {
     fn lock(&self) -> MutexGuard<'_, TokenStateInner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -154,11 +155,7 @@ impl TokenHandle {
 
     /// Ends and joins the thread.
     pub(super) fn shutdown(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().take();
         if let Some((trigger, thread)) = thread {
             drop(trigger);
             if thread.join().is_err() {

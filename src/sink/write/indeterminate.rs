@@ -5,8 +5,9 @@
 //! undo it. So that record waits until the first one is over; other rows do not.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use crate::sync::Mutex;
 
 /// Rows that are remembered; the soonest are forgotten first.
 const MAX_INDETERMINATE_ROWS: usize = 10_000;
@@ -38,7 +39,7 @@ pub(super) struct IndeterminateWrites(Mutex<HashMap<String, (LateEffect, Instant
 impl IndeterminateWrites {
     /// A request for a row was lost, and those for it that were lost before were waited for.
     pub(super) fn note(&self, lost: &IndeterminateWrite, now: Instant) {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = self.0.lock();
         rows.retain(|_, (_, until)| now < *until);
         if MAX_INDETERMINATE_ROWS <= rows.len() {
             let soonest = rows.iter().min_by_key(|(_, (_, until))| *until);
@@ -51,7 +52,7 @@ impl IndeterminateWrites {
 
     /// Until when something must wait to which this, or a greater, harm may be done.
     pub(super) fn until(&self, row: &str, harm: LateEffect) -> Option<Instant> {
-        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.0.lock();
         let (lost, until) = rows.get(&row.to_ascii_lowercase())?;
         (harm <= *lost).then_some(*until)
     }
@@ -111,7 +112,7 @@ mod tests {
                 now,
             );
         }
-        assert_eq!(late.0.lock().unwrap().len(), MAX_INDETERMINATE_ROWS);
+        assert_eq!(late.0.lock().len(), MAX_INDETERMINATE_ROWS);
         assert_eq!(late.until("0", LateEffect::MayModify), None);
         assert_eq!(late.until("1", LateEffect::MayModify), Some(until(1)));
     }

@@ -1,7 +1,6 @@
 //! Makes the requests that `core` names, and reads their answers.
 
-use std::sync::PoisonError;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -132,7 +131,7 @@ impl RecordWriter {
         };
         let entries = sought.among(&result);
         let noted_since = Instant::now().checked_sub(age);
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = self.claims.lock();
         let place = JournalTextKey::new(id, column, &text);
         Ok(WriteReply::Entry(claims.claim(place, entries, noted_since)))
     }
@@ -142,7 +141,7 @@ impl RecordWriter {
         let journal = attempt.operation.journal.iter();
         for column in journal.filter(|column| !without.contains(column)) {
             let text = attempt.operation.text(column).unwrap_or_default();
-            let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut claims = self.claims.lock();
             claims.note(JournalTextKey::new(id, column, &text), Instant::now());
         }
     }
@@ -163,9 +162,7 @@ fn age(since: FirstAttempt, record_time: Option<i64>) -> Duration {
 }
 
 fn wall_clock() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    jiff::Timestamp::now().as_duration().unsigned_abs()
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -70,14 +70,11 @@ struct Watcher {
 impl RetryObserver for Watcher {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
         assert!(since <= Instant::now());
-        self.heard
-            .lock()
-            .unwrap()
-            .push(error.metric_label().to_owned());
+        self.heard.lock().push(error.metric_label().to_owned());
     }
 
     fn retries_ended(&self) {
-        self.heard.lock().unwrap().push("fine".to_owned());
+        self.heard.lock().push("fine".to_owned());
     }
 }
 
@@ -140,7 +137,7 @@ impl Fake {
         let outcome = self
             .writer
             .write(&operation, history, &self.bench.stop, &watcher);
-        (outcome, watcher.heard.into_inner().unwrap())
+        (outcome, watcher.heard.into_inner())
     }
 
     /// The requests, which must be those of the script.
@@ -407,7 +404,7 @@ fn a_stop_ends_a_long_wait() {
     let writing = spawn(move || {
         let watcher = Watcher::default();
         let outcome = writer.write(&operation, PriorAttempt::None, &stop, &watcher);
-        (outcome, watcher.heard.into_inner().unwrap())
+        (outcome, watcher.heard.into_inner())
     });
     while server.seen().is_empty() {
         std::thread::yield_now();
@@ -454,6 +451,6 @@ impl LoopGuard for Source {
 
     fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
         let version = (sys_id.to_owned(), mod_count, updated_by.to_owned());
-        self.wrote.lock().unwrap().push(version);
+        self.wrote.lock().push(version);
     }
 }

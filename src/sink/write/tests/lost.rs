@@ -313,7 +313,7 @@ struct Ends(Mutex<Option<crate::stop::StopTrigger>>);
 
 impl RetryObserver for Ends {
     fn retry_scheduled(&self, _error: &servicenow::Error, _since: Instant) {
-        self.0.lock().unwrap().take();
+        self.0.lock().take();
     }
 
     fn retries_ended(&self) {}

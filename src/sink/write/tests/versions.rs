@@ -29,7 +29,7 @@ fn own_writes_are_told_to_the_source() {
     }
     assert_eq!(word(&fake.write(&record(2, "{}"))), "insert");
     fake.seen();
-    let wrote = source.wrote.lock().unwrap();
+    let wrote = source.wrote.lock();
     let by = || "bridge".to_owned();
     assert_eq!(
         *wrote,
