@@ -1,9 +1,17 @@
-//! Whether the process lives and whether it does its work.
+//! Liveness, readiness and notes of the process, as `/healthz`, `/readyz` and the status page tell
+//! them.
 //!
-//! Liveness looks only inside: each thread promises when it will be heard of next. Readiness is a
-//! list of conditions that their owners set; what is wrong is said in words. Restarting never
-//! repairs the other side, so nothing remote belongs into liveness. A note says what somebody should
-//! know although all works.
+//! *Liveness* asks for a restart of the process when it fails, so only what a restart may repair
+//! counts: each thread promises a heartbeat before a deadline, and a missed deadline or a panic
+//! fails it. A restart repairs neither the instance nor Kafka, so nothing remote belongs here.
+//!
+//! *Readiness* is a list of conditions. The thread that knows about one sets it, with a reason in
+//! plain words while it fails.
+//!
+//! A *note* is something an operator should know although the bridge works, for example that the
+//! last edit of the configuration was refused.
+
+mod condition_key;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,114 +20,136 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// What a thread may be silent for between its registration and its first beat.
+pub use condition_key::ConditionKey;
+
+/// How long a thread may take from its registration to its first heartbeat.
 const FIRST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(60);
-/// Letters of a reason that are shown.
+/// Characters of one reason that are shown; the rest is cut.
 const MAX_REASON_CHARS: usize = 300;
-/// Reasons that are shown.
+/// Reasons in one report; of the others only the number is told.
 const MAX_REPORTED_REASONS: usize = 50;
 
 /// The health of the process; shared as `Arc<Health>`.
 #[derive(Debug)]
 pub struct Health {
-    /// Deadlines are kept as milliseconds since this.
+    /// Deadlines are kept as milliseconds since this moment, so that they fit an atomic.
     epoch: Instant,
     stopping: AtomicBool,
     registered: Mutex<HealthEntries>,
 }
 
-/// Everything that was registered, by a number that is never used twice: two tables of one name,
-/// the old one still stopping, are two conditions.
+/// All threads and conditions that are registered now, by a number that is never used twice.
+///
+/// Not by name: while a table restarts, its old threads and its new ones carry the same name, and
+/// the end of the old ones must not take the entries of the new ones away.
 #[derive(Debug, Default)]
 struct HealthEntries {
     next: u64,
     threads: BTreeMap<u64, WatchedThread>,
     conditions: BTreeMap<u64, ConditionEntry>,
-    /// Others whose reports are part of this one.
+    /// Health of clients that took over after a reload; their reports are part of this one.
     attached: Vec<Weak<Health>>,
 }
 
-/// What a condition says when it fails.
+/// The report that a failing condition is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConditionKind {
-    /// Not ready.
+    /// The process is not ready.
     Ready,
-    /// Not alive.
+    /// The process is not alive.
     Vital,
-    /// Only that.
+    /// Neither; the reason is shown beside the readiness.
     Note,
 }
 
 #[derive(Debug)]
 struct WatchedThread {
     name: String,
-    /// Milliseconds since the epoch of [`Health`].
+    /// By when the next heartbeat is due, in milliseconds since [`Health::epoch`].
     deadline: Arc<AtomicU64>,
     panicked: bool,
 }
 
-/// A condition as it is kept.
+/// A condition as [`Health`] keeps it.
 #[derive(Debug)]
 struct ConditionEntry {
     kind: ConditionKind,
-    name: String,
+    key: ConditionKey,
     state: ConditionState,
-    trouble: Option<LastError>,
+    last_error: Option<LastError>,
 }
 
-#[derive(Debug)]
-enum ConditionState {
+/// A condition holds or fails. A reason says why it fails and what to do, without secrets and
+/// record bodies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionState {
+    /// It holds.
     Ok,
+    /// It fails for this reason.
     Failing(String),
+    /// It fails because one record cannot be delivered and the records behind it wait. Reports put
+    /// `held: ` before the reason.
+    Held(String),
 }
 
-/// Something that went wrong at some time.
+impl ConditionState {
+    /// The reason as reports show it; `None` while the condition holds.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            ConditionState::Ok => None,
+            ConditionState::Failing(reason) => Some(reason.clone()),
+            ConditionState::Held(reason) => Some(format!("held: {reason}")),
+        }
+    }
+}
+
+/// An error that a condition met at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
-    /// When.
+    /// When it happened.
     pub at: SystemTime,
-    /// What, in one line.
+    /// The error in one line.
     pub message: String,
 }
 
-/// A condition as it stands.
+/// A condition of readiness at the moment of [`Health::conditions`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionReport {
-    /// Its name.
-    pub name: String,
-    /// Why it fails, if it does.
-    pub failing: Option<String>,
-    /// What went wrong last, however long ago.
+    /// What it is about.
+    pub key: ConditionKey,
+    /// Whether it holds; a reason is one line.
+    pub state: ConditionState,
+    /// Its last error, however long ago; `None` if there was none since it was registered.
     pub last_error: Option<LastError>,
 }
 
-/// A thread as it stands.
+/// A thread at the moment of [`Health::threads`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadStatus {
-    /// Its name.
+    /// The name that the thread was registered with.
     pub name: String,
-    /// What is wrong with it, if anything is.
+    /// `None` while its heartbeats come in time, else what happened.
     pub problem: Option<String>,
-    /// How long it may still be silent.
+    /// How long the thread may take until its next heartbeat; zero when that is overdue.
     pub due_in: Duration,
 }
 
-/// What [`Health`] found.
+/// The answer of [`Health::liveness`] or [`Health::readiness`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthReport {
-    /// Nothing is wrong.
+    /// There is no reason against it.
     pub ok: bool,
-    /// What is wrong, one reason each; empty when `ok`.
+    /// One line for each reason; empty when `ok`.
     pub lines: Vec<String>,
-    /// What is to be known although it is no reason; of readiness only.
+    /// Notes, one line each; they do not count against `ok`. Empty for liveness.
     pub notes: Vec<String>,
 }
 
 impl Health {
-    /// Without threads and conditions: alive and ready.
+    /// No threads and no conditions: alive and ready.
     #[expect(
         clippy::new_without_default,
-        reason = "it takes the time; that is no default"
+        reason = "it reads the clock, which a default should not"
     )]
     pub fn new() -> Health {
         Health {
@@ -129,8 +159,9 @@ impl Health {
         }
     }
 
-    /// A thread that promises to beat, first within a minute. Dropping the [`Heartbeat`]
-    /// deregisters it, unless the thread panics: then it counts as dead.
+    /// Registers a thread, which must call [`Heartbeat::beat`] within a minute. Dropping the
+    /// [`Heartbeat`] removes it; if the thread drops it in a panic, the thread stays and counts as
+    /// dead.
     pub fn thread(self: &Arc<Self>, name: &str) -> Heartbeat {
         let deadline = Arc::new(AtomicU64::new(
             self.millis(Instant::now() + FIRST_HEARTBEAT_DEADLINE),
@@ -150,57 +181,57 @@ impl Health {
         }
     }
 
-    /// Something that must hold for readiness; it fails with `reason` until told otherwise.
-    /// Dropping the [`Condition`] deregisters it.
-    pub fn condition(self: &Arc<Self>, name: &str, reason: &str) -> Condition {
-        self.register(
-            ConditionKind::Ready,
-            name,
-            ConditionState::Failing(reason.to_owned()),
-        )
+    /// Registers something that must hold for readiness. It fails with `reason` until
+    /// [`Condition::ok`]. Dropping the [`Condition`] removes it.
+    pub fn condition(self: &Arc<Self>, key: ConditionKey, reason: &str) -> Condition {
+        let state = ConditionState::Failing(reason.to_owned());
+        self.register(ConditionKind::Ready, key, state)
     }
 
-    /// Something that must hold for liveness, which it does until told otherwise: only what a new
-    /// start of the process may repair.
-    pub fn vital(self: &Arc<Self>, name: &str) -> Condition {
-        self.register(ConditionKind::Vital, name, ConditionState::Ok)
+    /// Registers something that must hold for liveness, and holds until it is told otherwise. Only
+    /// for what a restart of the process may repair.
+    pub fn vital(self: &Arc<Self>, key: ConditionKey) -> Condition {
+        self.register(ConditionKind::Vital, key, ConditionState::Ok)
     }
 
-    /// Something to know: while it fails, its reason stands beside the readiness and leaves it be.
-    pub fn note(self: &Arc<Self>, name: &str) -> Condition {
-        self.register(ConditionKind::Note, name, ConditionState::Ok)
+    /// Registers a note. While it fails, its reason stands beside the readiness without counting
+    /// against it.
+    pub fn note(self: &Arc<Self>, key: ConditionKey) -> Condition {
+        self.register(ConditionKind::Note, key, ConditionState::Ok)
     }
 
     fn register(
         self: &Arc<Self>,
         kind: ConditionKind,
-        name: &str,
+        key: ConditionKey,
         state: ConditionState,
     ) -> Condition {
         let mut registered = self.registered();
         let id = registered.next_id();
-        let held = ConditionEntry {
+        let entry = ConditionEntry {
             kind,
-            name: name.to_owned(),
+            key,
             state,
-            trouble: None,
+            last_error: None,
         };
-        registered.conditions.insert(id, held);
+        registered.conditions.insert(id, entry);
         Condition {
             health: Arc::clone(self),
             id,
         }
     }
 
-    /// Makes the reports of `other` part of this one, as long as somebody holds it: for what is
-    /// tried out before it takes over.
+    /// Makes the reports of `other` part of this one for as long as `other` lives. A reload tries a
+    /// new client out with a health of its own and attaches it when the client takes over, so that
+    /// a client that does not work never makes the running bridge unready.
     pub fn attach(&self, other: &Arc<Health>) {
         let mut registered = self.registered();
         registered.attached.retain(|it| it.strong_count() > 0);
         registered.attached.push(Arc::downgrade(other));
     }
 
-    /// Forgets threads of this name that ended by a panic: their owner has seen it.
+    /// Removes the threads of this name that ended by a panic. For the owner of the thread, once it
+    /// has seen to the end of the thread.
     pub fn forget_dead_thread(&self, name: &str) {
         let mut registered = self.registered();
         registered
@@ -208,62 +239,62 @@ impl Health {
             .retain(|_, thread| !(thread.panicked && thread.name == name));
     }
 
-    /// Fails when a thread was silent for longer than it promised, or something vital is wrong.
+    /// Fails when a thread has panicked or missed its deadline, or a [vital](Health::vital)
+    /// condition fails.
     pub fn liveness(&self, now: Instant) -> HealthReport {
         let lines = self.attached().into_iter().map(|it| it.liveness(now).lines);
         let mut lines: Vec<String> = lines.flatten().collect();
         let now = self.millis(now);
         let registered = self.registered();
         lines.extend(registered.threads.values().filter_map(|thread| {
-            let wrong = thread.wrong(now)?;
-            Some(format!("thread {}: {wrong}", thread.name))
+            let problem = thread.problem(now)?;
+            Some(format!("thread {}: {problem}", thread.name))
         }));
         lines.extend(registered.failing(ConditionKind::Vital));
         report(lines, Vec::new())
     }
 
-    /// The threads that are silent for longer than they promised.
+    /// The names of the threads that missed their deadline; those that panicked are not among them.
     pub fn overdue_threads(&self, now: Instant) -> Vec<String> {
         let now = self.millis(now);
         let registered = self.registered();
         let threads = registered.threads.values();
-        let silent = threads.filter(|it| !it.panicked && it.deadline.load(Relaxed) < now);
-        silent.map(|thread| thread.name.clone()).collect()
+        let overdue = threads.filter(|it| !it.panicked && it.deadline.load(Relaxed) < now);
+        overdue.map(|thread| thread.name.clone()).collect()
     }
 
-    /// All threads that promise to be heard of, in the order of their start.
+    /// All registered threads in the order of their registration; those of attached health last.
     pub fn threads(&self, now: Instant) -> Vec<ThreadStatus> {
         let others = self.attached().into_iter().flat_map(|it| it.threads(now));
         let others: Vec<ThreadStatus> = others.collect();
         let now = self.millis(now);
-        let life = |thread: &WatchedThread| ThreadStatus {
+        let status = |thread: &WatchedThread| ThreadStatus {
             name: thread.name.clone(),
-            problem: thread.wrong(now),
+            problem: thread.problem(now),
             due_in: Duration::from_millis(thread.deadline.load(Relaxed).saturating_sub(now)),
         };
         let registered = self.registered();
-        let own = registered.threads.values().map(life);
+        let own = registered.threads.values().map(status);
         own.chain(others).collect()
     }
 
-    /// All conditions of readiness, in the order of their making.
+    /// All conditions of readiness in the order of their registration; those of attached health last.
     pub fn conditions(&self) -> Vec<ConditionReport> {
         let others = self.attached().into_iter().flat_map(|it| it.conditions());
         let others: Vec<ConditionReport> = others.collect();
-        let standing = |held: &ConditionEntry| ConditionReport {
-            name: held.name.clone(),
-            failing: match &held.state {
-                ConditionState::Ok => None,
-                ConditionState::Failing(reason) => Some(one_line(reason)),
+        let report = |entry: &ConditionEntry| ConditionReport {
+            key: entry.key.clone(),
+            state: match &entry.state {
+                ConditionState::Ok => ConditionState::Ok,
+                ConditionState::Failing(reason) => ConditionState::Failing(one_line(reason)),
+                ConditionState::Held(reason) => ConditionState::Held(one_line(reason)),
             },
-            last_error: held.trouble.clone(),
+            last_error: entry.last_error.clone(),
         };
         let registered = self.registered();
         let own = registered.conditions.values();
-        let own = own
-            .filter(|held| held.kind == ConditionKind::Ready)
-            .map(standing);
-        own.chain(others).collect()
+        let own = own.filter(|entry| entry.kind == ConditionKind::Ready);
+        own.map(report).chain(others).collect()
     }
 
     /// Fails while a condition fails or the process is stopping.
@@ -286,7 +317,7 @@ impl Health {
             .collect()
     }
 
-    /// Readiness fails from now on.
+    /// The stop has begun: readiness fails from now on.
     pub fn set_stopping(&self) {
         self.stopping.store(true, Relaxed);
     }
@@ -307,31 +338,26 @@ impl HealthEntries {
         self.next
     }
 
-    /// The reasons of what fails.
+    /// One line for each failing condition of a kind.
     fn failing(&self, kind: ConditionKind) -> impl Iterator<Item = String> {
-        let conditions = self.conditions.values();
-        conditions.filter_map(move |held| match &held.state {
-            ConditionState::Failing(reason) if held.kind == kind => {
-                Some(format!("{}: {reason}", held.name))
-            }
-            ConditionState::Failing(_) | ConditionState::Ok => None,
-        })
+        let conditions = self.conditions.values().filter(move |it| it.kind == kind);
+        conditions.filter_map(|it| Some(format!("{}: {}", it.key, it.state.reason()?)))
     }
 }
 
 impl WatchedThread {
-    /// What is wrong with it at `now`, in milliseconds since the epoch of [`Health`].
-    fn wrong(&self, now: u64) -> Option<String> {
+    /// Why the thread is not alive at `now`, in milliseconds since [`Health::epoch`].
+    fn problem(&self, now: u64) -> Option<String> {
         if self.panicked {
             return Some("ended by a panic".to_owned());
         }
         let late = now.checked_sub(self.deadline.load(Relaxed))?;
         let seconds = late.div_ceil(1000);
-        (0 < late).then(|| format!("overdue for {seconds} s"))
+        (late > 0).then(|| format!("overdue for {seconds} s"))
     }
 }
 
-/// A thread's promise to be heard of. See [`Health::thread`].
+/// The promise of a thread to call [`Heartbeat::beat`] again in time. See [`Health::thread`].
 #[derive(Debug)]
 pub struct Heartbeat {
     health: Arc<Health>,
@@ -340,11 +366,12 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// "I may be silent that long from now." Cheap enough for every turn of a loop.
-    pub fn beat(&self, silent_for_at_most: Duration) {
+    /// The next call follows within this time, or the thread counts as hanging. Cheap enough for
+    /// every turn of a loop.
+    pub fn beat(&self, next_within: Duration) {
         let now = self.health.millis(Instant::now());
-        let silent = u64::try_from(silent_for_at_most.as_millis()).unwrap_or(u64::MAX);
-        self.deadline.store(now.saturating_add(silent), Relaxed);
+        let next = u64::try_from(next_within.as_millis()).unwrap_or(u64::MAX);
+        self.deadline.store(now.saturating_add(next), Relaxed);
     }
 }
 
@@ -361,7 +388,7 @@ impl Drop for Heartbeat {
     }
 }
 
-/// Something readiness depends on. See [`Health::condition`].
+/// The owner's end of a condition. See [`Health::condition`].
 #[derive(Debug)]
 pub struct Condition {
     health: Arc<Health>,
@@ -376,36 +403,40 @@ impl Condition {
 
     /// It does not hold; `reason` says why and what to do, without secrets and record bodies.
     pub fn fail(&self, reason: impl Into<String>) {
-        let reason = reason.into();
-        self.record_error(&reason);
-        self.set(ConditionState::Failing(reason));
+        self.set_failing(ConditionState::Failing(reason.into()));
     }
 
-    /// Something went wrong that is no reason to fail yet; it is kept as the last trouble.
-    pub fn record_error(&self, words: &str) {
-        let trouble = LastError {
+    /// It does not hold because a record cannot be delivered and those behind it wait for it.
+    pub fn hold(&self, reason: impl Into<String>) {
+        self.set_failing(ConditionState::Held(reason.into()));
+    }
+
+    /// Remembers an error that is no reason to fail yet; the status page shows it as the last one.
+    pub fn record_error(&self, message: &str) {
+        let error = LastError {
             at: SystemTime::now(),
-            message: one_line(words),
+            message: one_line(message),
         };
-        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
-            held.trouble = Some(trouble);
+        if let Some(entry) = self.health.registered().conditions.get_mut(&self.id) {
+            entry.last_error = Some(error);
         }
     }
 
-    /// Whether it holds.
+    /// Whether it holds now.
     pub fn is_ok(&self) -> bool {
-        matches!(
-            self.health.registered().conditions.get(&self.id),
-            Some(ConditionEntry {
-                state: ConditionState::Ok,
-                ..
-            })
-        )
+        let registered = self.health.registered();
+        let entry = registered.conditions.get(&self.id);
+        entry.is_some_and(|entry| entry.state == ConditionState::Ok)
+    }
+
+    fn set_failing(&self, state: ConditionState) {
+        self.record_error(&state.reason().unwrap_or_default());
+        self.set(state);
     }
 
     fn set(&self, state: ConditionState) {
-        if let Some(held) = self.health.registered().conditions.get_mut(&self.id) {
-            held.state = state;
+        if let Some(entry) = self.health.registered().conditions.get_mut(&self.id) {
+            entry.state = state;
         }
     }
 }
@@ -424,7 +455,7 @@ fn report(reasons: Vec<String>, notes: Vec<String>) -> HealthReport {
     }
 }
 
-/// Bounds the reasons in number and length and makes each one line.
+/// The first reasons, each cut to one line of bounded length, and the number of the others.
 fn bounded(reasons: Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut more = 0_usize;
@@ -435,7 +466,7 @@ fn bounded(reasons: Vec<String>) -> Vec<String> {
             more += 1;
         }
     }
-    if 0 < more {
+    if more > 0 {
         lines.push(format!("and {more} more"));
     }
     lines

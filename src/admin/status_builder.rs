@@ -12,7 +12,7 @@ use super::status::{
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome};
-use crate::health::ConditionReport;
+use crate::health::{ConditionKey, ConditionReport, ConditionState};
 use crate::metrics::{Gauge, GaugeVec, ProcessFigures};
 
 /// Pipelines whose history is in the answer, so that it stays below some 100 kB.
@@ -36,7 +36,7 @@ pub(super) fn status(
         shown,
         history,
         now,
-        standings: health.conditions(),
+        conditions: health.conditions(),
         phases: control.pipelines(),
     };
     let mut build = (String::new(), String::new());
@@ -153,14 +153,14 @@ struct StatusBuilder<'a> {
     shown: &'a AdminServices,
     history: &'a PipelineHistory,
     now: Instant,
-    standings: Vec<ConditionReport>,
+    conditions: Vec<ConditionReport>,
     phases: Vec<crate::control::SupervisedPipeline>,
 }
 
 impl StatusBuilder<'_> {
     fn instance(&self, config: &Config) -> InstanceStatus {
         let metrics = &self.shown.metrics;
-        let words = self.failing("servicenow");
+        let words = self.reason(&ConditionKey::Instance);
         let auth = match &config.servicenow.auth {
             ServiceNowAuth::OAuth(_) => "oauth",
             ServiceNowAuth::Basic { .. } => "basic",
@@ -180,7 +180,7 @@ impl StatusBuilder<'_> {
 
     fn kafka(&self, config: &Config) -> KafkaStatus {
         let metrics = &self.shown.metrics;
-        let words = self.failing("kafka");
+        let words = self.reason(&ConditionKey::Kafka);
         KafkaStatus {
             brokers: config.kafka.brokers.clone(),
             ok: words.is_none() && metrics.kafka_connected.get() > 0.0,
@@ -193,12 +193,12 @@ impl StatusBuilder<'_> {
     fn table(&self, table: &TableConfig) -> PipelineStatus {
         let metrics = &self.shown.metrics;
         let name = &table.name;
-        let conditions = [
-            format!("delivery of {name}"),
-            format!("schema of {name}"),
-            format!("table {name}"),
-        ];
-        let own = self.own(|it| conditions.iter().any(|name| it == name));
+        let own = self.conditions(|key| match key {
+            ConditionKey::Table(of) | ConditionKey::Delivery(of) | ConditionKey::Schema(of) => {
+                of == name
+            }
+            _ => false,
+        });
         let held = gauge(&metrics.source_held, name).is_some_and(|held| held > 0.0);
         let (state, words) = self.state(PipelineKind::Table, name, held, &own, &[]);
         let rows = rows_of_table(self.shown, table);
@@ -224,11 +224,15 @@ impl StatusBuilder<'_> {
     fn topic(&self, topic: &SinkTopicConfig) -> PipelineStatus {
         let metrics = &self.shown.metrics;
         let (name, table) = (&topic.topic, &topic.table);
-        let condition = format!("sink {name}");
-        let partitions = format!("sink {name}/");
-        let asked = format!("sink table {table}");
-        let own = self.own(|it| it == condition || it.starts_with(&partitions) || it == asked);
-        let common = self.own(|it| it == "sink" || it == "sink commits");
+        let own = self.conditions(|key| match key {
+            ConditionKey::SinkTopic(of) | ConditionKey::SinkPartition { topic: of, .. } => {
+                of == name
+            }
+            ConditionKey::SinkTable(of) => of == table,
+            _ => false,
+        });
+        let common =
+            self.conditions(|key| matches!(key, ConditionKey::Sink | ConditionKey::SinkCommits));
         let held = gauge(&metrics.sink_held, name).is_some_and(|held| held > 0.0);
         let (state, words) = self.state(PipelineKind::Topic, name, held, &own, &common);
         let rows = metrics.sink_records.sum_for(table);
@@ -275,20 +279,21 @@ impl StatusBuilder<'_> {
             return (PipelineState::Starting, None);
         }
         let mut all = own.iter().chain(common);
-        let Some(failing) = all.find(|it| it.failing.is_some()) else {
+        let Some(failing) = all.find(|it| it.state != ConditionState::Ok) else {
             return (PipelineState::Running, None);
         };
         let state = match failing.last_error {
             _ if held => PipelineState::Held,
-            // What it began with.
+            // It fails since it was registered: nothing has gone wrong, it has only just begun.
             None => PipelineState::Starting,
             Some(_) => PipelineState::Error,
         };
-        let words = failing.failing.clone().map(|words| {
-            let bare = words.strip_prefix("held: ").filter(|_| held);
-            bare.map(str::to_owned).unwrap_or(words)
-        });
-        (state, words)
+        let reason = match &failing.state {
+            // The state says already that it is held.
+            ConditionState::Held(reason) if held => Some(reason.clone()),
+            other => other.reason(),
+        };
+        (state, reason)
     }
 
     fn rate(&self, kind: PipelineKind, name: &str, rows: u64) -> Option<f64> {
@@ -296,14 +301,14 @@ impl StatusBuilder<'_> {
         Some((rate * 100.0).round() / 100.0)
     }
 
-    fn own(&self, wanted: impl Fn(&str) -> bool) -> Vec<&ConditionReport> {
-        let standings = self.standings.iter();
-        standings.filter(|it| wanted(&it.name)).collect()
+    fn conditions(&self, wanted: impl Fn(&ConditionKey) -> bool) -> Vec<&ConditionReport> {
+        let conditions = self.conditions.iter();
+        conditions.filter(|it| wanted(&it.key)).collect()
     }
 
-    fn failing(&self, name: &str) -> Option<String> {
-        let mut standings = self.standings.iter();
-        standings.find(|it| it.name == name)?.failing.clone()
+    fn reason(&self, key: &ConditionKey) -> Option<String> {
+        let mut conditions = self.conditions.iter();
+        conditions.find(|it| it.key == *key)?.state.reason()
     }
 }
 

@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::config::{Config, CurrentConfig};
 use crate::control::{self, CommandRequest};
+use crate::health::ConditionKey;
 
 mod api;
 mod status;
@@ -110,7 +111,10 @@ fn health_and_readiness_say_what_is_wrong() {
 
         {"status":"ready"}"#]],
     );
-    let condition = health.condition("table \"incident\"", "403; grant the role");
+    let condition = health.condition(
+        ConditionKey::Table("\"incident\"".to_owned()),
+        "403; grant the role",
+    );
     let heartbeat = health.thread("source:incident");
     heartbeat.beat(Duration::ZERO);
     while health.liveness(Instant::now()).ok {

@@ -2,6 +2,10 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn table_key(name: &str) -> ConditionKey {
+    ConditionKey::Table(name.to_owned())
+}
+
 #[test]
 fn a_thread_is_alive_as_long_as_it_promised() {
     let health = Arc::new(Health::new());
@@ -61,7 +65,7 @@ fn a_panic_is_forgotten_by_its_owner_and_a_vital_fault_is_not_ready_to_live() {
         ["read:a"],
         "a living one is kept"
     );
-    let vital = health.vital("table a");
+    let vital = health.vital(table_key("a"));
     vital.fail("died 5 times");
     let report = health.liveness(Instant::now());
     assert_eq!(report.lines, ["table a: died 5 times"]);
@@ -73,7 +77,7 @@ fn a_panic_is_forgotten_by_its_owner_and_a_vital_fault_is_not_ready_to_live() {
 #[test]
 fn what_is_attached_is_reported_as_long_as_it_lives() {
     let (health, other) = (Arc::new(Health::new()), Arc::new(Health::new()));
-    let condition = other.condition("servicenow", "no answer");
+    let condition = other.condition(ConditionKey::Instance, "no answer");
     assert!(health.readiness().ok);
     health.attach(&other);
     assert_eq!(health.readiness().lines, ["servicenow: no answer"]);
@@ -86,7 +90,7 @@ fn what_is_attached_is_reported_as_long_as_it_lives() {
 #[test]
 fn a_note_leaves_readiness_be() {
     let health = Arc::new(Health::new());
-    let note = health.note("configuration");
+    let note = health.note(ConditionKey::Configuration);
     assert_eq!(health.readiness().notes, [""; 0]);
     note.fail("the last edit is not used");
     let report = health.readiness();
@@ -100,9 +104,9 @@ fn a_note_leaves_readiness_be() {
 fn readiness_lists_what_fails() {
     let health = Arc::new(Health::new());
     assert!(health.readiness().ok);
-    let kafka = health.condition("kafka", "no broker has answered yet");
-    let table = health.condition("table incident", "not read yet");
-    let twin = health.condition("table incident", "not read yet");
+    let kafka = health.condition(ConditionKey::Kafka, "no broker has answered yet");
+    let table = health.condition(table_key("incident"), "not read yet");
+    let twin = health.condition(table_key("incident"), "not read yet");
     assert!(!kafka.is_ok());
     kafka.ok();
     assert!(kafka.is_ok());
@@ -120,19 +124,42 @@ fn readiness_lists_what_fails() {
 #[test]
 fn the_last_trouble_is_remembered() {
     let health = Arc::new(Health::new());
-    let table = health.condition("table incident", "not read yet");
-    let standing = || health.conditions().remove(0);
-    assert_eq!(standing().failing.as_deref(), Some("not read yet"));
-    assert_eq!(standing().last_error, None, "to begin is no trouble");
+    let table = health.condition(table_key("incident"), "not read yet");
+    let report = || health.conditions().remove(0);
+    let not_yet = ConditionState::Failing("not read yet".to_owned());
+    assert_eq!(report().state, not_yet);
+    assert_eq!(report().last_error, None, "to begin is no error");
     table.ok();
     table.record_error("a time-out\nof the instance");
     assert!(health.readiness().ok);
-    let trouble = standing().last_error.unwrap();
+    let trouble = report().last_error.unwrap();
     assert_eq!(trouble.message, "a time-out of the instance");
     table.fail("403");
     table.ok();
-    assert_eq!(standing().failing, None);
-    assert_eq!(standing().last_error.unwrap().message, "403");
+    assert_eq!(report().state, ConditionState::Ok);
+    assert_eq!(report().last_error.unwrap().message, "403");
+}
+
+#[test]
+fn a_held_condition_says_so_in_words_and_in_its_state() {
+    let health = Arc::new(Health::new());
+    let delivery = health.condition(ConditionKey::Delivery("incident".to_owned()), "");
+    delivery.hold("too large\nfor the topic");
+    let readiness = health.readiness().lines;
+    assert_eq!(
+        readiness,
+        ["delivery of incident: held: too large for the topic"]
+    );
+    let report = health.conditions().remove(0);
+    assert_eq!(report.key, ConditionKey::Delivery("incident".to_owned()));
+    assert_eq!(
+        report.state,
+        ConditionState::Held("too large for the topic".to_owned())
+    );
+    assert_eq!(
+        report.last_error.unwrap().message,
+        "held: too large for the topic"
+    );
 }
 
 #[test]
@@ -149,17 +176,17 @@ fn threads_are_listed() {
     // So are those of what was attached.
     let (other, name) = (Arc::new(Health::new()), "kafka-poll");
     let _beat = other.thread(name);
-    let _condition = other.condition("kafka", "no broker has answered yet");
+    let _condition = other.condition(ConditionKey::Kafka, "no broker has answered yet");
     health.attach(&other);
     assert_eq!(health.threads(Instant::now())[1].name, name);
-    assert_eq!(health.conditions()[0].name, "kafka");
+    assert_eq!(health.conditions()[0].key, ConditionKey::Kafka);
 }
 
 #[test]
 fn the_report_is_bounded() {
     let health = Arc::new(Health::new());
     let failing: Vec<_> = (0..60)
-        .map(|number| health.condition(&format!("c{number}"), &"ä".repeat(1000)))
+        .map(|number| health.condition(table_key(&number.to_string()), &"ä".repeat(1000)))
         .collect();
     let report = health.readiness();
     assert_eq!(report.lines.len(), MAX_REPORTED_REASONS + 1);

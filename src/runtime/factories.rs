@@ -11,6 +11,7 @@ use super::helper_threads;
 use super::helper_threads::HelperThread;
 use super::pipeline_slot::StartRefusal;
 use crate::config::{Config, TableConfig};
+use crate::health::ConditionKey;
 use crate::kafka::Producer;
 use crate::loop_guard::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
@@ -37,7 +38,7 @@ pub(super) fn flusher(
     stop: &Stop,
 ) -> Result<HelperThread, StartRefusal> {
     let store = Arc::clone(&parts.store);
-    let condition = parts.health.condition("checkpoint", "");
+    let condition = parts.health.condition(ConditionKey::Checkpoint, "");
     condition.ok();
     let (interval, stop) = (config.offset.flush_interval, stop.clone());
     HelperThread::start("checkpoint", move || {

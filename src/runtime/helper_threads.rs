@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::pipeline_slot::{Managed, StartRefusal};
 use crate::backoff::Backoff;
 use crate::checkpoint::CheckpointStore;
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::kafka::{Error, Producer};
 use crate::stop::Stop;
 
@@ -41,7 +41,7 @@ impl Managed for HelperThread {
         self.0.is_finished()
     }
 
-    fn has_died(&self) -> bool {
+    fn has_died(&mut self) -> bool {
         self.0.is_finished()
     }
 
@@ -91,7 +91,7 @@ pub(super) fn find_topics(
     health: &Arc<Health>,
     stop: &Stop,
 ) {
-    let condition = health.condition("topics", "not looked up yet");
+    let condition = health.condition(ConditionKey::Topics, "not looked up yet");
     let mut backoff = Backoff::new(HELPER_BACKOFF.0, HELPER_BACKOFF.1);
     loop {
         let (there, troubles) = look(producer, &wanted);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::control::PipelinePhase;
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::metrics::{CounterVec, Metrics};
 use crate::stop::{self, Stop, StopTrigger};
 
@@ -27,8 +27,9 @@ const FAULT_END_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) trait Managed {
     /// Whether all of them have ended. Called again and again after the first stop.
     fn is_over(&mut self) -> bool;
-    /// Whether one has ended although nothing asked for it.
-    fn has_died(&self) -> bool;
+    /// A thread has ended although it was not asked to, or has panicked. The end of a one-shot thread
+    /// that has done its work is no such fault.
+    fn has_died(&mut self) -> bool;
     /// Their names.
     fn threads(&self) -> Vec<String>;
     /// Joins them, when all have ended; how much was begun and has no end.
@@ -59,7 +60,7 @@ pub(super) struct StepInputs<'a> {
 
 /// The place of one pipeline.
 pub(super) struct PipelineSlot<W> {
-    name: String,
+    key: ConditionKey,
     state: SlotState<W>,
     wanted: bool,
     paused: bool,
@@ -99,10 +100,14 @@ struct EndingWork<W> {
 }
 
 impl<W: Managed> PipelineSlot<W> {
-    /// An empty place that wants to be filled. `name` is for words, as `table incident`.
-    pub(super) fn new(name: &str, health: &Arc<Health>, metrics: &Metrics) -> PipelineSlot<W> {
+    /// An empty slot whose threads are wanted. `key` names it to health, in the log and in metrics.
+    pub(super) fn new(
+        key: ConditionKey,
+        health: &Arc<Health>,
+        metrics: &Metrics,
+    ) -> PipelineSlot<W> {
         PipelineSlot {
-            name: name.to_owned(),
+            key,
             state: SlotState::Idle,
             wanted: true,
             paused: false,
@@ -124,7 +129,7 @@ impl<W: Managed> PipelineSlot<W> {
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.told = paused.then(|| {
-            let note = self.health.note(&self.name);
+            let note = self.health.note(self.key.clone());
             note.fail("paused");
             note
         });
@@ -135,8 +140,8 @@ impl<W: Managed> PipelineSlot<W> {
         self.outdated = true;
     }
 
-    /// Whether it is to be made anew and has not ended yet.
-    pub(super) fn is_moving(&self) -> bool {
+    /// It is on its way to another state: it is to start anew, or its threads are ending.
+    pub(super) fn is_changing(&self) -> bool {
         self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
@@ -148,11 +153,6 @@ impl<W: Managed> PipelineSlot<W> {
     /// Whether it does nothing now and no thread of it is left.
     pub(super) fn is_empty(&self) -> bool {
         !matches!(self.state, SlotState::Running(_) | SlotState::Ending(_))
-    }
-
-    /// Whether it is on its way to another state.
-    pub(super) fn is_busy(&self) -> bool {
-        self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
     /// The work, while it runs.
@@ -247,7 +247,7 @@ impl<W: Managed> PipelineSlot<W> {
                 if ending.work.is_over() {
                     ending.work.join()
                 } else {
-                    log::error!(what = self.name; "a thread does not end and is left behind");
+                    log::error!(what:% = self.key; "a thread does not end and is left behind");
                     1
                 }
             }
@@ -257,7 +257,7 @@ impl<W: Managed> PipelineSlot<W> {
 
     fn look_after(
         &mut self,
-        running: RunningWork<W>,
+        mut running: RunningWork<W>,
         run: bool,
         turn: StepInputs<'_>,
     ) -> SlotState<W> {
@@ -271,8 +271,8 @@ impl<W: Managed> PipelineSlot<W> {
             silent.map(|name| format!("thread {name} is silent"))
         };
         if let Some(why) = &fault {
-            log::error!(what = self.name, error = why; "it is started again");
-            self.told = Some(self.health.condition(&self.name, why));
+            log::error!(what:% = self.key, error = why; "it is started again");
+            self.told = Some(self.health.condition(self.key.clone(), why));
             threads
                 .iter()
                 .for_each(|thread| self.health.forget_dead_thread(thread));
@@ -313,7 +313,7 @@ impl<W: Managed> PipelineSlot<W> {
         }
         let left = ending.work.join();
         if 0 < left {
-            log::warn!(what = self.name, left = left; "ended with work that is done again");
+            log::warn!(what:% = self.key, left = left; "ended with work that is done again");
         }
         self.outdated = false;
         match ending.fault {
@@ -325,16 +325,16 @@ impl<W: Managed> PipelineSlot<W> {
     fn wait(&mut self, why: &str, now: Instant) -> SlotState<W> {
         let pause = self.ends.ceiling();
         self.ends.next(1.0);
-        self.restarts.with(&[&self.name]).inc();
+        self.restarts.with(&[&self.key.to_string()]).inc();
         let failures = self.ends.failures();
         let why = format!("{why}; it starts again in {} s", pause.as_secs());
         if RESTARTS_UNTIL_UNHEALTHY <= failures {
             let vital = self
                 .vital
-                .get_or_insert_with(|| self.health.vital(&self.name));
+                .get_or_insert_with(|| self.health.vital(self.key.clone()));
             vital.fail(format!("ended {failures} times in a row: {why}"));
         }
-        self.told = Some(self.health.condition(&self.name, &why));
+        self.told = Some(self.health.condition(self.key.clone(), &why));
         SlotState::Waiting {
             until: now + pause,
             why,
@@ -360,12 +360,12 @@ impl<W: Managed> PipelineSlot<W> {
                 })
             }
             Err(StartRefusal::Later(why)) => {
-                log::error!(what = self.name, error = why; "it does not start");
+                log::error!(what:% = self.key, error = why; "it does not start");
                 self.wait(&why, now)
             }
             Err(StartRefusal::Never(why)) => {
-                log::error!(what = self.name, error = why; "it stays stopped until somebody acts");
-                self.told = Some(self.health.condition(&self.name, &why));
+                log::error!(what:% = self.key, error = why; "it stays stopped until somebody acts");
+                self.told = Some(self.health.condition(self.key.clone(), &why));
                 SlotState::Refused { why }
             }
         }

@@ -12,6 +12,7 @@ use super::pipeline_slot::{Managed, PipelineSlot, StartRefusal, StepInputs};
 use super::{Services, factories};
 use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
+use crate::health::ConditionKey;
 use crate::loop_guard::OwnWriteLog;
 use crate::stop::StopSignals;
 use crate::{sink, source};
@@ -51,13 +52,13 @@ impl Pipelines {
         config: &Config,
     ) -> (Pipelines, Receiver<BTreeSet<String>>) {
         let (found_in, found) = bounded(MAX_QUEUED_TOPIC_REPORTS);
-        let slot = |name: &str| PipelineSlot::new(name, &parts.health, &parts.metrics);
+        let slot = |key| PipelineSlot::new(key, &parts.health, &parts.metrics);
         let mut pipelines = Pipelines {
             tables: BTreeMap::new(),
-            sink: PipelineSlot::new("sink", &parts.health, &parts.metrics),
-            flusher: slot("checkpoint writer"),
-            topics: slot("topic look-up"),
-            probe: slot("sink probe"),
+            sink: PipelineSlot::new(ConditionKey::Sink, &parts.health, &parts.metrics),
+            flusher: slot(ConditionKey::CheckpointWriter),
+            topics: slot(ConditionKey::TopicLookup),
+            probe: slot(ConditionKey::SinkProbe),
             found: BTreeSet::new(),
             found_in,
             own_writes: BTreeMap::new(),
@@ -77,7 +78,11 @@ impl Pipelines {
 
     fn add_table(&mut self, name: &str, parts: &Services) {
         let slot = self.tables.entry(name.to_owned()).or_insert_with(|| {
-            PipelineSlot::new(&format!("table {name}"), &parts.health, &parts.metrics)
+            PipelineSlot::new(
+                ConditionKey::Table(name.to_owned()),
+                &parts.health,
+                &parts.metrics,
+            )
         });
         slot.want(true);
         slot.renew();
@@ -258,7 +263,7 @@ impl Pipelines {
     fn move_on(&mut self, now: Instant) {
         if let Some((name, since)) = &self.mover
             && now.saturating_duration_since(*since) < MAX_WAIT_PER_MOVE
-            && self.tables.get(name).is_some_and(PipelineSlot::is_moving)
+            && self.tables.get(name).is_some_and(PipelineSlot::is_changing)
         {
             return;
         }
@@ -277,11 +282,11 @@ impl Pipelines {
     /// Whether something is on its way to another state, so that one should look again soon.
     pub(super) fn is_busy(&self) -> bool {
         !self.moving.is_empty()
-            || self.tables.values().any(PipelineSlot::is_busy)
-            || self.sink.is_busy()
-            || self.topics.is_busy()
-            || self.probe.is_busy()
-            || self.flusher.is_busy()
+            || self.tables.values().any(PipelineSlot::is_changing)
+            || self.sink.is_changing()
+            || self.topics.is_changing()
+            || self.probe.is_changing()
+            || self.flusher.is_changing()
     }
 
     /// Whether at least one pipeline runs.
@@ -356,7 +361,7 @@ impl Managed for source::TablePipeline {
         self.is_finished()
     }
 
-    fn has_died(&self) -> bool {
+    fn has_died(&mut self) -> bool {
         source::TablePipeline::has_died(self)
     }
 
@@ -374,7 +379,7 @@ impl Managed for sink::SinkPipeline {
         self.settle()
     }
 
-    fn has_died(&self) -> bool {
+    fn has_died(&mut self) -> bool {
         sink::SinkPipeline::has_died(self)
     }
 

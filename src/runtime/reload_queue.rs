@@ -12,7 +12,7 @@ use super::reload::{PreparedReload, ReloadRefusal, ReloadTask};
 use crate::backoff::Backoff;
 use crate::config::{ConfigFiles, LoadedConfig};
 use crate::control::{CommandRequest, ReloadOutcome, ReloadRecord};
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::metrics::Metrics;
 use crate::stop::{self, StopTrigger};
 
@@ -53,7 +53,7 @@ impl ReloadQueue {
             asked_next: Vec::new(),
             backoff: Backoff::new(RELOAD_RETRY_BACKOFF.0, RELOAD_RETRY_BACKOFF.1),
             retry_at: None,
-            note: health.note("configuration"),
+            note: health.note(ConditionKey::Configuration),
         };
         (reloads, prepared)
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::{Error, InstanceFailure};
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::sync::Mutex;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Reachability {
 
 impl Reachability {
     pub(super) fn new(health: &Arc<Health>) -> Reachability {
-        let condition = health.condition("servicenow", "no answer from the instance yet");
+        let condition = health.condition(ConditionKey::Instance, "no answer from the instance yet");
         Reachability {
             condition,
             failing_since: Mutex::new(None),

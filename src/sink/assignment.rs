@@ -18,7 +18,7 @@ pub(super) use self::awaiting_schema::SchemaWait;
 use self::awaiting_schema::DeferredRecord;
 use super::offset_tracker::OffsetTracker;
 use super::task::{Completion, RecordHandle, TaskOutcome};
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::kafka::{RebalanceListener as _, StartPosition, TopicPartition};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::{Stop, StopTrigger};
@@ -100,7 +100,7 @@ impl Assignment {
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Assignment {
-        let commits = health.condition("sink commits", "");
+        let commits = health.condition(ConditionKey::SinkCommits, "");
         commits.ok();
         let topic = |(name, limit): &(Arc<str>, usize)| TopicInFlight {
             name: Arc::clone(name),

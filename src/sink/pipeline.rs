@@ -19,7 +19,7 @@ use super::topic_context::{HoldReasons, RefusalPolicy, RefusedRecord, TopicConte
 use super::worker::SinkWorker;
 use super::write::{self, RecordWriter, SuccessCounter};
 use crate::config::{Config, OnError, SinkFormat, SinkTopicConfig};
-use crate::health::Health;
+use crate::health::{ConditionKey, Health};
 use crate::kafka::Producer;
 use crate::loop_guard::OwnWriteLog;
 use crate::metrics::Metrics;
@@ -120,7 +120,9 @@ impl SinkPipeline {
             assignment: Arc::new(assignment),
             schemas,
             metrics: Arc::clone(&context.metrics),
-            condition: context.health.condition("sink", "not consuming yet"),
+            condition: context
+                .health
+                .condition(ConditionKey::Sink, "not consuming yet"),
             heartbeat: context.health.thread("sink"),
             stop: stop.clone(),
             abandon: abandon.clone(),
@@ -205,7 +207,7 @@ fn new_topic(
 ) -> TopicContext {
     let condition = context
         .health
-        .condition(&format!("sink {}", topic.topic), "");
+        .condition(ConditionKey::SinkTopic(topic.topic.clone()), "");
     let held = context.metrics.sink_held.with(&[&topic.topic]);
     TopicContext {
         name: Arc::from(topic.topic.as_str()),
@@ -279,7 +281,7 @@ fn new_letters(
     done: &Sender<Completion>,
     stop: &Stop,
 ) -> DeadLetterProducer {
-    let condition = context.health.condition("dead letters", "");
+    let condition = context.health.condition(ConditionKey::DeadLetters, "");
     condition.ok();
     DeadLetterProducer {
         topic: topic.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::health::{Condition, Health};
+use crate::health::{Condition, ConditionKey, Health};
 use crate::servicenow::{InstanceClient, InstanceFailure, ReadRequest, table_api};
 use crate::stop::Stop;
 
@@ -29,7 +29,8 @@ impl TableProbe {
     pub fn new(client: &Arc<InstanceClient>, config: &Config, health: &Arc<Health>) -> TableProbe {
         let tables: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.table).collect();
         let condition = |table: &String| {
-            let condition = health.condition(&format!("sink table {table}"), "not asked for yet");
+            let condition =
+                health.condition(ConditionKey::SinkTable(table.clone()), "not asked for yet");
             (table.clone(), condition)
         };
         TableProbe {

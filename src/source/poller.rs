@@ -19,7 +19,7 @@ use super::read_progress::ReadProgress;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
-use crate::health::{Condition, Heartbeat};
+use crate::health::{Condition, ConditionKey, Heartbeat};
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::servicenow;
 use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
@@ -130,7 +130,7 @@ impl TablePoller {
             warned_of_hidden: false,
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
-                &format!("table {}", table.name),
+                ConditionKey::Table(table.name.clone()),
                 "waiting for the first page",
             ),
             metrics: PollerMetrics::new(&context.metrics, &table.name),

@@ -30,7 +30,7 @@ use super::encode::RowEncodeError;
 use super::loop_guard::OwnRowFilter;
 use crate::backoff::Backoff;
 use crate::config::TableConfig;
-use crate::health::Condition;
+use crate::health::{Condition, ConditionKey};
 use crate::kafka::{DeliveryError, SendError};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::servicenow::page::{PageRow, RowBlock};
@@ -99,7 +99,7 @@ impl TableSender {
         let labels = [table.name.as_str()];
         let condition = context
             .health
-            .condition(&format!("delivery of {}", table.name), "");
+            .condition(ConditionKey::Delivery(table.name.clone()), "");
         condition.ok();
         let held = metrics.source_held.with(&labels);
         // A pipeline that ran before may have ended while its table was held.
@@ -426,7 +426,7 @@ impl TableSender {
         let pause = self.backoff.ceiling();
         self.backoff.next(1.0);
         self.metrics.held.set(1.0);
-        self.condition.fail(format!("held: {why}"));
+        self.condition.hold(why.as_str());
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "a record cannot be delivered; the table is held");
         self.heartbeat.beat_during(pause);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::status::{BridgeStatus, PipelineState};
 use super::*;
 use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome, ReloadRecord};
+use crate::health::ConditionKey;
 
 const SINK_CONFIG: &str = "
 sink:
@@ -26,10 +27,13 @@ fn states_follow_the_conditions_and_the_supervisor() {
     let server = AdminServer::start("127.0.0.1:0", shown.clone()).unwrap();
     let look = || status(&server);
     assert_eq!(look().tables[0].state, PipelineState::Starting);
-    let table = shown
+    let table = shown.health.condition(
+        ConditionKey::Table("incident".to_owned()),
+        "waiting for the first page",
+    );
+    let delivery = shown
         .health
-        .condition("table incident", "waiting for the first page");
-    let delivery = shown.health.condition("delivery of incident", "");
+        .condition(ConditionKey::Delivery("incident".to_owned()), "");
     delivery.ok();
     let words = |status: &BridgeStatus| status.tables[0].words.clone().unwrap_or_default();
     assert_eq!(look().tables[0].state, PipelineState::Starting);
@@ -47,7 +51,7 @@ fn states_follow_the_conditions_and_the_supervisor() {
         "403 <script>"
     );
     shown.metrics.source_held.with(&["incident"]).set(1.0);
-    delivery.fail("held: too large");
+    delivery.hold("too large");
     assert_eq!(
         (look().tables[0].state, words(&look()).as_str()),
         (PipelineState::Held, "too large")

@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{ProducerClient, ProducerShared, ProducerState, new_client, purge};
 use crate::backoff::Backoff;
-use crate::health::{Condition, Health, Heartbeat};
+use crate::health::{Condition, ConditionKey, Health, Heartbeat};
 use crate::kafka::broker_health::{BrokerHealth, ReachabilityChange};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stop;
@@ -55,7 +55,7 @@ impl ProducerPoller {
             queue: metrics.produce_queue.clone(),
             connected,
             heartbeat: health.thread("kafka-poll"),
-            condition: health.condition("kafka", "no broker has answered yet"),
+            condition: health.condition(ConditionKey::Kafka, "no broker has answered yet"),
             link: BrokerHealth::new(Instant::now()),
             backoff: Backoff::new(MIN_RECREATE_DELAY, MAX_RECREATE_DELAY),
             stop,

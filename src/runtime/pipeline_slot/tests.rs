@@ -21,7 +21,7 @@ impl Managed for FakeThreads {
     fn is_over(&mut self) -> bool {
         self.0.borrow().over
     }
-    fn has_died(&self) -> bool {
+    fn has_died(&mut self) -> bool {
         self.0.borrow().died
     }
     fn threads(&self) -> Vec<String> {
@@ -48,7 +48,7 @@ struct SlotFixture {
 fn world() -> SlotFixture {
     let (health, metrics) = (Arc::new(Health::new()), Metrics::new());
     SlotFixture {
-        slot: PipelineSlot::new("table x", &health, &metrics),
+        slot: PipelineSlot::new(ConditionKey::Table("x".to_owned()), &health, &metrics),
         health,
         metrics,
         stub: FakeThreads::default(),
@@ -172,7 +172,7 @@ fn what_is_renewed_ends_first_and_has_time_for_it() {
     world.slot.renew();
     world.step(1);
     assert_eq!((world.stops(), world.starts), ((true, false), 1));
-    assert!(world.slot.is_moving() && world.readiness().is_empty());
+    assert!(world.slot.is_changing() && world.readiness().is_empty());
     world.step(19);
     assert_eq!(world.stops(), (true, false));
     world.step(1);
@@ -181,7 +181,7 @@ fn what_is_renewed_ends_first_and_has_time_for_it() {
     world.step(0);
     world.step(0);
     assert_eq!((world.stops(), world.starts), ((false, false), 2));
-    assert!(!world.slot.is_moving());
+    assert!(!world.slot.is_changing());
 }
 
 #[test]

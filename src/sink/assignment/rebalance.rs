@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{AssignedPartition, Assignment, UNCOMMITTED_PER_IN_FLIGHT};
-use crate::health::Condition;
+use crate::health::{Condition, ConditionKey};
 use crate::kafka::{RebalanceListener, StartPosition, TopicPartition};
 use crate::sink::offset_tracker::OffsetTracker;
 use crate::stop;
@@ -114,7 +114,11 @@ impl Assignment {
     fn gone(&self, partition: &TopicPartition, start: &StartPosition) -> Option<Condition> {
         let words = gone_words(start)?;
         log::error!(partition:% = partition, reason = words; "a partition is held");
-        Some(self.health.condition(&format!("sink {partition}"), &words))
+        let key = ConditionKey::SinkPartition {
+            topic: partition.topic.to_string(),
+            partition: partition.number,
+        };
+        Some(self.health.condition(key, &words))
     }
 }
 

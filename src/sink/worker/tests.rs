@@ -4,6 +4,7 @@ use crossbeam_channel::bounded;
 
 use super::*;
 use crate::config::SinkTopicConfig;
+use crate::health::ConditionKey;
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{ScriptedServer, answer, bench};
@@ -72,7 +73,9 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
     let client = Arc::clone(&bench.client);
     let pulse = Arc::new(SuccessCounter::default());
     let writer = RecordWriter::new(client, "/api/now/table", &topic(), &settings(), pulse);
-    let condition = bench.health.condition("sink in", "");
+    let condition = bench
+        .health
+        .condition(ConditionKey::SinkTopic("in".to_owned()), "");
     let topic = Arc::new(TopicContext {
         name: Arc::from("in"),
         config: topic(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::heartbeat::SenderHeartbeat;
 use crate::backoff::Backoff;
 use crate::config::{TableConfig, TableFormat};
-use crate::health::Condition;
+use crate::health::{Condition, ConditionKey};
 use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
 use crate::source::context::SourceContext;
 use crate::source::encode::{EncodeAttempt, RecordBuffers, RowEncodeError, RowEncoder};
@@ -45,8 +45,8 @@ impl RecordProducer {
     pub(super) fn new(context: &SourceContext, table: &TableConfig) -> RecordProducer {
         let avro = match (table.format, &context.registry) {
             (TableFormat::Avro, Some(registry)) => {
-                let name = format!("schema of {}", table.name);
-                let condition = context.health.condition(&name, "");
+                let key = ConditionKey::Schema(table.name.clone());
+                let condition = context.health.condition(key, "");
                 condition.ok();
                 Some(AvroRecords {
                     encoder: RowEncoder::new(table, &context.instance, registry, &context.metrics),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::{Compression, KafkaConfig};
-use crate::health::Health;
+use crate::health::{ConditionKey, Health};
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::sink::Refusal;
 use crate::sink::task::RecordHandle;
@@ -71,7 +71,7 @@ fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
     let (refused_in, refused_out) = bounded(1);
     let (done_in, done) = bounded(1);
     let (end, stop) = stop::pair();
-    let condition = health.condition("dead letters", "");
+    let condition = health.condition(ConditionKey::DeadLetters, "");
     condition.ok();
     let letters = DeadLetterProducer {
         topic: "dead".to_owned(),
