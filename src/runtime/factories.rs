@@ -41,7 +41,7 @@ pub(super) fn flusher(
     let condition = parts.health.condition(ConditionKey::Checkpoint, "");
     condition.ok();
     let (interval, stop) = (config.offset.flush_interval, stop.clone());
-    HelperThread::start("checkpoint", move || {
+    HelperThread::service("checkpoint", move || {
         helper_threads::flush(&store, interval, &condition, &stop);
     })
 }
@@ -56,8 +56,8 @@ pub(super) fn topics(
 ) -> Result<HelperThread, StartRefusal> {
     let (producer, found) = (Arc::clone(producer), found.clone());
     let (health, stop) = (Arc::clone(&parts.health), stop.clone());
-    HelperThread::start("topics", move || {
-        helper_threads::find_topics(&producer, wanted, &found, &health, &stop);
+    HelperThread::one_shot("topics", move || {
+        helper_threads::find_topics(&producer, wanted, &found, &health, &stop)
     })
 }
 
@@ -71,7 +71,7 @@ pub(super) fn probe(
 ) -> Result<HelperThread, StartRefusal> {
     let probe = sink::TableProbe::new(&links.client, config, &parts.health);
     let stop = stop.clone();
-    HelperThread::start("sink-probe", move || probe.run(&stop))
+    HelperThread::one_shot("sink-probe", move || probe.run(&stop))
 }
 
 /// A table. One that cannot start says what to do, and stops no other.

@@ -17,40 +17,95 @@ use crate::stop::Stop;
 
 /// First and longest pause between two looks for topics, and between writes that fail.
 const HELPER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How long a thread whose work is done waits at a time for its stop.
-const ONE_SHOT_PARK_TIME: Duration = Duration::from_secs(3600);
+/// A thread that has a slot of its own.
+pub(super) struct HelperThread {
+    name: &'static str,
+    lifetime: ThreadLifetime,
+    thread: Option<JoinHandle<Vec<Condition>>>,
+    /// The result of the thread once it was joined. Its conditions stay registered for as long as the
+    /// slot holds this: the topics that were found are still there after the thread has ended.
+    result: Option<thread::Result<Vec<Condition>>>,
+}
 
-/// One thread of a slot of its own.
-pub(super) struct HelperThread(JoinHandle<()>);
+/// When a helper thread may end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ThreadLifetime {
+    /// Never: any end before its stop is a fault.
+    Service,
+    /// When its work is done: then the slot has nothing more to do until it is renewed.
+    OneShot,
+}
 
 impl HelperThread {
-    /// Starts a thread.
-    pub(super) fn start(
-        name: &str,
+    /// Starts a thread that runs until its stop.
+    pub(super) fn service(
+        name: &'static str,
         run: impl FnOnce() + Send + 'static,
     ) -> Result<HelperThread, StartRefusal> {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
-        thread.map(HelperThread).map_err(|error| {
-            StartRefusal::Later(format!("cannot start the thread {name}: {error}"))
+        HelperThread::start(name, ThreadLifetime::Service, move || {
+            run();
+            Vec::new()
         })
+    }
+
+    /// Starts a thread that ends when its work is done. The conditions that `run` returns go on to
+    /// be part of readiness.
+    pub(super) fn one_shot(
+        name: &'static str,
+        run: impl FnOnce() -> Vec<Condition> + Send + 'static,
+    ) -> Result<HelperThread, StartRefusal> {
+        HelperThread::start(name, ThreadLifetime::OneShot, run)
+    }
+
+    fn start(
+        name: &'static str,
+        lifetime: ThreadLifetime,
+        run: impl FnOnce() -> Vec<Condition> + Send + 'static,
+    ) -> Result<HelperThread, StartRefusal> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread = thread.map_err(|error| {
+            StartRefusal::Later(format!("cannot start the thread {name}: {error}"))
+        })?;
+        Ok(HelperThread {
+            name,
+            lifetime,
+            thread: Some(thread),
+            result: None,
+        })
+    }
+
+    /// Joins the thread if it has ended.
+    fn settle(&mut self) {
+        if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
+            self.result = Some(thread.join());
+        }
     }
 }
 
 impl Managed for HelperThread {
     fn is_over(&mut self) -> bool {
-        self.0.is_finished()
+        self.settle();
+        self.thread.is_none()
     }
 
     fn has_died(&mut self) -> bool {
-        self.0.is_finished()
+        self.settle();
+        match &self.result {
+            None => false,
+            Some(Ok(_)) => self.lifetime == ThreadLifetime::Service,
+            Some(Err(_)) => true,
+        }
     }
 
     fn threads(&self) -> Vec<String> {
-        vec![self.0.thread().name().unwrap_or_default().to_owned()]
+        vec![self.name.to_owned()]
     }
 
-    fn join(self) -> u64 {
-        u64::from(self.0.join().is_err())
+    fn join(mut self) -> u64 {
+        if let Some(thread) = self.thread.take() {
+            self.result = Some(thread.join());
+        }
+        u64::from(matches!(self.result, Some(Err(_))))
     }
 }
 
@@ -90,28 +145,27 @@ pub(super) fn find_topics(
     found: &Sender<BTreeSet<String>>,
     health: &Arc<Health>,
     stop: &Stop,
-) {
+) -> Vec<Condition> {
     let condition = health.condition(ConditionKey::Topics, "not looked up yet");
     let mut backoff = Backoff::new(HELPER_BACKOFF.0, HELPER_BACKOFF.1);
     loop {
         let (there, troubles) = look(producer, &wanted);
         wanted.retain(|topic| !there.contains(topic));
         if !there.is_empty() && found.send(there).is_err() {
-            return;
+            break;
         }
         if wanted.is_empty() {
+            condition.ok();
             break;
         }
         let why = troubles.join("; ");
         log::warn!(error = why; "topics are not ready");
         condition.fail(why);
         if stop.wait(backoff.next(fastrand::f64())) {
-            return;
+            break;
         }
     }
-    condition.ok();
-    // The thread is there as long as it is wanted, so that its end is always a fault.
-    while !stop.wait(ONE_SHOT_PARK_TIME) {}
+    vec![condition]
 }
 
 /// The topics that are there, and what is wrong with the others.
@@ -141,3 +195,6 @@ pub(super) fn look(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,9 +40,11 @@ impl TableProbe {
         }
     }
 
-    /// Asks until each table has answered. What is refused is told and asked again: rights are often
-    /// given while one watches.
-    pub fn run(self, stop: &Stop) {
+    /// Asks until each table has answered, or until the stop. A table that refuses is reported and
+    /// asked again, as access rights are often granted while an operator watches the status.
+    ///
+    /// Returns the conditions: the caller keeps them for as long as the tables matter to readiness.
+    pub fn run(self, stop: &Stop) -> Vec<Condition> {
         for (name, condition) in &self.tables {
             let request = probe(&self.path, name);
             let mut backoff = self.client.backoff();
@@ -63,11 +65,15 @@ impl TableProbe {
                     }
                 }
                 if stop.wait(backoff.next(1.0)) {
-                    return;
+                    return self.into_conditions();
                 }
             }
         }
-        // The conditions live as long as the tables matter.
-        while !stop.wait(std::time::Duration::from_secs(3600)) {}
+        self.into_conditions()
+    }
+
+    fn into_conditions(self) -> Vec<Condition> {
+        let tables = self.tables.into_iter();
+        tables.map(|(_, condition)| condition).collect()
     }
 }
