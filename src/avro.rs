@@ -1,33 +1,34 @@
-//! Avro: what a table's columns mean as a schema, and records in both directions.
+//! Avro: the schema of a table's records, and records in both directions.
 //!
-//! Everything but [`dictionary`] and [`crate::registry`] is pure: no network, no clock. The way of a row out:
+//! All of it is pure, without network and clock, except [`dictionary`] and [`desired_schema`], which
+//! ask the instance. The way of a row out:
 //!
 //! ```no_run
 //! use servicenow_kafka_bridge::avro::{RecordEncoder, RecordSchema, TableColumns};
 //! use servicenow_kafka_bridge::config::OnTypeError;
 //!
 //! # fn registered(_json: &str) -> (u32, Option<String>) { (7, None) }
-//! let columns = Columns::named("incident", ["sys_id", "number", "caller_id.name"]);
-//! let wanted = Schema::strings(&columns);
-//! // What the registry has already decides what can be registered next.
-//! let (id, latest) = registered(wanted.json());
+//! let columns = TableColumns::named("incident", ["sys_id", "number", "caller_id.name"]);
+//! let desired = RecordSchema::strings(&columns);
+//! // The schema that is registered already decides what can be registered next.
+//! let (id, latest) = registered(desired.json());
 //! let schema = match latest {
 //!     Some(json) => {
-//!         let known = Schema::parse(&json).expect("one of our schemas");
-//!         known.evolve(&wanted).schema.unwrap_or(known)
+//!         let known = RecordSchema::parse(&json).expect("a schema of the bridge");
+//!         known.evolve(&desired).schema.unwrap_or(known)
 //!     }
-//!     None => wanted,
+//!     None => desired,
 //! };
-//! let mut encoder = Encoder::new(&schema, id, OnTypeError::Null);
+//! let mut encoder = RecordEncoder::new(&schema, id, OnTypeError::Null);
 //! let mut record = Vec::new();
 //! let row = br#"{"sys_id":"a","number":"INC1","caller_id.name":"Joe"}"#;
 //! let report = encoder.encode(row, &mut record).expect("a row");
 //! assert_eq!(report.unknown + report.misfits, 0);
 //! ```
 //!
-//! And in: [`decode::frame`] tells what a record is, [`decode::to_json`] turns it into the JSON that
-//! the sink reads. Sources: the Avro specification 1.12, and Confluent's page "Formats, serializers,
-//! and deserializers", section "Wire format".
+//! The way of a record in: [`decode::frame`] finds the id of its schema, [`decode::to_json`] turns it
+//! into the JSON that the sink reads. Sources: the Avro specification 1.12, and Confluent's page
+//! "Formats, serializers, and deserializers", section "Wire format".
 
 mod columns;
 mod decimal;

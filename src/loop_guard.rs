@@ -1,35 +1,40 @@
-//! What the sink wrote last, so that the source can leave it out.
+//! The loop guard: remembers which versions of rows the sink made, so that the source can leave them
+//! out.
 //!
-//! A table that is read and written would send each write of ours back. Leaving out all that our
-//! user changed is not enough: when a human changes a row and we change it before the next poll, the
-//! poll sees one row, changed last by us, and the human's change would be lost. So a version of a row
-//! is left out only when it is exactly the one that our write made, and the version before that was
-//! already read, or ours as well.
+//! A table that is both read and written would send each write of the sink back to Kafka. To leave out
+//! all rows that the integration user changed last would lose changes: when a human changes a row and
+//! the sink changes it before the next poll, the poll sees one row, changed last by the sink, with the
+//! human's change in it. So a version is left out only if it is exactly the one that a write of the
+//! sink made, and the version before it was read by the source already or is the sink's as well.
+//!
+//! The sink's half (`sink::write::loop_guard`) finds out which versions those are; the source's half
+//! (`source::loop_guard`) compares the rows that it reads.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// A version this much older than what was read counts as read, in seconds. A younger one may have
-/// been committed late, behind the source's back.
+/// How many seconds older than the second that was read a version must be to count as read. A younger
+/// one may have been committed after the source had passed its second.
 const LATE_COMMIT_SECONDS: i64 = 30;
-/// Rows that are remembered for each table. Forgetting one sends its last version back once.
+/// How many rows of each table are remembered. The last version of a row that is forgotten is sent to
+/// Kafka once.
 const MAX_REMEMBERED_ROWS: usize = 50_000;
 
-/// The versions of one table's rows that are ours.
+/// The versions of one table's rows that the sink made. Shared between sink and source.
 #[derive(Debug, Default)]
 pub struct OwnWriteLog(Mutex<OwnWriteState>);
 
 #[derive(Debug, Default)]
 struct OwnWriteState {
     rows: HashMap<Box<str>, OwnRowVersion>,
-    /// Rows in the order in which they came, to forget the oldest.
+    /// The rows in the order in which they came, so that the oldest can be forgotten.
     order: VecDeque<Box<str>>,
-    /// All versions up to this second are in Kafka (UTC, seconds since 1970).
+    /// Every version up to this second is in Kafka (UTC, since 1970).
     read_to: Option<i64>,
 }
 
-/// A version of a row.
+/// The version of a row that the sink made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OwnRowVersion {
     /// `sys_mod_count`.
@@ -39,7 +44,7 @@ struct OwnRowVersion {
 }
 
 impl OwnWriteLog {
-    /// Version `count` of a row is our doing alone, as is all since a version that was read.
+    /// The sink made version `count` of a row, and every version since one that the source has read.
     pub fn record_write(&self, sys_id: &str, count: u64, by: &str) {
         let mut state = self.state();
         let version = OwnRowVersion {
@@ -48,7 +53,7 @@ impl OwnWriteLog {
         };
         if state.rows.insert(sys_id.into(), version).is_none() {
             state.order.push_back(sys_id.into());
-            if MAX_REMEMBERED_ROWS < state.order.len()
+            if state.order.len() > MAX_REMEMBERED_ROWS
                 && let Some(oldest) = state.order.pop_front()
             {
                 state.rows.remove(&oldest);
@@ -56,33 +61,33 @@ impl OwnWriteLog {
         }
     }
 
-    /// Whether the source has everything up to this version of a row: it was read in its time, or it
-    /// is ours.
+    /// Whether Kafka lacks nothing up to this version of a row: the source has read it in its time
+    /// (`updated`, seconds since 1970 UTC), or the sink made it.
     pub fn is_known(&self, sys_id: &str, count: u64, updated: i64) -> bool {
         let state = self.state();
-        let ours = state
+        let is_own = state
             .rows
             .get(sys_id)
             .is_some_and(|version| version.count == count);
         let read_to = state.read_to;
-        ours || read_to
-            .is_some_and(|read_to| updated <= read_to.saturating_sub(LATE_COMMIT_SECONDS))
+        is_own
+            || read_to.is_some_and(|read_to| updated <= read_to.saturating_sub(LATE_COMMIT_SECONDS))
     }
 
-    /// Whether this version of a row is ours alone and may be left out.
+    /// Whether the sink made this version of a row, so that it may be left out.
     pub fn is_own(&self, sys_id: &str, count: u64, by: &str) -> bool {
         let state = self.state();
         let version = state.rows.get(sys_id);
         version.is_some_and(|version| version.count == count && *version.by == *by)
     }
 
-    /// Kafka has everything up to this second.
+    /// Kafka has every row up to this second (UTC, since 1970).
     pub fn record_read_to(&self, seconds: i64) {
         let mut state = self.state();
         state.read_to = state.read_to.max(Some(seconds));
     }
 
-    /// Whether nothing is remembered, so that no row needs a look.
+    /// Whether no row is remembered, so that no row has to be looked at.
     pub fn is_empty(&self) -> bool {
         self.state().rows.is_empty()
     }
@@ -97,18 +102,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_version_is_ours() {
+    fn only_the_version_that_was_written_is_own() {
         let own = OwnWriteLog::default();
         assert!(own.is_empty());
         own.record_write("a", 4, "bridge");
         assert!(own.is_own("a", 4, "bridge"));
         assert!(!own.is_own("a", 5, "bridge"), "changed since");
-        assert!(!own.is_own("a", 4, "abel"), "the count is another's");
+        assert!(
+            !own.is_own("a", 4, "abel"),
+            "another user made a version of this number"
+        );
         assert!(!own.is_own("b", 4, "bridge"));
     }
 
     #[test]
-    fn a_version_is_known_when_it_was_read_or_is_ours() {
+    fn a_version_is_known_when_it_was_read_or_is_own() {
         let own = OwnWriteLog::default();
         assert!(!own.is_known("a", 3, 100));
         own.record_read_to(100);

@@ -1,4 +1,4 @@
-//! The columns of a table, as the dictionary or a row tells them.
+//! The columns of a table, as the dictionary describes them or as rows show them.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -8,37 +8,38 @@ use std::fmt;
 /// One entry of a choice list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// What is stored.
+    /// The value that is stored.
     pub value: String,
-    /// What people see.
+    /// The label that users see.
     pub label: String,
 }
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableColumn {
-    /// Its name in a row; a dot-walked one has dots in it.
+    /// Its name in a row. The name of a dot-walked column has dots in it.
     pub name: String,
-    /// The dictionary's type: `string`, `integer`, `glide_date_time`. Empty: not known, so text.
+    /// The dictionary's type, for instance `string`, `integer` or `glide_date_time`. Empty: the type is
+    /// not known, and the column is taken as text.
     pub internal_type: String,
-    /// What people see; empty when not known.
+    /// The label that users see; empty when not known.
     pub label: String,
     /// The table that a reference points to.
     pub reference: Option<String>,
-    /// The dictionary's `max_length`: letters, or digits of a number.
+    /// The dictionary's `max_length`: letters of a text, digits of a number.
     pub max_length: Option<u32>,
-    /// Digits behind the point, where the dictionary says it (attribute `scale`).
+    /// Digits behind the point, where the dictionary has the attribute `scale`.
     pub scale: Option<u32>,
     /// The choice list, in its order; empty for a column without one.
     pub choices: Vec<Choice>,
 }
 
-/// The columns of a table in an order that is the same every time.
+/// The columns of a table, in the same order every time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableColumns {
     /// Name of the table.
     pub table: String,
-    /// What people call the table; empty when not known.
+    /// The table's label; empty when not known.
     pub label: String,
     /// The columns.
     pub list: Vec<TableColumn>,
@@ -77,18 +78,19 @@ impl TableColumns {
         }
     }
 
-    /// The columns that a row has, sorted by name: an instance gives them in no stable order.
-    /// `None` when `row` is no JSON object.
+    /// The columns of a row, sorted by name, because an instance gives them in no stable order. `None`:
+    /// `row` is no JSON object.
     ///
-    /// Rows of one page can differ, as columns that the user may not read are left out of the row
-    /// (ServiceNow documentation "Table API"); so take the names of some rows with [`TableColumns::add`].
+    /// Rows of one page can differ: a column that the user may not read in a row is left out of it
+    /// (ServiceNow documentation "Table API"). So take the columns of several rows together, with
+    /// [`TableColumns::add`].
     pub fn of_row(table: &str, row: &[u8]) -> Option<TableColumns> {
         let ObjectKeys(mut names) = serde_json::from_slice(row).ok()?;
         names.sort();
         Some(TableColumns::named(table, names))
     }
 
-    /// Adds the columns of `other` that are not here yet, behind the others.
+    /// Adds those columns of `other` that are missing here, at the end.
     pub fn add(&mut self, other: TableColumns) {
         for column in other.list {
             if self.find(&column.name).is_none() {
@@ -97,9 +99,9 @@ impl TableColumns {
         }
     }
 
-    /// Only `fields`, in that order. What is not a column here (dot-walked ones never are) becomes a
-    /// text column, as the configuration asks for it. Give the cursor columns as well: the bridge
-    /// always fetches them.
+    /// The columns named in `fields`, in that order. A name that is no column here becomes a text column,
+    /// because the configuration asks for it; dot-walked columns are never here. `fields` should have
+    /// the cursor columns too, which the bridge always fetches.
     #[must_use]
     pub fn select(&self, fields: &[String]) -> TableColumns {
         let mut chosen = TableColumns::named(&self.table, fields.iter().map(String::as_str));

@@ -1,9 +1,11 @@
-//! Decimals: the text and the unscaled number, big-endian two's complement (Avro 1.12, "Decimal").
+//! Decimals: their text, their unscaled number, and its bytes, which are big-endian two's complement
+//! (Avro 1.12, "Decimal").
 
 use std::fmt::Write as _;
 
-/// The unscaled number of a plain decimal text. `None`: it is none, or it has more digits than
-/// `precision` or `scale` allow. Nothing is rounded.
+/// The unscaled number of a plain decimal text, for instance 1250 of `12.5` with a scale of 2. `None`:
+/// the text is no such number, or has more digits than `precision` or `scale` allow. Nothing is
+/// rounded.
 pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Option<i128> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -11,13 +13,13 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Option<i128> {
         rest => (false, rest),
     };
     let mut value = 0_i128;
-    // How many digits may still follow the point; `None` before it.
+    // How many digits may still follow the point; `None` while it has not come.
     let mut room = None;
     let mut any = false;
     for byte in digits {
         match (byte, &mut room) {
             (b'.', None) => room = Some(scale),
-            // Zeros at the end say nothing.
+            // Zeros behind the last digit of the scale change nothing.
             (b'0', Some(0)) => any = true,
             (b'0'..=b'9', Some(0)) => return None,
             (b'0'..=b'9', room) => {
@@ -37,14 +39,14 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Option<i128> {
     fits.then_some(if negative { -value } else { value })
 }
 
-/// The fewest bytes that hold `value`.
-pub(super) fn bytes(value: i128, all: &mut [u8; 16]) -> &[u8] {
+/// The fewest bytes that hold `value`, written into `all`.
+pub(super) fn to_bytes(value: i128, all: &mut [u8; 16]) -> &[u8] {
     *all = value.to_be_bytes();
     let sign = if value < 0 { 0xff } else { 0 };
     let mut bytes = &all[..];
     while let [first, rest @ ..] = bytes {
-        let said = rest.first().is_some_and(|next| (next ^ sign) & 0x80 == 0);
-        if *first != sign || !said {
+        let next_has_sign = rest.first().is_some_and(|next| (next ^ sign) & 0x80 == 0);
+        if *first != sign || !next_has_sign {
             break;
         }
         bytes = rest;
@@ -53,7 +55,7 @@ pub(super) fn bytes(value: i128, all: &mut [u8; 16]) -> &[u8] {
 }
 
 /// The number that `bytes` hold; `None`: it needs more than 128 bits.
-pub(super) fn value(bytes: &[u8]) -> Option<i128> {
+pub(super) fn from_bytes(bytes: &[u8]) -> Option<i128> {
     let sign = match bytes.first() {
         Some(first) if first & 0x80 != 0 => 0xff,
         _ => 0,
@@ -73,13 +75,13 @@ pub(super) fn put_text(value: i128, scale: usize, out: &mut String) {
     if value < 0 {
         out.push('-');
     }
-    // Writing to a text does not fail.
     let padded = format!("{digits:0>width$}", width = scale + 1);
     let (whole, part) = padded
         .split_at_checked(padded.len() - scale)
         .unwrap_or((&padded, ""));
     out.push_str(whole);
     if !part.is_empty() {
+        // Writing to memory does not fail.
         write!(out, ".{part}").ok();
     }
 }
@@ -130,20 +132,20 @@ mod tests {
             (-129, &[0xff, 0x7f]),
         ] {
             let mut all = [0; 16];
-            assert_eq!(bytes(number, &mut all), expected);
-            assert_eq!(value(expected), Some(number));
+            assert_eq!(to_bytes(number, &mut all), expected);
+            assert_eq!(from_bytes(expected), Some(number));
         }
-        assert_eq!(value(&[]), Some(0));
-        assert_eq!(value(&[0xff; 40]), Some(-1));
-        assert_eq!(value(&[1; 17]), None);
-        assert_eq!(value(&[&[0][..], &[0xff; 16]].concat()), None);
+        assert_eq!(from_bytes(&[]), Some(0));
+        assert_eq!(from_bytes(&[0xff; 40]), Some(-1));
+        assert_eq!(from_bytes(&[1; 17]), None);
+        assert_eq!(from_bytes(&[&[0][..], &[0xff; 16]].concat()), None);
     }
 
     proptest! {
         #[test]
         fn numbers_come_back(number: i128, scale in 0_usize..39) {
             let mut all = [0; 16];
-            prop_assert_eq!(value(bytes(number, &mut all)), Some(number));
+            prop_assert_eq!(from_bytes(to_bytes(number, &mut all)), Some(number));
             let mut text = String::new();
             put_text(number, scale, &mut text);
             let fits = number.unsigned_abs() < 10_u128.pow(38);

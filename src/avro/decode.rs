@@ -1,53 +1,42 @@
-//! Records to the JSON that the sink reads.
+//! Reads Avro records of any writer, straight to the JSON that the sink reads.
 //!
-//! Schemas and bytes are read here, straight to text (docs/decisions/0008). The library refuses schemas
-//! that registries accept, and its reader of values takes a string, boolean or union that is cut off
-//! for null (apache-avro 0.22, `decode.rs`), and a null clears a column of the instance.
+//! Both the writers' schemas ([`WriterSchema`]) and the bytes are read by code of our own, because the
+//! library refuses schemas that registries accept, and takes a string, boolean or union that is cut
+//! off for null (apache-avro 0.22, `decode.rs`). A null would clear a column of the instance. See
+//! docs/decisions/0008.
 
-mod key_text;
 mod plan;
+mod reader;
 
-use std::fmt::{self, Write as _};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-pub use self::key_text::to_text;
 pub use self::plan::{WriterSchema, WriterSchemaError};
+pub use self::reader::DecodeError;
 
-use self::plan::{PlanField, TypeNode};
-use super::wire::{WIRE_MAGIC_BYTE, WIRE_PREFIX_BYTES, take_long};
-use super::{decimal, times};
+use self::reader::RecordReader;
+use super::wire::{WIRE_MAGIC_BYTE, WIRE_PREFIX_BYTES};
 
-/// Deepest nesting of a value.
-const MAX_VALUE_DEPTH: u32 = 64;
-/// Largest JSON made of a record, in bytes; the instance takes 10 MB. Some values, as an array of
-/// nulls, need no bytes in a record, so its own size bounds nothing.
-const MAX_RECORD_JSON_BYTES: usize = 32 * 1024 * 1024;
-
-/// Whether bytes begin with the id of a schema.
+/// The bytes of a key or a value, told apart by their beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireFrame<'a> {
-    /// They do. With a schema of type AVRO the body is for [`to_json`]; with JSON it is JSON
-    /// already; PROTOBUF is not read here.
+    /// They begin with the id of a schema. The schema's type says what the body is: AVRO is for
+    /// [`to_json`], JSON is JSON already, PROTOBUF is not read here.
     Framed {
         /// The id that the registry knows the schema by.
         id: u32,
-        /// What follows.
+        /// The bytes behind the id.
         body: &'a [u8],
     },
-    /// They do not: JSON never begins with a zero.
+    /// They name no schema. JSON never begins with a zero byte, so it is always plain.
     Plain,
 }
 
-/// Tells what the bytes of a key or a value are (Confluent, "Wire format": a zero, then the id in
-/// four bytes, big-endian).
+/// Tells the bytes of a key or a value apart: a zero byte and an id of four bytes, big-endian, stand
+/// in front of what was written with a schema of the registry (Confluent, "Wire format").
 ///
 /// ```
-/// use servicenow_kafka_bridge::schema::decode::{Frame, frame};
+/// use servicenow_kafka_bridge::avro::decode::{WireFrame, frame};
 ///
-/// assert_eq!(frame(b"\0\0\0\0\x07..."), Frame::Framed { id: 7, body: b"..." });
-/// assert_eq!(frame(b"{}"), Frame::Plain);
+/// assert_eq!(frame(b"\0\0\0\0\x07..."), WireFrame::Framed { id: 7, body: b"..." });
+/// assert_eq!(frame(b"{}"), WireFrame::Plain);
 /// ```
 pub fn frame(bytes: &[u8]) -> WireFrame<'_> {
     match bytes.split_first_chunk::<WIRE_PREFIX_BYTES>() {
@@ -59,44 +48,26 @@ pub fn frame(bytes: &[u8]) -> WireFrame<'_> {
     }
 }
 
-/// Why a record cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError {
-    /// The field of the outermost record, if it came to one.
-    field: Option<String>,
-    why: &'static str,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(field) = &self.field {
-            write!(f, "field `{field}`: ")?;
-        }
-        f.write_str(self.why)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
 /// The JSON object that the body of a framed record stands for, in ServiceNow's own forms.
 ///
-/// Of the record itself every value is a string, as the Table API gives and takes it, or null:
+/// Every value of the record itself is a string, as the Table API gives and takes it, or null:
 ///
-/// - Numbers are plain digits, decimals with all digits of their scale. Booleans are `true` and
+/// - Numbers are plain digits, decimals have all digits of their scale. Booleans are `true` and
 ///   `false`.
 /// - Timestamps of any resolution are `YYYY-MM-DD HH:MM:SS`, in UTC where they have a zone; dates
-///   are `YYYY-MM-DD`, times of day `HH:MM:SS`. Fractions of a second are left out: the instance
-///   has none.
-/// - Durations are that far from 1970, as the instance stores them.
+///   are `YYYY-MM-DD`, times of day `HH:MM:SS`. Fractions of a second are left out, because the
+///   instance stores none.
+/// - A duration is the time that lies as far from 1970, as the instance stores it.
 /// - `bytes` and `fixed` are Base64; a `uuid`, which has 16 of them, is written with hyphens.
-/// - Unions are what is in them. Records, maps and arrays inside are JSON, their numbers too.
+/// - A union is the value in it. Records, maps and arrays inside are JSON, the numbers in them too.
 ///
-/// A field has the name in its property `servicenow.name`, if it has one. Of a record of this
-/// bridge the texts in [`super::RAW_FIELD`] are given as the columns they came from, behind the others,
-/// so that the last value of a repeated name counts.
+/// A field has the name in its property `servicenow.name`, if it has one. In a record of this bridge
+/// the field [`RAW_FIELD`](super::RAW_FIELD) holds texts of values that did not fit their types.
+/// They become the columns they came from, at the end of the object: the last value of a repeated
+/// name counts.
 ///
 /// ```
-/// use servicenow_kafka_bridge::schema::decode::{WriterSchema, to_json};
+/// use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_json};
 ///
 /// let text = r#"{"type":"record","name":"t","fields":[{"name":"n","type":["null","long"]}]}"#;
 /// let schema = WriterSchema::parse(text, &[]).expect("a schema");
@@ -105,364 +76,29 @@ impl std::error::Error for DecodeError {}
 /// ```
 ///
 /// # Errors
-/// The bytes are not, or not only, a value of this schema; it is no record or map; or a value has
-/// no form in ServiceNow, as a NaN or a date after the year 9999.
+/// The bytes are not, or not only, a value of this schema; the schema is neither a record nor a map;
+/// or a value has no form in ServiceNow, such as a NaN or a date after the year 9999.
 pub fn to_json(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut reader = RecordReader::new(schema, body);
-    let result = reader.outermost();
-    finished(reader, result)
+    RecordReader::new(schema, body).into_json()
 }
 
-/// What was read, if that was all.
-fn finished(reader: RecordReader<'_>, result: DecodeResult) -> Result<Vec<u8>, DecodeError> {
-    let result = match result {
-        Ok(()) if !reader.rest.is_empty() => Err("bytes are left behind the record"),
-        result => result,
-    };
-    match result {
-        Ok(()) => Ok(reader.out),
-        Err(why) => Err(DecodeError {
-            field: reader.field.map(str::to_owned),
-            why,
-        }),
-    }
-}
-
-const ENDS_EARLY: &str = "the record ends early";
-
-struct RecordReader<'a> {
-    schema: &'a WriterSchema,
-    rest: &'a [u8],
-    out: Vec<u8>,
-    field: Option<&'a str>,
-}
-
-type DecodeResult = Result<(), &'static str>;
-
-impl<'a> RecordReader<'a> {
-    fn new(schema: &'a WriterSchema, body: &'a [u8]) -> RecordReader<'a> {
-        RecordReader {
-            schema,
-            rest: body,
-            out: Vec::with_capacity(body.len() * 2),
-            field: None,
-        }
-    }
-
-    /// The record itself: a record or a map, maybe in a union.
-    fn outermost(&mut self) -> DecodeResult {
-        match self.root()? {
-            TypeNode::Record(members) => self.record(members, 0),
-            TypeNode::Map(values) => self.map(*values, 0, true),
-            _ => Err("it is neither a record nor a map"),
-        }
-    }
-
-    /// The type of the whole, behind unions and names.
-    fn root(&mut self) -> Result<&'a TypeNode, &'static str> {
-        let mut node = self.schema.root();
-        for _ in 0..MAX_VALUE_DEPTH {
-            match node {
-                TypeNode::Union(branches) => node = self.branch(branches)?,
-                TypeNode::Alias(other) => node = self.schema.node(*other),
-                other => return Ok(other),
-            }
-        }
-        Err("it is nested too deeply")
-    }
-
-    /// Any value; the nesting of those of the record itself is 0.
-    fn value(&mut self, node: &'a TypeNode, depth: u32) -> DecodeResult {
-        if depth > MAX_VALUE_DEPTH {
-            return Err("it is nested too deeply");
-        }
-        if self.out.len() > MAX_RECORD_JSON_BYTES {
-            return Err("it is too large");
-        }
-        let top = depth == 0;
-        match node {
-            TypeNode::Null => self.out.extend_from_slice(b"null"),
-            TypeNode::Boolean => {
-                let word = match self.take(1)? {
-                    [0] => "false",
-                    [1] => "true",
-                    _ => return Err("a boolean is neither 0 nor 1"),
-                };
-                self.plain(word, top);
-            }
-            TypeNode::Long => {
-                let text = self.long()?.to_string();
-                self.plain(&text, top);
-            }
-            TypeNode::Float => {
-                let bits = self.take(4)?.try_into().map_err(|_| ENDS_EARLY)?;
-                let value = f32::from_le_bytes(bits);
-                self.number(value.is_finite(), &value, top)?;
-            }
-            TypeNode::Double => {
-                let bits = self.take(8)?.try_into().map_err(|_| ENDS_EARLY)?;
-                let value = f64::from_le_bytes(bits);
-                self.number(value.is_finite(), &value, top)?;
-            }
-            TypeNode::Union(branches) => {
-                let branch = self.branch(branches)?;
-                // A union is no nesting of the JSON, but unions can nest without end.
-                return self.inside(branch, depth);
-            }
-            TypeNode::Alias(other) => return self.inside(self.schema.node(*other), depth),
-            TypeNode::Record(members) => self.record(members, depth + 1)?,
-            TypeNode::Array(items) => self.array(*items, depth + 1)?,
-            TypeNode::Map(values) => self.map(*values, depth + 1, false)?,
-            _ => {
-                let text = self.text_of(node)?;
-                self.string(&text);
-            }
-        }
-        Ok(())
-    }
-
-    /// What an alias or a union leads to.
-    fn inside(&mut self, mut node: &'a TypeNode, depth: u32) -> DecodeResult {
-        for _ in 0..MAX_VALUE_DEPTH {
-            match node {
-                TypeNode::Alias(other) => node = self.schema.node(*other),
-                TypeNode::Union(branches) => node = self.branch(branches)?,
-                other => return self.value(other, depth),
-            }
-        }
-        Err("it is nested too deeply")
-    }
-
-    /// Values that are strings in JSON wherever they stand.
-    fn text_of(&mut self, node: &'a TypeNode) -> Result<String, &'static str> {
-        let mut text = String::new();
-        let unfit = "a time is outside of the years 0 to 9999";
-        match node {
-            TypeNode::String => {
-                let bytes = self.sized()?;
-                let string = std::str::from_utf8(bytes).map_err(|_| "a string is not UTF-8")?;
-                text.push_str(string);
-            }
-            TypeNode::Enum(symbols) => {
-                let at = usize::try_from(self.long()?).ok();
-                let symbol = at.and_then(|at| symbols.get(at));
-                text.push_str(symbol.ok_or("an enum has no such symbol")?);
-            }
-            TypeNode::Bytes(size) => STANDARD.encode_string(self.bytes(*size)?, &mut text),
-            TypeNode::Decimal { size, scale } => {
-                let value = decimal::value(self.bytes(*size)?);
-                let value = value.ok_or("a decimal has too many digits")?;
-                decimal::put_text(value, *scale, &mut text);
-            }
-            TypeNode::BigDecimal => self.big_decimal(&mut text)?,
-            TypeNode::Uuid(size) => put_uuid(self.bytes(*size)?, &mut text),
-            TypeNode::Date => times::put_days(self.long()?, &mut text).ok_or(unfit)?,
-            TypeNode::Timestamp(per_second) => {
-                let seconds = self.long()?.div_euclid(*per_second);
-                times::put_seconds(seconds, &mut text).ok_or(unfit)?;
-            }
-            TypeNode::Time(per_second) => {
-                let seconds = self.long()?.div_euclid(*per_second);
-                if !(0..times::SECONDS_PER_DAY).contains(&seconds) {
-                    return Err("a time of day is longer than a day");
-                }
-                times::put_time(seconds, &mut text);
-            }
-            TypeNode::Duration => {
-                let seconds = duration(self.take(12)?)?;
-                times::put_seconds(seconds, &mut text).ok_or(unfit)?;
-            }
-            _ => return Err("it is of an unknown type"),
-        }
-        Ok(text)
-    }
-
-    fn record(&mut self, members: &'a [PlanField], depth: u32) -> DecodeResult {
-        let mut texts = Vec::new();
-        let mut first = true;
-        self.out.push(b'{');
-        for member in members {
-            if depth == 0 {
-                self.field = Some(&member.name);
-            }
-            if member.is_raw && depth == 0 {
-                let before = std::mem::take(&mut self.out);
-                self.raw_texts(member)?;
-                texts = std::mem::replace(&mut self.out, before);
-                continue;
-            }
-            self.comma(&mut first);
-            self.string(&member.name);
-            self.out.push(b':');
-            self.value(self.schema.node(member.node), depth)?;
-        }
-        // Behind the nulls of the same columns.
-        if !texts.is_empty() {
-            self.comma(&mut first);
-            self.out.append(&mut texts);
-        }
-        self.out.push(b'}');
-        self.field = None;
-        Ok(())
-    }
-
-    /// The texts of values that did not fit their types, as members.
-    fn raw_texts(&mut self, member: &'a PlanField) -> DecodeResult {
-        let TypeNode::Union(branches) = self.schema.node(member.node) else {
-            return Err("it is of an unknown type");
-        };
-        match self.branch(branches)? {
-            TypeNode::Null => Ok(()),
-            TypeNode::Map(values) => self.members(*values, 0, &mut true),
-            _ => Err("it is of an unknown type"),
-        }
-    }
-
-    fn array(&mut self, items: usize, depth: u32) -> DecodeResult {
-        self.out.push(b'[');
-        let mut first = true;
-        while let Some(count) = self.block()? {
-            for _ in 0..count {
-                self.comma(&mut first);
-                self.value(self.schema.node(items), depth)?;
-            }
-        }
-        self.out.push(b']');
-        Ok(())
-    }
-
-    fn map(&mut self, values: usize, depth: u32, outermost: bool) -> DecodeResult {
-        let depth = if outermost { 0 } else { depth };
-        self.out.push(b'{');
-        self.members(values, depth, &mut true)?;
-        self.out.push(b'}');
-        Ok(())
-    }
-
-    fn members(&mut self, values: usize, depth: u32, first: &mut bool) -> DecodeResult {
-        while let Some(count) = self.block()? {
-            for _ in 0..count {
-                self.comma(first);
-                let key = self.text_of(&TypeNode::String)?;
-                self.string(&key);
-                self.out.push(b':');
-                self.value(self.schema.node(values), depth)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The count of the next block of an array or a map; `None` ends it. A negative one is followed
-    /// by the block's size in bytes (Avro 1.12, "Arrays").
-    fn block(&mut self) -> Result<Option<i64>, &'static str> {
-        let count = self.long()?;
-        if count >= 0 {
-            return Ok(Some(count).filter(|count| *count > 0));
-        }
-        self.long()?;
-        let count = count.checked_neg();
-        count.map(Some).ok_or("a block has too many items")
-    }
-
-    fn branch(&mut self, branches: &'a [usize]) -> Result<&'a TypeNode, &'static str> {
-        let at = usize::try_from(self.long()?).ok();
-        let branch = at.and_then(|at| branches.get(at));
-        let branch = branch.ok_or("a union has no such branch")?;
-        Ok(self.schema.node(*branch))
-    }
-
-    fn big_decimal(&mut self, text: &mut String) -> DecodeResult {
-        let mut inner = self.sized()?;
-        let wrong = "a big-decimal is malformed";
-        let length = take_long(&mut inner).and_then(|length| usize::try_from(length).ok());
-        let unscaled = length.and_then(|length| inner.split_at_checked(length));
-        let (unscaled, mut scale) = unscaled.ok_or(wrong)?;
-        let value = decimal::value(unscaled).ok_or("a decimal has too many digits")?;
-        let digits = take_long(&mut scale).and_then(|scale| usize::try_from(scale).ok());
-        let digits = digits.filter(|digits| *digits <= plan::MAX_DECIMAL_SCALE);
-        decimal::put_text(value, digits.ok_or(wrong)?, text);
-        Ok(())
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], &'static str> {
-        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(ENDS_EARLY)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn long(&mut self) -> Result<i64, &'static str> {
-        take_long(&mut self.rest).ok_or("a number is cut off or too long")
-    }
-
-    fn sized(&mut self) -> Result<&'a [u8], &'static str> {
-        let length = usize::try_from(self.long()?).map_err(|_| "a length is negative")?;
-        self.take(length)
-    }
-
-    fn bytes(&mut self, size: Option<usize>) -> Result<&'a [u8], &'static str> {
-        match size {
-            Some(size) => self.take(size),
-            None => self.sized(),
-        }
-    }
-
-    fn number(&mut self, is_finite: bool, value: &dyn fmt::Display, top: bool) -> DecodeResult {
-        if !is_finite {
-            return Err("a number is infinite or none");
-        }
-        self.plain(&value.to_string(), top);
-        Ok(())
-    }
-
-    /// Text that needs no escapes.
-    fn plain(&mut self, text: &str, quoted: bool) {
-        if quoted {
-            self.out.push(b'"');
-        }
-        self.out.extend_from_slice(text.as_bytes());
-        if quoted {
-            self.out.push(b'"');
-        }
-    }
-
-    fn string(&mut self, text: &str) {
-        // A text is always JSON, and memory takes it.
-        serde_json::to_writer(&mut self.out, text).ok();
-    }
-
-    fn comma(&mut self, first: &mut bool) {
-        if !std::mem::take(first) {
-            self.out.push(b',');
-        }
-    }
-}
-
-/// Three little-endian numbers: months, days, milliseconds (Avro 1.12, "Duration"); in seconds.
-fn duration(bytes: &[u8]) -> Result<i64, &'static str> {
-    let mut numbers = bytes.chunks_exact(4).map(|chunk| {
-        let number = chunk.try_into().map(u32::from_le_bytes);
-        i64::from(number.unwrap_or_default())
-    });
-    let mut next = || numbers.next().unwrap_or_default();
-    let (months, days, millis) = (next(), next(), next());
-    if months != 0 {
-        return Err("a duration has months, which have no fixed length");
-    }
-    Ok(days * times::SECONDS_PER_DAY + millis / 1000)
-}
-
-/// Of another length than 16 it is no uuid but plain bytes.
-fn put_uuid(bytes: &[u8], text: &mut String) {
-    if bytes.len() != 16 {
-        return STANDARD.encode_string(bytes, text);
-    }
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        // Writing to a text does not fail.
-        write!(text, "{byte:02x}").ok();
-    }
+/// The text that the body of a framed key stands for: a string is itself, another scalar has its text
+/// as in [`to_json`], a record, map or array is its JSON, null is the empty text. A union is the
+/// value in it.
+///
+/// The text says nothing of the schema, so a key stays the same when its schema gets another id.
+///
+/// ```
+/// use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_text};
+///
+/// let schema = WriterSchema::parse(r#""string""#, &[]).expect("a schema");
+/// assert_eq!(to_text(&schema, b"\x06abc").expect("a key"), b"abc");
+/// ```
+///
+/// # Errors
+/// As for [`to_json`], except that the schema may be a scalar.
+pub fn to_text(schema: &WriterSchema, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    RecordReader::new(schema, body).into_text()
 }
 
 #[cfg(test)]

@@ -1,35 +1,39 @@
-//! The schema that a table asks for: its configuration, and what the instance says of its columns.
+//! The schema that a table should have, by its configuration and by the columns that the instance
+//! shows. What is registered already plays no part in it.
 
 use std::fmt;
 
+use super::columns::TableColumns;
 use super::dictionary::{self, TableDescription};
-use super::{RecordSchema, TableColumns, TypingOptions};
+use super::model::RecordSchema;
+use super::typed::TypingOptions;
 use crate::config::{OnTypeError, SchemaStyle, TableConfig};
-use crate::servicenow::{Error, InstanceClient, table_api as requests};
+use crate::servicenow::{Error, InstanceClient, table_api};
 use crate::stop::Stop;
 
-/// Rows whose columns are taken where the dictionary is hidden.
+/// How many rows are looked at for their columns where the dictionary is hidden.
 const SAMPLE_ROWS: &str = "10";
-/// What opens the dictionary.
-const DICTIONARY_ACCESS_ADVICE: &str = "give the integration user read access to sys_db_object and sys_dictionary (role \
-                     personalize_dictionary)";
+/// What makes the dictionary visible.
+const DICTIONARY_ACCESS_ADVICE: &str = "give the integration user read access to sys_db_object \
+                                        and sys_dictionary (role personalize_dictionary)";
 
-/// A schema, and what was in the way of a better one.
+/// The schema that a table should have, and what is missing from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredSchema {
     /// The schema.
     pub schema: RecordSchema,
-    /// Why there are no more columns than these; empty when all is well.
+    /// Why the schema may lack columns or types; empty when it is complete.
     pub notes: Vec<String>,
 }
 
-/// Why the schema of a table is not known.
+/// Why it is not known which schema a table should have.
 #[derive(Debug)]
 pub enum SchemaUnavailable {
     /// The instance could not be asked.
     Error(Error),
-    /// Types are wanted, and this user may not see them; says what to do. A subject keeps the types it
-    /// begins with, so texts in their place would stay when the right is given.
+    /// The configuration asks for types, and this user may not see them; the text says what to do. Texts
+    /// in their place would stay when the user gets the right, because a subject keeps the types that
+    /// it begins with.
     Hidden(String),
 }
 
@@ -52,21 +56,22 @@ impl From<Error> for SchemaUnavailable {
     }
 }
 
-/// The schema of a table whose configuration says everything: texts, and the names of the columns.
+/// The schema of a table whose configuration says everything: the names of the columns, and that all
+/// are texts. `None`: the instance has to be asked.
 pub fn without_instance(table: &TableConfig) -> Option<RecordSchema> {
-    let fields =
-        requests::fetched_columns(table).filter(|_| table.schema.style == SchemaStyle::Strings)?;
-    Some(RecordSchema::strings(&TableColumns::named(
-        &table.name,
-        fields,
-    )))
+    if table.schema.style != SchemaStyle::Strings {
+        return None;
+    }
+    let columns = TableColumns::named(&table.name, table_api::fetched_columns(table)?);
+    Some(RecordSchema::strings(&columns))
 }
 
-/// The schema of a table. The dictionary is asked where types are wanted, or columns that are not
-/// named; where it is hidden, some rows are, but types wait for it.
+/// The schema that a table should have. The dictionary is asked where the configuration wants types or
+/// does not name the columns. Where the dictionary is hidden, names of columns are taken from some
+/// rows; types are not guessed.
 ///
 /// # Errors
-/// The instance could not be asked, or does not show the types to this user.
+/// The instance could not be asked, or does not show types that are wanted to this user.
 pub fn desired_schema(
     client: &InstanceClient,
     table_api_path: &str,
@@ -79,7 +84,7 @@ pub fn desired_schema(
     }
     match dictionary::describe(client, table_api_path, &table.name, stop)? {
         TableDescription::Columns(columns) => {
-            let columns = match requests::fetched_columns(table) {
+            let columns = match table_api::fetched_columns(table) {
                 Some(fields) => columns.select(&fields),
                 None => columns,
             };
@@ -95,7 +100,7 @@ pub fn desired_schema(
             )))
         }
         TableDescription::Hidden(why) => {
-            let columns = of_rows(client, table_api_path, table, stop)?;
+            let columns = columns_of_some_rows(client, table_api_path, table, stop)?;
             let mut notes = vec![format!(
                 "{why}; {DICTIONARY_ACCESS_ADVICE}, or the columns are those of some rows"
             )];
@@ -125,8 +130,9 @@ fn styled(table: &TableConfig, columns: &TableColumns) -> RecordSchema {
     RecordSchema::typed(columns, &typing)
 }
 
-/// The columns of some rows: of one alone those are missing that the user may not read in it.
-fn of_rows(
+/// The columns of several rows together, because a row lacks the columns that the user may not read in
+/// it.
+fn columns_of_some_rows(
     client: &InstanceClient,
     table_api_path: &str,
     table: &TableConfig,
@@ -138,7 +144,7 @@ fn of_rows(
         ("sysparm_no_count", "true".to_owned()),
     ];
     params.extend(table.query.clone().map(|query| ("sysparm_query", query)));
-    let get = requests::probe(table_api_path, &table.name, params);
+    let get = table_api::probe(table_api_path, &table.name, params);
     let (result, _) = client.get_result_once(&get, stop)?;
     let mut columns = TableColumns::named(&table.name, [""; 0]);
     for row in result.as_array().into_iter().flatten() {

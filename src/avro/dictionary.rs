@@ -1,8 +1,9 @@
-//! The columns of a table, as the instance describes them.
+//! Asks the instance for the columns of a table.
 //!
-//! A table has the columns of every table that it extends, so the chain of `super_class` is walked
-//! in `sys_db_object` and then `sys_dictionary` is asked for all of it. Both need rights that an
-//! integration user often lacks, and without them rows are left out silently.
+//! A table has the columns of every table that it extends. So the chain of parents (`super_class`) is
+//! followed in `sys_db_object`, then `sys_dictionary` is asked for the columns of all of them. Both
+//! tables need rights that an integration user often lacks. Without them the instance leaves rows out
+//! and says nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -14,42 +15,47 @@ use super::columns::{Choice, TableColumn, TableColumns};
 use crate::servicenow::{Error, InstanceClient, InstanceFailure, ReadRequest, table_api};
 use crate::stop::Stop;
 
-/// Rows of a page.
+/// Rows of a page of these tables.
 const DICTIONARY_PAGE_ROWS: usize = 1000;
-/// Pages of one question: a table has some hundred columns.
+/// Most pages that are read of one of these tables. A table has some hundred columns.
 const MAX_DICTIONARY_PAGES: usize = 100;
-/// Longest chain of tables; the longest of the platform have about ten.
+/// Longest chain of tables. The longest chains of the platform have about ten.
 const MAX_TABLE_CHAIN: usize = 30;
 
-/// What the instance says about a table.
+/// The instance's description of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableDescription {
-    /// Its columns, sorted by name: the order is the same on every instance.
+    /// Its columns, sorted by name, so that the order is the same on every instance.
     Columns(TableColumns),
-    /// Nothing that this user may see; says in words what is hidden. The columns are then the
+    /// This user may not see the description; the text says what is hidden. The columns are then the
     /// configured `fields` ([`TableColumns::named`]) or those of some rows ([`TableColumns::of_row`]).
     Hidden(String),
 }
 
-/// Asks for the columns of `table`, its parents' among them.
+/// Asks for the columns of `table`, including those of its parents.
 ///
 /// ```no_run
-/// use servicenow_kafka_bridge::schema::dictionary::{self, Described};
-/// use servicenow_kafka_bridge::schema::{Columns, Schema, Typing};
+/// use servicenow_kafka_bridge::avro::dictionary::{self, TableDescription};
+/// use servicenow_kafka_bridge::avro::{RecordSchema, TableColumns, TypingOptions};
 ///
-/// # fn ask(client: &servicenow_kafka_bridge::servicenow::Client,
+/// # fn ask(client: &servicenow_kafka_bridge::servicenow::InstanceClient,
 /// #     stop: &servicenow_kafka_bridge::stop::Stop, fields: &[String])
-/// #     -> Result<Schema, servicenow_kafka_bridge::servicenow::Error> {
+/// #     -> Result<RecordSchema, servicenow_kafka_bridge::servicenow::Error> {
 /// let described = dictionary::describe(client, "/api/now/table", "incident", stop)?;
 /// Ok(match described {
-///     Described::Columns(columns) => Schema::typed(&columns.select(fields), &Typing::default()),
-///     Described::Hidden(_why) => Schema::strings(&Columns::named("incident", fields)),
+///     TableDescription::Columns(columns) => {
+///         RecordSchema::typed(&columns.select(fields), &TypingOptions::default())
+///     }
+///     TableDescription::Hidden(_why) => {
+///         RecordSchema::strings(&TableColumns::named("incident", fields))
+///     }
 /// })
 /// # }
 /// ```
 ///
 /// # Errors
-/// The instance could not be asked. A refusal is no error but [`TableDescription::Hidden`].
+/// The instance could not be asked. That it refuses this user is no error but
+/// [`TableDescription::Hidden`].
 pub fn describe(
     client: &InstanceClient,
     table_api_path: &str,
@@ -87,8 +93,8 @@ impl From<Error> for DictionaryError {
     }
 }
 
-/// This user may not, or the instance itself says that there is nothing of that name. Of a gateway on
-/// the way a 404 says nothing.
+/// Whether the instance itself has refused this user, or has said that it has no such table. A 404 of a
+/// gateway on the way says neither.
 fn is_refusal(error: &Error) -> bool {
     match error.cause() {
         Some(InstanceFailure::Forbidden { .. }) => true,
@@ -139,7 +145,7 @@ struct ChoiceRow {
     sequence: TextValue,
 }
 
-/// A value as a text or as an object that has one.
+/// A value that is a text, or an object that has the text as its member `value`.
 #[derive(Default)]
 struct TextValue(String);
 
@@ -162,7 +168,7 @@ struct DictionaryReader<'a> {
 }
 
 impl DictionaryReader<'_> {
-    /// The table, then what it extends, up to the root, with labels.
+    /// Names and labels of the table and of those that it extends, up to the root.
     fn chain(&self, table: &str) -> Result<Vec<(String, String)>, DictionaryError> {
         let mut chain: Vec<(String, String)> = Vec::new();
         let mut query = format!("name={table}");
@@ -179,7 +185,7 @@ impl DictionaryReader<'_> {
             }
             chain.push((class.name.0, class.label.0));
             let TextValue(parent) = class.super_class;
-            // It becomes a part of a query.
+            // The identifier becomes a part of a query, so nothing else may be in it.
             if parent.is_empty() || !parent.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 break;
             }
@@ -197,7 +203,7 @@ impl DictionaryReader<'_> {
         let query = format!("nameIN{}^elementISNOTEMPTY^active=true", names.join(","));
         let entries: Vec<DictionaryRow> =
             self.pages("sys_dictionary", &query, DICTIONARY_FIELDS)?;
-        // The nearest table decides.
+        // Where two tables of the chain describe a column, the one nearer to the table counts.
         let distance = |name: &str| names.iter().position(|known| *known == name);
         let mut found: BTreeMap<String, (usize, TableColumn)> = BTreeMap::new();
         for entry in entries {
@@ -230,8 +236,8 @@ impl DictionaryReader<'_> {
         })
     }
 
-    /// The choice lists by column; the nearest table that has one decides. They only describe, so a
-    /// user without access to them goes without.
+    /// The choice lists by column; of several tables that have a list for a column the nearest counts.
+    /// They only describe, so a user who may not see them gets a schema without them.
     fn choices(&self, names: &[&str]) -> Result<HashMap<String, Vec<Choice>>, DictionaryError> {
         let query = format!("nameIN{}^language=en^inactive=false", names.join(","));
         let options: Vec<ChoiceRow> = match self.pages("sys_choice", &query, CHOICE_FIELDS) {
@@ -268,8 +274,8 @@ impl DictionaryReader<'_> {
         Ok(sorted.collect())
     }
 
-    /// All rows of a query, in pages behind the last identifier: rows that come or go meanwhile
-    /// shift nothing.
+    /// All rows of a query, page by page. Each page begins behind the last identifier of the one before,
+    /// so rows that come or go meanwhile do not shift the others.
     fn pages<T: for<'de> Deserialize<'de>>(
         &self,
         table: &str,
@@ -284,7 +290,8 @@ impl DictionaryReader<'_> {
                 last => format!("{query}^sys_id>{last}^ORDERBYsys_id"),
             };
             let page: Vec<WithSysId<T>> = self.page(table, &behind, fields)?;
-            // A page may be shorter than its limit, as access rules hide rows afterwards.
+            // A page may be shorter than its limit, because access rules hide rows after the limit was
+            // applied, so a short page is not the end. One without rows is taken for it.
             let end = match page.last() {
                 Some(row) if row.sys_id.0 > last && !row.sys_id.0.contains('^') => {
                     row.sys_id.0.clone()
@@ -321,7 +328,7 @@ impl DictionaryReader<'_> {
             let wrong = io::Error::new(io::ErrorKind::InvalidData, "`result` is no list");
             return Err(self.client.body_error(&wrong, &request.what).into());
         };
-        // A row without the columns that are asked for is one that the user may not read.
+        // A row that lacks columns that were asked for is one that the user may not read.
         let rows = rows
             .into_iter()
             .filter_map(|row| serde_json::from_value(row).ok());
@@ -384,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_table_and_its_parents() {
+    fn a_table_has_the_columns_of_its_parents() {
         let sim = Sim::start(Options::default()).unwrap();
         let TableDescription::Columns(columns) = ask(&sim, "incident") else {
             panic!("hidden");
@@ -419,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_may_not_see() {
+    fn hidden_tables_are_named() {
         let sim = Sim::start(Options::default()).unwrap();
         let TableDescription::Hidden(why) = ask(&sim, "u_unknown") else {
             panic!("described");

@@ -1,8 +1,8 @@
-//! Rows to records: the raw JSON text of a row straight to Avro's bytes.
+//! Writes a row as an Avro record, from its JSON text straight to Avro's bytes.
 //!
-//! Nothing is built in between. One pass over the row finds where each column's value stands, then
-//! the fields are written in the order of the schema. The first bytes of a record name its schema
-//! (Confluent, "Wire format").
+//! No tree of values is built in between, because this runs for every row. One pass over the text
+//! notes where each column's value stands, then the fields are written in the order of the schema. A
+//! record begins with the id of its schema (Confluent, "Wire format").
 
 mod key_order;
 mod scan;
@@ -18,28 +18,29 @@ use super::model::{FieldType, RecordSchema};
 use super::wire::{WIRE_PREFIX_BYTES, prefix, put_bytes, put_long};
 use crate::config::OnTypeError;
 
-/// The schema of keys that are Avro too.
+/// The schema of keys, for tables whose keys are Avro as well.
 pub const KEY_SCHEMA: &str = r#""string""#;
-/// The branch of a field's union that is null.
+/// The branch of a field's union `["null", type]` for null: 0, zig-zag encoded.
 const NULL_BRANCH: u8 = 0;
-/// The branch that is not: 1, in zig-zag.
+/// The branch for a value: 1, zig-zag encoded.
 const VALUE_BRANCH: u8 = 2;
 
-/// What was noticed in a row.
+/// How a row fitted the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EncodeReport {
-    /// Columns that the schema has no field for; see [`RecordEncoder::unknown`].
+    /// How many columns of the row the schema has no field for; see [`RecordEncoder::unknown`].
     pub unknown: u32,
-    /// Values that did not fit their type; see [`RecordEncoder::misfits`].
+    /// How many values did not fit the type of their field; see [`RecordEncoder::misfits`].
     pub misfits: u32,
 }
 
-/// Why a row could not be written. Nothing was.
+/// Why a row could not be written. Nothing of it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EncodeError {
     /// The row is not valid JSON.
     Malformed(MalformedRow),
-    /// A value does not fit its type, and the configuration says that this holds the table.
+    /// A value does not fit the type of its field, and the configuration says that this holds the
+    /// table (`on_type_error: hold`).
     Misfit {
         /// Its column.
         column: String,
@@ -71,27 +72,27 @@ impl From<MalformedRow> for EncodeError {
     }
 }
 
-/// One field of the plan.
+/// One field of the schema, in its order.
 #[derive(Debug)]
 struct FieldSlot {
     kind: FieldType,
     column: String,
-    /// Values that did not fit, so far.
+    /// How many values did not fit so far.
     misfits: u64,
 }
 
-/// How a value fitted its type.
+/// How a value fitted the type of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValueFit {
     Well,
-    /// Half a letter of it is lost.
+    /// It was written, but half a surrogate pair in it became U+FFFD.
     Torn,
-    /// Null stands in its place.
+    /// It did not fit, and null was written instead.
     Not,
 }
 
 impl FieldSlot {
-    /// Appends the value of a form and text.
+    /// Appends the field: null, or the value with this form and text.
     fn put(&self, form: ValueForm, text: &[u8], out: &mut Vec<u8>) -> ValueFit {
         let is_string = matches!(self.kind, FieldType::String);
         let may_fit = match form {
@@ -103,9 +104,10 @@ impl FieldSlot {
             ValueForm::Empty | ValueForm::Text | ValueForm::Unescaped | ValueForm::Word => true,
         };
         if text.is_empty() {
-            match is_string {
-                true => out.extend_from_slice(&[VALUE_BRANCH, 0]),
-                false => out.push(NULL_BRANCH),
+            if is_string {
+                out.extend_from_slice(&[VALUE_BRANCH, 0]);
+            } else {
+                out.push(NULL_BRANCH);
             }
             return ValueFit::Well;
         }
@@ -123,19 +125,19 @@ impl FieldSlot {
     }
 }
 
-/// Writes the rows of one table with one schema. Keep it: it learns the order of the columns, and
-/// its memory is used again.
+/// Writes the rows of one table with one schema. Use one encoder for all of them: it learns the order
+/// of the columns, and its memory is used again.
 #[derive(Debug)]
 pub struct RecordEncoder {
     prefix: [u8; WIRE_PREFIX_BYTES],
     on_type_error: OnTypeError,
     order: KeyOrder,
     slots: Vec<FieldSlot>,
-    /// The value of each slot in this row.
+    /// Where the value of each slot stands in this row.
     values: Vec<ScannedValue>,
-    /// Texts that had escapes.
+    /// Texts of this row that had escapes, without them.
     scratch: Vec<u8>,
-    /// Slots whose values do not fit in this row.
+    /// The slots of this row whose values do not fit.
     unfit: Vec<usize>,
 }
 
@@ -143,8 +145,10 @@ impl RecordEncoder {
     /// For a schema and the id that the registry gave it.
     pub fn new(schema: &RecordSchema, id: u32, on_type_error: OnTypeError) -> RecordEncoder {
         let fields = schema.fields();
-        let columns = fields.iter().enumerate();
-        let columns = columns.filter(|(_, field)| field.kind != FieldType::TextMap);
+        let columns = fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.kind != FieldType::TextMap);
         let slots = fields.iter().map(|field| FieldSlot {
             kind: field.kind,
             column: field.column.clone(),
@@ -163,14 +167,17 @@ impl RecordEncoder {
 
     /// Appends the record of a row to `out`: prefix and body.
     ///
-    /// A value is a JSON text, number or boolean; of an object it is the member `value`, whatever
-    /// else it has, and other objects and arrays are their JSON text. Null and an absent column are
-    /// null. An empty text is an empty text in a `string`, and null in any other type: the instance
-    /// has no other word for it. Of a key that repeats the last one counts. Half a surrogate pair,
-    /// which the instance makes when it cuts a text, becomes U+FFFD and counts as a misfit.
+    /// - A value is a JSON text, number or boolean. An object with a member `value` has that value,
+    ///   whatever else is in it: so the Table API gives references and display values. Other objects
+    ///   and arrays are their JSON text.
+    /// - Null and an absent column are null. An empty text is an empty text in a `string` and null in
+    ///   any other type, because the instance writes an empty number or date that way.
+    /// - Where a key repeats, its last value counts.
+    /// - Half a surrogate pair, which the instance makes when it cuts a text off, becomes U+FFFD and
+    ///   counts as a misfit.
     ///
     /// # Errors
-    /// The row is not valid JSON, or a value holds the table. `out` is then as it was.
+    /// The row is not valid JSON, or a value holds the table. `out` is then as it was before.
     pub fn encode(&mut self, row: &[u8], out: &mut Vec<u8>) -> Result<EncodeReport, EncodeError> {
         let unknown = self.scan(row)?;
         let start = out.len();
@@ -185,18 +192,18 @@ impl RecordEncoder {
         Ok(EncodeReport { unknown, misfits })
     }
 
-    /// Columns that rows had and the schema has not, so far: at most 64 names.
+    /// Names of columns that rows had so far and the schema has no field for; at most 64.
     pub fn unknown(&self) -> &[String] {
         self.order.unknown()
     }
 
-    /// Columns with values that did not fit, and how many, so far.
+    /// Columns with values that did not fit so far, and how many values that were.
     pub fn misfits(&self) -> impl Iterator<Item = (&str, u64)> {
         let slots = self.slots.iter().filter(|slot| slot.misfits > 0);
         slots.map(|slot| (slot.column.as_str(), slot.misfits))
     }
 
-    /// Finds the value of each slot; gives the number of unknown columns.
+    /// Notes where the value of each slot stands; gives the number of unknown columns.
     fn scan(&mut self, row: &[u8]) -> Result<u32, MalformedRow> {
         let mut scanner = RowScanner::new(row, &mut self.scratch)?;
         let mut unknown = 0;
@@ -269,8 +276,8 @@ impl RecordEncoder {
         Ok(misfits)
     }
 
-    /// Puts the texts that did not fit at `place`, where the null of their map stands: one block,
-    /// and the empty one that ends the map (Avro 1.12, "Maps").
+    /// Replaces the null of the field `_raw`, which is the byte at `place`, by a map of the texts that
+    /// did not fit: one block, and the empty block that ends a map (Avro 1.12, "Maps").
     fn write_texts(&self, row: &[u8], place: usize, out: &mut Vec<u8>) {
         let mut map = vec![VALUE_BRANCH];
         put_long(
@@ -291,7 +298,7 @@ impl RecordEncoder {
 /// Appends a record's key as an Avro `string` with the id of [`KEY_SCHEMA`] in front.
 ///
 /// # Errors
-/// It is not UTF-8. `out` is then as it was.
+/// The key is not UTF-8. `out` is then as it was before.
 pub fn encode_key(id: u32, key: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     std::str::from_utf8(key).map_err(|_| EncodeError::Key)?;
     out.extend_from_slice(&prefix(id));

@@ -1,4 +1,4 @@
-//! From the schema that is registered to the one that the columns ask for.
+//! Lets a registered schema grow to the columns of today (docs/decisions/0009).
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use super::names::FieldNamer;
 /// One difference between a registered schema and the columns of today.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnChange {
-    /// A column that the schema did not have: a new field at the end.
+    /// The schema lacks a column: it gets a new field at the end.
     Added {
         /// The column.
         column: String,
         /// Its type.
         kind: FieldType,
     },
-    /// A column that is gone: its field stays, and is null from now on.
+    /// The table lost a column: its field stays and is null from now on.
     Gone {
         /// The column.
         column: String,
     },
-    /// A column whose type is another now. Its field keeps its type: what does not fit is counted.
+    /// A column has another type now. Its field keeps the old type, and values that do not fit are
+    /// counted.
     Retyped {
         /// The column.
         column: String,
-        /// The type that stays.
+        /// The type of the field, which stays.
         kept: FieldType,
         /// The type that the column would have now.
         wanted: FieldType,
@@ -61,23 +62,23 @@ impl fmt::Display for ColumnChange {
     }
 }
 
-/// What [`RecordSchema::evolve`] found.
+/// The result of [`RecordSchema::evolve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaEvolution {
-    /// The schema to register; `None`: what is registered serves.
+    /// The schema to register; `None`: the registered one has all columns.
     pub schema: Option<RecordSchema>,
-    /// All differences, also those that need no new schema.
+    /// All differences, also those for which no new schema is needed.
     pub changes: Vec<ColumnChange>,
 }
 
 impl RecordSchema {
     /// This registered schema, grown so that it has every column of `wanted`.
     ///
-    /// Readers of the old schema read what is written with the new one and the other way round, so
-    /// any compatibility setting of the registry takes it: fields only come, at the end and with
-    /// null as their default, none goes, and no type changes. Avro would let an `int` become a
-    /// `long`, but then readers with the old schema stop. Other labels or choices alone are no
-    /// reason for a new schema; when there is one it has the labels and choices of today.
+    /// Readers with the old schema read records of the new one and the other way round, so every
+    /// compatibility level of the registry accepts it: fields are only added, at the end and with null
+    /// as their default; none is removed, and no type changes. Avro would let an `int` become a `long`,
+    /// but readers with the old schema would fail on it. Other labels or choices alone are no reason
+    /// for a new schema; a schema that is needed anyway has the labels and choices of today.
     pub fn evolve(&self, wanted: &RecordSchema) -> SchemaEvolution {
         let mut changes = Vec::new();
         let mut fields = self.fields.clone();
@@ -96,10 +97,11 @@ impl RecordSchema {
             }
         }
         let mut namer = FieldNamer::new(self.fields.iter().map(|field| field.name.as_str()));
-        let new = wanted.fields.iter();
-        let new = new.filter(|field| self.same_column(field).is_none());
         let before = fields.len();
-        for field in new {
+        for field in &wanted.fields {
+            if self.same_column(field).is_some() {
+                continue;
+            }
             let mut field = field.clone();
             field.name = namer.name(&field.name);
             changes.push(ColumnChange::Added {
@@ -124,7 +126,8 @@ impl RecordSchema {
         })
     }
 
-    /// The field of the same column. A column may be called like the field of misfits.
+    /// The field of the same column. A column may have the name of the field for misfits, `_raw`, so
+    /// that field is told apart by its type.
     fn same_column(&self, field: &SchemaField) -> Option<&SchemaField> {
         let texts = |field: &SchemaField| field.kind == FieldType::TextMap;
         let mut fields = self.fields.iter();
@@ -133,7 +136,7 @@ impl RecordSchema {
 }
 
 impl SchemaField {
-    /// Takes over what only describes.
+    /// Takes over the label, the dictionary's type, the reference and the choices of `now`.
     fn describe(&mut self, now: &SchemaField) {
         self.doc.clone_from(&now.doc);
         self.internal_type.clone_from(&now.internal_type);
@@ -193,7 +196,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn labels_alone_make_no_schema() {
+    fn labels_alone_need_no_new_schema() {
         let old = typed(&[("a", "string")]);
         let mut columns = TableColumns::named("t", [] as [&str; 0]);
         columns.list.push(TableColumn::typed("a", "string"));
@@ -206,7 +209,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_field_of_misfits_comes_late() {
+    fn the_field_for_misfits_can_be_added_later() {
         let raw = |names: &[&str]| {
             let typing = TypingOptions {
                 raw: true,

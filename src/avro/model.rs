@@ -1,7 +1,9 @@
-//! A schema of ours: one record, each field nullable with null as its default.
+//! The schema of a table's records, and the text in which it is registered.
 //!
-//! That form is what makes every change of columns compatible in both directions (Avro 1.12,
-//! "Schema Resolution": a field that only one side has takes its default, or is passed over).
+//! Every schema that this bridge registers is one record whose fields are all nullable with null as
+//! their default. That form makes every change of columns compatible in both directions: a field that
+//! only the reader has takes its default, one that only the writer has is passed over (Avro 1.12,
+//! "Schema Resolution").
 
 use std::fmt::{self, Write as _};
 
@@ -9,12 +11,12 @@ use serde_json::Value;
 
 use super::columns::Choice;
 
-/// Namespace of the records, the Go bridge's.
+/// Namespace of the records. The Go bridge uses the same, so that its subjects go on.
 pub const AVRO_NAMESPACE: &str = "com.servicenow.bridge";
-/// The field that holds the texts of values that do not fit their type.
+/// The field for texts of values that do not fit the types of their fields, by column.
 pub const RAW_FIELD: &str = "_raw";
 
-/// What a field holds when it is not null.
+/// The type of a field's value when it is not null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     /// `string`.
@@ -36,9 +38,10 @@ pub enum FieldType {
     Timestamp,
     /// `int` with the logical type `date`: days since 1970.
     Date,
-    /// `long`, seconds: a duration. Avro's own `duration` has months in it and few readers.
+    /// `long` of seconds, for durations. Avro's own logical type `duration` has months in it, which have
+    /// no fixed length, and few readers know it.
     Seconds,
-    /// `map` of `string`: what stands in [`RAW_FIELD`].
+    /// `map` of `string`: the type of [`RAW_FIELD`].
     TextMap,
 }
 
@@ -58,28 +61,28 @@ impl fmt::Display for FieldType {
     }
 }
 
-/// One field of a [`RecordSchema`].
+/// One field of a [`RecordSchema`], and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaField {
     /// Its name in the record.
     pub name: String,
-    /// The column it holds. Where Avro refuses the name it is kept in the property
-    /// `servicenow.name`.
+    /// The column it holds. Where Avro does not allow the column's name as a field name, the schema has
+    /// the column's name in the property `servicenow.name`.
     pub column: String,
     /// Its type.
     pub kind: FieldType,
-    /// What people call the column; empty for none.
+    /// The column's label; empty for none. Avro's property `doc`.
     pub doc: String,
-    /// The dictionary's type; property `servicenow.type`. Empty for none.
+    /// The column's type in the dictionary; property `servicenow.type`. Empty for none.
     pub internal_type: String,
-    /// Target of a reference; property `servicenow.reference`.
+    /// The table that a reference points to; property `servicenow.reference`.
     pub reference: Option<String>,
-    /// Choice list; property `servicenow.choices`.
+    /// The choice list; property `servicenow.choices`.
     pub choices: Vec<Choice>,
 }
 
 impl SchemaField {
-    /// A text field.
+    /// A field about whose column only the name is known.
     pub(super) fn new(name: String, column: &str, kind: FieldType) -> SchemaField {
         SchemaField {
             name,
@@ -93,22 +96,22 @@ impl SchemaField {
     }
 }
 
-/// A schema as it is registered, and what its fields mean.
+/// The schema of a table's records: its fields with what they mean, and the text that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSchema {
     /// Name of the record, without its namespace.
     pub(super) name: String,
     /// Its namespace; empty for none.
     pub(super) namespace: String,
-    /// The table; property `servicenow.table` where Avro refuses the name.
+    /// The table; property `servicenow.table` where Avro does not allow its name.
     pub(super) table: String,
-    /// What people call the table; empty for none.
+    /// The table's label; empty for none.
     pub(super) doc: String,
     pub(super) fields: Vec<SchemaField>,
     json: String,
 }
 
-/// Why a schema is none of ours; says where and what.
+/// A schema that was not made by this bridge or the Go bridge; says where that shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignSchema(String);
 
@@ -145,7 +148,7 @@ impl RecordSchema {
         schema
     }
 
-    /// The schema with other fields.
+    /// The same schema with other fields.
     pub(super) fn with_fields(&self, fields: Vec<SchemaField>) -> RecordSchema {
         let names = (
             self.name.clone(),
@@ -172,19 +175,23 @@ impl RecordSchema {
         &self.table
     }
 
-    /// Reads the text of a schema that this bridge, or the Go bridge, has registered.
+    /// Reads the text of a schema that this bridge or the Go bridge has registered.
     ///
     /// # Errors
-    /// [`ForeignSchema`]: it is no record, or has a field of a form that this bridge never writes.
+    /// The schema is no record, or has a field of a form that this bridge never writes.
     pub fn parse(json: &str) -> Result<RecordSchema, ForeignSchema> {
         let value: Value = serde_json::from_str(json)
             .map_err(|error| ForeignSchema(format!("no JSON (column {})", error.column())))?;
         if text_of(&value, "type") != "record" {
             return Err(ForeignSchema("it is no record".to_owned()));
         }
-        let list = value.get("fields").and_then(Value::as_array);
-        let fields = list.ok_or_else(|| ForeignSchema("the record has no fields".to_owned()))?;
-        let fields = fields.iter().map(field).collect::<Result<_, _>>()?;
+        let fields = value
+            .get("fields")
+            .and_then(Value::as_array)
+            .ok_or_else(|| ForeignSchema("the record has no fields".to_owned()))?
+            .iter()
+            .map(field)
+            .collect::<Result<_, _>>()?;
         let name = text_of(&value, "name");
         let table = match text_of(&value, "servicenow.table") {
             table if table.is_empty() => name.clone(),
@@ -222,7 +229,7 @@ impl SchemaField {
     fn write(&self, text: &mut String) {
         let name = quoted(&self.name);
         let kind = self.kind.json();
-        // Writing to a text does not fail.
+        // Writing to memory does not fail.
         write!(
             text,
             r#"{{"name":{name},"type":["null",{kind}],"default":null"#
@@ -255,7 +262,7 @@ impl SchemaField {
 }
 
 impl FieldType {
-    /// Its Avro type (Avro 1.12, "Logical Types").
+    /// The JSON of its Avro type (Avro 1.12, "Logical Types").
     fn json(self) -> String {
         match self {
             FieldType::String => r#""string""#.to_owned(),
@@ -273,7 +280,8 @@ impl FieldType {
         }
     }
 
-    /// From an Avro type; `seconds` says that a `long` counts them.
+    /// The type with this JSON; `None` if this bridge never writes it. `seconds`: a `long` counts
+    /// seconds.
     fn of(json: &Value, seconds: bool) -> Option<FieldType> {
         let number = |name: &str| u32::try_from(json.get(name)?.as_u64()?).ok();
         let plain = json.as_str().map(str::to_owned);
@@ -298,7 +306,7 @@ impl FieldType {
     }
 }
 
-/// Reads one field.
+/// Reads one field of a schema.
 fn field(json: &Value) -> Result<SchemaField, ForeignSchema> {
     let name = text_of(json, "name");
     let wrong = |what: &str| ForeignSchema(format!("field `{name}` {what}"));
@@ -340,7 +348,7 @@ fn text_of(json: &Value, member: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// Appends a member of an object unless its text is empty.
+/// Appends a member to the JSON of an object, unless its text is empty.
 fn member(out: &mut String, name: &str, text: &str) {
     if !text.is_empty() {
         write!(out, r#","{name}":{}"#, quoted(text)).ok();

@@ -1,8 +1,8 @@
-//! Names that Avro takes: a letter or `_` first, then letters, digits and `_` (Avro 1.12, "Names").
+//! Names that Avro allows: a letter or `_` first, then letters, digits and `_` (Avro 1.12, "Names").
 
 use std::collections::HashSet;
 
-/// Whether Avro takes `name` as it is.
+/// Whether Avro allows `name`.
 pub(super) fn is_legal(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes
@@ -11,7 +11,7 @@ pub(super) fn is_legal(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// `name` with everything that Avro refuses replaced.
+/// `name` with each letter that Avro does not allow replaced by `_`.
 pub(super) fn mangled(name: &str) -> String {
     let mut legal: String = name
         .chars()
@@ -34,14 +34,14 @@ pub(super) struct FieldNamer {
 }
 
 impl FieldNamer {
-    /// `names` are taken from the beginning: legal ones keep their columns, whatever is mangled.
+    /// `names` are taken from the beginning, so that no changed name becomes equal to one of them.
     pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> FieldNamer {
         FieldNamer {
             taken: names.into_iter().map(str::to_owned).collect(),
         }
     }
 
-    /// A legal name like `column` that no other field has.
+    /// A name that Avro allows, as like `column` as possible, that no other field has.
     pub(super) fn name(&mut self, column: &str) -> String {
         let base = mangled(column);
         let mut name = base.clone();

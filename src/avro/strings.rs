@@ -1,13 +1,13 @@
-//! The Go bridge's schema: each column as it is, a text.
+//! The text schema of a table: each column is a string, as the Go bridge registers it.
 
 use super::columns::TableColumns;
 use super::model::{AVRO_NAMESPACE, FieldType, RecordSchema, SchemaField};
 use super::names::{FieldNamer, is_legal, mangled};
 
 impl RecordSchema {
-    /// Every column a nullable string, without anything else: the schema of the Go bridge, so that
-    /// a subject that it has filled goes on. An absent column and a JSON null are null, an empty text
-    /// is an empty text.
+    /// The schema in which every column is a nullable string, without any other property. It is the Go
+    /// bridge's schema, so that subjects that it has filled go on. An absent column and a JSON null are
+    /// null, an empty text is an empty text.
     pub fn strings(columns: &TableColumns) -> RecordSchema {
         let names = columns.list.iter().map(|column| column.name.as_str());
         let fields = field_names(names, &[])
@@ -24,8 +24,9 @@ impl RecordSchema {
     }
 }
 
-/// A field name for each column. Legal names are kept, but for those in `reserved`; the others step
-/// aside.
+/// A field name for each column, together with the column's name. A column keeps its name where Avro
+/// allows it and it is not in `reserved`; the names of the others are changed until they differ from
+/// all of these.
 pub(super) fn field_names<'a>(
     columns: impl Iterator<Item = &'a str> + Clone,
     reserved: &[&'a str],
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_go_bridges_schema() {
+    fn texts_have_the_schema_of_the_go_bridge() {
         let columns =
             TableColumns::named("incident", ["sys_id", "caller_id.name", "caller_id_name"]);
         let schema = RecordSchema::strings(&columns);

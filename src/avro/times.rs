@@ -1,6 +1,8 @@
-//! ServiceNow's texts of times and the numbers that Avro has for them, without a library: this runs
-//! for several columns of every row. Days and dates as in H. Hinnant, "chrono-Compatible Low-Level
-//! Date Algorithms".
+//! ServiceNow's texts of dates and times, and the numbers that Avro writes for them.
+//!
+//! This runs for several columns of every row, so it is reduced to the one form that an instance uses
+//! and the arithmetic for it. Days and dates are computed as in H. Hinnant, "chrono-Compatible Low-Level Date
+//! Algorithms"; tests compare the results with a library's.
 
 use std::fmt::Write as _;
 
@@ -43,7 +45,7 @@ pub(super) fn days(text: &[u8]) -> Option<i64> {
     if day < 1 || day > length {
         return None;
     }
-    // The year begins in March, so that the day that comes and goes is its last one.
+    // The year is taken to begin in March, so that the leap day is its last day.
     let year = if month > 2 { year } else { year - 1 };
     let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -88,7 +90,7 @@ pub(super) fn put_days(days: i64, out: &mut String) -> Option<()> {
 /// Appends seconds of a day as `HH:MM:SS`.
 pub(super) fn put_time(seconds: i64, out: &mut String) {
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    // Writing to a text does not fail.
+    // Writing to memory does not fail.
     write!(out, "{hour:02}:{minute:02}:{second:02}").ok();
 }
 

@@ -1,4 +1,5 @@
-//! A schema with the types of the dictionary (ServiceNow documentation "Field types").
+//! The typed schema of a table: each column has the type that the dictionary gives it (ServiceNow
+//! documentation "Field types").
 
 use super::columns::{TableColumn, TableColumns};
 use super::model::{AVRO_NAMESPACE, FieldType, RAW_FIELD, RecordSchema, SchemaField};
@@ -6,21 +7,22 @@ use super::names::mangled;
 use super::strings::field_names;
 use crate::config::Decimals;
 
-/// Most digits of a decimal that readers commonly take, and that 128 bits hold.
+/// Most digits of a decimal: readers commonly take 38, and 128 bits hold them.
 const MAX_DECIMAL_PRECISION: u32 = 38;
-/// Digits of the instance's DECIMAL columns where the dictionary says nothing else.
+/// Precision and scale of a decimal where the dictionary names none: those of the instance's DECIMAL
+/// columns.
 const DEFAULT_DECIMAL_DIGITS: (u32, u32) = (15, 2);
-/// Digits before the point at least.
+/// Fewest digits before the point.
 const MIN_WHOLE_DIGITS: u32 = 13;
-/// Digits of amounts of money.
+/// Precision and scale of an amount of money where the dictionary names none.
 const DEFAULT_CURRENCY_DIGITS: (u32, u32) = (19, 4);
 
-/// What [`RecordSchema::typed`] may choose.
+/// The choices that [`RecordSchema::typed`] leaves to the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TypingOptions {
-    /// Decimals and amounts of money.
+    /// How decimals and amounts of money are written.
     pub decimals: Decimals,
-    /// Whether the record ends with [`RAW_FIELD`], for
+    /// Whether the record has the field [`RAW_FIELD`], as
     /// [`OnTypeError::StringField`](crate::config::OnTypeError::StringField).
     pub raw: bool,
 }
@@ -36,13 +38,14 @@ impl Default for TypingOptions {
 }
 
 impl RecordSchema {
-    /// Every column with the type that the dictionary gives it, nullable. Labels become `doc`;
-    /// what Avro has no word for becomes properties that begin with `servicenow.`.
+    /// The schema in which every column is nullable and has the type that the dictionary gives it. A
+    /// label becomes `doc`; what Avro has no property for gets one that begins with `servicenow.`.
     ///
-    /// - Whole numbers of any size are `long`. Its bytes are those of an `int`, and a column that
-    ///   the instance makes larger fits without a change.
-    /// - `glide_duration` and `timer` are seconds: the instance stores them as a time that far from
-    ///   1970. `glide_time` stays text: it has two forms, and the instance alone knows its zone.
+    /// - Whole numbers of any size are `long`. A small number has the same bytes as an `int`, and a
+    ///   column whose numbers grow fits without a change of the schema.
+    /// - `glide_duration` and `timer` are seconds: the instance stores them as the time that lies as far
+    ///   from 1970. `glide_time` stays text, because it has two forms, and the instance alone knows its
+    ///   zone.
     /// - `date` and `glide_date` have no zone; times are UTC.
     /// - References, choices, journals, lists and every type without a rule are `string`.
     pub fn typed(columns: &TableColumns, typing: &TypingOptions) -> RecordSchema {
@@ -99,7 +102,8 @@ fn kind(column: &TableColumn, decimals: Decimals) -> FieldType {
     }
 }
 
-/// The dictionary's digits where they make sense, else the platform's.
+/// A decimal with the digits that the dictionary gives, where they are valid, else with the given
+/// ones.
 fn decimal(column: &TableColumn, (precision, scale): (u32, u32)) -> FieldType {
     let scale = column
         .scale
@@ -108,7 +112,7 @@ fn decimal(column: &TableColumn, (precision, scale): (u32, u32)) -> FieldType {
     let digits = column
         .max_length
         .filter(|digits| *digits <= MAX_DECIMAL_PRECISION);
-    // Digits cost nothing, and those behind the point must not take the place of those before it.
+    // Digits cost no bytes. More of them behind the point must not leave fewer before it.
     let least = precision.max(scale + MIN_WHOLE_DIGITS);
     let precision = digits
         .unwrap_or(least)
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_the_dictionary() {
+    fn columns_get_the_types_of_the_dictionary() {
         let typing = TypingOptions {
             raw: true,
             ..TypingOptions::default()
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_of_decimals() {
+    fn decimals_have_the_digits_of_the_dictionary() {
         let kind = |max_length, scale| {
             let column = TableColumn {
                 max_length,
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_with_our_name_steps_aside() {
+    fn a_column_named_raw_gets_another_field_name() {
         let columns = TableColumns::named("t", ["_raw"]);
         let typing = TypingOptions {
             raw: true,

@@ -1,13 +1,14 @@
-//! The few bytes that everything is made of (Avro 1.12, "Binary Encoding"), and the five in front.
+//! The numbers and texts that Avro's bytes are made of (Avro 1.12, "Binary Encoding"), and the five
+//! bytes in front of a record that name its schema.
 
 /// The first byte of a framed record (Confluent, "Wire format").
 pub(super) const WIRE_MAGIC_BYTE: u8 = 0;
 /// Bytes in front of a framed record's body: a zero byte, then the id of its schema, big-endian.
 pub const WIRE_PREFIX_BYTES: usize = 5;
-/// Most bytes of a variable-length number.
+/// Most bytes of a number, which is written with a variable length.
 const MAX_VARINT_BYTES: usize = 10;
 
-/// The five bytes in front.
+/// The bytes in front of a record whose schema has this id.
 pub(super) fn prefix(id: u32) -> [u8; WIRE_PREFIX_BYTES] {
     let [a, b, c, d] = id.to_be_bytes();
     [WIRE_MAGIC_BYTE, a, b, c, d]
@@ -30,12 +31,13 @@ pub(super) fn put_long(value: i64, out: &mut Vec<u8>) {
 
 /// Appends `bytes` or a `string`: the length, then the bytes.
 pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    // No slice is longer than that.
+    // No slice is longer than an `i64` can say.
     put_long(i64::try_from(bytes.len()).unwrap_or(i64::MAX), out);
     out.extend_from_slice(bytes);
 }
 
-/// Takes an `int` or a `long` from the front of `bytes`; `None`: they end early or it is none.
+/// Takes an `int` or a `long` from the front of `bytes`. `None`: the bytes end early, or the number has
+/// more than 64 bits.
 #[expect(
     clippy::cast_possible_wrap,
     reason = "zig-zag is about bits: the half of any number fits"

@@ -1,4 +1,6 @@
-//! Whether a row's last change is our sink's.
+//! The source's half of the loop guard: finds the rows whose last change is the sink's own write.
+//!
+//! [`crate::loop_guard`] says which those are, and why.
 
 use std::sync::Arc;
 
@@ -7,11 +9,12 @@ use serde_json::Value;
 
 use crate::loop_guard::OwnWriteLog;
 
-/// Finds the rows that the sink wrote last. See [`crate::loop_guard`].
+/// Finds the rows of one table that the sink wrote last.
 #[derive(Debug, Clone)]
 pub(super) struct OwnRowFilter(Arc<OwnWriteLog>);
 
-/// The columns that tell, in any form of values.
+/// The columns that tell versions apart. A value is a text, or an object with the text as its member
+/// `value`.
 #[derive(Deserialize)]
 struct RowVersionColumns {
     sys_mod_count: Value,
@@ -23,7 +26,7 @@ impl OwnRowFilter {
         OwnRowFilter(writes)
     }
 
-    /// Whether this row may be left out. Without the columns it may not.
+    /// Whether this row is the sink's own write and may be left out. A row without the columns is not.
     pub(super) fn is_own(&self, id: &[u8], row: &[u8]) -> bool {
         if self.0.is_empty() {
             return false;
@@ -41,13 +44,13 @@ impl OwnRowFilter {
         }
     }
 
-    /// Kafka has everything up to this second.
+    /// Kafka has every row up to this second (UTC, since 1970).
     pub(super) fn record_read_to(&self, seconds: i64) {
         self.0.record_read_to(seconds);
     }
 }
 
-/// A value as it is, or with its display value.
+/// The text of a value, with or without a display value beside it.
 fn text(value: &Value) -> Option<&str> {
     value.get("value").unwrap_or(value).as_str()
 }

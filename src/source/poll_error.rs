@@ -1,4 +1,4 @@
-//! Why a page does not count, and what that means for the next attempt.
+//! Why a poll ended early, and what that means for the next attempt.
 
 use std::fmt;
 
@@ -7,25 +7,29 @@ use super::time_zone::TimeZoneError;
 use crate::servicenow;
 use crate::servicenow::page::PageError;
 
-/// Why a page did not count.
+/// Why a poll ended before everything was read.
 pub(super) enum PollError {
+    /// A request failed.
     Request(servicenow::Error),
-    /// The connection failed inside the page.
+    /// The connection failed while the page arrived.
     Body(servicenow::Error),
+    /// The page is not a complete list of rows.
     Page(PageError),
-    /// The instance answered something else than was asked.
+    /// The page has rows that were not asked for; says which.
     ConditionsIgnored(String),
+    /// It is not known how the instance reads times in queries.
     TimeZone(TimeZoneError),
-    /// Answers carry no readable `Date`.
+    /// Answers carry no readable `Date` header.
     NoClock,
     /// The position is ahead of the instance's clock by this many seconds.
     PositionAhead(i64),
-    /// The node that answered is behind the clock that was counted on.
+    /// The clock of the node that answered is behind the one by which the upper bound was chosen.
     NodeBehind,
-    /// More hidden rows in one place than can be passed.
+    /// So many hidden rows stand in one second that no page gets past them.
     HiddenRows,
-    /// The sender wants to go back.
+    /// The sender asks to read again from an earlier row.
     Rewound(RewindRequest),
+    /// A stop ended it.
     Stopped,
 }
 
@@ -81,7 +85,7 @@ impl fmt::Display for PollError {
 }
 
 impl PollError {
-    /// Bounded label for metrics.
+    /// The label of the metric of errors; there are few of them.
     pub(super) fn metric_label(&self) -> &'static str {
         match self {
             PollError::Request(error) | PollError::Body(error) => error.metric_label(),
@@ -98,7 +102,7 @@ impl PollError {
         }
     }
 
-    /// Whether a smaller page may come through.
+    /// Whether a smaller page may succeed where this one failed.
     pub(super) fn calls_for_smaller_page(&self) -> bool {
         match self {
             PollError::Request(error) => error.calls_for_smaller_page(),
@@ -108,10 +112,10 @@ impl PollError {
         }
     }
 
-    /// Whether trying again soon may help without anybody's doing.
+    /// Whether trying again soon may help although nothing was changed.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            // A body over the limit comes through as a smaller page.
+            // A body over the size limit fits when the page is smaller.
             PollError::Request(error) | PollError::Body(error) => {
                 error.is_retryable() || error.calls_for_smaller_page()
             }

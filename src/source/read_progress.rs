@@ -1,20 +1,20 @@
-//! What the log says of a long read.
+//! Log lines about a long read.
 
 use std::time::{Duration, Instant};
 
-/// Between two lines.
+/// Time between two lines.
 const READ_PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A long read.
+/// A read that takes more than one page.
 pub(super) struct ReadProgress {
     started: Instant,
     reported: Instant,
-    /// The row counter when it began.
+    /// The table's row counter when the read began.
     rows: u64,
 }
 
 impl ReadProgress {
-    /// It begins, with `rows` on the counter.
+    /// Begins with `rows` on the table's row counter.
     pub(super) fn new(rows: u64) -> ReadProgress {
         let now = Instant::now();
         ReadProgress {
@@ -24,7 +24,8 @@ impl ReadProgress {
         }
     }
 
-    /// One line now and then; `left` rows are still to come, if that is known.
+    /// Writes a line if the last one is long enough ago. `rows` is the row counter; `left` rows are still
+    /// to come, if that is known.
     pub(super) fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
         let now = Instant::now();
         if now.duration_since(self.reported) < READ_PROGRESS_LOG_INTERVAL {
@@ -40,7 +41,7 @@ impl ReadProgress {
             time_left = time_left; "reading the table");
     }
 
-    /// All is read.
+    /// Writes the last line: all is read.
     pub(super) fn end(&self, table: &str, rows: u64) {
         let seconds = self.started.elapsed().as_secs();
         log::info!(table = table, rows = rows - self.rows, seconds = seconds;

@@ -1,33 +1,40 @@
-//! Checks each row against the slice that was asked for.
+//! Checks each row of a page against the slice that was asked for: pure, without I/O.
 //!
-//! An instance drops conditions it does not understand, without an error, and may then answer with
-//! the whole table (API facts 3.5). A row that was not asked for is an error, never data.
+//! An instance drops conditions that it does not understand, without an error, and may then answer with
+//! the whole table (ServiceNow documentation "Table API", `sysparm_query`). So a row that was not asked
+//! for is an error, never data. The exception are queries that were widened on purpose, because a
+//! literal in the hour that repeats in autumn names two instants: rows outside of the slice are
+//! expected then, and passed over.
 
 use crate::servicenow::query::{Cursor, EncodedQuery, Slice, hex_id};
 
-/// What to do with a row.
+/// What becomes of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowVerdict {
-    /// Produce it.
+    /// It belongs to the slice and is to be produced.
     Keep,
-    /// It was read before; a widened query gives it again.
+    /// It was read before, and a widened query gives it again.
     AlreadyRead,
-    /// It is past the end of the slice; a widened query gives it too early.
+    /// It lies beyond the end of the slice, and a widened query gives it too early.
     BeyondSlice,
 }
 
-/// The rules for the rows of one page.
+/// Checks the rows of one page, which have to come in order.
 #[derive(Debug)]
 pub(super) struct RowOrderCheck {
-    encoded: EncodedQuery,
+    query: EncodedQuery,
+    /// Last second of the slice.
     to: i64,
+    /// The cursor: its second, and its identifier as a number, if it is one.
     after: Option<(i64, Option<u128>)>,
+    /// Largest identifier of the slice.
     id_to: Option<u128>,
+    /// The row before, in the same form as the cursor.
     previous: Option<(i64, Option<u128>)>,
 }
 
 impl RowOrderCheck {
-    pub(super) fn new(encoded: EncodedQuery, slice: &Slice) -> RowOrderCheck {
+    pub(super) fn new(query: EncodedQuery, slice: &Slice) -> RowOrderCheck {
         let number = |id: &String| hex_id(id.as_bytes());
         let after = slice
             .after
@@ -35,7 +42,7 @@ impl RowOrderCheck {
             .and_then(|Cursor { seconds, id }| id.as_ref().map(|id| (*seconds, number(id))));
         let id_to = slice.id_to.as_ref().and_then(number);
         RowOrderCheck {
-            encoded,
+            query,
             to: slice.to,
             after,
             id_to,
@@ -48,12 +55,11 @@ impl RowOrderCheck {
     /// # Errors
     /// In words: the row is outside of what was asked for, or out of order.
     pub(super) fn check(&mut self, seconds: i64, id: &[u8]) -> Result<RowVerdict, String> {
-        if self
-            .encoded
+        let is_too_early = self
+            .query
             .earliest
-            .is_some_and(|earliest| seconds < earliest)
-            || seconds > self.encoded.latest
-        {
+            .is_some_and(|earliest| seconds < earliest);
+        if is_too_early || seconds > self.query.latest {
             return Err("a row outside of the asked time".to_owned());
         }
         let number = hex_id(id);
@@ -65,25 +71,27 @@ impl RowOrderCheck {
                 return Err("rows out of order".to_owned());
             }
         }
-        let known = self.is_known(seconds, number);
-        if !self.encoded.widened {
+        let already_read = self.is_already_read(seconds, number);
+        if !self.query.widened {
             let beyond = self.id_to.zip(number).is_some_and(|(to, id)| id > to);
-            return if known || beyond {
+            return if already_read || beyond {
                 Err("a row outside of the asked identifiers".to_owned())
             } else {
                 Ok(RowVerdict::Keep)
             };
         }
-        Ok(match known {
-            true => RowVerdict::AlreadyRead,
-            false if seconds > self.to => RowVerdict::BeyondSlice,
-            false => RowVerdict::Keep,
+        Ok(if already_read {
+            RowVerdict::AlreadyRead
+        } else if seconds > self.to {
+            RowVerdict::BeyondSlice
+        } else {
+            RowVerdict::Keep
         })
     }
 
-    /// Whether the row is at or before the cursor. Identifiers that cannot be compared here count as
-    /// new: better twice than never.
-    fn is_known(&self, seconds: i64, id: Option<u128>) -> bool {
+    /// Whether the row is the cursor's or lies before it. A row in the cursor's second whose identifier
+    /// cannot be compared here counts as new: it is better produced twice than never.
+    fn is_already_read(&self, seconds: i64, id: Option<u128>) -> bool {
         self.after.is_some_and(|(after, after_id)| {
             seconds < after
                 || (seconds == after
@@ -132,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ignores_the_question_is_caught() {
+    fn rows_that_were_not_asked_for_are_errors() {
         for (seconds, number) in [(99, 9), (201, 1), (100, 5), (100, 1)] {
             assert!(
                 order(false).check(seconds, &id(number)).is_err(),

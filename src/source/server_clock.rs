@@ -1,15 +1,17 @@
-//! The instance's clock, as far as its answers tell.
+//! The instance's clock, as far as the `Date` headers of its answers tell it.
 //!
-//! A `Date` header gives whole seconds: when it arrives, the clock stands somewhere in
-//! `[date, date + 1)` or later. Answers of one node narrow that down; a node that lags behind the
-//! others pulls the reading down, as rows it stamps must not fall behind the cursor.
+//! A `Date` header gives whole seconds (RFC 9110, section 5.6.7): when it arrives, the clock reads
+//! `[date, date + 1)` or more. Several answers narrow that range down. Behind one address stand
+//! several nodes whose clocks differ; a node that lags behind pulls the reading down, because rows
+//! that it stamps from now on must not fall behind the cursor.
 
 use std::time::{Duration, Instant};
 
-/// After this long without support from a new answer, a reading is given up for the new one.
+/// A reading that no answer has agreed with for this long gives way to the next answer, also to one that
+/// says that it is later: the instance's clock was set forward.
 const CLOCK_READING_MAX_AGE: Duration = Duration::from_secs(60);
 
-/// A lower bound of the instance's time.
+/// The instance's time, of which the lower bound counts: a second that may still be open is not read.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock {
     reading: Option<ClockReading>,
@@ -21,7 +23,8 @@ struct ClockReading {
     low: f64,
     high: f64,
     at: Instant,
-    supported: Instant,
+    /// When an answer last agreed with this reading.
+    agreed: Instant,
 }
 
 impl ServerClock {
@@ -36,7 +39,7 @@ impl ServerClock {
             low,
             high,
             at: now,
-            supported: now,
+            agreed: now,
         };
         let Some(old) = self.reading else {
             self.reading = Some(fresh);
@@ -44,23 +47,24 @@ impl ServerClock {
         };
         let passed = now.saturating_duration_since(old.at).as_secs_f64();
         let (old_low, old_high) = (old.low + passed, old.high + passed);
-        let overlap = old_low.max(low) < old_high.min(high);
-        self.reading = Some(if overlap {
+        let agrees = old_low.max(low) < old_high.min(high);
+        let is_behind = high <= old_low;
+        let is_outdated = now.saturating_duration_since(old.agreed) > CLOCK_READING_MAX_AGE;
+        self.reading = Some(if agrees {
             ClockReading {
                 low: old_low.max(low),
                 high: old_high.min(high),
                 ..fresh
             }
-        } else if high <= old_low
-            || now.saturating_duration_since(old.supported) > CLOCK_READING_MAX_AGE
-        {
+        } else if is_behind || is_outdated {
             fresh
         } else {
             old
         });
     }
 
-    /// The last second that is over on the instance at `now`; `None` before the first answer.
+    /// The last second that is over on the instance at `now`, since 1970 UTC; `None` before the first
+    /// answer.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "floored seconds since 1970 fit an i64"
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::cast_possible_truncation, reason = "small whole seconds")]
-    fn never_runs_ahead_of_the_server_and_closes_in_on_it() {
+    fn it_never_runs_ahead_of_the_server_and_comes_close() {
         let start = Instant::now();
         let mut clock = ServerClock::default();
         assert_eq!(clock.closed_second(start), None);
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_forward_is_believed_after_a_while() {
+    fn a_clock_that_was_set_forward_is_believed_after_a_minute() {
         let start = Instant::now();
         let mut clock = ServerClock::default();
         clock.observe(1000, start);

@@ -1,19 +1,25 @@
-//! Which part of a table to ask for next: pure decisions, no I/O.
+//! Decides which part of a table to ask for next: pure, without I/O.
 //!
-//! The Table API applies the row limit before access rules, so a short or even empty page is not the
-//! end. A slice is finished only when the instance's own count over it is at most the limit: then no
-//! row, visible or not, was cut off. Otherwise the cursor moves to the last visible row, or, when
-//! there is none, the slice is narrowed in time and then by identifier until the count fits.
+//! A table is read in the order (timestamp, identifier). The cursor is the last row that was read; a
+//! request asks for the rows between the cursor and an upper bound, at most `limit` of them.
+//!
+//! The Table API applies the limit before access rules, so rows that the integration user may not see
+//! make a page short or even empty, and a short page is not the end. A slice is finished only when the
+//! instance's own count of its rows is at most the limit: then no row, visible or not, was cut off.
+//! Otherwise the cursor moves to the last visible row. When a page shows none, the slice is halved in
+//! time and then by identifier, until the count fits.
 
 use crate::servicenow::query::{Cursor, Slice, hex_id};
 
-/// Earliest second a row can carry when the table is read from its beginning: year 1900.
+/// The earliest second that a row can have, where a table is read from its beginning: the year 1900.
 const EARLIEST_SECOND: i64 = -2_208_988_800;
-/// Largest page that [`Window::apply_page`] asks for to get past rows it cannot separate.
+/// The largest page, in rows. A page grows beyond the configured size only to get past hidden rows that
+/// no query can separate.
 const MAX_ENLARGED_PAGE_ROWS: u32 = 100_000;
 
-/// Good pages before a larger one is tried, at first and at most.
+/// Good pages before a larger one is tried, at first.
 const MIN_GOOD_PAGES_BEFORE_GROWTH: u32 = 4;
+/// Good pages before a larger one is tried, after that size has failed again and again.
 const MAX_GOOD_PAGES_BEFORE_GROWTH: u32 = 1024;
 
 /// The request to send next.
@@ -21,45 +27,46 @@ const MAX_GOOD_PAGES_BEFORE_GROWTH: u32 = 1024;
 pub struct PageRequest {
     /// The part of the table.
     pub slice: Slice,
-    /// Rows at most.
+    /// Most rows of the page.
     pub limit: u32,
-    /// Whether the answer must carry a count of the slice.
+    /// Whether the instance has to count the rows of the slice.
     pub count: bool,
 }
 
-/// What a good page held.
+/// The result of a page that counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageSummary {
-    /// Rows on the page, those passed over included.
+    /// Rows on the page, including those that were passed over.
     pub rows: u32,
-    /// The last row of the slice on it.
+    /// The last row on the page that belongs to the slice and is new.
     pub last: Option<Cursor>,
-    /// Rows of the slice by the instance's count, hidden ones included.
+    /// Rows of the slice by the instance's count, including hidden ones; `None`: it was not counted.
     pub total: Option<u64>,
-    /// The page went past the end of the slice, so the slice is finished.
+    /// Whether the page went past the end of the slice, which is then finished.
     pub overshot: bool,
 }
 
-/// What to do after an answer.
+/// What to do after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowStep {
     /// Ask again at once.
     More,
     /// All rows up to the upper bound are read.
     CaughtUp,
-    /// More hidden rows than a page can hold stand in one place that cannot be narrowed.
+    /// Nothing: more hidden rows than the largest page can hold stand in one second, and their
+    /// identifiers cannot be halved.
     Stuck,
 }
 
-/// A short page in the middle of a slice. The next count of the same slice tells how many hidden
-/// rows were passed.
+/// A short page in the middle of a slice, on which hidden rows stood. The next count of the same slice
+/// tells how many.
 #[derive(Debug, Clone)]
 struct ShortPage {
     to: i64,
     id_to: Option<String>,
-    /// Rows that should be left by the count before.
+    /// Rows that are left in the slice if no hidden row was passed, by the count before.
     left: u64,
-    /// The page had room for so many.
+    /// Hidden rows that the page had room for.
     at_most: u64,
 }
 
@@ -67,22 +74,24 @@ struct ShortPage {
 #[derive(Debug, Clone)]
 pub struct Window {
     cursor: Option<Cursor>,
-    /// Configured rows per page.
+    /// Rows per page as configured.
     batch: u32,
     /// Rows per page now.
     limit: u32,
     good_pages: u32,
     /// Good pages before a larger one is tried.
-    patience: u32,
+    pages_before_growth: u32,
     /// Whether the page has grown since it last shrank.
     grown: bool,
-    /// Seconds per slice while hidden rows keep it narrow.
+    /// Seconds per slice while hidden rows keep slices narrow.
     span: Option<i64>,
-    /// Last second of a narrow slice; it stays while the cursor moves in it.
+    /// Last second of the narrow slice in which the cursor is.
     until: Option<i64>,
+    /// Largest identifier of the slice, while hidden rows make it narrower than a second.
     id_to: Option<String>,
-    /// The last page was short: hidden rows stood on it.
+    /// Set when the last page was short.
     short: Option<ShortPage>,
+    /// Whether the next request asks for a count.
     count: bool,
     remaining: Option<u64>,
     hidden: u64,
@@ -96,7 +105,7 @@ impl Window {
             batch,
             limit: batch,
             good_pages: 0,
-            patience: MIN_GOOD_PAGES_BEFORE_GROWTH,
+            pages_before_growth: MIN_GOOD_PAGES_BEFORE_GROWTH,
             grown: false,
             span: None,
             until: None,
@@ -108,17 +117,17 @@ impl Window {
         }
     }
 
-    /// Where reading stands.
+    /// The last row that was read; `None`: reading begins with the oldest row.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.cursor.as_ref()
     }
 
-    /// Rows that are still to come, as of the last count.
+    /// Rows that are still to come, by the last count.
     pub fn remaining(&self) -> Option<u64> {
         self.remaining
     }
 
-    /// Rows that were counted but not shown since the last time all was read.
+    /// Rows that were counted but not shown, since [`Window::begin_round`].
     pub fn hidden(&self) -> u64 {
         self.hidden
     }
@@ -128,7 +137,8 @@ impl Window {
         self.limit
     }
 
-    /// The next request to read everything up to second `hi`; `None` when nothing can be there.
+    /// The next request on the way to second `hi`, which is the last one to read; `None`: the cursor is
+    /// beyond it.
     pub fn next_request(&self, hi: i64) -> Option<PageRequest> {
         if self
             .cursor
@@ -163,80 +173,85 @@ impl Window {
             .map_or(EARLIEST_SECOND, |cursor| cursor.seconds)
     }
 
-    /// Takes in the answer to `ask`, which was made for the same `hi`.
-    pub fn apply_page(&mut self, ask: &PageRequest, hi: i64, answer: PageSummary) -> WindowStep {
-        let total = answer.total.filter(|_| ask.count);
+    /// Takes in the page that answered `request`, which was made for the same `hi`, and moves the cursor.
+    /// To be called with pages that count only.
+    pub fn apply_page(&mut self, request: &PageRequest, hi: i64, page: PageSummary) -> WindowStep {
+        // A count that was not asked for is not believed.
+        let total = if request.count { page.total } else { None };
         if let Some(total) = total {
-            self.count_passed(ask, total);
+            self.count_passed(request, total);
             self.remaining = Some(total);
         }
-        let moved = answer.last.is_some();
+        let moved = page.last.is_some();
         if moved {
-            self.cursor = answer.last;
+            self.cursor = page.last;
             self.remaining = self
                 .remaining
-                .map(|left| left.saturating_sub(answer.rows.into()));
+                .map(|left| left.saturating_sub(page.rows.into()));
         }
-        let full = answer.rows >= ask.limit;
-        // Where the cursor would jump to the end of the slice, a full page is never taken for its end:
-        // the count may be younger than the rows.
-        let jumps = ask.slice.id_to.is_some() || ask.slice.to < hi;
-        let fits = total.is_some_and(|total| total <= ask.limit.into())
-            && (!full || (!jumps && total == Some(answer.rows.into())));
-        if fits || answer.overshot {
-            let hidden = total.map_or(0, |total| total.saturating_sub(answer.rows.into()));
-            return self.finished(ask, hi, hidden);
+        let full = page.rows >= request.limit;
+        // Where the cursor would jump to the end of the slice, a full page is never taken for its end: the
+        // count may be younger than the rows, and rows that left the table meanwhile make it too small.
+        let jumps = request.slice.id_to.is_some() || request.slice.to < hi;
+        let fits = total.is_some_and(|total| total <= request.limit.into())
+            && (!full || (!jumps && total == Some(page.rows.into())));
+        if fits || page.overshot {
+            let hidden = total.map_or(0, |total| total.saturating_sub(page.rows.into()));
+            return self.finished(request, hi, hidden);
         }
         if full && moved {
             self.count = self.remaining.is_none_or(|left| left <= self.limit.into());
             return WindowStep::More;
         }
         if full {
-            // Only rows that were passed over: they cannot be told apart from the next by the query.
+            // All rows were passed over, and the query cannot tell them from the next ones.
             self.count = true;
             return self.enlarge();
         }
         if total.is_none() || moved {
             self.count = true;
-            self.short = self.remaining.filter(|_| moved).map(|left| ShortPage {
-                to: ask.slice.to,
-                id_to: ask.slice.id_to.clone(),
-                left,
-                at_most: ask.limit.saturating_sub(answer.rows).into(),
-            });
+            self.short = match self.remaining {
+                Some(left) if moved => Some(ShortPage {
+                    to: request.slice.to,
+                    id_to: request.slice.id_to.clone(),
+                    left,
+                    at_most: request.limit.saturating_sub(page.rows).into(),
+                }),
+                _ => None,
+            };
             return WindowStep::More;
         }
-        self.narrow(ask)
+        self.narrow(request)
     }
 
-    /// Counts the hidden rows between the cursor of the last page and the one before.
-    fn count_passed(&mut self, ask: &PageRequest, total: u64) {
+    /// Counts the hidden rows of the short page before, now that `total` says how many rows are left.
+    fn count_passed(&mut self, request: &PageRequest, total: u64) {
         if let Some(short) = self.short.take()
-            && short.to == ask.slice.to
-            && short.id_to == ask.slice.id_to
+            && short.to == request.slice.to
+            && short.id_to == request.slice.id_to
         {
             self.hidden += short.left.saturating_sub(total).min(short.at_most);
         }
     }
 
-    /// The slice of `ask` is read to its end.
-    fn finished(&mut self, ask: &PageRequest, hi: i64, hidden: u64) -> WindowStep {
+    /// The slice of `request` is read to its end.
+    fn finished(&mut self, request: &PageRequest, hi: i64, hidden: u64) -> WindowStep {
         self.hidden += hidden;
         self.count = true;
         if let Some(id) = self.id_to.take() {
             self.cursor = Some(Cursor {
-                seconds: ask.slice.to,
+                seconds: request.slice.to,
                 id: Some(id),
             });
             return WindowStep::More;
         }
-        if ask.slice.to < hi {
+        if request.slice.to < hi {
             self.cursor = Some(Cursor {
-                seconds: ask.slice.to + 1,
+                seconds: request.slice.to + 1,
                 id: None,
             });
             self.span = self.span.map(|span| span.saturating_mul(2));
-            self.until = self.span.map(|span| ask.slice.to.saturating_add(span));
+            self.until = self.span.map(|span| request.slice.to.saturating_add(span));
             return WindowStep::More;
         }
         // The cursor stays at the last row, not at `hi`: a row that is committed late between the
@@ -247,28 +262,28 @@ impl Window {
         WindowStep::CaughtUp
     }
 
-    /// No visible row among the first `limit`: ask for half of the slice.
-    fn narrow(&mut self, ask: &PageRequest) -> WindowStep {
+    /// The page showed no row although the slice has more than `limit`: halves the slice.
+    fn narrow(&mut self, request: &PageRequest) -> WindowStep {
         self.count = true;
-        let start = ask
+        let start = request
             .slice
             .after
             .as_ref()
             .map_or(EARLIEST_SECOND, |cursor| cursor.seconds);
-        let seconds = ask.slice.to - start + 1;
+        let seconds = request.slice.to - start + 1;
         if seconds > 1 {
             let span = (seconds + 1) / 2;
             self.span = Some(span);
             self.until = Some(start.saturating_add(span - 1));
             return WindowStep::More;
         }
-        let after = ask
+        let after = request
             .slice
             .after
             .as_ref()
             .and_then(|cursor| cursor.id.as_deref());
         let low = after.map_or(Some(0), |id| hex_id(id.as_bytes()));
-        let high = ask
+        let high = request
             .slice
             .id_to
             .as_deref()
@@ -287,40 +302,41 @@ impl Window {
             return WindowStep::Stuck;
         }
         self.limit = self.limit.saturating_mul(2).min(MAX_ENLARGED_PAGE_ROWS);
-        // It stays until it has brought something: `relax` counts from here.
+        // The larger page stays until it has brought something: good pages count from here.
         self.good_pages = 0;
         WindowStep::More
     }
 
-    /// Begins a new round after everything was read, so that hidden rows are counted afresh.
+    /// Begins another read up to an upper bound, in which hidden rows are counted from zero.
     pub fn begin_round(&mut self) {
         self.hidden = 0;
     }
 
-    /// A page took too long or came broken: ask for less.
+    /// A page took too long or came broken: the next one is half as large.
     ///
-    /// A size that failed after it had been grown to is tried again ever more seldom.
+    /// When a page fails that had just grown, this size is tried again after twice as many good pages.
     pub fn shrink(&mut self) {
         self.limit = (self.limit / 2).max(1);
         self.good_pages = 0;
         if std::mem::take(&mut self.grown) {
-            self.patience = self
-                .patience
+            self.pages_before_growth = self
+                .pages_before_growth
                 .saturating_mul(2)
                 .min(MAX_GOOD_PAGES_BEFORE_GROWTH);
         }
     }
 
-    /// A record could not be delivered: ask for single rows, so that a repetition repeats little.
+    /// A record could not be delivered: the next pages have one row, so that few rows are sent again if
+    /// it fails again.
     pub fn request_single_rows(&mut self) {
         self.limit = 1;
         self.good_pages = 0;
     }
 
-    /// A page came well: after a few, ask for more again, up to the configured size.
+    /// A page counted. After some of these the page grows again, up to the configured size.
     pub fn record_good_page(&mut self) {
         self.good_pages += 1;
-        if self.good_pages < self.patience {
+        if self.good_pages < self.pages_before_growth {
             return;
         }
         self.good_pages = 0;
@@ -329,12 +345,12 @@ impl Window {
             self.grown = true;
         } else {
             self.limit = self.batch;
-            self.patience = MIN_GOOD_PAGES_BEFORE_GROWTH;
+            self.pages_before_growth = MIN_GOOD_PAGES_BEFORE_GROWTH;
             self.grown = false;
         }
     }
 
-    /// Goes back to `cursor`; what was read behind it is read again.
+    /// Goes back to `cursor`: the rows behind it are read again.
     pub fn rewind(&mut self, cursor: Option<Cursor>) {
         self.cursor = cursor;
         self.span = None;

@@ -1,4 +1,4 @@
-//! A simulated instance with a dictionary, and one that hides it.
+//! The schemas that tables get from a simulated instance with a dictionary, and from one that hides it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{JSON_HEADER, ScriptedServer, SeenRequest, answer};
 use crate::stop;
 
-/// What a table with these settings asks of an instance at `url`.
+/// The schema that a table with these settings should have, on an instance at `url`.
 fn ask(url: &str, settings: &str) -> DesiredSchema {
     try_ask(url, settings).unwrap()
 }
@@ -70,7 +70,7 @@ fn the_dictionary_gives_names_and_types() {
     );
 }
 
-/// No rights to the dictionary, and `rows` in the table.
+/// An instance whose user may not see the dictionary, and which has `rows` in its table.
 fn hiding(rows: &'static str) -> ScriptedServer {
     ScriptedServer::start(move |_, seen: &SeenRequest| {
         match seen.line.contains("/table/incident?") {
@@ -81,7 +81,7 @@ fn hiding(rows: &'static str) -> ScriptedServer {
 }
 
 #[test]
-fn a_hidden_dictionary_leaves_texts() {
+fn columns_come_from_rows_where_the_dictionary_is_hidden() {
     let server = hiding(r#"{"result":[{"b":"1","a":"2"},{"c":"","a":"3"}]}"#);
     let url = format!("http://{}", server.addr);
     let of_rows = ask(&url, "");
@@ -94,7 +94,7 @@ fn a_hidden_dictionary_leaves_texts() {
     );
 }
 
-/// Registered once as texts, the columns would stay texts when the right is given.
+/// Columns that are registered as texts would stay texts when the user gets the right to see types.
 #[test]
 fn types_wait_for_the_right_to_see_them() {
     let server = hiding(r#"{"result":[{"b":"1","a":"2"}]}"#);
@@ -114,7 +114,8 @@ fn types_wait_for_the_right_to_see_them() {
     }
 }
 
-/// What says no to the dictionary's tables, and whether that is the end for texts and for types.
+/// Which answers about the dictionary's tables are refusals. Texts then do without the dictionary, and
+/// types are an error that names the right.
 #[test]
 fn refusals_of_the_dictionary() {
     const ACL: &str =
@@ -124,7 +125,7 @@ fn refusals_of_the_dictionary() {
         ("403 Forbidden", ACL, true),
         ("403 Forbidden", API_ACL, true),
         ("403 Forbidden", "<html>nginx</html>", true),
-        // Nobody has said no: it may be over soon.
+        // These are no refusals of the instance itself and may pass.
         ("401 Unauthorized", ACL, false),
         ("404 Not Found", "<html>nginx</html>", false),
         ("503 Service Unavailable", "<html>nginx</html>", false),
@@ -148,7 +149,7 @@ fn refusals_of_the_dictionary() {
 }
 
 #[test]
-fn a_table_of_which_nothing_is_known_is_said() {
+fn a_table_without_known_columns_is_reported() {
     let server = hiding(r#"{"result":[]}"#);
     let nothing = ask(&format!("http://{}", server.addr), "");
     assert_eq!(columns(&nothing), [""; 0]);

@@ -1,81 +1,84 @@
-//! Which column comes next. Rows of a page nearly always have their keys in the same order, and most
-//! columns of a row are empty. So the row is compared with one that has the keys of the rows before
-//! and nothing in its columns: as far as it is the same, nothing needs to be looked at.
+//! Finds the field of each column of a row, quickly where rows are alike.
+//!
+//! Rows of a page nearly always have their keys in the same order, and most columns of a row are
+//! empty. So a row that has the keys of earlier rows and an empty text in each column is kept, and
+//! the next row is compared with it byte by byte, eight at a time. As far as both are the same, no key
+//! has to be read and no field looked up.
 
 use std::collections::HashMap;
 
 use super::scan::{MalformedRow, RowScanner};
 
-/// Keys that are remembered beyond those of the schema.
+/// How many keys are remembered beyond those of the schema.
 const MAX_EXTRA_KEYS: usize = 1024;
-/// Unknown columns that are named.
+/// How many unknown columns are remembered by name.
 const MAX_UNKNOWN_NAMES: usize = 64;
 
-/// A key that was seen, and where it stands in the empty row.
+/// A key of earlier rows, and the offsets in [`KeyOrder::empty_row`] where it stands.
 #[derive(Debug)]
 struct KnownKey {
     start: usize,
-    /// Behind its colon.
+    /// Behind the key's colon.
     value: usize,
-    /// Behind the comma.
+    /// Behind the comma after its empty text.
     end: usize,
-    /// The field of that column.
+    /// The index of the column's field; `None`: the schema has none.
     field: Option<usize>,
 }
 
-/// The keys in the order in which they came last.
+/// The keys of rows, in the order in which they came last.
 #[derive(Debug)]
 pub(super) struct KeyOrder {
-    /// Fields by column.
+    /// Indices of fields by column.
     fields: HashMap<Vec<u8>, usize>,
     known: Vec<KnownKey>,
-    /// `"key":"",` for each of them, the key as it stood in the row.
-    empty: Vec<u8>,
-    /// Places in `known` by key.
-    places: HashMap<Vec<u8>, usize>,
-    /// The place to look at next.
+    /// `"key":"",` for each known key, the key with the escapes that it had in the row.
+    empty_row: Vec<u8>,
+    /// Indices in `known` by key.
+    indices: HashMap<Vec<u8>, usize>,
+    /// The index in `known` of the key that is expected next.
     next: usize,
-    /// Keys of this row that stood elsewhere.
+    /// How many keys of this row did not come where they were expected.
     moved: usize,
-    /// Columns without a field.
+    /// Names of columns without a field.
     unknown: Vec<String>,
 }
 
 impl KeyOrder {
-    /// For the columns and their places among the fields.
+    /// For these columns and the indices of their fields.
     pub(super) fn new<'a>(columns: impl Iterator<Item = (&'a str, usize)>) -> KeyOrder {
         KeyOrder {
             fields: columns
                 .map(|(name, at)| (name.as_bytes().to_vec(), at))
                 .collect(),
             known: Vec::new(),
-            empty: Vec::new(),
-            places: HashMap::new(),
+            empty_row: Vec::new(),
+            indices: HashMap::new(),
             next: 0,
             moved: 0,
             unknown: Vec::new(),
         }
     }
 
-    /// Another row begins.
+    /// Begins another row.
     pub(super) fn begin(&mut self) {
-        // Another order, not just a column less: learn it.
+        // That row had another order, not just a column less: learn the new order.
         if self.moved > 4 && self.moved > self.known.len() / 4 {
             self.known.clear();
-            self.empty.clear();
-            self.places.clear();
+            self.empty_row.clear();
+            self.indices.clear();
         }
         self.next = 0;
         self.moved = 0;
     }
 
-    /// The names of columns without a field, the first of them.
+    /// The names of columns without a field, at most [`MAX_UNKNOWN_NAMES`].
     pub(super) fn unknown(&self) -> &[String] {
         &self.unknown
     }
 
-    /// Passes over columns that are empty, each of which is told to `empty`, then over a key and its
-    /// colon. Gives the field, if the column has one.
+    /// Passes over columns that are empty, calling `empty` with the field of each, then over a key and
+    /// its colon. Gives the field of that key's column, if it has one.
     pub(super) fn key(
         &mut self,
         scanner: &mut RowScanner<'_>,
@@ -84,7 +87,7 @@ impl KeyOrder {
         let Some(start) = self.known.get(self.next).map(|known| known.start) else {
             return self.find(scanner);
         };
-        let rest = self.empty.get(start..).unwrap_or_default();
+        let rest = self.empty_row.get(start..).unwrap_or_default();
         let same = start + common(scanner.rest(), rest);
         let mut passed = start;
         for known in self.known.get(self.next..).unwrap_or_default() {
@@ -103,6 +106,7 @@ impl KeyOrder {
         self.find(scanner)
     }
 
+    /// Reads a key and its colon, and looks the key up. A new key is remembered.
     fn find(&mut self, scanner: &mut RowScanner<'_>) -> Result<Option<usize>, MalformedRow> {
         scanner.space();
         let start = scanner.rest();
@@ -110,10 +114,10 @@ impl KeyOrder {
         let key = scanner.string()?;
         let length = start.len() - scanner.rest().len();
         let name = scanner.text(key);
-        if let Some(&place) = self.places.get(name) {
+        if let Some(&index) = self.indices.get(name) {
             self.moved += 1;
-            self.next = place + 1;
-            let field = self.known.get(place).and_then(|known| known.field);
+            self.next = index + 1;
+            let field = self.known.get(index).and_then(|known| known.field);
             scanner.expect(b':')?;
             return Ok(field);
         }
@@ -128,16 +132,16 @@ impl KeyOrder {
         }
         if self.known.len() < self.fields.len() + MAX_EXTRA_KEYS {
             let key = start.get(..length).unwrap_or_default();
-            let start = self.empty.len();
-            self.empty.extend_from_slice(key);
-            self.empty.push(b':');
-            let value = self.empty.len();
-            self.empty.extend_from_slice(b"\"\",");
-            self.places.insert(name, self.known.len());
+            let start = self.empty_row.len();
+            self.empty_row.extend_from_slice(key);
+            self.empty_row.push(b':');
+            let value = self.empty_row.len();
+            self.empty_row.extend_from_slice(b"\"\",");
+            self.indices.insert(name, self.known.len());
             self.known.push(KnownKey {
                 start,
                 value,
-                end: self.empty.len(),
+                end: self.empty_row.len(),
                 field,
             });
             self.next = self.known.len();
@@ -146,7 +150,7 @@ impl KeyOrder {
     }
 }
 
-/// How many bytes are the same from the start on.
+/// The length of the common beginning of two texts.
 fn common(one: &[u8], other: &[u8]) -> usize {
     let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
     let mut same = 0;

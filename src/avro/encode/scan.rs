@@ -1,13 +1,15 @@
-//! Looks at each value of a row once: strict JSON (RFC 8259), but nothing is built from it.
+//! Goes over the JSON text of a row once, without building anything from it.
+//!
+//! The text must be strict JSON (RFC 8259). Each value comes out as its form and its place in the text.
 
 use std::fmt;
 
 use memchr::{memchr, memchr2};
 
-/// Deepest nesting inside a value. Rows of the Table API nest at most twice.
+/// Deepest nesting inside a value. The Table API nests values one level deep at most.
 const MAX_ROW_DEPTH: u32 = 64;
 
-/// Where a row is not JSON: the byte in it.
+/// A row is not JSON; the number is the offset of the byte where that shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MalformedRow(usize);
 
@@ -17,7 +19,7 @@ impl fmt::Display for MalformedRow {
     }
 }
 
-/// What stands where a value is looked for.
+/// The form of a column's value in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum ValueForm {
     /// Nothing: the row has no such column.
@@ -27,19 +29,20 @@ pub(super) enum ValueForm {
     Null,
     /// `""`.
     Empty,
-    /// A string without escapes: its text in the row.
+    /// A string without escapes: its text is in the row.
     Text,
-    /// A string with escapes: its text in the scratch.
+    /// A string with escapes: its text without them is in the scratch buffer.
     Unescaped,
-    /// The same, with half a surrogate pair in it that is U+FFFD now.
+    /// A string with escapes of which one is half a surrogate pair; U+FFFD stands for it in the scratch
+    /// buffer.
     Torn,
     /// A number, `true` or `false`.
     Word,
-    /// An array, or an object that stands for no value.
+    /// An array, or an object without a member `value`.
     Json,
 }
 
-/// A value: its form, and where its text is.
+/// A value: its form, and the place of its text.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ScannedValue {
     pub(super) form: ValueForm,
@@ -55,7 +58,7 @@ impl ScannedValue {
         end: 0,
     };
 
-    /// Its text, in the row or in the scratch.
+    /// Its text, from the row or the scratch buffer.
     pub(super) fn text<'a>(&self, row: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
         let from = match self.form {
             ValueForm::Absent | ValueForm::Null | ValueForm::Empty => return &[],
@@ -67,24 +70,28 @@ impl ScannedValue {
     }
 }
 
-/// Goes over one row.
+/// A position in the text of one row.
 pub(super) struct RowScanner<'a> {
     row: &'a [u8],
     at: usize,
-    /// Whether there are control characters, which strings must not have.
+    /// Whether the row has control characters anywhere. Strings must not have any, so if not, no string
+    /// has to be looked at for them.
     controls: bool,
-    /// Where strings with escapes are put.
+    /// Takes the texts of strings that have escapes.
     scratch: &'a mut Vec<u8>,
 }
 
 impl<'a> RowScanner<'a> {
-    /// Begins with `row`; `scratch` is emptied.
+    /// Begins at the start of `row` and empties `scratch`.
+    ///
+    /// # Errors
+    /// The row is not UTF-8 or larger than 4 GiB.
     pub(super) fn new(
         row: &'a [u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<RowScanner<'a>, MalformedRow> {
         std::str::from_utf8(row).map_err(|error| MalformedRow(error.valid_up_to()))?;
-        // Unescaped text is shorter, so one check is enough for both.
+        // Offsets are kept in 32 bits. Unescaped text is shorter, so one check is enough for both.
         u32::try_from(row.len()).map_err(|_| MalformedRow(row.len()))?;
         scratch.clear();
         Ok(RowScanner {
@@ -95,7 +102,7 @@ impl<'a> RowScanner<'a> {
         })
     }
 
-    /// What is not looked at yet.
+    /// The rest of the row, which was not looked at yet.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.row.get(self.at..).unwrap_or_default()
     }
@@ -104,7 +111,7 @@ impl<'a> RowScanner<'a> {
         self.at += bytes;
     }
 
-    /// The text of a string that was passed.
+    /// The text of a value that was passed.
     pub(super) fn text(&self, raw: ScannedValue) -> &[u8] {
         raw.text(self.row, self.scratch)
     }
@@ -113,7 +120,7 @@ impl<'a> RowScanner<'a> {
         MalformedRow(self.at)
     }
 
-    /// The next byte behind white space, passed over.
+    /// Passes over white space and one byte; gives the byte.
     pub(super) fn token(&mut self) -> Option<u8> {
         self.space();
         let byte = self.row.get(self.at).copied();
@@ -135,7 +142,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// The rest of a string whose quote was passed.
+    /// The rest of a string whose opening quote was passed.
     #[inline]
     pub(super) fn string(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.at;
@@ -162,7 +169,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// A string with escapes, into the scratch.
+    /// Puts a string with escapes into the scratch buffer, without them.
     fn escaped(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.scratch.len();
         let mut form = ValueForm::Unescaped;
@@ -184,7 +191,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// One escape, its backslash passed. False: it is half a surrogate pair.
+    /// Reads one escape whose backslash was passed. False: it is half a surrogate pair.
     fn escape(&mut self) -> Result<bool, MalformedRow> {
         let letter = self.row.get(self.at).copied();
         self.at += 1;
@@ -202,7 +209,7 @@ impl<'a> RowScanner<'a> {
         Ok(true)
     }
 
-    /// The digits of a `\u` escape, and its other half if it has one.
+    /// Reads the digits of a `\u` escape, and of the escape that is its other half, if there is one.
     fn unicode(&mut self) -> Result<bool, MalformedRow> {
         let first = self.hex4()?;
         let mut code = first;
@@ -213,7 +220,7 @@ impl<'a> RowScanner<'a> {
             if (0xdc00..0xe000).contains(&second) {
                 code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
             } else {
-                // It stands for itself.
+                // The second escape is no other half: it is read on its own.
                 self.at = before;
             }
         }
@@ -235,9 +242,9 @@ impl<'a> RowScanner<'a> {
         code.ok_or_else(|| self.malformed())
     }
 
-    /// A value: that of the member `value` where it is an object that has one.
+    /// Reads a value. An object that has a member `value` has the value of that member.
     pub(super) fn value(&mut self) -> Result<ScannedValue, MalformedRow> {
-        // Here rather than behind a call: nearly all values are texts.
+        // Texts are read here and not behind a call, because nearly all values are texts.
         if self.rest().starts_with(b"\"") {
             self.at += 1;
             return self.string();
@@ -266,7 +273,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// The rest of an object; gives its member `value`, the last one.
+    /// The rest of an object whose brace was passed; gives its last member `value`.
     fn object(&mut self, depth: u32) -> Result<Option<ScannedValue>, MalformedRow> {
         let mut value = None;
         self.space();
@@ -291,7 +298,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// The rest of an array.
+    /// The rest of an array whose bracket was passed.
     fn array(&mut self, depth: u32) -> Result<(), MalformedRow> {
         self.space();
         if self.rest().first() == Some(&b']') {
@@ -308,7 +315,7 @@ impl<'a> RowScanner<'a> {
         }
     }
 
-    /// A number, `true`, `false` or `null`, its first byte passed.
+    /// A number, `true`, `false` or `null` whose first byte was passed.
     fn word(&mut self) -> Result<ScannedValue, MalformedRow> {
         let start = self.at - 1;
         let is_part =
@@ -348,8 +355,8 @@ pub(super) fn is_number(text: &[u8]) -> bool {
     exponent_fits && part_fits && digits(whole) && (whole == b"0" || !whole.starts_with(b"0"))
 }
 
-/// Whether there is a byte below the space. All bytes are looked at, so that this runs with vector
-/// instructions.
+/// Whether there is a byte below the space. It looks at all bytes instead of stopping at the first one,
+/// so that the compiler can use vector instructions.
 fn has_controls(text: &[u8]) -> bool {
     text.iter()
         .fold(false, |found, byte| found | (*byte < b' '))

@@ -212,7 +212,7 @@ fn generic(kind: FieldType, text: &str) -> Option<Avro> {
         FieldType::Double => Avro::Double(text.parse().ok().filter(|v: &f64| v.is_finite())?),
         FieldType::Decimal { precision, scale } => {
             let unscaled = decimal::parse(text.as_bytes(), precision, scale)?;
-            Avro::Decimal(Decimal::from(decimal::bytes(unscaled, &mut [0; 16])))
+            Avro::Decimal(Decimal::from(decimal::to_bytes(unscaled, &mut [0; 16])))
         }
         FieldType::Timestamp => Avro::TimestampMillis(parse_time(text.as_bytes())? * 1000),
         FieldType::Date => Avro::Date(i32::try_from(midnight(text)? / 86_400).unwrap()),

@@ -1,11 +1,11 @@
-//! From the text of a value to the bytes of its type.
+//! Writes the text of a value as the bytes of its field's type.
 
 use super::super::model::FieldType;
 use super::super::wire::{put_bytes, put_long};
 use super::super::{decimal, times};
 
-/// Appends the value that `text` stands for. `false`: it stands for none of this kind, and nothing
-/// was appended.
+/// Appends the value of type `kind` that `text` stands for. `false`: it stands for no such value, and
+/// nothing was appended.
 pub(super) fn put(kind: FieldType, text: &[u8], out: &mut Vec<u8>) -> bool {
     let number = match kind {
         FieldType::String => {
@@ -26,11 +26,11 @@ pub(super) fn put(kind: FieldType, text: &[u8], out: &mut Vec<u8>) -> bool {
             let Some(value) = decimal::parse(text, precision, scale) else {
                 return false;
             };
-            put_bytes(decimal::bytes(value, &mut [0; 16]), out);
+            put_bytes(decimal::to_bytes(value, &mut [0; 16]), out);
             return true;
         }
         FieldType::Long => whole(text),
-        // No date that can be written overflows.
+        // Times end in the year 9999, so the milliseconds do not overflow.
         FieldType::Timestamp => times::seconds(text).map(|seconds| seconds * 1000),
         FieldType::Date => times::days(text),
         FieldType::Seconds => times::seconds(text),
@@ -43,7 +43,7 @@ pub(super) fn put(kind: FieldType, text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A whole number. One with zeros behind the point is whole too.
+/// A whole number. `12.00` is one too.
 fn whole(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -61,7 +61,7 @@ fn whole(text: &[u8]) -> Option<i64> {
 }
 
 fn put_double(text: &[u8], out: &mut Vec<u8>) -> bool {
-    // Rust also reads words like `inf`.
+    // Rust also reads words such as `inf` and `NaN`, which are no numbers of an instance.
     let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     if !text.iter().all(plain) {
         return false;

@@ -1,47 +1,53 @@
-//! From the JSON of schemas to places.
+//! Turns the JSON of schemas into a list of types.
 //!
-//! A name leads to a place and is not followed, so schemas that refer to each other, or to
-//! themselves, are walked through once.
+//! Each type gets an index, and a name stands for the index of its definition. Names are not
+//! followed, so schemas that refer to each other, or to themselves, are walked through once.
 
 use std::collections::HashMap;
 
-use super::super::super::model::{AVRO_NAMESPACE, RAW_FIELD};
+use super::error::WriterSchemaError;
 use super::json::{SchemaJson, SchemaKey};
-use super::{MAX_DECIMAL_SCALE, PlanField, TypeNode, WriterSchemaError};
+use super::node::{MAX_DECIMAL_SCALE, PlanField, TypeNode};
+use crate::avro::model::{AVRO_NAMESPACE, RAW_FIELD};
 
-/// Longest full name in bytes: a namespace is written down once and counts for all names below.
+/// Longest full name, in bytes. A namespace is written once and is part of every name below it, so
+/// without a bound short schemas could have names of any size.
 const MAX_TYPE_NAME_BYTES: usize = 1_000;
 
 /// A namespace, empty for none, and the name in it.
 type FullName<'t> = (&'t str, &'t str);
 
-/// What surrounds a type.
+/// What a type takes over from where it stands.
 #[derive(Debug, Default, Clone, Copy)]
 struct TypeScope<'t> {
     namespace: &'t str,
-    /// Whether a `long` stands for seconds.
+    /// Whether the field of a `long` says that it counts seconds (`servicenow.unit`).
     seconds: bool,
 }
 
-/// Gives types their places.
+/// The types of all schemas so far.
 #[derive(Debug, Default)]
 pub(super) struct PlanBuilder<'t> {
     nodes: Vec<TypeNode>,
     names: HashMap<FullName<'t>, usize>,
-    /// Places that stand for a type, with its name as it is written and the namespace around.
-    open: Vec<(usize, &'t str, &'t str)>,
+    /// Indices that stand for a type that was not defined yet, with its name as it is written and the
+    /// namespace around it.
+    unresolved: Vec<(usize, &'t str, &'t str)>,
 }
 
 impl<'t> PlanBuilder<'t> {
-    /// Adds a schema; gives its place.
+    /// Adds a schema; gives the index of its type.
     pub(super) fn add(&mut self, json: &'t SchemaJson<'t>) -> Result<usize, WriterSchemaError> {
         self.any(json, TypeScope::default())
     }
 
-    /// All places. Names that were used before they were defined lead where they stand.
+    /// All types. Names that were used before they were defined become aliases of their definitions.
+    ///
+    /// # Errors
+    /// A name is not defined anywhere.
     pub(super) fn finish(mut self) -> Result<Vec<TypeNode>, WriterSchemaError> {
-        for (at, name, namespace) in std::mem::take(&mut self.open) {
-            let target = self.place_of(name, namespace).ok_or_else(|| {
+        for (at, name, namespace) in std::mem::take(&mut self.unresolved) {
+            let target = self.index_of(name, namespace).ok_or_else(|| {
                 WriterSchemaError::new(format!(
                     "it uses the type {}, which neither it nor a schema it refers to defines: is a \
                      reference missing?",
@@ -59,8 +65,8 @@ impl<'t> PlanBuilder<'t> {
     }
 
     fn set(&mut self, at: usize, node: TypeNode) {
-        if let Some(place) = self.nodes.get_mut(at) {
-            *place = node;
+        if let Some(slot) = self.nodes.get_mut(at) {
+            *slot = node;
         }
     }
 
@@ -78,18 +84,18 @@ impl<'t> PlanBuilder<'t> {
         }
         match json {
             SchemaJson::List(branches) => {
-                let mut places = Vec::with_capacity(branches.len());
+                let mut indices = Vec::with_capacity(branches.len());
                 for branch in branches {
-                    places.push(self.any(branch, scope)?);
+                    indices.push(self.any(branch, scope)?);
                 }
-                Ok(self.push(TypeNode::Union(places)))
+                Ok(self.push(TypeNode::Union(indices)))
             }
             SchemaJson::Object(_) => {
                 let kind = json.get(SchemaKey::Type);
                 let kind = kind.ok_or_else(|| WriterSchemaError::new("a type has no `type`"))?;
                 match kind.text() {
                     Some(kind) => self.object(json, kind, scope),
-                    // The specification wants a name here, but what is meant is clear.
+                    // The specification wants a name here, but it is clear what a type means.
                     None => self.any(kind, scope),
                 }
             }
@@ -106,7 +112,7 @@ impl<'t> PlanBuilder<'t> {
         scope: TypeScope<'t>,
     ) -> Result<usize, WriterSchemaError> {
         match kind {
-            // What Avro's protocols call an error is a record.
+            // An error of Avro's protocols has the form of a record.
             "record" | "error" => self.record(object, scope),
             "enum" => self.symbols(object, scope),
             "fixed" => self.fixed(object, scope),
@@ -155,9 +161,10 @@ impl<'t> PlanBuilder<'t> {
         scope: TypeScope<'t>,
     ) -> Result<usize, WriterSchemaError> {
         let name = own_name(object, scope)?;
-        let symbols = list(object.get(SchemaKey::Symbols), "symbols", name)?.iter();
-        let symbols = symbols.map(|symbol| symbol.text().map(str::to_owned));
-        let symbols: Option<_> = symbols.collect();
+        let symbols: Option<_> = list(object.get(SchemaKey::Symbols), "symbols", name)?
+            .iter()
+            .map(|symbol| symbol.text().map(str::to_owned))
+            .collect();
         let wrong = || WriterSchemaError::new(format!("a symbol of {} is no text", shown(name)));
         Ok(self.define(name, TypeNode::Enum(symbols.ok_or_else(wrong)?)))
     }
@@ -181,7 +188,7 @@ impl<'t> PlanBuilder<'t> {
         scope: TypeScope<'t>,
     ) -> Result<usize, WriterSchemaError> {
         let name = own_name(object, scope)?;
-        // Before its fields, which may be of this type.
+        // The name is defined before the fields, which may be of this type themselves.
         let at = self.define(name, TypeNode::Null);
         let fields = list(object.get(SchemaKey::Fields), "fields", name)?;
         let mut members = Vec::with_capacity(fields.len());
@@ -209,11 +216,8 @@ impl<'t> PlanBuilder<'t> {
             .get(SchemaKey::Type)
             .ok_or_else(|| WriterSchemaError::new("it has no `type`"));
         let node = kind.and_then(|kind| self.any(kind, scope));
-        let node = node.map_err(|error| WriterSchemaError {
-            // The innermost one says most.
-            field: (error.field)
-                .or_else(|| Some(format!("{} of {}", shown(("", name)), shown(record)))),
-            ..error
+        let node = node.map_err(|error| {
+            error.or_in_field(|| format!("{} of {}", shown(("", name)), shown(record)))
         })?;
         Ok(PlanField {
             name: property(SchemaKey::Column).unwrap_or(name).to_owned(),
@@ -222,7 +226,7 @@ impl<'t> PlanBuilder<'t> {
         })
     }
 
-    /// Whether a place has the form of [`RAW_FIELD`].
+    /// Whether a type is that of [`RAW_FIELD`]: null or a map of strings.
     fn is_nullable_texts(&self, at: usize) -> bool {
         let node = |at: &usize| self.nodes.get(*at);
         let Some(TypeNode::Union(branches)) = node(&at) else {
@@ -239,30 +243,32 @@ impl<'t> PlanBuilder<'t> {
         }
     }
 
-    /// A definition gets a place of its own, and the name if nothing has it yet.
+    /// Adds the definition of a name. The name stands for it unless it is defined already.
     fn define(&mut self, name: FullName<'t>, node: TypeNode) -> usize {
         let at = self.push(node);
         self.names.entry(name).or_insert(at);
         at
     }
 
-    /// The use of a name. It should be defined before (Avro 1.12, "Names"), but Java's parser has
-    /// allowed it to come later since 1.12.
+    /// The type that a name stands for. It should be defined before (Avro 1.12, "Names"), but since
+    /// 1.12 Java's parser accepts a definition that comes later.
     fn named(&mut self, name: &'t str, scope: TypeScope<'t>) -> Result<usize, WriterSchemaError> {
         full(name, scope.namespace)?;
-        Ok(self.place_of(name, scope.namespace).unwrap_or_else(|| {
+        Ok(self.index_of(name, scope.namespace).unwrap_or_else(|| {
             let at = self.push(TypeNode::Null);
-            self.open.push((at, name, scope.namespace));
+            self.unresolved.push((at, name, scope.namespace));
             at
         }))
     }
 
-    /// Where a name leads. One without a dot that the namespace around it lacks is looked for without
-    /// one, as Java's parser does; one with a dot means that type only, which may still come.
-    fn place_of(&self, name: &'t str, namespace: &'t str) -> Option<usize> {
-        let place = self.names.get(&split(name, namespace));
-        let place = place.or_else(|| self.names.get(&("", name)));
-        place.copied()
+    /// The index of the definition of a name. A name without a dot that the namespace around it lacks
+    /// is looked for without a namespace, as Java's parser does. A name with a dot means that type
+    /// only, which may be defined later.
+    fn index_of(&self, name: &'t str, namespace: &'t str) -> Option<usize> {
+        self.names
+            .get(&split(name, namespace))
+            .or_else(|| self.names.get(&("", name)))
+            .copied()
     }
 }
 
@@ -280,14 +286,14 @@ fn own_name<'t>(
     )
 }
 
-/// A name with a dot is full already (Avro 1.12, "Names").
+/// The full name: a name with a dot has its namespace in it already (Avro 1.12, "Names").
 fn split<'t>(name: &'t str, namespace: &'t str) -> FullName<'t> {
     name.rsplit_once('.').unwrap_or((namespace, name))
 }
 
 fn full<'t>(name: &'t str, namespace: &'t str) -> Result<FullName<'t>, WriterSchemaError> {
     let name = split(name, namespace);
-    if MAX_TYPE_NAME_BYTES < name.0.len() + name.1.len() {
+    if name.0.len() + name.1.len() > MAX_TYPE_NAME_BYTES {
         let why = format!(
             "the name {} is longer than {MAX_TYPE_NAME_BYTES} bytes",
             shown(name)
@@ -297,7 +303,7 @@ fn full<'t>(name: &'t str, namespace: &'t str) -> Result<FullName<'t>, WriterSch
     Ok(name)
 }
 
-/// A name for a message, at most as much of it as is worth reading.
+/// A name for a message, its first 200 characters.
 fn shown((namespace, name): FullName<'_>) -> String {
     let dot = if namespace.is_empty() { "" } else { "." };
     let all = namespace.chars().chain(dot.chars()).chain(name.chars());
@@ -313,7 +319,7 @@ fn list<'t>(
     list.ok_or_else(|| WriterSchemaError::new(format!("{} has no list `{key}`", shown(name))))
 }
 
-/// A type that has no parts and no name (Avro 1.12, "Primitive Types").
+/// A type without parts and without a name of its own (Avro 1.12, "Primitive Types").
 fn primitive(name: &str, seconds: bool) -> Option<TypeNode> {
     Some(match name {
         "null" => TypeNode::Null,
@@ -328,8 +334,8 @@ fn primitive(name: &str, seconds: bool) -> Option<TypeNode> {
     })
 }
 
-/// What the logical type of an object makes of its type; `None`: it has none, or one that is unknown
-/// or not meant for that type, and is ignored (Avro 1.12, "Logical Types").
+/// The type that the logical type of an object makes of its type. `None`: the object has none, or one
+/// that is unknown or not meant for that type and is therefore ignored (Avro 1.12, "Logical Types").
 fn logical(
     object: &SchemaJson<'_>,
     kind: &str,
@@ -345,8 +351,8 @@ fn logical(
         ("decimal", "bytes" | "fixed") => return decimal(object, size),
         ("big-decimal", "bytes") => TypeNode::BigDecimal,
         ("uuid", "string") => TypeNode::String,
-        // The specification knows `fixed`; Rust's library writes `bytes` too. With others they may be
-        // anything.
+        // The specification has UUIDs in `fixed`; Rust's library writes `bytes` too. Bytes of other
+        // writers may be anything, so the reader looks at their length.
         ("uuid", "bytes") => TypeNode::Uuid(None),
         ("uuid", "fixed") if size == Some(16) => TypeNode::Uuid(size),
         ("duration", "fixed") if size == Some(12) => TypeNode::Duration,
@@ -360,8 +366,8 @@ fn logical(
     }))
 }
 
-/// A decimal whose precision and scale make sense (Avro 1.12, "Decimal"). Whether a `fixed` has room
-/// for its digits does not matter to who reads it.
+/// A decimal whose precision and scale are valid (Avro 1.12, "Decimal"). A `fixed` may be too small
+/// for its precision: reading needs only the bytes that are there.
 fn decimal(
     object: &SchemaJson<'_>,
     size: Option<usize>,
@@ -373,8 +379,8 @@ fn decimal(
         .get(SchemaKey::Scale)
         .map_or(Some(0), SchemaJson::number);
     match (precision, scale) {
-        (Some(precision), Some(scale)) if 0 < precision && scale <= precision => {
-            if MAX_DECIMAL_SCALE < scale {
+        (Some(precision), Some(scale)) if precision > 0 && scale <= precision => {
+            if scale > MAX_DECIMAL_SCALE {
                 return Err(WriterSchemaError::new(format!(
                     "a decimal has more than {MAX_DECIMAL_SCALE} digits behind the point"
                 )));

@@ -1,7 +1,7 @@
-//! The JSON of a schema, as far as reading needs it.
+//! The JSON of a schema, as far as reading records needs it.
 //!
-//! All else is passed over, so it costs no memory and may be what no machine can hold, as the default
-//! `1e400` or an attribute that nests without end.
+//! All other members are passed over. They cost no memory, and may be something that no machine can
+//! hold, such as the default `1e400` or an attribute that nests without end.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::WriterSchemaError;
+use super::error::WriterSchemaError;
 
-/// Deepest nesting of objects and lists. A nullable record takes four: it, its fields, one of them
-/// and the union. Of a thread's usual stack of 2 MiB this needs at most a fifth, and three quarters
-/// without optimisation.
+/// Deepest nesting of objects and lists. A nullable record takes four levels: itself, the list of its
+/// fields, one of them, and the union. Of a thread's usual stack of 2 MiB this needs at most a fifth,
+/// and three quarters in a build without optimisation.
 const MAX_SCHEMA_DEPTH: u32 = 512;
 
-/// A member of an object.
+/// The name of a member that reading needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
 pub(super) enum SchemaKey {
@@ -39,29 +39,30 @@ pub(super) enum SchemaKey {
     Other,
 }
 
-/// A value. It is small, as a text may have one in every two bytes.
+/// A value. The type is kept small, because a text can have a value in every two of its bytes.
 #[derive(Debug)]
 pub(super) enum SchemaJson<'t> {
     Text(&'t str),
-    /// One that was written with escapes.
+    /// A text that was written with escapes.
     Unescaped(Box<str>),
     Number(u64),
     List(Box<[SchemaJson<'t>]>),
     Object(Box<[(SchemaKey, SchemaJson<'t>)]>),
-    /// What no member that is needed may be.
+    /// A value that is valid for none of the members that are needed.
     Other,
 }
 
 impl<'t> SchemaJson<'t> {
     pub(super) fn read(text: &'t str) -> Result<SchemaJson<'t>, WriterSchemaError> {
         let mut source = serde_json::Deserializer::from_str(text);
-        // It cannot be set; the places have a bound of their own.
+        // The library's limit cannot be set, so the nesting is bounded here instead.
         source.disable_recursion_limit();
-        let json = NestingBudget {
+        let budget = NestingBudget {
             left: MAX_SCHEMA_DEPTH,
-        }
-        .deserialize(&mut source);
-        let json = json.and_then(|json| source.end().map(|()| json));
+        };
+        let json = budget
+            .deserialize(&mut source)
+            .and_then(|json| source.end().map(|()| json));
         json.map_err(|error| {
             WriterSchemaError::new(match error.classify() {
                 Category::Data => error.to_string(),
@@ -70,7 +71,7 @@ impl<'t> SchemaJson<'t> {
         })
     }
 
-    /// A member, of an object.
+    /// A member, if this is an object that has it.
     pub(super) fn get(&self, key: SchemaKey) -> Option<&SchemaJson<'t>> {
         let SchemaJson::Object(members) = self else {
             return None;
@@ -102,7 +103,7 @@ impl<'t> SchemaJson<'t> {
     }
 }
 
-/// Where a value stands.
+/// Reads a value at a certain depth.
 #[derive(Clone, Copy)]
 struct NestingBudget {
     /// How many objects and lists may still nest.
@@ -184,7 +185,7 @@ impl<'t> Visitor<'t> for NestingBudget {
                 continue;
             }
             let value = source.next_value_seed(inside)?;
-            // Of a name that is there twice, the last value counts, as in Java.
+            // Where a name repeats, its last value counts, as in Java.
             members.retain(|(other, _)| *other != key);
             members.push((key, value));
         }

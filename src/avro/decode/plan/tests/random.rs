@@ -424,7 +424,7 @@ proptest! {
         // The library passes over a field that is no object, and takes a type that is named `record`
         // for the keyword: it reads another record then.
         let is_elsewhere = ["record", "enum", "fixed", "array", "map"].iter().any(|word| text.contains(&format!(r#""name":"{word}""#)));
-        let is_passed_over = |error: &WriterSchemaError| is_elsewhere || error.why.starts_with("a field of");
+        let is_passed_over = |error: &WriterSchemaError| is_elsewhere || error.to_string().contains(": a field of");
         match &ours {
             Ok(ours) => {
                 let bytes: Vec<u8> = (0..40).map(|_| maker.rng.u8(0..8)).collect();
