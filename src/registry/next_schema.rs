@@ -1,23 +1,27 @@
-//! What is written with next under a subject: the registered schema, grown to what a table needs.
+//! The schema that a table's records are written with next: the bridge's own registered schema, grown
+//! to the columns that the table has now (docs/decisions/0009).
+//!
+//! Other programs may register schemas under the same subject. A foreign schema, one of a form that
+//! this bridge never writes, is left alone; the bridge goes on from its own newest version below it.
 
 use crate::avro::{ColumnChange, ForeignSchema, RecordSchema};
 use crate::registry::{Error, Registry, SubjectSchema};
 use crate::stop::Stop;
 
-/// Versions below the latest that are looked at for one of ours.
+/// How many versions below the latest are searched for one of the bridge's own.
 const MAX_VERSIONS_BACK: usize = 20;
 
-/// Our own newest schema under a subject.
+/// The bridge's own newest schema under a subject.
 #[derive(Debug, Clone, Default)]
 pub struct LatestOwnVersion {
-    /// The version, and what it says; `None` where none of the newest is one of ours.
+    /// The version and its schema; `None`: none of the newest versions is the bridge's own.
     pub ours: Option<(SubjectSchema, RecordSchema)>,
-    /// Why the latest is none of ours.
+    /// Why the latest version is not the bridge's own; `None`: it is.
     pub foreign: Option<ForeignSchema>,
 }
 
 impl LatestOwnVersion {
-    /// The version `latest` of `subject`, or behind a schema of somebody else's the newest one of ours.
+    /// The version `latest` of `subject`, or if it is foreign, the newest one below that is not.
     ///
     /// # Errors
     /// The registry did not answer, or refused.
@@ -34,10 +38,10 @@ impl LatestOwnVersion {
         Ok(newest)
     }
 
-    /// Our own, or in words why there is none and what to do.
+    /// The version and its schema.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none. The text says why, and what to do.
     pub fn or_advice(
         &self,
         subject: &str,
@@ -50,7 +54,7 @@ impl LatestOwnVersion {
             .ok_or_else(|| advice().unwrap_or_default())
     }
 
-    /// Looks no further than the latest.
+    /// Looks at the latest version only.
     fn of(latest: &SubjectSchema) -> LatestOwnVersion {
         match RecordSchema::parse(&latest.schema) {
             Ok(schema) => LatestOwnVersion {
@@ -66,7 +70,7 @@ impl LatestOwnVersion {
 }
 
 impl ForeignSchema {
-    /// What to do where there is none of ours.
+    /// What to do where none of the newest versions is the bridge's own.
     pub fn advice(&self, subject: &str, table: &str) -> String {
         format!(
             "what is registered as `{subject}` is {self}; use another topic, or register ours on top \
@@ -75,27 +79,30 @@ impl ForeignSchema {
     }
 }
 
-/// The schema that follows what is registered.
+/// The next schema of a subject, and how it differs from the one before.
 #[derive(Debug, Clone)]
 pub struct NextSchema {
-    /// What is to be written with.
+    /// The schema to write records with.
     pub schema: RecordSchema,
-    /// What is registered under the subject last, if anything is.
+    /// The latest version under the subject; `None`: nothing is registered.
     pub latest: Option<SubjectSchema>,
-    /// The registered version that serves as it is, so that there is nothing to register.
+    /// The registered version that is this schema already, so that there is nothing to register.
     pub serves: Option<SubjectSchema>,
-    /// The differences between our own schema so far and what is wanted.
+    /// The differences between the bridge's own schema so far and the desired one.
     pub changes: Vec<ColumnChange>,
-    /// Why the latest is none of ours. Then only the registry knows whether ours may follow it.
+    /// Why the latest version is foreign. Then only the registry can tell whether the bridge's schema may
+    /// follow it.
     pub foreign: Option<ForeignSchema>,
-    /// Whether it grows from a schema of ours, and not from nothing.
+    /// Whether it grows from an earlier schema of the bridge; `false`: it is the first one.
     pub grows: bool,
 }
 
 impl NextSchema {
-    /// Lets our own schema of `subject` grow to `wanted`. It is the latest one, or `running`, which
-    /// records are written with at the moment, where the latest has not all of that. Behind a
-    /// schema of somebody else's that is none of ours it is the newest version that is.
+    /// Lets the bridge's own schema of `subject` grow to `wanted`.
+    ///
+    /// It grows from the latest version; from the newest own version below it, if the latest is foreign;
+    /// or from `running`, the schema that records are written with at the moment, if the latest lacks
+    /// something of that.
     ///
     /// # Errors
     /// The registry did not answer, or refused.
@@ -110,7 +117,7 @@ impl NextSchema {
         let LatestOwnVersion { ours, foreign } = match (&latest, running) {
             (None, _) => LatestOwnVersion::default(),
             (Some(latest), None) => LatestOwnVersion::find(registry, subject, latest, stop)?,
-            // What runs is newer than what lies below.
+            // The running schema is newer than the versions below the latest.
             (Some(latest), Some(_)) => LatestOwnVersion::of(latest),
         };
         Ok(NextSchema {
@@ -147,20 +154,20 @@ impl NextSchema {
         }
     }
 
-    /// The id to write with. Registers the schema where it is not yet.
+    /// The id to write records with. Registers the schema if it is not registered yet.
     ///
     /// # Errors
     /// The registry did not answer, or refused; of an incompatible schema with the reasons.
     pub fn register(&self, registry: &Registry, subject: &str, stop: &Stop) -> Result<u32, Error> {
         match &self.serves {
-            // Its text may differ from ours in form, and would be registered again.
+            // Its text may differ in form from the one made here, and would be registered again.
             Some(version) => Ok(version.id),
             None => registry.register(subject, self.schema.json(), stop),
         }
     }
 }
 
-/// What the next schema grows from; with the version that it is, if it is registered like that.
+/// The schema that the next one grows from, with its version if it is registered like that.
 fn base(
     ours: Option<(SubjectSchema, RecordSchema)>,
     running: Option<&RecordSchema>,
@@ -169,7 +176,8 @@ fn base(
         (None, None) => None,
         (None, Some(running)) => Some((None, running.clone())),
         (Some((_, known)), Some(running)) if !known.has_all_of(running) => {
-            // Somebody has registered another form of ours: readers of our records come first.
+            // Another bridge has registered other columns or types. Consumers read records of the
+            // running schema already, so its fields keep their types.
             let both = running.evolve(&known).schema;
             Some((None, both.unwrap_or_else(|| running.clone())))
         }
@@ -177,7 +185,7 @@ fn base(
     }
 }
 
-/// The newest version below `latest` that is one of ours.
+/// The newest version below `latest` that is the bridge's own.
 fn below(
     registry: &Registry,
     subject: &str,
@@ -188,7 +196,7 @@ fn below(
     versions.retain(|version| Some(*version) < latest.version);
     versions.sort_unstable();
     for version in versions.into_iter().rev().take(MAX_VERSIONS_BACK) {
-        // It may have been deleted since.
+        // A version may have been deleted since they were listed.
         if let Some(version) = registry.version(subject, version, stop)?
             && let Ok(schema) = RecordSchema::parse(&version.schema)
         {
@@ -215,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_serves_where_it_has_everything() {
+    fn the_latest_version_is_used_where_it_has_every_column() {
         let (small, large) = (
             typed(&[("a", "integer")]),
             typed(&[("a", "integer"), ("b", "string")]),
         );
-        // Somebody else has registered what is wanted.
+        // Another program has registered the desired schema.
         let next = NextSchema::of(Some(version(&large)), Some(&small), &large);
         assert_eq!((next.serves.unwrap().id, &next.schema), (7, &large));
         let next = NextSchema::of(Some(version(&large)), None, &small);
@@ -231,9 +239,9 @@ mod tests {
         assert!(next.serves.is_none() && next.schema == large);
     }
 
-    /// Also where the registry has lost everything, or has another form of ours with other types.
+    /// Also where the registry has lost everything, or has other types under the subject.
     #[test]
-    fn what_is_written_with_is_followed() {
+    fn the_running_schema_is_what_the_next_one_grows_from() {
         let running = typed(&[("a", "integer"), ("gone", "string")]);
         let wanted = typed(&[("a", "string"), ("new", "date")]);
         let expected = typed(&[("a", "integer"), ("gone", "string"), ("new", "date")]);
