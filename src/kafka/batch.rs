@@ -1,4 +1,4 @@
-//! Acknowledgements of a group of records, and why a record was given up.
+//! Counts the acknowledgements of a batch of records, and says why a record was given up.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -8,23 +8,25 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-/// Counts the acknowledgements of a group of records, a page for instance.
+/// Counts the acknowledgements of a batch of records: those of a page, for instance.
 ///
-/// `Arc<Batch>` travels with each record through librdkafka, so that no memory is taken per record.
+/// An `Arc<Batch>` goes through librdkafka with each record, so that no record needs memory of its own
+/// for it.
 #[derive(Debug)]
 pub struct Batch {
-    /// Records without a report, plus one until [`Batch::close`].
+    /// Records without a delivery report, plus one until [`Batch::close`].
     open: AtomicU64,
     failure: OnceLock<DeliveryError>,
-    /// When the first record was enqueued, and whether its latency has been told.
+    /// When the first record was enqueued.
     first: OnceLock<Instant>,
+    /// [`Batch::acknowledge`] has given the latency.
     sampled: AtomicBool,
     wake: Sender<()>,
 }
 
 impl Batch {
-    /// An open batch without records. `wake` gets a message when the batch is done or has failed;
-    /// a channel of capacity 1 is enough and may be shared by all batches of a table.
+    /// An open batch without records. `wake` gets a message when the batch is done or has failed. A
+    /// channel of capacity 1 is enough, and all batches of a table may share it.
     pub fn new(wake: Sender<()>) -> std::sync::Arc<Batch> {
         std::sync::Arc::new(Batch {
             open: AtomicU64::new(1),
@@ -35,18 +37,19 @@ impl Batch {
         })
     }
 
-    /// No more records will be added. To be called once; without it the batch is never done.
+    /// Ends the adding of records. Is called exactly once: before that the batch is not done, however
+    /// many records are acknowledged.
     pub fn close(&self) {
         self.finish_one();
     }
 
-    /// Closed, and each record was either acknowledged or given up.
+    /// Whether the batch is closed and each record was either acknowledged or given up.
     pub fn is_done(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// `Ok` when all records are acknowledged; the first error as soon as a record was given up,
-    /// although others may still be on their way; `None` before that.
+    /// `Ok` when all records are acknowledged; the first error as soon as a record was given up, even if
+    /// others are still in flight; `None` before that.
     pub fn outcome(&self) -> Option<Result<(), DeliveryError>> {
         match self.failure.get() {
             Some(failure) => Some(Err(failure.clone())),
@@ -66,7 +69,7 @@ impl Batch {
         self.finish_one();
     }
 
-    /// One record is acknowledged. Gives the latency of the first record of the batch, once.
+    /// One record was acknowledged. The first call gives the time since the first record was enqueued.
     pub(super) fn acknowledge(&self) -> Option<Duration> {
         let latency = if self.sampled.load(Ordering::Relaxed) {
             None
@@ -93,26 +96,26 @@ impl Batch {
     }
 
     fn wake(&self) {
-        // Full: a wake-up is waiting already. Disconnected: nobody asks any more.
+        // Full: a wake-up is waiting already. Disconnected: the receiver does not need it any more.
         self.wake.try_send(()).ok();
     }
 }
 
-/// A record that librdkafka gave up on, or did not take.
+/// Why librdkafka gave up a record, or did not take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryError {
     /// Topic of the record.
     pub topic: String,
     /// Kafka's name of the error.
     pub code: String,
-    /// Sending again is of no use until somebody changes something.
+    /// Sending the record again fails as well until the cause is removed.
     pub permanent: bool,
-    /// What happened and what to do, without the name of the topic.
+    /// The cause and its remedy, without the name of the topic.
     advice: &'static str,
 }
 
 impl DeliveryError {
-    /// Whether the broker takes no record of that size.
+    /// Whether the record is larger than the broker or the topic allows.
     pub fn is_too_large(&self) -> bool {
         self.code == format!("{:?}", Code::MessageSizeTooLarge)
     }
@@ -141,7 +144,7 @@ impl fmt::Display for DeliveryError {
 
 impl std::error::Error for DeliveryError {}
 
-/// Whether a code is permanent, and what to do about it.
+/// Whether an error of this code is permanent, and the cause and its remedy in words.
 fn judge(code: Code) -> (bool, &'static str) {
     match code {
         Code::UnknownTopicOrPartition

@@ -1,56 +1,58 @@
-//! Whether Kafka answers: decided from acknowledgements, and from a question when there are none.
+//! Whether Kafka answers, and when to find out again.
 //!
-//! Statistics of librdkafka would tell as well, but cost a JSON text over all partitions each time.
-//! Its error events tell only of the end of connections. A metadata request for one topic goes to
-//! any broker that is up and back: what readiness claims, for one small request each few seconds,
-//! and only while nothing is acknowledged.
+//! An acknowledged record proves that a broker answers. While none is acknowledged, the thread
+//! `kafka-poll` asks for the metadata of one topic: any broker that is up can answer, which is just
+//! what readiness claims, for one small request every few seconds. librdkafka's statistics would tell
+//! it too, but cost a JSON text about all partitions each time; its error events only tell that
+//! connections ended.
 
 use std::time::{Duration, Instant};
 
-/// Between looks while Kafka answers.
+/// Time between two checks while a broker answers.
 const REACHABLE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Between looks while it does not.
+/// Time between two checks while none does.
 const UNREACHABLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The state of the connection, as last known.
+/// Whether a broker answered at the last check, and when the next one is due.
 #[derive(Debug)]
 pub(super) struct BrokerHealth {
-    next: Instant,
+    next_check: Instant,
+    /// `None` before the first check.
     up: Option<bool>,
 }
 
-/// What a look at the connection found out.
+/// How the result of a check differs from the one before.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReachabilityChange {
-    Same,
+    Unchanged,
     Up,
     Down,
 }
 
 impl BrokerHealth {
-    /// Nothing is known; the first look is due at once.
+    /// Nothing is known; the first check is due at once.
     pub(super) fn new(now: Instant) -> BrokerHealth {
         BrokerHealth {
-            next: now,
+            next_check: now,
             up: None,
         }
     }
 
-    /// Whether it is time for a look.
+    /// Whether a check is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next <= now
+        now >= self.next_check
     }
 
-    /// Takes what the look found.
-    pub(super) fn found(&mut self, up: bool, now: Instant) -> ReachabilityChange {
-        self.next = now
-            + if up {
-                REACHABLE_CHECK_INTERVAL
-            } else {
-                UNREACHABLE_CHECK_INTERVAL
-            };
+    /// Takes the result of a check.
+    pub(super) fn checked(&mut self, up: bool, now: Instant) -> ReachabilityChange {
+        let interval = if up {
+            REACHABLE_CHECK_INTERVAL
+        } else {
+            UNREACHABLE_CHECK_INTERVAL
+        };
+        self.next_check = now + interval;
         match self.up.replace(up) {
-            Some(before) if before == up => ReachabilityChange::Same,
+            Some(before) if before == up => ReachabilityChange::Unchanged,
             _ if up => ReachabilityChange::Up,
             _ => ReachabilityChange::Down,
         }
@@ -62,19 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_more_often_while_down() {
+    fn checks_are_more_frequent_while_no_broker_answers() {
         let start = Instant::now();
-        let mut link = BrokerHealth::new(start);
-        assert!(link.is_due(start));
-        assert_eq!(link.found(false, start), ReachabilityChange::Down);
-        assert!(link.is_due(start + UNREACHABLE_CHECK_INTERVAL));
-        assert_eq!(link.found(false, start), ReachabilityChange::Same);
-        assert_eq!(link.found(true, start), ReachabilityChange::Up);
+        let mut health = BrokerHealth::new(start);
+        assert!(health.is_due(start));
+        assert_eq!(health.checked(false, start), ReachabilityChange::Down);
+        assert!(health.is_due(start + UNREACHABLE_CHECK_INTERVAL));
+        assert_eq!(health.checked(false, start), ReachabilityChange::Unchanged);
+        assert_eq!(health.checked(true, start), ReachabilityChange::Up);
         assert!(
-            !link.is_due(start + UNREACHABLE_CHECK_INTERVAL)
-                && link.is_due(start + REACHABLE_CHECK_INTERVAL)
+            !health.is_due(start + UNREACHABLE_CHECK_INTERVAL)
+                && health.is_due(start + REACHABLE_CHECK_INTERVAL)
         );
-        assert_eq!(link.found(true, start), ReachabilityChange::Same);
-        assert_eq!(link.found(false, start), ReachabilityChange::Down);
+        assert_eq!(health.checked(true, start), ReachabilityChange::Unchanged);
+        assert_eq!(health.checked(false, start), ReachabilityChange::Down);
     }
 }

@@ -1,4 +1,4 @@
-//! What librdkafka calls back: reports, errors, log lines. All on the thread that polls.
+//! librdkafka's callbacks: delivery reports, errors, log lines. They run on the thread that polls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,24 +19,25 @@ use super::queue_drain::QueueDrain;
 use crate::metrics::{Histogram, Metrics};
 use crate::sync::Mutex;
 
-/// An error of one kind is logged once in this time; librdkafka repeats it with each attempt.
+/// An error of one code is logged once in this time, as librdkafka repeats it with each attempt.
 const REPEATED_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Shared between the callbacks, the poll thread and those who send.
+/// What the callbacks report to the threads that poll and send.
 pub(super) struct ClientSignals {
     settings: ClientSettings,
     metrics: Arc<Metrics>,
     latency: Histogram,
     pub(super) drain: QueueDrain,
-    /// A record was acknowledged since the poll thread looked last.
+    /// A record was acknowledged since the last call of [`ClientSignals::take_acknowledged`].
     acknowledged: AtomicBool,
-    /// Records given up on our own request.
+    /// Number of records that were given up at the producer's own request.
     purged: AtomicUsize,
-    /// librdkafka lost all brokers since the poll thread looked last.
+    /// librdkafka lost the connections to all brokers since the last call of
+    /// [`ClientSignals::take_lost`].
     lost: AtomicBool,
-    /// The error that says most about why brokers do not answer.
+    /// The error that best explains why brokers do not answer.
     cause: Mutex<Option<String>>,
-    /// When an error of this code was logged, and how many were not since.
+    /// For each code: when an error was logged last, and how many were left out since.
     logged: Mutex<BTreeMap<i32, (Instant, u64)>>,
 }
 
@@ -65,22 +66,22 @@ impl ClientSignals {
         self.lost.swap(false, Ordering::Relaxed)
     }
 
-    /// How many records were given up on our own request, ever.
+    /// The number of records that were ever given up at the producer's own request.
     pub(super) fn purged(&self) -> usize {
         self.purged.load(Ordering::Relaxed)
     }
 
-    /// What librdkafka said last about a failing connection.
+    /// The last error of a connection, until a broker has answered again.
     pub(super) fn cause(&self) -> Option<String> {
         self.cause.lock().clone()
     }
 
-    /// Forgets why brokers did not answer: one did.
+    /// Forgets the error of a connection, as a broker has answered.
     pub(super) fn answered(&self) {
         *self.cause.lock() = None;
     }
 
-    /// Whether an error of this code is to be logged now; then how many were not before.
+    /// `Some` when an error of this code is to be logged now, with the number that was left out before.
     fn may_log(&self, code: Code, now: Instant) -> Option<u64> {
         let mut logged = self.logged.lock();
         match logged.get_mut(&(code as i32)) {
@@ -106,7 +107,7 @@ impl ClientSignals {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         self.metrics.produce_errors.with(&[topic]).inc();
         let failure = DeliveryError::new(topic, code);
-        // A purge is our own doing and has been logged by who did it.
+        // The code that purges logs it.
         let purged = matches!(code, Code::PurgeQueue | Code::PurgeInflight);
         if purged {
             self.purged.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +119,7 @@ impl ClientSignals {
     }
 }
 
-/// The context of one librdkafka client.
+/// The callbacks of one client of librdkafka.
 #[derive(Clone)]
 pub(super) struct ClientCallbacks(pub(super) Arc<ClientSignals>);
 
@@ -165,7 +166,7 @@ impl ClientContext for ClientCallbacks {
 impl ProducerContext<NoCustomPartitioner> for ClientCallbacks {
     type DeliveryOpaque = Arc<Batch>;
 
-    // Called for each record: no lock and no allocation on the way of success.
+    // Called for each record: takes no lock and allocates nothing unless the record failed.
     fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Batch>) {
         match result {
             Ok(_) => {

@@ -1,23 +1,25 @@
-//! The settings of librdkafka, made from ours. What guarantees rest on is set last.
+//! librdkafka's settings, made from the configuration: first defaults that suit the bridge, then
+//! `kafka.properties`, and last the properties on which its guarantees rest.
 
 use std::path::Path;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
-use super::Error;
+use super::error::Error;
 use crate::config::{Compression, KafkaConfig, Secret};
 
-/// How we present ourselves to the brokers, in their logs and quotas.
+/// The name of this client in the brokers' logs and quotas.
 const CLIENT_ID: &str = "servicenow-kafka-bridge";
 
-/// Bytes of a record below which the queue is bounded by its number of records: a waiting record
-/// costs librdkafka a few hundred bytes beside its body, and that counts into our memory.
+/// The size from which on records count with their bytes alone. The queue's number of records is limited
+/// to `kafka.queue_bytes` divided by this, as librdkafka needs a few hundred bytes for each record
+/// beside its body.
 const MIN_RECORD_BYTES_OF_QUEUE: u64 = 256;
 
-/// Names, aliases among them, that no entry of `kafka.properties` may touch. `config` refuses more
-/// and says why; this is the second lock. (rdkafka applies a hash map, so of two aliases either
-/// could win.)
+/// Properties, with their aliases, that no entry of `kafka.properties` may set. `config` refuses more
+/// and says why; this list is a second safeguard. It has the aliases because rdkafka applies a hash map:
+/// of two names of one property either could win.
 const GUARDED_PROPERTIES: [&str; 23] = [
     "acks",
     "request.required.acks",
@@ -44,78 +46,80 @@ const GUARDED_PROPERTIES: [&str; 23] = [
     "enabled_events",
 ];
 
-/// What suits every client, and may be tuned.
+/// Defaults of every client, which `kafka.properties` may change.
 const COMMON_DEFAULTS: [(&str, &str); 6] = [
     ("client.id", CLIENT_ID),
-    // The Go program does not create topics, and a mistyped name must not make one.
+    // A mistyped name must not create a topic.
     ("allow.auto.create.topics", "false"),
-    // A broker that comes back is found within seconds; the default goes up to 10 s.
+    // The default backs off up to 10 s; a broker that comes back is to be found within seconds.
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),
-    // Brokers close idle connections; that is no news.
+    // Brokers close idle connections, which needs no log line.
     ("log.connection.close", "false"),
     ("enable.metrics.push", "false"),
 ];
 
-/// What the promises of the producer rest on.
+/// Properties on which the producer's guarantees rest: no loss, no reordering, keys keep their partition.
 const PRODUCER_GUARANTEES: [(&str, &str); 5] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
-    // 0 is no limit: a record waits for a broker that is down, and is never given up because of
-    // time. librdkafka allows it for idempotent producers.
+    // 0 means no limit: a record waits for a broker that is down and is never given up because of time.
+    // librdkafka allows it for idempotent producers.
     ("message.timeout.ms", "0"),
-    // Java's and Go's hash, so that a key keeps the partition it had.
+    // The hash of the Java client and of the bridge's predecessor in Go, so that a key keeps its
+    // partition.
     ("partitioner", "murmur2_random"),
     ("delivery.report.only.error", "false"),
 ];
 
-/// What may be tuned of a group's member. ServiceNow is the slow side: little has to wait here.
+/// Defaults of a group's consumer. ServiceNow is the slow side, so that little is fetched ahead.
 const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
     ("queued.min.messages", "1000"),
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.message.max.bytes", "1048576"),
     ("fetch.max.bytes", "4194304"),
-    // A topic that is made later is found soon.
+    // How soon a topic that is created later is found.
     ("topic.metadata.refresh.interval.ms", "30000"),
-    // For the lag.
+    // The metric of the lag comes from the statistics.
     ("statistics.interval.ms", "5000"),
 ];
 
-/// What the promises of the sink rest on.
+/// Properties on which the sink's guarantees rest.
 const CONSUMER_GUARANTEES: [(&str, &str); 7] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // librdkafka commits what the sink has stored, and nothing else: by time, before partitions go,
-    // and at the end. A commit of our own would either tell no outcome or wait for it without bound.
+    // librdkafka commits the positions that the sink has stored and no others: every 250 ms, before
+    // partitions go, and at the end. A commit by a call would either give no outcome or wait for it
+    // without a bound.
     ("enable.auto.commit", "true"),
     ("auto.commit.interval.ms", "250"),
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
-    // Where to begin is decided by `consumer::start`.
+    // `consumer::StartPosition` decides where to begin.
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "false"),
 ];
 
-/// What may be tuned of a reader: one partition at a time, by somebody who waits for it.
+/// Defaults of a reader, which reads one partition at a time while a user waits.
 const READER_DEFAULTS: [(&str, &str); 3] = [
     ("fetch.wait.max.ms", "100"),
     ("fetch.max.bytes", "4194304"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 
-/// What a reader rests on.
+/// Properties on which a reader relies.
 const READER_GUARANTEES: [(&str, &str); 7] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
     ("isolation.level", "read_committed"),
-    // What retention took is passed over.
+    // Records that retention has deleted are passed over.
     ("auto.offset.reset", "earliest"),
-    // They bound a commit: the wait for the group's coordinator, and for its answer.
+    // These two bound a commit: the wait for the group's coordinator, and the wait for its answer.
     ("session.timeout.ms", "10000"),
     ("socket.timeout.ms", "10000"),
 ];
 
-/// librdkafka's settings and what must never be shown of them.
+/// librdkafka's settings, and the secrets among them, which no message may show.
 #[derive(Clone)]
 pub(super) struct ClientSettings {
     pub(super) client: ClientConfig,
@@ -129,7 +133,7 @@ impl ClientSettings {
     pub(super) fn producer(kafka: &KafkaConfig) -> Result<ClientSettings, Error> {
         ClientSettings::new(
             kafka,
-            |settings| settings.tuning(kafka),
+            |settings| settings.producer_defaults(kafka),
             &PRODUCER_GUARANTEES,
         )
     }
@@ -145,8 +149,8 @@ impl ClientSettings {
         Ok(settings)
     }
 
-    /// Settings of a consumer that reads without joining a group, a little at a time.
-    pub(super) fn browser(kafka: &KafkaConfig, group: &str) -> Result<ClientSettings, Error> {
+    /// Settings of a consumer that reads without joining a group.
+    pub(super) fn reader(kafka: &KafkaConfig, group: &str) -> Result<ClientSettings, Error> {
         let mut settings = ClientSettings::new(
             kafka,
             |settings| settings.set(&READER_DEFAULTS),
@@ -156,7 +160,7 @@ impl ClientSettings {
         Ok(settings)
     }
 
-    /// What may be tuned, then the user's properties, then what must not change.
+    /// Sets the defaults of `tune`, then `kafka.properties`, then the properties in `fixed`.
     fn new(
         kafka: &KafkaConfig,
         tune: impl FnOnce(&mut ClientSettings),
@@ -187,9 +191,9 @@ impl ClientSettings {
         }
     }
 
-    /// What `kafka.properties` may change. docs/performance.md has the figures.
-    fn tuning(&mut self, kafka: &KafkaConfig) {
-        // A record larger than the whole queue would wait for room for ever.
+    /// The producer's defaults; docs/performance.md has the measurements behind them.
+    fn producer_defaults(&mut self, kafka: &KafkaConfig) {
+        // A record that is larger than the whole queue would never find room.
         let queue = kafka.queue_bytes.max(u64::from(kafka.max_message_bytes));
         let records = (queue / MIN_RECORD_BYTES_OF_QUEUE).clamp(1_000, 10_000_000);
         let compression = match kafka.compression {
@@ -208,7 +212,7 @@ impl ClientSettings {
             ),
             ("queue.buffering.max.messages", records.to_string()),
             ("message.max.bytes", kafka.max_message_bytes.to_string()),
-            // Not the sticky partitioner's default of 10 ms: a batch lingers longer than that.
+            // The default of 10 ms is shorter than a batch lingers.
             (
                 "sticky.partitioning.linger.ms",
                 kafka.linger.as_millis().saturating_mul(2).to_string(),
@@ -229,7 +233,7 @@ impl ClientSettings {
         };
         self.client.set("security.protocol", protocol);
         if let Some(tls) = &kafka.tls {
-            // The vendored OpenSSL would look for CAs in the folder it was built for.
+            // The vendored OpenSSL would look for CA certificates in the folder of its build.
             let ca = tls.ca_cert.as_deref().unwrap_or(Path::new("probe"));
             self.client.set("ssl.ca.location", utf8(ca)?);
             let files = [
@@ -256,10 +260,10 @@ impl ClientSettings {
         self.secrets.iter().fold(text.to_owned(), hide)
     }
 
-    /// Words for an error of librdkafka when a client is made.
+    /// The error for a client that librdkafka did not make.
     pub(super) fn creation_error(&self, error: KafkaError) -> Error {
         Error::Settings(match error {
-            // Its Display has the value as well.
+            // Its `Display` also has the value, which may be a secret.
             KafkaError::ClientConfig(_, description, name, _) => {
                 self.scrub(&format!("{name}: {description}"))
             }
@@ -269,7 +273,7 @@ impl ClientSettings {
     }
 }
 
-/// Everything in the settings that must not be shown.
+/// The secrets in the settings: the SASL password, and properties whose name speaks of one.
 fn secrets(kafka: &KafkaConfig) -> Vec<Secret> {
     let password = kafka.sasl.iter().map(|sasl| sasl.password.clone());
     let private = |name: &str| {
@@ -365,13 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_joins_nothing_and_commits_nothing_by_itself() {
+    fn a_reader_joins_no_group_and_commits_nothing_by_itself() {
         let mut kafka = kafka();
         kafka.properties = vec![
             ("socket.keepalive.enable".to_owned(), Secret::new("true")),
             ("session.timeout.ms".to_owned(), Secret::new("600000")),
         ];
-        let settings = ClientSettings::browser(&kafka, "g").unwrap();
+        let settings = ClientSettings::reader(&kafka, "g").unwrap();
         for (name, value) in [
             ("bootstrap.servers", "a:9092,b:9092"),
             ("group.id", "g"),
@@ -385,7 +389,7 @@ mod tests {
         }
         kafka.properties = vec![("sasl.password".to_owned(), Secret::new("x"))];
         assert!(matches!(
-            ClientSettings::browser(&kafka, "g"),
+            ClientSettings::reader(&kafka, "g"),
             Err(Error::Property(name)) if name == "sasl.password"
         ));
     }

@@ -1,21 +1,22 @@
-//! A record as it was consumed.
+//! A consumed record.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
-/// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka goes on.
+/// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka reuses its own
+/// memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerRecord {
-    /// Topic.
+    /// Name of the topic.
     pub topic: Arc<str>,
-    /// Partition.
+    /// Number of the partition.
     pub partition: i32,
     /// Offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970 UTC: made or appended, as the topic says. `None`: the broker has
-    /// none.
+    /// Milliseconds since 1970 UTC at which it was created or appended, depending on the topic's
+    /// `message.timestamp.type`. `None`: the broker has none.
     pub timestamp: Option<i64>,
     /// The key.
     pub key: Option<Vec<u8>>,
@@ -23,15 +24,15 @@ pub struct ConsumerRecord {
     pub value: Option<Vec<u8>>,
     /// Headers in their order; names may repeat, values may be null.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// A header's name is not UTF-8; all headers are left out.
+    /// The name of a header is not UTF-8; then `headers` is empty.
     pub unreadable_headers: bool,
 }
 
 impl ConsumerRecord {
     /// Copies a message of librdkafka.
     pub(super) fn of(message: &BorrowedMessage<'_>, topic: Arc<str>) -> ConsumerRecord {
-        // rdkafka 0.39 has no way to read a name but one that panics when it is not UTF-8, and anybody
-        // who may write to the topic can send such a record.
+        // The only way of rdkafka 0.39 to read a header's name panics when the name is not UTF-8, and
+        // every program that may write to the topic can send such a record.
         let headers = catch_unwind(AssertUnwindSafe(|| headers(message)));
         ConsumerRecord {
             topic,
@@ -45,14 +46,14 @@ impl ConsumerRecord {
         }
     }
 
-    /// The value of the last header of this name, as Kafka's own clients look headers up.
+    /// The value of the last header of this name (as `Headers.lastHeader` of Kafka's Java client).
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.headers.iter().rev();
         let (_, value) = headers.find(|(known, _)| known == name)?;
         value.as_deref()
     }
 
-    /// Bytes of key, value and headers: what it holds in memory, about.
+    /// Bytes of key, value and headers: about what the record holds in memory.
     pub fn size(&self) -> usize {
         let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let header = |(name, value): &(String, Option<Vec<u8>>)| name.len() + len(value);

@@ -1,17 +1,18 @@
-//! A set of offsets that grows together: everything below its base, and some above.
+//! A set of offsets that is nearly contiguous: all below its base, and some above.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What Kafka takes as the metadata of a committed offset (`offset.metadata.max.bytes`).
+/// The longest metadata of a committed offset that a broker takes by default
+/// (`offset.metadata.max.bytes`).
 pub(super) const MAX_METADATA_BYTES: usize = 4096;
 
-/// Offsets that are done.
+/// The offsets of a partition that are done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct OffsetSet {
     /// The lowest offset that is not done.
     base: i64,
-    /// Beginnings and ends of the runs above it. They neither touch each other nor the base.
+    /// Start and end (exclusive) of each run above the base. Runs touch neither each other nor the base.
     above: BTreeMap<i64, i64>,
 }
 
@@ -58,17 +59,17 @@ impl OffsetSet {
         }
     }
 
-    /// What is done above the base, as text: `+` and for each run the number of offsets that are
-    /// not done before it and, after a dot, its length when that is more than one.
+    /// The runs above the base as text: `+`, then for each run the number of offsets before it that are
+    /// not done and, if the run is longer than one, a dot and its length; runs are separated by commas.
     ///
-    /// With base 10, `+2.4,1` is 12 to 15 and 17.
+    /// With base 10, `+2.4,1` means 12 to 15, and 17.
     pub(super) fn metadata(&self) -> String {
         let mut text = String::new();
         let mut last = self.base;
         for (start, end) in &self.above {
             text.push(if text.is_empty() { '+' } else { ',' });
             text.push_str(&(start - last).to_string());
-            if 1 < end - start {
+            if end - start > 1 {
                 text.push_str(&format!(".{}", end - start));
             }
             last = *end;
@@ -76,8 +77,8 @@ impl OffsetSet {
         text
     }
 
-    /// Reads what was committed. Nothing, or what others wrote, is no run above the base; `None` is
-    /// a text of ours that makes no sense.
+    /// Reads a committed offset and its metadata. Metadata that is empty or that another program wrote
+    /// stands for no run above the base. `None`: it begins like ours but cannot be read.
     pub(super) fn parse(base: i64, metadata: &str) -> Option<OffsetSet> {
         let mut set = OffsetSet::below(base);
         let Some(runs) = metadata.strip_prefix('+') else {
@@ -93,17 +94,18 @@ impl OffsetSet {
         Some(set)
     }
 
-    /// Whether Kafka takes the metadata.
+    /// Whether the metadata is short enough for Kafka.
     pub(super) fn fits(&self) -> bool {
-        // A run takes two bytes at least.
+        // A run takes two bytes at least, so that a long list need not be written out.
         self.above.len() <= MAX_METADATA_BYTES / 2 && self.metadata().len() <= MAX_METADATA_BYTES
     }
 }
 
+/// A positive number in decimal digits alone.
 fn number(text: &str) -> Option<i64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| digits && 0 < *number);
-    number.filter(|_| text.len() < 20)
+    let is_digits = text.len() < 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_digits { text.parse().ok()? } else { 0 };
+    (number > 0).then_some(number)
 }
 
 #[cfg(test)]

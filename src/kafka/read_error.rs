@@ -1,24 +1,24 @@
-//! Why a topic could not be read.
+//! Why a topic could not be read, or the progress of a replay could not be kept.
 
 use std::fmt;
 
-use crate::kafka::Error;
+use super::error::Error;
 
-/// Why a topic could not be read or its marks not be kept.
+/// Why a topic could not be read, or the progress of a replay could not be kept.
 #[derive(Debug)]
 pub enum TopicReadError {
-    /// As for the producer.
+    /// A client could not be made, a topic is missing, or no broker answers.
     Kafka(Error),
-    /// The user lacks a right.
+    /// The Kafka user lacks a right.
     Forbidden {
         /// `topic t` or `consumer group g`.
         what: String,
-        /// What to grant.
+        /// The rights to grant, in words.
         rights: &'static str,
     },
-    /// Kafka said no.
+    /// Kafka refused the request; the text says why.
     Refused(String),
-    /// The done records of a partition are too scattered to be kept.
+    /// The done records of a partition are too scattered for the metadata of one commit.
     Scattered {
         /// The partition.
         partition: i32,
@@ -28,14 +28,14 @@ pub enum TopicReadError {
 }
 
 impl TopicReadError {
-    pub(in crate::kafka) fn forbidden_topic(topic: &str) -> TopicReadError {
+    pub(super) fn forbidden_topic(topic: &str) -> TopicReadError {
         TopicReadError::Forbidden {
             what: format!("topic {topic}"),
             rights: "Describe and Read on the topic",
         }
     }
 
-    /// Whether the configuration is to blame.
+    /// Whether the cause is in the configuration, so that the exit code says so.
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,

@@ -1,26 +1,47 @@
-//! What librdkafka says to a client that reads: errors and log lines.
+//! librdkafka's consumer for reading outside of a group, with its callbacks: errors and log lines.
+
+use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::topic_reader::TopicReadError;
-use crate::kafka::Error;
-use crate::kafka::client_settings::ClientSettings;
+use super::client_settings::ClientSettings;
+use super::error::Error;
+use super::read_error::TopicReadError;
+use crate::config::KafkaConfig;
 use crate::sync::Mutex;
 
-/// The context of one client.
-pub(in crate::kafka) struct ReaderContext {
+/// Bound on the answer to one request.
+pub(super) const READER_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// librdkafka's consumer with our callbacks.
+pub(super) type ReaderClient = BaseConsumer<ReaderContext>;
+
+/// Makes a client that never joins `group`; only Kafka's access rules and committed offsets use the
+/// group's name.
+pub(super) fn new_reader_client(
+    config: &KafkaConfig,
+    group: &str,
+) -> Result<ReaderClient, TopicReadError> {
+    let settings = ClientSettings::reader(config, group)?;
+    let context = ReaderContext::new(settings.clone(), group);
+    let client = ReaderClient::from_config_and_context(&settings.client, context);
+    Ok(client.map_err(|error| settings.creation_error(error))?)
+}
+
+/// The callbacks of one client, and what they have heard.
+pub(super) struct ReaderContext {
     settings: ClientSettings,
     group: String,
-    /// The error that says most about why brokers do not answer.
+    /// The error that best explains why brokers do not answer.
     cause: Mutex<Option<String>>,
 }
 
 impl ReaderContext {
-    pub(super) fn new(settings: ClientSettings, group: &str) -> ReaderContext {
+    fn new(settings: ClientSettings, group: &str) -> ReaderContext {
         ReaderContext {
             settings,
             group: group.to_owned(),
@@ -28,17 +49,18 @@ impl ReaderContext {
         }
     }
 
-    /// No answer: with what is known about the connections, or `otherwise`.
-    pub(in crate::kafka) fn unreachable(&self, otherwise: &str) -> Error {
+    /// The error for "no broker answers", with the last error of a connection, or else with this
+    /// reason.
+    pub(super) fn unreachable(&self, reason: &str) -> Error {
         let cause = self.cause.lock().clone();
         Error::Unreachable {
             brokers: self.settings.brokers.clone(),
-            reason: cause.unwrap_or_else(|| otherwise.to_owned()),
+            reason: cause.unwrap_or_else(|| reason.to_owned()),
         }
     }
 
-    /// Words for an error that ends what was asked for.
-    pub(in crate::kafka) fn judge(&self, error: &KafkaError, topic: &str) -> TopicReadError {
+    /// Says why a request about `topic` failed.
+    pub(super) fn read_error(&self, error: &KafkaError, topic: &str) -> TopicReadError {
         let Some(code) = error.rdkafka_error_code() else {
             return TopicReadError::Refused(self.settings.scrub(&error.to_string()));
         };
@@ -54,30 +76,37 @@ impl ReaderContext {
             Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress => {
                 let group = &self.group;
                 TopicReadError::Refused(format!(
-                    "somebody has joined consumer group {group}, which belongs to this program"
+                    "a consumer has joined consumer group {group}, which belongs to this program"
                 ))
             }
             Code::OffsetMetadataTooLarge => {
                 let reason = "the brokers' offset.metadata.max.bytes is below Kafka's 4096";
                 TopicReadError::Refused(reason.to_owned())
             }
-            code if is_passing(code) => self.unreachable(&format!("{code:?}")).into(),
+            code if is_transient(code) => self.unreachable(&format!("{code:?}")).into(),
             code => TopicReadError::Refused(format!("{code:?}")),
         }
     }
 
-    /// Gives back the errors that waiting does not mend.
-    pub(super) fn endure(&self, error: &KafkaError, topic: &str) -> Result<(), TopicReadError> {
+    /// Lets errors pass from which librdkafka recovers by itself.
+    ///
+    /// # Errors
+    /// All others.
+    pub(super) fn pass_transient(
+        &self,
+        error: &KafkaError,
+        topic: &str,
+    ) -> Result<(), TopicReadError> {
         match error.rdkafka_error_code() {
             None => Ok(()),
-            Some(code) if is_passing(code) => Ok(()),
-            Some(_) => Err(self.judge(error, topic)),
+            Some(code) if is_transient(code) => Ok(()),
+            Some(_) => Err(self.read_error(error, topic)),
         }
     }
 }
 
-/// Errors that librdkafka itself goes on from.
-fn is_passing(code: Code) -> bool {
+/// Whether librdkafka tries again by itself after this error.
+fn is_transient(code: Code) -> bool {
     matches!(
         code,
         Code::AllBrokersDown
@@ -106,7 +135,7 @@ fn is_passing(code: Code) -> bool {
 
 impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        // A handshake that fails is told here in full, and by its code only where it is an error.
+        // A failed handshake is described in full in the log line, but by its code alone in the error.
         if matches!(facility, "FAIL" | "ERROR") {
             let text = self.settings.scrub(text);
             self.cause.lock().get_or_insert(text);

@@ -1,9 +1,9 @@
-//! Which records of a topic are done, kept in Kafka: as the committed offsets of a group that
-//! nobody joins.
+//! Remembers which records of a dead letter topic were replayed or dropped: in Kafka, as the committed
+//! offsets of a consumer group that no consumer joins.
 //!
-//! The offset of a partition is the lowest record that is not done. What is done above it travels as
-//! the offset's metadata. Kafka forgets both `offsets.retention.minutes` (7 days by default) after
-//! the last commit.
+//! The committed offset of a partition is its lowest record that is not done. The records that are done
+//! above it are written into the commit's metadata. Kafka forgets both `offsets.retention.minutes`
+//! (7 days by default) after the last commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,76 +13,79 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::topic_reader::{READER_QUERY_TIMEOUT, ReaderClient, TopicReadError, client};
+use super::offset_set::OffsetSet;
+use super::read_error::TopicReadError;
+use super::reader_client::{READER_QUERY_TIMEOUT, ReaderClient, new_reader_client};
 use crate::config::KafkaConfig;
-use crate::kafka::offset_set::OffsetSet;
 
-/// The marks of one topic. It has a client of its own, so that what is read elsewhere goes on.
+/// The progress of one topic. It has a client of its own, beside the one that reads the topic.
 pub struct ReplayProgress {
     client: ReaderClient,
     group: String,
     topic: String,
     sets: BTreeMap<i32, OffsetSet>,
-    /// Partitions that have marks in Kafka.
-    kept: BTreeSet<i32>,
-    /// Partitions whose marks are not in Kafka yet.
+    /// Partitions that have a commit in Kafka.
+    committed: BTreeSet<i32>,
+    /// Partitions whose progress is not committed yet.
     changed: BTreeSet<i32>,
 }
 
 impl ReplayProgress {
-    /// Reads the marks of a topic whose partitions hold these offsets.
+    /// Reads the progress of a topic whose partitions hold these offsets.
     ///
     /// # Errors
-    /// When Kafka does not answer or refuses.
+    /// Kafka does not answer or refuses.
     pub fn load(
         config: &KafkaConfig,
         group: &str,
         topic: &str,
         partitions: &BTreeMap<i32, Range<i64>>,
     ) -> Result<ReplayProgress, TopicReadError> {
-        let client = client(config, group)?;
-        let mut marks = ReplayProgress {
+        let client = new_reader_client(config, group)?;
+        let mut progress = ReplayProgress {
             client,
             group: group.to_owned(),
             topic: topic.to_owned(),
             sets: BTreeMap::new(),
-            kept: BTreeSet::new(),
+            committed: BTreeSet::new(),
             changed: BTreeSet::new(),
         };
         let mut asked = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions.keys() {
             asked.add_partition(topic, *partition);
         }
-        let committed = marks.client.committed_offsets(asked, READER_QUERY_TIMEOUT);
-        let committed = committed.map_err(|error| marks.failed(&error))?;
+        let committed = progress
+            .client
+            .committed_offsets(asked, READER_QUERY_TIMEOUT);
+        let committed = committed.map_err(|error| progress.failed(&error))?;
         for element in committed.elements() {
-            element.error().map_err(|error| marks.failed(&error))?;
+            element.error().map_err(|error| progress.failed(&error))?;
             if let Some(offsets) = partitions.get(&element.partition()) {
-                let set = marks.read(element.offset(), element.metadata(), offsets)?;
-                marks.sets.insert(element.partition(), set);
+                let set = progress.parse(element.offset(), element.metadata(), offsets)?;
+                progress.sets.insert(element.partition(), set);
                 if matches!(element.offset(), Offset::Offset(_)) {
-                    marks.kept.insert(element.partition());
+                    progress.committed.insert(element.partition());
                 }
             }
         }
-        Ok(marks)
+        Ok(progress)
     }
 
-    fn read(
+    fn parse(
         &self,
         offset: Offset,
         metadata: &str,
         offsets: &Range<i64>,
     ) -> Result<OffsetSet, TopicReadError> {
         let mut set = match offset {
-            // Beyond the end, it is from before the topic was made anew.
+            // An offset beyond the end was committed before the topic was deleted and made again.
             Offset::Offset(base) if base <= offsets.end => OffsetSet::parse(base, metadata)
                 .ok_or_else(|| {
                     self.refused("what they say makes no sense; reset the group's offsets")
                 })?,
             _ => OffsetSet::default(),
         };
-        // What retention took is no longer waited for.
+        // Records that retention has deleted count as done.
         set.insert_all(0..offsets.start);
         Ok(set)
     }
@@ -98,8 +101,8 @@ impl ReplayProgress {
         self.sets.get(&partition).map_or(0, OffsetSet::base)
     }
 
-    /// Marks offsets as done: of records, or such that never held one (a gap that compaction or a
-    /// transaction left). [`ReplayProgress::commit`] makes it last.
+    /// Marks offsets as done: those of records, and those of gaps that compaction or a transaction left.
+    /// [`ReplayProgress::commit`] stores it in Kafka.
     pub fn mark_done(&mut self, partition: i32, offsets: Range<i64>) {
         if offsets.is_empty() {
             return;
@@ -109,10 +112,10 @@ impl ReplayProgress {
         self.changed.insert(partition);
     }
 
-    /// Whether these records can be marked as done as well. To be asked before they are sent.
+    /// Checks, before these records are sent, that they can be marked as done as well.
     ///
     /// # Errors
-    /// When there would be more runs of done records than Kafka takes.
+    /// There would be more runs of done records than the metadata of a commit can hold.
     pub fn check_room(&self, records: &[(i32, i64)]) -> Result<(), TopicReadError> {
         let mut sets = self.sets.clone();
         for (partition, offset) in records {
@@ -127,7 +130,7 @@ impl ReplayProgress {
         })
     }
 
-    /// Marks these records as done, if there is room, and commits; the list is empty then.
+    /// Marks these records as done and commits. Empties the list.
     ///
     /// # Errors
     /// As [`ReplayProgress::check_room`] and [`ReplayProgress::commit`].
@@ -139,19 +142,19 @@ impl ReplayProgress {
         self.commit()
     }
 
-    /// Commits all marks again, so that Kafka keeps them for another while.
+    /// Commits everything again, so that Kafka keeps it for another `offsets.retention.minutes`.
     ///
     /// # Errors
     /// As [`ReplayProgress::commit`].
     pub fn renew(&mut self) -> Result<(), TopicReadError> {
-        self.changed.extend(&self.kept);
+        self.changed.extend(&self.committed);
         self.commit()
     }
 
-    /// Writes what has changed and waits for the answer.
+    /// Commits what has changed and waits for the answer.
     ///
     /// # Errors
-    /// When Kafka does not answer or refuses; the marks can be committed again.
+    /// Kafka does not answer or refuses; the commit can be tried again.
     pub fn commit(&mut self) -> Result<(), TopicReadError> {
         let mut list = TopicPartitionList::with_capacity(self.changed.len());
         for partition in &self.changed {
@@ -168,16 +171,16 @@ impl ReplayProgress {
         if list.count() == 0 {
             return Ok(());
         }
-        // rdkafka tells the outcome of no other kind of commit. It ends: `Settings::browser` bounds
-        // how long the coordinator is waited for and how long its answer.
+        // rdkafka gives the outcome of no other kind of commit. `ClientSettings::reader` bounds the wait
+        // for the group's coordinator and for its answer.
         let outcome = self.client.commit(&list, CommitMode::Sync);
         outcome.map_err(|error| self.failed(&error))?;
-        self.kept.append(&mut self.changed);
+        self.committed.append(&mut self.changed);
         Ok(())
     }
 
     fn failed(&self, error: &KafkaError) -> TopicReadError {
-        match self.client.context().judge(error, &self.topic) {
+        match self.client.context().read_error(error, &self.topic) {
             TopicReadError::Refused(reason) => self.refused(&reason),
             other => other,
         }

@@ -1,6 +1,11 @@
-//! Do the topics exist, and may they be made.
+//! Looks topics up, and creates those that are missing where the configuration says so.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -8,17 +13,16 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::Error;
 use super::client_context::ClientCallbacks;
-use super::producer::{Producer, ProducerClient, ProducerShared};
-use super::queue_drain::block_on;
+use super::error::Error;
+use super::producer::client::{ProducerClient, ProducerShared};
 use crate::config::CreateTopics;
 
-/// Bound on the whole check.
+/// Bound on looking up and creating all topics.
 const TOPIC_CHECK_DEADLINE: Duration = Duration::from_secs(30);
 /// Bound on the answer for one topic.
 const TOPIC_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between questions for a topic that was just created.
+/// Between two questions for a topic that was just created.
 const NEW_TOPIC_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A topic that exists.
@@ -30,40 +34,40 @@ pub struct TopicInfo {
     pub partitions: usize,
 }
 
-/// What the metadata say about a topic.
+/// What the cluster's metadata say of a topic.
 enum TopicLookup {
     Topic(TopicInfo),
     Missing,
     Forbidden,
 }
 
-impl Producer {
-    /// Checks that these topics exist and may be seen; creates missing ones when
-    /// `kafka.create_topics` says so. At most 30 s. The result is sorted by name.
-    pub fn topics(&self, names: &[String]) -> Result<Vec<TopicInfo>, Error> {
-        let shared = self.shared();
-        let client = shared.client().ok_or(Error::Closed)?;
-        let deadline = Instant::now() + TOPIC_CHECK_DEADLINE;
-        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        if let Some(name) = names.first() {
-            shared.know_topic(name);
-        }
-        let (mut topics, missing) = look(shared, &client, &names, deadline)?;
-        match &shared.create_topics {
-            _ if missing.is_empty() => {}
-            None => return Err(Error::MissingTopics(owned(&missing))),
-            Some(how) => {
-                create(shared, how, &missing, deadline)?;
-                topics.extend(await_created(shared, &client, missing, deadline)?);
-                topics.sort_by(|one, two| one.name.cmp(&two.name));
-            }
-        }
-        Ok(topics)
+/// Checks that these topics exist and that the Kafka user may describe them; creates missing ones when
+/// `kafka.create_topics` says so. The result is sorted by name.
+pub(super) fn ensure_topics(
+    shared: &ProducerShared,
+    names: &[String],
+) -> Result<Vec<TopicInfo>, Error> {
+    let client = shared.client().ok_or(Error::Closed)?;
+    let deadline = Instant::now() + TOPIC_CHECK_DEADLINE;
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    if let Some(name) = names.first() {
+        shared.know_topic(name);
     }
+    let (mut topics, missing) = look_up_all(shared, &client, &names, deadline)?;
+    match &shared.create_topics {
+        _ if missing.is_empty() => {}
+        None => return Err(Error::MissingTopics(owned(&missing))),
+        Some(how) => {
+            create(shared, how, &missing, deadline)?;
+            topics.extend(await_created(shared, &client, missing, deadline)?);
+            topics.sort_by(|one, two| one.name.cmp(&two.name));
+        }
+    }
+    Ok(topics)
 }
 
 /// The topics that exist, and the names that do not.
-fn look<'a>(
+fn look_up_all<'a>(
     shared: &ProducerShared,
     client: &ProducerClient,
     names: &BTreeSet<&'a str>,
@@ -71,7 +75,7 @@ fn look<'a>(
 ) -> Result<(Vec<TopicInfo>, BTreeSet<&'a str>), Error> {
     let (mut topics, mut missing, mut forbidden) = (Vec::new(), BTreeSet::new(), Vec::new());
     for name in names {
-        match ask(shared, client, name, deadline)? {
+        match look_up(shared, client, name, deadline)? {
             TopicLookup::Topic(topic) => topics.push(topic),
             TopicLookup::Missing => {
                 missing.insert(*name);
@@ -86,7 +90,7 @@ fn look<'a>(
     }
 }
 
-fn ask(
+fn look_up(
     shared: &ProducerShared,
     client: &ProducerClient,
     name: &str,
@@ -110,8 +114,8 @@ fn ask(
     let partitions = topic.partitions().len();
     match topic.error().map(Code::from) {
         Some(Code::TopicAuthorizationFailed) => Ok(TopicLookup::Forbidden),
-        // A topic without a leader at this moment exists.
-        None | Some(Code::LeaderNotAvailable) if 0 < partitions => {
+        // A topic that has no leader at this moment exists all the same.
+        None | Some(Code::LeaderNotAvailable) if partitions > 0 => {
             Ok(TopicLookup::Topic(TopicInfo {
                 name: name.to_owned(),
                 partitions,
@@ -121,14 +125,14 @@ fn ask(
     }
 }
 
-/// Creates topics with a client of its own, which ends with the call.
+/// Creates topics, with an admin client that lives for this call only.
 fn create(
     shared: &ProducerShared,
     how: &CreateTopics,
     names: &BTreeSet<&str>,
     deadline: Instant,
 ) -> Result<(), Error> {
-    let context = ClientCallbacks(std::sync::Arc::clone(&shared.signals));
+    let context = ClientCallbacks(Arc::clone(&shared.signals));
     let admin = AdminClient::from_config_and_context(&shared.settings.client, context)
         .map_err(|error| shared.settings.creation_error(error))?;
     let replication = how.replication_factor.map_or(-1, i32::from); // -1: the broker's default
@@ -161,7 +165,7 @@ fn create(
                 log::info!(target: "kafka", topic = topic.as_str(), partitions = how.partitions,
                     cleanup_policy = how.cleanup_policy.as_str(); "created a topic");
             }
-            // Somebody else was faster.
+            // Another program was faster.
             Err((_, Code::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(failed(&topic, refusal(code), retryable(code))),
         }
@@ -196,7 +200,7 @@ fn retryable(code: Code) -> bool {
     )
 }
 
-/// Waits until the brokers know what was just created.
+/// Waits until the brokers know the topics that were just created.
 fn await_created(
     shared: &ProducerShared,
     client: &ProducerClient,
@@ -205,12 +209,12 @@ fn await_created(
 ) -> Result<Vec<TopicInfo>, Error> {
     let mut topics = Vec::new();
     loop {
-        let (found, still_missing) = look(shared, client, &missing, deadline)?;
+        let (found, still_missing) = look_up_all(shared, client, &missing, deadline)?;
         topics.extend(found);
         if still_missing.is_empty() {
             return Ok(topics);
         }
-        if deadline <= Instant::now() {
+        if Instant::now() >= deadline {
             return Err(Error::MissingTopics(owned(&still_missing)));
         }
         missing = still_missing;
@@ -220,4 +224,40 @@ fn await_created(
 
 fn owned(names: &BTreeSet<&str>) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Waits on this thread for a future, until `deadline`. rdkafka's admin client answers with futures, and
+/// one short wait at the start is no reason for an async runtime.
+fn block_on<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left == Duration::ZERO {
+            return None;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_is_waited_for_with_a_bound() {
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(block_on(std::future::ready(7), soon), Some(7));
+        assert_eq!(block_on(std::future::pending::<()>(), soon), None);
+    }
 }

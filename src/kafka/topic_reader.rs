@@ -1,5 +1,6 @@
-//! Reads topics from outside of any group: what is there now, up to an end that is fixed at the
-//! beginning.
+//! Reads a topic from outside of any consumer group, up to an end that is fixed at the beginning.
+//!
+//! The commands about dead letters read with it.
 
 #[cfg(test)]
 mod tests;
@@ -10,58 +11,43 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client_settings::ClientSettings;
-use super::{ConsumerRecord, Error};
+use super::consumer_record::ConsumerRecord;
+use super::error::Error;
+use super::read_error::TopicReadError;
+use super::reader_client::{READER_QUERY_TIMEOUT, ReaderClient, new_reader_client};
 use crate::config::KafkaConfig;
 use crate::stop::Stop;
 
-pub use crate::kafka::read_error::TopicReadError;
-pub(super) use crate::kafka::reader_client::ReaderContext;
-
-/// Bound on one answer.
-pub(super) const READER_QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long nothing may come although the end was not reached.
+/// How long no record may come although the end was not reached.
 const READER_STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between looks whether to stop.
+/// Time between two checks whether to stop.
 const READER_POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// librdkafka's consumer with our callbacks.
-pub(super) type ReaderClient = BaseConsumer<ReaderContext>;
-
-/// Reads topics. It never joins its group; that is only a name that Kafka's access rules know.
+/// Reads topics. It never joins its group, whose name only serves Kafka's access rules.
 pub struct TopicReader {
     client: ReaderClient,
 }
 
-/// Makes a client that belongs to a group by name only.
-pub(super) fn client(config: &KafkaConfig, group: &str) -> Result<ReaderClient, TopicReadError> {
-    let settings = ClientSettings::browser(config, group)?;
-    let ear = ReaderContext::new(settings.clone(), group);
-    let client = ReaderClient::from_config_and_context(&settings.client, ear);
-    Ok(client.map_err(|error| settings.creation_error(error))?)
-}
-
 impl TopicReader {
-    /// Makes the client. The brokers are contacted by the first question.
+    /// Makes the client. The brokers are contacted by the first request.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(config: &KafkaConfig, group: &str) -> Result<TopicReader, TopicReadError> {
-        let client = client(config, group)?;
+        let client = new_reader_client(config, group)?;
         Ok(TopicReader { client })
     }
 
-    /// The partitions of a topic with their first offset and their end at this moment.
+    /// The partitions of a topic: for each the range from its oldest offset to its present end.
     ///
     /// # Errors
-    /// When the topic is not there or not to be seen, or Kafka does not answer.
+    /// The topic is missing or forbidden, or Kafka does not answer.
     pub fn partitions(&self, topic: &str) -> Result<BTreeMap<i32, Range<i64>>, TopicReadError> {
         let metadata = self
             .client
@@ -74,7 +60,7 @@ impl TopicReader {
             Some(Code::TopicAuthorizationFailed) => {
                 return Err(TopicReadError::forbidden_topic(topic));
             }
-            // A topic without a leader at this moment exists.
+            // A topic that has no leader at this moment exists all the same.
             None | Some(Code::LeaderNotAvailable) if !found.partitions().is_empty() => {}
             None | Some(_) => return Err(missing().into()),
         }
@@ -88,14 +74,14 @@ impl TopicReader {
         ends.collect()
     }
 
-    /// Gives each record of these offsets to `visit` until that breaks: partition after partition,
-    /// each in its order. Offsets without a record are passed over.
+    /// Gives each record in these ranges of offsets to `visit`, until that breaks: one partition after
+    /// the other, each in its order. Offsets without a record are passed over.
     ///
-    /// The ranges must end where their partitions ended at some moment, or before: the end of a
-    /// partition is an end as well.
+    /// No range may end behind a moment's end of its partition: reaching the partition's end also ends
+    /// the range.
     ///
     /// # Errors
-    /// When Kafka refuses, or nothing comes for 30 s. `stop` is no error.
+    /// Kafka refuses, or no record comes for 30 s. That `stop` was given is no error.
     pub fn read_ranges(
         &self,
         topic: &str,
@@ -107,18 +93,18 @@ impl TopicReader {
         let mut result = Ok(ControlFlow::Continue(()));
         for (partition, range) in ranges {
             if range.start < range.end {
-                result = self.one(&name, (*partition, range), stop, &mut visit);
+                result = self.read_range(&name, (*partition, range), stop, &mut visit);
             }
             if !matches!(result, Ok(ControlFlow::Continue(()))) {
                 break;
             }
         }
-        // What was fetched beyond the end need not lie in memory.
+        // Drops the records that librdkafka has fetched beyond the end.
         self.client.unassign().ok();
         result.map(|_| ())
     }
 
-    /// The record at a place, if it is still there.
+    /// The record at an offset, if the topic still holds it.
     ///
     /// # Errors
     /// As [`TopicReader::read_ranges`].
@@ -129,16 +115,16 @@ impl TopicReader {
         offset: i64,
         stop: &Stop,
     ) -> Result<Option<ConsumerRecord>, TopicReadError> {
-        let place = BTreeMap::from([(partition, offset..offset.saturating_add(1))]);
+        let range = BTreeMap::from([(partition, offset..offset.saturating_add(1))]);
         let mut found = None;
-        self.read_ranges(topic, &place, stop, |record| {
+        self.read_ranges(topic, &range, stop, |record| {
             found = Some(record);
             ControlFlow::Break(())
         })?;
         Ok(found)
     }
 
-    fn one(
+    fn read_range(
         &self,
         topic: &Arc<str>,
         (partition, range): (i32, &Range<i64>),
@@ -146,7 +132,7 @@ impl TopicReader {
         visit: &mut impl FnMut(ConsumerRecord) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TopicReadError> {
         let mut list = TopicPartitionList::with_capacity(1);
-        let refused = |error: KafkaError| self.client.context().judge(&error, topic);
+        let refused = |error: KafkaError| self.client.context().read_error(&error, topic);
         list.add_partition_offset(topic, partition, Offset::Offset(range.start))
             .map_err(refused)?;
         self.client.assign(&list).map_err(refused)?;
@@ -162,7 +148,7 @@ impl TopicReader {
                             return Ok(flow);
                         }
                     }
-                    if range.end <= offset.saturating_add(1) {
+                    if offset.saturating_add(1) >= range.end {
                         return Ok(ControlFlow::Continue(()));
                     }
                     deadline = Instant::now() + READER_STALL_TIMEOUT;
@@ -170,20 +156,20 @@ impl TopicReader {
                 Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => {
                     return Ok(ControlFlow::Continue(()));
                 }
-                Some(Err(error)) => self.client.context().endure(&error, topic)?,
+                Some(Err(error)) => self.client.context().pass_transient(&error, topic)?,
                 None => {}
             }
-            if deadline <= Instant::now() {
+            if Instant::now() >= deadline {
                 return Err(self.client.context().unreachable("no more records").into());
             }
         }
         Ok(ControlFlow::Break(()))
     }
 
-    /// Words for a question that failed.
+    /// The error for a request that failed.
     fn no_answer(&self, error: &KafkaError, topic: &str) -> TopicReadError {
-        // Serves what librdkafka said about its connections.
+        // Serves librdkafka's events, one of which may say why there is no connection.
         drop(self.client.poll(Duration::ZERO));
-        self.client.context().judge(error, topic)
+        self.client.context().read_error(error, topic)
     }
 }

@@ -107,7 +107,7 @@ impl SinkConsumer {
     fn place(&self, consumer: &Consumer) -> Option<IdentityScope> {
         loop {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
-            if consumer.answers() {
+            if consumer.is_broker_reachable() {
                 let cluster = consumer.cluster_id().unwrap_or_default();
                 let instance = self.instance.clone();
                 return Some(IdentityScope { instance, cluster });
@@ -148,7 +148,7 @@ impl SinkConsumer {
             }
             if look_at <= Instant::now() {
                 let free = |partition: &TopicPartition| !self.assignment.is_held(partition);
-                if let Some(partition) = consumer.lost_position(free) {
+                if let Some(partition) = consumer.position_beyond_end(free) {
                     return ConsumerEnd::Renew(format!(
                         "{partition} ends before the position in it"
                     ));

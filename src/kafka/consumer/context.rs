@@ -1,4 +1,4 @@
-//! What librdkafka calls back for a member of a group.
+//! librdkafka's callbacks of a group's consumer: rebalances, commits, and the lag from its statistics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,40 +12,42 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
-use super::{
-    RebalanceListener, StartPosition, TopicPartition, partitions_of, positions_list, start_position,
-};
+use super::positions::{start_positions, store};
+use super::rebalance_listener::RebalanceListener;
+use super::start_position::StartPosition;
 use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
+use crate::kafka::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::metrics::{GaugeVec, Metrics};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The context of one consumer.
 pub(super) struct GroupContext {
     callbacks: ClientCallbacks,
-    group: Arc<dyn RebalanceListener>,
+    listener: Arc<dyn RebalanceListener>,
     lag: GaugeVec,
-    /// What is ours and where it began: librdkafka tells no lag before the first commit.
+    /// Where each assigned partition began: librdkafka gives no lag before the first commit, which is
+    /// then counted from here.
     starts: Mutex<BTreeMap<TopicPartition, StartPosition>>,
 }
 
 impl GroupContext {
     pub(super) fn new(
         signals: Arc<ClientSignals>,
-        group: Arc<dyn RebalanceListener>,
+        listener: Arc<dyn RebalanceListener>,
         metrics: &Arc<Metrics>,
     ) -> GroupContext {
         GroupContext {
             callbacks: ClientCallbacks(signals),
-            group,
+            listener,
             lag: metrics.sink_lag.clone(),
             starts: Mutex::default(),
         }
     }
 
-    /// These begin there, anew or again.
-    pub(super) fn begin(&self, starts: &[(TopicPartition, StartPosition)]) {
+    /// Remembers where partitions begin, for the lag.
+    pub(super) fn remember_starts(&self, starts: &[(TopicPartition, StartPosition)]) {
         for (partition, start) in starts {
-            // Nothing is fetched, so that the statistics will not tell.
+            // Such a partition is not fetched from, so that the statistics have no lag of it.
             if let StartPosition::Gone { low, high, .. } = start {
                 self.show_lag(partition, as_f64(high.saturating_sub(*low)));
             }
@@ -63,8 +65,8 @@ impl GroupContext {
     }
 
     fn assign(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
-        let partitions = partitions_of(list);
-        let starts = start_position::starts(base, &partitions);
+        let partitions = partitions_in(list);
+        let starts = start_positions(base, &partitions);
         let mut wanted = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = match start {
@@ -73,7 +75,7 @@ impl GroupContext {
                 StartPosition::Unknown => Offset::Stored,
                 StartPosition::Gone { .. } => Offset::End,
             };
-            // The list is librdkafka's own; it takes what it gave.
+            // Only a negative offset is refused, and these came from librdkafka.
             wanted
                 .add_partition_offset(&partition.topic, partition.number, offset)
                 .ok();
@@ -91,24 +93,25 @@ impl GroupContext {
             return;
         }
         let gone = starts.iter().filter(|(_, start)| start.is_gone());
-        let gone = super::list(gone.map(|(partition, _)| partition));
+        let gone = partition_list(gone.map(|(partition, _)| partition));
         if gone.count() > 0
             && let Err(error) = base.pause(&gone)
         {
             log::error!(target: "kafka", error:% = error; "a partition cannot be held");
         }
-        self.begin(&starts);
-        self.group.assigned(&starts);
+        self.remember_starts(&starts);
+        self.listener.assigned(&starts);
     }
 
     fn revoke(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
-        let partitions = partitions_of(list);
-        // Another member may work on them already: a commit would overwrite its progress.
+        let partitions = partitions_in(list);
+        // If the group dropped this member, another one may work on the partitions already, and a
+        // commit would overwrite its progress.
         if base.assignment_lost() {
-            self.group.lost(&partitions);
+            self.listener.lost(&partitions);
         } else {
-            // They are committed while the partitions are taken away.
-            store(base, &self.group.revoked(&partitions));
+            // librdkafka commits them while it takes the partitions away.
+            store(base, &self.listener.revoked(&partitions));
         }
         let done = match base.rebalance_protocol() {
             RebalanceProtocol::Cooperative => base.incremental_unassign(list),
@@ -119,19 +122,9 @@ impl GroupContext {
         }
         for partition in &partitions {
             self.starts().remove(partition);
-            // Another member may know.
+            // The lag is the next owner's to know.
             self.show_lag(partition, f64::NAN);
         }
-    }
-}
-
-/// Stores positions; librdkafka commits them.
-pub(super) fn store(base: &BaseConsumer<GroupContext>, positions: &[(TopicPartition, i64)]) {
-    if positions.is_empty() {
-        return;
-    }
-    if let Err(error) = base.store_offsets(&positions_list(positions)) {
-        log::warn!(target: "kafka", error:% = error; "positions cannot be stored");
     }
 }
 
@@ -148,7 +141,7 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // A position outside of its partition is told by the poll, with more to say.
+        // The poll reports a position outside of its partition as well, and its caller logs more.
         let told = [Some(Code::AutoOffsetReset), Some(Code::OffsetOutOfRange)];
         if !told.contains(&error.rdkafka_error_code()) {
             self.callbacks.error(error, reason);
@@ -195,21 +188,21 @@ impl ConsumerContext for GroupContext {
         match result {
             // There was nothing to commit.
             Err(KafkaError::ConsumerCommit(Code::NoOffset)) => {}
-            Err(error) => self.group.committed(Err(commit_words(&error))),
+            Err(error) => self.listener.committed(Err(commit_words(&error))),
             Ok(()) => {
-                self.group.committed(Ok(&committed(offsets)));
-                // librdkafka speaks of a failure when no partition went well.
+                self.listener.committed(Ok(&committed(offsets)));
+                // librdkafka reports a failure only when the commit of every partition failed.
                 let elements = offsets.elements();
                 let failed = elements.iter().find_map(|element| element.error().err());
                 if let Some(error) = failed {
-                    self.group.committed(Err(commit_words(&error)));
+                    self.listener.committed(Err(commit_words(&error)));
                 }
             }
         }
     }
 }
 
-/// The positions of a commit that went well.
+/// The positions that a commit has stored.
 fn committed(offsets: &TopicPartitionList) -> Vec<(TopicPartition, i64)> {
     let elements = offsets.elements();
     let position = |element: &TopicPartitionListElem<'_>| match element.offset() {
@@ -223,7 +216,7 @@ fn committed(offsets: &TopicPartitionList) -> Vec<(TopicPartition, i64)> {
     elements.iter().filter_map(position).collect()
 }
 
-/// Of librdkafka's statistics, what says how far we are behind.
+/// The part of librdkafka's statistics that tells the lag (see STATISTICS.md of librdkafka).
 #[derive(Debug, Deserialize)]
 struct ConsumerStatistics<'a> {
     #[serde(borrow, default)]
@@ -236,20 +229,21 @@ struct TopicStatistics<'a> {
     partitions: BTreeMap<&'a str, PartitionStatistics>,
 }
 
-/// What is negative is not known.
+/// Of one partition; a negative number is not known.
 #[derive(Debug, Deserialize)]
 struct PartitionStatistics {
-    /// Records between the last commit of this process and the end.
+    /// Records between the last offset that this process has committed and the end.
     consumer_lag: i64,
     lo_offset: i64,
-    /// The end, without what is not committed by its producer.
+    /// The last stable offset: the end, without records of transactions that are still open.
     ls_offset: i64,
 }
 
 impl PartitionStatistics {
-    /// Records behind the committed position, or all that are there while the group has none.
+    /// The number of records from the committed offset to the end; while this process has committed
+    /// nothing, from where the partition began.
     fn lag(&self, start: &StartPosition) -> Option<i64> {
-        let known = |number: i64| Some(number).filter(|number| 0 <= *number);
+        let known = |number: i64| (number >= 0).then_some(number);
         known(self.consumer_lag).or_else(|| {
             let begun = match start {
                 StartPosition::Committed(offset) => *offset,

@@ -408,7 +408,7 @@ fn missing_topics_are_named() {
     let kafka = Embedded::start(3).unwrap();
     kafka.create_topic("there").unwrap();
     let bench = bench(&config(kafka.bootstrap()));
-    let there = crate::kafka::TopicInfo {
+    let there = TopicInfo {
         name: "there".to_owned(),
         partitions: 3,
     };

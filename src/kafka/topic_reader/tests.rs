@@ -144,7 +144,7 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
-fn marks_come_back() {
+fn progress_is_read_back() {
     let (_kafka, config, browser) = topic(&[("a", None), ("a", None), ("a", None), ("a", None)]);
     let partitions = browser.partitions("t").unwrap();
     let (partition, _) = partitions.iter().find(|(_, range)| range.end == 4).unwrap();
@@ -186,7 +186,7 @@ fn a_commit_that_is_refused_says_so() {
 }
 
 #[test]
-fn nobody_there() {
+fn no_broker_answers() {
     let browser = TopicReader::new(&config("127.0.0.1:9"), GROUP).unwrap();
     let error = browser.partitions("t").unwrap_err().to_string();
     assert!(

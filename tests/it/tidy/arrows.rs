@@ -19,7 +19,6 @@ const NOT_YET_ONE_WAY: &[&str] = &[
     "cli",
     "commands",
     "config",
-    "kafka",
     "metrics",
     "registry",
     "runtime",

@@ -1,5 +1,5 @@
-//! The thread `kafka-poll`: serves callbacks, watches the connection, makes a new client after a
-//! fatal error.
+//! The thread `kafka-poll`: serves the callbacks of the producer, checks whether a broker answers, and
+//! makes a new client after a fatal error.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,26 +7,28 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::{ProducerClient, ProducerShared, ProducerState, new_client, purge};
+use super::client::{ProducerClient, ProducerShared, purge};
 use crate::backoff::Backoff;
 use crate::health::{Condition, ConditionKey, Health, Heartbeat};
 use crate::kafka::broker_health::{BrokerHealth, ReachabilityChange};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stop;
 
-/// One turn: reports are served as they come, everything else at its end.
+/// One wait for callbacks. Delivery reports are served as they come, the rest of the loop at its end.
 ///
-/// rdkafka spins through the last millisecond of a turn: turns of 100 ms cost 0.85 % of a core while
-/// nothing happens, these 0.2 %.
+/// rdkafka spins through the last millisecond of a wait: waits of 100 ms cost 0.85 % of a core in an
+/// idle process, these 0.2 %.
 const PRODUCER_POLL_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long an answer may take when nothing else tells that Kafka is there.
+/// Bound on the answer to the question whether a broker is there.
 const BROKER_QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest turn: a question, a purge and the end of an old client, with room for a busy host.
+/// The longest turn of the loop: a question, a purge and the end of an old client, on a busy host.
 const POLL_THREAD_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
-/// Between new clients after fatal errors that do not end (a missing right, for instance).
+/// Shortest and longest pause before a new client, for fatal errors that come again (a missing right,
+/// for instance).
 const MIN_RECREATE_DELAY: Duration = Duration::from_millis(500);
 const MAX_RECREATE_DELAY: Duration = Duration::from_secs(60);
 
+/// The state of the thread.
 pub(super) struct ProducerPoller {
     shared: Arc<ProducerShared>,
     client: Arc<ProducerClient>,
@@ -34,7 +36,7 @@ pub(super) struct ProducerPoller {
     connected: Gauge,
     heartbeat: Heartbeat,
     condition: Condition,
-    link: BrokerHealth,
+    broker: BrokerHealth,
     backoff: Backoff,
     stop: Stop,
 }
@@ -56,12 +58,13 @@ impl ProducerPoller {
             connected,
             heartbeat: health.thread("kafka-poll"),
             condition: health.condition(ConditionKey::Kafka, "no broker has answered yet"),
-            link: BrokerHealth::new(Instant::now()),
+            broker: BrokerHealth::new(Instant::now()),
             backoff: Backoff::new(MIN_RECREATE_DELAY, MAX_RECREATE_DELAY),
             stop,
         }
     }
 
+    /// Runs until stopped.
     pub(super) fn run(mut self) {
         while !self.stop.is_stopped() {
             self.heartbeat.beat(POLL_THREAD_HEARTBEAT_DEADLINE);
@@ -69,10 +72,11 @@ impl ProducerPoller {
             self.queue.set(f64::from(self.client.in_flight_count()));
             if let Some((code, reason)) = self.client.client().fatal_error() {
                 let reason = self.shared.settings.scrub(&reason);
-                self.renew(code, &reason);
+                self.recreate_client(code, &reason);
             } else {
-                self.watch();
-                // Every turn: another producer that ends or is tried out sets it as well.
+                self.check_broker();
+                // Set at every turn, as a second producer (one that ends after a reload, or that a
+                // reload tries out) sets the same gauge.
                 let connected = self.condition.is_ok();
                 self.connected.set(if connected { 1.0 } else { 0.0 });
             }
@@ -81,13 +85,13 @@ impl ProducerPoller {
         self.queue.set(0.0);
     }
 
-    /// Keeps condition and gauge up to date.
-    fn watch(&mut self) {
+    /// Keeps the condition and the gauge up to date.
+    fn check_broker(&mut self) {
         let lost = self.shared.signals.take_lost();
-        if !lost && !self.link.is_due(Instant::now()) {
+        if !lost && !self.broker.is_due(Instant::now()) {
             return;
         }
-        // After a loss only a new answer counts.
+        // After the loss of all brokers an acknowledgement may be older than the loss; an answer is not.
         let acknowledged = self.shared.signals.take_acknowledged();
         if acknowledged {
             self.backoff.reset();
@@ -95,17 +99,17 @@ impl ProducerPoller {
         let answer = if acknowledged && !lost {
             Ok(())
         } else {
-            self.ask()
+            self.query_broker()
         };
-        let change = self.link.found(answer.is_ok(), Instant::now());
+        let change = self.broker.checked(answer.is_ok(), Instant::now());
         match answer {
             Ok(()) => self.up(&change),
             Err(reason) => self.down(&change, &reason),
         }
     }
 
-    /// Any broker answers this, whether or not the topic exists.
-    fn ask(&self) -> Result<(), String> {
+    /// Asks for the metadata of a topic, which any broker answers whether or not the topic exists.
+    fn query_broker(&self) -> Result<(), String> {
         let topic = self.shared.known_topic();
         let answer = self
             .client
@@ -121,7 +125,7 @@ impl ProducerPoller {
 
     fn up(&self, change: &ReachabilityChange) {
         self.shared.signals.answered();
-        if *change != ReachabilityChange::Same {
+        if *change != ReachabilityChange::Unchanged {
             log::info!(target: "kafka", brokers = self.shared.settings.brokers.as_str();
                 "Kafka answers");
         }
@@ -130,7 +134,7 @@ impl ProducerPoller {
     }
 
     fn down(&self, change: &ReachabilityChange, reason: &str) {
-        if *change != ReachabilityChange::Same {
+        if *change != ReachabilityChange::Unchanged {
             log::warn!(target: "kafka", brokers = self.shared.settings.brokers.as_str(),
                 reason = reason; "Kafka does not answer");
         }
@@ -138,16 +142,16 @@ impl ProducerPoller {
         self.connected.set(0.0);
     }
 
-    /// Replaces the client after a fatal error. What it had enqueued fails, so that the tables go
-    /// back to their checkpoints; order is kept by that.
-    fn renew(&mut self, code: Code, reason: &str) {
+    /// Replaces the client after a fatal error. The records that it had enqueued fail, so that their
+    /// tables go back to their checkpoints and read on from there; this keeps the order of rows.
+    fn recreate_client(&mut self, code: Code, reason: &str) {
         log::error!(target: "kafka", code:debug = code, reason = reason,
             records = self.client.in_flight_count();
             "the Kafka producer cannot go on; a new one is made and unacknowledged rows are read again");
         self.condition
             .fail(format!("fatal producer error {code:?}: {reason}"));
         self.connected.set(0.0);
-        self.shared.set_unless_closed(ProducerState::Broken(code));
+        self.shared.set_broken(code);
         purge(&self.client, &self.shared.signals);
         loop {
             let delay = self.backoff.next(fastrand::f64());
@@ -155,11 +159,10 @@ impl ProducerPoller {
             if self.stop.wait(delay) {
                 return;
             }
-            match new_client(&self.shared.settings, &self.shared.signals) {
+            match self.shared.reopen() {
                 Ok(client) => {
-                    self.client = Arc::clone(&client);
-                    self.shared.set_unless_closed(ProducerState::Open(client));
-                    self.link = BrokerHealth::new(Instant::now());
+                    self.client = client;
+                    self.broker = BrokerHealth::new(Instant::now());
                     return;
                 }
                 Err(error) => {

@@ -1,0 +1,24 @@
+//! The interface through which the owner of a group's consumer hears of its partitions.
+
+use super::start_position::StartPosition;
+use crate::kafka::topic_partition::TopicPartition;
+
+/// Is told when the group assigns partitions to this member or takes them away, and what became of
+/// commits. Called on the thread that polls, inside of [`Consumer::poll`](super::Consumer::poll) and
+/// when the consumer is dropped.
+pub trait RebalanceListener: Send + Sync + 'static {
+    /// These partitions belong to this member from now on, and begin at these positions. Those that
+    /// begin with [`StartPosition::Gone`] are paused already.
+    fn assigned(&self, partitions: &[(TopicPartition, StartPosition)]);
+
+    /// These partitions go to another member. Gives the positions to commit before they go: of each
+    /// partition the first offset that is not finished. The group waits for the return of this call.
+    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)>;
+
+    /// These partitions were taken away without a notice, and another member may work on them
+    /// already. Nothing may be committed for them any more.
+    fn lost(&self, partitions: &[TopicPartition]);
+
+    /// These positions were committed, or the reason why a commit failed; it is tried again.
+    fn committed(&self, result: Result<&[(TopicPartition, i64)], String>);
+}
