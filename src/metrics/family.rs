@@ -17,6 +17,16 @@ use crate::sync::Mutex;
 /// fault would pass it; the memory stays bounded even then.
 pub const MAX_SERIES_PER_FAMILY: usize = 2000;
 
+/// A metric's entry in the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MetricAbout {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) labels: &'static [&'static str],
+    /// Upper bounds of a histogram's buckets, rising; empty for the other kinds.
+    pub(super) buckets: &'static [f64],
+}
+
 /// A number that only grows.
 #[derive(Debug, Clone)]
 pub struct Counter(Arc<AtomicU64>);
@@ -198,10 +208,7 @@ impl MetricValue for Histogram {
 /// family.
 #[derive(Debug, Clone)]
 pub struct MetricFamily<T> {
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    buckets: &'static [f64],
+    about: MetricAbout,
     series: Arc<Mutex<BTreeMap<Vec<String>, T>>>,
 }
 
@@ -213,16 +220,9 @@ pub type GaugeVec = MetricFamily<Gauge>;
 pub type HistogramVec = MetricFamily<Histogram>;
 
 impl<T: MetricValue> MetricFamily<T> {
-    pub(super) fn new(
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-    ) -> MetricFamily<T> {
+    pub(super) fn new(about: MetricAbout) -> MetricFamily<T> {
         MetricFamily {
-            name,
-            help,
-            labels,
-            buckets: &[],
+            about,
             series: Arc::default(),
         }
     }
@@ -231,32 +231,34 @@ impl<T: MetricValue> MetricFamily<T> {
     ///
     /// Beyond [`MAX_SERIES_PER_FAMILY`] all further ones share the series whose labels are all `other`.
     pub fn with(&self, values: &[&str]) -> T {
-        debug_assert_eq!(values.len(), self.labels.len(), "labels of {}", self.name);
-        let fit = |of: &dyn Fn(usize) -> String| (0..self.labels.len()).map(of).collect::<Vec<_>>();
+        let labels = self.about.labels.len();
+        debug_assert_eq!(values.len(), labels, "labels of {}", self.about.name);
+        let fit = |of: &dyn Fn(usize) -> String| (0..labels).map(of).collect::<Vec<_>>();
         let mut key = fit(&|at| (*values.get(at).unwrap_or(&"")).to_owned());
         let mut series = self.series.lock();
-        if MAX_SERIES_PER_FAMILY <= series.len() && !series.contains_key(&key) {
+        if series.len() >= MAX_SERIES_PER_FAMILY && !series.contains_key(&key) {
             key = fit(&|_| "other".to_owned());
         }
         series
             .entry(key)
-            .or_insert_with(|| T::start(self.buckets))
+            .or_insert_with(|| T::start(self.about.buckets))
             .clone()
     }
 }
 
 impl<T> MetricFamily<T> {
-    /// Takes all series away whose label `label` is `value`. Handles of them count on for nobody.
+    /// Removes all series whose label `label` is `value`. A handle of one goes on counting, but is no
+    /// longer shown.
     pub fn remove(&self, label: &str, value: &str) {
         self.remove_all(&[(label, value)]);
     }
 
-    /// Takes all series away that have all these labels.
+    /// Removes all series that have all these labels.
     pub fn remove_all(&self, labels: &[(&str, &str)]) {
         let mut series = self.series.lock();
         series.retain(|values, _| {
             let has = |(label, value): &(&str, &str)| {
-                let mut pairs = self.labels.iter().zip(values);
+                let mut pairs = self.about.labels.iter().zip(values);
                 pairs.any(|(name, is)| name == label && is == value)
             };
             !labels.iter().all(has)
@@ -265,8 +267,8 @@ impl<T> MetricFamily<T> {
 }
 
 impl<T: MetricValue> MetricFamily<T> {
-    /// Looks at every series: its label values in the order of the family's labels, and its value.
-    /// Nothing is made by looking.
+    /// Calls `see` with each series: its label values in the order of the family's labels, and its
+    /// value. No series is made.
     pub fn visit(&self, mut see: impl FnMut(&[String], &T)) {
         let series = self.series.lock();
         for (labels, value) in series.iter() {
@@ -310,48 +312,18 @@ impl MetricFamily<Gauge> {
     }
 }
 
-impl MetricFamily<Histogram> {
-    pub(super) fn histogram(
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-        buckets: &'static [f64],
-    ) -> MetricFamily<Histogram> {
-        MetricFamily {
-            buckets,
-            ..MetricFamily::new(name, help, labels)
-        }
-    }
-}
-
 /// The one value of a name without labels; used like the value itself.
 #[derive(Debug)]
 pub struct SingleMetric<T> {
-    name: &'static str,
-    help: &'static str,
+    about: MetricAbout,
     value: T,
 }
 
 impl<T: MetricValue> SingleMetric<T> {
-    pub(super) fn new(name: &'static str, help: &'static str) -> SingleMetric<T> {
+    pub(super) fn new(about: MetricAbout) -> SingleMetric<T> {
         SingleMetric {
-            name,
-            help,
-            value: T::start(&[]),
-        }
-    }
-}
-
-impl SingleMetric<Histogram> {
-    pub(super) fn histogram(
-        name: &'static str,
-        help: &'static str,
-        buckets: &'static [f64],
-    ) -> SingleMetric<Histogram> {
-        SingleMetric {
-            name,
-            help,
-            value: Histogram::start(buckets),
+            about,
+            value: T::start(about.buckets),
         }
     }
 }
@@ -364,26 +336,49 @@ impl<T> Deref for SingleMetric<T> {
     }
 }
 
-/// Anything that can be shown on the metrics page.
-pub(super) trait WriteExposition {
+/// A metric of any kind, as the catalogue lists them.
+pub(super) trait AnyMetric {
+    /// Writes all its series.
     fn show(&self, out: &mut ExpositionText);
+
+    /// Removes the series whose label `label` is `value`.
+    fn forget(&self, label: &str, value: &str);
+
+    /// Makes a series whose labels all have this value.
+    #[cfg(test)]
+    fn touch(&self, value: &str);
 }
 
-impl<T: MetricValue> WriteExposition for MetricFamily<T> {
+impl<T: MetricValue> AnyMetric for MetricFamily<T> {
     fn show(&self, out: &mut ExpositionText) {
-        out.family(self.name, self.help, T::KIND);
+        out.family(self.about.name, self.about.help, T::KIND);
         let series = self.series.lock();
         for (values, value) in series.iter() {
             let values = values.iter().map(String::as_str);
-            let labels: Vec<_> = self.labels.iter().copied().zip(values).collect();
+            let labels: Vec<_> = self.about.labels.iter().copied().zip(values).collect();
             value.write(out, &labels);
         }
     }
+
+    fn forget(&self, label: &str, value: &str) {
+        self.remove(label, value);
+    }
+
+    #[cfg(test)]
+    fn touch(&self, value: &str) {
+        self.with(&vec![value; self.about.labels.len()]);
+    }
 }
 
-impl<T: MetricValue> WriteExposition for SingleMetric<T> {
+impl<T: MetricValue> AnyMetric for SingleMetric<T> {
     fn show(&self, out: &mut ExpositionText) {
-        out.family(self.name, self.help, T::KIND);
+        out.family(self.about.name, self.about.help, T::KIND);
         self.value.write(out, &[]);
     }
+
+    /// It has no labels, so it belongs to the process and stays.
+    fn forget(&self, _: &str, _: &str) {}
+
+    #[cfg(test)]
+    fn touch(&self, _: &str) {}
 }

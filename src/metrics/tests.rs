@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -234,4 +235,31 @@ fn what_is_gone_is_forgotten_and_the_rest_stays() {
     assert!(!page.contains("table=\"incident\""), "{page}");
     assert!(page.contains("bridge_source_records_total{table=\"problem\"} 7\n"));
     assert_eq!(metrics.sink_lag.values(), [5.0]);
+}
+
+#[test]
+fn no_series_of_a_gone_table_or_topic_is_left_over() {
+    let metrics = Metrics::new();
+    for (_, metric) in metrics.all() {
+        metric.touch("gone");
+        metric.touch("table gone");
+    }
+    let left = |metrics: &Metrics, labels: &[&str]| -> BTreeSet<String> {
+        let page = metrics.render();
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let lines = lines.filter(|line| labels.iter().any(|label| line.contains(label)));
+        let names = lines.filter_map(|line| line.split_once('{'));
+        names.map(|(name, _)| name.to_owned()).collect()
+    };
+    let gone = ["table=\"gone\"", "topic=\"gone\""];
+    let pipeline = ["pipeline=\"table gone\""];
+    assert!(left(&metrics, &gone).len() > 20);
+    assert_eq!(left(&metrics, &pipeline).len(), 1);
+    metrics.forget_table("gone");
+    metrics.forget_sink_topic("gone");
+    metrics.forget_sink_table("gone");
+    // The producer is shared: a topic's errors are not those of one table.
+    let kept = BTreeSet::from(["bridge_kafka_produce_errors_total".to_owned()]);
+    assert_eq!(left(&metrics, &gone), kept);
+    assert_eq!(left(&metrics, &pipeline), BTreeSet::new());
 }
