@@ -191,7 +191,7 @@ fn all_tokens_revoked_at_once() {
     }
     let mut bridge = rig.start(&config);
     bridge.wait_ready();
-    for _ in 0..3 {
+    for _ in 0..2 {
         rig.sim.revoke_tokens();
         for table in TABLES {
             rig.wait_polls(table, 2);
@@ -205,13 +205,11 @@ fn all_tokens_revoked_at_once() {
         wait_rows(&rig.kafka.reader(), &mut bridge, (table, &topic), &rows);
     }
     let tokens = token_requests(&rig);
-    assert_eq!(tokens.len(), 4, "one at the start, one for all after each");
-    for few in tokens.windows(4) {
-        let span = few[3].at.duration_since(few[0].at);
-        assert!(span > Duration::from_secs(1), "four tokens in {span:?}");
-    }
+    assert_eq!(tokens.len(), 3, "one at the start, one for all after each");
+    let span = tokens[2].at.duration_since(tokens[0].at);
+    assert!(span > Duration::from_secs(1), "three tokens in {span:?}");
     // One refusal for a request that was under way, and none for its replay.
-    assert!(refusals(&rig) <= 3 * TABLES.len(), "{}", refusals(&rig));
+    assert!(refusals(&rig) <= 2 * TABLES.len(), "{}", refusals(&rig));
     nothing_leaks(&rig, &bridge);
     assert_eq!(bridge.terminate(), 0);
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use real_kafka::Embedded;
 use serde_json::Value;
-use servicenow_sim::{Generator, Row, Sim, parse_stamp};
+use servicenow_sim::{Generator, Row, Sim, format_stamp, parse_stamp};
 
 use crate::support::bridge::{Bridge, PROGRAM};
 use crate::support::{LONG, wait_for};
@@ -184,9 +184,12 @@ fn a_go_configuration_and_its_offsets_go_on_where_they_were() {
     assert!(after["problem"]["timestamp"].is_i64());
     assert!(after["problem"]["last_identifier"].is_string());
 
-    // And from our own file it goes on as well.
+    // And from our own file it goes on as well. The row is of a second that is over, so that the first
+    // poll has it and not the next one, half a minute later.
+    let stamp = format_stamp(sim.now() - 5);
+    let row = Row::new().set("short_description", "after it all");
     let id = sim
-        .insert("incident", [("short_description", "after it all")])
+        .insert("incident", row.set("sys_updated_on", stamp))
         .unwrap();
     let bridge = start(&folder, &sim, &kafka);
     wait_for("the new row", || {
@@ -226,7 +229,7 @@ fn a_key_keeps_its_partition() {
         kafka.create_topic(topic).unwrap();
     }
     for (id, _) in known {
-        let stamp = servicenow_sim::format_stamp(sim.now() - 60);
+        let stamp = format_stamp(sim.now() - 60);
         let row = Row::new().set("sys_id", id).set("sys_updated_on", stamp);
         sim.insert("incident", row).unwrap();
     }

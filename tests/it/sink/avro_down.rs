@@ -65,11 +65,6 @@ impl Registered {
     }
 }
 
-/// An embedded broker sees that a member has gone by its silence.
-fn soon(config: Config) -> Config {
-    config.kafka("properties: {session.timeout.ms: '6000'}")
-}
-
 fn held(rig: &SinkRig) -> String {
     format!("bridge_sink_held{{topic=\"{}\"}}", rig.topic())
 }
@@ -257,9 +252,9 @@ fn an_edit_moves_what_waits_to_another_registry() {
     let other = FakeRegistry::start();
     other.down(true);
     rig.produce((0..20).map(|number| avro.create(number)));
-    let mut bridge = rig.start(&soon(with_registry(&rig, &other.url())));
+    let mut bridge = rig.start(&with_registry(&rig, &other.url()));
     wait_held(&rig, &bridge, avro.id, "schema registry: GET");
-    let config = soon(with_registry(&rig, &avro.fake.url()));
+    let config = with_registry(&rig, &avro.fake.url());
     config.write(rig.folder.path());
     rig.wait_done(&mut bridge);
     bridge.wait_ready();
@@ -286,7 +281,7 @@ fn a_registry_that_is_away_does_not_hold_up_a_stop() {
     let (rig, avro) = (SinkRig::new(), Registered::new());
     avro.fake.down(true);
     rig.produce((0..40).map(|number| avro.create(number)));
-    let bridge = rig.start(&soon(with_registry(&rig, &avro.fake.url())));
+    let bridge = rig.start(&with_registry(&rig, &avro.fake.url()));
     wait_held(&rig, &bridge, avro.id, "schema registry: GET");
     stop(&rig, bridge);
     // One that takes connections and says nothing.
@@ -295,12 +290,12 @@ fn a_registry_that_is_away_does_not_hold_up_a_stop() {
     let mut config = rig.config();
     let section = format!("\nschema_registry: {{url: '{url}', timeout: 60s}}");
     config.top.push_str(&section);
-    let bridge = rig.start(&soon(config));
+    let bridge = rig.start(&config);
     wait_held(&rig, &bridge, avro.id, "has not answered yet");
     stop(&rig, bridge);
     // And everything is still there.
     avro.fake.down(false);
-    let bridge = rig.start(&soon(with_registry(&rig, &avro.fake.url())));
+    let bridge = rig.start(&with_registry(&rig, &avro.fake.url()));
     rig.finish(bridge);
     rig.assert_created_once(40);
     assert_eq!(rig.letters().len(), 0);

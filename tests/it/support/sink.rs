@@ -18,7 +18,9 @@ pub(crate) const TABLE: &str = "incident";
 
 /// Where the records are.
 pub(crate) enum Kafka {
-    /// librdkafka's mock cluster. A group in it takes three seconds to begin.
+    /// librdkafka's mock cluster. A group in it takes three seconds to begin, and as long as the
+    /// session time-out, less a second, when a member comes or goes
+    /// (`rd_kafka_mock_cgrp_classic_rebalance`).
     Embedded(Embedded),
     /// The real one that tests share.
     Shared(&'static Broker),
@@ -136,6 +138,10 @@ impl SinkRig {
         };
         let mut config = Config::new(self.sim.url(), &brokers);
         config.reads = false;
+        if matches!(self.kafka, Kafka::Embedded(_)) {
+            config = config
+                .kafka("properties: {session.timeout.ms: '4000', heartbeat.interval.ms: '500'}");
+        }
         config.sink_topics = vec![format!("topic: {}\ntable: {TABLE}", self.topic())];
         config.sink(&format!("group_id: {}", self.group()))
     }
