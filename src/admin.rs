@@ -115,6 +115,15 @@ impl Drop for AdminServer {
     }
 }
 
+/// The length of the whole request that `bytes` begin with. For the fuzz target `http_head`.
+#[doc(hidden)]
+pub fn request_length(bytes: &[u8]) -> Option<usize> {
+    match http::parse(bytes) {
+        http::ParsedRequest::Request(request) => Some(request.length),
+        http::ParsedRequest::Incomplete | http::ParsedRequest::Refused(_) => None,
+    }
+}
+
 /// Why the server does not start.
 #[derive(Debug)]
 pub enum Error {

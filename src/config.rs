@@ -110,3 +110,10 @@ impl fmt::Debug for Secret {
         f.write_str("[redacted]")
     }
 }
+
+/// Whether `text` is YAML of the shape that a configuration has; looks up the line of its last node,
+/// too. For the fuzz target `yaml`.
+#[doc(hidden)]
+pub fn is_yaml(text: &str) -> bool {
+    yaml::parse(text).is_ok_and(|(node, _)| yaml::line_of(text, node.id).is_some())
+}

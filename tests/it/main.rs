@@ -16,6 +16,7 @@ mod avro;
 mod both;
 mod commands;
 mod copy;
+mod corpus;
 mod crash;
 mod dead_letters;
 mod faults;
