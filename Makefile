@@ -18,25 +18,25 @@ build: ## Build the release binary: target/release/servicenow-kafka-bridge
 
 .PHONY: demo
 demo: ## Show both directions between a simulated instance and an embedded Kafka; Ctrl-C ends it
-	$(CARGO) build --locked --quiet --bin $(BIN)
-	$(CARGO) run --locked --quiet -p bridge-demo -- $(OUT)/debug/$(BIN)
+	$(CARGO) build --locked --quiet --workspace --bins
+	$(OUT)/debug/bridge-demo $(OUT)/debug/$(BIN)
 
 # Most tests wait for something: more of them at a time than there are cores.
 .PHONY: test
 test: ## Run all tests, with a real Kafka 4.1 and a real registry where Java and Maven are found
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --quiet --workspace
 
+# --workspace everywhere: without it cargo builds the dependencies again.
 .PHONY: check
 check: ## Check what is quick: format, lints, the tests without a broker; no Java, no browser
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
-	$(CARGO) test --locked --quiet --lib
-	$(CARGO) test --locked --quiet -p servicenow-sim
-	$(CARGO) test --locked --quiet --test it tidy::
+	$(CARGO) test --locked --quiet --workspace --lib --test instance
+	$(CARGO) test --locked --quiet --workspace --test it -- tidy:: corpus::
 
 .PHONY: soak
 soak: ## Run the long trials: outages of minutes, many seeds (about half an hour)
-	$(CARGO) test --locked --test it soak:: -- --ignored --nocapture --test-threads 2
+	$(CARGO) test --locked --workspace --test it -- soak:: --ignored --nocapture --test-threads 2
 
 .PHONY: lint
 lint: ## Check the format, the lints, the documentation, the dependencies and the shipped files
@@ -44,7 +44,7 @@ lint: ## Check the format, the lints, the documentation, the dependencies and th
 	$(CARGO) clippy --locked --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --quiet --workspace --no-deps --document-private-items
 	"$$(.ci/tool cargo-deny)" --log-level error check bans licenses sources
-	$(CARGO) build --locked --quiet --bin $(BIN)
+	$(CARGO) build --locked --quiet --workspace --bin $(BIN)
 	.ci/shipped $(OUT)/debug/$(BIN)
 
 .PHONY: audit
@@ -74,7 +74,7 @@ bench: ## Measure against a bare copy, with a real Kafka 4.1 (docs/performance.m
 screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)
 	@for tool in chromium pngquant; do command -v $$tool >/dev/null || { echo "make screenshots: $$tool is missing (Debian: apt install $$tool)" >&2; exit 1; }; done
 	mkdir -p docs/screenshots
-	SCREENSHOTS=$(CURDIR)/docs/screenshots $(CARGO) test --locked --quiet --test it page::
+	SCREENSHOTS=$(CURDIR)/docs/screenshots $(CARGO) test --locked --quiet --workspace --test it page::
 	pngquant --force --ext .png --quality 80-100 --strip docs/screenshots/*.png
 	@ls -l docs/screenshots
 

@@ -1,6 +1,7 @@
 //! Rules about the sources themselves.
 
 mod arrows;
+mod purity;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,23 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
+    }
+    found
+}
+
+/// The product's code: each file below `src` but test modules, by its path from the root, without the
+/// tests at its end.
+fn product() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in sources(&root().join("src")) {
+        let path = file.strip_prefix(root()).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        if path.contains("/tests/") || path.ends_with("/tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let end = text.find("#[cfg(test)]\nmod tests {");
+        found.push((path, text[..end.unwrap_or(text.len())].to_owned()));
     }
     found
 }

@@ -1,0 +1,102 @@
+//! What a module may touch: decisions are made without a clock, a file, a thread or a socket.
+
+use super::product;
+
+/// Modules that decide and do nothing else; a folder is meant with all its files. ARCHITECTURE.md
+/// calls them pure.
+const PURE: [&str; 19] = [
+    "src/avro/columns.rs",
+    "src/avro/decimal.rs",
+    "src/avro/decode",
+    "src/avro/encode",
+    "src/avro/evolve.rs",
+    "src/avro/model.rs",
+    "src/avro/times.rs",
+    "src/avro/typed.rs",
+    "src/config/diff.rs",
+    "src/servicenow/page/row.rs",
+    "src/servicenow/page/splitter.rs",
+    "src/servicenow/query.rs",
+    "src/sink/create_id.rs",
+    "src/sink/dead_letter",
+    "src/sink/offset_tracker.rs",
+    "src/sink/operation",
+    "src/sink/write/machine",
+    "src/source/row_order.rs",
+    "src/source/window",
+];
+
+/// What a decision has no business with. Time is passed in.
+const IMPURE: [&str; 10] = [
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "thread::Builder",
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "fastrand::",
+];
+
+/// The only files that read the environment: the configuration, and what systemd tells a service
+/// (`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `JOURNAL_STREAM`).
+const READS_ENVIRONMENT: [&str; 3] = [
+    "src/config/load.rs",
+    "src/daemon.rs",
+    "src/daemon/systemd_notifier.rs",
+];
+
+/// The lines of code that contain one of `words`.
+fn uses(path: &str, text: &str, words: &[&str]) -> Vec<String> {
+    let code = text.lines().enumerate();
+    let code = code.filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let uses = code.filter_map(|(number, line)| {
+        let word = words.iter().find(|word| line.contains(**word))?;
+        Some(format!("{path}:{}: {word}", number + 1))
+    });
+    uses.collect()
+}
+
+#[test]
+fn decisions_are_pure() {
+    let product = product();
+    let mut wrong = Vec::new();
+    for pure in PURE {
+        let stem = pure.trim_end_matches(".rs");
+        let files: Vec<_> = product
+            .iter()
+            .filter(|(path, _)| {
+                path.strip_prefix(stem)
+                    .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            })
+            .collect();
+        assert!(!files.is_empty(), "{pure} is not there any more");
+        for (path, text) in files {
+            wrong.extend(uses(path, text, &IMPURE));
+        }
+    }
+    assert!(wrong.is_empty(), "not pure:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_environment_is_read_in_few_places() {
+    let words = ["env::var", "env::vars", "var_os("];
+    let mut wrong = Vec::new();
+    let mut readers = Vec::new();
+    for (path, text) in product() {
+        let found = uses(&path, &text, &words);
+        if READS_ENVIRONMENT.contains(&path.as_str()) {
+            readers.extend(found.first().map(|_| path));
+        } else {
+            wrong.extend(found);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "settings come from `config` alone:\n{}",
+        wrong.join("\n")
+    );
+    assert_eq!(readers.len(), READS_ENVIRONMENT.len(), "of {readers:?}");
+}
