@@ -30,6 +30,7 @@ mod registry;
 mod reload;
 mod secure;
 mod sink;
+mod soak;
 mod source;
 mod support;
 mod tidy;
