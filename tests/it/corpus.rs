@@ -20,9 +20,12 @@ fn replay(target: &str, run: fn(&[u8])) -> usize {
     seeds.map(|seed| run_one(&seed.unwrap().path())).count()
 }
 
+/// The name of a target and what it does with its bytes.
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn no_seed_is_a_finding() {
-    let targets: [(&str, fn(&[u8])); 7] = [
+    let targets: [Target; 7] = [
         ("avro_record", targets::avro_record),
         ("avro_schema", targets::avro_schema),
         ("dead_letter", targets::dead_letter),
