@@ -139,7 +139,7 @@ fn a_reload_and_a_new_token() {
     let (_sim, _kafka, folder) = world(5);
     let mut bridge = Bridge::start(folder.path());
     bridge.wait_ready();
-    // Whoever has another token is told so; the bridge takes the new one when it has read it.
+    // A client with another token gets 401; the bridge takes the new one when it has read it.
     edit(folder.path(), "log_level: debug", "log_level: warn");
     let words = ask(&folder, "reload", 0, "");
     assert!(!words.is_empty());

@@ -15,7 +15,7 @@ fn call(folder: &Path, args: &[&str]) -> (String, String, i32) {
     texts(&run(folder, args))
 }
 
-/// A folder with a good configuration for nobody: nothing listens there.
+/// A folder with a good configuration whose instance and Kafka do not exist: nothing listens there.
 fn alone() -> (TempDir, Config) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::new("http://127.0.0.1:9", "127.0.0.1:9");
@@ -170,7 +170,7 @@ fn a_warning_is_called_one() {
     fs::write(folder.path().join("config.yaml"), text).unwrap();
     let (output, errors, code) = call(folder.path(), &["check"]);
     assert_eq!(code, 0, "{errors}");
-    // One more where everybody may read a file with a password.
+    // One more warning where every user of the machine may read a file with a password.
     let valid = "config.yaml: configuration is valid, with ";
     assert!(output.starts_with(valid) && output.contains(" warning"));
     let start = "servicenow-kafka-bridge: warning: config.yaml:2: servicenow.base_url: is http";

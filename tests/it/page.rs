@@ -36,7 +36,7 @@ fn the_page_shows_what_runs() {
     let row = "document.querySelector('#tables tbody tr').innerText.replace(/\\s+/g, ' ')";
     let words = browser.value(row).as_str().unwrap().to_owned();
     assert!(words.starts_with("u_small → t running 50 "), "{words}");
-    // Only the built-in script runs, and nothing is asked of anybody else.
+    // Only the built-in script runs, and nothing is asked of another server.
     browser.value(
         "{ const it = document.createElement('script'); it.textContent = 'window.bad = 1'; \
          document.body.append(it); }",

@@ -187,7 +187,7 @@ struct Places {
 enum End {
     /// All rows are there.
     Read,
-    /// A signal, or nobody reads the output any more.
+    /// A signal, or the reader of the output has gone.
     Stopped,
 }
 

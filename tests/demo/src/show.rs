@@ -227,7 +227,7 @@ impl Show {
         self.letters
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader of the output has gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -101,7 +101,7 @@ fn read(consumer: &BaseConsumer, sender: &Sender<Arrival>, stopped: &AtomicBool)
     while !stopped.load(Ordering::Relaxed) {
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             let mut arrival = arrival(&message);
-            // A full channel must not keep the thread when nobody reads any more.
+            // A full channel must not keep the thread when the reader has gone.
             while let Err(error) = sender.send_timeout(arrival, Duration::from_millis(100)) {
                 if stopped.load(Ordering::Relaxed) || error.is_disconnected() {
                     return;

@@ -190,7 +190,7 @@ fn dot_walked_columns_have_names_of_their_own() {
     assert_eq!(value.unwrap()["u_owner_user_name_2"], name);
 }
 
-/// With a pinned schema nothing is registered, and a table without one waits for somebody.
+/// With a pinned schema nothing is registered, and a table without one waits until an operator registers it.
 #[test]
 fn without_auto_register_somebody_must_register() {
     if !require_or_skip() {
@@ -219,7 +219,7 @@ fn without_auto_register_somebody_must_register() {
     bridge.wait_metric(&produced(PETS), 1.0);
     bridge.wait_ready();
 
-    // A column that nobody has registered is left out, counted and told.
+    // A column that no registered schema has is left out, counted and logged.
     let before = Schemas::at(&url).latest(&subject);
     rig.sim
         .alter_table(table().texts(&["u_unheard_of"]))

@@ -87,7 +87,7 @@ fn columns() -> Value {
     })
 }
 
-/// The same as a record of somebody else.
+/// The same as a record of another program.
 fn foreign(id: u32) -> Vec<u8> {
     let some = |at, value| Avro::Union(at, Box::new(value));
     let text = |text: &str| Avro::String(text.to_owned());
@@ -241,7 +241,7 @@ fn a_bad_record_is_a_letter_that_can_be_replayed() {
         "{output:?}"
     );
 
-    // Somebody registers what was missing: one goes straight to the instance, one to its topic.
+    // What was missing is registered now: one record goes straight to the instance, one to its topic.
     let same = schema.json().replacen('{', r#"{"since":"today","#, 1);
     assert_eq!(fake.add("late-value", &same, Kind::Avro), late);
     let forgotten = after(Duration::from_secs(6));
@@ -283,7 +283,7 @@ fn a_row_of_a_key_stays_when_the_schema_of_the_key_changes() {
         Draft::new(value("1")).key(key(text, "gone")),
         // No number of a schema: bytes.
         Draft::new(value("7")).key(9_i64.to_be_bytes()),
-        // A schema, or bytes that look like one: nobody can say which row it is.
+        // A schema, or bytes that look like one: which row is meant cannot be told.
         Draft::new(value("8")).key(framed(4_000, b"\xff")),
     ];
     rig.produce(drafts.map(|draft| draft.partition(0)));

@@ -169,7 +169,8 @@ fn a_registry_that_is_behind_fills_no_dead_letter_and_makes_no_second_row() {
     assert_eq!(states, [Some("2"), Some("7")]);
 }
 
-/// Without dead letters there is time: nobody need start anything when the schema is registered.
+/// Without dead letters the record waits as long as it takes, and goes on without a restart when the
+/// schema is registered.
 #[test]
 fn a_partition_that_is_held_goes_on_when_its_schema_is_there() {
     let (rig, avro) = (SinkRig::new(), Registered::new());

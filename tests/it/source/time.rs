@@ -199,7 +199,7 @@ fn of_two_nodes_the_one_that_lags_counts() {
         };
         read_while_rows_come(options, Rig::config, |request| {
             let node = usize::try_from(request.id - 1).unwrap() % 2;
-            // Before the first answer of the node that lags nobody can know of it.
+            // Before the first answer of the node that lags the bridge cannot know of it.
             let known = if request.id <= 3 {
                 -3
             } else {

@@ -72,7 +72,7 @@ impl Store {
             }
             Change::Update(id, changes) => self.update(&later.table, id, changes, actor)?,
             Change::Write(job, writes, id) => {
-                // Refused by now, perhaps because the client tried again: nobody waits to hear it.
+                // Refused by now, perhaps because the client tried again: no client waits for the answer.
                 if let Ok(done) = self.execute(job, later.now) {
                     writes.applied(*id, done.row.sys_id(), done.sequence);
                 }

@@ -83,7 +83,7 @@ fn line_36_a_full_semaphore_queue_is_a_plain_429() {
             let sender = sender.clone();
             scope.spawn(move || sender.send(request(&mut stream, "POST", LIST, BASIC, "{}")));
         }
-        // Two run, one waits; two are refused, whoever they are.
+        // Two run, one waits; two are refused, in whatever order they come.
         for _ in 0..2 {
             let answer = answers.recv().unwrap();
             assert_eq!(
