@@ -4,7 +4,6 @@
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::record_key::hex;
 use crate::checkpoint::{CheckpointPosition, CheckpointStore};
 use crate::config::TableConfig;
 use crate::servicenow::query::Cursor;
@@ -64,7 +63,7 @@ pub fn fingerprint(base_url: &str, table: &TableConfig) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hex(hash.finalize().get(..8).unwrap_or_default())
+    base16ct::lower::encode_string(hash.finalize().get(..8).unwrap_or_default())
 }
 
 /// Seconds from a position, itself in seconds since 1970, until now: how far a table is behind.

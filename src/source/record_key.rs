@@ -56,12 +56,8 @@ fn hash_of_columns(row: &[u8], columns: &[String]) -> Result<String, serde_json:
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     let values = row::raw_values(row, &names)?;
     let values: Vec<String> = values.into_iter().map(Option::unwrap_or_default).collect();
-    Ok(hex(&Sha256::digest(values.join("\0"))))
-}
-
-/// Bytes as lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(values.join("\0"));
+    Ok(base16ct::lower::encode_string(&digest))
 }
 
 #[cfg(test)]
@@ -75,7 +71,7 @@ mod tests {
             "caller".into(),
         ]));
         let key = |row: &[u8]| strategy.key(b"id", row).unwrap().unwrap().into_owned();
-        let hash = |text: &[u8]| hex(&Sha256::digest(text)).into_bytes();
+        let hash = |text: &[u8]| base16ct::lower::encode_string(&Sha256::digest(text)).into_bytes();
         // printf 'ab\0001' | sha256sum
         let whole = key(br#"{"state":"1","x":"y","caller":"ab"}"#);
         assert_eq!(whole, hash(b"ab\x001"));

@@ -3,7 +3,7 @@
 //! Nothing in the bytes is believed: lengths, counts, nesting and the size of the JSON are bounded,
 //! and every read may find that the bytes end early.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +17,8 @@ const MAX_VALUE_DEPTH: u32 = 64;
 /// Largest JSON made of a record, in bytes; the instance takes 10 MB. Some values need no bytes in a
 /// record, an array of nulls for instance, so the size of the record does not bound the JSON.
 const MAX_RECORD_JSON_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of a uuid.
+const UUID_BYTES: usize = 16;
 
 const ENDS_EARLY: &str = "the record ends early";
 
@@ -414,14 +416,15 @@ fn duration(bytes: &[u8]) -> Result<i64, &'static str> {
 
 /// Appends a UUID. Bytes of another length than 16 are none and become Base64.
 fn put_uuid(bytes: &[u8], text: &mut String) {
-    if bytes.len() != 16 {
-        return STANDARD.encode_string(bytes, text);
-    }
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
+    let mut digits = [0; 2 * UUID_BYTES];
+    let digits = match <&[u8; UUID_BYTES]>::try_from(bytes) {
+        Ok(uuid) => base16ct::lower::encode_str(uuid, &mut digits).unwrap_or_default(),
+        Err(_) => return STANDARD.encode_string(bytes, text),
+    };
+    for (at, digit) in digits.chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
             text.push('-');
         }
-        // Writing to a text does not fail.
-        write!(text, "{byte:02x}").ok();
+        text.push(digit);
     }
 }

@@ -94,8 +94,8 @@ impl IdentityHasher {
 
     fn sys_id(self) -> String {
         let digest = self.0.finalize();
-        let bytes = digest.iter().take(SYS_ID_HASH_BYTES);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        let bytes = digest.get(..SYS_ID_HASH_BYTES).unwrap_or_default();
+        base16ct::lower::encode_string(bytes)
     }
 }
 
