@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_numbers() {
+    fn plain_texts_become_unscaled_numbers() {
         for (text, value) in [
             ("12.5", Some(1250)),
             ("-0.01", Some(-1)),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn fewest_bytes() {
+    fn numbers_take_the_fewest_bytes() {
         for (number, expected) in [
             (0, &[0][..]),
             (127, &[0x7f]),

@@ -73,11 +73,11 @@ pub fn describe(
     match described {
         Ok(columns) => Ok(TableDescription::Columns(columns)),
         Err(DictionaryError::Hidden(why)) => Ok(TableDescription::Hidden(why)),
-        Err(DictionaryError::Error(error)) => match error.cause().filter(|_| is_refusal(&error)) {
-            Some(cause) => Ok(TableDescription::Hidden(format!(
+        Err(DictionaryError::Error(error)) => match error.cause() {
+            Some(cause) if is_refusal(&error) => Ok(TableDescription::Hidden(format!(
                 "sys_db_object or sys_dictionary cannot be read ({cause})"
             ))),
-            None => Err(error),
+            _ => Err(error),
         },
     }
 }

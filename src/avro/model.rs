@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use serde_json::Value;
 
 use super::columns::Choice;
+use super::names::mangled;
 
 /// Namespace of the records. The Go bridge uses the same, so that its subjects go on.
 pub const AVRO_NAMESPACE: &str = "com.servicenow.bridge";
@@ -99,6 +100,14 @@ impl SchemaField {
 /// The schema of a table's records: its fields with what they mean, and the text that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSchema {
+    names: RecordNames,
+    pub(super) fields: Vec<SchemaField>,
+    json: String,
+}
+
+/// The names of a record, and of the table whose rows it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RecordNames {
     /// Name of the record, without its namespace.
     pub(super) name: String,
     /// Its namespace; empty for none.
@@ -107,8 +116,18 @@ pub struct RecordSchema {
     pub(super) table: String,
     /// The table's label; empty for none.
     pub(super) doc: String,
-    pub(super) fields: Vec<SchemaField>,
-    json: String,
+}
+
+impl RecordNames {
+    /// The names of a table's records, as this bridge gives them.
+    pub(super) fn of_table(table: &str, doc: String) -> RecordNames {
+        RecordNames {
+            name: mangled(table),
+            namespace: AVRO_NAMESPACE.to_owned(),
+            table: table.to_owned(),
+            doc,
+        }
+    }
 }
 
 /// A schema that was not made by this bridge or the Go bridge; says where that shows.
@@ -126,21 +145,19 @@ impl std::error::Error for ForeignSchema {}
 impl RecordSchema {
     /// The full name of the record, by which some strategies call its subject.
     pub fn full_name(&self) -> String {
-        match self.namespace.is_empty() {
-            true => self.name.clone(),
-            false => format!("{}.{}", self.namespace, self.name),
+        let RecordNames {
+            name, namespace, ..
+        } = &self.names;
+        if namespace.is_empty() {
+            name.clone()
+        } else {
+            format!("{namespace}.{name}")
         }
     }
 
-    pub(super) fn new(
-        (name, namespace, table, doc): (String, String, String, String),
-        fields: Vec<SchemaField>,
-    ) -> RecordSchema {
+    pub(super) fn new(names: RecordNames, fields: Vec<SchemaField>) -> RecordSchema {
         let mut schema = RecordSchema {
-            name,
-            namespace,
-            table,
-            doc,
+            names,
             fields,
             json: String::new(),
         };
@@ -150,13 +167,7 @@ impl RecordSchema {
 
     /// The same schema with other fields.
     pub(super) fn with_fields(&self, fields: Vec<SchemaField>) -> RecordSchema {
-        let names = (
-            self.name.clone(),
-            self.namespace.clone(),
-            self.table.clone(),
-            self.doc.clone(),
-        );
-        RecordSchema::new(names, fields)
+        RecordSchema::new(self.names.clone(), fields)
     }
 
     /// The text to register. The same columns give the same text, byte for byte, so that
@@ -172,7 +183,7 @@ impl RecordSchema {
 
     /// The table whose rows it describes.
     pub fn table(&self) -> &str {
-        &self.table
+        &self.names.table
     }
 
     /// Reads the text of a schema that this bridge or the Go bridge has registered.
@@ -197,21 +208,21 @@ impl RecordSchema {
             table if table.is_empty() => name.clone(),
             table => table,
         };
-        let names = (
+        let names = RecordNames {
             name,
-            text_of(&value, "namespace"),
+            namespace: text_of(&value, "namespace"),
             table,
-            text_of(&value, "doc"),
-        );
+            doc: text_of(&value, "doc"),
+        };
         Ok(RecordSchema::new(names, fields))
     }
 
     fn text(&self) -> String {
-        let mut text = format!(r#"{{"type":"record","name":{}"#, quoted(&self.name));
-        member(&mut text, "namespace", &self.namespace);
-        member(&mut text, "doc", &self.doc);
-        if self.table != self.name {
-            member(&mut text, "servicenow.table", &self.table);
+        let mut text = format!(r#"{{"type":"record","name":{}"#, quoted(&self.names.name));
+        member(&mut text, "namespace", &self.names.namespace);
+        member(&mut text, "doc", &self.names.doc);
+        if self.names.table != self.names.name {
+            member(&mut text, "servicenow.table", &self.names.table);
         }
         text.push_str(r#","fields":["#);
         for (at, field) in self.fields.iter().enumerate() {
@@ -284,9 +295,10 @@ impl FieldType {
     /// seconds.
     fn of(json: &Value, seconds: bool) -> Option<FieldType> {
         let number = |name: &str| u32::try_from(json.get(name)?.as_u64()?).ok();
-        let plain = json.as_str().map(str::to_owned);
-        let plain = plain.unwrap_or_else(|| text_of(json, "type"));
-        match (plain.as_str(), text_of(json, "logicalType").as_str()) {
+        let name = json
+            .as_str()
+            .map_or_else(|| text_of(json, "type"), str::to_owned);
+        match (name.as_str(), text_of(json, "logicalType").as_str()) {
             ("string", "") => Some(FieldType::String),
             ("boolean", "") => Some(FieldType::Boolean),
             ("long", "") if seconds => Some(FieldType::Seconds),

@@ -1,8 +1,8 @@
 //! The text schema of a table: each column is a string, as the Go bridge registers it.
 
 use super::columns::TableColumns;
-use super::model::{AVRO_NAMESPACE, FieldType, RecordSchema, SchemaField};
-use super::names::{FieldNamer, is_legal, mangled};
+use super::model::{FieldType, RecordNames, RecordSchema, SchemaField};
+use super::names::{FieldNamer, is_legal};
 
 impl RecordSchema {
     /// The schema in which every column is a nullable string, without any other property. It is the Go
@@ -14,12 +14,7 @@ impl RecordSchema {
             .into_iter()
             .map(|(name, column)| SchemaField::new(name, &column, FieldType::String))
             .collect();
-        let names = (
-            mangled(&columns.table),
-            AVRO_NAMESPACE.to_owned(),
-            columns.table.clone(),
-            String::new(),
-        );
+        let names = RecordNames::of_table(&columns.table, String::new());
         RecordSchema::new(names, fields)
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use crate::servicenow::query::parse_time;
 
     #[test]
-    fn what_is_no_time() {
+    fn other_texts_are_no_times() {
         for wrong in [
             "",
             "2024-01-24",
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_library(seconds_in in -62_167_219_200_i64..253_402_300_800) {
+        fn times_agree_with_the_library(seconds_in in -62_167_219_200_i64..253_402_300_800) {
             let mut text = String::new();
             put_seconds(seconds_in, &mut text).unwrap();
             prop_assert_eq!(parse_time(text.as_bytes()), Some(seconds_in));
@@ -135,7 +135,7 @@ mod tests {
         }
 
         #[test]
-        fn reads_what_the_library_reads(text in "[0-2][09][0-9]{2}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9]") {
+        fn it_reads_the_same_texts_as_the_library(text in "[0-2][09][0-9]{2}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9]") {
             prop_assert_eq!(seconds(text.as_bytes()), parse_time(text.as_bytes()));
         }
     }

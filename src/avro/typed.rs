@@ -2,8 +2,7 @@
 //! documentation "Field types").
 
 use super::columns::{TableColumn, TableColumns};
-use super::model::{AVRO_NAMESPACE, FieldType, RAW_FIELD, RecordSchema, SchemaField};
-use super::names::mangled;
+use super::model::{FieldType, RAW_FIELD, RecordNames, RecordSchema, SchemaField};
 use super::strings::field_names;
 use crate::config::Decimals;
 
@@ -62,12 +61,7 @@ impl RecordSchema {
                 FieldType::TextMap,
             ));
         }
-        let names = (
-            mangled(&columns.table),
-            AVRO_NAMESPACE.to_owned(),
-            columns.table.clone(),
-            columns.label.clone(),
-        );
+        let names = RecordNames::of_table(&columns.table, columns.label.clone());
         RecordSchema::new(names, fields)
     }
 }

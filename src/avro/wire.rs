@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_the_specification() {
+    fn numbers_are_written_as_in_the_specification() {
         for (value, bytes) in [
             (0, &[0x00][..]),
             (-1, &[0x01]),

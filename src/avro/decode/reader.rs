@@ -210,8 +210,8 @@ impl<'a> RecordReader<'a> {
             }
             TypeNode::Bytes(size) => STANDARD.encode_string(self.bytes(*size)?, &mut text),
             TypeNode::Decimal { size, scale } => {
-                let value = decimal::from_bytes(self.bytes(*size)?);
-                let value = value.ok_or("a decimal has too many digits")?;
+                let value = decimal::from_bytes(self.bytes(*size)?)
+                    .ok_or("a decimal has too many digits")?;
                 decimal::put_text(value, *scale, &mut text);
             }
             TypeNode::BigDecimal => self.big_decimal(&mut text)?,
@@ -326,8 +326,9 @@ impl<'a> RecordReader<'a> {
 
     fn branch(&mut self, branches: &'a [usize]) -> Result<&'a TypeNode, &'static str> {
         let at = usize::try_from(self.long()?).ok();
-        let branch = at.and_then(|at| branches.get(at));
-        let branch = branch.ok_or("a union has no such branch")?;
+        let branch = at
+            .and_then(|at| branches.get(at))
+            .ok_or("a union has no such branch")?;
         Ok(self.schema.node(*branch))
     }
 
@@ -335,8 +336,9 @@ impl<'a> RecordReader<'a> {
         let mut inner = self.sized()?;
         let wrong = "a big-decimal is malformed";
         let length = take_long(&mut inner).and_then(|length| usize::try_from(length).ok());
-        let unscaled = length.and_then(|length| inner.split_at_checked(length));
-        let (unscaled, mut scale) = unscaled.ok_or(wrong)?;
+        let (unscaled, mut scale) = length
+            .and_then(|length| inner.split_at_checked(length))
+            .ok_or(wrong)?;
         let value = decimal::from_bytes(unscaled).ok_or("a decimal has too many digits")?;
         let scale = take_long(&mut scale)
             .and_then(|scale| usize::try_from(scale).ok())

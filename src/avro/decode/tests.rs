@@ -33,7 +33,7 @@ fn typed(raw: bool) -> RecordSchema {
     RecordSchema::typed(&columns(), &TypingOptions { decimals, raw })
 }
 
-/// The JSON of a row that went through Avro.
+/// The JSON of a row after it was encoded and decoded.
 fn there_and_back(schema: &RecordSchema, on_type_error: OnTypeError, row: &str) -> Value {
     let mut record = Vec::new();
     let mut encoder = RecordEncoder::new(schema, 5, on_type_error);
@@ -71,7 +71,7 @@ fn a_row_comes_back() {
 }
 
 #[test]
-fn texts_of_misfits_count_wherever_their_field_stands() {
+fn texts_of_misfits_win_over_nulls_wherever_their_field_stands() {
     let mut more = columns();
     more.list.push(TableColumn::typed("late", "integer"));
     let grown = typed(true).evolve(&RecordSchema::typed(&more, &TypingOptions::default()));
@@ -162,7 +162,7 @@ fn written() -> Vec<u8> {
 }
 
 #[test]
-fn foreign_records() {
+fn records_of_other_writers_become_json() {
     let schema = WriterSchema::parse(ORDER_SCHEMA, &[]).unwrap();
     let bytes = written();
     let json = to_json(&schema, &bytes).unwrap();
@@ -216,7 +216,7 @@ fn schemas_that_refer_to_others() {
     assert!(to_json(&schema, b"\0").is_err());
     assert!(WriterSchema::parse(text, &[]).is_err());
     let map = WriterSchema::parse(r#"{"type":"map","values":"long"}"#, &[]).unwrap();
-    // A block with its size.
+    // A block with a negative count, which is followed by its size.
     assert_eq!(
         to_json(&map, b"\x01\x06\x02a\x0e\0").unwrap(),
         br#"{"a":"7"}"#
@@ -238,7 +238,7 @@ fn sizes_are_bounded() {
         r#"{"type":"array","items":{"type":"record","name":"e","fields":[]}}"#,
         r#"{"type":"map","values":"null"}"#,
         r#"{"type":"fixed","name":"f","size":9000000000000000000}"#,
-        // A record that is inside of itself, without end and without a byte.
+        // Records that contain themselves without end and need no byte for it.
         r#""t""#,
         r#"["t"]"#,
         r#"{"type":"array","items":"t"}"#,
@@ -262,7 +262,7 @@ fn sizes_are_bounded() {
 }
 
 #[test]
-fn frames() {
+fn a_frame_has_a_zero_byte_and_four_bytes_of_id() {
     assert_eq!(
         frame(b"\0\0\0\x01\x02"),
         WireFrame::Framed { id: 258, body: b"" }
@@ -273,7 +273,7 @@ fn frames() {
 }
 
 #[test]
-fn a_key_is_its_text_whatever_it_was_written_with() {
+fn a_key_has_the_same_text_whatever_schema_wrote_it() {
     let text = |schema: &str, body: &[u8]| {
         let schema = WriterSchema::parse(schema, &[]).unwrap();
         to_text(&schema, body).map(|text| String::from_utf8(text).unwrap())
@@ -340,7 +340,7 @@ proptest! {
             let expected = if new.contains(&field.column) { column } else { Avro::Null };
             prop_assert!(matches!(value, Avro::Union(_, value) if **value == expected));
         }
-        // And the other way round: an old record with the new schema.
+        // And the other way round: a reader with the new schema reads a record of the old one.
         let new_reader = apache_avro::reader::datum::GenericDatumReader::builder(&reader)
             .reader_schema(&writer).build().unwrap();
         let mut record = Vec::new();

@@ -155,7 +155,7 @@ fn values_that_do_not_fit() {
 }
 
 #[test]
-fn what_is_no_row() {
+fn text_that_is_no_json_object_is_malformed() {
     let schema = typed();
     let mut encoder = RecordEncoder::new(&schema, 1, OnTypeError::Null);
     let mut out = Vec::new();
@@ -191,7 +191,7 @@ fn what_is_no_row() {
     assert!(out.is_empty());
 }
 
-/// What a generic writer would be given for a text of a kind; `None`: it does not fit.
+/// The library's value for the text of a column of type `kind`; `None`: the text does not fit.
 fn generic(kind: FieldType, text: &str) -> Option<Avro> {
     if text.is_empty() && kind != FieldType::String {
         return Some(Avro::Null);
@@ -248,7 +248,7 @@ fn form(text: String, form: u8) -> Value {
 
 proptest! {
     #[test]
-    fn same_bytes_as_the_library(
+    fn it_writes_the_same_bytes_as_the_library(
         texts in prop::collection::vec((0..FIELD_TYPES.len(), column_text(), 0_u8..9), 0..12),
         more in prop::option::of("[a-z]{9}"),
     ) {
@@ -294,7 +294,7 @@ proptest! {
     }
 
     #[test]
-    fn takes_what_is_json_and_nothing_else(
+    fn it_accepts_exactly_what_serde_json_accepts(
         row in prop_oneof![
             "\\{(\"[a-b]{1,2}\":(\"[ab\\\\\"\n]{0,3}\"|[-0-9.eE+]{1,4}|null|\\{\"value\":\"x\"\\}),?){0,4}\\}",
             "[{}\\[\\]\":,a0\\\\ ]{0,20}",
@@ -308,7 +308,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_learned_changes_nothing(
+    fn the_learned_order_of_keys_changes_no_byte(
         rows in prop::collection::vec(
             prop_oneof![
                 "\\{(\"(text|flag|cost|x|\\\\u0078)\":(\"\"|\"\"|\"\"|\"a\"|null|1),?){0,6}\\}",
@@ -330,7 +330,7 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(row in prop::collection::vec(any::<u8>(), 0..60), cut in 0_usize..80) {
+    fn it_never_panics(row in prop::collection::vec(any::<u8>(), 0..60), cut in 0_usize..80) {
         let mut encoder = RecordEncoder::new(&typed(), 1, OnTypeError::StringField);
         encoder.encode(&row, &mut Vec::new()).ok();
         let good = r#"{"text":"a\ud83d\ude00","flag":{"display_value":"x","value":"true"},"cost":1.5}"#;

@@ -2,14 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A table as the instance keeps it: (second, identifier, visible), in order.
+/// The rows of a table in their order: second, identifier, and whether the user may see it.
 type SimulatedRows = Vec<(i64, u128, bool)>;
 
 fn id(number: u128) -> String {
     format!("{number:032x}")
 }
 
-/// Answers like the Table API: filter, order, limit, and only then access rules.
+/// Answers like the Table API, which applies access rules after filter, order and limit. Gives the
+/// visible rows of the page and the count of the slice.
 fn serve(table: &SimulatedRows, ask: &PageRequest) -> (Vec<Cursor>, u64) {
     let slice = &ask.slice;
     let matching: Vec<_> = table
@@ -39,7 +40,8 @@ fn serve(table: &SimulatedRows, ask: &PageRequest) -> (Vec<Cursor>, u64) {
     (visible, matching.len() as u64)
 }
 
-/// Reads all rows up to `hi`; gives the rows and the number of requests. Every hidden row is counted.
+/// Reads all rows up to `hi`; gives the rows and the number of requests. Checks that the window has
+/// counted every hidden row.
 fn read(table: &SimulatedRows, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
     let mut window = Window::new(None, batch);
     let mut seen = Vec::new();

@@ -91,8 +91,9 @@ impl<'t> PlanBuilder<'t> {
                 Ok(self.push(TypeNode::Union(indices)))
             }
             SchemaJson::Object(_) => {
-                let kind = json.get(SchemaKey::Type);
-                let kind = kind.ok_or_else(|| WriterSchemaError::new("a type has no `type`"))?;
+                let kind = json
+                    .get(SchemaKey::Type)
+                    .ok_or_else(|| WriterSchemaError::new("a type has no `type`"))?;
                 match kind.text() {
                     Some(kind) => self.object(json, kind, scope),
                     // The specification wants a name here, but it is clear what a type means.
@@ -175,9 +176,14 @@ impl<'t> PlanBuilder<'t> {
         scope: TypeScope<'t>,
     ) -> Result<usize, WriterSchemaError> {
         let name = own_name(object, scope)?;
-        let wrong = || format!("the `size` of {} is no whole number", shown(name));
-        let size = object.get(SchemaKey::Size).and_then(SchemaJson::number);
-        let size = Some(size.ok_or_else(|| WriterSchemaError::new(wrong()))?);
+        let size = object
+            .get(SchemaKey::Size)
+            .and_then(SchemaJson::number)
+            .ok_or_else(|| {
+                let why = format!("the `size` of {} is no whole number", shown(name));
+                WriterSchemaError::new(why)
+            })?;
+        let size = Some(size);
         let logical = logical(object, "fixed", size)?;
         Ok(self.define(name, logical.unwrap_or(TypeNode::Bytes(size))))
     }
@@ -212,13 +218,13 @@ impl<'t> PlanBuilder<'t> {
             namespace: record.0,
             seconds: property(SchemaKey::Unit) == Some("seconds"),
         };
-        let kind = field
+        let node = field
             .get(SchemaKey::Type)
-            .ok_or_else(|| WriterSchemaError::new("it has no `type`"));
-        let node = kind.and_then(|kind| self.any(kind, scope));
-        let node = node.map_err(|error| {
-            error.or_in_field(|| format!("{} of {}", shown(("", name)), shown(record)))
-        })?;
+            .ok_or_else(|| WriterSchemaError::new("it has no `type`"))
+            .and_then(|kind| self.any(kind, scope))
+            .map_err(|error| {
+                error.or_in_field(|| format!("{} of {}", shown(("", name)), shown(record)))
+            })?;
         Ok(PlanField {
             name: property(SchemaKey::Column).unwrap_or(name).to_owned(),
             node,

@@ -25,9 +25,9 @@ fn refused(text: &str, references: &[&str]) -> String {
 }
 
 #[test]
-fn what_reading_does_not_need_is_not_judged() {
+fn only_what_reading_needs_is_judged() {
     for (field, body, expected) in [
-        // Registries take defaults as they come, unless they are told to look at them.
+        // Registries accept any default, unless they are configured to check them.
         (r#""type":"string","default":null"#, &b"\x02x"[..], r#""x""#),
         (r#""type":"long","default":"0""#, b"\x0e", r#""7""#),
         (
@@ -50,7 +50,7 @@ fn what_reading_does_not_need_is_not_judged() {
             b"\x02",
             r#""1""#,
         ),
-        // Defaults and attributes that JSON allows, but not every machine.
+        // Defaults and attributes that are valid JSON and that no machine number or text can hold.
         (r#""type":"int","default":-1e400"#, b"\x02", r#""1""#),
         (
             r#""type":{"type":"int","x":"\ud83d"},"doc":"\ud83d""#,
@@ -62,7 +62,7 @@ fn what_reading_does_not_need_is_not_judged() {
             b"\x02",
             r#""1""#,
         ),
-        // The last one counts, and a name may be written with escapes.
+        // Of a repeated member the last one counts, and its name may be written with escapes.
         (
             r#""type":"x","type":{"type":"x","type":"long"}"#,
             b"\x02",
@@ -115,7 +115,7 @@ fn what_reading_does_not_need_is_not_judged() {
             b"\x07",
             r#""Bw==""#,
         ),
-        // Not for `bytes`, but Rust's library writes it: 16 of them are one.
+        // The specification has no `uuid` in `bytes`, but Rust's library writes it: 16 bytes are one.
         (
             r#""type":{"type":"bytes","logicalType":"uuid"}"#,
             b"\x02\x07",
@@ -126,7 +126,7 @@ fn what_reading_does_not_need_is_not_judged() {
             b"\x20\0\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff",
             r#""00112233-4455-6677-8899-aabbccddeeff""#,
         ),
-        // Unions that the specification forbids say clearly what they are.
+        // Unions that the specification forbids, but whose bytes have only one meaning.
         (
             r#""type":["null",["null","int"]]"#,
             b"\x02\x02\x02",
@@ -146,7 +146,7 @@ fn what_reading_does_not_need_is_not_judged() {
             "{field}"
         );
     }
-    // Names of inner classes in Java, and of systems that know no rule for them.
+    // Names of inner classes in Java, and of systems that do not check them.
     for (name, namespace) in [
         ("Inner", "com.x.Outer$"),
         ("Outer$Inner", "x"),
@@ -167,14 +167,14 @@ fn what_reading_does_not_need_is_not_judged() {
 }
 
 #[test]
-fn names_are_found_as_avro_says() {
+fn names_are_resolved_as_avro_and_java_do() {
     let fixed =
         |name: &str, size: u8| format!(r#"{{"type":"fixed","name":"{name}","size":{size}}}"#);
     let one = Ok(r#"{"a":"Bw=="}"#.to_owned());
     let two = Ok(r#"{"a":"BwA="}"#.to_owned());
     let (near, far, none) = (fixed("n.A", 1), fixed("x.A", 2), fixed("A", 2));
-    // With a dot it is the full name; without, it is looked up where it stands, then, as Java
-    // does, among the names without a namespace.
+    // A name with a dot is a full name. A name without one is looked up in the namespace around it,
+    // then, as Java does, among the names without a namespace.
     let both = [near.as_str(), far.as_str()];
     assert_eq!(read(&record(r#""A""#), &both, b"\x07"), one);
     assert_eq!(read(&record(r#""n.A""#), &both, b"\x07"), one);
@@ -182,8 +182,8 @@ fn names_are_found_as_avro_says() {
     assert_eq!(read(&record(r#"{"type":"x.A"}"#), &both, b"\x07\0"), two);
     assert_eq!(read(&record(r#""A""#), &[&none], b"\x07\0"), two);
     assert_eq!(read(&record(r#""A""#), &[&none, &near], b"\x07"), one);
-    // A record without a namespace has the one around it, an empty one is none, and a dot in the
-    // name goes before both.
+    // A record without a namespace is in the one around it, an empty namespace is none, and a dot in
+    // the name overrides both.
     for (inner, kind, known) in [
         (r#""name":"R""#, "A", true),
         (r#""name":"R","namespace":null"#, "A", true),
@@ -198,14 +198,14 @@ fn names_are_found_as_avro_says() {
         let schema = WriterSchema::parse(&record(&inner), &[&near]);
         assert_eq!(schema.is_ok(), known, "{inner} {schema:?}");
     }
-    // A name may stand before its definition: Java's parser has allowed it since 1.12.
+    // A name may be used before its definition: Java's parser has allowed it since 1.12.
     let text = r#"{"type":"record","name":"M","namespace":"n","fields":[
         {"name":"a","type":"A"},{"name":"b","type":["null",{"type":"fixed","name":"A","size":1}]}]}"#;
     assert_eq!(
         read(text, &[], b"\x07\0"),
         Ok(r#"{"a":"Bw==","b":null}"#.to_owned())
     );
-    // With a dot it means no other type, wherever that stands.
+    // A name with a dot means that type only, wherever it is defined.
     let text = r#"{"type":"record","name":"M","fields":[
         {"name":"a","type":{"type":"fixed","name":"A","size":1}},{"name":"b","type":"x.A"},
         {"name":"c","type":["null",{"type":"fixed","name":"x.A","size":2}]}]}"#;
@@ -246,7 +246,7 @@ fn the_first_definition_of_a_name_counts() {
     );
     let json = read(text, &[v1, c, v2], b"\x02\x04");
     assert_eq!(json, Ok(r#"{"a":{"x":1},"c":{"a":{"x":2}}}"#.to_owned()));
-    // What is defined at its place is read as it is defined there.
+    // At the place of a later definition the record is read as it is defined there.
     let again = format!(r#"["null",{v1},"n.A"]"#);
     assert_eq!(
         read(&again, &[v2], b"\x02\x02"),
@@ -288,7 +288,7 @@ fn nothing_overflows_the_stack() {
             .unwrap_err()
             .contains("nested too deeply")
     );
-    // A record that is inside of itself, and with nothing between.
+    // Records that contain themselves, with nothing in between.
     for (kind, step) in [
         (r#""M""#, &[0][..]),
         (r#"["M"]"#, &[0]),
@@ -307,7 +307,8 @@ fn nothing_overflows_the_stack() {
     }
 }
 
-/// Schemas in each other, as deep as they may be and one more, in a thread like those that read them.
+/// Types nested as deeply as allowed, and one level deeper, in a thread with the stack of those that read
+/// schemas.
 #[test]
 fn schemas_are_nested_as_deep_as_a_thread_holds() {
     let inside = |times: u32, open: &str, close: &str| {
@@ -330,7 +331,7 @@ fn schemas_are_nested_as_deep_as_a_thread_holds() {
             "{error}"
         );
     }
-    // What is passed over nests as it likes.
+    // A member that is passed over may nest without bound.
     let deep = format!(
         r#"{{"type":"int","x":{}{}}}"#,
         "[".repeat(100_000),
@@ -342,7 +343,8 @@ fn schemas_are_nested_as_deep_as_a_thread_holds() {
     );
 }
 
-/// `serde_json` can read JSON that is quoted under a name of its own, each time with a new bound.
+/// `serde_json` reads JSON from a string under a private name of its own (`RawValue`), and would begin
+/// to count the nesting anew each time.
 #[test]
 fn json_inside_of_json_is_not_read() {
     let mut text = r#""int""#.to_owned();
@@ -362,7 +364,7 @@ fn sizes_of_schemas_are_bounded() {
     );
     assert!(WriterSchema::parse(r#""A""#, &[text.as_str(); 3]).is_ok());
     assert!(refused(r#""A""#, &[text.as_str(); 4]).contains("1048576 bytes"));
-    // Not a namespace of a MiB for each name.
+    // Otherwise a namespace of a MiB could be part of each name.
     let long = "x".repeat(2_000);
     for kind in [
         format!(r#"{{"type":"enum","name":"{long}","symbols":[]}}"#),
@@ -380,7 +382,7 @@ fn sizes_of_schemas_are_bounded() {
 }
 
 #[test]
-fn schemas_that_are_none() {
+fn text_that_is_no_schema_is_refused_with_a_reason() {
     let start = "the writer's schema cannot be read: ";
     for (kind, why) in [
         (
@@ -453,7 +455,7 @@ fn schemas_that_are_none() {
         refused("{", &[]),
         format!("{start}it is no JSON: EOF while parsing an object at line 1 column 1")
     );
-    // The Avro library dies of this one (0.22).
+    // The Avro library panics on this one (0.22).
     let nested = r#"{"name":"A","type":{"type":"record","name":"B","fields":[]}}"#;
     assert!(refused(&record(r#""A""#), &[nested]).contains("`n.A`"));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Random schemas, and the Avro library as the judge of what they mean.
+//! Random schemas, of which the Avro library says what they mean.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{WriterSchema, WriterSchemaError};
 use crate::avro::decode::to_json;
 
-/// What is needed to make values of a type.
+/// A type, as far as making values of it needs.
 #[derive(Clone)]
 enum GeneratedKind {
     Null,
@@ -34,7 +34,7 @@ enum GeneratedKind {
     Record(Vec<GeneratedKind>),
 }
 
-/// A property with the full name of what is defined or used.
+/// A property of the generated schemas that holds the full name of a type that is defined or used.
 const FULL_MARK: &str = "full";
 
 const PLAIN_KINDS: [(&str, GeneratedKind); 13] = [
@@ -71,12 +71,12 @@ const PLAIN_KINDS: [(&str, GeneratedKind); 13] = [
     ),
 ];
 
-/// Makes schemas and values. The same seed makes the same.
+/// Makes schemas and values. The same seed gives the same ones.
 struct SchemaMaker {
     rng: Rng,
-    /// Full names that are defined.
+    /// The types that are defined, by full name.
     known: Vec<(String, GeneratedKind)>,
-    /// Full names that are taken.
+    /// The full names that are taken.
     taken: HashSet<String>,
 }
 
@@ -89,7 +89,7 @@ impl SchemaMaker {
         }
     }
 
-    /// A record with one field, an array of anything.
+    /// A record whose one field is an array of a random type; gives the record and that type.
     fn schema(&mut self) -> (Value, GeneratedKind) {
         let (items, kind) = self.any("", 4);
         let field = json!({"name": "a", "type": {"type": "array", "items": items}});
@@ -146,7 +146,7 @@ impl SchemaMaker {
         }
     }
 
-    /// A definition, its namespace given in one of Avro's ways.
+    /// A definition of a named type, with its namespace written in one of the three ways of Avro.
     fn named(
         &mut self,
         around: &str,
@@ -155,7 +155,7 @@ impl SchemaMaker {
     ) -> (Value, GeneratedKind) {
         let other = *self.rng.choice(&["", "x", "x.y"]).unwrap();
         let way = self.rng.u32(0..3);
-        // In a namespace, the library does not find the names without one.
+        // The library does not find names without a namespace from inside of one.
         let stays = way == 0 || other.is_empty();
         let namespace = if stays { around } else { other };
         let (name, full) = self.free(namespace);
@@ -172,7 +172,7 @@ impl SchemaMaker {
         (object, kind)
     }
 
-    /// A name, and with its namespace. The same ones come in several namespaces.
+    /// A name that is not taken, alone and with its namespace. Names repeat in several namespaces.
     fn free(&mut self, namespace: &str) -> (String, String) {
         for at in self.rng.u32(0..3).. {
             let name = format!("T{at}");
@@ -200,7 +200,7 @@ impl SchemaMaker {
         (json!({"type": written, FULL_MARK: name}), kind.clone())
     }
 
-    /// Types that Avro takes in one union.
+    /// A union of types that Avro allows together.
     fn union(&mut self, namespace: &str, depth: u32) -> (Value, GeneratedKind) {
         let (mut types, mut kinds) = (Vec::new(), Vec::<GeneratedKind>::new());
         while kinds.is_empty() || self.rng.bool() {
@@ -275,7 +275,7 @@ impl SchemaMaker {
 }
 
 impl GeneratedKind {
-    /// Of each class, a union here has one at most.
+    /// The class of the type; the generated unions have at most one type of each class.
     fn class(&self) -> u8 {
         match self {
             GeneratedKind::Null => 0,
@@ -304,8 +304,7 @@ fn field(at: usize) -> String {
     format!("f{at}")
 }
 
-/// The schema as it is sent. What makes no difference is left out: the marks, and the object around
-/// the use of a name.
+/// The schema without what makes no difference: the marks, and the object around the use of a name.
 fn bare(schema: &Value) -> Value {
     match schema {
         Value::Object(object) if object.contains_key(FULL_MARK) && !object.contains_key("name") => {
@@ -324,7 +323,7 @@ fn bare(schema: &Value) -> Value {
     }
 }
 
-/// The same types, one of them defined at another place where it is used, maybe behind other uses.
+/// The same types, but one of them is defined where it was used before, perhaps after other uses.
 fn turned(schema: &Value, rng: &mut Rng) -> Value {
     let mut copy = schema.clone();
     let mut paths = Vec::new();
@@ -338,7 +337,8 @@ fn turned(schema: &Value, rng: &mut Rng) -> Value {
         ))
     });
     let (definitions, uses): (Vec<_>, Vec<_>) = marked.by_ref().partition(|(.., defines)| *defines);
-    // Without a dot, an unknown name means the one without a namespace, so there must be none.
+    // A name without a dot that is not known yet could mean a type without a namespace, so it is
+    // written in full where there is one.
     for (path, full, _) in &uses {
         let short = full.rsplit('.').next().unwrap();
         if definitions.iter().any(|(_, other, _)| *other == short) {
@@ -359,7 +359,7 @@ fn turned(schema: &Value, rng: &mut Rng) -> Value {
     copy
 }
 
-/// Puts a part of a schema into the place of another one.
+/// Replaces a part of a schema by another part of it.
 fn swapped(schema: &Value, rng: &mut Rng) -> Value {
     let mut paths = Vec::new();
     collect(schema, "", &mut paths);
@@ -391,7 +391,7 @@ fn failed(schema: &Value, error: &dyn std::fmt::Display) -> TestCaseError {
 
 proptest! {
     #[test]
-    fn what_the_library_writes_is_read(seed: u64) {
+    fn records_that_the_library_writes_are_read(seed: u64) {
         let mut maker = SchemaMaker::new(seed);
         let (schema, kind) = maker.schema();
         let library = apache_avro::Schema::parse_str(&bare(&schema).to_string());
@@ -402,7 +402,7 @@ proptest! {
         let writer = writer.map_err(|error| failed(&schema, &error))?;
         let bytes = writer.write_value_to_vec(record);
         let bytes = bytes.map_err(|error| failed(&schema, &error))?;
-        // The library knows no name before its definition.
+        // The library parses the first form only: it knows no name before its definition.
         for schema in [bare(&schema), bare(&turned(&schema, &mut maker.rng))] {
             let ours = WriterSchema::parse(&schema.to_string(), &[]);
             let ours = ours.map_err(|error| failed(&schema, &error))?;
@@ -413,7 +413,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_library_takes_is_taken(seed: u64, times in 1..4) {
+    fn schemas_that_the_library_accepts_are_accepted(seed: u64, times in 1..4) {
         let mut maker = SchemaMaker::new(seed);
         let (mut schema, _) = maker.schema();
         for _ in 0..times {
@@ -440,7 +440,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_schema_or_none(
+    fn no_text_makes_it_panic(
         seed: u64,
         changes in prop::collection::vec((any::<prop::sample::Index>(), "\\PC|[{}\\[\\]\",:0-9]"), 0..4),
     ) {
