@@ -1,7 +1,7 @@
 //! `${VAR}` inside a scalar.
 
 /// A text with its variables replaced.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ExpandedText {
     /// The text to use.
     pub(super) text: String,
@@ -55,11 +55,7 @@ pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ExpandedText, Vec<VariableFault>> {
-    let mut out = ExpandedText {
-        text: String::new(),
-        from_env: false,
-        bare: Vec::new(),
-    };
+    let mut out = ExpandedText::default();
     let mut faults = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

@@ -74,7 +74,7 @@ pub struct KeyInfo {
     /// a list whether it needs an item.
     pub example: &'static str,
     /// Whether the value is a secret, which is shown nowhere.
-    pub secret: bool,
+    pub is_secret: bool,
     /// What an edit of it leads to.
     pub effect: KeyEffect,
 }
@@ -108,60 +108,49 @@ impl KeySpec {
             effect: None,
         }
     }
-
-    /// The documentation of this key.
-    ///
-    /// `values` and `default` come from its kind; words of the table have precedence.
-    pub(super) fn info(&self, at: &KeyParent<'_>, shape: KeyShape, kind: KindWords) -> KeyInfo {
-        let or = |own: &str, other: String| {
-            if own.is_empty() {
-                other
-            } else {
-                own.to_owned()
-            }
-        };
-        let lines: Vec<&str> = self.doc.lines().map(str::trim).collect();
-        KeyInfo {
-            path: at.join(self.key),
-            shape,
-            doc: lines.join(" ").trim().to_owned(),
-            values: or(self.values, kind.values),
-            default: or(self.default, kind.default),
-            example: self.example,
-            secret: kind.secret,
-            effect: self.effect.unwrap_or(at.effect),
-        }
-    }
 }
 
-/// What a kind says about the values of a key.
-#[derive(Debug, Default)]
-pub(super) struct KindWords {
-    /// See [`KeyInfo::values`].
-    pub(super) values: String,
-    /// See [`KeyInfo::default`].
-    pub(super) default: String,
-    /// See [`KeyInfo::secret`].
-    pub(super) secret: bool,
+/// A key of the table in its section.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyEntry<'a> {
+    /// What the table says.
+    pub(super) spec: KeySpec,
+    /// The default as its kind writes it.
+    pub(super) default: &'a str,
+    /// The section.
+    pub(super) at: &'a KeyParent,
+}
+
+impl KeyEntry<'_> {
+    /// The documentation of this key; `values` are the words of its kind. What the table itself says
+    /// has precedence.
+    pub(super) fn info(&self, shape: KeyShape, values: &str) -> KeyInfo {
+        let KeyEntry { spec, default, at } = self;
+        let or = |own: &str, other: &str| if own.is_empty() { other } else { own }.to_owned();
+        let lines: Vec<&str> = spec.doc.lines().map(str::trim).collect();
+        KeyInfo {
+            path: match at.path.as_str() {
+                "" => spec.key.to_owned(),
+                path => format!("{path}.{}", spec.key),
+            },
+            shape,
+            doc: lines.join(" ").trim().to_owned(),
+            values: or(spec.values, values),
+            default: or(spec.default, default),
+            example: spec.example,
+            is_secret: false,
+            effect: spec.effect.unwrap_or(at.effect),
+        }
+    }
 }
 
 /// The section in which a key stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeyParent<'a> {
+#[derive(Debug)]
+pub(super) struct KeyParent {
     /// Its path; empty for the top of the file.
-    pub(super) path: &'a str,
+    pub(super) path: String,
     /// What an edit of its keys leads to.
     pub(super) effect: KeyEffect,
-}
-
-impl KeyParent<'_> {
-    /// The path of a key of this section.
-    pub(super) fn join(&self, key: &str) -> String {
-        match self.path {
-            "" => key.to_owned(),
-            path => format!("{path}.{key}"),
-        }
-    }
 }
 
 /// A key whose value differs between two configurations.
@@ -197,7 +186,7 @@ pub(super) trait KeyGroup: Clone + Sized {
     fn show(&self, shown: &mut Mapping);
 
     /// Adds the documentation of each key.
-    fn describe(at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>);
+    fn describe(at: &KeyParent, keys: &mut Vec<KeyInfo>);
 
     /// The keys of which the value differs in `new`.
     fn changes(&self, new: &Self) -> Vec<KeyChange>;
@@ -317,22 +306,22 @@ macro_rules! config_keys {
             }
 
             fn describe(
-                at: &$crate::config::key_table::KeyParent<'_>,
+                at: &$crate::config::key_table::KeyParent,
                 keys: &mut Vec<$crate::config::key_table::KeyInfo>,
             ) {
                 $(
-                    let default = String::new();
-                    $(
-                        let default = default + &$crate::config::kinds::ReadKey::<$Type, _>
-                            ::default_words(&$kind, $given);
-                    )?
-                    $crate::config::kinds::KeyKind::<$Type>::describe(
-                        &$kind,
-                        &config_keys!(@spec $field [$($doc)*] $($more: $value)*),
-                        default,
+                    let default: &[String] = &[
+                        $($crate::config::kinds::ReadKey::<$Type, _>::default_words(
+                            &$kind,
+                            &$given,
+                        ))?
+                    ];
+                    let entry = $crate::config::key_table::KeyEntry {
+                        spec: config_keys!(@spec $field [$($doc)*] $($more: $value)*),
+                        default: default.first().map_or("", String::as_str),
                         at,
-                        keys,
-                    );
+                    };
+                    $crate::config::kinds::KeyKind::<$Type>::describe(&$kind, &entry, keys);
                 )*
             }
 

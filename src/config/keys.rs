@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::key_table::{KeyEffect, KeyGroup as _, KeyInfo, KeyParent, config_keys};
-use super::kinds::{Flag, Nested, Time, Word, words};
+use super::kinds::{Nested, flag, time, word, words};
 
 mod kafka;
 mod schema_registry;
@@ -79,18 +79,18 @@ config_keys! {
         observability: ObservabilityConfig = (), Nested, effect: Some(KeyEffect::AtOnce);
 
         /// The least severe level that is logged.
-        log_level: log::LevelFilter = log::LevelFilter::Info, Word;
+        log_level: log::LevelFilter = log::LevelFilter::Info, word();
 
         /// How log lines are written to stderr, one for each event.
-        log_format: LogFormat = LogFormat::Json, Word;
+        log_format: LogFormat = LogFormat::Json, word();
 
         /// How long a stop may take before undelivered rows are left to the next start.
-        shutdown_timeout: Duration = secs(25), Time(ms(100), secs(3_600));
+        shutdown_timeout: Duration = secs(25), time(ms(100), secs(3_600));
 
         /// Every setting but observability.addr and offset.file_path takes effect while the bridge
         /// runs, as soon as this file or one that it names changes. With true an edit whose
         /// credentials the instance or Kafka does not take is left aside.
-        reload_rollback: bool = true, Flag;
+        reload_rollback: bool = true, flag();
     }
 }
 
@@ -118,7 +118,7 @@ impl super::kinds::Words for log::LevelFilter {
 pub fn keys() -> Vec<KeyInfo> {
     let mut keys = Vec::new();
     let top = KeyParent {
-        path: "",
+        path: String::new(),
         effect: KeyEffect::AtOnce,
     };
     Config::describe(&top, &mut keys);

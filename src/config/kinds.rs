@@ -1,17 +1,18 @@
 //! The kinds of values in the table of keys: how a value is read, what bounds it has, and how it is
 //! shown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::key_table::{KeyInfo, KeyParent, KeyShape, KeySpec, KindWords};
+use super::key_table::{KeyEntry, KeyInfo, KeyShape, KeySpec};
+use super::names::{not_one_of, quoted};
 use super::reader::{Section, in_bounds, parse_integer, parse_number};
 use super::yaml::{self, Mapping, Value};
 use super::{AdminAccess, Secret, duration};
 
 mod structure;
 
-pub(super) use structure::{EachOf, IfUsed, Inline, Nested, NestedIfUsed};
+pub(super) use structure::{EachOf, Inline, Nested, NestedIfUsed};
 
 /// Stands in the place of a secret wherever one would be shown.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -22,13 +23,7 @@ pub(super) trait KeyKind<T> {
     fn show(&self, key: &str, value: &T, shown: &mut Mapping);
 
     /// Adds the documentation of the key.
-    fn describe(
-        &self,
-        spec: &KeySpec,
-        default: String,
-        at: &KeyParent<'_>,
-        keys: &mut Vec<KeyInfo>,
-    );
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>);
 }
 
 /// How a kind reads a value of type `T`, where the table gives `given`: in most cases the default.
@@ -37,53 +32,137 @@ pub(super) trait ReadKey<T, G>: KeyKind<T> {
     fn read(&self, section: &Section<'_>, key: &'static str, given: G) -> T;
 
     /// `given` as YAML, if it is a default.
-    fn default_words(&self, given: G) -> String;
+    fn default_words(&self, _: &G) -> String {
+        String::new()
+    }
 }
 
-/// Marks the kinds whose value is one scalar: what they have in common is implemented once.
-pub(super) trait Scalar {}
+/// Reads a value; `None` where there is none, where it asks for the default, and where it is wrong.
+type ReadValue<T> = Box<dyn Fn(&Section<'_>, &'static str) -> Option<T>>;
 
-/// How a scalar kind reads and writes a value of type `T`.
-pub(super) trait ScalarKind<T>: Scalar {
-    /// Reads a text that is not empty; `None` asks for the default.
-    fn parse(&self, text: &str) -> Result<Option<T>, String>;
-
-    /// The value as YAML.
-    fn shown(&self, value: &T) -> Value;
-
-    /// The values that are taken, in words.
-    fn values(&self) -> String;
+/// A kind of key that leads to a value, as opposed to further keys.
+pub(super) struct ValueKind<T> {
+    values: String,
+    read: ReadValue<T>,
+    shown: Box<dyn Fn(&T) -> Value>,
+    is_shown_without_value: bool,
+    secret_file_key: Option<&'static str>,
 }
 
-impl<T, K: ScalarKind<T>> KeyKind<T> for K {
-    fn show(&self, key: &str, value: &T, shown: &mut Mapping) {
-        shown.insert(Value::from(key), self.shown(value));
+/// Stands in the place of a default for a key that must be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Required;
+
+impl<T: 'static> ValueKind<T> {
+    /// `values` says which values there are.
+    pub(super) fn new(
+        values: impl Into<String>,
+        read: impl Fn(&Section<'_>, &'static str) -> Option<T> + 'static,
+        shown: impl Fn(&T) -> Value + 'static,
+    ) -> ValueKind<T> {
+        ValueKind {
+            values: values.into(),
+            read: Box::new(read),
+            shown: Box::new(shown),
+            is_shown_without_value: true,
+            secret_file_key: None,
+        }
     }
 
-    fn describe(
-        &self,
-        spec: &KeySpec,
-        default: String,
-        at: &KeyParent<'_>,
-        keys: &mut Vec<KeyInfo>,
-    ) {
-        let words = KindWords {
-            values: self.values(),
-            default,
-            secret: false,
+    /// A value that is one scalar. `parse` gives `None` where the text asks for the default.
+    pub(super) fn scalar(
+        values: impl Into<String>,
+        parse: impl Fn(&str) -> Result<Option<T>, String> + 'static,
+        shown: impl Fn(&T) -> Value + 'static,
+    ) -> ValueKind<T> {
+        let read = move |section: &Section<'_>, key| section.parsed(key, &parse).flatten();
+        ValueKind::new(values, read, shown)
+    }
+
+    /// The same, but it may be left out, in which case null is shown.
+    pub(super) fn optional(self) -> ValueKind<Option<T>> {
+        self.or_shown(Value::Null)
+    }
+
+    /// The same, but it may be left out, in which case `without` is shown.
+    pub(super) fn or_shown(self, without: impl Into<Value>) -> ValueKind<Option<T>> {
+        let ValueKind { read, shown, .. } = self;
+        let without = without.into();
+        let values = match yaml::inline(&without).as_str() {
+            "" => self.values,
+            words => format!("{}, or {words}", self.values),
         };
-        keys.push(spec.info(at, KeyShape::Value, words));
+        ValueKind {
+            values,
+            read: Box::new(move |section, key| read(section, key).map(Some)),
+            shown: Box::new(move |value| value.as_ref().map_or(without.clone(), &shown)),
+            is_shown_without_value: self.is_shown_without_value,
+            secret_file_key: self.secret_file_key,
+        }
+    }
+
+    /// The same, but shown only where it has a value.
+    pub(super) fn if_used(self) -> ValueKind<T> {
+        ValueKind {
+            is_shown_without_value: false,
+            ..self
+        }
     }
 }
 
-impl<T, K: ScalarKind<T>> ReadKey<T, T> for K {
-    fn read(&self, section: &Section<'_>, key: &'static str, given: T) -> T {
-        let read = section.parsed(key, |text| self.parse(text));
-        read.flatten().unwrap_or(given)
+impl<T> KeyKind<T> for ValueKind<T> {
+    fn show(&self, key: &str, value: &T, shown: &mut Mapping) {
+        let value = (self.shown)(value);
+        if self.is_shown_without_value || value != Value::Null {
+            shown.insert(Value::from(key), value);
+        }
     }
 
-    fn default_words(&self, given: T) -> String {
-        yaml::inline(&self.shown(&given))
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>) {
+        let is_secret = self.secret_file_key.is_some();
+        keys.push(KeyInfo {
+            is_secret,
+            ..entry.info(KeyShape::Value, &self.values)
+        });
+        if let Some(key) = self.secret_file_key {
+            let spec = KeySpec {
+                effect: entry.spec.effect,
+                ..KeySpec::new(key, "")
+            };
+            let file = KeyEntry { spec, ..*entry };
+            keys.push(file.info(KeyShape::Value, "path of a file"));
+        }
+    }
+}
+
+impl<T> ReadKey<T, T> for ValueKind<T> {
+    fn read(&self, section: &Section<'_>, key: &'static str, given: T) -> T {
+        (self.read)(section, key).unwrap_or(given)
+    }
+
+    fn default_words(&self, given: &T) -> String {
+        yaml::inline(&(self.shown)(given))
+    }
+}
+
+impl ReadKey<String, &str> for ValueKind<String> {
+    fn read(&self, section: &Section<'_>, key: &'static str, given: &str) -> String {
+        self.read(section, key, given.to_owned())
+    }
+
+    fn default_words(&self, given: &&str) -> String {
+        self.default_words(&(*given).to_owned())
+    }
+}
+
+impl ReadKey<String, Required> for ValueKind<String> {
+    fn read(&self, section: &Section<'_>, key: &'static str, _: Required) -> String {
+        section.require(key, "");
+        self.read(section, key, "")
+    }
+
+    fn default_words(&self, _: &Required) -> String {
+        "required".to_owned()
     }
 }
 
@@ -93,120 +172,40 @@ pub(super) fn text_value(text: &str) -> Value {
 }
 
 /// `true` or `false`, in the words of YAML 1.1 too.
-pub(super) struct Flag;
-
-impl Scalar for Flag {}
-
-impl ScalarKind<bool> for Flag {
-    fn parse(&self, text: &str) -> Result<Option<bool>, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Ok(Some(true)),
-            "false" | "no" | "off" | "n" => Ok(Some(false)),
-            _ => {
-                let quoted = super::names::quoted(text);
-                Err(format!("{quoted} is not true or false"))
-            }
-        }
-    }
-
-    fn shown(&self, value: &bool) -> Value {
-        Value::from(*value)
-    }
-
-    fn values(&self) -> String {
-        "true or false".to_owned()
-    }
+pub(super) fn flag() -> ValueKind<bool> {
+    let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Ok(Some(true)),
+        "false" | "no" | "off" | "n" => Ok(Some(false)),
+        _ => Err(format!("{} is not true or false", quoted(text))),
+    };
+    ValueKind::scalar("true or false", parse, |value| Value::from(*value))
 }
 
-/// A text as it is written, if this check lets it pass.
-pub(super) struct Text(pub(super) fn(&str) -> Result<(), String>);
-
-impl Scalar for Text {}
+/// A text as it is written, if the check lets it pass.
+pub(super) fn text(check: fn(&str) -> Result<(), String>) -> ValueKind<String> {
+    let parse = move |text: &str| check(text).map(|()| Some(text.to_owned()));
+    ValueKind::scalar("text", parse, |value| text_value(value))
+}
 
 /// A check that each text passes.
 pub(super) fn any(_: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A text that this function checks and brings into its normal form.
-pub(super) struct NormalText(pub(super) fn(&str) -> Result<String, String>);
-
-impl Scalar for NormalText {}
-
-/// Texts have a default, or are optional, in which case null is shown.
-macro_rules! text_kinds {
-    ($($Kind:ident: $parse:expr;)*) => {$(
-        impl ScalarKind<String> for $Kind {
-            fn parse(&self, text: &str) -> Result<Option<String>, String> {
-                $parse(self, text).map(Some)
-            }
-
-            fn shown(&self, value: &String) -> Value {
-                text_value(value)
-            }
-
-            fn values(&self) -> String {
-                "text".to_owned()
-            }
-        }
-
-        impl ScalarKind<Option<String>> for $Kind {
-            fn parse(&self, text: &str) -> Result<Option<Option<String>>, String> {
-                $parse(self, text).map(|text| Some(Some(text)))
-            }
-
-            fn shown(&self, value: &Option<String>) -> Value {
-                value.as_deref().map_or(Value::Null, text_value)
-            }
-
-            fn values(&self) -> String {
-                "text".to_owned()
-            }
-        }
-
-        impl ReadKey<String, &str> for $Kind {
-            fn read(&self, section: &Section<'_>, key: &'static str, given: &str) -> String {
-                self.read(section, key, given.to_owned())
-            }
-
-            fn default_words(&self, given: &str) -> String {
-                ReadKey::<String, String>::default_words(self, given.to_owned())
-            }
-        }
-    )*};
+/// A text that the function checks and brings into its normal form.
+pub(super) fn normal_text(parse: fn(&str) -> Result<String, String>) -> ValueKind<String> {
+    let parse = move |text: &str| parse(text).map(Some);
+    ValueKind::scalar("text", parse, |value| text_value(value))
 }
 
-text_kinds! {
-    Text: |kind: &Text, text: &str| kind.0(text).map(|()| text.to_owned());
-    NormalText: |kind: &NormalText, text: &str| kind.0(text);
-}
-
-/// A text that must be there.
-pub(super) struct Required<K>(pub(super) K);
-
-impl<K: ScalarKind<String>> KeyKind<String> for Required<K> {
-    fn show(&self, key: &str, value: &String, shown: &mut Mapping) {
-        self.0.show(key, value, shown);
-    }
-
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        let spec = KeySpec {
-            default: "required",
-            ..*spec
-        };
-        self.0.describe(&spec, String::new(), at, keys);
-    }
-}
-
-impl<K: ScalarKind<String>> ReadKey<String, ()> for Required<K> {
-    fn read(&self, section: &Section<'_>, key: &'static str, (): ()) -> String {
-        section.require(key, "");
-        self.0.read(section, key, String::new())
-    }
-
-    fn default_words(&self, (): ()) -> String {
-        String::new()
-    }
+/// A list of texts, each as it is written, if the check lets it pass.
+pub(super) fn texts(check: fn(&str) -> Result<(), String>) -> ValueKind<Vec<String>> {
+    let shown = |value: &Vec<String>| {
+        let items: Vec<Value> = value.iter().map(|item| text_value(item)).collect();
+        Value::from(items)
+    };
+    let read = move |section: &Section<'_>, key| Some(section.texts(key, check));
+    ValueKind::new("list of texts", read, shown)
 }
 
 /// A type whose values are words in the file.
@@ -216,82 +215,47 @@ pub(super) trait Words: Copy + PartialEq + 'static {
 
     /// The word of this value.
     fn word(self) -> &'static str {
-        let found = Self::WORDS.iter().find(|(_, value)| *value == self);
+        let mut words = Self::WORDS.iter();
+        let found = words.find(|(_, value)| *value == self);
         found.map_or("", |(word, _)| word)
     }
-}
 
-/// One of some words, in any case of letters.
-pub(super) struct Word;
-
-impl Scalar for Word {}
-
-impl Word {
-    fn find<T: Words>(text: &str) -> Result<T, String> {
-        let found = T::WORDS
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text));
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-            super::names::not_one_of(text, &words)
-        })
-    }
-
-    fn list<T: Words>() -> String {
-        let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        format!("one of {}", words.join(", "))
-    }
-}
-
-impl<T: Words> ScalarKind<T> for Word {
-    fn parse(&self, text: &str) -> Result<Option<T>, String> {
-        Word::find(text).map(Some)
-    }
-
-    fn shown(&self, value: &T) -> Value {
-        Value::from(value.word())
-    }
-
-    fn values(&self) -> String {
-        Word::list::<T>()
-    }
-}
-
-/// A word that chooses between ways, each with keys of its own. A wrong one chooses none, so that it
-/// is not known which keys are missing.
-pub(super) struct Choice;
-
-impl<T: Words> KeyKind<Option<T>> for Choice {
-    fn show(&self, key: &str, value: &Option<T>, shown: &mut Mapping) {
-        if let Some(value) = value {
-            Word.show(key, value, shown);
+    /// The value of a word in any case of letters.
+    fn of_word(text: &str) -> Result<Self, String> {
+        let mut words = Self::WORDS.iter();
+        match words.find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+            Some((_, value)) => Ok(*value),
+            None => Err(not_one_of(text, &Self::words())),
         }
     }
 
-    fn describe(
-        &self,
-        spec: &KeySpec,
-        default: String,
-        at: &KeyParent<'_>,
-        keys: &mut Vec<KeyInfo>,
-    ) {
-        KeyKind::<T>::describe(&Word, spec, default, at, keys);
+    /// Every word.
+    fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
     }
 }
 
-impl<T: Words> ReadKey<Option<T>, T> for Choice {
-    fn read(&self, section: &Section<'_>, key: &'static str, given: T) -> Option<T> {
-        let chosen = section.parsed(key, Word::find);
-        if section.has_no_text(key) {
-            Some(given)
+/// One of some words.
+pub(super) fn word<T: Words>() -> ValueKind<T> {
+    let values = format!("one of {}", T::words().join(", "));
+    let parse = |text: &str| T::of_word(text).map(Some);
+    ValueKind::scalar(values, parse, |value| Value::from(value.word()))
+}
+
+/// A word that chooses between ways, each with keys of its own. Left out it is `default`; a wrong
+/// one chooses none, so that it is not known which keys are missing.
+pub(super) fn choice<T: Words>(default: T) -> ValueKind<Option<T>> {
+    let ValueKind { values, .. } = word::<T>();
+    let read = move |section: &Section<'_>, key| {
+        let chosen = section.parsed(key, T::of_word);
+        Some(if section.has_no_text(key) {
+            Some(default)
         } else {
             chosen
-        }
-    }
-
-    fn default_words(&self, given: T) -> String {
-        given.word().to_owned()
-    }
+        })
+    };
+    let shown = |value: &Option<T>| value.map_or(Value::Null, |it| Value::from(it.word()));
+    ValueKind::new(values, read, shown)
 }
 
 /// Declares an enum with the word of each value in the file.
@@ -317,369 +281,168 @@ macro_rules! words {
 pub(super) use words;
 
 /// A whole number between two bounds. Where 0 is below the least, it asks for the default.
-pub(super) struct Integer(pub(super) u64, pub(super) u64);
-
-impl Scalar for Integer {}
-
-impl<T: TryFrom<u64> + TryInto<u64> + Copy> ScalarKind<T> for Integer {
-    fn parse(&self, text: &str) -> Result<Option<T>, String> {
-        let number = parse_integer(text)?;
-        if number == 0 && self.0 > 0 {
+pub(super) fn integer<T>(min: u64, max: u64) -> ValueKind<T>
+where
+    T: TryFrom<u64> + Into<Value> + Copy + 'static,
+{
+    let parse = move |text: &str| {
+        let number = i128::from(parse_integer(text)?);
+        if number == 0 && min > 0 {
             return Ok(None);
         }
-        let bounds = (i128::from(self.0), i128::from(self.1));
-        let number = in_bounds(i128::from(number), bounds, |number| number.to_string())?;
-        Ok(u64::try_from(number).ok().and_then(|n| T::try_from(n).ok()))
-    }
-
-    fn shown(&self, value: &T) -> Value {
-        (*value).try_into().map_or(Value::Null, Value::from)
-    }
-
-    fn values(&self) -> String {
-        format!("whole number, {} to {}", self.0, self.1)
-    }
+        let bounds = (i128::from(min), i128::from(max));
+        let number = in_bounds(number, bounds, |number| number.to_string())?;
+        Ok(u64::try_from(number).ok().and_then(|it| it.try_into().ok()))
+    };
+    let values = format!("whole number, {min} to {max}");
+    ValueKind::scalar(values, parse, |value: &T| (*value).into())
 }
 
 /// A whole number up to a bound; 0 and negative numbers mean the same as leaving it out.
-pub(super) struct UpTo(pub(super) u32);
-
-impl Scalar for UpTo {}
-
-impl UpTo {
-    fn number(&self, text: &str) -> Result<Option<u32>, String> {
-        match parse_integer(text)? {
-            ..=0 => Ok(None),
-            number => match u32::try_from(number) {
-                Ok(within) if within <= self.0 => Ok(Some(within)),
-                _ => Err(format!("{number} is out of range: at most {}", self.0)),
-            },
+pub(super) fn up_to<T>(max: u32) -> ValueKind<T>
+where
+    T: TryFrom<u32> + Into<Value> + Copy + 'static,
+{
+    let parse = move |text: &str| match parse_integer(text)? {
+        ..=0 => Ok(None),
+        number if number > i64::from(max) => {
+            Err(format!("{number} is out of range: at most {max}"))
         }
-    }
+        number => Ok(u32::try_from(number).ok().and_then(|it| it.try_into().ok())),
+    };
+    let values = format!("whole number, at most {max}");
+    ValueKind::scalar(values, parse, |value: &T| (*value).into())
 }
 
-impl ScalarKind<usize> for UpTo {
-    fn parse(&self, text: &str) -> Result<Option<usize>, String> {
-        let number = self.number(text)?;
-        Ok(number.and_then(|number| usize::try_from(number).ok()))
-    }
-
-    fn shown(&self, value: &usize) -> Value {
-        Value::from(*value)
-    }
-
-    fn values(&self) -> String {
-        format!("whole number, at most {}", self.0)
-    }
-}
-
-impl ScalarKind<Option<u16>> for UpTo {
-    fn parse(&self, text: &str) -> Result<Option<Option<u16>>, String> {
-        let number = self.number(text)?;
-        Ok(Some(number.and_then(|number| u16::try_from(number).ok())))
-    }
-
-    fn shown(&self, value: &Option<u16>) -> Value {
-        value.map_or(Value::Null, Value::from)
-    }
-
-    fn values(&self) -> String {
-        format!("whole number, at most {}", self.0)
-    }
-}
-
-/// As [`UpTo`], where leaving it out means "without a limit", which the Go program writes as -1.
-pub(super) struct UpToOrUnlimited(pub(super) u32);
-
-impl Scalar for UpToOrUnlimited {}
-
-impl ScalarKind<Option<u32>> for UpToOrUnlimited {
-    fn parse(&self, text: &str) -> Result<Option<Option<u32>>, String> {
-        UpTo(self.0).number(text).map(Some)
-    }
-
-    fn shown(&self, value: &Option<u32>) -> Value {
-        value.map_or(Value::from(-1), Value::from)
-    }
-
-    fn values(&self) -> String {
-        format!("whole number, at most {}, or -1", self.0)
-    }
-}
-
-/// A number per second; 0 and negative numbers switch it off.
-pub(super) struct Rate(pub(super) f64);
-
-impl Scalar for Rate {}
-
-impl ScalarKind<Option<f64>> for Rate {
-    fn parse(&self, text: &str) -> Result<Option<Option<f64>>, String> {
+/// A number per second; 0 and negative numbers mean the same as leaving it out.
+pub(super) fn rate(max: f64) -> ValueKind<f64> {
+    const MIN: f64 = 0.001;
+    let parse = move |text: &str| {
         let rate = parse_number(text)?;
         if rate <= 0.0 {
-            return Ok(Some(None));
+            return Ok(None);
         }
-        if rate < 0.001 || rate > self.0 {
-            let max = self.0;
+        if rate < MIN || rate > max {
             return Err(format!(
-                "{rate} is out of range: 0.001 to {max}, or 0 for no limit"
+                "{rate} is out of range: {MIN} to {max}, or 0 for no limit"
             ));
         }
-        Ok(Some(Some(rate)))
-    }
-
-    fn shown(&self, value: &Option<f64>) -> Value {
-        Value::from(value.unwrap_or(0.0))
-    }
-
-    fn values(&self) -> String {
-        format!("number, 0.001 to {}, or 0", self.0)
-    }
+        Ok(Some(rate))
+    };
+    let values = format!("number, {MIN} to {max}");
+    ValueKind::scalar(values, parse, |value| Value::from(*value))
 }
 
 /// A time with its unit, between two bounds. Where 0 is below the least, it asks for the default.
-pub(super) struct Time(pub(super) Duration, pub(super) Duration);
-
-impl Scalar for Time {}
-
-impl ScalarKind<Duration> for Time {
-    fn parse(&self, text: &str) -> Result<Option<Duration>, String> {
-        time_within(duration::parse(text)?, self.0, self.1, duration::format)
-    }
-
-    fn shown(&self, value: &Duration) -> Value {
-        Value::from(duration::format(*value))
-    }
-
-    fn values(&self) -> String {
-        let [min, max] = [self.0, self.1].map(duration::format);
-        format!("duration, {min} to {max}")
-    }
+pub(super) fn time(min: Duration, max: Duration) -> ValueKind<Duration> {
+    let parse = move |text: &str| {
+        let time = duration::parse(text)?;
+        time_within(time, min, max, duration::format)
+    };
+    ValueKind::scalar(time_values(min, max), parse, time_value)
 }
 
-fn time_within(
-    found: Duration,
-    min: Duration,
-    max: Duration,
-    write: impl Fn(Duration) -> String,
-) -> Result<Option<Duration>, String> {
-    if found.is_zero() && !min.is_zero() {
-        return Ok(None);
-    }
-    in_bounds(found, (min, max), write).map(Some)
-}
-
-/// A time between two bounds, or `unlimited`.
-pub(super) struct TimeOrUnlimited(pub(super) Duration, pub(super) Duration);
-
-impl Scalar for TimeOrUnlimited {}
-
-impl ScalarKind<Option<Duration>> for TimeOrUnlimited {
-    fn parse(&self, text: &str) -> Result<Option<Option<Duration>>, String> {
-        if text == "unlimited" {
-            return Ok(Some(None));
+/// A time between two bounds, or `unlimited`, which is shown without one.
+pub(super) fn time_or_unlimited(min: Duration, max: Duration) -> ValueKind<Option<Duration>> {
+    const UNLIMITED: &str = "unlimited";
+    let parse = move |text: &str| {
+        if text == UNLIMITED {
+            return Ok(None);
         }
         let time = duration::parse(text)?;
-        if time < self.0 || time > self.1 {
-            let [min, max] = [self.0, self.1].map(duration::format);
+        if time < min || time > max {
+            let [min, max] = [min, max].map(duration::format);
             return Err(format!(
-                "{text} is out of range: `unlimited`, or from {min} to {max}"
+                "{text} is out of range: `{UNLIMITED}`, or from {min} to {max}"
             ));
         }
-        Ok(Some(Some(time)))
-    }
-
-    fn shown(&self, value: &Option<Duration>) -> Value {
-        value.map_or(Value::from("unlimited"), |time| {
-            Value::from(duration::format(time))
-        })
-    }
-
-    fn values(&self) -> String {
-        let [min, max] = [self.0, self.1].map(duration::format);
-        format!("duration, {min} to {max}, or unlimited")
-    }
+        Ok(Some(time))
+    };
+    ValueKind::scalar(time_values(min, max), parse, time_value).or_shown(UNLIMITED)
 }
 
 /// A number of seconds, fractions allowed, between two bounds. Where 0 is below the least, it asks
 /// for the default.
-pub(super) struct Seconds(pub(super) Duration, pub(super) Duration);
-
-impl Scalar for Seconds {}
-
-impl ScalarKind<Duration> for Seconds {
-    fn parse(&self, text: &str) -> Result<Option<Duration>, String> {
-        let found = Duration::try_from_secs_f64(parse_number(text)?)
-            .map_err(|_| "a time cannot be negative or endless".to_owned())?;
-        time_within(found, self.0, self.1, |time| time.as_secs_f64().to_string())
-    }
-
-    /// Whole seconds without a point, as they are usually written.
-    fn shown(&self, value: &Duration) -> Value {
-        match value.subsec_nanos() {
-            0 => Value::from(value.as_secs()),
-            _ => Value::from(value.as_secs_f64()),
-        }
-    }
-
-    fn values(&self) -> String {
-        let [min, max] = [self.0, self.1].map(|time| time.as_secs_f64());
-        format!("seconds, {min} to {max}")
-    }
+pub(super) fn seconds(min: Duration, max: Duration) -> ValueKind<Duration> {
+    let write = |time: Duration| time.as_secs_f64().to_string();
+    let parse = move |text: &str| {
+        let time = Duration::try_from_secs_f64(parse_number(text)?);
+        let time = time.map_err(|_| "a time cannot be negative or endless".to_owned())?;
+        time_within(time, min, max, write)
+    };
+    let values = format!("seconds, {} to {}", write(min), write(max));
+    ValueKind::scalar(values, parse, seconds_value)
 }
 
-/// A whole number of seconds between two bounds.
-pub(super) struct WholeSeconds(pub(super) u64, pub(super) u64);
+/// A whole number of seconds from 0 to a bound.
+pub(super) fn whole_seconds(max: u64) -> ValueKind<Duration> {
+    let ValueKind { read, .. } = integer::<u64>(0, max);
+    let read = move |section: &Section<'_>, key| read(section, key).map(Duration::from_secs);
+    ValueKind::new(format!("whole seconds, 0 to {max}"), read, seconds_value)
+}
 
-impl Scalar for WholeSeconds {}
-
-impl ScalarKind<Duration> for WholeSeconds {
-    fn parse(&self, text: &str) -> Result<Option<Duration>, String> {
-        let seconds: Option<u64> = Integer(self.0, self.1).parse(text)?;
-        Ok(seconds.map(Duration::from_secs))
+fn time_within(
+    time: Duration,
+    min: Duration,
+    max: Duration,
+    write: impl Fn(Duration) -> String,
+) -> Result<Option<Duration>, String> {
+    if time.is_zero() && !min.is_zero() {
+        return Ok(None);
     }
+    in_bounds(time, (min, max), write).map(Some)
+}
 
-    fn shown(&self, value: &Duration) -> Value {
-        Value::from(value.as_secs())
-    }
+fn time_values(min: Duration, max: Duration) -> String {
+    let [min, max] = [min, max].map(duration::format);
+    format!("duration, {min} to {max}")
+}
 
-    fn values(&self) -> String {
-        format!("whole seconds, {} to {}", self.0, self.1)
+fn time_value(time: &Duration) -> Value {
+    Value::from(duration::format(*time))
+}
+
+/// Whole seconds without a point, as they are usually written.
+fn seconds_value(time: &Duration) -> Value {
+    match time.subsec_nanos() {
+        0 => Value::from(time.as_secs()),
+        _ => Value::from(time.as_secs_f64()),
     }
 }
 
 /// The path of a file that need not exist.
-pub(super) struct Path;
-
-impl Scalar for Path {}
-
-impl ScalarKind<PathBuf> for Path {
-    fn parse(&self, text: &str) -> Result<Option<PathBuf>, String> {
-        Ok(Some(PathBuf::from(text)))
-    }
-
-    fn shown(&self, value: &PathBuf) -> Value {
-        text_value(&value.to_string_lossy())
-    }
-
-    fn values(&self) -> String {
-        "path of a file".to_owned()
-    }
-}
-
-/// Kinds that note more than a problem while they are read: which files belong to the configuration,
-/// and where a secret stands. Without a value they show null.
-macro_rules! file_kinds {
-    ($($Kind:ident: $T:ty, $values:literal, $read:expr, $show:expr;)*) => {$(
-        impl KeyKind<Option<$T>> for $Kind {
-            fn show(&self, key: &str, value: &Option<$T>, shown: &mut Mapping) {
-                let value = value.as_ref().map_or(Value::Null, $show);
-                shown.insert(Value::from(key), value);
-            }
-
-            fn describe(
-                &self,
-                spec: &KeySpec,
-                _: String,
-                at: &KeyParent<'_>,
-                keys: &mut Vec<KeyInfo>,
-            ) {
-                let words = KindWords {
-                    values: $values.to_owned(),
-                    ..KindWords::default()
-                };
-                keys.push(spec.info(at, KeyShape::Value, words));
-            }
-        }
-
-        impl ReadKey<Option<$T>, ()> for $Kind {
-            fn read(&self, section: &Section<'_>, key: &'static str, (): ()) -> Option<$T> {
-                $read(section, key)
-            }
-
-            fn default_words(&self, (): ()) -> String {
-                String::new()
-            }
-        }
-    )*};
+pub(super) fn path() -> ValueKind<PathBuf> {
+    let parse = |text: &str| Ok(Some(PathBuf::from(text)));
+    ValueKind::scalar("path of a file", parse, |path| path_value(path))
 }
 
 /// The path of a file that must exist.
-pub(super) struct ExistingFile;
+pub(super) fn existing_file() -> ValueKind<Option<PathBuf>> {
+    let read = |section: &Section<'_>, key| section.existing_file(key);
+    ValueKind::new("path of a PEM file", read, |path: &PathBuf| {
+        path_value(path)
+    })
+    .optional()
+}
 
 /// The path of a file with a secret in it, which is read.
-pub(super) struct SecretFile;
-
-file_kinds! {
-    ExistingFile: PathBuf, "path of a PEM file", Section::existing_file, |file| Path.shown(file);
-    SecretFile: AdminAccess, "path of a file",
-        |section: &Section<'_>, key| {
-            let (token_file, token) = section.secret_file(key)?;
-            Some(AdminAccess { token_file, token })
-        },
-        |access: &AdminAccess| Path.shown(&access.token_file);
+pub(super) fn secret_file() -> ValueKind<Option<AdminAccess>> {
+    let read = |section: &Section<'_>, key| {
+        let (token_file, token) = section.secret_file(key)?;
+        Some(AdminAccess { token_file, token })
+    };
+    let shown = |access: &AdminAccess| path_value(&access.token_file);
+    ValueKind::new("path of a file", read, shown).optional()
 }
 
-/// A secret, which may stand in a file of its own: the path of that is under this other key.
-pub(super) struct SecretOrFile(pub(super) &'static str);
-
-impl KeyKind<Option<Secret>> for SecretOrFile {
-    fn show(&self, key: &str, value: &Option<Secret>, shown: &mut Mapping) {
-        let value = value.as_ref().map_or(Value::Null, |_| REDACTED.into());
-        shown.insert(Value::from(key), value);
-    }
-
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        let words = |values: &str, secret| KindWords {
-            values: values.to_owned(),
-            default: String::new(),
-            secret,
-        };
-        keys.push(spec.info(at, KeyShape::Value, words("text", true)));
-        let file = KeySpec {
-            key: self.0,
-            doc: "",
-            example: "",
-            ..*spec
-        };
-        keys.push(file.info(at, KeyShape::Value, words("path of a file", false)));
-    }
+fn path_value(path: &Path) -> Value {
+    text_value(&path.to_string_lossy())
 }
 
-impl ReadKey<Option<Secret>, ()> for SecretOrFile {
-    fn read(&self, section: &Section<'_>, key: &'static str, (): ()) -> Option<Secret> {
-        section.secret(key, self.0)
-    }
-
-    fn default_words(&self, (): ()) -> String {
-        String::new()
-    }
-}
-
-/// A list of texts. The table gives the check of one item.
-pub(super) struct Texts;
-
-impl KeyKind<Vec<String>> for Texts {
-    fn show(&self, key: &str, value: &Vec<String>, shown: &mut Mapping) {
-        let items: Vec<Value> = value.iter().map(|item| text_value(item)).collect();
-        shown.insert(Value::from(key), items.into());
-    }
-
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        let words = KindWords {
-            values: "list of texts".to_owned(),
-            default: "[]".to_owned(),
-            secret: false,
-        };
-        keys.push(spec.info(at, KeyShape::Value, words));
-    }
-}
-
-impl<F: Fn(&str) -> Result<(), String>> ReadKey<Vec<String>, F> for Texts {
-    fn read(&self, section: &Section<'_>, key: &'static str, check: F) -> Vec<String> {
-        section.texts(key, check)
-    }
-
-    fn default_words(&self, _: F) -> String {
-        String::new()
-    }
+/// A secret, which may stand in a file of its own: the path of that is under `file_key`.
+pub(super) fn secret(file_key: &'static str) -> ValueKind<Option<Secret>> {
+    let read = move |section: &Section<'_>, key| section.secret(key, file_key);
+    let mut kind = ValueKind::new("text", read, |_| Value::from(REDACTED)).optional();
+    kind.secret_file_key = Some(file_key);
+    kind
 }

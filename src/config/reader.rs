@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use super::env;
+use super::env::{self, ExpandedText};
 use super::files::ConfigFiles;
 use super::key_table::KeyShape;
 use super::names::{closest, quoted};
@@ -131,21 +131,17 @@ impl<'a> ReadContext<'a> {
         }
     }
 
-    /// The text of a scalar with its variables replaced. `None` after a problem was noted.
+    /// The text of a scalar with its variables replaced; empty means not given. `None` after a
+    /// problem was noted.
     fn scalar(
         &self,
         place: &KeyPath,
         node: &YamlNode,
         privacy: ValuePrivacy,
-    ) -> Option<ExpandedScalar> {
+    ) -> Option<ExpandedText> {
         let text = match &node.kind {
             YamlKind::Scalar(text) => text,
-            YamlKind::Null => {
-                return Some(ExpandedScalar {
-                    text: String::new(),
-                    from_env: false,
-                });
-            }
+            YamlKind::Null => return Some(ExpandedText::default()),
             YamlKind::Sequence(_) | YamlKind::Mapping(_) => {
                 let found = kind_name(node);
                 self.problem(place, format!("expected one value, found {found}"));
@@ -164,10 +160,7 @@ impl<'a> ReadContext<'a> {
         for name in &expanded.bare {
             self.warn_bare(place, name, privacy);
         }
-        Some(ExpandedScalar {
-            text: expanded.text,
-            from_env: expanded.from_env,
-        })
+        Some(expanded)
     }
 
     /// A bare `$name` in a secret may be part of the secret, unless there is such a variable.
@@ -220,13 +213,7 @@ enum ValuePrivacy {
     Secret,
 }
 
-/// A scalar after its variables were replaced. Empty means not given.
-pub(super) struct ExpandedScalar {
-    text: String,
-    from_env: bool,
-}
-
-impl ExpandedScalar {
+impl ExpandedText {
     /// Checks the text. What came from a variable is not repeated in the message: it may be a
     /// secret that was put under the wrong key.
     fn checked<T>(&self, check: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
@@ -248,6 +235,14 @@ struct KeyPath {
 }
 
 impl KeyPath {
+    /// Place of an item of the list that stands here.
+    fn item(&self, index: usize, node: &YamlNode) -> KeyPath {
+        KeyPath {
+            path: format!("{}[{index}]", self.path),
+            id: Some(node.id),
+        }
+    }
+
     fn remark(&self, message: impl Into<String>) -> Remark {
         Remark {
             id: self.id,
@@ -368,6 +363,23 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// Checks the texts of a list that was read before in another respect.
+    pub(super) fn recheck_texts(&self, key: &str, check: impl Fn(&str) -> Result<(), String>) {
+        let list = self.entry(key).map(|entry| &entry.value.kind);
+        let Some(YamlKind::Sequence(items)) = list else {
+            return;
+        };
+        for (index, item) in items.iter().enumerate() {
+            if let YamlKind::Scalar(text) = &item.kind
+                && let Ok(text) = env::expand(text, self.context.env)
+                && let Err(message) = text.checked(&check)
+            {
+                let place = self.place_of(key).item(index, item);
+                self.context.problem(&place, message);
+            }
+        }
+    }
+
     /// The entries of the mapping of texts under `key`, whose values may be secrets; `check` says
     /// what is wrong with the name of one.
     pub(super) fn pairs(
@@ -475,14 +487,10 @@ impl<'a> Section<'a> {
                 &[][..]
             }
         };
-        let with_place = |(index, node): (usize, &'a YamlNode)| {
-            let place = KeyPath {
-                path: format!("{}[{index}]", place.path),
-                id: Some(node.id),
-            };
-            (place, node)
-        };
-        items.iter().enumerate().map(with_place).collect()
+        let items = items.iter().enumerate();
+        items
+            .map(|(index, node)| (place.item(index, node), node))
+            .collect()
     }
 
     /// Finds a key and remembers that it is known.

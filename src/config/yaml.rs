@@ -1,9 +1,11 @@
 //! YAML text to a tree of untyped nodes, with bounds for hostile input.
 //!
 //! The tree keeps every scalar as it was written, because only the key knows its type: `007` is a
-//! good password and `yes` a good boolean. serde_yaml gives either the kind of a node or its text,
-//! so the tree is read in two passes. Each node has the number of its place in the order of the
-//! visit; a third pass that fails on purpose at a number finds its line.
+//! good password and `yes` a good boolean. serde_yaml gives either the kind of a node or its text, so
+//! the document is read in two passes, first the kinds, then the texts. serde_yaml gives the line of
+//! an error, but not of a value. Each node therefore has the number of its place in the order of the
+//! reading, and to find a line the document is read again by a pass that fails on purpose at that
+//! number. This is the only file that knows serde_yaml.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -21,7 +23,7 @@ const MAX_YAML_NODES: usize = 100_000;
 /// square of their depth: a megabyte of `{a: ` would take minutes.
 const MAX_FLOW_OPENINGS: usize = 20_000;
 
-/// More directives (`%...`) than anybody needs; their time grows with the square too.
+/// More directives (`%...`) than any file needs; their time grows with the square too.
 const MAX_YAML_DIRECTIVES: usize = 20;
 
 /// A value of the file.
@@ -75,48 +77,47 @@ pub(super) struct YamlSyntaxError {
     pub(super) message: String,
 }
 
+impl YamlNode {
+    fn new(id: usize, kind: YamlKind) -> YamlNode {
+        YamlNode { id, kind }
+    }
+}
+
+impl YamlSyntaxError {
+    fn without_line(message: String) -> YamlSyntaxError {
+        YamlSyntaxError {
+            line: None,
+            message,
+        }
+    }
+}
+
 /// Reads the one document of `text`.
 ///
 /// # Errors
 /// When it is not YAML, or too large a tree. Faults of shape come beside the tree.
 pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntaxError> {
-    let flows = text
-        .bytes()
-        .filter(|byte| matches!(byte, b'[' | b'{'))
-        .count();
+    let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
+    let flows = text.bytes().filter(is_opening).count();
     let directives = text.lines().filter(|line| line.starts_with('%')).count();
-    if MAX_FLOW_OPENINGS < flows || MAX_YAML_DIRECTIVES < directives {
-        let message = format!(
-            "more than {MAX_FLOW_OPENINGS} of `[` and `{{`, or more than {MAX_YAML_DIRECTIVES} of `%`: \
-             that is no configuration"
-        );
-        return Err(YamlSyntaxError {
-            line: None,
-            message,
-        });
+    if flows > MAX_FLOW_OPENINGS || directives > MAX_YAML_DIRECTIVES {
+        return Err(YamlSyntaxError::without_line(format!(
+            "more than {MAX_FLOW_OPENINGS} of `[` and `{{`, or more than {MAX_YAML_DIRECTIVES} of \
+             `%`: that is no configuration"
+        )));
     }
     let mut documents = Deserializer::from_str(text);
     let Some(first) = documents.next() else {
-        return Ok((
-            YamlNode {
-                id: 0,
-                kind: YamlKind::Null,
-            },
-            Vec::new(),
-        ));
+        return Ok((YamlNode::new(0, YamlKind::Null), Vec::new()));
     };
-    let visit = YamlPass::default();
-    let shape = ShapeReader(&visit)
+    let pass = YamlPass::default();
+    let mut node = ShapeReader(&pass)
         .deserialize(first)
-        .map_err(|err| syntax_error(&err, text, visit.failure.take()))?;
+        .map_err(|err| syntax_error(&err, text, pass.failure.take()))?;
     if documents.next().is_some() {
         let message = "the file holds more than one YAML document; keep one and remove the `---`";
-        return Err(YamlSyntaxError {
-            line: None,
-            message: message.to_owned(),
-        });
+        return Err(YamlSyntaxError::without_line(message.to_owned()));
     }
-    let mut node = shape.into_node();
     fill_document(text, &mut node).map_err(|err| syntax_error(&err, text, None))?;
     let mut faults = Vec::new();
     tidy(&mut node, &mut faults);
@@ -125,12 +126,12 @@ pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntax
 
 /// The line, counted from 1, of the node with this number.
 pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
-    let visit = YamlPass {
+    let pass = YamlPass {
         fail_at: Some(id),
         ..YamlPass::default()
     };
-    match ShapeReader(&visit).deserialize(Deserializer::from_str(text).next()?) {
-        Err(err) if visit.hit.get() => Some(err.location()?.line()),
+    match ShapeReader(&pass).deserialize(Deserializer::from_str(text).next()?) {
+        Err(err) if pass.hit.get() => Some(err.location()?.line()),
         Err(_) | Ok(_) => None,
     }
 }
@@ -189,7 +190,7 @@ impl YamlPass {
             self.hit.set(true);
             return Err(E::custom("found"));
         }
-        if MAX_YAML_NODES <= id {
+        if id >= MAX_YAML_NODES {
             return Err(self.fail(&format!(
                 "more than {MAX_YAML_NODES} values, counting aliases as often as they are used"
             )));
@@ -205,46 +206,13 @@ impl YamlPass {
     }
 }
 
-/// The first pass: kinds, numbers and the text of keys.
-enum NodeShape {
-    Null(usize),
-    Scalar(usize),
-    Sequence(usize, Vec<NodeShape>),
-    Mapping(usize, Vec<(usize, NodeShape)>),
-}
-
-impl NodeShape {
-    fn into_node(self) -> YamlNode {
-        let (id, kind) = match self {
-            NodeShape::Null(id) => (id, YamlKind::Null),
-            NodeShape::Scalar(id) => (id, YamlKind::Scalar(String::new())),
-            NodeShape::Sequence(id, items) => (
-                id,
-                YamlKind::Sequence(items.into_iter().map(NodeShape::into_node).collect()),
-            ),
-            NodeShape::Mapping(id, entries) => {
-                let entry = |(key_id, value): (usize, NodeShape)| YamlEntry {
-                    key: String::new(),
-                    key_id,
-                    value: value.into_node(),
-                };
-                (
-                    id,
-                    YamlKind::Mapping(entries.into_iter().map(entry).collect()),
-                )
-            }
-        };
-        YamlNode { id, kind }
-    }
-}
-
-/// Numbers a node and takes its kind.
+/// The first pass: the kind of each node and its number. Texts stay empty.
 struct ShapeReader<'a>(&'a YamlPass);
 
 impl<'de> DeserializeSeed<'de> for ShapeReader<'_> {
-    type Value = NodeShape;
+    type Value = YamlNode;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<NodeShape, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<YamlNode, D::Error> {
         input.deserialize_any(self)
     }
 }
@@ -252,14 +220,14 @@ impl<'de> DeserializeSeed<'de> for ShapeReader<'_> {
 /// Each kind of scalar is the same here.
 macro_rules! scalars {
     ($($method:ident: $type:ty),*) => {
-        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<NodeShape, E> {
-            Ok(NodeShape::Scalar(self.0.number()?))
+        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<YamlNode, E> {
+            Ok(YamlNode::new(self.0.number()?, YamlKind::Scalar(String::new())))
         })*
     };
 }
 
 impl<'de> Visitor<'de> for ShapeReader<'_> {
-    type Value = NodeShape;
+    type Value = YamlNode;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
@@ -268,47 +236,45 @@ impl<'de> Visitor<'de> for ShapeReader<'_> {
     scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128,
         visit_u128: u128, visit_f64: f64, visit_str: &str);
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<NodeShape, E> {
-        Ok(NodeShape::Null(self.0.number()?))
+    fn visit_unit<E: serde::de::Error>(self) -> Result<YamlNode, E> {
+        Ok(YamlNode::new(self.0.number()?, YamlKind::Null))
     }
 
     /// A file without a value.
-    fn visit_none<E: serde::de::Error>(self) -> Result<NodeShape, E> {
+    fn visit_none<E: serde::de::Error>(self) -> Result<YamlNode, E> {
         self.visit_unit()
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<NodeShape, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<YamlNode, A::Error> {
         let id = self.0.number()?;
         let mut items = Vec::new();
         while let Some(item) = input.next_element_seed(ShapeReader(self.0))? {
             items.push(item);
         }
-        Ok(NodeShape::Sequence(id, items))
+        Ok(YamlNode::new(id, YamlKind::Sequence(items)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<NodeShape, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<YamlNode, A::Error> {
         let id = self.0.number()?;
         let mut entries = Vec::new();
         while let Some(key) = input.next_key_seed(ShapeReader(self.0))? {
             let value = input.next_value_seed(ShapeReader(self.0))?;
-            match key {
-                NodeShape::Null(key_id) | NodeShape::Scalar(key_id) => {
-                    entries.push((key_id, value));
-                }
-                NodeShape::Sequence(..) | NodeShape::Mapping(..) => {
-                    return Err(self
-                        .0
-                        .fail("a key must be a plain text, not a list or keys and values"));
-                }
+            if let YamlKind::Sequence(_) | YamlKind::Mapping(_) = key.kind {
+                let message = "a key must be a plain text, not a list or keys and values";
+                return Err(self.0.fail(message));
             }
+            entries.push(YamlEntry {
+                key: String::new(),
+                key_id: key.id,
+                value,
+            });
         }
-        Ok(NodeShape::Mapping(id, entries))
+        Ok(YamlNode::new(id, YamlKind::Mapping(entries)))
     }
 
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<NodeShape, A::Error> {
-        Err(self
-            .0
-            .fail("YAML tags (`!name`) are not known here; remove the tag"))
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<YamlNode, A::Error> {
+        let message = "YAML tags (`!name`) are not known here; remove the tag";
+        Err(self.0.fail(message))
     }
 }
 

@@ -4,10 +4,9 @@
 //! of their own, and those that take a pointer instead of a text.
 
 use crate::config::Secret;
-use crate::config::key_table::{KeyInfo, KeyParent, KeyShape, KeySpec, KindWords};
-use crate::config::kinds::{self, KeyKind, ReadKey};
+use crate::config::kinds::{self, ValueKind};
 use crate::config::reader::Section;
-use crate::config::yaml::{Mapping, Value};
+use crate::config::yaml::Value;
 
 /// Properties with a key of ours. A trailing `*` stands for any end.
 const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
@@ -138,10 +137,16 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// Further librdkafka properties. Only their names are checked, and some of their values are
 /// secrets.
-pub(in crate::config) struct Properties;
-
-impl KeyKind<Vec<(String, Secret)>> for Properties {
-    fn show(&self, key: &str, value: &Vec<(String, Secret)>, shown: &mut Mapping) {
+pub(in crate::config) fn properties() -> ValueKind<Vec<(String, Secret)>> {
+    let read = |section: &Section<'_>, key| {
+        let pairs = section.pairs(key, check).into_iter();
+        Some(
+            pairs
+                .map(|(name, value)| (name, Secret::new(value)))
+                .collect(),
+        )
+    };
+    let shown = |value: &Vec<(String, Secret)>| {
         let property = |(name, value): &(String, Secret)| {
             let shown = if is_private(name) {
                 Value::from(kinds::REDACTED)
@@ -150,29 +155,7 @@ impl KeyKind<Vec<(String, Secret)>> for Properties {
             };
             (Value::from(name.as_str()), shown)
         };
-        let properties: Mapping = value.iter().map(property).collect();
-        shown.insert(Value::from(key), Value::Mapping(properties));
-    }
-
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        let words = KindWords {
-            values: "names and values".to_owned(),
-            default: "{}".to_owned(),
-            secret: false,
-        };
-        keys.push(spec.info(at, KeyShape::Value, words));
-    }
-}
-
-impl ReadKey<Vec<(String, Secret)>, ()> for Properties {
-    fn read(&self, section: &Section<'_>, key: &'static str, (): ()) -> Vec<(String, Secret)> {
-        let pairs = section.pairs(key, check).into_iter();
-        pairs
-            .map(|(name, value)| (name, Secret::new(value)))
-            .collect()
-    }
-
-    fn default_words(&self, (): ()) -> String {
-        String::new()
-    }
+        Value::Mapping(value.iter().map(property).collect())
+    };
+    ValueKind::new("names and values", read, shown)
 }

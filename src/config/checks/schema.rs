@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::servicenow::basic_username;
 use crate::config::key_table::FromKeys;
 use crate::config::keys::{RegistryAuthKeys, RegistryAuthType};
-use crate::config::kinds::{Scalar, ScalarKind};
+use crate::config::kinds::ValueKind;
 use crate::config::reader::Section;
 use crate::config::yaml::Value;
 use crate::config::{
@@ -15,30 +15,19 @@ use crate::config::{
 
 /// The addresses of a registry in one text, with commas between them as Confluent's clients take
 /// them. None is null.
-pub(in crate::config) struct RegistryUrls;
-
-impl Scalar for RegistryUrls {}
-
-impl ScalarKind<Vec<String>> for RegistryUrls {
-    fn parse(&self, text: &str) -> Result<Option<Vec<String>>, String> {
-        const EXAMPLE: &str = "https://registry.example.com:8081";
-        text.split(',')
-            .map(|one| url::normalized(one.trim(), EXAMPLE))
-            .collect::<Result<_, _>>()
-            .map(Some)
-    }
-
-    fn shown(&self, value: &Vec<String>) -> Value {
-        if value.is_empty() {
-            Value::Null
-        } else {
-            Value::from(value.join(","))
-        }
-    }
-
-    fn values(&self) -> String {
-        "URLs with commas between them".to_owned()
-    }
+pub(in crate::config) fn registry_urls() -> ValueKind<Vec<String>> {
+    const EXAMPLE: &str = "https://registry.example.com:8081";
+    let parse = |text: &str| {
+        let urls = text
+            .split(',')
+            .map(|one| url::normalized(one.trim(), EXAMPLE));
+        urls.collect::<Result<_, _>>().map(Some)
+    };
+    let shown = |urls: &Vec<String>| match urls.is_empty() {
+        true => Value::Null,
+        false => Value::from(urls.join(",")),
+    };
+    ValueKind::scalar("URLs with commas between them", parse, shown)
 }
 
 /// Checks `schema_registry`; `other_urls` are the addresses of `kafka.schema_registry_url`.

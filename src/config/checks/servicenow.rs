@@ -4,9 +4,8 @@ use crate::config::key_table::{FromKeys, KeyGroup as _};
 use crate::config::keys::{
     ApiKeyKeys, AuthType, BasicAuthKeys, GrantType, OAuthKeys, ProxyKeys, ServiceNowAuthKeys,
 };
-use crate::config::kinds::{Scalar, ScalarKind};
+use crate::config::kinds::ValueKind;
 use crate::config::reader::Section;
-use crate::config::yaml::Value;
 use crate::config::{
     OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, Secret, ServiceNowAuth, ServiceNowConfig,
     TlsFiles, names, url,
@@ -297,47 +296,36 @@ pub(in crate::config) fn tls(section: &Section<'_>, files: TlsFiles, (): &()) ->
 }
 
 /// `auto`, `utc`, or a zone of the IANA database.
-pub(in crate::config) struct TimeZoneName;
+pub(in crate::config) fn time_zone() -> ValueKind<QueryTimeZone> {
+    let shown = |zone: &QueryTimeZone| match zone {
+        QueryTimeZone::Auto => "auto".into(),
+        QueryTimeZone::Utc => "utc".into(),
+        QueryTimeZone::Zone(name) => name.as_str().into(),
+    };
+    let parse = |text: &str| parse_time_zone(text).map(Some);
+    ValueKind::scalar("auto, utc, or a zone as Europe/Berlin", parse, shown)
+}
 
-impl Scalar for TimeZoneName {}
-
-impl ScalarKind<QueryTimeZone> for TimeZoneName {
-    fn parse(&self, text: &str) -> Result<Option<QueryTimeZone>, String> {
-        if text.eq_ignore_ascii_case("auto") {
-            return Ok(Some(QueryTimeZone::Auto));
-        }
-        if text.eq_ignore_ascii_case("utc") {
-            return Ok(Some(QueryTimeZone::Utc));
-        }
-        match jiff::tz::TimeZone::get(text) {
-            Ok(zone) => {
-                let name = zone.iana_name().unwrap_or(text);
-                Ok(Some(QueryTimeZone::Zone(name.to_owned())))
-            }
-            Err(_) if jiff::tz::db().is_definitively_empty() => {
-                Err("there is no time zone database on this machine; install tzdata".to_owned())
-            }
-            Err(_) => {
-                let zones = jiff::tz::db().available();
-                let known: Vec<String> = zones.map(|name| name.to_string()).collect();
-                let guess = names::did_you_mean(text, known.iter().map(String::as_str));
-                let quoted = names::quoted(text);
-                Err(format!(
-                    "{quoted} is not auto, utc, or a zone as `Europe/Berlin`{guess}"
-                ))
-            }
-        }
+fn parse_time_zone(text: &str) -> Result<QueryTimeZone, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(QueryTimeZone::Auto);
     }
-
-    fn shown(&self, value: &QueryTimeZone) -> Value {
-        match value {
-            QueryTimeZone::Auto => "auto".into(),
-            QueryTimeZone::Utc => "utc".into(),
-            QueryTimeZone::Zone(name) => name.as_str().into(),
-        }
+    if text.eq_ignore_ascii_case("utc") {
+        return Ok(QueryTimeZone::Utc);
     }
-
-    fn values(&self) -> String {
-        "auto, utc, or a zone as Europe/Berlin".to_owned()
+    if let Ok(zone) = jiff::tz::TimeZone::get(text) {
+        let name = zone.iana_name().unwrap_or(text);
+        return Ok(QueryTimeZone::Zone(name.to_owned()));
     }
+    if jiff::tz::db().is_definitively_empty() {
+        let message = "there is no time zone database on this machine; install tzdata";
+        return Err(message.to_owned());
+    }
+    let zones = jiff::tz::db().available();
+    let known: Vec<String> = zones.map(|name| name.to_string()).collect();
+    let guess = names::did_you_mean(text, known.iter().map(String::as_str));
+    let quoted = names::quoted(text);
+    Err(format!(
+        "{quoted} is not auto, utc, or a zone as `Europe/Berlin`{guess}"
+    ))
 }

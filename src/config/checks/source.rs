@@ -42,6 +42,7 @@ pub(in crate::config) fn table(
         section.problem("identifier_field", message);
     }
     remove_doubles(&mut table.fields);
+    check_key_columns(section, &table);
     if table.topic.is_empty() && section.is_empty("topic") && !table.name.is_empty() {
         table.topic = default_topic(section, &table.name, source);
     }
@@ -90,23 +91,21 @@ fn check_display_value(section: &Section<'_>, table: &TableConfig) {
     }
 }
 
-/// The columns that the rows of a table come with; none means all.
-pub(in crate::config) fn known_columns(fields: &[String], cursor: [&String; 2]) -> Vec<String> {
-    if fields.is_empty() {
-        return Vec::new();
+/// The columns of `partition_key_fields` must be among those that the rows come with.
+fn check_key_columns(section: &Section<'_>, table: &TableConfig) {
+    if table.fields.is_empty() {
+        return;
     }
-    fields.iter().chain(cursor).cloned().collect()
-}
-
-/// Checks a column of `partition_key_fields` against the columns that the rows come with.
-pub(in crate::config) fn key_column(column: &str, columns: &[String]) -> Result<(), String> {
-    names::check_column(column)?;
-    if columns.is_empty() || columns.iter().any(|known| known == column) {
-        return Ok(());
-    }
-    Err(format!(
-        "`{column}` is not in `fields`, so the rows come without it; add it there"
-    ))
+    let cursor = [&table.timestamp_field, &table.identifier_field];
+    section.recheck_texts("partition_key_fields", |column| {
+        let mut known = table.fields.iter().chain(cursor);
+        if known.any(|known| known == column) || names::check_column(column).is_err() {
+            return Ok(());
+        }
+        Err(format!(
+            "`{column}` is not in `fields`, so the rows come without it; add it there"
+        ))
+    });
 }
 
 impl FromKeys for Partitioner {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::{TlsFiles, ms, secs};
 use crate::config::key_table::{KeyEffect, config_keys};
 use crate::config::kinds::{
-    Flag, Inline, Integer, Nested, NormalText, SecretOrFile, Text, Texts, Time, UpTo, Word, any,
-    words,
+    Inline, Nested, any, flag, integer, normal_text, secret, text, texts, time, up_to, word, words,
 };
 use crate::config::{Secret, checks};
 
@@ -14,7 +13,7 @@ config_keys! {
     /// `kafka`: the cluster, and how records are produced to it.
     pub struct KafkaConfig check(checks::kafka::kafka) default(()) {
         /// Some brokers to start from, as host:port; the others are learned.
-        brokers: Vec<String> = checks::kafka::brokers, Texts,
+        brokers: Vec<String> = Vec::new(), texts(checks::kafka::brokers),
             default: "required", example: "- localhost:9092";
 
         /// TLS to the brokers.
@@ -24,26 +23,26 @@ config_keys! {
         sasl: Option<SaslConfig> = (), Nested;
 
         /// How batches of records are compressed.
-        compression: Compression = Compression::Lz4, Word;
+        compression: Compression = Compression::Lz4, word();
 
         /// How long a batch may wait for more rows.
-        linger: Duration = ms(50), Time(Duration::ZERO, secs(60));
+        linger: Duration = ms(50), time(Duration::ZERO, secs(60));
 
         /// Rows that may wait for Kafka, in bytes (8 MiB). When it is full, polling waits.
-        queue_bytes: u64 = 8 << 20, Integer(64 << 10, 1 << 40);
+        queue_bytes: u64 = 8 << 20, integer(64 << 10, 1 << 40);
 
         /// The largest record. Raise it together with max.message.bytes of the topic.
-        max_message_bytes: u32 = 1_000_000, Integer(1_000, 1_000_000_000);
+        max_message_bytes: u32 = 1_000_000, integer(1_000, 1_000_000_000);
 
         /// Make missing topics at start. Off: a missing topic is an error.
         create_topics: Option<CreateTopics> = (), Nested;
 
         /// Further librdkafka properties, as socket.keepalive.enable: true. Those that the
         /// guarantees rest on, and those with a key of their own, are refused.
-        properties: Vec<(String, Secret)> = (), checks::properties::Properties;
+        properties: Vec<(String, Secret)> = Vec::new(), checks::properties::properties();
 
         /// The same as schema_registry.url.
-        schema_registry_url: Vec<String> = Vec::new(), checks::schema::RegistryUrls,
+        schema_registry_url: Vec<String> = Vec::new(), checks::schema::registry_urls(),
             effect: Some(KeyEffect::RegistryUsersRestart);
     }
 }
@@ -64,7 +63,7 @@ config_keys! {
     /// `kafka.tls` as it is written.
     pub(in crate::config) struct KafkaTlsKeys check(checks::kafka::tls) {
         /// Whether the connection is protected.
-        enabled: bool = false, Flag;
+        enabled: bool = false, flag();
 
         /// Certificates.
         files: TlsFiles = (), Inline;
@@ -75,14 +74,14 @@ config_keys! {
     /// `kafka.sasl` as it is written.
     pub(in crate::config) struct SaslKeys {
         /// How to log in. Without a value nothing logs in.
-        mechanism: Option<String> = None, NormalText(checks::kafka::mechanism),
+        mechanism: Option<String> = None, normal_text(checks::kafka::mechanism).optional(),
             values: "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512";
 
         /// User name.
-        username: Option<String> = None, Text(any);
+        username: Option<String> = None, text(any).optional();
 
         /// Password.
-        password: Option<Secret> = (), SecretOrFile("password_file");
+        password: Option<Secret> = None, secret("password_file");
     }
 }
 
@@ -101,16 +100,16 @@ config_keys! {
     /// `kafka.create_topics` as it is written.
     pub(in crate::config) struct CreateTopicsKeys {
         /// Whether missing topics are made.
-        enabled: bool = false, Flag;
+        enabled: bool = false, flag();
 
         /// Partitions of a new topic.
-        partitions: u16 = 3, Integer(1, 10_000);
+        partitions: u16 = 3, integer(1, 10_000);
 
         /// Copies of each partition. Without a value the broker decides.
-        replication_factor: Option<u16> = None, UpTo(100);
+        replication_factor: Option<u16> = None, up_to(100).optional();
 
         /// What Kafka removes: delete, compact or "compact,delete".
-        cleanup_policy: String = "delete", NormalText(checks::kafka::cleanup_policy),
+        cleanup_policy: String = "delete", normal_text(checks::kafka::cleanup_policy),
             values: "delete, compact, compact,delete";
     }
 }

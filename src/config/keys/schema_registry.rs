@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{TlsFiles, ms, secs};
 use crate::config::key_table::config_keys;
-use crate::config::kinds::{Choice, Flag, Nested, SecretOrFile, Text, Time, Word, any, words};
+use crate::config::kinds::{Nested, any, choice, flag, secret, text, time, word, words};
 use crate::config::{Secret, checks};
 
 config_keys! {
@@ -15,7 +15,7 @@ config_keys! {
         /// Confluent's registry, as `https://registry.example.com:8081`, or Apicurio's, as
         /// `https://registry.example.com/apis/ccompat/v7`. Several addresses of one registry with
         /// commas between them are tried in turn.
-        urls: Vec<String> = Vec::new(), checks::schema::RegistryUrls, key: "url";
+        urls: Vec<String> = Vec::new(), checks::schema::registry_urls(), key: "url";
 
         /// How to log in, the same at each address.
         auth: RegistryAuth = (), Nested;
@@ -26,17 +26,17 @@ config_keys! {
         /// Register a schema that the registry does not have. Off: use the latest of the subject; a
         /// table waits until there is one (`schema register`), and columns that it has no field for
         /// are left out.
-        auto_register: bool = true, Flag;
+        auto_register: bool = true, flag();
 
         /// Let the registry compare schemas in their normal form.
-        normalize: bool = false, Flag;
+        normalize: bool = false, flag();
 
         /// The name of a schema: topic ({topic}-value), record (namespace.name) or topic_record
         /// ({topic}-namespace.name). These are Confluent's strategies of the same names.
-        subject_strategy: SubjectStrategy = SubjectStrategy::Topic, Word;
+        subject_strategy: SubjectStrategy = SubjectStrategy::Topic, word();
 
         /// Bound on one request to one address, with its body.
-        timeout: Duration = secs(10), Time(ms(100), secs(300));
+        timeout: Duration = secs(10), time(ms(100), secs(300));
     }
 }
 
@@ -63,16 +63,16 @@ config_keys! {
     /// `schema_registry.auth` as it is written.
     pub(in crate::config) struct RegistryAuthKeys {
         /// How to log in.
-        kind: Option<RegistryAuthType> = RegistryAuthType::None, Choice, key: "type";
+        kind: Option<RegistryAuthType> = Some(RegistryAuthType::None), choice(RegistryAuthType::None), key: "type";
 
         /// User name, or an API key, for type basic.
-        username: Option<String> = None, Text(any);
+        username: Option<String> = None, text(any).optional();
 
         /// Password, or the secret of the API key, for type basic.
-        password: Option<Secret> = (), SecretOrFile("password_file");
+        password: Option<Secret> = None, secret("password_file");
 
         /// The token, for type bearer.
-        token: Option<Secret> = (), SecretOrFile("token_file");
+        token: Option<Secret> = None, secret("token_file");
     }
 }
 

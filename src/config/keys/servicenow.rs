@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{ms, secs};
 use crate::config::key_table::config_keys;
 use crate::config::kinds::{
-    Choice, ExistingFile, IfUsed, Integer, Nested, NestedIfUsed, NormalText, Rate, Required,
-    Seconds, SecretOrFile, Text, UpToOrUnlimited, Word, any, words,
+    Nested, NestedIfUsed, Required, any, choice, existing_file, integer, normal_text, rate,
+    seconds, secret, text, up_to, word, words,
 };
 use crate::config::{Secret, checks};
 
@@ -16,11 +16,11 @@ config_keys! {
     pub struct ServiceNowConfig check(checks::servicenow::servicenow) default(()) {
         /// The instance: scheme, host, optional port and path. With http everything travels
         /// unprotected: only for one on this machine.
-        base_url: String = (), Required(NormalText(checks::servicenow::base_url)),
+        base_url: String = Required, normal_text(checks::servicenow::base_url),
             values: "URL", example: "${SN_BASE_URL}";
 
         /// Path of the Table API.
-        table_api_path: String = "/api/now/table", NormalText(checks::servicenow::table_api_path),
+        table_api_path: String = "/api/now/table", normal_text(checks::servicenow::table_api_path),
             values: "path of a URL";
 
         /// How to log in. Only the section that type names is used.
@@ -28,25 +28,25 @@ config_keys! {
 
         /// Bound on a whole request with its body, in seconds (fractions are fine). ServiceNow ends
         /// its own transactions after 60 s by default.
-        timeout: Duration = secs(30), Seconds(ms(1), secs(3_600)), key: "timeout_seconds";
+        timeout: Duration = secs(30), seconds(ms(1), secs(3_600)), key: "timeout_seconds";
 
         /// Bound on the wait for the next bytes of an answer.
-        read_timeout: Duration = secs(25), Seconds(ms(1), secs(3_600)), key: "read_timeout_seconds";
+        read_timeout: Duration = secs(25), seconds(ms(1), secs(3_600)), key: "read_timeout_seconds";
 
         /// Bound on name lookup, connect and TLS.
-        conn_timeout: Duration = secs(10), Seconds(ms(1), secs(600)), key: "conn_timeout_seconds";
+        conn_timeout: Duration = secs(10), seconds(ms(1), secs(600)), key: "conn_timeout_seconds";
 
         /// How often a failed request is tried again. -1 (or 0) is without end.
-        max_retries: Option<u32> = None, UpToOrUnlimited(1_000_000);
+        max_retries: Option<u32> = None, up_to(1_000_000).or_shown(-1);
 
         /// The first wait before trying again. It doubles up to 300 s, with jitter.
-        retry_backoff: Duration = ms(100), Seconds(ms(1), secs(300)), key: "retry_backoff_seconds";
+        retry_backoff: Duration = ms(100), seconds(ms(1), secs(300)), key: "retry_backoff_seconds";
 
         /// Requests per second of all tables together. 0 is no limit.
-        rate_limit_rps: Option<f64> = None, Rate(100_000.0);
+        rate_limit_rps: Option<f64> = None, rate(100_000.0).or_shown(0.0);
 
         /// A larger answer is an error; the page is then made smaller. (64 MiB)
-        max_response_bytes: u64 = 64 << 20, Integer(64 << 10, 4 << 30);
+        max_response_bytes: u64 = 64 << 20, integer(64 << 10, 4 << 30);
 
         /// An HTTP proxy. The environment is not consulted.
         proxy: Option<ProxyConfig> = (), Nested;
@@ -56,7 +56,7 @@ config_keys! {
 
         /// How the instance reads times in queries: auto measures it at start; utc; or the time
         /// zone of the integration user, as Europe/Berlin.
-        query_time_zone: QueryTimeZone = QueryTimeZone::Auto, checks::servicenow::TimeZoneName;
+        query_time_zone: QueryTimeZone = QueryTimeZone::Auto, checks::servicenow::time_zone();
     }
 }
 
@@ -117,7 +117,7 @@ config_keys! {
     /// `servicenow.auth` as it is written: every way to log in, of which `type` names one.
     pub(in crate::config) struct ServiceNowAuthKeys {
         /// How to log in.
-        kind: Option<AuthType> = AuthType::OAuth, Choice, key: "type", example: "oauth";
+        kind: Option<AuthType> = Some(AuthType::OAuth), choice(AuthType::OAuth), key: "type", example: "oauth";
 
         /// For type oauth.
         oauth: OAuthKeys => kind == Some(AuthType::OAuth), NestedIfUsed;
@@ -150,28 +150,28 @@ config_keys! {
     /// `servicenow.auth.oauth` as it is written.
     pub(in crate::config) struct OAuthKeys(is_used: bool) check(checks::servicenow::oauth) {
         /// How the first token is got.
-        grant_type: GrantType = GrantType::Password, Word;
+        grant_type: GrantType = GrantType::Password, word();
 
         /// User name, for grant_type password.
-        username: Option<String> = None, IfUsed(Text(any)), example: "${SN_OAUTH_USERNAME}";
+        username: Option<String> = None, text(any).optional().if_used(), example: "${SN_OAUTH_USERNAME}";
 
         /// Password, for grant_type password.
-        password: Option<Secret> = (), IfUsed(SecretOrFile("password_file")),
+        password: Option<Secret> = None, secret("password_file").if_used(),
             example: "${SN_OAUTH_PASSWORD}";
 
         /// A refresh token made elsewhere, for grant_type refresh_token.
-        refresh_token: Option<Secret> = (), IfUsed(SecretOrFile("refresh_token_file"));
+        refresh_token: Option<Secret> = None, secret("refresh_token_file").if_used();
 
         /// Client id of the application registry record ("OAuth API endpoint for external
         /// clients").
-        client_id: Option<String> = None, Text(any), example: "${SN_OAUTH_CLIENT_ID}";
+        client_id: Option<String> = None, text(any).optional(), example: "${SN_OAUTH_CLIENT_ID}";
 
         /// The secret of that record.
-        client_secret: Option<Secret> = (), SecretOrFile("client_secret_file"),
+        client_secret: Option<Secret> = None, secret("client_secret_file"),
             example: "${SN_OAUTH_CLIENT_SECRET}";
 
         /// Path of the token endpoint.
-        token_path: String = "/oauth_token.do", NormalText(checks::servicenow::token_path),
+        token_path: String = "/oauth_token.do", normal_text(checks::servicenow::token_path),
             values: "path of a URL";
     }
 }
@@ -180,10 +180,10 @@ config_keys! {
     /// `servicenow.auth.basic` as it is written.
     pub(in crate::config) struct BasicAuthKeys(is_used: bool) check(checks::servicenow::basic) {
         /// User name.
-        username: Option<String> = None, Text(any);
+        username: Option<String> = None, text(any).optional();
 
         /// Password.
-        password: Option<Secret> = (), SecretOrFile("password_file");
+        password: Option<Secret> = None, secret("password_file");
     }
 }
 
@@ -191,11 +191,11 @@ config_keys! {
     /// `servicenow.auth.api_key` as it is written.
     pub(in crate::config) struct ApiKeyKeys(is_used: bool) check(checks::servicenow::api_key) {
         /// The header that carries the key.
-        header: String = "x-sn-apikey", Text(checks::servicenow::header_name),
+        header: String = "x-sn-apikey", text(checks::servicenow::header_name),
             values: "name of a header";
 
         /// The key.
-        key: Option<Secret> = (), SecretOrFile("key_file");
+        key: Option<Secret> = None, secret("key_file");
     }
 }
 
@@ -203,13 +203,13 @@ config_keys! {
     /// `servicenow.proxy` as it is written.
     pub(in crate::config) struct ProxyKeys {
         /// The proxy, as `http://proxy.example.com:3128`.
-        url: Option<String> = None, NormalText(checks::servicenow::proxy_url), values: "URL";
+        url: Option<String> = None, normal_text(checks::servicenow::proxy_url).optional(), values: "URL";
 
         /// User name, if the proxy wants one.
-        username: Option<String> = None, Text(any);
+        username: Option<String> = None, text(any).optional();
 
         /// Password for the proxy.
-        password: Option<Secret> = (), SecretOrFile("password_file");
+        password: Option<Secret> = None, secret("password_file");
     }
 }
 
@@ -230,13 +230,13 @@ config_keys! {
     pub struct TlsFiles check(checks::servicenow::tls) default(()) {
         /// A CA: for the instance and the registry trusted beside the system's, for Kafka instead
         /// of them.
-        ca_cert: Option<PathBuf> = (), ExistingFile;
+        ca_cert: Option<PathBuf> = None, existing_file();
 
         /// A client certificate with its chain.
-        cert_file: Option<PathBuf> = (), ExistingFile;
+        cert_file: Option<PathBuf> = None, existing_file();
 
         /// The private key of the client certificate.
-        key_file: Option<PathBuf> = (), ExistingFile;
+        key_file: Option<PathBuf> = None, existing_file();
     }
 }
 

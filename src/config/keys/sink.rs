@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{ms, secs};
 use crate::config::key_table::config_keys;
 use crate::config::kinds::{
-    EachOf, Flag, Inline, Text, Texts, Time, TimeOrUnlimited, UpTo, Word, any, words,
+    EachOf, Inline, any, flag, text, texts, time, time_or_unlimited, up_to, word, words,
 };
 use crate::config::{checks, names};
 
@@ -14,39 +14,39 @@ config_keys! {
     #[derive(Eq)]
     pub struct SinkConfig(avro: bool) check(checks::sink::sink) default(false) {
         /// Whether topics are consumed at all.
-        enabled: bool = false, Flag;
+        enabled: bool = false, flag();
 
         /// The topics, and the tables they are written to; no topic twice.
         topics: Vec<SinkTopicConfig> => SinkTopicContext { is_sink_enabled: enabled, avro: *avro },
             EachOf;
 
         /// Writers per topic. Records of one row stay in order whatever the number.
-        concurrency: usize = 5, UpTo(256);
+        concurrency: usize = 5, up_to(256);
 
         /// Where records go that ServiceNow refuses: `servicenow-kafka-bridge dead-letters` lists
         /// and replays them. Without a value there is no such topic, and on_error decides.
-        dlq_topic: Option<String> = None, Text(names::check_topic), values: "topic";
+        dlq_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
 
         /// Members of one group share the partitions. A new group begins with the oldest record.
-        group_id: String = "servicenow-kafka-bridge-sink", Text(any);
+        group_id: String = "servicenow-kafka-bridge-sink", text(any);
 
         /// With false a record that cannot be written holds its partition, even with a dlq_topic.
-        commit_on_partial_failure: bool = true, Flag;
+        commit_on_partial_failure: bool = true, flag();
 
         /// Without dlq_topic: hold (the partition waits at the record and readiness says why) or
         /// skip.
-        on_error: OnError = OnError::Hold, Word;
+        on_error: OnError = OnError::Hold, word();
 
         /// How long a record waits while the instance is down, before it counts as refused.
-        retry_for: Option<Duration> = None, TimeOrUnlimited(ms(100), secs(100 * 86_400));
+        retry_for: Option<Duration> = None, time_or_unlimited(ms(100), secs(100 * 86_400));
 
         /// The same for a record that fails while others succeed.
-        record_retry_for: Duration = secs(60), Time(ms(100), secs(86_400));
+        record_retry_for: Duration = secs(60), time(ms(100), secs(86_400));
 
         /// How long the instance may go on with a request whose answer was lost. Its quota rule for
         /// the Table API is 60 s. Waited for by what must not be done twice or overtaken: the next
         /// record of that row, comments, and creates with create_id field.
-        transaction_time: Duration = secs(60), Time(ms(100), secs(600));
+        transaction_time: Duration = secs(60), time(ms(100), secs(600));
     }
 }
 
@@ -64,46 +64,46 @@ config_keys! {
     #[derive(Eq)]
     pub struct SinkTopicConfig(sink: SinkTopicContext) check(checks::sink::topic) default(SinkTopicContext { is_sink_enabled: false, avro: false }) {
         /// The topic to consume.
-        topic: String = "", Text(names::check_topic),
+        topic: String = "", text(names::check_topic),
             values: "topic", default: "required", example: "servicenow.incident.in";
 
         /// The table to write.
-        table: String = "", Text(names::check_table),
+        table: String = "", text(names::check_table),
             values: "table", default: "required", example: "incident";
 
         /// Writers, for this topic only.
         // 0 while the section is read: the default is `sink.concurrency`.
-        concurrency: usize => 0, UpTo(256), default: "5";
+        concurrency: usize => 0, up_to(256), default: "5";
 
         /// What the values are: auto (with a schema id at the front as the registry says, else
         /// JSON), json, avro or json_schema (JSON behind a schema id). With json, keys are left
         /// alone too.
-        format: SinkFormat = SinkFormat::Auto, Word;
+        format: SinkFormat = SinkFormat::Auto, word();
 
         /// What the keys are: auto (behind a schema id their text, else their bytes) or bytes, for
         /// binary keys that may look like one.
-        key_format: SinkKeyFormat = SinkKeyFormat::Auto, Word;
+        key_format: SinkKeyFormat = SinkKeyFormat::Auto, word();
 
         /// What a record is without the header sn_operation (insert, update, upsert or delete):
         /// auto (with a sys_id an update, with key_field an upsert, else an insert), insert,
         /// update, upsert.
-        operation: SinkOperation = SinkOperation::Auto, Word;
+        operation: SinkOperation = SinkOperation::Auto, word();
 
         /// A column that identifies a row instead of its sys_id, as correlation_id.
-        key_field: Option<String> = None, Text(checks::sink::own_column), values: "column";
+        key_field: Option<String> = None, text(checks::sink::own_column).optional(), values: "column";
 
         /// The only columns to write. Empty is all.
-        fields: Vec<String> = names::check_column, Texts, values: "list of columns";
+        fields: Vec<String> = Vec::new(), texts(names::check_column), values: "list of columns";
 
         /// What a null does to its column: clear, or ignore (the column is left alone). Avro has no
         /// other word for a column that is absent.
-        nulls: Nulls = Nulls::Clear, Word;
+        nulls: Nulls = Nulls::Clear, word();
 
         /// Whether a record without a value deletes the row whose sys_id is the key.
-        deletes: bool = false, Flag;
+        deletes: bool = false, flag();
 
         /// An update of a row that is not there: dead_letter, insert or skip.
-        on_missing: OnMissing = OnMissing::DeadLetter, Word;
+        on_missing: OnMissing = OnMissing::DeadLetter, word();
 
         /// How a new row gets an identity before it is sent.
         create_id: CreateId = (), Inline;
@@ -116,10 +116,10 @@ config_keys! {
         /// How a new row is kept from being created twice: record (its sys_id is chosen here, from
         /// the record and its place), key (from the record's key: one row for each key), field (the
         /// instance chooses the sys_id, and a column holds the identity), none.
-        create_id: CreateIdKind = CreateIdKind::Record, Word;
+        create_id: CreateIdKind = CreateIdKind::Record, word();
 
         /// The column of create_id field. (default: correlation_id)
-        create_id_field: Option<String> = None, Text(checks::sink::own_column), values: "column";
+        create_id_field: Option<String> = None, text(checks::sink::own_column).optional(), values: "column";
     }
 }
 

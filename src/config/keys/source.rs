@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{ms, secs};
 use crate::config::key_table::{KeyEffect, config_keys};
 use crate::config::kinds::{
-    EachOf, Flag, Inline, Integer, Nested, NormalText, Required, Text, Texts, Time,
-    UpToOrUnlimited, WholeSeconds, Word, any, words,
+    EachOf, Inline, Nested, Required, any, flag, integer, normal_text, text, texts, time, up_to,
+    whole_seconds, word, words,
 };
 use crate::config::{checks, names};
 
@@ -17,26 +17,26 @@ config_keys! {
     /// `source`: ServiceNow tables to Kafka topics.
     pub struct SourceConfig(avro: bool) check(checks::source::source) {
         /// Whether tables are polled at all.
-        enabled: bool = false, Flag, example: "true";
+        enabled: bool = false, flag(), example: "true";
 
         /// The topic of a table is {topic_prefix}.{name}, unless it has its own.
-        topic_prefix: String = "", Text(any), values: "start of a topic", example: "servicenow";
+        topic_prefix: String = "", text(any), values: "start of a topic", example: "servicenow";
 
         /// Wait after a poll that found rows.
-        fast_poll_interval: Duration = ms(500), Time(ms(1), DAY);
+        fast_poll_interval: Duration = ms(500), time(ms(1), DAY);
 
         /// Wait after a poll that found none.
-        slow_poll_interval: Duration = secs(30), Time(ms(1), DAY);
+        slow_poll_interval: Duration = secs(30), time(ms(1), DAY);
 
         /// Rows per request.
-        batch_size: u32 = 1_000, Integer(1, 100_000);
+        batch_size: u32 = 1_000, integer(1, 100_000);
 
         /// How far back a table without a checkpoint begins. -1 (or 0) is everything.
-        initial_query_hours_ago: Option<u32> = None, UpToOrUnlimited(876_000),
+        initial_query_hours_ago: Option<u32> = None, up_to(876_000).or_shown(-1),
             effect: Some(KeyEffect::AtOnce);
 
         /// How far to stay behind the instance's clock, for rows that are committed late.
-        timestamp_delay: Duration = Duration::ZERO, WholeSeconds(0, 86_400),
+        timestamp_delay: Duration = Duration::ZERO, whole_seconds(86_400),
             key: "timestamp_delay_seconds";
 
         /// How a table becomes an Avro schema.
@@ -78,50 +78,49 @@ config_keys! {
     /// One table to poll, with what it inherits from `source`.
     pub struct TableConfig(source: TableContext) check(checks::source::table) {
         /// The name of the table, not its label.
-        name: String = (), Required(Text(names::check_table)),
+        name: String = Required, text(names::check_table),
             values: "table", example: "incident";
 
         /// The column that orders the rows in time.
-        timestamp_field: String = "sys_updated_on", Text(names::check_column), values: "column";
+        timestamp_field: String = "sys_updated_on", text(names::check_column), values: "column";
 
         /// The column that identifies a row.
-        identifier_field: String = "sys_id", Text(names::check_column), values: "column";
+        identifier_field: String = "sys_id", text(names::check_column), values: "column";
 
         /// Columns to fetch. Empty is all. The two columns above are fetched in any case.
-        fields: Vec<String> = names::check_column, Texts, values: "list of columns";
+        fields: Vec<String> = Vec::new(), texts(names::check_column), values: "list of columns";
 
         /// The topic of its records (default: {topic_prefix}.{name}). Several tables may share one.
-        topic: String = "", Text(names::check_topic), values: "topic";
+        topic: String = "", text(names::check_topic), values: "topic";
 
         /// How the key of a record, and by it the partition, is made.
-        partitioner: Partitioner =>
-            checks::source::known_columns(&fields, [&timestamp_field, &identifier_field]), Inline;
+        partitioner: Partitioner = (), Inline;
 
         /// Wait after a poll that found rows, for this table only.
-        fast_poll_interval: Duration => source.fast_poll_interval, Time(ms(1), DAY),
+        fast_poll_interval: Duration => source.fast_poll_interval, time(ms(1), DAY),
             default: "500ms";
 
         /// Wait after a poll that found none, for this table only.
-        slow_poll_interval: Duration => source.slow_poll_interval, Time(ms(1), DAY),
+        slow_poll_interval: Duration => source.slow_poll_interval, time(ms(1), DAY),
             default: "30s";
 
         /// Rows per request, for this table only.
-        batch_size: u32 => source.batch_size, Integer(1, 100_000), default: "1000";
+        batch_size: u32 => source.batch_size, integer(1, 100_000), default: "1000";
 
         /// An encoded query that narrows the table, as `active=true^priority<3`. It must not sort.
-        query: Option<String> = None, NormalText(checks::source::encoded_query),
+        query: Option<String> = None, normal_text(checks::source::encoded_query).optional(),
             values: "encoded query";
 
         /// Form of the values: false is as stored, times in UTC; true is what the user sees; all is
         /// both.
-        display_value: DisplayValue = DisplayValue::False, Word;
+        display_value: DisplayValue = DisplayValue::False, word();
 
         /// For a table that the sink writes too: leave out rows whose last change is the sink's.
-        skip_own_writes: bool = false, Flag;
+        skip_own_writes: bool = false, flag();
 
         /// What the records are. (default: avro if there is a registry)
         format: TableFormat => if source.avro { TableFormat::Avro } else { TableFormat::Json },
-            Word;
+            word();
 
         /// As source.schema, for this table only.
         schema: TableSchemaConfig => source.schema, Nested;
@@ -129,16 +128,14 @@ config_keys! {
 }
 
 config_keys! {
-    /// The keys that make a [`Partitioner`]. The context is the columns that the rows have; none
-    /// means all.
-    pub(in crate::config) struct PartitionerKeys(columns: Vec<String>) {
+    /// The keys that make a [`Partitioner`].
+    pub(in crate::config) struct PartitionerKeys {
         /// What the key of a record is: default (the identifier), round_robin (no key), or
         /// field_based (the SHA-256 of the values of partition_key_fields).
-        partitioner: PartitionerKind = PartitionerKind::Default, Word;
+        partitioner: PartitionerKind = PartitionerKind::Default, word();
 
         /// The columns of partitioner field_based.
-        partition_key_fields: Vec<String> =>
-            |column: &str| checks::source::key_column(column, columns), Texts,
+        partition_key_fields: Vec<String> = Vec::new(), texts(names::check_column),
             values: "list of columns";
     }
 }
@@ -169,18 +166,18 @@ config_keys! {
     pub struct TableSchemaConfig(inherited: TableSchemaConfig) check(checks::schema::table_schema) {
         /// What the fields are: strings (each is a nullable text) or typed (as the dictionary of
         /// the instance says).
-        style: SchemaStyle => inherited.style, Word, default: "strings";
+        style: SchemaStyle => inherited.style, word(), default: "strings";
 
         /// What a typed decimal is: bytes (the logical type) or string.
-        decimals: Decimals => inherited.decimals, Word, default: "bytes";
+        decimals: Decimals => inherited.decimals, word(), default: "bytes";
 
         /// What becomes of a value that its type cannot hold: string_field (null, and the text goes
         /// into the map `_raw`), null (in quotes, as a bare null is nothing in YAML) or hold (the
         /// table waits at the row).
-        on_type_error: OnTypeError => inherited.on_type_error, Word, default: "string_field";
+        on_type_error: OnTypeError => inherited.on_type_error, word(), default: "string_field";
 
         /// What the record key is: string (the text itself) or avro.
-        key: KeyFormat => inherited.key, Word, default: "string";
+        key: KeyFormat => inherited.key, word(), default: "string";
     }
 }
 

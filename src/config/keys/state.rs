@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ms, secs};
 use crate::config::key_table::{KeyEffect, config_keys};
-use crate::config::kinds::{Path, SecretFile, Text, Time, Word, words};
+use crate::config::kinds::{path, secret_file, text, time, word, words};
 use crate::config::{Secret, checks, names};
 
 config_keys! {
@@ -13,19 +13,19 @@ config_keys! {
     #[derive(Eq)]
     pub struct OffsetConfig check(checks::state::offset) {
         /// Where positions are kept. Only file for now.
-        storage: CheckpointStorage = CheckpointStorage::File, Word,
+        storage: CheckpointStorage = CheckpointStorage::File, word(),
             values: "file", effect: Some(KeyEffect::Reserved);
 
         /// The checkpoint file.
-        file_path: PathBuf = PathBuf::from("offsets.json"), Path,
+        file_path: PathBuf = PathBuf::from("offsets.json"), path(),
             effect: Some(KeyEffect::NextStart);
 
         /// Reserved for storage in Kafka.
-        kafka_topic: String = "_bridge_offsets", Text(names::check_topic),
+        kafka_topic: String = "_bridge_offsets", text(names::check_topic),
             values: "topic", effect: Some(KeyEffect::Reserved);
 
         /// The longest time between an acknowledgement of Kafka and its checkpoint on disk.
-        flush_interval: Duration = secs(5), Time(ms(10), secs(3_600));
+        flush_interval: Duration = secs(5), time(ms(10), secs(3_600));
     }
 }
 
@@ -45,13 +45,13 @@ config_keys! {
     pub struct ObservabilityConfig check(checks::state::observability) {
         /// Where the status page, /healthz, /readyz and /metrics are served. ":8080" is every
         /// address of this machine, v6 and v4.
-        addr: String = ":8080", Text(checks::state::listen_address),
+        addr: String = ":8080", text(checks::state::listen_address),
             values: "address and port", effect: Some(KeyEffect::NextStart);
 
         /// A file with the token that opens the admin API (pause, resume, poll and so on; `help
         /// admin`). Without a value the port is read-only. As there is no TLS here, keep addr on
         /// this machine or a network you trust.
-        admin: Option<AdminAccess> = (), SecretFile, key: "admin_token_file";
+        admin: Option<AdminAccess> = None, secret_file(), key: "admin_token_file";
     }
 }
 

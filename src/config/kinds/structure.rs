@@ -1,9 +1,7 @@
 //! Kinds of keys that lead to further keys: sections, and lists of sections.
 
 use super::{KeyKind, ReadKey};
-use crate::config::key_table::{
-    FromKeys, KeyGroup, KeyInfo, KeyParent, KeyShape, KeySpec, KindWords,
-};
+use crate::config::key_table::{FromKeys, KeyEntry, KeyGroup, KeyInfo, KeyParent, KeyShape};
 use crate::config::reader::Section;
 use crate::config::yaml::{Mapping, Value};
 
@@ -18,20 +16,14 @@ impl<T: FromKeys> KeyKind<T> for Nested {
         shown.insert(Value::from(key), shown_section(&value.to_keys()));
     }
 
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        describe_section::<T::Keys>(spec, at, keys);
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>) {
+        describe_section::<T::Keys>(entry, KeyShape::Section, keys);
     }
 }
 
 impl<T: FromKeys> ReadKey<T, ContextOf<T>> for Nested {
     fn read(&self, section: &Section<'_>, key: &'static str, context: ContextOf<T>) -> T {
-        section.section(key, |section| {
-            T::from_keys(section, T::Keys::read(section, context))
-        })
-    }
-
-    fn default_words(&self, _: ContextOf<T>) -> String {
-        String::new()
+        section.section(key, |section| Inline.read(section, key, context))
     }
 }
 
@@ -47,49 +39,14 @@ impl<T: KeyGroup<Context = bool> + PartialEq> KeyKind<T> for NestedIfUsed {
         }
     }
 
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        describe_section::<T>(spec, at, keys);
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>) {
+        describe_section::<T>(entry, KeyShape::Section, keys);
     }
 }
 
 impl<T: KeyGroup<Context = bool> + PartialEq> ReadKey<T, bool> for NestedIfUsed {
     fn read(&self, section: &Section<'_>, key: &'static str, is_used: bool) -> T {
         Nested.read(section, key, is_used)
-    }
-
-    fn default_words(&self, _: bool) -> String {
-        String::new()
-    }
-}
-
-/// A key of this kind that is shown only where it has a value.
-pub(in crate::config) struct IfUsed<K>(pub(in crate::config) K);
-
-impl<T, K: KeyKind<Option<T>>> KeyKind<Option<T>> for IfUsed<K> {
-    fn show(&self, key: &str, value: &Option<T>, shown: &mut Mapping) {
-        if value.is_some() {
-            self.0.show(key, value, shown);
-        }
-    }
-
-    fn describe(
-        &self,
-        spec: &KeySpec,
-        default: String,
-        at: &KeyParent<'_>,
-        keys: &mut Vec<KeyInfo>,
-    ) {
-        self.0.describe(spec, default, at, keys);
-    }
-}
-
-impl<T, G, K: ReadKey<Option<T>, G>> ReadKey<Option<T>, G> for IfUsed<K> {
-    fn read(&self, section: &Section<'_>, key: &'static str, given: G) -> Option<T> {
-        self.0.read(section, key, given)
-    }
-
-    fn default_words(&self, given: G) -> String {
-        self.0.default_words(given)
     }
 }
 
@@ -101,18 +58,14 @@ impl<T: FromKeys> KeyKind<T> for Inline {
         value.to_keys().show(shown);
     }
 
-    fn describe(&self, _: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        T::Keys::describe(at, keys);
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>) {
+        T::Keys::describe(entry.at, keys);
     }
 }
 
 impl<T: FromKeys> ReadKey<T, ContextOf<T>> for Inline {
     fn read(&self, section: &Section<'_>, _: &'static str, context: ContextOf<T>) -> T {
         T::from_keys(section, T::Keys::read(section, context))
-    }
-
-    fn default_words(&self, _: ContextOf<T>) -> String {
-        String::new()
     }
 }
 
@@ -125,27 +78,14 @@ impl<T: KeyGroup> KeyKind<Vec<T>> for EachOf {
         shown.insert(Value::from(key), items.into());
     }
 
-    fn describe(&self, spec: &KeySpec, _: String, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-        let info = spec.info(at, KeyShape::List, KindWords::default());
-        let inside = KeyParent {
-            path: &format!("{}[]", info.path),
-            effect: info.effect,
-        };
-        keys.push(info.clone());
-        T::describe(&inside, keys);
+    fn describe(&self, entry: &KeyEntry<'_>, keys: &mut Vec<KeyInfo>) {
+        describe_section::<T>(entry, KeyShape::List, keys);
     }
 }
 
-impl<T: KeyGroup> ReadKey<Vec<T>, T::Context> for EachOf
-where
-    T::Context: Clone,
-{
+impl<T: KeyGroup<Context: Clone>> ReadKey<Vec<T>, T::Context> for EachOf {
     fn read(&self, section: &Section<'_>, key: &'static str, context: T::Context) -> Vec<T> {
         section.sections(key, |section| T::read(section, context.clone()))
-    }
-
-    fn default_words(&self, _: T::Context) -> String {
-        String::new()
     }
 }
 
@@ -155,11 +95,11 @@ fn shown_section<G: KeyGroup>(keys: &G) -> Value {
     Value::Mapping(shown)
 }
 
-fn describe_section<G: KeyGroup>(spec: &KeySpec, at: &KeyParent<'_>, keys: &mut Vec<KeyInfo>) {
-    let info = spec.info(at, KeyShape::Section, KindWords::default());
-    let path = info.path.clone();
+fn describe_section<G: KeyGroup>(entry: &KeyEntry<'_>, shape: KeyShape, keys: &mut Vec<KeyInfo>) {
+    let info = entry.info(shape, "");
+    let items = if shape == KeyShape::List { "[]" } else { "" };
     let inside = KeyParent {
-        path: &path,
+        path: format!("{}{items}", info.path),
         effect: info.effect,
     };
     keys.push(info);

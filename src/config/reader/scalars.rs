@@ -4,21 +4,22 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{ExpandedScalar, Section, ValuePrivacy};
+use super::{Section, ValuePrivacy};
 use crate::config::Secret;
+use crate::config::env::ExpandedText;
 use crate::config::names::quoted;
 
 /// A file larger than this holds something else than a secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// What a key holds.
-pub(in crate::config) enum KeyValue {
+enum KeyValue {
     /// Nothing, or an empty text.
     Absent,
     /// Something wrong, which was noted.
     Faulty,
     /// A text.
-    Text(ExpandedScalar),
+    Text(ExpandedText),
 }
 
 impl Section<'_> {

@@ -203,7 +203,7 @@ fn write_table(out: &mut String, keys: &[KeyInfo], section: &str) {
             "" => "A file with that secret in it, instead of the key above.",
             doc => doc,
         };
-        let secret = if info.secret { " (secret)" } else { "" };
+        let secret = if info.is_secret { " (secret)" } else { "" };
         let (values, edit) = (&info.values, info.effect.words());
         writeln!(
             out,
