@@ -90,10 +90,16 @@ static: ## Build the static musl binary, check that it is static and that it run
 	@ls -l $(OUT)/$(TARGET)/release/$(BIN)
 
 .PHONY: install
-install: build ## Install the binary, an example configuration and the unit below PREFIX (and DESTDIR)
+install: build ## Install the binary, its manual page, completions, an example configuration and the unit below PREFIX (and DESTDIR)
 	install -D -m 755 $(OUT)/release/$(BIN) $(DESTDIR)$(PREFIX)/bin/$(BIN)
 	install -D -m 644 config.example.yaml $(DESTDIR)/etc/$(BIN)/config.example.yaml
 	install -D -m 644 packaging/$(BIN).sysusers $(DESTDIR)/usr/lib/sysusers.d/$(BIN).conf
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -d $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(OUT)/release/$(BIN) man > $(DESTDIR)$(PREFIX)/share/man/man1/$(BIN).1
+	$(OUT)/release/$(BIN) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(BIN)
+	$(OUT)/release/$(BIN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$(BIN)
+	$(OUT)/release/$(BIN) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$(BIN).fish
 	install -d $(DESTDIR)/usr/lib/systemd/system
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/$(BIN).service > $(DESTDIR)/usr/lib/systemd/system/$(BIN).service
 

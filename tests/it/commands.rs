@@ -1,10 +1,10 @@
 //! The commands beside `run`: words, exit codes, what they leave alone.
 
+mod connect;
+
 use std::fs;
 use std::path::Path;
 
-use real_kafka::Embedded;
-use servicenow_sim::{Generator, RowView, Sim, User};
 use tempfile::TempDir;
 
 use crate::support::bridge::{Bridge, run, texts};
@@ -271,132 +271,6 @@ fn show_config_has_everything_but_secrets() {
     assert!(!errors.contains("hidden"), "{errors}");
 }
 
-/// An instance with ten incidents, a broker with their topic.
-fn world() -> (Sim, Embedded, TempDir, Config) {
-    let options = servicenow_sim::Options {
-        users: vec![User::new("bridge", "secret")],
-        ..servicenow_sim::Options::default()
-    };
-    let (sim, kafka) = (Sim::start(options).unwrap(), Embedded::start(3).unwrap());
-    let rows = Generator::new(1, 500, sim.now() - 3600).take(10);
-    sim.insert_many("incident", rows).unwrap();
-    kafka.create_topic("servicenow.incident").unwrap();
-    let config = Config::new(sim.url(), kafka.bootstrap());
-    (sim, kafka, tempfile::tempdir().unwrap(), config)
-}
-
-#[test]
-fn check_connect_says_what_works() {
-    let (sim, kafka, folder, config) = world();
-    config.write(folder.path());
-    let (output, errors, code) = call(folder.path(), &["check", "--connect"]);
-    assert_eq!(code, 0, "{output}{errors}");
-    for words in [
-        "config.yaml: configuration is valid",
-        "ok      times in queries are read as UTC",
-        "ok      table `incident`: 10 rows, one read",
-        "s from this host's",
-        "ok      kafka answers; topics: servicenow.incident (3 partitions)",
-    ] {
-        assert!(output.contains(words), "no `{words}` in {output}");
-    }
-    // It looks, and leaves nothing.
-    assert!(!folder.path().join("offsets.json").exists());
-    assert_eq!(kafka.reader().count("servicenow.incident").unwrap(), 0);
-    assert!(sim.requests().iter().all(|request| request.method == "GET"));
-}
-
-#[test]
-fn check_connect_says_what_does_not_work() {
-    let (sim, _kafka, folder, config) = world();
-    let (output, _, code) = {
-        let mut wrong = config.clone();
-        wrong.servicenow = wrong
-            .servicenow
-            .replace("password: secret", "password: wrong-one");
-        wrong.write(folder.path());
-        call(folder.path(), &["check", "--connect"])
-    };
-    assert_eq!(code, 75, "{output}");
-    assert!(
-        output.contains("FAILED  ") && output.contains("401"),
-        "{output}"
-    );
-    assert!(!output.contains("wrong-one"), "{output}");
-    // Wrong passwords lock accounts.
-    assert_eq!(sim.requests().len(), 1, "{output}");
-    let rest = "FAILED  table `incident`: not tried: the log-in was refused";
-    assert!(output.contains(rest), "{output}");
-
-    let mut more = config.clone();
-    more.tables
-        .push("name: u_no_such_table\ntopic: servicenow.incident".to_owned());
-    more.tables.push("name: problem".to_owned());
-    more.write(folder.path());
-    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
-    assert_eq!(code, 75, "{output}");
-    let line = |words: &str| {
-        let found = output.lines().find(|line| line.contains(words));
-        found.unwrap_or_else(|| panic!("no `{words}` in {output}"))
-    };
-    assert!(line("u_no_such_table").starts_with("FAILED  "), "{output}");
-    assert!(
-        line("table `incident`: 10 rows").starts_with("ok "),
-        "{output}"
-    );
-    assert!(
-        line("table `problem`: 0 rows").starts_with("ok "),
-        "{output}"
-    );
-    assert!(
-        line("servicenow.problem").starts_with("FAILED  "),
-        "the topic is missing: {output}"
-    );
-
-    config.write(folder.path());
-    let oldest = sim
-        .rows("incident")
-        .unwrap()
-        .into_iter()
-        .min_by_key(|row| row.get("sys_updated_on").map(str::to_owned));
-    let oldest = oldest.unwrap().get("sys_id").unwrap().to_owned();
-    let hides = [
-        (
-            oldest,
-            0,
-            "ok      table `incident`: 10 rows, 9 of the first 1000 readable",
-        ),
-        (
-            String::new(),
-            75,
-            "FAILED  table `incident`: 10 rows, none readable; give the",
-        ),
-    ];
-    for (id, expected, words) in hides {
-        let hidden = move |row: RowView<'_>| id.is_empty() || row.sys_id() == id;
-        sim.hide("incident", hidden).unwrap();
-        let (output, _, code) = call(folder.path(), &["check", "--connect"]);
-        assert_eq!(code, expected, "{output}");
-        assert!(output.contains(words), "{output}");
-    }
-    sim.show_all("incident").unwrap();
-
-    sim.hide_field("incident", "sys_updated_on").unwrap();
-    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
-    assert_eq!(code, 75, "{output}");
-    let bad = output.lines().find(|line| line.starts_with("FAILED  "));
-    assert!(bad.unwrap().contains("sys_updated_on"), "{output}");
-}
-
-#[test]
-fn check_connect_of_nobody_ends() {
-    let (folder, _) = alone();
-    let (output, _, code) = call(folder.path(), &["check", "--connect"]);
-    assert_eq!(code, 75, "{output}");
-    assert!(output.matches("FAILED  ").count() >= 2, "{output}");
-    assert!(output.contains("127.0.0.1:9"), "{output}");
-}
-
 #[test]
 fn checkpoints_are_shown_set_and_reset() {
     let (folder, _) = alone();
@@ -466,7 +340,7 @@ fn checkpoints_are_shown_set_and_reset() {
 
 #[test]
 fn checkpoints_of_a_running_bridge_are_shown_but_not_changed() {
-    let (_sim, kafka, folder, config) = world();
+    let (_sim, kafka, folder, config) = connect::instance_and_kafka();
     config.write(folder.path());
     let mut bridge = Bridge::start(folder.path());
     bridge.wait_metric("bridge_checkpoint_writes_total{result=\"ok\"}", 1.0);
