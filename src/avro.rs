@@ -44,7 +44,7 @@ mod times;
 mod typed;
 mod wire;
 
-pub use self::columns::{Choice, TableColumn, TableColumns};
+pub use self::columns::{ChoiceEntry, TableColumn, TableColumns};
 pub use self::encode::{
     EncodeError, EncodeReport, KEY_SCHEMA, MalformedRow, RecordEncoder, encode_key,
 };

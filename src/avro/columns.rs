@@ -7,7 +7,7 @@ use std::fmt;
 
 /// One entry of a choice list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct ChoiceEntry {
     /// The value that is stored.
     pub value: String,
     /// The label that users see.
@@ -31,7 +31,7 @@ pub struct TableColumn {
     /// Digits behind the point, where the dictionary has the attribute `scale`.
     pub scale: Option<u32>,
     /// The choice list, in its order; empty for a column without one.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<ChoiceEntry>,
 }
 
 /// The columns of a table, in the same order every time.

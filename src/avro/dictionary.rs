@@ -11,7 +11,7 @@ use std::io;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::columns::{Choice, TableColumn, TableColumns};
+use super::columns::{ChoiceEntry, TableColumn, TableColumns};
 use crate::servicenow::{Error, InstanceClient, InstanceFailure, ReadRequest, table_api};
 use crate::stop::Stop;
 
@@ -238,14 +238,17 @@ impl DictionaryReader<'_> {
 
     /// The choice lists by column; of several tables that have a list for a column the nearest counts.
     /// They only describe, so a user who may not see them gets a schema without them.
-    fn choices(&self, names: &[&str]) -> Result<HashMap<String, Vec<Choice>>, DictionaryError> {
+    fn choices(
+        &self,
+        names: &[&str],
+    ) -> Result<HashMap<String, Vec<ChoiceEntry>>, DictionaryError> {
         let query = format!("nameIN{}^language=en^inactive=false", names.join(","));
         let options: Vec<ChoiceRow> = match self.pages("sys_choice", &query, CHOICE_FIELDS) {
             Ok(options) => options,
             Err(DictionaryError::Error(error)) if !is_refusal(&error) => return Err(error.into()),
             Err(_) => Vec::new(),
         };
-        let mut lists: HashMap<String, (usize, Vec<(i64, Choice)>)> = HashMap::new();
+        let mut lists: HashMap<String, (usize, Vec<(i64, ChoiceEntry)>)> = HashMap::new();
         for option in options {
             let Some(distance) = names.iter().position(|name| *name == option.name.0) else {
                 continue;
@@ -260,7 +263,7 @@ impl DictionaryReader<'_> {
                 let (value, label) = (option.value.0, option.label.0);
                 list.1.push((
                     option.sequence.0.parse().unwrap_or(0),
-                    Choice { value, label },
+                    ChoiceEntry { value, label },
                 ));
             }
         }

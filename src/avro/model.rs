@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use super::columns::Choice;
+use super::columns::ChoiceEntry;
 use super::names::mangled;
 
 /// Namespace of the records. The Go bridge uses the same, so that its subjects go on.
@@ -79,7 +79,7 @@ pub struct SchemaField {
     /// The table that a reference points to; property `servicenow.reference`.
     pub reference: Option<String>,
     /// The choice list; property `servicenow.choices`.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<ChoiceEntry>,
 }
 
 impl SchemaField {
@@ -340,7 +340,7 @@ fn field(json: &Value) -> Result<SchemaField, ForeignSchema> {
         column => column,
     };
     let choices = json.get("servicenow.choices").and_then(Value::as_array);
-    let choice = |choice: &Value| Choice {
+    let choice = |choice: &Value| ChoiceEntry {
         value: text_of(choice, "value"),
         label: text_of(choice, "label"),
     };

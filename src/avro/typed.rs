@@ -119,7 +119,7 @@ fn decimal(column: &TableColumn, (precision, scale): (u32, u32)) -> FieldType {
 mod tests {
     use expect_test::expect;
 
-    use super::super::columns::Choice;
+    use super::super::columns::ChoiceEntry;
     use super::*;
 
     fn columns() -> TableColumns {
@@ -147,7 +147,7 @@ mod tests {
                 column.label = "Caller".to_owned();
             }
             if name == "state" {
-                column.choices.push(Choice {
+                column.choices.push(ChoiceEntry {
                     value: "1".to_owned(),
                     label: "New".to_owned(),
                 });

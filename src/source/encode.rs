@@ -7,7 +7,7 @@
 
 mod error;
 mod report;
-mod schema_lookup;
+mod schema_finder;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(super) use self::error::RowEncodeError;
 
 use self::report::SchemaReports;
-use self::schema_lookup::{FoundSchema, SchemaLookup};
+use self::schema_finder::{FoundSchema, SchemaFinder};
 use super::instance::SourceInstance;
 use crate::avro::{EncodeError, EncodeReport, FieldType, RecordEncoder, RecordSchema, encode_key};
 use crate::config::{OnTypeError, TableConfig};
@@ -44,7 +44,7 @@ pub(super) enum EncodeAttempt {
 
 /// Writes a table's rows.
 pub(super) struct RowEncoder {
-    lookup: SchemaLookup,
+    lookup: SchemaFinder,
     /// `None` until a look-up has found a schema.
     active: Option<ActiveSchema>,
     reports: SchemaReports,
@@ -93,7 +93,7 @@ impl RowEncoder {
     ) -> RowEncoder {
         let labels = [table.name.as_str()];
         RowEncoder {
-            lookup: SchemaLookup::new(table, instance, registry),
+            lookup: SchemaFinder::new(table, instance, registry),
             active: None,
             reports: SchemaReports::new(&table.name, metrics),
             on_type_error: table.schema.on_type_error,

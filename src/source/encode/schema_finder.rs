@@ -39,7 +39,7 @@ pub(super) struct FoundSchema {
 }
 
 /// Asks the instance and the registry.
-pub(super) struct SchemaLookup {
+pub(super) struct SchemaFinder {
     table: TableConfig,
     instance: Arc<SourceInstance>,
     registry: Arc<Registry>,
@@ -49,13 +49,13 @@ pub(super) struct SchemaLookup {
     growths: u32,
 }
 
-impl SchemaLookup {
+impl SchemaFinder {
     pub(super) fn new(
         table: &TableConfig,
         instance: &Arc<SourceInstance>,
         registry: &Arc<Registry>,
-    ) -> SchemaLookup {
-        SchemaLookup {
+    ) -> SchemaFinder {
+        SchemaFinder {
             table: table.clone(),
             instance: Arc::clone(instance),
             registry: Arc::clone(registry),
