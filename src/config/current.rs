@@ -1,4 +1,4 @@
-//! The configuration in effect, for those who outlive a reload.
+//! The configuration in effect, for threads that live longer than one: a reload replaces it.
 
 use std::sync::Arc;
 

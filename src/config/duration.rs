@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 
 /// A decimal number times `factor`, without the rounding of floats; what is below 1 is dropped.
 fn scaled(number: &str, factor: u64) -> Option<u64> {
-    const MOST_DIGITS: usize = 18; // 10^18 still fits, and a nanosecond of an hour needs 13
+    const MAX_FRACTION_DIGITS: usize = 18; // 10^18 still fits, and a nanosecond of an hour needs 13
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
@@ -70,7 +70,7 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
             digits.parse().ok()
         }
     };
-    let fraction = fraction.get(..fraction.len().min(MOST_DIGITS))?;
+    let fraction = fraction.get(..fraction.len().min(MAX_FRACTION_DIGITS))?;
     let scale = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let below: u64 = or_zero(fraction)?;
     let below = u64::try_from(u128::from(below) * u128::from(factor) / scale).ok()?;
@@ -91,7 +91,7 @@ pub(super) fn format(duration: Duration) -> String {
         .filter(|(unit, _)| unit.is_ascii())
     {
         let count = nanos / u128::from(*factor);
-        if 0 < count {
+        if count > 0 {
             text.push_str(&format!("{count}{unit}"));
             nanos %= u128::from(*factor);
         }

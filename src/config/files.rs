@@ -1,4 +1,4 @@
-//! The files that a configuration was read from, and what they held.
+//! The files that a configuration was read from, with a digest of the content of each.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,35 +7,35 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-/// What is looked at of a file; none that belongs to a configuration is larger.
+/// How many bytes of a file count; no file of a configuration is larger.
 const MAX_DIGESTED_BYTES: u64 = 2 << 20;
 
 /// SHA-256 of a content.
 type Digest = [u8; 32];
 
-/// Files with a digest of what each one held, which tells whether it changed. The content itself,
-/// often a secret, is not kept.
+/// Files with a digest of the content of each, by which a change is seen. The content itself, often a
+/// secret, is not kept. No digest: the file could not be read.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConfigFiles(BTreeMap<PathBuf, Option<Digest>>);
 
 impl ConfigFiles {
-    /// Takes in a file and what was read from it.
+    /// Adds a file with the content that was read from it.
     pub(super) fn note(&mut self, path: &Path, content: &[u8]) {
         self.0.insert(path.to_owned(), Some(digest(content)));
     }
 
-    /// Takes in a file with what it holds now.
+    /// Adds a file with the content that it has now.
     pub(super) fn note_now(&mut self, path: &Path) {
         self.0.insert(path.to_owned(), digest_of(path));
     }
 
-    /// The same files with what they hold now.
+    /// The same files with the contents that they have now.
     pub fn read_again(&self) -> ConfigFiles {
         let now = |path: &PathBuf| (path.clone(), digest_of(path));
         ConfigFiles(self.0.keys().map(now).collect())
     }
 
-    /// Whether this file holds something else than in `other`.
+    /// True if the content of this file is not the same in `other`.
     pub fn differs(&self, other: &ConfigFiles, path: &Path) -> bool {
         self.0.get(path) != other.0.get(path)
     }

@@ -23,7 +23,8 @@ pub fn load(path: &Path) -> Result<(Config, Vec<ConfigWarning>), ConfigProblems>
     load_with_files(path).0
 }
 
-/// As [`load`], and the files it was read from, also where something is wrong with it.
+/// As [`load`], with the files it was read from, also when something is wrong with it: an edit of one
+/// of them is the occasion to try again.
 pub fn load_with_files(
     path: &Path,
 ) -> (
@@ -39,8 +40,8 @@ pub fn load_with_files(
     (loaded, files)
 }
 
-/// Where a bridge with this file is reached, and everything that is wrong elsewhere in the file: who
-/// wants to look at a running bridge needs no more than that.
+/// Reads `observability` alone: where a running bridge with this file is reached. Commands that only
+/// ask a running bridge work with a file that has problems elsewhere, which come beside the section.
 ///
 /// # Errors
 /// The file cannot be read, or what is wrong is in `observability`.
@@ -80,8 +81,8 @@ pub fn load_observability(
     }
 }
 
-/// The lines of a top key: what a slip elsewhere in the file, which makes all of it no YAML, leaves
-/// readable.
+/// The lines of a top key and its section. They can be read even if a slip elsewhere keeps the file as a
+/// whole from being YAML.
 fn block(text: &str, key: &str) -> String {
     let lines = text.lines().skip_while(|line| !line.starts_with(key));
     let inside =
@@ -218,7 +219,7 @@ fn read(path: &Path) -> Result<(String, u32), String> {
     file.take(MAX_CONFIG_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|err| format!("cannot read it: {err}"))?;
-    if MAX_CONFIG_BYTES < u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
         return Err(format!(
             "is larger than {MAX_CONFIG_BYTES} bytes; that is no configuration"
         ));

@@ -1,9 +1,9 @@
-//! Rules for names, and guesses at what a misspelled one was meant to be.
+//! Rules for names of topics, tables and columns, and guesses at what a misspelled word was meant to be.
 
 /// A shortened, quoted form of a value for a message.
 pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut short: String = text.chars().take(LONGEST).collect();
+    const MAX_QUOTED_CHARS: usize = 60;
+    let mut short: String = text.chars().take(MAX_QUOTED_CHARS).collect();
     if short.len() < text.len() {
         short.push_str("...");
     }
@@ -15,8 +15,8 @@ pub(crate) fn closest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    if LONGEST < name.len() {
+    const MAX_GUESSED_BYTES: usize = 64;
+    if name.len() > MAX_GUESSED_BYTES {
         return None;
     }
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
@@ -30,7 +30,7 @@ pub(crate) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The words "did you mean", if there is a guess.
+/// The end of a message, "did you mean `x`?", if a candidate is like `name`; else nothing.
 pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -59,7 +59,7 @@ fn distance(a: &str, b: &str) -> usize {
             let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
             let replace = at(&last, j) + usize::from(x != y);
             let mut best = replace.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            if 0 < i && 0 < j && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
+            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 best = best.min(at(&before, j - 1) + 1);
             }
             row.push(best);
@@ -72,7 +72,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Checks a Kafka topic name.
 pub(super) fn check_topic(name: &str) -> Result<(), String> {
-    const LONGEST: usize = 249; // Kafka's own limit: the name is a folder on the broker
+    const MAX_TOPIC_BYTES: usize = 249; // Kafka's own limit: the name is a folder on the broker
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name == "." || name == ".." || !name.chars().all(legal) {
         return Err(format!(
@@ -80,8 +80,10 @@ pub(super) fn check_topic(name: &str) -> Result<(), String> {
             quoted(name)
         ));
     }
-    if LONGEST < name.len() {
-        return Err(format!("a topic name has at most {LONGEST} characters"));
+    if name.len() > MAX_TOPIC_BYTES {
+        return Err(format!(
+            "a topic name has at most {MAX_TOPIC_BYTES} characters"
+        ));
     }
     Ok(())
 }

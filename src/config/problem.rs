@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, in words for the person who wrote it.
+//! Problems and warnings: what is wrong or odd in a configuration, in words for the person who wrote it.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl fmt::Display for ConfigProblems {
             1 => write!(f, "{}: 1 problem", self.file)?,
             count => write!(f, "{}: {count} problems", self.file)?,
         }
-        if 0 < self.unlisted {
+        if self.unlisted > 0 {
             write!(f, " ({} not listed)", self.unlisted)?;
         }
         Ok(())

@@ -1,8 +1,9 @@
-//! Tells when a file of the configuration holds something else than before.
+//! A thread that reports when the content of a file of the configuration changes.
 //!
-//! What is watched are folders: an editor writes a new file and renames it, Kubernetes swaps a
-//! symbolic link above the file. Events only say when to look; what counts is the content. A slow
-//! look now and then makes up for file systems that send no events.
+//! It watches folders, not files: an editor writes a new file and renames it over the old one, and
+//! Kubernetes swaps a symbolic link above the file. An event of the operating system only says when to
+//! compare; a change is a different content. As some file systems (NFS, some container mounts) send no
+//! events, the thread also compares every [`UNPROMPTED_CHECK_INTERVAL`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,11 +19,11 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::ConfigFiles;
 use crate::stop::{self, Stop, StopTrigger};
 
-/// Without events for this long, a change is complete.
+/// A change is complete when no further event comes for this long: an editor causes several.
 const EVENTS_SETTLED_AFTER: Duration = Duration::from_millis(200);
-/// A file that is written all the time is looked at this often.
+/// The longest wait for that quiet: a file that is written all the time is compared this often.
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
-/// Between two looks without any event.
+/// Time between two comparisons when there are no events at all.
 const UNPROMPTED_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The watching thread; joined when this is dropped.
@@ -33,8 +34,8 @@ pub struct ConfigWatcher {
 }
 
 impl ConfigWatcher {
-    /// Watches `files`. The receiver gets a message when one holds something else; messages that
-    /// nobody takes are not piled up.
+    /// Watches `files`. The receiver gets a message when the content of one changes. The channel holds
+    /// one message: changes that come before it is taken are told by that one.
     ///
     /// # Errors
     /// The operating system gives no thread. That it gives no events is only logged.
@@ -52,10 +53,11 @@ impl ConfigWatcher {
         Ok((watch, changed))
     }
 
-    /// Watches these files from now on, which held what they say.
+    /// Replaces the watched files after a reload; changes are against the contents noted in `files`.
     pub fn follow(&self, files: ConfigFiles) {
-        // The thread takes it within one look; the supervisor must not wait for a slow disk, and
-        // without it the files of before are watched on, of which the configuration is one.
+        // The thread takes it as soon as it does not compare. The supervisor, which calls this, must
+        // not wait for a slow disk: at worst the thread goes on with the files of before, among which
+        // is the configuration itself.
         self.files.send_timeout(files, EVENTS_SETTLED_AFTER).ok();
     }
 }
@@ -71,10 +73,10 @@ impl Drop for ConfigWatcher {
     }
 }
 
-/// What the thread owns.
+/// What the watching thread owns.
 struct WatchThread {
     files: ConfigFiles,
-    /// Folders that are watched, with what they are: a folder of the same name may be another one.
+    /// The watched folders with device and inode: a folder of the same name may be another one.
     folders: BTreeMap<PathBuf, (u64, u64)>,
     watcher: Option<RecommendedWatcher>,
     events: Receiver<()>,
@@ -93,7 +95,7 @@ impl WatchThread {
         let (event_in, events) = bounded(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(event.kind)) {
-                // Full means that it is going to look already.
+                // A full channel means that the thread is going to compare anyway.
                 event_in.try_send(()).ok();
             }
         });
@@ -127,11 +129,11 @@ impl WatchThread {
             if self.stop.is_stopped() {
                 return;
             }
-            self.look();
+            self.compare();
         }
     }
 
-    /// Waits until nothing more happens.
+    /// Waits until the change is complete.
     fn settle(&self) {
         let end = after(MAX_SETTLE_TIME);
         loop {
@@ -144,7 +146,7 @@ impl WatchThread {
         }
     }
 
-    fn look(&mut self) {
+    fn compare(&mut self) {
         let now = self.files.read_again();
         if now != self.files {
             self.files = now;
@@ -182,7 +184,7 @@ impl WatchThread {
     }
 }
 
-/// Reading is no change; our own look would wake us for ever.
+/// Reading a file is no change; otherwise each comparison would cause the next one.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),

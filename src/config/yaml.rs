@@ -174,7 +174,7 @@ fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> Yam
     }
 }
 
-/// What one pass over the document shares.
+/// State of one pass over the document.
 #[derive(Default)]
 struct YamlPass {
     next_id: Cell<usize>,
@@ -199,7 +199,7 @@ impl YamlPass {
         Ok(id)
     }
 
-    /// Ends the pass. serde_yaml would put a path of its own in front of the words.
+    /// Ends the pass. The words are kept aside, as serde_yaml would put a path of its own before them.
     fn fail<E: serde::de::Error>(&self, message: &str) -> E {
         self.failure.replace(Some(message.to_owned()));
         E::custom(message)
@@ -217,7 +217,7 @@ impl<'de> DeserializeSeed<'de> for ShapeReader<'_> {
     }
 }
 
-/// Each kind of scalar is the same here.
+/// The visitor has a method for each type of scalar, and all do the same.
 macro_rules! scalars {
     ($($method:ident: $type:ty),*) => {
         $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<YamlNode, E> {
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for ShapeReader<'_> {
         Ok(YamlNode::new(self.0.number()?, YamlKind::Null))
     }
 
-    /// A file without a value.
+    /// A document without a value.
     fn visit_none<E: serde::de::Error>(self) -> Result<YamlNode, E> {
         self.visit_unit()
     }

@@ -49,7 +49,7 @@ const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
     ("value.serializer", "kafka.schema_registry_url"),
 ];
 
-/// Properties that nobody may change, with the promise that would break.
+/// Properties that keep their values, with the guarantee that rests on each.
 const FIXED_PROPERTIES: [(&str, &str); 28] = [
     ("acks", WHY_NO_LOSS),
     ("request.required.acks", WHY_NO_LOSS),
