@@ -24,3 +24,4 @@ pub mod sink;
 pub mod source;
 pub mod stop;
 pub mod sync;
+mod terminal_text;

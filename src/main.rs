@@ -1,47 +1,30 @@
 //! The program: arguments to exit code.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the terminal belongs to this file"
-)]
 
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
-use servicenow_kafka_bridge::commands::{CommandOutcome, Terminal};
-use servicenow_kafka_bridge::{cli, commands};
+use servicenow_kafka_bridge::cli;
+use servicenow_kafka_bridge::commands::{self, Terminal, exit_code};
 
 fn main() -> ExitCode {
-    let invocation = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(invocation) => invocation,
-        Err(usage) => {
-            eprintln!("servicenow-kafka-bridge: {usage}");
-            return ExitCode::from(64);
-        }
-    };
-    let done = execute(invocation);
-    // A closed pipe is the reader's choice, not an error.
-    for line in &done.output {
-        println!("{line}");
-    }
-    for line in &done.errors {
-        eprintln!("servicenow-kafka-bridge: {line}");
-    }
-    ExitCode::from(done.code)
-}
-
-fn execute(invocation: cli::Invocation) -> CommandOutcome {
-    // Locked for a moment at a time: `run` writes to stderr from other threads.
+    // Neither is locked for longer than a line: `run` writes its log to stderr from other threads.
     let (stdout, mut stderr) = (io::stdout(), io::stderr());
-    let terminal = stdout
+    let size = stdout
         .is_terminal()
         .then(|| rustix::termios::tcgetwinsize(&stdout));
-    let width = terminal.map(|size| match size {
-        Ok(size) if 0 < size.ws_col => usize::from(size.ws_col),
+    let width = size.map(|size| match size {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
         _ => 80,
     });
-    let live = stderr.is_terminal();
+    let is_live = stderr.is_terminal();
     let mut output = BufWriter::new(stdout);
-    let mut terminal = Terminal::new(&mut output, &mut stderr, width, live);
-    commands::execute(invocation, &mut terminal)
+    let mut terminal = Terminal::new(&mut output, &mut stderr, width, is_live);
+    let code = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(invocation) => commands::execute(invocation, &mut terminal),
+        Err(usage) => {
+            terminal.error(&usage.to_string());
+            exit_code::USAGE
+        }
+    };
+    ExitCode::from(code)
 }

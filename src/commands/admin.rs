@@ -1,61 +1,35 @@
-//! What is asked of a running bridge, over its admin port.
+//! The commands that ask something of a running bridge, over its admin port.
 
-use std::io;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::dead_letters::text::{clean, clean_json};
-use super::{CommandOutcome, Terminal};
+use super::running_bridge::{PortAnswer, RunningBridge};
+use super::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::admin::status::BridgeStatus;
 use crate::admin::threads::ThreadsReport;
 use crate::cli::AdminAction;
 use crate::config::ObservabilityConfig;
 
-mod table;
 mod words;
 
-/// How long we wait for an answer: longer than the port waits for the supervisor.
+/// How long an answer may take: longer than the port itself waits for the supervisor.
 const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long for a connection.
-const ADMIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of an answer.
-const MAX_ADMIN_ANSWER_BYTES: u64 = 16 << 20;
 
-/// Asks, and prints what comes back.
+/// Asks, and prints the answer.
 pub(super) fn execute(
     port: &ObservabilityConfig,
     action: &AdminAction,
     terminal: &mut Terminal<'_>,
-) -> CommandOutcome {
-    match ask(port, action).and_then(|answer| print(&answer, action, terminal)) {
-        Ok(()) => CommandOutcome::default(),
-        Err(AdminFailure { code, words }) => CommandOutcome::failed(code, &words),
-    }
-}
-
-/// Why there is nothing to print.
-struct AdminFailure {
-    code: u8,
-    words: String,
-}
-
-impl AdminFailure {
-    fn new(code: u8, words: impl Into<String>) -> AdminFailure {
-        let words = words.into();
-        AdminFailure { code, words }
-    }
-}
-
-impl From<io::Error> for AdminFailure {
-    fn from(error: io::Error) -> AdminFailure {
-        AdminFailure::new(75, format!("cannot write: {error}"))
-    }
+) -> CommandResult {
+    let answer = ask(port, action)?;
+    print(&answer, action, terminal)?;
+    Ok(exit_code::DONE)
 }
 
 /// Sends the request; the body of a good answer.
-fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, AdminFailure> {
+fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, CommandFailure> {
     let named = |name: &str| Some(json!({ "name": name }));
     let (path, body) = match action {
         AdminAction::Status(_) => ("/status.json", None),
@@ -67,105 +41,57 @@ fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, Admin
         AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
         AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
     };
-    let addr = address(&port.addr)?;
-    let url = format!("http://{addr}{path}");
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .timeout_global(Some(ADMIN_ANSWER_TIMEOUT))
-            .timeout_connect(Some(ADMIN_CONNECT_TIMEOUT))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            // The port is near; a proxy of the environment would get the token.
-            .proxy(None)
-            .build(),
-    );
-    let token = port.admin.as_ref();
-    let bearer = token.map(|admin| format!("Bearer {}", admin.token.expose()));
+    let bridge = RunningBridge::at(&port.addr, ADMIN_ANSWER_TIMEOUT)?;
     let bearer = if path.starts_with("/api/") {
-        Some(bearer.ok_or_else(|| {
-            let words = "this needs observability.admin_token_file in the configuration: make a \
-                         token with `openssl rand -hex 32`";
-            AdminFailure::new(78, words)
-        })?)
+        Some(bearer(port)?)
     } else {
         None
     };
-    let sent = match &body {
-        None => with_token(agent.get(&url), bearer).call(),
-        Some(body) => with_token(agent.post(&url), bearer).send(body.to_string()),
-    };
-    let no_answer = |error: ureq::Error| {
-        AdminFailure::new(75, format!("no answer from a bridge at {addr}: {error}"))
-    };
-    let mut response = sent.map_err(no_answer)?;
-    let status = response.status().as_u16();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(MAX_ADMIN_ANSWER_BYTES);
-    let body = body.read_to_string().map_err(no_answer)?;
-    match status {
-        200 => Ok(body),
-        _ => Err(refusal(status, &body)),
+    let answer = bridge.request(path, body.as_ref(), bearer.as_deref())?;
+    match answer.status {
+        200 => Ok(answer.body),
+        _ => Err(refusal(&answer)),
     }
 }
 
-fn with_token<B>(
-    request: ureq::RequestBuilder<B>,
-    bearer: Option<String>,
-) -> ureq::RequestBuilder<B> {
-    match bearer {
-        Some(bearer) => request.header("Authorization", bearer),
-        None => request,
-    }
+fn bearer(port: &ObservabilityConfig) -> Result<String, CommandFailure> {
+    let admin = port.admin.as_ref().ok_or_else(|| {
+        let text = "this needs observability.admin_token_file in the configuration: make a token \
+                    with `openssl rand -hex 32`";
+        CommandFailure::new(exit_code::CONFIGURATION, text)
+    })?;
+    Ok(format!("Bearer {}", admin.token.expose()))
 }
 
-/// Where a bridge that listens on `addr` is reached from here.
-fn address(addr: &str) -> Result<String, AdminFailure> {
-    let (host, port) = addr.rsplit_once(':').unwrap_or((addr, ""));
-    if port == "0" {
-        let words = "observability.addr has port 0, so nobody knows where the bridge listens; set \
-                     a port";
-        return Err(AdminFailure::new(78, words));
-    }
-    Ok(match host {
-        "" | "0.0.0.0" | "[::]" => format!("127.0.0.1:{port}"),
-        host => format!("{host}:{port}"),
-    })
-}
-
-/// The words of an answer that is none.
-fn refusal(status: u16, body: &str) -> AdminFailure {
-    let answer: Option<Value> = serde_json::from_str(body).ok();
-    let words = answer
-        .as_ref()
-        .and_then(|answer| answer.get("error")?.as_str());
-    let words = match words {
-        Some(words) => clean(words).into_owned(),
-        None => format!("what listens there is no bridge of this version: status {status}"),
-    };
+/// A refusal in the words of the bridge.
+fn refusal(answer: &PortAnswer) -> CommandFailure {
+    let status = answer.status;
+    let body: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let words = body.as_ref().and_then(|body| body.get("error")?.as_str());
+    let text = words.map_or_else(
+        || format!("what listens there is no bridge of this version: status {status}"),
+        str::to_owned,
+    );
     let code = match status {
-        401 | 403 => 78,
-        503 | 504 => 75,
-        _ => 1,
+        401 | 403 => exit_code::CONFIGURATION,
+        503 | 504 => exit_code::TRY_AGAIN,
+        _ => exit_code::PARTLY_DONE,
     };
-    AdminFailure::new(code, words)
+    CommandFailure::new(code, text)
 }
 
 fn print(
     answer: &str,
     action: &AdminAction,
     terminal: &mut Terminal<'_>,
-) -> Result<(), AdminFailure> {
+) -> Result<(), CommandFailure> {
     match action {
         AdminAction::Status(options) | AdminAction::Threads(options) if options.json => {
-            terminal.line(&clean_json(answer))?;
+            terminal.json(answer)?;
         }
         AdminAction::Config => {
             let config: Value = understood(answer)?;
-            let text = serde_json::to_string_pretty(&config).unwrap_or_default();
-            text.lines()
-                .try_for_each(|line| terminal.line(&clean_json(line)))?;
+            terminal.json(&serde_json::to_string_pretty(&config).unwrap_or_default())?;
         }
         AdminAction::Status(_) => {
             let status: BridgeStatus = understood(answer)?;
@@ -177,46 +103,39 @@ fn print(
         }
         _ => {
             let done: Value = understood(answer)?;
-            terminal.line(&clean(
-                done.get("done").and_then(Value::as_str).unwrap_or("done"),
-            ))?;
+            terminal.line(done.get("done").and_then(Value::as_str).unwrap_or("done"))?;
         }
     }
-    terminal.flush()?;
     Ok(())
 }
 
-fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, AdminFailure> {
-    serde_json::from_str(answer)
-        .map_err(|error| AdminFailure::new(75, format!("the answer is not understood: {error}")))
+fn understood<T: DeserializeOwned>(answer: &str) -> Result<T, CommandFailure> {
+    serde_json::from_str(answer).map_err(|error| {
+        let text = format!("the answer is not understood: {error}");
+        CommandFailure::new(exit_code::TRY_AGAIN, text)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn where_to_ask() {
-        let at = |addr| address(addr).map_err(|failure| failure.code);
-        assert_eq!(at(":8080"), Ok("127.0.0.1:8080".to_owned()));
-        assert_eq!(at("0.0.0.0:80"), Ok("127.0.0.1:80".to_owned()));
-        assert_eq!(at("[::]:80"), Ok("127.0.0.1:80".to_owned()));
-        assert_eq!(at("[::1]:80"), Ok("[::1]:80".to_owned()));
-        assert_eq!(at("bridge.example:80"), Ok("bridge.example:80".to_owned()));
-        assert_eq!(at("127.0.0.1:0"), Err(78));
-    }
+    use crate::commands::terminal::tests::written;
 
     #[test]
     fn refusals_are_told_in_the_bridges_words() {
-        let told = |status, body| {
-            let AdminFailure { code, words } = refusal(status, body);
-            (code, words)
+        let told = |status, body: &str| {
+            let body = body.to_owned();
+            let CommandFailure { code, text } = refusal(&PortAnswer { status, body });
+            (code, text)
         };
         assert_eq!(told(401, r#"{"error":"no"}"#), (78, "no".to_owned()));
-        assert_eq!(
-            told(409, r#"{"error":"a\u001b[1m"}"#),
-            (1, "a\u{fffd}[1m".to_owned())
-        );
+        assert_eq!(told(409, r#"{"error":"busy"}"#), (1, "busy".to_owned()));
+        let hostile = PortAnswer {
+            status: 409,
+            body: r#"{"error":"a\u001b[1m"}"#.to_owned(),
+        };
+        let shown = written(None, |_| Err(refusal(&hostile)));
+        assert_eq!(shown.errors, "servicenow-kafka-bridge: a\u{fffd}[1m\n");
         assert_eq!(told(503, r#"{"error":"later"}"#).0, 75);
         assert!(
             told(404, "404 page not found")

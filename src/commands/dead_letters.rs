@@ -2,20 +2,19 @@
 
 mod filter;
 mod interrupt;
+mod lines;
 mod list;
 mod replay;
 mod send;
-mod table;
-pub(super) mod text;
+mod text;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::num::NonZeroU64;
 use std::ops::{ControlFlow, Range};
 
 use jiff::Timestamp;
 
-use super::{CommandOutcome, Terminal};
+use super::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::cli::{DeadLetterAction, DeadLetterFilter, DeadLetterPlace};
 use crate::config::Config;
 use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError, TopicReader};
@@ -23,37 +22,14 @@ use crate::sink::DeadLetter;
 use crate::sink::dead_letter::InvalidDeadLetter;
 use crate::stop::Stop;
 
-/// Why a command ends early.
-struct DeadLettersFailure {
-    code: u8,
-    /// Empty: the reader has closed the output, which is no failure.
-    text: String,
-}
-
-impl DeadLettersFailure {
-    fn new(code: u8, text: impl Into<String>) -> DeadLettersFailure {
-        let text = text.into();
-        DeadLettersFailure { code, text }
-    }
-}
-
-impl From<TopicReadError> for DeadLettersFailure {
-    fn from(error: TopicReadError) -> DeadLettersFailure {
+impl From<TopicReadError> for CommandFailure {
+    fn from(error: TopicReadError) -> CommandFailure {
         let code = match error {
-            TopicReadError::Scattered { .. } => 1,
-            _ if error.is_configuration() => 78,
-            _ => 75,
+            TopicReadError::Scattered { .. } => exit_code::PARTLY_DONE,
+            _ if error.is_configuration() => exit_code::CONFIGURATION,
+            _ => exit_code::TRY_AGAIN,
         };
-        DeadLettersFailure::new(code, error.to_string())
-    }
-}
-
-impl From<io::Error> for DeadLettersFailure {
-    fn from(error: io::Error) -> DeadLettersFailure {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => DeadLettersFailure::new(0, ""),
-            _ => DeadLettersFailure::new(75, format!("cannot write the output: {error}")),
-        }
+        CommandFailure::new(code, error)
     }
 }
 
@@ -62,8 +38,9 @@ pub(super) fn execute(
     config: &Config,
     action: &DeadLetterAction,
     terminal: &mut Terminal<'_>,
-) -> CommandOutcome {
-    let result = DeadLetterTopic::open(config).and_then(|mut letters| match action {
+) -> CommandResult {
+    let mut letters = DeadLetterTopic::open(config)?;
+    match action {
         DeadLetterAction::List(filter, options) => {
             list::list(&mut letters, filter, options, terminal)
         }
@@ -74,20 +51,6 @@ pub(super) fn execute(
         DeadLetterAction::Replay(filter, options) => {
             replay::replay(config, &mut letters, filter, options, terminal)
         }
-    });
-    match result {
-        Ok(code) => CommandOutcome {
-            code,
-            ..CommandOutcome::default()
-        },
-        Err(failure) => CommandOutcome {
-            errors: Some(failure.text)
-                .filter(|text| !text.is_empty())
-                .into_iter()
-                .collect(),
-            code: failure.code,
-            ..CommandOutcome::default()
-        },
     }
 }
 
@@ -121,11 +84,11 @@ impl FoundLetter {
     }
 }
 
-/// Whether letters are wanted that are done.
+/// What a scan does with letters that were replayed or dropped before.
 #[derive(Clone, Copy, PartialEq)]
 enum DoneLetters {
-    No,
-    Too,
+    Skip,
+    Include,
 }
 
 /// What a scan came across.
@@ -147,10 +110,10 @@ struct DeadLetterTopic {
 }
 
 impl DeadLetterTopic {
-    fn open(config: &Config) -> Result<DeadLetterTopic, DeadLettersFailure> {
+    fn open(config: &Config) -> Result<DeadLetterTopic, CommandFailure> {
         let Some(topic) = config.sink.dlq_topic.clone() else {
             let text = "sink.dlq_topic is not set: there are no dead letters";
-            return Err(DeadLettersFailure::new(78, text));
+            return Err(CommandFailure::new(exit_code::CONFIGURATION, text));
         };
         let group = format!("{}-dead-letters", config.sink.group_id);
         let browser = TopicReader::new(&config.kafka, &group)?;
@@ -172,10 +135,10 @@ impl DeadLetterTopic {
         marked: DoneLetters,
         stop: &Stop,
         mut visit: impl FnMut(&mut ReplayProgress, FoundLetter) -> ControlFlow<()>,
-    ) -> Result<ScanCounts, DeadLettersFailure> {
+    ) -> Result<ScanCounts, CommandFailure> {
         let mut counts = ScanCounts::default();
         let mut ranges = filter::ranges(which, &self.partitions);
-        if marked == DoneLetters::No {
+        if marked == DoneLetters::Skip {
             for (partition, range) in &mut ranges {
                 let base = self
                     .marks
@@ -199,7 +162,7 @@ impl DeadLetterTopic {
                 );
                 next.insert(partition, offset.saturating_add(1));
                 let done = marks.is_done(partition, offset);
-                if done && marked == DoneLetters::No {
+                if done && marked == DoneLetters::Skip {
                     counts.done += 1;
                     return ControlFlow::Continue(());
                 }

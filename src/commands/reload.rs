@@ -1,57 +1,56 @@
 //! `reload`: finds the running bridge, sends it SIGHUP, and asks it what became of that.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::CommandOutcome;
+use super::running_bridge::RunningBridge;
+use super::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::checkpoint;
 use crate::config::Config;
 
-/// Bound on one question to the admin port.
-const RELOAD_QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one answer of the port may take.
+const RELOAD_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reload may take: the instance is asked whether the credentials work.
 const RELOAD_MAX_WAIT: Duration = Duration::from_secs(60);
-/// Between two questions.
+/// Between two questions what became of it.
 const RELOAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// More than a page of metrics has.
-const MAX_METRICS_PAGE_BYTES: u64 = 16 << 20;
 
-pub(super) fn reload(config: &Config) -> CommandOutcome {
-    let pid = match running(config) {
-        Ok(pid) => pid,
-        Err(why) => return CommandOutcome::failed(75, &why),
-    };
+/// Executes the command.
+pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> CommandResult {
+    let failed = |text| CommandFailure::new(exit_code::TRY_AGAIN, text);
+    let pid = running(config).map_err(failed)?;
     let addr = &config.observability.addr;
-    let before = timestamp(addr);
-    if let Err(error) = kill_process(pid, Signal::HUP) {
-        return CommandOutcome::failed(
-            75,
-            &format!("cannot send SIGHUP to process {pid}: {error}"),
-        );
-    }
-    let sent = format!("sent SIGHUP to process {pid}");
-    let Some(before) = before else {
-        return CommandOutcome::output(format!(
-            "{sent}; what became of it is in its log, as {addr} does not answer"
-        ));
+    let bridge = RunningBridge::at(addr, RELOAD_ANSWER_TIMEOUT).ok();
+    let before = bridge.as_ref().and_then(last_reload);
+    kill_process(pid, Signal::HUP)
+        .map_err(|error| failed(format!("cannot send SIGHUP to process {pid}: {error}")))?;
+    let outcome = match (bridge, before) {
+        (Some(bridge), Some(before)) => outcome(&bridge, &before),
+        _ => Ok(format!(
+            "; what became of it is in its log, as {addr} does not answer"
+        )),
     };
+    let sent = format!("sent SIGHUP to process {pid}");
+    let outcome = outcome.map_err(|why| failed(format!("{sent}{why}")))?;
+    terminal.line(&format!("{sent}{outcome}"))?;
+    Ok(exit_code::DONE)
+}
+
+/// Waits until the bridge has read its configuration again. An error: it does not use it.
+fn outcome(bridge: &RunningBridge, before: &str) -> Result<String, String> {
     let deadline = Instant::now() + RELOAD_MAX_WAIT;
     while Instant::now() < deadline {
-        if timestamp(addr).is_some_and(|now| now != before) {
-            return outcome(addr, &sent);
+        if last_reload(bridge).is_some_and(|now| now != before) {
+            return verdict(bridge);
         }
         std::thread::park_timeout(RELOAD_POLL_INTERVAL);
     }
-    CommandOutcome::output(format!(
-        "{sent}; it is not through after {} s",
-        RELOAD_MAX_WAIT.as_secs()
-    ))
+    let seconds = RELOAD_MAX_WAIT.as_secs();
+    Ok(format!("; it is not through after {seconds} s"))
 }
 
 /// The bridge that works with this checkpoint, if it is really one that takes SIGHUP: to others the
@@ -61,7 +60,7 @@ fn running(config: &Config) -> Result<Pid, String> {
     let holder =
         checkpoint::lock_holder(&config.offset.file_path).map_err(|error| error.to_string())?;
     let (number, lock) = holder.ok_or_else(|| {
-        format!("no bridge runs with the checkpoint {path}: nobody holds its lock")
+        format!("no bridge runs with the checkpoint {path}: no process holds its lock")
     })?;
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| format!("{}: `{number}` is no process id", lock.display()))?;
@@ -76,7 +75,7 @@ fn running(config: &Config) -> Result<Pid, String> {
     Ok(pid)
 }
 
-/// Whether the process has a handler for SIGHUP, bit 0 of the mask of caught signals.
+/// The process has a handler for SIGHUP: bit 0 of the mask of caught signals (proc(5), `SigCgt`).
 fn catches_hangup(process: &Path) -> bool {
     let status = fs::read_to_string(process.join("status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
@@ -84,7 +83,7 @@ fn catches_hangup(process: &Path) -> bool {
     mask.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Whether the process has this file open.
+/// The process has this file open.
 fn has_open(process: &Path, file: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
     let Ok(open) = fs::read_dir(process.join("fd")) else {
@@ -95,27 +94,24 @@ fn has_open(process: &Path, file: &Path) -> bool {
     wanted.is_some() && open.any(|it| it == wanted)
 }
 
-fn outcome(addr: &str, sent: &str) -> CommandOutcome {
-    let page = get(addr, "/metrics").unwrap_or_default();
+fn verdict(bridge: &RunningBridge) -> Result<String, String> {
+    let page = get(bridge, "/metrics").unwrap_or_default();
     if value(&page, "bridge_config_last_reload_successful ").as_deref() == Some("1") {
-        return CommandOutcome::output(format!("{sent}: it runs with this configuration now"));
+        return Ok(": it runs with this configuration now".to_owned());
     }
-    let why = get(addr, "/readyz").and_then(|body| {
+    let why = get(bridge, "/readyz").and_then(|body| {
         let page: serde_json::Value = serde_json::from_str(&body).ok()?;
         let notes = page.get("notes")?.as_array()?.iter();
         let notes: Vec<&str> = notes.filter_map(serde_json::Value::as_str).collect();
         Some(notes.join("; "))
     });
     let why = why.unwrap_or_else(|| "its log says why".to_owned());
-    CommandOutcome::failed(
-        75,
-        &format!("{sent}: it does not use this configuration: {why}"),
-    )
+    Err(format!(": it does not use this configuration: {why}"))
 }
 
-/// When the bridge last read its configuration, as it says it.
-fn timestamp(addr: &str) -> Option<String> {
-    let page = get(addr, "/metrics")?;
+/// When the bridge last read its configuration, as it writes it.
+fn last_reload(bridge: &RunningBridge) -> Option<String> {
+    let page = get(bridge, "/metrics")?;
     value(&page, "bridge_config_last_reload_timestamp_seconds ")
 }
 
@@ -125,28 +121,7 @@ fn value(page: &str, series: &str) -> Option<String> {
         .map(|value| value.trim().to_owned())
 }
 
-/// The body of a page of the admin port, on this machine where it listens on all addresses.
-fn get(addr: &str, path: &str) -> Option<String> {
-    let all = addr
-        .strip_prefix(':')
-        .or_else(|| addr.strip_prefix("[::]:"));
-    let all = all.or_else(|| addr.strip_prefix("0.0.0.0:"));
-    let addr = all.map_or_else(|| addr.to_owned(), |port| format!("127.0.0.1:{port}"));
-    let addr = addr.to_socket_addrs().ok()?.next()?;
-    let mut stream = TcpStream::connect_timeout(&addr, RELOAD_QUESTION_TIMEOUT).ok()?;
-    stream
-        .set_read_timeout(Some(RELOAD_QUESTION_TIMEOUT))
-        .ok()?;
-    stream
-        .set_write_timeout(Some(RELOAD_QUESTION_TIMEOUT))
-        .ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream
-        .take(MAX_METRICS_PAGE_BYTES)
-        .read_to_string(&mut answer)
-        .ok()?;
-    let (_, body) = answer.split_once("\r\n\r\n")?;
-    Some(body.to_owned())
+fn get(bridge: &RunningBridge, path: &str) -> Option<String> {
+    let answer = bridge.request(path, None, None).ok()?;
+    Some(answer.body)
 }

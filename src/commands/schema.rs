@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::CommandOutcome;
+use super::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::avro::desired_schema;
 use crate::avro::desired_schema::{DesiredSchema, SchemaUnavailable};
 use crate::avro::{ForeignSchema, KEY_SCHEMA};
@@ -18,17 +18,15 @@ use crate::registry::{LatestOwnVersion, NextSchema};
 use crate::registry::{RecordPart, Registry, RegistryFailure, SubjectSchema};
 use crate::servicenow::InstanceClient;
 use crate::stop::{self, Stop};
+use crate::terminal_text::clean_json;
 
 /// Retries are for long-running bridges; a command answers soon.
 const SCHEMA_COMMAND_RETRIES: u32 = 1;
 /// The compatibility level of a subject whose versions are not compared.
 const COMPATIBILITY_NONE: &str = "NONE";
 
-/// Why the command ends early.
-struct SchemaFailure(u8, String);
-
-impl From<registry::Error> for SchemaFailure {
-    fn from(error: registry::Error) -> SchemaFailure {
+impl From<registry::Error> for CommandFailure {
+    fn from(error: registry::Error) -> CommandFailure {
         let refused = matches!(
             error.cause(),
             Some(
@@ -38,21 +36,21 @@ impl From<registry::Error> for SchemaFailure {
             )
         );
         let code = match &error {
-            registry::Error::Setup(_) => 78,
-            _ if refused => 78,
-            _ => 75,
+            registry::Error::Setup(_) => exit_code::CONFIGURATION,
+            _ if refused => exit_code::CONFIGURATION,
+            _ => exit_code::TRY_AGAIN,
         };
-        SchemaFailure(code, error.to_string())
+        CommandFailure::new(code, error)
     }
 }
 
-impl From<SchemaUnavailable> for SchemaFailure {
-    fn from(why: SchemaUnavailable) -> SchemaFailure {
+impl From<SchemaUnavailable> for CommandFailure {
+    fn from(why: SchemaUnavailable) -> CommandFailure {
         let code = match why {
-            SchemaUnavailable::Error(_) => 75,
-            SchemaUnavailable::Hidden(_) => 78,
+            SchemaUnavailable::Error(_) => exit_code::TRY_AGAIN,
+            SchemaUnavailable::Hidden(_) => exit_code::CONFIGURATION,
         };
-        SchemaFailure(code, why.to_string())
+        CommandFailure::new(code, why)
     }
 }
 
@@ -72,34 +70,42 @@ pub(super) fn execute(
     config: &Config,
     action: SchemaAction,
     options: &SchemaOptions,
-) -> CommandOutcome {
-    // Nobody stops a command but by killing it; its waits have bounds of their own.
+    terminal: &mut Terminal<'_>,
+) -> CommandResult {
+    // A command is stopped by killing it only; its waits have bounds of their own.
     let (_trigger, stop) = stop::pair();
-    let result = find(config, &options.table).and_then(|table| {
-        let registry = Registry::new(&config.schema_registry, &Metrics::new())?;
-        let findings = findings(config, table, &registry, &stop)?;
-        match action {
-            SchemaAction::Show => Ok(show(&findings, options.json)),
-            SchemaAction::Diff => diff(&findings, &registry, options.json, &stop),
-            SchemaAction::Register => register(&findings, table, &registry, options.json, &stop),
-        }
-    });
-    result.unwrap_or_else(|SchemaFailure(code, words)| CommandOutcome::failed(code, &words))
+    let table = find(config, &options.table)?;
+    let registry = Registry::new(&config.schema_registry, &Metrics::new())?;
+    let findings = findings(config, table, &registry, &stop)?;
+    let answer = match action {
+        SchemaAction::Show => SchemaAnswer::of_show(&findings),
+        SchemaAction::Diff => diff(&findings, &registry, &stop)?,
+        SchemaAction::Register => register(&findings, table, &registry, &stop)?,
+    };
+    if options.json {
+        terminal.json(&findings.json(answer.details))?;
+    } else {
+        terminal.text(&answer.text)?;
+    }
+    for note in &findings.notes {
+        terminal.error(note);
+    }
+    Ok(answer.code)
 }
 
-fn find<'a>(config: &'a Config, name: &str) -> Result<&'a TableConfig, SchemaFailure> {
+fn find<'a>(config: &'a Config, name: &str) -> Result<&'a TableConfig, CommandFailure> {
     let mut tables = config.source.tables.iter();
     let Some(table) = tables.find(|table| table.name == name) else {
         let words = format!("table `{name}` is not in `source.tables` of the configuration");
-        return Err(SchemaFailure(64, words));
+        return Err(CommandFailure::new(exit_code::USAGE, words));
     };
     if config.schema_registry.urls.is_empty() {
         let words = "`schema_registry.url` is not set: there is no Avro";
-        return Err(SchemaFailure(78, words.to_owned()));
+        return Err(CommandFailure::new(exit_code::CONFIGURATION, words));
     }
     if table.format == TableFormat::Json {
         let words = format!("table `{name}` has `format: json`, and so no schema");
-        return Err(SchemaFailure(78, words));
+        return Err(CommandFailure::new(exit_code::CONFIGURATION, words));
     }
     Ok(table)
 }
@@ -109,7 +115,7 @@ fn findings(
     table: &TableConfig,
     registry: &Registry,
     stop: &Stop,
-) -> Result<SchemaFindings, SchemaFailure> {
+) -> Result<SchemaFindings, CommandFailure> {
     let DesiredSchema { schema, mut notes } = wanted(config, table, stop)?;
     let subject = registry.table_subject(table);
     let next = NextSchema::find(registry, &subject, &schema, None, stop)?;
@@ -133,7 +139,7 @@ fn wanted(
     config: &Config,
     table: &TableConfig,
     stop: &Stop,
-) -> Result<DesiredSchema, SchemaFailure> {
+) -> Result<DesiredSchema, CommandFailure> {
     if let Some(schema) = desired_schema::without_instance(table) {
         let notes = Vec::new();
         return Ok(DesiredSchema { schema, notes });
@@ -142,7 +148,7 @@ fn wanted(
     servicenow.max_retries = Some(SCHEMA_COMMAND_RETRIES);
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let client = InstanceClient::start(&servicenow, &metrics, &health)
-        .map_err(|error| SchemaFailure(78, error.to_string()))?;
+        .map_err(|error| CommandFailure::new(exit_code::CONFIGURATION, error))?;
     Ok(desired_schema::desired_schema(
         &client,
         &servicenow.table_api_path,
@@ -167,7 +173,7 @@ pub(super) fn check(
     let start = format!("schema of `{}`: ", table.name);
     match checked {
         Ok(words) => Ok(format!("{start}subject {subject}: {words}")),
-        Err(SchemaFailure(_, words)) => Err(format!("{start}{words}")),
+        Err(CommandFailure { text, .. }) => Err(format!("{start}{text}")),
     }
 }
 
@@ -177,7 +183,7 @@ fn check_pinned(
     registry: &Registry,
     notes: &mut Vec<String>,
     stop: &Stop,
-) -> Result<String, SchemaFailure> {
+) -> Result<String, CommandFailure> {
     let subject = registry.table_subject(table);
     let Some(latest) = registry.latest(&subject, stop)? else {
         let words = format!(
@@ -185,12 +191,12 @@ fn check_pinned(
              `schema_registry.auto_register: true`",
             table.name
         );
-        return Err(SchemaFailure(78, words));
+        return Err(CommandFailure::new(exit_code::CONFIGURATION, words));
     };
     let newest = LatestOwnVersion::find(registry, &subject, &latest, stop)?;
     let (version, _) = newest
         .or_advice(&subject, &table.name)
-        .map_err(|words| SchemaFailure(78, words))?;
+        .map_err(|words| CommandFailure::new(exit_code::CONFIGURATION, words))?;
     notes.extend(newest.foreign.as_ref().map(|why| followed(&subject, why)));
     Ok(described(Some(version)))
 }
@@ -202,7 +208,7 @@ fn check_wanted(
     registry: &Registry,
     notes: &mut Vec<String>,
     stop: &Stop,
-) -> Result<String, SchemaFailure> {
+) -> Result<String, CommandFailure> {
     let findings = findings(config, table, registry, stop)?;
     notes.extend_from_slice(&findings.notes);
     let registered = findings.registered();
@@ -218,7 +224,7 @@ fn check_wanted(
         findings.subject,
         fit.reasons.join("; ")
     );
-    Err(SchemaFailure(78, words))
+    Err(CommandFailure::new(exit_code::CONFIGURATION, words))
 }
 
 /// Whether the registry takes the schema that is to be registered.
@@ -237,7 +243,7 @@ impl CompatibilityVerdict {
         findings: &SchemaFindings,
         registry: &Registry,
         stop: &Stop,
-    ) -> Result<CompatibilityVerdict, SchemaFailure> {
+    ) -> Result<CompatibilityVerdict, CommandFailure> {
         let (subject, next) = (&findings.subject, &findings.next);
         let level = match next.latest {
             Some(_) => registry.compatibility_level(subject, stop).ok(),
@@ -270,12 +276,8 @@ impl SchemaFindings {
         described(self.version())
     }
 
-    fn done(&self, output: Vec<String>) -> CommandOutcome {
-        CommandOutcome {
-            output,
-            errors: self.notes.clone(),
-            code: 0,
-        }
+    fn heading(&self) -> String {
+        format!("subject {}: {}", self.subject, self.registered())
     }
 
     /// One object with what all actions know, and `more`.
@@ -356,14 +358,24 @@ struct RegisteredSubject {
     id: u32,
 }
 
-fn show(findings: &SchemaFindings, json: bool) -> CommandOutcome {
-    if json {
-        return findings.done(vec![findings.json(SchemaReportDetails::Nothing)]);
+/// What an action says of a schema.
+struct SchemaAnswer {
+    /// For people: lines.
+    text: String,
+    /// For programs, beside what all actions know.
+    details: SchemaReportDetails,
+    code: u8,
+}
+
+impl SchemaAnswer {
+    fn of_show(findings: &SchemaFindings) -> SchemaAnswer {
+        let schema = lines(&clean_json(findings.next.schema.json()));
+        SchemaAnswer {
+            text: format!("{}\n{schema}", findings.heading()),
+            details: SchemaReportDetails::Nothing,
+            code: exit_code::DONE,
+        }
     }
-    findings.done(vec![
-        format!("subject {}: {}", findings.subject, findings.registered()),
-        lines(findings.next.schema.json()),
-    ])
 }
 
 /// JSON with a line for each member of the record and for each field.
@@ -406,33 +418,29 @@ fn lines(json: &str) -> String {
 fn diff(
     findings: &SchemaFindings,
     registry: &Registry,
-    json: bool,
     stop: &Stop,
-) -> Result<CommandOutcome, SchemaFailure> {
+) -> Result<SchemaAnswer, CommandFailure> {
     let fit = CompatibilityVerdict::find(findings, registry, stop)?;
-    let mut output = vec![format!(
-        "subject {}: {}",
-        findings.subject,
-        findings.registered()
-    )];
-    output.extend(findings.changes.iter().map(|change| format!("  {change}")));
-    output.push(verdict(findings, &fit).to_owned());
-    output.extend(fit.reasons.iter().map(|reason| format!("  {reason}")));
-    if let Some(level) = fit.level.as_ref().filter(|_| !fit.compatible) {
-        output.push(format!("  the subject's compatibility is {level}"));
+    let mut text = vec![findings.heading()];
+    text.extend(findings.changes.iter().map(|change| format!("  {change}")));
+    text.push(verdict(findings, &fit).to_owned());
+    text.extend(fit.reasons.iter().map(|reason| format!("  {reason}")));
+    if let (Some(level), false) = (&fit.level, fit.compatible) {
+        text.push(format!("  the subject's compatibility is {level}"));
     }
-    let code = if fit.compatible { 0 } else { 78 };
-    if json {
-        let more = SchemaReportDetails::Fit {
+    Ok(SchemaAnswer {
+        text: text.join("\n"),
+        code: if fit.compatible {
+            exit_code::DONE
+        } else {
+            exit_code::CONFIGURATION
+        },
+        details: SchemaReportDetails::Fit {
             compatible: fit.compatible,
             reasons: fit.reasons,
             compatibility: fit.level,
-        };
-        output = vec![findings.json(more)];
-    }
-    let mut done = findings.done(output);
-    done.code = code;
-    Ok(done)
+        },
+    })
 }
 
 fn verdict(findings: &SchemaFindings, fit: &CompatibilityVerdict) -> &'static str {
@@ -448,14 +456,13 @@ fn verdict(findings: &SchemaFindings, fit: &CompatibilityVerdict) -> &'static st
     }
 }
 
-/// Also without `auto_register`, as somebody asks for it.
+/// Registers the schema whatever `auto_register` says: that is about what `run` does by itself.
 fn register(
     findings: &SchemaFindings,
     table: &TableConfig,
     registry: &Registry,
-    json: bool,
     stop: &Stop,
-) -> Result<CommandOutcome, SchemaFailure> {
+) -> Result<SchemaAnswer, CommandFailure> {
     let subject = findings.subject.clone();
     let id = findings.next.register(registry, &subject, stop)?;
     let mut ids = vec![RegisteredSubject { subject, id }];
@@ -464,12 +471,12 @@ fn register(
         let id = registry.register(&subject, KEY_SCHEMA, stop)?;
         ids.push(RegisteredSubject { subject, id });
     }
-    let line = |it: &RegisteredSubject| format!("subject {}: id {}", it.subject, it.id);
-    let mut output = ids.iter().map(line).collect();
-    if json {
-        output = vec![findings.json(SchemaReportDetails::Registered { ids })];
-    }
-    Ok(findings.done(output))
+    let line = |it: &RegisteredSubject| format!("subject {}: id {}\n", it.subject, it.id);
+    Ok(SchemaAnswer {
+        text: ids.iter().map(line).collect(),
+        details: SchemaReportDetails::Registered { ids },
+        code: exit_code::DONE,
+    })
 }
 
 #[cfg(test)]

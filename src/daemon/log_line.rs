@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
+use crate::terminal_text::is_active;
+
 /// Letters of one value or sentence that are shown.
 const MAX_VALUE_CHARS: usize = 4096;
 /// Modules of this crate; others say where a line comes from.
@@ -243,9 +245,7 @@ fn escape_letter(text: &mut String, letter: char) {
         '\n' => text.push_str("\\n"),
         '\r' => text.push_str("\\r"),
         '\t' => text.push_str("\\t"),
-        // Separators of lines, and marks that let a terminal show text backwards.
-        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => hex(text, letter),
-        control if control.is_control() => hex(text, control),
+        active if is_active(active) => hex(text, active),
         other => text.push(other),
     }
 }

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
         "loop_guard",
         "metrics",
         "stop",
+        "terminal_text",
     ],
     &["config"],
     &["http"],

@@ -195,7 +195,7 @@ _servicenow-kafka-bridge in a folder of its `fpath`, fish
 /usr/share/fish/vendor_completions.d/servicenow-kafka-bridge.fish.",
     inputs: &[options_of(CompletionsOptions::INPUTS)],
     examples: &[
-        "completions bash > ~/.local/share/bash-completion/completions/servicenow-kafka-bridge",
+        "completions bash > /etc/bash_completion.d/servicenow-kafka-bridge",
         "completions fish > ~/.config/fish/completions/servicenow-kafka-bridge.fish",
     ],
     exit_codes: &[(0, "printed"), (64, "the command line makes no sense")],

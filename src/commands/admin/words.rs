@@ -2,13 +2,40 @@
 
 use std::io;
 
-use super::table;
 use crate::admin::status::{BridgeStatus, PipelineState, PipelineStatus};
-use crate::admin::threads::{KernelThread, ThreadsReport};
-use crate::commands::Terminal;
-use crate::commands::dead_letters::text::clean;
+use crate::admin::threads::ThreadsReport;
+use crate::commands::terminal::{Column, Table, Terminal};
 
-/// What the status page shows.
+const TABLE_COLUMNS: [Column; 8] = [
+    Column::text("TABLE"),
+    Column::text("STATE"),
+    Column::number("ROWS"),
+    Column::number("PER S"),
+    Column::number("LAG"),
+    Column::number("NEXT"),
+    Column::number("ERRORS"),
+    Column::text("WHAT"),
+];
+const TOPIC_COLUMNS: [Column; 9] = [
+    Column::text("TOPIC"),
+    Column::text("TO"),
+    Column::text("STATE"),
+    Column::number("WRITTEN"),
+    Column::number("PER S"),
+    Column::number("LAG"),
+    Column::number("LETTERS"),
+    Column::number("ERRORS"),
+    Column::text("WHAT"),
+];
+const THREAD_COLUMNS: [Column; 4] = [
+    Column::number("ID"),
+    Column::number("CPU"),
+    Column::text("STATE"),
+    Column::text("THREAD"),
+];
+const HEARTBEAT_COLUMNS: [Column; 2] = [Column::text("THREAD"), Column::text("HEARTBEAT DUE")];
+
+/// Prints what the status page shows.
 pub(super) fn status(status: &BridgeStatus, terminal: &mut Terminal<'_>) -> io::Result<()> {
     let up = time(status.time - status.started);
     let line = format!(
@@ -17,45 +44,37 @@ pub(super) fn status(status: &BridgeStatus, terminal: &mut Terminal<'_>) -> io::
         status.revision,
         if status.ready { "ready" } else { "not ready" }
     );
-    terminal.line(&clean(&line))?;
+    terminal.line(&line)?;
     let wrong = status.reasons.iter().chain(&status.unhealthy);
     for reason in wrong.chain(&status.notes) {
-        terminal.line(&clean(&format!("  {reason}")))?;
+        terminal.line(&format!("  {reason}"))?;
     }
     terminal.line("")?;
     for line in [instance(status), kafka(status), process(status)] {
-        terminal.line(&clean(&line))?;
+        terminal.line(&line)?;
     }
     if let Some(reload) = status.reloads.first() {
         let ago = time(status.time - reload.at);
         let outcome = reload.outcome.replace('_', " ");
         let words = reload.words.join("; ");
         let line = format!("reload      {outcome} {ago} ago: {words}");
-        terminal.line(clean(&line).trim_end_matches([':', ' ']))?;
+        terminal.line(line.trim_end_matches([':', ' ']))?;
     }
     if !status.tables.is_empty() {
         terminal.line("")?;
-        let head = [
-            "TABLE", "STATE", "ROWS", "PER S", "LAG", "NEXT", "ERRORS", "WHAT",
-        ];
-        let rows: Vec<_> = status
-            .tables
-            .iter()
-            .map(|it| table(it, status.time))
-            .collect();
-        table::print(terminal, head, &rows)?;
+        let mut lines = Table::new(TABLE_COLUMNS);
+        for pipeline in &status.tables {
+            lines.add(&table(pipeline, status.time), terminal)?;
+        }
+        lines.end(terminal)?;
     }
     if !status.topics.is_empty() {
         terminal.line("")?;
-        let head = [
-            "TOPIC", "TO", "STATE", "WRITTEN", "PER S", "LAG", "LETTERS", "ERRORS", "WHAT",
-        ];
-        let rows: Vec<_> = status
-            .topics
-            .iter()
-            .map(|it| topic(it, status.time))
-            .collect();
-        table::print(terminal, head, &rows)?;
+        let mut lines = Table::new(TOPIC_COLUMNS);
+        for pipeline in &status.topics {
+            lines.add(&topic(pipeline, status.time), terminal)?;
+        }
+        lines.end(terminal)?;
     }
     Ok(())
 }
@@ -186,24 +205,25 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// The threads, and what they promised.
+/// Prints the threads, and when the next heartbeat of each is due.
 pub(super) fn threads(threads: &ThreadsReport, terminal: &mut Terminal<'_>) -> io::Result<()> {
-    let row = |it: &KernelThread| {
+    let mut lines = Table::new(THREAD_COLUMNS);
+    for it in &threads.threads {
         let cpu = format!("{:.2} s", it.cpu_seconds);
-        [it.id.to_string(), cpu, it.state.clone(), it.name.clone()]
-    };
-    let rows: Vec<_> = threads.threads.iter().map(row).collect();
-    table::print(terminal, ["ID", "CPU", "STATE", "THREAD"], &rows)?;
+        let row = [it.id.to_string(), cpu, it.state.clone(), it.name.clone()];
+        lines.add(&row, terminal)?;
+    }
+    lines.end(terminal)?;
     terminal.line("")?;
-    let beats = threads.heartbeats.iter().map(|it| {
+    let mut lines = Table::new(HEARTBEAT_COLUMNS);
+    for it in &threads.heartbeats {
         let due = match &it.wrong {
             Some(wrong) => wrong.clone(),
             None => format!("within {}", time(it.due_in)),
         };
-        [it.name.clone(), due]
-    });
-    let beats: Vec<_> = beats.collect();
-    table::print(terminal, ["THREAD", "WILL BE HEARD OF"], &beats)
+        lines.add(&[it.name.clone(), due], terminal)?;
+    }
+    lines.end(terminal)
 }
 
 #[cfg(test)]
@@ -212,16 +232,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::commands::terminal::tests::written;
 
-    fn printed(print: impl FnOnce(&mut Terminal<'_>)) -> String {
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        print(&mut Terminal::new(
-            &mut output,
-            &mut errors,
-            Some(110),
-            false,
-        ));
-        String::from_utf8(output).unwrap()
+    fn printed(
+        width: Option<usize>,
+        print: impl FnOnce(&mut Terminal<'_>) -> io::Result<()>,
+    ) -> String {
+        let all = written(width, |terminal| {
+            print(terminal)?;
+            Ok(0)
+        });
+        all.output
     }
 
     #[test]
@@ -257,14 +278,14 @@ mod tests {
             process     14.2 MiB, 81 s CPU time, 27 threads, 31 of 1024 descriptors
             reload      rolled back 16 min ago: 401�[31m
 
-            TABLE           STATE       ROWS  PER S  LAG    NEXT  ERRORS  WHAT
-            incident        running  1284311   15.2  <1 s   12 s       1  50 s ago: a time-out
-            change_request  held          88      0  5 min  now        7  record 9d385017c611228701d22104cc95c371 is larg…
-            cmdb_ci         paused         0      -  -      -          0
+            TABLE           STATE       ROWS  PER S    LAG  NEXT  ERRORS  WHAT
+            incident        running  1284311   15.2   <1 s  12 s       1  50 s ago: a time-out
+            change_request  held          88      0  5 min   now       7  record 9d385017c611228701d22104cc95c371 is larg…
+            cmdb_ci         paused         0      -      -     -       0
 
             TOPIC  TO    STATE    WRITTEN  PER S  LAG  LETTERS  ERRORS  WHAT
             in     task  running        7      -   11        2       0
-        "#]].assert_eq(&printed(|terminal| status(&value, terminal).unwrap()));
+        "#]].assert_eq(&printed(Some(110), |terminal| status(&value, terminal)));
     }
 
     #[test]
@@ -272,13 +293,7 @@ mod tests {
         let words = "no access to the table ".repeat(9);
         let value = json!({"tables": [{"name": "a", "state": "error", "words": words.trim()}]});
         let value: BridgeStatus = serde_json::from_value(value).unwrap();
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        status(
-            &value,
-            &mut Terminal::new(&mut output, &mut errors, None, false),
-        )
-        .unwrap();
-        let text = String::from_utf8(output).unwrap();
+        let text = printed(None, |terminal| status(&value, terminal));
         assert!(text.contains(words.trim()), "{text}");
     }
 
@@ -294,10 +309,10 @@ mod tests {
             ID     CPU  STATE    THREAD
              7  0.25 s  running  admin
 
-            THREAD         WILL BE HEARD OF
+            THREAD         HEARTBEAT DUE
             read:incident  within 61 s
             token          overdue for 3 s
         "#]]
-        .assert_eq(&printed(|terminal| threads(&value, terminal).unwrap()));
+        .assert_eq(&printed(Some(110), |terminal| threads(&value, terminal)));
     }
 }

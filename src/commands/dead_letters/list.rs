@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use super::table::{self, LetterTable};
-use super::text::{body, clean, clean_json, of_bytes};
-use super::{DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, Terminal, plural};
+use super::lines::{self, LetterLines};
+use super::text::{body, of_bytes};
+use super::{DeadLetterTopic, DoneLetters, FoundLetter, plural};
 use crate::cli::{DeadLetterFilter, DeadLetterPlaces, DropOptions, ListOptions, ShowOptions};
+use crate::commands::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::sink::DeadLetter;
 use crate::stop;
+use crate::terminal_text::clean;
 
 /// Prints a line for each letter; the last line, beside the output, counts them.
 pub(super) fn list(
@@ -15,14 +17,14 @@ pub(super) fn list(
     which: &DeadLetterFilter,
     options: &ListOptions,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, DeadLettersFailure> {
+) -> CommandResult {
     let (_trigger, stop) = stop::pair();
-    let mut lines = LetterTable::new(options.json);
+    let mut lines = LetterLines::new(options.json);
     let mut written = Ok(());
     let marked = if options.all {
-        DoneLetters::Too
+        DoneLetters::Include
     } else {
-        DoneLetters::No
+        DoneLetters::Skip
     };
     let counts = letters.scan(which, marked, &stop, |_, found| {
         written = lines.add(&found, terminal);
@@ -34,7 +36,7 @@ pub(super) fn list(
         plural(counts.found, "letter"),
         counts.done
     ));
-    Ok(0)
+    Ok(exit_code::DONE)
 }
 
 /// Marks letters as done and prints them.
@@ -43,20 +45,18 @@ pub(super) fn drop(
     which: &DeadLetterFilter,
     options: &DropOptions,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, DeadLettersFailure> {
+) -> CommandResult {
     /// Letters whose marks are written at once.
     const DROP_COMMIT_LETTERS: usize = 100;
     let (_trigger, stop) = stop::pair();
-    let mut lines = LetterTable::new(options.json);
-    let mut result: Result<(), DeadLettersFailure> = Ok(());
+    let mut lines = LetterLines::new(options.json);
+    let mut result: Result<(), CommandFailure> = Ok(());
     let mut places = Vec::new();
-    let counts = letters.scan(which, DoneLetters::No, &stop, |marks, found| {
+    let counts = letters.scan(which, DoneLetters::Skip, &stop, |marks, found| {
         places.push((found.place.partition, found.place.offset));
-        result = lines
-            .add(&found, terminal)
-            .map_err(DeadLettersFailure::from);
+        result = lines.add(&found, terminal).map_err(CommandFailure::from);
         if result.is_ok() && !options.dry_run && DROP_COMMIT_LETTERS <= places.len() {
-            result = marks.finish(&mut places).map_err(DeadLettersFailure::from);
+            result = marks.finish(&mut places).map_err(CommandFailure::from);
         }
         flow(result.is_ok())
     })?;
@@ -76,7 +76,7 @@ pub(super) fn drop(
         plural(counts.found, "letter"),
         counts.done
     ));
-    Ok(0)
+    Ok(exit_code::DONE)
 }
 
 /// Prints all of one letter.
@@ -84,7 +84,7 @@ pub(super) fn show(
     letters: &mut DeadLetterTopic,
     options: &ShowOptions,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, DeadLettersFailure> {
+) -> CommandResult {
     let (_trigger, stop) = stop::pair();
     let place = options.place;
     let which = DeadLetterFilter {
@@ -95,29 +95,27 @@ pub(super) fn show(
         ..DeadLetterFilter::default()
     };
     let mut letter = None;
-    letters.scan(&which, DoneLetters::Too, &stop, |_, found| {
+    letters.scan(&which, DoneLetters::Include, &stop, |_, found| {
         letter = Some(found);
         ControlFlow::Break(())
     })?;
     let Some(found) = letter else {
         let topic = &letters.topic;
-        return Err(DeadLettersFailure::new(
-            64,
+        return Err(CommandFailure::new(
+            exit_code::USAGE,
             format!("there is no letter at {place} of topic {topic}"),
         ));
     };
-    let text = match (&found.letter, options.json) {
-        (Ok(_), true) => {
+    match &found.letter {
+        Ok(_) if options.json => {
             let bytes = found.record.value.as_deref().unwrap_or_default();
-            clean_json(&String::from_utf8_lossy(bytes))
+            terminal.json(&String::from_utf8_lossy(bytes))?;
         }
-        (Ok(letter), false) => readable(&found, letter),
-        (Err(_), true) => clean_json(&table::json(&found, true)),
-        (Err(error), false) => unreadable(&found, &error.to_string()),
-    };
-    terminal.line(&text)?;
-    terminal.flush()?;
-    Ok(0)
+        Ok(letter) => terminal.text(&readable(&found, letter))?,
+        Err(_) if options.json => terminal.json(&lines::json(&found, true))?,
+        Err(error) => terminal.text(&unreadable(&found, &error.to_string()))?,
+    }
+    Ok(exit_code::DONE)
 }
 
 fn readable(found: &FoundLetter, letter: &DeadLetter) -> String {
@@ -126,33 +124,22 @@ fn readable(found: &FoundLetter, letter: &DeadLetter) -> String {
     let millis = letter
         .record_timestamp
         .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    let cleaned = |text: &str| clean(text).into_owned();
     let lines = [
         ("letter", found.place.to_string()),
         ("done", if found.done { "yes" } else { "no" }.to_owned()),
         ("written", letter.time.to_string()),
-        ("table", clean(&letter.table).into_owned()),
-        (
-            "operation",
-            or(letter
-                .operation
-                .as_deref()
-                .map(|text| clean(text).into_owned())),
-        ),
-        ("error", clean(&letter.error).into_owned()),
-        (
-            "kind",
-            or(letter
-                .error_kind
-                .as_deref()
-                .map(|text| clean(text).into_owned())),
-        ),
+        ("table", cleaned(&letter.table)),
+        ("operation", or(letter.operation.as_deref().map(cleaned))),
+        ("error", cleaned(&letter.error)),
+        ("kind", or(letter.error_kind.as_deref().map(cleaned))),
         ("status", number(letter.status.map(i64::from))),
         ("attempts", number(letter.attempts.map(i64::from))),
-        ("topic", clean(&letter.topic).into_owned()),
+        ("topic", cleaned(&letter.topic)),
         ("partition", number(letter.partition.map(i64::from))),
         ("offset", number(letter.offset)),
         ("record time", or(millis.map(|time| time.to_string()))),
-        ("create id", or(letter.create_id.clone())),
+        ("create id", or(letter.create_id.as_deref().map(cleaned))),
         ("key", or(found.key().map(of_bytes))),
     ];
     let mut text: Vec<String> = lines
@@ -183,8 +170,9 @@ fn unreadable(found: &FoundLetter, error: &str) -> String {
 }
 
 fn flow(go_on: bool) -> ControlFlow<()> {
-    match go_on {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
+    if go_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
     }
 }

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use self::record::{ReplayRecordBuilder, Unreplayable};
 use super::interrupt::InterruptListener;
+use super::lines::LetterLines;
 use super::send::{ReplayOutcome, ReplayTarget};
-use super::table::LetterTable;
-use super::{
-    DeadLetterTopic, DeadLettersFailure, DoneLetters, FoundLetter, ScanCounts, Terminal, plural,
-};
+use super::{DeadLetterTopic, DoneLetters, FoundLetter, ScanCounts, plural};
 use crate::cli::{DeadLetterFilter, DeadLetterPlace, ReplayOptions};
+use crate::commands::{CommandFailure, CommandResult, Terminal, exit_code};
 use crate::config::Config;
 use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError};
 use crate::stop;
@@ -33,14 +32,14 @@ pub(super) fn replay(
     which: &DeadLetterFilter,
     options: &ReplayOptions,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, DeadLettersFailure> {
+) -> CommandResult {
     let way = ReplayTarget::open(config, options.direct)?;
     let records = ReplayRecordBuilder::new(config, letters, way.needs_place());
     if options.dry_run {
         return preview(letters, which, records, options.json, terminal);
     }
     let interrupt = InterruptListener::listen()
-        .map_err(|error| DeadLettersFailure::new(75, error.to_string()))?;
+        .map_err(|error| CommandFailure::new(exit_code::TRY_AGAIN, error))?;
     let mut run = ReplayRun {
         records,
         way,
@@ -54,14 +53,14 @@ pub(super) fn replay(
         failed: 0,
         failure: None,
     };
-    let scanned = letters.scan(which, DoneLetters::No, &interrupt.soon, |marks, found| {
+    let scanned = letters.scan(which, DoneLetters::Skip, &interrupt.soon, |marks, found| {
         run.take(marks, &found)
     });
     if scanned.is_ok() && run.failure.is_none() {
         run.send(&mut letters.marks);
     }
     if scanned.is_ok() && run.failure.is_none() {
-        run.failure = letters.marks.renew().err().map(DeadLettersFailure::from);
+        run.failure = letters.marks.renew().err().map(CommandFailure::from);
     }
     run.end(scanned)
 }
@@ -73,16 +72,14 @@ fn preview(
     mut records: ReplayRecordBuilder,
     json: bool,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, DeadLettersFailure> {
+) -> CommandResult {
     let (_trigger, stop) = stop::pair();
-    let mut lines = LetterTable::new(json);
+    let mut lines = LetterLines::new(json);
     let mut unfit = Vec::new();
-    let mut result: Result<(), DeadLettersFailure> = Ok(());
-    let counts = letters.scan(which, DoneLetters::No, &stop, |_, found| {
+    let mut result: Result<(), CommandFailure> = Ok(());
+    let counts = letters.scan(which, DoneLetters::Skip, &stop, |_, found| {
         result = match records.of(&found, &stop) {
-            Ok(_) => lines
-                .add(&found, terminal)
-                .map_err(DeadLettersFailure::from),
+            Ok(_) => lines.add(&found, terminal).map_err(CommandFailure::from),
             Err(Unreplayable::Letter(why)) => {
                 unfit.push((found.place, why));
                 Ok(())
@@ -124,7 +121,7 @@ struct ReplayRun<'r, 's> {
     told: Instant,
     sent: u64,
     failed: u64,
-    failure: Option<DeadLettersFailure>,
+    failure: Option<CommandFailure>,
 }
 
 impl ReplayRun<'_, '_> {
@@ -178,9 +175,9 @@ impl ReplayRun<'_, '_> {
             }
         }
         if let Err(error) = marks.commit() {
-            let failure = DeadLettersFailure::from(error);
+            let failure = CommandFailure::from(error);
             let text = format!("{}; the last letters may be sent again", failure.text);
-            self.failure = Some(DeadLettersFailure::new(failure.code, text));
+            self.failure = Some(CommandFailure::new(failure.code, text));
         } else if let Some((place, why)) = open.first() {
             let others = open.len() - 1;
             let others = if others == 0 {
@@ -189,7 +186,7 @@ impl ReplayRun<'_, '_> {
                 format!(" (and {others} more)")
             };
             let text = format!("{place}: not acknowledged: {why}{others}");
-            self.failure = Some(DeadLettersFailure::new(75, text));
+            self.failure = Some(CommandFailure::new(exit_code::TRY_AGAIN, text));
         }
         self.tell();
     }
@@ -208,10 +205,7 @@ impl ReplayRun<'_, '_> {
     }
 
     /// Says how far it went.
-    fn end(
-        self,
-        scanned: Result<ScanCounts, DeadLettersFailure>,
-    ) -> Result<u8, DeadLettersFailure> {
+    fn end(self, scanned: Result<ScanCounts, CommandFailure>) -> CommandResult {
         let (done, failure) = match scanned {
             Ok(counts) => (format!(", {} done before", counts.done), self.failure),
             Err(failure) => (String::new(), Some(failure)),
@@ -223,7 +217,7 @@ impl ReplayRun<'_, '_> {
             .note(&format!("{start}{sent} replayed, {failed} not{done}"));
         match failure {
             Some(failure) => Err(failure),
-            None if stopped => Ok(75),
+            None if stopped => Ok(exit_code::TRY_AGAIN),
             None => Ok(u8::from(0 < failed)),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::DeadLettersFailure;
+use crate::commands::{CommandFailure, exit_code};
 use crate::config::Config;
 use crate::health::Health;
 use crate::kafka::{
@@ -41,13 +41,10 @@ pub(super) enum ReplayTarget {
 
 impl ReplayTarget {
     /// Connects to Kafka, or to the instance.
-    pub(super) fn open(
-        config: &Config,
-        to_instance: bool,
-    ) -> Result<ReplayTarget, DeadLettersFailure> {
+    pub(super) fn open(config: &Config, to_instance: bool) -> Result<ReplayTarget, CommandFailure> {
         if to_instance {
-            let direct =
-                DirectWriter::new(config).map_err(|error| DeadLettersFailure::new(78, error))?;
+            let direct = DirectWriter::new(config)
+                .map_err(|error| CommandFailure::new(exit_code::CONFIGURATION, error))?;
             return Ok(ReplayTarget::Instance(Box::new(direct)));
         }
         // What is mistyped in a letter must not make topics.
@@ -57,7 +54,8 @@ impl ReplayTarget {
         kafka.linger = kafka.linger.min(REPLAY_LINGER);
         let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
         let producer = Producer::start(&kafka, &metrics, &health);
-        let producer = producer.map_err(|error| DeadLettersFailure::new(78, error.to_string()))?;
+        let producer =
+            producer.map_err(|error| CommandFailure::new(exit_code::CONFIGURATION, error))?;
         let (wake, woken) = bounded(1);
         Ok(ReplayTarget::Topics(TopicTarget {
             producer,

@@ -1,4 +1,4 @@
-//! Texts of letters for a terminal. They come from outside: no control character gets through.
+//! Bytes of letters as text for a terminal.
 
 use std::borrow::Cow;
 
@@ -7,45 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 
 use crate::avro::decode::{WireFrame, frame};
-
-/// Whether a character could do something to a terminal, or turn text around.
-fn is_active(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// One line without control characters.
-pub(in crate::commands) fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_active) {
-        let replaced = |c: char| if is_active(c) { '\u{fffd}' } else { c };
-        Cow::Owned(text.chars().map(replaced).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-/// JSON without control characters. Those that are there stand in texts, where they may be escaped.
-pub(in crate::commands) fn clean_json(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if is_active(character) {
-            text.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            text.push(character);
-        }
-    }
-    text
-}
-
-/// At most `width` characters, the last one telling that there are more.
-pub(in crate::commands) fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept = text.chars().take(width.saturating_sub(1));
-    kept.chain(['\u{2026}']).collect()
-}
+use crate::terminal_text::{clean, clean_json};
 
 /// Bytes as one line: as they are, or in Base64, also where numbers happen to be letters.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
@@ -132,12 +94,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::terminal_text::is_active;
 
     #[test]
-    fn nothing_active_gets_through() {
-        let text = "a\u{1b}[2Jb\rc\u{9b}d\u{202e}e";
-        assert_eq!(clean(text), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
-        assert_eq!(clean_json("\"\u{7f}\u{85}\""), r#""\u007f\u0085""#);
+    fn bytes_are_shown_as_text_where_they_are_some() {
         assert_eq!(of_bytes(b"\xff"), "base64:/w==");
         assert_eq!(body(b"a\n\x1bb"), "a\n\u{fffd}b");
         assert_eq!(of_bytes(b"\0\0\0\0\x07\x02k"), "base64:AAAAAAcCaw==");
@@ -147,13 +107,6 @@ mod tests {
         );
         assert_eq!(body(b"\0\0\0\0\x07{}"), "(behind schema 7)\n{}");
         assert_eq!(body("\"\u{9b}\"".as_bytes()), r#""\u009b""#);
-    }
-
-    #[test]
-    fn shortened() {
-        assert_eq!(shorten("abc", 3), "abc");
-        assert_eq!(shorten("äbcd", 3), "äb\u{2026}");
-        assert_eq!(shorten("abc", 0), "\u{2026}");
     }
 
     #[test]

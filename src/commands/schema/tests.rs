@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 use serde_json::Value;
 
 use super::*;
+use crate::commands::terminal::tests::{Written, written};
 use crate::config;
 use crate::servicenow::tests::server::{ScriptedServer, SeenRequest, ServerAction, answer};
 
@@ -19,11 +20,6 @@ fn config(url: &str, more: &str) -> Config {
     config::parse(&text, &|_| None)
         .unwrap_or_else(|problems| panic!("{problems}"))
         .0
-}
-
-fn options(table: &str, json: bool) -> SchemaOptions {
-    let table = table.to_owned();
-    SchemaOptions { table, json }
 }
 
 fn ok(body: &str) -> Vec<ServerAction> {
@@ -66,17 +62,18 @@ fn comparing(
     )
 }
 
-fn words(done: &CommandOutcome) -> String {
-    let lines = |list: &[String], mark: &str| -> String {
-        list.iter().map(|line| format!("{mark}{line}\n")).collect()
-    };
-    let (output, errors) = (lines(&done.output, ""), lines(&done.errors, "! "));
-    format!("{output}{errors}exit {}\n", done.code)
+/// What the command writes, and its exit code.
+fn run(config: &Config, action: SchemaAction, table: &str, json: bool) -> Written {
+    let table = table.to_owned();
+    let options = SchemaOptions { table, json };
+    written(None, |terminal| execute(config, action, &options, terminal))
 }
 
 fn check(server: &ScriptedServer, more: &str, action: SchemaAction, expected: &Expect) {
     let config = config(&format!("http://{}", server.addr), more);
-    let text = words(&execute(&config, action, &options("incident", false)));
+    let all = run(&config, action, "incident", false);
+    let errors = all.errors.replace("servicenow-kafka-bridge: ", "! ");
+    let text = format!("{}{errors}exit {}\n", all.output, all.code);
     expected.assert_eq(&text.replace(&server.addr.to_string(), "HOST"));
 }
 
@@ -222,13 +219,11 @@ fn a_registry_that_compares_nothing_refuses_nothing() {
 fn a_refusal_has_a_reason() {
     let server = comparing(Some(OUTDATED_VERSION), false, "FULL", "[]");
     let config = config(&format!("http://{}", server.addr), "");
-    let done = execute(&config, SchemaAction::Diff, &options("incident", false));
+    let done = run(&config, SchemaAction::Diff, "incident", false);
     assert_eq!(done.code, 78, "{done:?}");
-    let after = done
-        .output
-        .iter()
-        .skip_while(|it| !it.contains("would refuse"));
-    let after: Vec<&str> = after.map(String::as_str).skip(1).collect();
+    let lines = done.output.lines();
+    let after = lines.skip_while(|it| !it.contains("would refuse"));
+    let after: Vec<&str> = after.skip(1).collect();
     assert_eq!(
         after,
         [
@@ -247,9 +242,9 @@ fn json_has_everything() {
         SchemaAction::Diff,
         SchemaAction::Register,
     ] {
-        let done = execute(&config, action, &options("incident", true));
-        assert_eq!((done.output.len(), done.code), (1, 0), "{done:?}");
-        let object: Value = serde_json::from_str(&done.output[0]).unwrap();
+        let done = run(&config, action, "incident", true);
+        assert_eq!((done.output.lines().count(), done.code), (1, 0), "{done:?}");
+        let object: Value = serde_json::from_str(&done.output).unwrap();
         assert_eq!(object["subject"], "sn.incident-value");
         assert_eq!(object["schema"]["fields"][0]["name"], "old");
         assert_eq!(object["registered"]["version"], 3);
@@ -259,12 +254,12 @@ fn json_has_everything() {
 
 #[test]
 fn what_has_no_schema_is_said() {
-    let run = |url: &str, more: &str, table: &str| {
+    let answer = |url: &str, more: &str, table: &str| {
         let mut config = config("http://127.0.0.1:1", more);
         if url.is_empty() {
             config.schema_registry.urls.clear();
         }
-        execute(&config, SchemaAction::Show, &options(table, false))
+        run(&config, SchemaAction::Show, table, false)
     };
     for (url, more, table, code, part) in [
         ("x", "", "nothing", 64, "is not in `source.tables`"),
@@ -285,9 +280,9 @@ fn what_has_no_schema_is_said() {
             "sys_db_object",
         ),
     ] {
-        let done = run(url, more, table);
+        let done = answer(url, more, table);
         assert_eq!(done.code, code, "{done:?}");
-        assert!(done.errors[0].contains(part), "{done:?}");
+        assert!(done.errors.contains(part), "{done:?}");
     }
 }
 

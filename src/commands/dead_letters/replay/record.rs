@@ -65,7 +65,7 @@ impl ReplayRecordBuilder {
             Err(error) => return unfit(error.to_string()),
         };
         if !self.topics.contains(&letter.topic) {
-            let topic = super::super::text::clean(&letter.topic);
+            let topic = &letter.topic;
             return unfit(format!("its topic {topic} is not in sink.topics"));
         }
         let place = letter.partition.zip(letter.offset);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CommandOutcome, schema};
+use super::CheckReport;
 use crate::avro::desired_schema;
+use crate::commands::schema;
 use crate::config::{Config, TableConfig, TableFormat};
 use crate::health::Health;
 use crate::kafka::Producer;
@@ -30,94 +31,79 @@ const READABLE_ROW_SAMPLE: u32 = 1000;
 /// What is said instead of trying once more.
 const NOT_TRIED_AFTER_REFUSED_LOGIN: &str = "not tried: the log-in was refused";
 
-/// Adds the findings to `done`; exit code 75 when something did not work.
-pub(super) fn check(config: &Config, mut done: CommandOutcome) -> CommandOutcome {
+/// Asks for all that the configuration names.
+pub(super) fn check(config: &Config, report: &mut CheckReport<'_, '_>) {
     let mut config = config.clone();
     // Retries are for long-running bridges; a check answers soon.
     config.servicenow.max_retries = Some(0);
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
     let (_trigger, stop) = stop::pair();
-    let mut refused = false;
+    let mut login_refused = false;
     match InstanceClient::start(&config.servicenow, &metrics, &health) {
-        Ok(client) => refused = instance(&config, client, &stop, &mut done),
-        Err(error) => bad(&mut done, &error),
+        Ok(client) => login_refused = instance(&config, client, &stop, report),
+        Err(error) => report.bad(&error),
     }
-    kafka(&config, &metrics, &health, &mut done);
+    kafka(&config, &metrics, &health, report);
     match Registry::configured(&config.schema_registry, &metrics) {
-        Ok(Some(found)) => registry(&config, &found, refused, &stop, &mut done),
+        Ok(Some(found)) => registry(&config, &found, login_refused, &stop, report),
         Ok(None) => {}
-        Err(error) => bad(&mut done, &error),
+        Err(error) => report.bad(&error),
     }
-    done
 }
 
-fn good(done: &mut CommandOutcome, what: impl AsRef<str>) {
-    done.output.push(format!("ok      {}", what.as_ref()));
-}
-
-fn bad(done: &mut CommandOutcome, what: &impl ToString) {
-    done.output.push(format!("FAILED  {}", what.to_string()));
-    done.code = 75;
-}
-
-/// Gives whether the instance refused the log-in.
+/// Whether the instance refused the log-in.
 fn instance(
     config: &Config,
     client: InstanceClient,
     stop: &Stop,
-    done: &mut CommandOutcome,
+    report: &mut CheckReport<'_, '_>,
 ) -> bool {
     let servicenow = &config.servicenow;
     let path = servicenow.table_api_path.as_str();
     let zone = servicenow.query_time_zone.clone();
-    let mut asker = InstanceChecker {
+    let mut checker = InstanceChecker {
         instance: SourceInstance::new(Arc::new(client), path, zone),
         stop,
         refused: false,
     };
-    let literals = match asker.literals() {
+    let literals = match checker.literals() {
         Ok(literals) => {
-            good(done, format!("times in queries are read as {literals}"));
+            report.good(&format!("times in queries are read as {literals}"));
             literals
         }
         Err(error) => {
-            bad(done, &error);
+            report.bad(&error);
             TimeLiterals::Utc
         }
     };
     for table in config.active_tables() {
-        match asker.look(path, table, &literals) {
-            Ok(words) => good(done, format!("table `{}`: {words}", table.name)),
-            Err(error) => bad(done, &format!("table `{}`: {error}", table.name)),
+        match checker.look(path, table, &literals) {
+            Ok(words) => report.good(&format!("table `{}`: {words}", table.name)),
+            Err(error) => report.bad(&format!("table `{}`: {error}", table.name)),
         }
     }
     for topic in config.active_topics() {
         let (topic, table) = (&topic.topic, &topic.table);
-        match asker.ask(&sink::probe(path, table)) {
-            Ok(_) => good(
-                done,
-                format!("table `{table}` (sink, from {topic}) answers"),
-            ),
-            Err(error) => bad(done, &format!("table `{table}` (sink): {error}")),
+        match checker.ask(&sink::probe(path, table)) {
+            Ok(_) => report.good(&format!("table `{table}` (sink, from {topic}) answers")),
+            Err(error) => report.bad(&format!("table `{table}` (sink): {error}")),
         }
     }
-    if let Some(closed) = asker.instance.closed_second(Instant::now()) {
-        clock(closed, done);
+    if let Some(closed) = checker.instance.closed_second(Instant::now()) {
+        clock(closed, report);
     }
-    asker.instance.client().shutdown();
-    asker.refused
+    checker.instance.client().shutdown();
+    checker.refused
 }
 
-fn clock(closed: i64, done: &mut CommandOutcome) {
+fn clock(closed: i64, report: &mut CheckReport<'_, '_>) {
     let skew = closed + 1 - Timestamp::now().as_second();
     let words = format!("the instance's clock is {skew} s from this host's");
     if skew.abs() > MAX_CLOCK_SKEW_SECONDS {
-        done.output.push(format!(
-            "note    {words}; only the instance's clock is used"
-        ));
+        report.note(&format!("{words}; only the instance's clock is used"));
     } else {
-        good(done, words);
+        report.good(&words);
     }
 }
 
@@ -240,52 +226,47 @@ fn registry(
     registry: &Registry,
     refused: bool,
     stop: &Stop,
-    done: &mut CommandOutcome,
+    report: &mut CheckReport<'_, '_>,
 ) {
     match registry.probe_mode(stop) {
         Ok(Some(mode)) if mode.starts_with("READONLY") && registry.auto_registers() => {
             let words = "it takes no schemas, so that new columns would hold their tables";
-            bad(
-                done,
-                &format!("the schema registry's mode is {mode}: {words}"),
-            );
+            report.bad(&format!("the schema registry's mode is {mode}: {words}"));
         }
-        Ok(Some(mode)) => good(
-            done,
-            format!("the schema registry answers; its mode is {mode}"),
-        ),
-        Ok(None) => good(done, "the schema registry answers"),
-        Err(error) => return bad(done, &error),
+        Ok(Some(mode)) => report.good(&format!("the schema registry answers; its mode is {mode}")),
+        Ok(None) => report.good("the schema registry answers"),
+        Err(error) => return report.bad(&error),
     }
     let tables = config.active_tables().iter();
     for table in tables.filter(|table| table.format == TableFormat::Avro) {
         if refused && desired_schema::without_instance(table).is_none() {
-            bad(
-                done,
-                &format!(
-                    "schema of `{}`: {NOT_TRIED_AFTER_REFUSED_LOGIN}",
-                    table.name
-                ),
-            );
+            report.bad(&format!(
+                "schema of `{}`: {NOT_TRIED_AFTER_REFUSED_LOGIN}",
+                table.name
+            ));
             continue;
         }
         let mut notes = Vec::new();
         match schema::check(config, table, registry, &mut notes) {
-            Ok(words) => good(done, words),
-            Err(words) => bad(done, &words),
+            Ok(words) => report.good(&words),
+            Err(words) => report.bad(&words),
         }
-        let notes = notes.iter().map(|note| format!("note    {note}"));
-        done.output.extend(notes);
+        notes.iter().for_each(|note| report.note(note));
     }
 }
 
-fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &mut CommandOutcome) {
+fn kafka(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+    report: &mut CheckReport<'_, '_>,
+) {
     // A check must not make topics.
     let mut kafka = config.kafka.clone();
     kafka.create_topics = None;
     let producer = match Producer::start(&kafka, metrics, health) {
         Ok(producer) => producer,
-        Err(error) => return bad(done, &error),
+        Err(error) => return report.bad(&error),
     };
     let topics = config.topics();
     match producer.topics(&topics) {
@@ -294,9 +275,9 @@ fn kafka(config: &Config, metrics: &Arc<Metrics>, health: &Arc<Health>, done: &m
                 .iter()
                 .map(|topic| format!("{} ({} partitions)", topic.name, topic.partitions));
             let list: Vec<String> = words.collect();
-            good(done, format!("kafka answers; topics: {}", list.join(", ")));
+            report.good(&format!("kafka answers; topics: {}", list.join(", ")));
         }
-        Err(error) => bad(done, &error),
+        Err(error) => report.bad(&error),
     }
     producer.shutdown(Instant::now() + Duration::from_secs(1));
 }

@@ -1,0 +1,93 @@
+//! `checkpoint`: shows how far tables have been read, or changes it while the bridge is stopped.
+
+use std::path::Path;
+
+use super::{CommandFailure, CommandResult, Terminal, exit_code};
+use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
+use crate::cli::{CheckpointAction, CheckpointSetOptions};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::{runtime, source};
+
+impl From<checkpoint::Error> for CommandFailure {
+    fn from(error: checkpoint::Error) -> CommandFailure {
+        let error = runtime::Error::Checkpoint(error);
+        CommandFailure::new(error.exit_code(), error)
+    }
+}
+
+/// Executes the command.
+pub(super) fn execute(
+    config: &Config,
+    action: CheckpointAction,
+    terminal: &mut Terminal<'_>,
+) -> CommandResult {
+    let path = &config.offset.file_path;
+    match action {
+        CheckpointAction::Show(options) => show(path, options.table.as_deref(), terminal)?,
+        CheckpointAction::Set(options) => set(config, options, terminal)?,
+        CheckpointAction::Reset(table) => reset(path, &table, terminal)?,
+    }
+    Ok(exit_code::DONE)
+}
+
+fn show(
+    path: &Path,
+    table: Option<&str>,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CommandFailure> {
+    let mut entries = checkpoint::read_only(path)?;
+    entries.retain(|name, _| table.is_none_or(|table| table == name));
+    for (name, CheckpointEntry { position, .. }) in &entries {
+        terminal.line(&line(name, position))?;
+    }
+    if entries.is_empty() {
+        let what = table.map_or("any table".to_owned(), |table| format!("table `{table}`"));
+        terminal.error(&format!("{}: no checkpoint of {what} yet", path.display()));
+    }
+    Ok(())
+}
+
+fn set(
+    config: &Config,
+    options: CheckpointSetOptions,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CommandFailure> {
+    let name = options.table.as_str();
+    let mut tables = config.source.tables.iter();
+    let table = tables.find(|table| table.name == name).ok_or_else(|| {
+        let why = "is not in the configuration; a position needs its query";
+        CommandFailure::new(exit_code::USAGE, format!("table `{name}` {why}"))
+    })?;
+    let store = checkpoint::CheckpointStore::open(&config.offset.file_path, &Metrics::new())?;
+    let position = CheckpointPosition {
+        timestamp: options.timestamp.0,
+        last_identifier: options.last_identifier.unwrap_or_default(),
+    };
+    let shown = line(name, &position);
+    let fingerprint = Some(source::fingerprint(&config.servicenow.base_url, table));
+    let entry = CheckpointEntry {
+        position,
+        fingerprint,
+    };
+    store.advance(name, entry, 0);
+    store.flush()?;
+    Ok(terminal.line(&shown)?)
+}
+
+fn reset(path: &Path, table: &str, terminal: &mut Terminal<'_>) -> Result<(), CommandFailure> {
+    let store = checkpoint::CheckpointStore::open(path, &Metrics::new())?;
+    if !store.remove(table) {
+        let text = format!("{}: no checkpoint of table `{table}`", path.display());
+        return Err(CommandFailure::new(exit_code::USAGE, text));
+    }
+    store.flush()?;
+    Ok(terminal.line(&format!("{table}: will be read from the beginning"))?)
+}
+
+fn line(table: &str, position: &CheckpointPosition) -> String {
+    let time = jiff::Timestamp::from_second(position.timestamp)
+        .map_or_else(|_| position.timestamp.to_string(), |time| time.to_string());
+    let line = format!("{table}\t{time}\t{}", position.last_identifier);
+    line.trim_end().to_owned()
+}
