@@ -32,6 +32,10 @@ pub(super) struct CommandFailure {
 }
 
 impl CommandFailure {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "most texts and errors are made for it"
+    )]
     pub(super) fn new(code: u8, text: impl ToString) -> CommandFailure {
         let text = text.to_string();
         CommandFailure { code, text }

@@ -23,18 +23,15 @@ const LETTER_COLUMNS: [Column; 8] = [
 ];
 
 /// Prints letters, a line for each: as a table, or as JSON.
-pub(super) enum LetterLines {
-    Table(Table<8>),
-    Json,
+pub(super) struct LetterLines {
+    json: bool,
+    table: Table<8>,
 }
 
 impl LetterLines {
     pub(super) fn new(json: bool) -> LetterLines {
-        if json {
-            LetterLines::Json
-        } else {
-            LetterLines::Table(Table::new(LETTER_COLUMNS))
-        }
+        let table = Table::new(LETTER_COLUMNS);
+        LetterLines { json, table }
     }
 
     pub(super) fn add(
@@ -42,18 +39,15 @@ impl LetterLines {
         found: &FoundLetter,
         terminal: &mut Terminal<'_>,
     ) -> io::Result<()> {
-        match self {
-            LetterLines::Table(table) => table.add(&row(found), terminal),
-            LetterLines::Json => terminal.json(&json(found, false)),
+        if self.json {
+            return terminal.json(&json(found, false));
         }
+        self.table.add(&row(found), terminal)
     }
 
-    /// Prints what a table holds back until its widths are known.
+    /// Prints what the table holds back until its widths are known.
     pub(super) fn end(self, terminal: &mut Terminal<'_>) -> io::Result<()> {
-        match self {
-            LetterLines::Table(table) => table.end(terminal)?,
-            LetterLines::Json => {}
-        }
+        self.table.end(terminal)?;
         terminal.flush()
     }
 }
