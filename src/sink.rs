@@ -28,5 +28,5 @@ pub use self::dead_letter::DeadLetter;
 pub use self::direct::DirectWriter;
 pub use self::pipeline::{SinkPipeline, SinkServices};
 pub use self::record::RecordContent;
-pub use self::refusal::Refusal;
+pub use self::refusal::{Refusal, RefusalKind};
 pub use self::table_probe::{TableProbe, probe};

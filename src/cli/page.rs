@@ -43,11 +43,8 @@ pub(super) fn of_command(spec: &'static CommandSpec) -> Vec<Block> {
         blocks.push(Block::List(String::new(), actions));
     }
     blocks.extend(flag_lists(spec));
-    if let Some((heading, words)) = spec.glossary {
-        let words = words
-            .iter()
-            .map(|(term, text)| (term.to_string(), text.to_string()));
-        blocks.push(Block::List(heading.to_owned(), words.collect()));
+    if let Some((heading, lists)) = spec.glossary {
+        blocks.push(Block::List(heading.to_owned(), lists()));
     }
     blocks.push(Block::Examples(spec.examples));
     blocks.push(exit_codes(spec.exit_codes));

@@ -95,6 +95,9 @@ pub(super) const fn options_of(inputs: &'static [Input]) -> InputGroup {
     }
 }
 
+/// Makes lists of words, each with a name.
+type WordLists = fn() -> Vec<(String, String)>;
+
 /// A command, or one of the actions of a command.
 ///
 /// Texts are in the style of the help: backquotes around what is typed, lines below 100 columns.
@@ -112,7 +115,7 @@ pub(super) struct CommandSpec {
     /// The actions are commands of their own, and this is only the page that explains them together.
     pub(super) is_group: bool,
     /// Lists of words that a flag takes, with a heading.
-    pub(super) glossary: Option<(&'static str, &'static [(&'static str, &'static str)])>,
+    pub(super) glossary: Option<(&'static str, WordLists)>,
     /// Arguments of the program.
     pub(super) examples: &'static [&'static str],
     /// Exit codes and what they mean here.

@@ -10,7 +10,7 @@ mod record;
 
 pub use self::decode::InvalidDeadLetter;
 pub(super) use self::producer::DeadLetterProducer;
-pub use self::record::{CREATE_ID_HEADER, DeadLetter, ERROR_KIND_HEADER, REFUSAL_KINDS};
+pub use self::record::{DeadLetter, ERROR_KIND_HEADER};
 
 #[cfg(test)]
 mod tests;

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use super::record::{
     self, IdentityScope, RecordAction, RecordContent, SchemaLookup, SchemaRequest,
 };
-use super::refusal::Refusal;
 use super::write::{PriorAttempt, RecordWriter, RetryObserver, SuccessCounter, WriteOutcome};
 use crate::config::{Config, SinkTopicConfig};
 use crate::health::Health;
 use crate::kafka::ConsumerRecord;
 use crate::metrics::Metrics;
-use crate::registry::{Error, Registry};
+use crate::registry::Registry;
 use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
 use crate::sync::Mutex;
@@ -78,17 +77,18 @@ impl DirectWriter {
     /// Writes a record as the sink would and says in a word what was done.
     ///
     /// # Errors
-    /// Why it cannot be written; `stopped` as its kind when it was stopped.
-    pub fn write(&self, record: &ConsumerRecord, stop: &Stop) -> Result<&'static str, Refusal> {
+    /// Why it cannot be written, or that it was stopped.
+    pub fn write(&self, record: &ConsumerRecord, stop: &Stop) -> Result<&'static str, String> {
         let mut topics = self.topics.iter();
         let Some((topic, writer)) = topics.find(|(topic, _)| *topic.topic == *record.topic) else {
             let error = format!("topic `{}` is not in sink.topics", record.topic);
-            return Err(Refusal::unsent("unknown_topic", error));
+            return Err(error);
         };
         let content = self.content(record, topic, stop)?;
-        let operation = match record::parse_action(record, &content, topic, &self.place)? {
+        let action = record::parse_action(record, &content, topic, &self.place);
+        let operation = match action.map_err(|refusal| refusal.error)? {
             RecordAction::Write(operation) => operation,
-            RecordAction::Skip(reason) => return Ok(reason),
+            RecordAction::Skip(reason) => return Ok(reason.label()),
         };
         // It was tried before, or it would not be a letter.
         let long_ago = Instant::now().checked_sub(self.transaction_time);
@@ -99,10 +99,10 @@ impl DirectWriter {
             stop,
             &LogOnlyObserver,
         ) {
-            WriteOutcome::Written(word, _) => Ok(word),
-            WriteOutcome::Skipped(reason) => Ok(reason),
-            WriteOutcome::Refused(refusal) => Err(refusal),
-            WriteOutcome::Stopped => Err(Refusal::unsent("stopped", "stopped")),
+            WriteOutcome::Written(kind, _) => Ok(kind.word()),
+            WriteOutcome::Skipped(reason) => Ok(reason.label()),
+            WriteOutcome::Refused(refusal) => Err(refusal.error),
+            WriteOutcome::Stopped => Err("stopped".to_owned()),
         }
     }
 
@@ -112,7 +112,7 @@ impl DirectWriter {
         record: &'r ConsumerRecord,
         topic: &SinkTopicConfig,
         stop: &Stop,
-    ) -> Result<RecordContent<'r>, Refusal> {
+    ) -> Result<RecordContent<'r>, String> {
         let Some(registry) = &self.registry else {
             return record::decode_content(record, topic, None, false).map_err(unanswered);
         };
@@ -125,11 +125,7 @@ impl DirectWriter {
             };
             let id = needs.schema;
             let schema = record::schema_lookup_of(id, registry.schema_by_id(id, stop));
-            let schema = schema.map_err(|error| match error {
-                Error::Stopped => Refusal::unsent("stopped", "stopped"),
-                error => Refusal::unsent("schema_registry", error.to_string()),
-            })?;
-            let schema = match schema {
+            let schema = match schema.map_err(|error| error.to_string())? {
                 // Somebody is here to try it again.
                 SchemaLookup::Absent { why, .. } => SchemaLookup::Unusable(why),
                 schema => schema,
@@ -162,9 +158,8 @@ impl SchemaMemory {
 }
 
 /// Not reached: without a registry nothing is asked, and with one each schema once.
-fn unanswered(needs: SchemaRequest) -> Refusal {
-    let error = format!("schema {} is not known", needs.schema);
-    Refusal::unsent("schema_registry", error)
+fn unanswered(needs: SchemaRequest) -> String {
+    format!("schema {} is not known", needs.schema)
 }
 
 impl Drop for DirectWriter {
@@ -188,6 +183,7 @@ impl RetryObserver for LogOnlyObserver {
 mod tests {
     use super::*;
     use crate::registry::{RegisteredSchema, SchemaFormat};
+    use crate::sink::refusal::{Refusal, RefusalKind};
 
     #[test]
     fn a_schema_is_asked_for_once_and_a_refusal_again_after_a_moment() {
@@ -195,7 +191,7 @@ mod tests {
         let now = Instant::now();
         let schema = RegisteredSchema::new(1, SchemaFormat::Json, "{}".to_owned(), Vec::new());
         memory.keep(1, SchemaLookup::Known(Arc::new(schema)), now);
-        let refusal = Refusal::unsent("unknown_schema", "no such schema");
+        let refusal = Refusal::unsent(RefusalKind::UnknownSchema, "no such schema");
         memory.keep(2, SchemaLookup::Unusable(refusal), now);
         let later = now + REFUSED_SCHEMA_KEPT;
         assert!(memory.get(1, later).is_some() && memory.get(2, now).is_some());

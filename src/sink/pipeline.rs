@@ -17,7 +17,7 @@ use super::schema_resolver::{SchemaFetcher, SchemaResolver};
 use super::task::{Completion, SinkTask};
 use super::topic_context::{HoldReasons, RefusalPolicy, RefusedRecord, TopicContext};
 use super::worker::SinkWorker;
-use super::write::{self, RecordWriter, SuccessCounter};
+use super::write::{RecordWriter, SuccessCounter};
 use crate::config::{Config, OnError, SinkFormat, SinkTopicConfig};
 use crate::health::{ConditionKey, Health};
 use crate::kafka::Producer;
@@ -79,19 +79,19 @@ impl SinkPipeline {
         let (done_in, done) = bounded(all);
         let (refused_in, refused) = bounded(all);
         let (end, ending) = stop::pair();
-        let pulse = Arc::new(SuccessCounter::default());
+        let successes = Arc::new(SuccessCounter::default());
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
             let (lanes, queue) = KeyedQueue::new(limit(topic).saturating_add(topic.concurrency));
-            let mut writer = RecordWriter::new(
+            let writer = RecordWriter::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
                 topic,
                 sink,
-                Arc::clone(&pulse),
+                Arc::clone(&successes),
             );
-            writer.loop_guard = guard(&topic.table).map(|own| own as Arc<dyn write::LoopGuard>);
+            let writer = writer.noting(guard(&topic.table));
             let policy = policy(config, &refused_in);
             let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
             spawn_workers(context, &topic, &queue, (&ending, abandon), &mut others)?;
@@ -292,17 +292,5 @@ fn new_letters(
         condition,
         heartbeat: context.health.thread("dead-letters"),
         stop: stop.clone(),
-    }
-}
-
-impl write::LoopGuard for OwnWriteLog {
-    fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
-        let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", updated_on);
-        let stamp = time.and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time));
-        stamp.is_ok_and(|stamp| self.is_known(sys_id, mod_count, stamp.as_second()))
-    }
-
-    fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
-        self.record_write(sys_id, mod_count, updated_by);
     }
 }

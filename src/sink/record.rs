@@ -13,10 +13,11 @@ mod row_identity;
 pub use self::decode::RecordContent;
 pub(super) use self::decode::{SchemaLookup, SchemaRequest, decode_content, schema_lookup_of};
 pub use self::operation::{
-    NewRowIdentity, OperationKind, RecordAction, TargetRow, WriteOperation, ordering_key,
+    NewRowIdentity, OperationKind, RecordAction, SkipReason, TargetRow, WriteOperation,
+    ordering_key,
 };
 pub(super) use self::parse::parse_action;
-pub use self::row_identity::IdentityScope;
+pub use self::row_identity::{CREATE_ID_HEADER, IdentityScope};
 
 #[cfg(test)]
 pub(super) use self::operation::fields_of;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use super::record::RecordAction;
+use super::record::{RecordAction, SkipReason};
 use super::refusal::Refusal;
 use super::task::{Completion, SinkTask, TaskOutcome};
 use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, RefusalPolicy, RefusedRecord, TopicContext};
@@ -72,8 +72,8 @@ impl SinkWorker {
     /// What became of the record; `None` when its letter is still to be written.
     fn write(&self, job: SinkTask) -> Option<Completion> {
         match self.attempt(&job) {
-            WriteOutcome::Written(operation, _) => {
-                let labels = [self.topic.config.table.as_str(), operation];
+            WriteOutcome::Written(kind, _) => {
+                let labels = [self.topic.config.table.as_str(), kind.word()];
                 self.topic.metrics.sink_records.with(&labels).inc();
                 Some(done(job, TaskOutcome::Finished))
             }
@@ -102,23 +102,27 @@ impl SinkWorker {
                 .topic
                 .writer
                 .write(operation, history, &job.lease, self),
-            Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(reason),
+            Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(*reason),
             Err(refusal) => WriteOutcome::Refused(refusal.clone()),
         }
     }
 
-    fn skip(&self, job: SinkTask, reason: &'static str) -> Completion {
+    fn skip(&self, job: SinkTask, reason: SkipReason) -> Completion {
         let table = self.topic.config.table.as_str();
-        self.topic.metrics.sink_skipped.with(&[table, reason]).inc();
+        self.topic
+            .metrics
+            .sink_skipped
+            .with(&[table, reason.label()])
+            .inc();
         log::debug!(table = table, partition:% = job.handle.partition, offset = job.handle.offset,
-            reason = reason; "a record is passed over");
+            reason = reason.label(); "a record is passed over");
         done(job, TaskOutcome::Finished)
     }
 
     fn refuse(&self, job: SinkTask, refusal: Refusal) -> Option<Completion> {
-        self.topic.count_error(refusal.kind);
+        self.topic.count_error(refusal.kind.label());
         log::warn!(table = self.topic.config.table, partition:% = job.handle.partition,
-            offset = job.handle.offset, kind = refusal.kind, attempts = refusal.attempts,
+            offset = job.handle.offset, kind = refusal.kind.label(), attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
         self.topic.hold_reasons.note(&refusal.to_string());
         match &self.topic.policy {
@@ -134,7 +138,7 @@ impl SinkWorker {
                 Some(done(back.into_inner().task, TaskOutcome::Abandoned))
             }
             RefusalPolicy::Skip => {
-                let labels = [self.topic.config.table.as_str(), refusal.kind];
+                let labels = [self.topic.config.table.as_str(), refusal.kind.label()];
                 self.topic.metrics.sink_skipped.with(&labels).inc();
                 Some(done(job, TaskOutcome::Finished))
             }
@@ -159,8 +163,8 @@ impl SinkWorker {
             // What the record itself says does not change; the instance may.
             match self.attempt(&job) {
                 WriteOutcome::Refused(again) => refusal = again,
-                WriteOutcome::Written(operation, _) => {
-                    let labels = [self.topic.config.table.as_str(), operation];
+                WriteOutcome::Written(kind, _) => {
+                    let labels = [self.topic.config.table.as_str(), kind.word()];
                     self.topic.metrics.sink_records.with(&labels).inc();
                     return done(job, TaskOutcome::Finished);
                 }

@@ -6,14 +6,28 @@ use super::{CommandSpec, InputGroup, options_of};
 use crate::cli::command::{CliCommand, DeadLetterAction};
 use crate::cli::input::options;
 use crate::cli::values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds};
-use crate::sink::dead_letter::REFUSAL_KINDS;
+use crate::sink::RefusalKind;
 
 /// The kind of a record of the dead letter topic that is no letter.
 pub(crate) const UNREADABLE_KIND: &str = "unreadable";
 
 /// Every kind of error that a letter may have.
 pub(in crate::cli) fn error_kinds() -> Vec<&'static str> {
-    REFUSAL_KINDS.into_iter().chain([UNREADABLE_KIND]).collect()
+    let kinds = RefusalKind::ALL.iter().map(|kind| kind.label());
+    kinds.chain([UNREADABLE_KIND]).collect()
+}
+
+/// The same by what is wrong, for the help.
+fn listed_error_kinds() -> Vec<(String, String)> {
+    let mut lists = Vec::new();
+    for (subject, kinds) in RefusalKind::BY_SUBJECT {
+        let labels: Vec<&str> = kinds.iter().map(|kind| kind.label()).collect();
+        lists.push(((*subject).to_owned(), labels.join(", ")));
+    }
+    if let Some((_, first)) = lists.first_mut() {
+        first.push_str(&format!("; {UNREADABLE_KIND}: it is no letter"));
+    }
+    lists
 }
 
 options! {
@@ -158,31 +172,7 @@ TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.",
             ..CommandSpec::EMPTY
         },
     ],
-    glossary: Some((
-        "kinds of error",
-        &[
-            (
-                "the bytes",
-                "invalid_json, invalid_headers, invalid_key, invalid_avro, invalid_schema, \
-                 unknown_schema, unsupported_format; unreadable: it is no letter",
-            ),
-            (
-                "what it asks",
-                "invalid_operation, invalid_identity, no_identity, key_field_ignored, ambiguous, \
-                 ambiguous_key",
-            ),
-            (
-                "the verdict",
-                "business_rule, data_policy, acl, forbidden, unauthorized, not_found, bad_request, \
-                 too_large, failed, not_executed, server, status",
-            ),
-            (
-                "the way",
-                "rate_limited, timeout, network, tls, redirect, not_json, body, setup, stopped, \
-                 internal",
-            ),
-        ],
-    )),
+    glossary: Some(("kinds of error", listed_error_kinds)),
     examples: &[
         "dead-letters list --table incident --since '2026-01-31 08:00:00'",
         "dead-letters show 0:12",

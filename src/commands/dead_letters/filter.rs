@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::cli::{DeadLetterPlace, DeadLetterPlaces};
     use crate::kafka::ConsumerRecord;
-    use crate::sink::{DeadLetter, Refusal};
+    use crate::sink::{DeadLetter, Refusal, RefusalKind};
     use std::ops::RangeInclusive;
 
     fn found(text: Option<&[u8]>) -> FoundLetter {
@@ -79,7 +79,7 @@ mod tests {
             unreadable_headers: false,
         };
         let now = Timestamp::from_second(2_000).unwrap();
-        let refusal = Refusal::unsent("no_identity", "has none");
+        let refusal = Refusal::unsent(RefusalKind::NoIdentity, "has none");
         let letter = DeadLetter::new(&record, "incident", None, None, &refusal, now);
         record.value = Some(text.map_or_else(|| letter.encode(), <[u8]>::to_vec));
         FoundLetter {

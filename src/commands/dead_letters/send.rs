@@ -78,7 +78,7 @@ impl ReplayTarget {
                 let write = |record| match instance.write(record, now) {
                     _ if now.is_stopped() => ReplayOutcome::Open("interrupted".to_owned()),
                     Ok(_) => ReplayOutcome::Done,
-                    Err(refusal) => ReplayOutcome::Failed(refusal.error),
+                    Err(error) => ReplayOutcome::Failed(error),
                 };
                 records.iter().map(write).collect()
             }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::record::{DeadLetter, REFUSAL_KINDS};
+use super::record::DeadLetter;
 use crate::backoff::Backoff;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
 use crate::metrics::Metrics;
-use crate::sink::record::{OperationKind, RecordAction, WriteOperation};
+use crate::sink::record::{RecordAction, WriteOperation};
 use crate::sink::task::{Completion, SinkTask, TaskOutcome};
 use crate::sink::topic_context::RefusedRecord;
 use crate::stop::Stop;
@@ -107,11 +107,7 @@ impl DeadLetterProducer {
     }
 
     fn acknowledged(&self, refused: RefusedRecord, backoff: &mut Backoff) {
-        let labels = [refused.table.as_str(), refused.refusal.kind];
-        debug_assert!(
-            REFUSAL_KINDS.contains(&refused.refusal.kind),
-            "not listed: {labels:?}"
-        );
+        let labels = [refused.table.as_str(), refused.refusal.kind.label()];
         self.metrics.sink_dead_letters.with(&labels).inc();
         self.give_back(refused.task, TaskOutcome::Finished);
         if backoff.failures() > 0 {
@@ -225,12 +221,7 @@ fn letter(refused: &RefusedRecord) -> DeadLetter {
         Ok(RecordAction::Skip(_)) | Err(_) => None,
     };
     let create_id = operation.and_then(WriteOperation::create_id);
-    let name = operation.map(|operation| match operation.kind {
-        OperationKind::Insert => "insert",
-        OperationKind::Update => "update",
-        OperationKind::Upsert => "upsert",
-        OperationKind::Delete => "delete",
-    });
+    let name = operation.map(|operation| operation.kind.word());
     let now = jiff::Timestamp::now();
     DeadLetter::new(&job.record, table, name, create_id, refusal, now)
 }

@@ -6,52 +6,11 @@
 use jiff::Timestamp;
 
 use crate::kafka::ConsumerRecord;
-use crate::sink::Refusal;
+use crate::sink::record::CREATE_ID_HEADER;
+use crate::sink::refusal::Refusal;
 
-/// Header with the identity a new row gets, so that a create that is sent again makes no second row.
-pub const CREATE_ID_HEADER: &str = "sn_create_id";
 /// Header of a letter with [`DeadLetter::error_kind`].
 pub const ERROR_KIND_HEADER: &str = "sn_error_kind";
-
-/// Every [`Refusal::kind`] that a letter can have, by what is wrong: the bytes, what they ask for,
-/// the instance's verdict, the way to it.
-pub const REFUSAL_KINDS: [&str; 35] = [
-    "invalid_json",
-    "invalid_headers",
-    "invalid_key",
-    "invalid_avro",
-    "invalid_schema",
-    "unknown_schema",
-    "unsupported_format",
-    "invalid_operation",
-    "invalid_identity",
-    "no_identity",
-    "key_field_ignored",
-    "ambiguous",
-    "ambiguous_key",
-    "business_rule",
-    "data_policy",
-    "acl",
-    "forbidden",
-    "unauthorized",
-    "not_found",
-    "bad_request",
-    "too_large",
-    "failed",
-    "not_executed",
-    "server",
-    "status",
-    "rate_limited",
-    "timeout",
-    "network",
-    "tls",
-    "redirect",
-    "not_json",
-    "body",
-    "setup",
-    "stopped",
-    "internal",
-];
 
 /// A record that could not be written, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +73,7 @@ impl DeadLetter {
             headers: record.headers.clone(),
             operation: operation.map(str::to_owned),
             status: refusal.status,
-            error_kind: Some(refusal.kind.to_owned()),
+            error_kind: Some(refusal.kind.label().to_owned()),
             attempts: Some(refusal.attempts),
             create_id: create_id.map(str::to_owned),
         }

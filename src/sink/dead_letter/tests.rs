@@ -5,10 +5,12 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 use crate::kafka::ConsumerRecord;
-use crate::sink::Refusal;
+use crate::sink::record::CREATE_ID_HEADER;
+use crate::sink::refusal::{Refusal, RefusalKind};
 use jiff::Timestamp;
 
 fn record() -> ConsumerRecord {
@@ -30,7 +32,7 @@ fn record() -> ConsumerRecord {
 
 fn letter(record: &ConsumerRecord) -> DeadLetter {
     let refusal = Refusal {
-        kind: "forbidden",
+        kind: RefusalKind::Forbidden,
         status: Some(403),
         error: "insert into incident: 403".to_owned(),
         attempts: 2,
@@ -186,11 +188,11 @@ proptest! {
         create_id in option::of("[0-9a-f]{32}"),
         (status, attempts) in (option::of(any::<u16>()), any::<u32>()),
         (second, nanosecond) in (0_i64..4_000_000_000, 0..1_000_000_000),
-        bare in any::<bool>(),
+        (kind, bare) in (select(RefusalKind::ALL), any::<bool>()),
     ) {
         let topic = Arc::from(topic);
         let record = ConsumerRecord { topic, partition, offset, timestamp, key, value, headers, unreadable_headers: false };
-        let refusal = Refusal { kind: "a_kind", status, error, attempts };
+        let refusal = Refusal { kind, status, error, attempts };
         let (operation, id) = (operation.as_deref(), create_id.as_deref());
         let now = Timestamp::new(second, nanosecond).unwrap();
         let mut letter = DeadLetter::new(&record, &table, operation, id, &refusal, now);

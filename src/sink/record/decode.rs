@@ -12,7 +12,7 @@ use crate::config::{CreateId, SinkFormat, SinkKeyFormat, SinkTopicConfig};
 use crate::kafka::ConsumerRecord;
 use crate::registry;
 use crate::registry::{RegisteredSchema, RegistryFailure, SchemaFormat};
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 
 /// A record's key and value, readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,15 +128,15 @@ pub(in crate::sink) fn schema_lookup_of(
             Ok(match error.flatten() {
                 Some(error) => {
                     let error = format!("schema {id}: {error}");
-                    SchemaLookup::Unusable(Refusal::unsent("invalid_schema", error))
+                    SchemaLookup::Unusable(Refusal::unsent(RefusalKind::InvalidSchema, error))
                 }
                 None => SchemaLookup::Known(writer),
             })
         }
         Err(error) if error.is_about_the_schema() => {
             let kind = match error.cause() {
-                Some(RegistryFailure::NoSchema { .. }) => "unknown_schema",
-                _ => "invalid_schema",
+                Some(RegistryFailure::NoSchema { .. }) => RefusalKind::UnknownSchema,
+                _ => RefusalKind::InvalidSchema,
             };
             let why = Refusal::unsent(kind, error.to_string());
             Ok(SchemaLookup::Absent { why, sure: false })
@@ -173,7 +173,7 @@ fn value_of<'r>(
     };
     if !is_id(id) {
         let error = format!("no registry has a schema {id}: is this a record with a schema id?");
-        return Ok(Err(Refusal::unsent("unknown_schema", error)));
+        return Ok(Err(Refusal::unsent(RefusalKind::UnknownSchema, error)));
     }
     let needs = SchemaRequest {
         schema: id,
@@ -216,11 +216,11 @@ fn with_schema<'r>(
     match (&writer.format, format) {
         (SchemaFormat::Avro, _) => {
             let schema = writer.avro().map_err(|error| {
-                Refusal::unsent("invalid_schema", format!("schema {id}: {error}"))
+                Refusal::unsent(RefusalKind::InvalidSchema, format!("schema {id}: {error}"))
             })?;
             let json = decode::to_json(schema, body).map_err(|error| {
                 let error = format!("the record's value is not what schema {id} says: {error}");
-                Refusal::unsent("invalid_avro", error)
+                Refusal::unsent(RefusalKind::InvalidAvro, error)
             })?;
             Ok(Cow::Owned(json))
         }
@@ -299,7 +299,7 @@ fn is_id(id: u32) -> bool {
 }
 
 fn unsupported(error: impl Into<String>) -> Refusal {
-    Refusal::unsent("unsupported_format", error)
+    Refusal::unsent(RefusalKind::UnsupportedFormat, error)
 }
 
 #[cfg(test)]

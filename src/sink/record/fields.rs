@@ -1,4 +1,5 @@
-//! The fields of a record's value, their JSON kept as it was written.
+//! The fields of a record's value. Their JSON is kept as it was written, so that numbers and escapes
+//! reach the instance unchanged.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,12 +7,13 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 
 /// A column and its value.
 pub(super) type RecordField = (String, Box<RawValue>);
 
-/// What a member of an object may be called beside `value`, if the object stands for that value.
+/// Members of the objects that the Table API writes for a field when display values are asked for. An
+/// object with these members only stands for its `value`.
 const VALUE_FORM_MEMBERS: [&str; 3] = ["value", "display_value", "link"];
 
 /// The fields of an object in their order. Of a name that repeats the last value counts.
@@ -28,14 +30,14 @@ pub(super) fn parse(value: &[u8]) -> Result<Vec<RecordField>, Refusal> {
         };
         let (line, column) = (error.line(), error.column());
         Refusal::unsent(
-            "invalid_json",
+            RefusalKind::InvalidJson,
             format!("the record's value {why}: line {line}, column {column}"),
         )
     })
 }
 
-/// The value that is stored: an object of display value, link and value stands for the latter, and
-/// null for nothing.
+/// The value that is sent: of an object of display value, link and value the last, and for null the
+/// empty text, which clears a field.
 pub(super) fn stored(value: Box<RawValue>) -> Box<RawValue> {
     let value = value_of_forms(&value).unwrap_or(value);
     if value.get() == "null" {
@@ -45,7 +47,7 @@ pub(super) fn stored(value: Box<RawValue>) -> Box<RawValue> {
     }
 }
 
-/// Whether a value, or the one it stands for, is null.
+/// Whether a value is null, or an object that stands for null.
 pub(super) fn is_null(value: &RawValue) -> bool {
     value.get() == "null" || value_of_forms(value).is_some_and(|value| value.get() == "null")
 }

@@ -1,35 +1,47 @@
-//! What a record asks for.
+//! The write that a record asks for.
 //!
-//! Everything in a record is somebody else's: its sys_id becomes a part of a path, its key a part of
-//! a query. What does not fit there is refused.
+//! A sys_id in here becomes part of a path on the instance, and the value of a key field part of a
+//! query. [`super::parse`] lets only texts through that fit there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
 use super::fields;
-use crate::sink::Refusal;
+use crate::sink::refusal::Refusal;
 
-/// What becomes of a record.
+/// What is to be done with a record.
 #[derive(Debug, Clone)]
 pub enum RecordAction {
     /// It is written.
     Write(WriteOperation),
-    /// There is nothing to do, for this reason (a bounded label): `tombstone`, `delete_not_enabled`,
-    /// `nothing_to_write`.
-    Skip(&'static str),
+    /// There is nothing to do.
+    Skip(SkipReason),
 }
 
-/// One write.
+/// Why there is nothing to do for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It has no value, and the topic does not delete rows.
+    Tombstone,
+    /// It asks for a delete, and the topic does not delete rows.
+    DeleteNotEnabled,
+    /// It is an update without a column that is written.
+    NothingToWrite,
+    /// The row is not there, and the record is to be passed over then or asked for its removal.
+    Missing,
+}
+
+/// A write of one row.
 #[derive(Debug, Clone)]
 pub struct WriteOperation {
     /// What is asked for.
     pub kind: OperationKind,
-    /// The row it is asked for.
+    /// The row that is written.
     pub row: TargetRow,
     /// Columns and their values as JSON, in the record's order; never `sys_id`.
     pub fields: Vec<(String, Box<RawValue>)>,
-    /// How a row that this operation creates is found again.
+    /// How a row that this operation makes is found again.
     pub create: NewRowIdentity,
     /// Journal columns that `fields` adds an entry to.
     pub journal: Vec<&'static str>,
@@ -50,71 +62,92 @@ pub enum OperationKind {
     Delete,
 }
 
-/// What identifies the row.
+/// How the row of an operation is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetRow {
-    /// Its sys_id.
+    /// By its sys_id.
     SysId(String),
-    /// A column that holds a value.
+    /// By the value of a column.
     Field {
         /// The column.
         field: String,
-        /// Its value: fit for an encoded query.
+        /// The value, which fits into an encoded query.
         value: String,
     },
-    /// Nothing: it is made.
+    /// Not at all, as the row is made.
     None,
 }
 
-/// The identity of a new row.
+/// What a row that an operation makes can be recognised by, should the answer be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewRowIdentity {
-    /// A sys_id hashed from the record: nobody else makes this row.
+    /// A sys_id hashed from the record, so that no other record makes this row.
     Record {
         /// The sys_id.
         id: String,
-        /// It came with the record, which was tried before.
+        /// It came in a header of the record, which was tried before.
         replayed: bool,
     },
     /// A sys_id hashed from the record's key: other records with this key mean this row.
     Key(String),
     /// The sys_id that the record names.
     Given(String),
-    /// A column holds the identity; the instance chooses the sys_id.
+    /// The value of a column; the instance chooses the sys_id.
     Field {
         /// The column.
         field: String,
-        /// Its value: fit for an encoded query.
+        /// The value, which fits into an encoded query.
         value: String,
         /// It is hashed from the record, not one of its values.
         hashed: bool,
     },
-    /// None.
+    /// Nothing.
     None,
 }
 
-/// Columns that keep what is written to them as entries, so that the same write twice shows twice.
+/// Columns that keep each text that is written to them as an entry of its own, so that a write that is
+/// executed twice shows twice.
 pub(super) const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
-/// A number that is the same for records that must be written in their order: those of one row.
-/// `key` is the record's key, readable. `None`: in any order.
-pub fn ordering_key(key: Option<&[u8]>, read: &Result<RecordAction, Refusal>) -> Option<u64> {
-    match read {
-        Ok(RecordAction::Write(operation)) => operation.lane(key),
-        Ok(RecordAction::Skip(_)) | Err(_) => key.map(lane_of_text),
+/// A number that records share which must be written in their order: those of one row. `key` is the
+/// record's key as text. `None`: the record may be written in any order.
+pub fn ordering_key(key: Option<&[u8]>, action: &Result<RecordAction, Refusal>) -> Option<u64> {
+    match action {
+        Ok(RecordAction::Write(operation)) => operation.ordering_key(key),
+        Ok(RecordAction::Skip(_)) | Err(_) => key.map(hash_of_identity),
     }
 }
 
-/// What identifies a row is the same text wherever it stands, in a sys_id or in a key, and in
-/// whatever case, as the instance compares.
-fn lane_of_text(text: &[u8]) -> u64 {
+/// The same for one identity wherever it stands, in a sys_id or in a key, and in whatever case, as the
+/// instance compares without regard to case.
+fn hash_of_identity(text: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.to_ascii_lowercase().hash(&mut hasher);
     hasher.finish()
 }
 
+impl SkipReason {
+    /// Its name in metrics and log lines.
+    pub fn label(self) -> &'static str {
+        match self {
+            SkipReason::Tombstone => "tombstone",
+            SkipReason::DeleteNotEnabled => "delete_not_enabled",
+            SkipReason::NothingToWrite => "nothing_to_write",
+            SkipReason::Missing => "missing",
+        }
+    }
+}
+
 impl OperationKind {
-    /// Its name, as in the header `sn_operation`.
+    /// Every kind.
+    pub const ALL: [OperationKind; 4] = [
+        OperationKind::Insert,
+        OperationKind::Update,
+        OperationKind::Upsert,
+        OperationKind::Delete,
+    ];
+
+    /// Its name in the header `sn_operation`, in dead letters and in metrics.
     pub fn word(self) -> &'static str {
         match self {
             OperationKind::Insert => "insert",
@@ -126,18 +159,18 @@ impl OperationKind {
 }
 
 impl WriteOperation {
-    /// See [`ordering_key`].
-    pub fn lane(&self, key: Option<&[u8]>) -> Option<u64> {
+    /// See [`ordering_key()`].
+    pub fn ordering_key(&self, key: Option<&[u8]>) -> Option<u64> {
         let text = match &self.row {
             TargetRow::SysId(id) => Some(id.as_bytes()),
             TargetRow::Field { value, .. } => Some(value.as_bytes()),
             TargetRow::None => key,
         };
-        text.map(lane_of_text)
+        text.map(hash_of_identity)
     }
 
-    /// The hash that a new row would get. It must travel with the record when that is tried again
-    /// elsewhere, in the header `sn_create_id`.
+    /// The hash that identifies a new row. It must travel with the record, in the header
+    /// `sn_create_id`, when the record is tried again elsewhere.
     pub fn create_id(&self) -> Option<&str> {
         match &self.create {
             NewRowIdentity::Record { id, .. } | NewRowIdentity::Key(id) => Some(id),
@@ -150,22 +183,31 @@ impl WriteOperation {
         }
     }
 
-    /// The JSON to send: `fields` but those in `without`, and with the identity of a new row if
-    /// `create`.
-    pub fn body(&self, create: bool, without: &[&str]) -> Vec<u8> {
-        let identity = if create { self.create.column() } else { None };
-        let mut body = vec![b'{'];
+    /// The JSON of an insert: the fields, with the identity of the new row.
+    pub fn insert_body(&self) -> Vec<u8> {
+        let identity = self.create.column();
+        let mut body = JsonObject::new();
         if let Some((name, value)) = identity {
-            push(&mut body, name, &serde_json::Value::from(value).to_string());
+            body.push(name, &serde_json::Value::from(value).to_string());
         }
         for (name, value) in &self.fields {
-            let replaced = identity.is_some_and(|(ours, _)| ours == name);
-            if !replaced && !without.contains(&name.as_str()) {
-                push(&mut body, name, value.get());
+            // The identity is not sent twice.
+            if identity.is_none_or(|(column, _)| column != name) {
+                body.push(name, value.get());
             }
         }
-        body.push(b'}');
-        body
+        body.end()
+    }
+
+    /// The JSON of an update: the fields but those in `without`.
+    pub fn update_body(&self, without: &[&str]) -> Vec<u8> {
+        let mut body = JsonObject::new();
+        for (name, value) in &self.fields {
+            if !without.contains(&name.as_str()) {
+                body.push(name, value.get());
+            }
+        }
+        body.end()
     }
 
     /// The text of a field, if it is one.
@@ -195,14 +237,28 @@ impl NewRowIdentity {
     }
 }
 
-fn push(body: &mut Vec<u8>, name: &str, value: &str) {
-    if body.len() > 1 {
-        body.push(b',');
+/// A JSON object that is put together from names and from values that are JSON already.
+struct JsonObject(Vec<u8>);
+
+impl JsonObject {
+    fn new() -> JsonObject {
+        JsonObject(vec![b'{'])
     }
-    let name = serde_json::Value::from(name).to_string();
-    body.extend_from_slice(name.as_bytes());
-    body.push(b':');
-    body.extend_from_slice(value.as_bytes());
+
+    fn push(&mut self, name: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        let name = serde_json::Value::from(name).to_string();
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b':');
+        self.0.extend_from_slice(value.as_bytes());
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
+    }
 }
 
 /// The fields of an object, for tests.

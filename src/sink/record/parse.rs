@@ -1,18 +1,23 @@
-//! From a record to an operation.
+//! Finds out what a record asks for: from its headers, its key, its value, and the settings of its
+//! topic.
+//!
+//! Nothing in a record is trusted: a sys_id becomes part of a path on the instance, and the value of a
+//! key field part of a query. What does not fit there is refused.
 
 use super::decode::RecordContent;
 use super::fields::{self, RecordField};
 use super::operation::{
-    JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, TargetRow, WriteOperation,
+    JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, SkipReason, TargetRow,
+    WriteOperation,
 };
 use super::row_identity::{self, IdentityScope};
 use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopicConfig};
 use crate::kafka::ConsumerRecord;
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 
 /// The header that says what a record asks for.
 const OPERATION_HEADER: &str = "sn_operation";
-/// Columns that the instance fills in itself.
+/// Columns that the instance fills in itself, so that they are not sent.
 const UNWRITABLE_COLUMNS: [&str; 6] = [
     "sys_created_on",
     "sys_created_by",
@@ -21,24 +26,25 @@ const UNWRITABLE_COLUMNS: [&str; 6] = [
     "sys_mod_count",
     "sys_tags",
 ];
-/// Letters of a sys_id; the platform's own have 32, some shipped rows have names.
+/// Longest sys_id that is taken. The platform makes 32 hexadecimal digits; some rows that it ships
+/// with have names instead.
 const MAX_SYS_ID_BYTES: usize = 64;
 
-/// Says what `record` of `topic` asks for, with this content.
+/// Finds out what `record` of `topic` asks for. `content` is what its bytes were decoded to.
 ///
 /// # Errors
-/// It cannot be written, whatever the instance says.
+/// The record cannot be written, whatever the instance would say.
 pub(in crate::sink) fn parse_action(
     record: &ConsumerRecord,
     content: &RecordContent<'_>,
     topic: &SinkTopicConfig,
-    place: &IdentityScope,
+    scope: &IdentityScope,
 ) -> Result<RecordAction, Refusal> {
     RecordParser {
         record,
         content,
         topic,
-        place,
+        scope,
     }
     .parse()
 }
@@ -48,14 +54,14 @@ struct RecordParser<'a> {
     record: &'a ConsumerRecord,
     content: &'a RecordContent<'a>,
     topic: &'a SinkTopicConfig,
-    place: &'a IdentityScope,
+    scope: &'a IdentityScope,
 }
 
 impl RecordParser<'_> {
     fn parse(&self) -> Result<RecordAction, Refusal> {
         let asked = self.asked()?;
         if asked == Some(OperationKind::Delete) && !self.topic.deletes {
-            return Ok(RecordAction::Skip("delete_not_enabled"));
+            return Ok(RecordAction::Skip(SkipReason::DeleteNotEnabled));
         }
         match &self.content.value {
             Ok(Some(value)) => self.read_value(asked, value),
@@ -64,31 +70,24 @@ impl RecordParser<'_> {
         }
     }
 
-    /// What the header asks for.
+    /// The operation that the header asks for, if there is one.
     fn asked(&self) -> Result<Option<OperationKind>, Refusal> {
         if self.record.unreadable_headers {
             let error = "a header's name is not UTF-8, so what the record asks for is not known; \
                          its headers are not in the dead letter";
-            return Err(Refusal::unsent("invalid_headers", error));
+            return Err(Refusal::unsent(RefusalKind::InvalidHeaders, error));
         }
         let Some(word) = self.record.header(OPERATION_HEADER) else {
             return Ok(None);
         };
-        let kinds = [
-            ("insert", OperationKind::Insert),
-            ("update", OperationKind::Update),
-            ("upsert", OperationKind::Upsert),
-            ("delete", OperationKind::Delete),
-        ];
-        let kind = kinds
-            .iter()
-            .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-        match kind {
-            Some((_, kind)) => Ok(Some(*kind)),
+        let named = |kind: &OperationKind| word.eq_ignore_ascii_case(kind.word().as_bytes());
+        match OperationKind::ALL.into_iter().find(named) {
+            Some(kind) => Ok(Some(kind)),
             None => Err(Refusal::unsent(
-                "invalid_operation",
+                RefusalKind::InvalidOperation,
                 format!(
-                    "the header `{OPERATION_HEADER}` is none of insert, update, upsert, delete"
+                    "the header `{OPERATION_HEADER}` is none of {}",
+                    OperationKind::ALL.map(OperationKind::word).join(", ")
                 ),
             )),
         }
@@ -97,29 +96,29 @@ impl RecordParser<'_> {
     fn read_tombstone(&self, asked: Option<OperationKind>) -> Result<RecordAction, Refusal> {
         if asked.is_some_and(|kind| kind != OperationKind::Delete) {
             return Err(Refusal::unsent(
-                "invalid_operation",
+                RefusalKind::InvalidOperation,
                 format!(
                     "the header `{OPERATION_HEADER}` asks for a row, but the record has no value"
                 ),
             ));
         }
         if !self.topic.deletes {
-            return Ok(RecordAction::Skip("tombstone"));
+            return Ok(RecordAction::Skip(SkipReason::Tombstone));
         }
         let key = self.key()?.ok_or_else(|| {
             Refusal::unsent(
-                "no_identity",
+                RefusalKind::NoIdentity,
                 "a record without value and key says not which row to delete",
             )
         })?;
         let id = match self.topic.create_id {
-            CreateId::Key => row_identity::of_key(key, &self.topic.table, self.place),
+            CreateId::Key => row_identity::of_key(key, &self.topic.table, self.scope),
             _ => std::str::from_utf8(key)
                 .ok()
                 .and_then(sys_id)
                 .ok_or_else(|| {
                     Refusal::unsent(
-                        "no_identity",
+                        RefusalKind::NoIdentity,
                         "the key of a record without value is no sys_id, so it says not which row \
                          to delete",
                     )
@@ -154,14 +153,14 @@ impl RecordParser<'_> {
             OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => self.sent(all),
         };
         if kind == OperationKind::Update && fields.is_empty() {
-            return Ok(RecordAction::Skip("nothing_to_write"));
+            return Ok(RecordAction::Skip(SkipReason::NothingToWrite));
         }
         Ok(RecordAction::Write(
             self.operation(kind, row, fields, create),
         ))
     }
 
-    /// What a record means that does not say it.
+    /// The operation of a record whose header does not say it.
     fn kind(&self, names_row: bool) -> OperationKind {
         match self.topic.operation {
             SinkOperation::Insert => OperationKind::Insert,
@@ -188,7 +187,7 @@ impl RecordParser<'_> {
         if let Some(field) = &self.topic.key_field {
             let value = identity(all, field)?.ok_or_else(|| {
                 Refusal::unsent(
-                    "no_identity",
+                    RefusalKind::NoIdentity,
                     format!(
                         "the record has neither a sys_id nor a value of the key field `{field}`"
                     ),
@@ -200,14 +199,14 @@ impl RecordParser<'_> {
         if self.topic.create_id == CreateId::Key
             && let Some(key) = self.key()?
         {
-            let id = row_identity::of_key(key, &self.topic.table, self.place);
+            let id = row_identity::of_key(key, &self.topic.table, self.scope);
             return Ok(TargetRow::SysId(
                 row_identity::carried(self.record)?.unwrap_or(id),
             ));
         }
         let word = kind.word();
         Err(Refusal::unsent(
-            "no_identity",
+            RefusalKind::NoIdentity,
             format!("the record asks for {word} but has no sys_id, and its topic no `key_field`"),
         ))
     }
@@ -239,7 +238,7 @@ impl RecordParser<'_> {
     fn chosen(&self, all: &[RecordField]) -> Result<NewRowIdentity, Refusal> {
         let carried = row_identity::carried(self.record)?;
         let table = &self.topic.table;
-        let of_record = || row_identity::of_record(self.record, table, self.place);
+        let of_record = || row_identity::of_record(self.record, table, self.scope);
         Ok(match &self.topic.create_id {
             CreateId::Record => NewRowIdentity::Record {
                 replayed: carried.is_some(),
@@ -248,10 +247,10 @@ impl RecordParser<'_> {
             CreateId::Key => match carried {
                 Some(id) => NewRowIdentity::Key(id),
                 None => match self.key()? {
-                    Some(key) => NewRowIdentity::Key(row_identity::of_key(key, table, self.place)),
+                    Some(key) => NewRowIdentity::Key(row_identity::of_key(key, table, self.scope)),
                     None => {
                         return Err(Refusal::unsent(
-                            "no_identity",
+                            RefusalKind::NoIdentity,
                             "the record has no key, and with `create_id: key` a new row needs one",
                         ));
                     }
@@ -332,7 +331,7 @@ fn named_row(all: &[RecordField]) -> Result<Option<String>, Refusal> {
         text => match text.as_deref().and_then(sys_id) {
             Some(id) => Ok(Some(id)),
             None => Err(Refusal::unsent(
-                "invalid_identity",
+                RefusalKind::InvalidIdentity,
                 "the record's `sys_id` is none: up to 64 letters, digits, dots, dashes and \
                  underscores",
             )),
@@ -362,7 +361,7 @@ fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal>
             Ok(Some(text))
         }
         _ => Err(Refusal::unsent(
-            "invalid_key",
+            RefusalKind::InvalidKey,
             format!(
                 "the value of `{field}` cannot be searched for: it must be a text, a number or a \
                  boolean, without `^` and control characters"

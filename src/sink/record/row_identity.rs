@@ -1,21 +1,22 @@
-//! The identity that a new row gets before it is sent, so that a second attempt meets the first.
+//! The sys_id that a new row is sent with, so that a second attempt to make it meets the first.
 //!
-//! It is hashed from what stays the same whenever the record is consumed again. The record's time,
-//! key and value are in it because a topic that is made anew repeats its offsets. Instances hold rows
-//! under these ids: what is hashed and how must never change.
+//! It is a hash of what stays the same whenever the record is consumed again: where the record is,
+//! and its time, key and value, as a topic that is made anew begins again at offset 0. Instances hold
+//! rows under these ids, so what is hashed and how must never change.
 
 use sha2::{Digest, Sha256};
 
 use crate::kafka::ConsumerRecord;
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 
-/// The header in which an identity travels with a record that is tried again elsewhere.
-pub(super) const CREATE_ID_HEADER: &str = "sn_create_id";
+/// Header with the identity of a new row. It travels with a record that is tried again elsewhere, so
+/// that a second attempt makes no second row.
+pub const CREATE_ID_HEADER: &str = "sn_create_id";
 
-/// Bytes of a hash that make a sys_id.
+/// Bytes of the hash that make a sys_id: 32 hexadecimal digits.
 const SYS_ID_HASH_BYTES: usize = 16;
 
-/// Where records come from and go to; part of what identities are hashed from.
+/// The two ends of the sink, within which identities are unique. Both are hashed into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityScope {
     /// The instance's base URL.
@@ -24,10 +25,10 @@ pub struct IdentityScope {
     pub cluster: String,
 }
 
-/// The identity of the row that only `record` makes.
-pub(super) fn of_record(record: &ConsumerRecord, table: &str, place: &IdentityScope) -> String {
-    let mut hash = IdentityHasher::new(place, table);
-    hash.part(place.cluster.as_bytes());
+/// The identity of a row that only `record` makes.
+pub(super) fn of_record(record: &ConsumerRecord, table: &str, scope: &IdentityScope) -> String {
+    let mut hash = IdentityHasher::new(scope, table);
+    hash.part(scope.cluster.as_bytes());
     hash.part(record.topic.as_bytes());
     hash.part(&record.partition.to_be_bytes());
     hash.part(&record.offset.to_be_bytes());
@@ -38,17 +39,17 @@ pub(super) fn of_record(record: &ConsumerRecord, table: &str, place: &IdentitySc
     hash.sys_id()
 }
 
-/// The identity of the row that all records with this key mean.
-pub(super) fn of_key(key: &[u8], table: &str, place: &IdentityScope) -> String {
-    let mut hash = IdentityHasher::new(place, table);
+/// The identity of the row that all records with this key stand for.
+pub(super) fn of_key(key: &[u8], table: &str, scope: &IdentityScope) -> String {
+    let mut hash = IdentityHasher::new(scope, table);
     hash.part(key);
     hash.sys_id()
 }
 
-/// The identity that came with the record.
+/// The identity in the record's header, if there is one.
 ///
 /// # Errors
-/// It is not one of ours: with another one the row could be made twice.
+/// It was not made here: with another one the row could be made twice.
 pub(super) fn carried(record: &ConsumerRecord) -> Result<Option<String>, Refusal> {
     let Some(text) = record.header(CREATE_ID_HEADER) else {
         return Ok(None);
@@ -59,7 +60,7 @@ pub(super) fn carried(record: &ConsumerRecord) -> Result<Option<String>, Refusal
             Ok(Some(id.to_owned()))
         }
         _ => Err(Refusal::unsent(
-            "invalid_identity",
+            RefusalKind::InvalidIdentity,
             format!(
                 "the header `{CREATE_ID_HEADER}` does not hold 32 lower-case hexadecimal digits"
             ),
@@ -67,13 +68,14 @@ pub(super) fn carried(record: &ConsumerRecord) -> Result<Option<String>, Refusal
     }
 }
 
-/// A hash over parts, each behind its length, so that no two lists of parts are the same bytes.
+/// A hash over parts. Each is preceded by its length, so that different lists of parts never are the
+/// same bytes.
 struct IdentityHasher(Sha256);
 
 impl IdentityHasher {
-    fn new(place: &IdentityScope, table: &str) -> IdentityHasher {
+    fn new(scope: &IdentityScope, table: &str) -> IdentityHasher {
         let mut parts = IdentityHasher(Sha256::new());
-        parts.part(place.instance.as_bytes());
+        parts.part(scope.instance.as_bytes());
         parts.part(table.as_bytes());
         parts
     }
@@ -84,7 +86,7 @@ impl IdentityHasher {
         self.0.update(bytes);
     }
 
-    /// What is absent is not the same as what is empty.
+    /// An absent part is not the same as an empty one.
     fn optional(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => self.part(bytes),
@@ -107,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    fn place() -> IdentityScope {
+    fn scope() -> IdentityScope {
         IdentityScope {
             instance: "https://dev1.service-now.com".to_owned(),
             cluster: "c1".to_owned(),
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn ids_never_change() {
-        let id = of_record(&record(), "incident", &place());
+        let id = of_record(&record(), "incident", &scope());
         let expected = by_hand(&[
             b"https://dev1.service-now.com",
             b"incident",
@@ -154,7 +156,7 @@ mod tests {
         ]);
         assert_eq!(id, expected);
         assert_eq!(id, "a01a2a4b5ef8bea7186b9fc0a63ec375");
-        let id = of_key(b"k", "incident", &place());
+        let id = of_key(b"k", "incident", &scope());
         assert_eq!(
             id,
             by_hand(&[b"https://dev1.service-now.com", b"incident", b"k"])
@@ -164,11 +166,11 @@ mod tests {
 
     #[test]
     fn every_part_counts() {
-        let mut ids = vec![of_record(&record(), "incident", &place())];
+        let mut ids = vec![of_record(&record(), "incident", &scope())];
         let mut with = |change: &dyn Fn(&mut ConsumerRecord)| {
             let mut changed = record();
             change(&mut changed);
-            ids.push(of_record(&changed, "incident", &place()));
+            ids.push(of_record(&changed, "incident", &scope()));
         };
         with(&|r| r.topic = Arc::from("other"));
         with(&|r| r.partition = 3);
@@ -179,20 +181,20 @@ mod tests {
         with(&|r| r.key = Some(Vec::new()));
         with(&|r| r.value = None);
         with(&|r| r.value = Some(b"{ }".to_vec()));
-        ids.push(of_record(&record(), "problem", &place()));
+        ids.push(of_record(&record(), "problem", &scope()));
         let other = IdentityScope {
             instance: "https://dev2.service-now.com".to_owned(),
-            ..place()
+            ..scope()
         };
         ids.push(of_record(&record(), "incident", &other));
         let other = IdentityScope {
             cluster: "c2".to_owned(),
-            ..place()
+            ..scope()
         };
         ids.push(of_record(&record(), "incident", &other));
-        ids.push(of_key(b"k", "incident", &place()));
-        ids.push(of_key(b"l", "incident", &place()));
-        ids.push(of_key(b"k", "problem", &place()));
+        ids.push(of_key(b"k", "incident", &scope()));
+        ids.push(of_key(b"l", "incident", &scope()));
+        ids.push(of_key(b"k", "problem", &scope()));
         let count = ids.len();
         ids.sort();
         ids.dedup();
@@ -206,8 +208,8 @@ mod tests {
             .headers
             .push(("trace".to_owned(), Some(b"x".to_vec())));
         assert_eq!(
-            of_record(&other, "incident", &place()),
-            of_record(&record(), "incident", &place())
+            of_record(&other, "incident", &scope()),
+            of_record(&record(), "incident", &scope())
         );
         assert_eq!(carried(&other), Ok(None));
         let id = "0123456789abcdef0123456789abcdef";
@@ -218,7 +220,7 @@ mod tests {
         };
         assert_eq!(carry(id), Ok(Some(id.to_owned())));
         for wrong in ["", "0123", &id.to_uppercase(), &format!("{id}0"), "../x"] {
-            assert_eq!(carry(wrong).unwrap_err().kind, "invalid_identity");
+            assert_eq!(carry(wrong).unwrap_err().kind, RefusalKind::InvalidIdentity);
         }
     }
 
@@ -232,7 +234,7 @@ mod tests {
                     value: Some(value.as_bytes().to_vec()),
                     ..record()
                 };
-                of_record(&record, "incident", &place())
+                of_record(&record, "incident", &scope())
             };
             let (key, value) = text.split_at(at);
             prop_assert_eq!(id(key, value), id(key, value));

@@ -73,7 +73,7 @@ fn written(record: &ConsumerRecord, topic: &SinkTopicConfig) -> WriteOperation {
 
 fn skipped(record: &ConsumerRecord, topic: &SinkTopicConfig) -> &'static str {
     match read(record, topic, &place()) {
-        Ok(RecordAction::Skip(why)) => why,
+        Ok(RecordAction::Skip(why)) => why.label(),
         other => panic!("{other:?}"),
     }
 }
@@ -81,7 +81,7 @@ fn skipped(record: &ConsumerRecord, topic: &SinkTopicConfig) -> &'static str {
 fn refused(record: &ConsumerRecord, topic: &SinkTopicConfig) -> &'static str {
     let refusal = read(record, topic, &place()).unwrap_err();
     assert_eq!((refusal.attempts, refusal.status), (0, None));
-    refusal.kind
+    refusal.kind.label()
 }
 
 /// A record that is JSON as it came.
@@ -93,7 +93,7 @@ fn read(
     parse_action(record, &RecordContent::plain(record), topic, place)
 }
 
-fn lane_of(record: &ConsumerRecord, read: &Result<RecordAction, Refusal>) -> Option<u64> {
+fn key_of(record: &ConsumerRecord, read: &Result<RecordAction, Refusal>) -> Option<u64> {
     ordering_key(record.key.as_deref(), read)
 }
 
@@ -126,7 +126,7 @@ fn auto_looks_at_the_record() {
         (OperationKind::Upsert, by_key("x"))
     );
     let operation = written(&record(Some("{}")), &topic());
-    assert_eq!(text(operation.body(false, &[])), "{}");
+    assert_eq!(text(operation.update_body(&[])), "{}");
     assert_eq!(
         (operation.kind, operation.row),
         (OperationKind::Insert, TargetRow::None)
@@ -229,7 +229,7 @@ fn values_that_are_no_objects() {
         (r#"{"a":1,}"#, "is not JSON"),
     ] {
         let refusal = read(&record(Some(value)), &topic(), &place()).unwrap_err();
-        assert_eq!(refusal.kind, "invalid_json");
+        assert_eq!(refusal.kind.label(), "invalid_json");
         assert!(refusal.error.contains(words), "{value}: {refusal}");
         assert!(refusal.error.contains("line 1, column"), "{refusal}");
         assert!(!refusal.error.contains("secret"), "{refusal}");
@@ -316,7 +316,7 @@ fn fields_are_sent_as_they_are_written() {
         "m":{"value":"v","more":1},"a":1,"a":2,"q\"":true}"#;
     let operation = written(&record(Some(value)), &topic());
     let expected = r#""n":1.50e3,"t":"ü\u00e9\\","o":{"a":[1]},"l":[1, 2],"sys_domain":"global","sys_class_name":"task","e":"","r":"v","d":"","m":{"value":"v","more":1},"a":2,"q\"":true"#;
-    assert_eq!(text(operation.body(false, &[])), format!("{{{expected}}}"));
+    assert_eq!(text(operation.update_body(&[])), format!("{{{expected}}}"));
     let NewRowIdentity::Record {
         id,
         replayed: false,
@@ -325,7 +325,7 @@ fn fields_are_sent_as_they_are_written() {
         panic!("{operation:?}")
     };
     assert_eq!(
-        text(operation.body(true, &[])),
+        text(operation.insert_body()),
         format!(r#"{{"sys_id":"{id}",{expected}}}"#)
     );
     assert_eq!(operation.create_id(), Some(id.as_str()));
@@ -339,7 +339,7 @@ fn only_allowed_columns_are_sent() {
     };
     let value = r#"{"a":1,"b":2,"sys_updated_on":"x"}"#;
     let operation = written(&record(Some(value)), &topic);
-    assert_eq!(text(operation.body(false, &[])), r#"{"a":1}"#);
+    assert_eq!(text(operation.update_body(&[])), r#"{"a":1}"#);
     let value = format!(r#"{{"sys_id":"{ID}","b":2}}"#);
     assert_eq!(skipped(&record(Some(&value)), &topic), "nothing_to_write");
 }
@@ -353,7 +353,7 @@ fn journal_entries_are_named_and_can_be_left_out() {
     assert_eq!(operation.journal, ["work_notes"]);
     assert_eq!(operation.text("work_notes").as_deref(), Some("n"));
     assert_eq!(
-        text(operation.body(false, &["work_notes"])),
+        text(operation.update_body(&["work_notes"])),
         r#"{"comments":" ","a":1,"comments_and_work_notes":""}"#
     );
 }
@@ -361,7 +361,7 @@ fn journal_entries_are_named_and_can_be_left_out() {
 #[test]
 fn records_of_one_row_share_a_lane() {
     let lane = |record: &ConsumerRecord, topic: &SinkTopicConfig| {
-        lane_of(record, &read(record, topic, &place()))
+        key_of(record, &read(record, topic, &place()))
     };
     let keyless = |value: &str| ConsumerRecord {
         key: None,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::registry::SchemaFormat;
+use crate::sink::refusal::RefusalKind;
 
 fn writer(id: u32, text: &str) -> FetchResult {
     let writer = RegisteredSchema::new(id, SchemaFormat::Avro, text.to_owned(), Vec::new());
@@ -8,13 +9,13 @@ fn writer(id: u32, text: &str) -> FetchResult {
 
 fn refusal() -> FetchResult {
     FetchResult::Schema(SchemaLookup::Unusable(Refusal::unsent(
-        "invalid_schema",
+        RefusalKind::InvalidSchema,
         "none",
     )))
 }
 
 fn absence() -> FetchResult {
-    let why = Refusal::unsent("unknown_schema", "none");
+    let why = Refusal::unsent(RefusalKind::UnknownSchema, "none");
     FetchResult::Schema(SchemaLookup::Absent { why, sure: false })
 }
 

@@ -46,7 +46,7 @@ fn job(offset: i64, lease: &Stop) -> SinkTask {
             headers: Vec::new(),
             unreadable_headers: false,
         },
-        decision: Ok(RecordAction::Skip("tombstone")),
+        decision: Ok(RecordAction::Skip(SkipReason::Tombstone)),
         ordering_key: Some(7),
         possibly_written_before: None,
         lease: lease.clone(),

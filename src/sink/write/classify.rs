@@ -1,35 +1,67 @@
-//! The words for a record that cannot be written.
+//! Refusals: from an error of the instance's client, and from what searches brought.
 
 use crate::servicenow::{Error, InstanceFailure};
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 
-/// The instance's words for a rule that stopped a write, and their labels.
-const INSTANCE_RULE_WORDS: [(&str, &str); 3] = [
-    ("aborted by Business Rule", "business_rule"),
-    ("Data Policy Exception", "data_policy"),
-    ("ACL Exception", "acl"),
+/// The instance's words for a rule of its own that stopped a write.
+const INSTANCE_RULE_WORDS: [(&str, RefusalKind); 3] = [
+    ("aborted by Business Rule", RefusalKind::BusinessRule),
+    ("Data Policy Exception", RefusalKind::DataPolicy),
+    ("ACL Exception", RefusalKind::Acl),
 ];
 
-/// Refused by the instance, or given up after `attempts` requests.
-pub(super) fn refusal(error: &Error, attempts: u32) -> Refusal {
+/// Refused by the instance, or given up because of this error. The attempts are not filled in.
+pub(super) fn refusal(error: &Error) -> Refusal {
     Refusal {
         kind: kind(error),
         status: status(error),
         error: error.to_string(),
-        attempts,
+        attempts: 0,
     }
 }
 
-fn kind(error: &Error) -> &'static str {
+fn kind(error: &Error) -> RefusalKind {
     if error.is_too_large() {
-        return "too_large";
+        return RefusalKind::TooLarge;
     }
+    let words = words(error);
     match INSTANCE_RULE_WORDS
         .iter()
-        .find(|(said, _)| words(error).contains(said))
+        .find(|(said, _)| words.contains(said))
     {
-        Some((_, kind)) => kind,
-        None => error.metric_label(),
+        Some((_, kind)) => *kind,
+        None => kind_of_error(error),
+    }
+}
+
+/// The kind with the label that the error has in metrics.
+fn kind_of_error(error: &Error) -> RefusalKind {
+    let cause = match error {
+        Error::Setup(_) => return RefusalKind::Setup,
+        Error::Stopped => return RefusalKind::Stopped,
+        Error::Request { cause, .. } => cause,
+    };
+    match cause {
+        InstanceFailure::Timeout { .. } => RefusalKind::Timeout,
+        InstanceFailure::Network(_) => RefusalKind::Network,
+        InstanceFailure::Tls(_) => RefusalKind::Tls,
+        InstanceFailure::RateLimited { .. } | InstanceFailure::Held { .. } => {
+            RefusalKind::RateLimited
+        }
+        InstanceFailure::Unauthorized { .. }
+        | InstanceFailure::SameToken
+        | InstanceFailure::NoLogin => RefusalKind::Unauthorized,
+        InstanceFailure::Forbidden { .. } => RefusalKind::Forbidden,
+        InstanceFailure::NotFound { .. } => RefusalKind::NotFound,
+        InstanceFailure::BadRequest { .. } => RefusalKind::BadRequest,
+        InstanceFailure::Redirect { .. } => RefusalKind::Redirect,
+        InstanceFailure::NotJson { .. } => RefusalKind::NotJson,
+        InstanceFailure::NotExecuted => RefusalKind::NotExecuted,
+        InstanceFailure::Server { .. } => RefusalKind::Server,
+        InstanceFailure::Status { .. } => RefusalKind::Status,
+        InstanceFailure::TooLarge { .. } => RefusalKind::TooLarge,
+        InstanceFailure::Body(_) => RefusalKind::Body,
+        InstanceFailure::Failed { .. } => RefusalKind::Failed,
     }
 }
 
@@ -55,9 +87,10 @@ fn status(error: &Error) -> Option<u16> {
     }
 }
 
-/// Whether the instance refuses a row because this one is there already. `tried`: an earlier attempt
-/// may have made it; for a record that nobody tried, a unique index of another column is the likelier
-/// reason. So it is where the database's words name a value that is not the sys_id.
+/// Whether the instance refuses a row because the row with this sys_id is there already. `tried`: an
+/// earlier attempt may have made it. For a record that was not tried before, the unique index of
+/// another column is the likelier reason; it certainly is where the database's words name a value
+/// that is not the sys_id.
 pub(super) fn is_duplicate_of(error: &Error, sys_id: &str, tried: bool) -> bool {
     let words = words(error).to_ascii_lowercase();
     let duplicate = ["unique key", "duplicate"]
@@ -66,6 +99,45 @@ pub(super) fn is_duplicate_of(error: &Error, sys_id: &str, tried: bool) -> bool 
     let names_ours = words.contains(&sys_id.to_ascii_lowercase());
     let names_other = !names_ours && words.contains("entry '");
     duplicate && (names_ours || tried && !names_other)
+}
+
+/// The answer of an insert was lost, and its row cannot be looked up.
+pub(super) fn insert_cannot_be_found(error: &Error) -> Refusal {
+    let text = format!(
+        "whether the row was made is not known, and as the instance chooses sys_ids itself it cannot \
+         be looked up; set `create_id: field`: {error}"
+    );
+    Refusal::unsent(RefusalKind::Ambiguous, text)
+}
+
+/// A search found rows that do not hold what was searched for: an instance drops a condition that it
+/// does not understand, and finds everything.
+pub(super) fn search_ignored(table: &str) -> Refusal {
+    let text = format!(
+        "the instance found rows of table `{table}` that do not hold the value that was searched \
+         for: the column does not exist, or is hidden from the integration user"
+    );
+    Refusal::unsent(RefusalKind::KeyFieldIgnored, text)
+}
+
+/// The row of a key was found, but not its sys_id.
+pub(super) fn hidden_sys_id(table: &str) -> Refusal {
+    let text =
+        format!("the sys_id of a row of table `{table}` is hidden from the integration user");
+    Refusal::unsent(RefusalKind::Forbidden, text)
+}
+
+/// Several rows have the key.
+pub(super) fn key_not_unique(table: &str) -> Refusal {
+    let text =
+        format!("more than one row of table `{table}` has the record's value in its key field");
+    Refusal::unsent(RefusalKind::AmbiguousKey, text)
+}
+
+/// No row has the key of an update.
+pub(super) fn no_row_of_key(table: &str) -> Refusal {
+    let text = format!("no row of table `{table}` has the record's value in its key field");
+    Refusal::unsent(RefusalKind::NotFound, text)
 }
 
 fn words(error: &Error) -> &str {
@@ -90,9 +162,9 @@ mod tests {
                 cause,
                 sent: None,
             };
-            let refusal = refusal(&error, 3);
+            let refusal = refusal(&error).after(3);
             assert_eq!(
-                (refusal.kind, refusal.status, refusal.attempts),
+                (refusal.kind.label(), refusal.status, refusal.attempts),
                 (kind, status, 3)
             );
         };

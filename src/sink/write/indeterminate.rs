@@ -1,60 +1,62 @@
-//! Rows to which something lost may still be done.
+//! Writes whose answer was lost and which the instance may still execute.
 //!
-//! A request whose answer was lost is sent again and succeeds, while the first one still runs on the
-//! instance. Were the next record of that row written at once, the first one could come after it and
-//! undo it. So that record waits until the first one is over; other rows do not.
+//! When the answer of a write is lost, the write is sent again and succeeds, while the first request
+//! may still be running on the instance. Were the next record of that row written at once, the first
+//! request could be executed after it and undo it. So the next record of the row waits until the
+//! first request must be over (`sink.transaction_time` after it was sent); other rows do not wait.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::sync::Mutex;
 
-/// Rows that are remembered; the soonest are forgotten first.
+/// Rows that are remembered; the one whose time is over first is forgotten first.
 const MAX_INDETERMINATE_ROWS: usize = 10_000;
 
-/// A request whose answer was lost.
+/// A write that the instance may still execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IndeterminateWrite {
-    /// The row it is for.
+    /// The sys_id of its row.
     pub(super) row: String,
     /// What it does there.
-    pub(super) harm: LateEffect,
+    pub(super) effect: LateEffect,
     /// When it cannot be executed any more.
     pub(super) until: Instant,
 }
 
-/// What a request does that comes late; the greater also does the lesser.
+/// What a write does that is executed late. The greater effect includes the lesser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LateEffect {
-    /// It makes the row if that is gone, else it is refused as its duplicate.
+    /// It makes the row again if that was removed; if the row is there it is refused as a duplicate.
     MayRecreate,
     /// It changes or removes the row.
     MayModify,
 }
 
-/// The last lost request of each row, by its sys_id in small letters.
+/// The last such write of each row, by the row's sys_id in small letters.
 #[derive(Debug, Default)]
 pub(super) struct IndeterminateWrites(Mutex<HashMap<String, (LateEffect, Instant)>>);
 
 impl IndeterminateWrites {
-    /// A request for a row was lost, and those for it that were lost before were waited for.
-    pub(super) fn note(&self, lost: &IndeterminateWrite, now: Instant) {
+    /// Remembers a write at `now`. It replaces an earlier one of the same row, whose end has been
+    /// waited for.
+    pub(super) fn note(&self, write: &IndeterminateWrite, now: Instant) {
         let mut rows = self.0.lock();
-        rows.retain(|_, (_, until)| now < *until);
-        if MAX_INDETERMINATE_ROWS <= rows.len() {
+        rows.retain(|_, (_, until)| *until > now);
+        if rows.len() >= MAX_INDETERMINATE_ROWS {
             let soonest = rows.iter().min_by_key(|(_, (_, until))| *until);
             if let Some(row) = soonest.map(|(row, _)| row.clone()) {
                 rows.remove(&row);
             }
         }
-        rows.insert(lost.row.to_ascii_lowercase(), (lost.harm, lost.until));
+        rows.insert(write.row.to_ascii_lowercase(), (write.effect, write.until));
     }
 
-    /// Until when something must wait to which this, or a greater, harm may be done.
-    pub(super) fn until(&self, row: &str, harm: LateEffect) -> Option<Instant> {
+    /// Until when a write with at least this effect may still be executed on a row.
+    pub(super) fn until(&self, row: &str, effect: LateEffect) -> Option<Instant> {
         let rows = self.0.lock();
-        let (lost, until) = rows.get(&row.to_ascii_lowercase())?;
-        (harm <= *lost).then_some(*until)
+        let (late, until) = rows.get(&row.to_ascii_lowercase())?;
+        (*late >= effect).then_some(*until)
     }
 }
 
@@ -63,10 +65,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn lost(row: &str, harm: LateEffect, until: Instant) -> IndeterminateWrite {
+    fn lost(row: &str, effect: LateEffect, until: Instant) -> IndeterminateWrite {
         IndeterminateWrite {
             row: row.to_string(),
-            harm,
+            effect,
             until,
         }
     }
@@ -76,9 +78,9 @@ mod tests {
         let (late, now) = (IndeterminateWrites::default(), Instant::now());
         let soon = now + Duration::from_secs(60);
         late.note(&lost("a", LateEffect::MayModify, soon), now);
-        for harm in [LateEffect::MayRecreate, LateEffect::MayModify] {
-            assert_eq!(late.until("a", harm), Some(soon));
-            assert_eq!(late.until("b", harm), None);
+        for effect in [LateEffect::MayRecreate, LateEffect::MayModify] {
+            assert_eq!(late.until("a", effect), Some(soon));
+            assert_eq!(late.until("b", effect), None);
         }
         let later = soon + Duration::from_secs(1);
         late.note(&lost("b", LateEffect::MayRecreate, later), soon);

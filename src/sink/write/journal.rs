@@ -1,8 +1,10 @@
 //! Finds the entry that a lost update may have left in a journal.
 //!
-//! An entry carries no mark of ours: only its text, its row and its time. Two records may add the
-//! same text to one row, so each entry is claimed by one record, and entries that records are known
-//! to have written are not up for claims.
+//! A journal field keeps each text that is written to it as an entry of its own, so an update that is
+//! executed twice shows twice. Whether the lost one was executed shows in the entries, which the
+//! instance keeps in `sys_journal_field`. An entry does not say which record wrote it: it has only
+//! text, row and time. Two records may add the same text to one row, so each entry is claimed by one
+//! record at most, and entries of updates that were answered cannot be claimed.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,12 +15,13 @@ use serde_json::Value;
 use crate::servicenow::query::parse_time;
 use crate::servicenow::table_write::stored_text;
 
-/// How far the first attempt may lie behind the clock by which its entry was stamped.
+/// An entry counts even if it seems so much older than the first attempt, as the clock that stamped it
+/// need not agree with the `Date` header of the answer.
 pub(super) const JOURNAL_CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
-/// Claims and notes that are kept.
+/// Claimed entries, and entries of answered updates, that are remembered at most.
 const MAX_REMEMBERED_ENTRIES: usize = 1024;
 
-/// A text in a column of a row.
+/// A text in a journal column of a row, as a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct JournalTextKey(u64);
 
@@ -30,7 +33,7 @@ impl JournalTextKey {
     }
 }
 
-/// What is sought.
+/// The entry that is searched for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JournalQuery<'a> {
     pub(super) sys_id: &'a str,
@@ -41,17 +44,17 @@ pub(super) struct JournalQuery<'a> {
 }
 
 impl JournalQuery<'_> {
-    /// The sys_ids of the entries with this text in an answer.
-    pub(super) fn among(&self, result: &Value) -> Vec<String> {
+    /// The sys_ids of the entries in an answer that may be the one.
+    pub(super) fn matching_entries(&self, result: &Value) -> Vec<String> {
         let entries = result.as_array().map(Vec::as_slice).unwrap_or_default();
-        let ours = entries.iter().filter(|entry| self.is(entry));
+        let ours = entries.iter().filter(|entry| self.matches(entry));
         ours.filter_map(|entry| stored_text(entry, "sys_id"))
             .collect()
     }
 
-    fn is(&self, entry: &Value) -> bool {
-        // An instance drops a condition that it does not understand; what it says of these two must
-        // not contradict.
+    fn matches(&self, entry: &Value) -> bool {
+        // An instance drops a condition that it does not understand, so the answer is compared with
+        // the two that were sent. They may be hidden.
         let agrees = |column: &str, wanted: &str| {
             stored_text(entry, column).is_none_or(|text| text.eq_ignore_ascii_case(wanted))
         };
@@ -61,39 +64,39 @@ impl JournalQuery<'_> {
         agrees("element_id", self.sys_id)
             && agrees("element", self.column)
             && plain(&text) == plain(self.text)
-            && time.is_some_and(|time| self.since <= time)
+            && time.is_some_and(|time| time >= self.since)
     }
 }
 
-/// Which entries belong to which records.
+/// Which entries belong to which records of a topic.
 #[derive(Debug, Default)]
 pub(super) struct JournalDeduper {
     /// sys_ids of entries that records have claimed.
     claimed: VecDeque<String>,
-    /// Entries that were certainly written, and when; their sys_ids are not known.
-    notes: VecDeque<(JournalTextKey, Instant)>,
+    /// Entries of updates that were answered, and when that was; their sys_ids are not known.
+    written: VecDeque<(JournalTextKey, Instant)>,
 }
 
 impl JournalDeduper {
-    /// An entry was written at `now`, and the instance said so.
-    pub(super) fn note(&mut self, place: JournalTextKey, now: Instant) {
-        push(&mut self.notes, (place, now));
+    /// An entry was written, and the instance answered that at `now`.
+    pub(super) fn note(&mut self, key: JournalTextKey, now: Instant) {
+        push(&mut self.written, (key, now));
     }
 
-    /// Takes one of these entries for a record, if there are more than others have. `since`: notes
-    /// before this are of entries that are not among them; `None` is all.
+    /// Claims one of `entries` for a record, if there are more than other records have written.
+    /// `since`: entries that were written before are not among `entries`; `None`: all may be.
     pub(super) fn claim(
         &mut self,
-        place: JournalTextKey,
+        key: JournalTextKey,
         entries: Vec<String>,
         since: Option<Instant>,
     ) -> bool {
         let free = |entry: &String| !self.claimed.contains(entry);
         let mut free: VecDeque<String> = entries.into_iter().filter(free).collect();
         let known = self
-            .notes
+            .written
             .iter()
-            .filter(|(noted, time)| *noted == place && since.is_none_or(|since| since <= *time));
+            .filter(|(noted, time)| *noted == key && since.is_none_or(|since| *time >= since));
         if free.len() <= known.count() {
             return false;
         }
@@ -111,7 +114,7 @@ fn push<T>(list: &mut VecDeque<T>, item: T) {
     list.push_back(item);
 }
 
-/// Line ends and blanks at the ends are not kept as they were sent.
+/// The text as far as the instance keeps it: line ends and blanks at the ends may change.
 fn plain(text: &str) -> String {
     text.replace("\r\n", "\n").trim().to_owned()
 }
@@ -140,9 +143,9 @@ mod tests {
         let with = |name: &str, value: Value| {
             let mut entry = entry();
             entry[name] = value;
-            SOUGHT.among(&json!([entry])).len()
+            SOUGHT.matching_entries(&json!([entry])).len()
         };
-        assert_eq!(SOUGHT.among(&json!([entry()])), ["e"]);
+        assert_eq!(SOUGHT.matching_entries(&json!([entry()])), ["e"]);
         assert_eq!(with("element_id", Value::Null), 1);
         assert_eq!(with("element_id", json!("b")), 0);
         assert_eq!(with("element", json!("work_notes")), 0);
@@ -150,7 +153,7 @@ mod tests {
         assert_eq!(with("value", Value::Null), 0);
         assert_eq!(with("sys_created_on", json!("2023-12-31 23:59:59")), 0);
         assert_eq!(with("sys_created_on", json!("soon")), 0);
-        assert!(SOUGHT.among(&json!({})).is_empty());
+        assert!(SOUGHT.matching_entries(&json!({})).is_empty());
     }
 
     fn place() -> JournalTextKey {

@@ -1,25 +1,18 @@
-//! The loop guard: tells the source which versions of rows are our own doing.
+//! The sink's half of the loop guard: tells the source which versions of rows are the sink's doing.
 //!
-//! A version counts as ours only if nobody else's change can be in it: the one before was already
-//! read by the source, and ours is the very next. Where that is not certain the change comes out of
-//! the source once more, which is harmless; a change of somebody else that is left out is not.
+//! A version counts as ours only if no other user's change can be in it: the source has already read
+//! the version before, and ours is the very next. Where that is not certain the change comes out of
+//! the source once more, which is harmless; leaving out another user's change would not be. See
+//! [`crate::loop_guard`].
 
 use serde_json::Value;
 
-use super::WriteOutcomeRow;
-use crate::servicenow::table_write::stored_text;
+use crate::loop_guard::OwnWriteLog;
+use crate::servicenow::query::parse_time;
+use crate::servicenow::table_write::{RowAfterWrite, stored_text};
 
 /// The columns of a [`VersionBeforeUpdate`].
 pub(super) const VERSION_COLUMNS: &str = "sys_id,sys_mod_count,sys_updated_on,sys_updated_by";
-
-/// What keeps the source from sending our own changes back.
-pub trait LoopGuard: Send + Sync {
-    /// Whether the source has read the row's version of this time (as the instance writes it) and
-    /// `mod_count`.
-    fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool;
-    /// This version of the row is our doing alone.
-    fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str);
-}
 
 /// A row as it was before an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,62 +29,49 @@ impl VersionBeforeUpdate {
             mod_count: stored_text(row, "sys_mod_count")?.parse().ok()?,
         })
     }
+
+    /// Whether the source has read this version, or it is ours as well.
+    fn is_known(&self, own_writes: &OwnWriteLog, sys_id: &str) -> bool {
+        parse_time(self.updated_on.as_bytes())
+            .is_some_and(|updated_on| own_writes.is_known(sys_id, self.mod_count, updated_on))
+    }
 }
 
-/// After an insert: nobody else has changed a row that was never changed.
-pub(super) fn inserted(guard: &dyn LoopGuard, row: &WriteOutcomeRow) {
+/// After an insert: a row that was never changed holds no other user's change.
+pub(super) fn inserted(own_writes: &OwnWriteLog, row: &RowAfterWrite) {
     if let (Some(id), Some(0), Some(by)) = (&row.sys_id, row.mod_count, &row.updated_by) {
-        guard.wrote(id, 0, by);
+        own_writes.record_write(id, 0, by);
     }
 }
 
 /// After an update of the version `before`.
-pub(super) fn updated(guard: &dyn LoopGuard, before: &VersionBeforeUpdate, row: &WriteOutcomeRow) {
+pub(super) fn updated(own_writes: &OwnWriteLog, before: &VersionBeforeUpdate, row: &RowAfterWrite) {
     if let (Some(id), Some(count), Some(by)) = (&row.sys_id, row.mod_count, &row.updated_by)
         && before.mod_count.checked_add(1) == Some(count)
-        && guard.seen(&before.updated_on, before.mod_count, id)
+        && before.is_known(own_writes, id)
     {
-        guard.wrote(id, count, by);
+        own_writes.record_write(id, count, by);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
-    struct Source {
-        has_seen: bool,
-        wrote: Mutex<Vec<(String, u64, String)>>,
-    }
+    const READ_AT: &str = "2024-01-01 00:00:00";
 
-    impl LoopGuard for Source {
-        fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
-            assert_eq!(
-                (updated_on, mod_count, sys_id),
-                ("2024-01-01 00:00:00", 4, "a")
-            );
-            self.has_seen
+    /// A log of which the source has read everything up to [`READ_AT`], or nothing.
+    fn own_writes(has_read: bool) -> OwnWriteLog {
+        let own_writes = OwnWriteLog::default();
+        if has_read {
+            // Rows count as read when a later second has been read, too.
+            own_writes.record_read_to(parse_time(READ_AT.as_bytes()).unwrap() + 60);
         }
-
-        fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
-            let version = (sys_id.to_owned(), mod_count, updated_by.to_owned());
-            self.wrote.lock().unwrap().push(version);
-        }
+        own_writes
     }
 
-    fn wrote(has_seen: bool, run: impl Fn(&Source)) -> usize {
-        let source = Source {
-            has_seen,
-            wrote: Mutex::default(),
-        };
-        run(&source);
-        source.wrote.lock().unwrap().len()
-    }
-
-    fn row(mod_count: Option<u64>) -> WriteOutcomeRow {
-        WriteOutcomeRow {
+    fn row(mod_count: Option<u64>) -> RowAfterWrite {
+        RowAfterWrite {
             sys_id: Some("a".to_owned()),
             mod_count,
             updated_by: Some("me".to_owned()),
@@ -101,22 +81,39 @@ mod tests {
     #[test]
     fn only_what_is_certainly_ours() {
         let before = VersionBeforeUpdate {
-            updated_on: "2024-01-01 00:00:00".to_owned(),
+            updated_on: READ_AT.to_owned(),
             mod_count: 4,
         };
-        for (seen, count, ours) in [
-            (true, Some(5), 1),
-            (false, Some(5), 0),
-            (true, Some(6), 0),
-            (true, Some(4), 0),
-            (true, None, 0),
+        for (has_read, count, ours) in [
+            (true, Some(5), true),
+            (false, Some(5), false),
+            (true, Some(6), false),
+            (true, Some(4), false),
+            (true, None, false),
         ] {
-            let after = row(count);
-            assert_eq!(wrote(seen, |source| updated(source, &before, &after)), ours);
+            let own_writes = own_writes(has_read);
+            updated(&own_writes, &before, &row(count));
+            assert_eq!(!own_writes.is_empty(), ours);
+            assert_eq!(own_writes.is_own("a", 5, "me"), ours);
         }
-        for (count, ours) in [(Some(0), 1), (Some(1), 0), (None, 0)] {
-            assert_eq!(wrote(true, |source| inserted(source, &row(count))), ours);
+        for (count, ours) in [(Some(0), true), (Some(1), false), (None, false)] {
+            let own_writes = own_writes(true);
+            inserted(&own_writes, &row(count));
+            assert_eq!(!own_writes.is_empty(), ours);
+            assert_eq!(own_writes.is_own("a", 0, "me"), ours);
         }
+    }
+
+    #[test]
+    fn a_version_of_ours_counts_as_read() {
+        let own_writes = own_writes(false);
+        inserted(&own_writes, &row(Some(0)));
+        let before = VersionBeforeUpdate {
+            updated_on: READ_AT.to_owned(),
+            mod_count: 0,
+        };
+        updated(&own_writes, &before, &row(Some(1)));
+        assert!(own_writes.is_own("a", 1, "me"));
     }
 
     #[test]

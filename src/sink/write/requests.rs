@@ -1,4 +1,4 @@
-//! Makes the requests that `core` names, and reads their answers.
+//! Makes the requests that the state machine names, and reads their answers.
 
 use std::time::{Duration, Instant};
 
@@ -13,144 +13,145 @@ use crate::servicenow::table_write;
 use crate::servicenow::table_write::{TableWrite, stored_text};
 use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
 
-/// Without a timestamp a record that was tried before is taken to be no older than this.
+/// How long ago a record without a timestamp was first tried at most, if it was tried before.
 const ASSUMED_RECORD_AGE: Duration = Duration::from_secs(3600);
-/// Rows that are asked for where one is expected.
+/// Rows that a search asks for: one more than expected shows that the value is not unique.
 const MAX_FOUND_ROWS: u32 = 2;
 
 impl RecordWriter {
-    /// One request.
-    pub(super) fn request(
+    /// Makes one request and reads its answer.
+    pub(super) fn send(
         &self,
-        task: &WriteRequest,
+        request: &WriteRequest<'_>,
         attempt: &mut WriteAttempt<'_>,
-        without: &[&str],
     ) -> Result<WriteReply, Error> {
-        match task {
+        let (path, table) = (&self.table_api_path, &self.rules.table);
+        match *request {
             WriteRequest::Insert => {
-                let body = attempt.operation.body(true, &[]);
-                let write = TableWrite::insert(&self.table_api_path, &self.rules.table, &body);
-                self.send(&write, attempt)
+                let body = attempt.operation.insert_body();
+                self.write_row(&TableWrite::insert(path, table, &body), attempt)
             }
-            WriteRequest::Update(id) => {
-                let body = attempt.operation.body(false, without);
-                let write = TableWrite::update(&self.table_api_path, &self.rules.table, id, &body);
-                let answer = self.send(&write, attempt)?;
+            WriteRequest::Update { id, without } => {
+                let body = attempt.operation.update_body(without);
+                let reply = self.write_row(&TableWrite::update(path, table, id, &body), attempt)?;
                 self.note_entries(id, attempt, without);
-                Ok(answer)
+                Ok(reply)
             }
             WriteRequest::Delete(id) => {
-                let write = TableWrite::delete(&self.table_api_path, &self.rules.table, id);
-                self.send(&write, attempt)
+                self.write_row(&TableWrite::delete(path, table, id), attempt)
             }
-            WriteRequest::Row(id) => {
-                let get = table_write::row(&self.table_api_path, &self.rules.table, id, "sys_id");
-                self.get(&get, attempt).map(|_| WriteReply::There)
+            WriteRequest::LookUpRow(id) => {
+                let read = table_write::row(path, table, id, "sys_id");
+                self.read(&read, attempt).map(|_| WriteReply::RowExists)
             }
-            WriteRequest::Find { field, value } => self.find(field, value, attempt),
-            WriteRequest::Journal { id, column, since } => {
-                self.journal(id, column, *since, attempt)
-            }
-            WriteRequest::Version(id) => {
+            WriteRequest::FindRows { column, value } => self.find_rows(column, value, attempt),
+            WriteRequest::SearchJournal {
+                id,
+                column,
+                first_attempt,
+            } => self.search_journal(id, column, first_attempt, attempt),
+            WriteRequest::ReadVersion(id) => {
                 attempt.version = None;
-                let (path, table) = (&self.table_api_path, &self.rules.table);
-                let get = table_write::row(path, table, id, loop_guard::VERSION_COLUMNS);
-                let (row, _) = self.get(&get, attempt)?;
+                let read = table_write::row(path, table, id, loop_guard::VERSION_COLUMNS);
+                let (row, _) = self.read(&read, attempt)?;
                 attempt.version = VersionBeforeUpdate::of(&row);
-                Ok(WriteReply::Known)
+                Ok(WriteReply::Answered)
             }
             WriteRequest::Probe => {
                 let params = vec![
                     ("sysparm_fields", "sys_id".to_owned()),
                     ("sysparm_limit", "1".to_owned()),
                 ];
-                let get = table_api::probe(&self.table_api_path, &self.rules.table, params);
-                self.get(&get, attempt).map(|_| WriteReply::Known)
+                let read = table_api::probe(path, table, params);
+                self.read(&read, attempt).map(|_| WriteReply::Answered)
             }
         }
     }
 
-    fn send(
+    fn write_row(
         &self,
         write: &TableWrite<'_>,
         attempt: &WriteAttempt<'_>,
     ) -> Result<WriteReply, Error> {
-        self.client
-            .write(write, attempt.stop)
-            .map(WriteReply::Written)
+        let row = self.client.write(write, attempt.stop)?;
+        Ok(WriteReply::Written(row))
     }
 
-    fn get(
+    fn read(
         &self,
-        get: &ReadRequest<'_>,
+        read: &ReadRequest<'_>,
         attempt: &WriteAttempt<'_>,
     ) -> Result<(Value, ResponseHead), Error> {
-        self.client.get_result_once(get, attempt.stop)
+        self.client.get_result_once(read, attempt.stop)
     }
 
-    fn find(
+    fn find_rows(
         &self,
-        field: &str,
+        column: &str,
         value: &str,
         attempt: &WriteAttempt<'_>,
     ) -> Result<WriteReply, Error> {
-        let query = format!("{field}={value}");
-        let fields = format!("sys_id,{field}");
+        let query = format!("{column}={value}");
+        let fields = format!("sys_id,{column}");
         let (path, table) = (&self.table_api_path, &self.rules.table);
-        let get = table_write::find_rows(path, table, query, &fields, MAX_FOUND_ROWS);
-        let (result, _) = self.get(&get, attempt)?;
+        let read = table_write::find_rows(path, table, query, &fields, MAX_FOUND_ROWS);
+        let (result, _) = self.read(&read, attempt)?;
         let row = |row: &Value| FoundRow {
             sys_id: stored_text(row, "sys_id"),
-            value: stored_text(row, field),
+            value: stored_text(row, column),
         };
         Ok(WriteReply::Rows(match result.as_array() {
             Some(rows) => rows.iter().map(row).collect(),
-            // Not a list: a row that holds nothing of what was sought.
+            // Not a list: as good as a row that does not hold the value.
             None => vec![FoundRow::default()],
         }))
     }
 
-    /// Whether the entry that this record adds is there.
-    fn journal(
+    /// Finds out whether the entry that this record adds is there.
+    fn search_journal(
         &self,
         id: &str,
         column: &str,
-        since: FirstAttempt,
+        first_attempt: FirstAttempt,
         attempt: &WriteAttempt<'_>,
     ) -> Result<WriteReply, Error> {
-        let get = table_write::journal_entries(&self.table_api_path, id, column);
-        let (result, meta) = self.get(&get, attempt)?;
+        let read = table_write::journal_entries(&self.table_api_path, id, column);
+        let (result, head) = self.read(&read, attempt)?;
         let text = attempt.operation.text(column).unwrap_or_default();
-        let age = age(since, attempt.operation.record_time);
-        let server = meta.date.unwrap_or_else(|| seconds(wall_clock()));
-        let sought = JournalQuery {
+        let age = max_entry_age(first_attempt, attempt.operation.record_time);
+        let instance_time = head.date.unwrap_or_else(|| seconds(wall_clock()));
+        let query = JournalQuery {
             sys_id: id,
             column,
             text: &text,
-            since: server.saturating_sub(seconds(age)),
+            since: instance_time.saturating_sub(seconds(age)),
         };
-        let entries = sought.among(&result);
+        let entries = query.matching_entries(&result);
         let noted_since = Instant::now().checked_sub(age);
-        let mut claims = self.claims.lock();
-        let place = JournalTextKey::new(id, column, &text);
-        Ok(WriteReply::Entry(claims.claim(place, entries, noted_since)))
+        let key = JournalTextKey::new(id, column, &text);
+        let mut known = self.journal_entries.lock();
+        Ok(WriteReply::JournalRead {
+            has_entry: known.claim(key, entries, noted_since),
+        })
     }
 
-    /// The instance has these entries now, and said so.
+    /// Remembers the journal entries of an update that was certainly executed.
     fn note_entries(&self, id: &str, attempt: &WriteAttempt<'_>, without: &[&str]) {
-        let journal = attempt.operation.journal.iter();
-        for column in journal.filter(|column| !without.contains(column)) {
+        for column in &attempt.operation.journal {
+            if without.contains(column) {
+                continue;
+            }
             let text = attempt.operation.text(column).unwrap_or_default();
-            let mut claims = self.claims.lock();
-            claims.note(JournalTextKey::new(id, column, &text), Instant::now());
+            let mut known = self.journal_entries.lock();
+            known.note(JournalTextKey::new(id, column, &text), Instant::now());
         }
     }
 }
 
-/// How old an entry of ours may be.
-fn age(since: FirstAttempt, record_time: Option<i64>) -> Duration {
-    let own = since.first_sent.elapsed();
-    let others = match (since.suspect, record_time) {
+/// How old an entry of the record may be at most.
+fn max_entry_age(first_attempt: FirstAttempt, record_time: Option<i64>) -> Duration {
+    let own = first_attempt.first_sent.elapsed();
+    let others = match (first_attempt.tried_before, record_time) {
         (false, _) => Duration::ZERO,
         (true, Some(time)) => {
             let made = Duration::from_millis(u64::try_from(time).unwrap_or_default());

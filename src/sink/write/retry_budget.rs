@@ -1,25 +1,54 @@
 //! How long a record is tried.
 //!
-//! Trouble of the instance is waited out; a record that fails while the instance works for others is
-//! given up sooner, so that it does not hold its lane. Which of the two it is shows in the pulse,
-//! the count of the instance's good answers to anybody. Where nobody else asks, a probe does.
+//! An outage of the instance is waited out for as long as `retry_for` says; a record that fails while
+//! the instance works for others is given up after `record_retry_for`, so that it does not hold up the
+//! records behind it. Which of the two it is shows in the count of the instance's good answers to any
+//! record of the sink: it grows while the instance works. Where no other record is being written, a
+//! probe asks.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 
-/// Failures in a row without a pulse after which a probe asks whether the instance works.
+/// Failures in a row, without a good answer to any record in between, after which a probe asks
+/// whether the instance works.
 const FAILURES_BEFORE_PROBE: u32 = 3;
-/// Failures of its own that a record has at least.
+/// A record is not given up for its own sake before it has failed this often.
 const MIN_RECORD_FAILURES: u32 = 5;
+
+/// Counts the good answers of an instance to all records of the sink.
+#[derive(Debug, Default)]
+pub struct SuccessCounter(AtomicU64);
+
+impl SuccessCounter {
+    /// The instance gave a good answer.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Good answers so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
 
 /// The limits, from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryLimits {
-    /// For trouble of the instance; `None` is without end.
+    /// `retry_for`: how long an outage of the instance is waited out; `None` is without end.
     pub(super) instance: Option<Duration>,
-    /// For trouble of the record.
+    /// `record_retry_for`: how long a record is tried that fails while the instance works.
     pub(super) record: Duration,
+}
+
+/// What a failure is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailureScope {
+    /// Every request would have failed in this way.
+    Instance,
+    /// It may be this record alone.
+    PerhapsRecord,
 }
 
 /// What to do after a failure.
@@ -29,7 +58,7 @@ pub(super) enum RetryVerdict {
     Wait(Duration),
     /// Ask whether the instance works, then try again after this time.
     Probe(Duration),
-    /// It was long enough.
+    /// The record has been tried for long enough.
     GiveUp,
 }
 
@@ -38,116 +67,131 @@ pub(super) enum RetryVerdict {
 pub(super) struct RetryBudget {
     limits: RetryLimits,
     backoff: Backoff,
-    /// When the failures began, less the time that the instance asked for.
-    first: Option<Instant>,
-    /// The same, of those that may be the record's own: since the last sign that the instance
-    /// itself is in trouble.
-    own: Option<(Instant, u32)>,
-    /// The pulse at the last failure.
-    mark: u64,
-    silent: u32,
-    /// The last event.
-    last: Instant,
+    /// When the failures began, moved on by the pauses that the instance asked for.
+    first_failure: Option<Instant>,
+    /// The failures since the last sign that the instance itself is down.
+    record_failures: Option<RecordFailures>,
+    /// The instance's good answers at the last failure.
+    successes: u64,
+    /// Failures in a row without a good answer to any record in between.
+    without_success: u32,
+    last_event: Instant,
+}
+
+/// Failures that may be the record's own.
+#[derive(Debug, Clone, Copy)]
+struct RecordFailures {
+    /// When they began, moved on by the pauses that the instance asked for.
+    since: Instant,
+    count: u32,
 }
 
 impl RetryBudget {
+    /// For a record that is tried from `now` on, when the instance has given so many good answers.
     pub(super) fn new(
         limits: RetryLimits,
         backoff: Backoff,
         now: Instant,
-        pulse: u64,
+        successes: u64,
     ) -> RetryBudget {
         RetryBudget {
             limits,
             backoff,
-            first: None,
-            own: None,
-            mark: pulse,
-            silent: 0,
-            last: now,
+            first_failure: None,
+            record_failures: None,
+            successes,
+            without_success: 0,
+            last_event: now,
         }
     }
 
-    /// When the failures began.
+    /// When the failures began: `now` if there was none.
     pub(super) fn since(&self, now: Instant) -> Instant {
-        self.first.unwrap_or(now)
+        self.first_failure.unwrap_or(now)
     }
 
-    /// An attempt failed. `of_instance`: it would have failed for every record. `random` is in
-    /// `0.0..1.0`.
+    /// An attempt failed. `successes`: the instance's good answers so far. `random`: for the jitter,
+    /// in `0.0..1.0`.
     pub(super) fn failed(
         &mut self,
         now: Instant,
-        pulse: u64,
-        of_instance: bool,
+        successes: u64,
+        scope: FailureScope,
         random: f64,
     ) -> RetryVerdict {
-        self.last = now;
-        self.first.get_or_insert(now);
+        self.last_event = now;
+        self.first_failure.get_or_insert(now);
         let delay = self.backoff.next(random);
-        let moved = pulse != self.mark;
-        self.mark = pulse;
-        if of_instance {
-            self.own = None;
-            return self.unless_over(now, delay);
+        let others_succeed = successes != self.successes;
+        self.successes = successes;
+        if scope == FailureScope::Instance {
+            self.record_failures = None;
+            return self.unless_instance_limit(now, delay);
         }
-        let (_, count) = self.own.get_or_insert((now, 0));
-        *count = count.saturating_add(1);
-        if moved {
-            self.silent = 0;
-            return self.unless_own_is_over(now, delay);
+        let none = RecordFailures {
+            since: now,
+            count: 0,
+        };
+        let failures = self.record_failures.get_or_insert(none);
+        failures.count = failures.count.saturating_add(1);
+        if others_succeed {
+            self.without_success = 0;
+            return self.unless_record_limit(now, delay);
         }
-        self.silent = self.silent.saturating_add(1);
-        if self.silent >= FAILURES_BEFORE_PROBE {
+        self.without_success = self.without_success.saturating_add(1);
+        if self.without_success >= FAILURES_BEFORE_PROBE {
             return RetryVerdict::Probe(delay);
         }
-        self.unless_over(now, delay)
+        self.unless_instance_limit(now, delay)
     }
 
-    /// The probe was answered, or not; `None`: it told nothing. `delay` is the probe's verdict's.
+    /// A probe has shown whether the instance works; `None`: it has not. `delay`: the pause that came
+    /// with [`RetryVerdict::Probe`].
     pub(super) fn probed(
         &mut self,
         now: Instant,
-        pulse: u64,
+        successes: u64,
         works: Option<bool>,
         delay: Duration,
     ) -> RetryVerdict {
-        self.last = now;
-        self.mark = pulse;
+        self.last_event = now;
+        self.successes = successes;
         match works {
             Some(true) => {
-                self.silent = 0;
-                self.unless_own_is_over(now, delay)
+                self.without_success = 0;
+                self.unless_record_limit(now, delay)
             }
             Some(false) => {
-                self.own = None;
-                self.unless_over(now, delay)
+                self.record_failures = None;
+                self.unless_instance_limit(now, delay)
             }
             None => RetryVerdict::Wait(delay),
         }
     }
 
-    /// The instance asked for a pause: the time until now does not count.
+    /// The instance asked for a pause: the time since the last event does not count.
     pub(super) fn held(&mut self, now: Instant) {
-        let gone = now.saturating_duration_since(self.last);
-        self.last = now;
-        self.first = self.first.map(|first| first + gone);
-        self.own = self.own.map(|(since, count)| (since + gone, count));
+        let pause = now.saturating_duration_since(self.last_event);
+        self.last_event = now;
+        self.first_failure = self.first_failure.map(|first| first + pause);
+        if let Some(failures) = &mut self.record_failures {
+            failures.since += pause;
+        }
     }
 
-    fn unless_over(&self, now: Instant, delay: Duration) -> RetryVerdict {
-        let gone = now.saturating_duration_since(self.since(now));
+    fn unless_instance_limit(&self, now: Instant, delay: Duration) -> RetryVerdict {
+        let failing = now.saturating_duration_since(self.since(now));
         match self.limits.instance {
-            Some(limit) if limit <= gone => RetryVerdict::GiveUp,
+            Some(limit) if failing >= limit => RetryVerdict::GiveUp,
             _ => RetryVerdict::Wait(delay),
         }
     }
 
-    fn unless_own_is_over(&self, now: Instant, delay: Duration) -> RetryVerdict {
-        match self.own {
-            Some((since, count))
-                if MIN_RECORD_FAILURES <= count
-                    && self.limits.record <= now.saturating_duration_since(since) =>
+    fn unless_record_limit(&self, now: Instant, delay: Duration) -> RetryVerdict {
+        match self.record_failures {
+            Some(RecordFailures { since, count })
+                if count >= MIN_RECORD_FAILURES
+                    && now.saturating_duration_since(since) >= self.limits.record =>
             {
                 RetryVerdict::GiveUp
             }
@@ -163,9 +207,9 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Bench {
-        patience: RetryBudget,
+        budget: RetryBudget,
         now: Instant,
-        pulse: u64,
+        successes: u64,
     }
 
     /// The instance gets an hour, a record ten seconds.
@@ -177,9 +221,9 @@ mod tests {
         };
         let backoff = Backoff::new(SECOND, SECOND);
         Bench {
-            patience: RetryBudget::new(limits, backoff, now, 0),
+            budget: RetryBudget::new(limits, backoff, now, 0),
             now,
-            pulse: 0,
+            successes: 0,
         }
     }
 
@@ -187,14 +231,15 @@ mod tests {
         /// A failure three seconds later, while others had `answers`.
         fn fail(&mut self, answers: u64) -> RetryVerdict {
             self.now += SECOND * 3;
-            self.pulse += answers;
-            self.patience.failed(self.now, self.pulse, false, 1.0)
+            self.successes += answers;
+            self.budget
+                .failed(self.now, self.successes, FailureScope::PerhapsRecord, 1.0)
         }
 
         fn probe(&mut self, works: bool) -> RetryVerdict {
-            self.pulse += u64::from(works);
-            self.patience
-                .probed(self.now, self.pulse, Some(works), SECOND)
+            self.successes += u64::from(works);
+            self.budget
+                .probed(self.now, self.successes, Some(works), SECOND)
         }
     }
 
@@ -226,7 +271,7 @@ mod tests {
             assert_eq!(bench.fail(0), verdict);
         }
         assert_eq!(bench.probe(false), WAIT);
-        while bench.now < bench.patience.since(bench.now) + SECOND * 3590 {
+        while bench.now < bench.budget.since(bench.now) + SECOND * 3590 {
             assert_eq!(bench.fail(0), PROBE);
             assert_eq!(bench.probe(false), WAIT);
         }
@@ -234,7 +279,7 @@ mod tests {
             bench.fail(0);
         }
         assert_eq!(bench.probe(false), RetryVerdict::GiveUp);
-        bench.patience.limits.instance = None;
+        bench.budget.limits.instance = None;
         assert_eq!(bench.probe(false), WAIT);
     }
 
@@ -280,8 +325,11 @@ mod tests {
         let mut bench = bench();
         for _ in 0..100 {
             bench.now += SECOND;
-            bench.pulse += 1;
-            let verdict = bench.patience.failed(bench.now, bench.pulse, true, 1.0);
+            bench.successes += 1;
+            let verdict =
+                bench
+                    .budget
+                    .failed(bench.now, bench.successes, FailureScope::Instance, 1.0);
             assert_eq!(verdict, WAIT);
         }
     }
@@ -292,7 +340,9 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(bench.fail(1), WAIT);
         }
-        bench.patience.failed(bench.now, bench.pulse, true, 1.0);
+        bench
+            .budget
+            .failed(bench.now, bench.successes, FailureScope::Instance, 1.0);
         for _ in 0..4 {
             assert_eq!(bench.fail(1), WAIT);
         }
@@ -302,15 +352,15 @@ mod tests {
     #[test]
     fn a_pause_that_was_asked_for_costs_nothing() {
         let mut bench = bench();
-        bench.patience.limits.instance = Some(SECOND * 10);
+        bench.budget.limits.instance = Some(SECOND * 10);
         assert_eq!(bench.fail(0), WAIT);
         for _ in 0..100 {
             bench.now += SECOND * 60;
-            bench.patience.held(bench.now);
+            bench.budget.held(bench.now);
         }
         assert_eq!(bench.fail(0), WAIT);
         assert_eq!(bench.fail(1), WAIT);
-        bench.pulse += 1;
+        bench.successes += 1;
         assert_eq!(bench.fail(1), WAIT);
         assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
     }

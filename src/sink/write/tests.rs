@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::*;
 use crate::config::{CreateId, SinkOperation};
 use crate::kafka::ConsumerRecord;
+use crate::servicenow::table_write::RowAfterWrite;
 use crate::servicenow::tests::server::{
     self, JSON_HEADER, ScriptedServer, SeenRequest, ServerAction, answer, bench, spawn,
 };
 use crate::sink::RecordContent;
-use crate::sink::record::{self, IdentityScope, RecordAction};
+use crate::sink::record::{self, IdentityScope, RecordAction, SkipReason};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
@@ -93,9 +94,9 @@ fn fake(
         config.read_timeout = Duration::from_millis(200);
         config.retry_backoff = Duration::from_millis(5);
     });
-    let pulse = Arc::new(SuccessCounter::default());
+    let successes = Arc::new(SuccessCounter::default());
     let client = Arc::clone(&bench.client);
-    let writer = RecordWriter::new(client, "/api/now/table", &topic, sink, pulse);
+    let writer = RecordWriter::new(client, "/api/now/table", &topic, sink, successes);
     Fake {
         server,
         bench,
@@ -194,7 +195,7 @@ fn lost() -> Vec<ServerAction> {
 
 fn word(outcome: &WriteOutcome) -> &str {
     match outcome {
-        WriteOutcome::Written(word, _) => word,
+        WriteOutcome::Written(kind, _) => kind.word(),
         other => panic!("{other:?}"),
     }
 }
@@ -208,7 +209,7 @@ fn sys_id(outcome: &WriteOutcome) -> &str {
 
 fn kind(outcome: &WriteOutcome) -> &'static str {
     match outcome {
-        WriteOutcome::Refused(refusal) => refusal.kind,
+        WriteOutcome::Refused(refusal) => refusal.kind.label(),
         other => panic!("{other:?}"),
     }
 }
@@ -230,14 +231,14 @@ fn an_insert_and_an_update_and_a_delete() {
     ]);
     assert_eq!(word(&fake.write(&record(1, r#"{"a":1}"#))), "insert");
     let update = record(2, &format!(r#"{{"sys_id":"{ID}","a":2}}"#));
-    let row = WriteOutcomeRow {
+    let row = RowAfterWrite {
         sys_id: Some(ID.to_owned()),
         mod_count: Some(3),
         updated_by: Some("bridge".to_owned()),
     };
     assert_eq!(
         fake.write(&update),
-        WriteOutcome::Written("update", Some(row))
+        WriteOutcome::Written(WriteKind::Update, Some(row))
     );
     let delete = ConsumerRecord {
         key: Some(ID.into()),
@@ -306,7 +307,7 @@ fn refusals_say_what_and_why_but_not_the_record() {
         panic!()
     };
     assert_eq!(
-        (refusal.kind, refusal.status, refusal.attempts),
+        (refusal.kind.label(), refusal.status, refusal.attempts),
         ("acl", Some(403), 1)
     );
     for part in [acl, ID, "table `incident`", "write or delete access"] {
@@ -379,7 +380,7 @@ fn a_record_that_only_fails_itself_is_given_up() {
         panic!()
     };
     assert_eq!(
-        (refusal.kind, refusal.status, refusal.attempts),
+        (refusal.kind.label(), refusal.status, refusal.attempts),
         ("server", Some(500), 6)
     );
     fake.seen();
@@ -436,21 +437,4 @@ fn an_abort_is_not_the_end_of_trouble() {
         (outcome, heard),
         (WriteOutcome::Stopped, vec!["server".into()])
     );
-}
-
-#[derive(Default)]
-struct Source {
-    wrote: Mutex<Vec<(String, u64, String)>>,
-}
-
-impl LoopGuard for Source {
-    fn seen(&self, updated_on: &str, mod_count: u64, sys_id: &str) -> bool {
-        assert_eq!((updated_on, sys_id), ("2024-01-01 00:00:00", ID));
-        mod_count != 6
-    }
-
-    fn wrote(&self, sys_id: &str, mod_count: u64, updated_by: &str) {
-        let version = (sys_id.to_owned(), mod_count, updated_by.to_owned());
-        self.wrote.lock().push(version);
-    }
 }

@@ -11,7 +11,7 @@ use servicenow_kafka_bridge::kafka::{
     Batch, ConsumerRecord, Producer, ProducerRecord as Native, RecordHeaders,
 };
 use servicenow_kafka_bridge::metrics::Metrics;
-use servicenow_kafka_bridge::sink::{DeadLetter, Refusal};
+use servicenow_kafka_bridge::sink::{DeadLetter, Refusal, RefusalKind};
 use servicenow_kafka_bridge::stop;
 use tempfile::TempDir;
 
@@ -188,7 +188,7 @@ impl Rig {
 
 pub(crate) fn refusal() -> Refusal {
     Refusal {
-        kind: "forbidden",
+        kind: RefusalKind::Forbidden,
         status: Some(403),
         error: "insert into incident: 403".to_owned(),
         attempts: 1,

@@ -8,7 +8,7 @@ use super::super::{DeadLetterTopic, FoundLetter};
 use crate::config::{Config, KafkaConfig};
 use crate::kafka::{ConsumerRecord, Error, TopicReadError, TopicReader};
 use crate::sink::DeadLetter;
-use crate::sink::dead_letter::CREATE_ID_HEADER;
+use crate::sink::record::CREATE_ID_HEADER;
 use crate::stop::Stop;
 
 /// Header that says from which letter a record came.

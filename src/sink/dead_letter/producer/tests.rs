@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{Compression, KafkaConfig};
 use crate::health::{ConditionKey, Health};
 use crate::kafka::{ConsumerRecord, TopicPartition};
-use crate::sink::Refusal;
+use crate::sink::refusal::{Refusal, RefusalKind};
 use crate::sink::task::RecordHandle;
 use crate::stop;
 
@@ -25,7 +25,7 @@ fn kafka() -> KafkaConfig {
 /// A record whose letter is too large even without it.
 fn refused(lease: &Stop) -> RefusedRecord {
     let topic: Arc<str> = Arc::from("in");
-    let refusal = Refusal::unsent("invalid_json", "x".repeat(2000));
+    let refusal = Refusal::unsent(RefusalKind::InvalidJson, "x".repeat(2000));
     let job = SinkTask {
         record: ConsumerRecord {
             topic: Arc::clone(&topic),

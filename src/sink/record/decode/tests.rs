@@ -32,7 +32,7 @@ fn schemas() -> BTreeMap<u32, SchemaLookup> {
     ]
     .map(known)
     .into();
-    let none = Refusal::unsent("unknown_schema", "there is no schema 8");
+    let none = Refusal::unsent(RefusalKind::UnknownSchema, "there is no schema 8");
     let absent = SchemaLookup::Absent {
         why: none,
         sure: true,
@@ -82,7 +82,7 @@ fn framed(id: u32, body: &[u8]) -> Vec<u8> {
 fn value(format: SinkFormat, bytes: &[u8]) -> Result<String, &'static str> {
     let record = record(None, Some(bytes));
     let content = read_as(&record, &topic(format)).unwrap();
-    let value = content.value.map_err(|refusal| refusal.kind)?;
+    let value = content.value.map_err(|refusal| refusal.kind.label())?;
     Ok(String::from_utf8(value.unwrap().into_owned()).unwrap())
 }
 
@@ -170,14 +170,14 @@ fn unread_key(
     (found, held): (Option<bool>, bool),
 ) -> Result<Option<&'static str>, SchemaRequest> {
     let mut known = schemas();
-    let why = Refusal::unsent("unknown_schema", "there is no schema 8");
+    let why = Refusal::unsent(RefusalKind::UnknownSchema, "there is no schema 8");
     let found = found.map_or(SchemaLookup::RegistryUnavailable, |sure| {
         SchemaLookup::Absent { why, sure }
     });
     known.insert(8, found);
     let record = record(Some(key), value);
     let content = decode_content(&record, topic, Some(&|id| known.get(&id).cloned()), held)?;
-    Ok(content.unread_key.map(|refusal| refusal.kind))
+    Ok(content.unread_key.map(|refusal| refusal.kind.label()))
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_key_that_decides_and_cannot_be_read_is_a_refusal() {
         let record = record(Some(&bytes), None);
         let content = read_as(&record, &keyed).unwrap();
         let refusal = content.unread_key;
-        assert_eq!(refusal.as_ref().map(|it| it.kind), kind, "{id}");
+        assert_eq!(refusal.as_ref().map(|it| it.kind.label()), kind, "{id}");
         let helps = |refusal: &Refusal| refusal.error.contains("`key_format: bytes`");
         assert!(refusal.as_ref().is_none_or(helps), "{refusal:?}");
     }
@@ -285,7 +285,7 @@ fn without_a_registry_it_is_said_what_to_do() {
     let content = decode_content(&record, &topic(SinkFormat::Auto), None, false).unwrap();
     assert_eq!(content.key.as_deref(), Some(key.as_slice()));
     let refusal = content.value.unwrap_err();
-    assert_eq!(refusal.kind, "unsupported_format");
+    assert_eq!(refusal.kind.label(), "unsupported_format");
     assert!(refusal.error.contains("schema_registry.url"), "{refusal}");
     let json_schema = topic(SinkFormat::JsonSchema);
     let content = decode_content(&record, &json_schema, None, false).unwrap();
@@ -344,7 +344,7 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
     ] {
         match schema_lookup_of(7, Err(error(cause.clone()))) {
             Ok(SchemaLookup::Absent { why, sure: false }) => {
-                assert_eq!(why.kind, kind, "{cause:?}");
+                assert_eq!(why.kind.label(), kind, "{cause:?}");
             }
             other => panic!("{cause:?}: {other:?}"),
         }

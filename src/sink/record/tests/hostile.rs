@@ -69,10 +69,14 @@ proptest! {
             record.headers.push(("sn_operation".to_owned(), Some(header.into_bytes())));
         }
         let decision = read(&record, &topic, &place());
-        lane_of(&record, &decision);
+        key_of(&record, &decision);
         if let Ok(RecordAction::Write(operation)) = decision {
             for create in [true, false] {
-                let body = operation.body(create, &["comments"]);
+                let body = if create {
+                    operation.insert_body()
+                } else {
+                    operation.update_body(&["comments"])
+                };
                 let sent: serde_json::Map<String, serde_json::Value> =
                     match serde_json::from_slice(&body) {
                         Ok(sent) => sent,

@@ -24,7 +24,10 @@ fn the_row_of_a_key() {
         ..record(Some("{}"))
     };
     assert_eq!(refused(&without, &topic), "no_identity");
-    assert_eq!(insert.lane(Some(b"k")), delete.lane(Some(b"k")));
+    assert_eq!(
+        insert.ordering_key(Some(b"k")),
+        delete.ordering_key(Some(b"k"))
+    );
 }
 
 #[test]
@@ -37,7 +40,7 @@ fn identities_in_a_column() {
     let insert = written(&record(Some(r#"{"correlation_id":"","a":1}"#)), &topic);
     let hash = insert.create_id().unwrap().to_owned();
     assert_eq!(
-        text(insert.body(true, &[])),
+        text(insert.insert_body()),
         format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
     );
     let all = SinkTopicConfig {
@@ -47,13 +50,13 @@ fn identities_in_a_column() {
     let insert = written(&record(Some(r#"{"a":1,"correlation_id":null}"#)), &all);
     let hash = insert.create_id().unwrap().to_owned();
     assert_eq!(
-        text(insert.body(true, &[])),
+        text(insert.insert_body()),
         format!(r#"{{"correlation_id":"{hash}","a":1}}"#)
     );
     let insert = written(&record(Some(r#"{"correlation_id":"X","a":1}"#)), &topic);
     assert_eq!(insert.create_id(), None);
     assert_eq!(
-        text(insert.body(true, &[])),
+        text(insert.insert_body()),
         r#"{"correlation_id":"X","a":1}"#
     );
     assert_eq!(

@@ -1,107 +1,128 @@
-//! What a lost answer means for what comes next.
+//! What the earlier attempts for a record may have done.
 
 use std::time::Instant;
 
-use super::{WriteMachine, WriteState};
 use crate::servicenow::{Error, InstanceFailure};
-use crate::sink::write::indeterminate::{IndeterminateWrite, IndeterminateWrites, LateEffect};
-use crate::sink::write::messages::{ReplyInputs, WriteRequest};
+use crate::sink::write::indeterminate::{IndeterminateWrite, LateEffect};
+use crate::sink::write::messages::{FirstAttempt, PriorAttempt};
 
-/// A request that may have been executed without our knowing.
+/// A write that may have been executed although its answer is not known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ambiguity {
+    /// When it was sent.
     pub(super) sent: Instant,
-    /// It may still run.
-    pub(super) running: bool,
+    /// The instance may still be executing it.
+    pub(super) may_still_run: bool,
 }
 
-impl WriteMachine<'_> {
-    /// What another record has lost must not come after what comes next here.
-    pub(super) fn let_pass(&mut self, late: &IndeterminateWrites) {
-        let until = match &self.at {
-            WriteState::Journal { id, .. } | WriteState::Version(id) | WriteState::Update(id) => {
-                late.until(id, LateEffect::MayModify)
-            }
-            WriteState::Delete(id) => late.until(id, LateEffect::MayRecreate),
-            WriteState::Insert => {
-                (self.op.create.sys_id()).and_then(|id| late.until(id, LateEffect::MayModify))
-            }
-            WriteState::Find
-            | WriteState::OwnRow(_)
-            | WriteState::OwnField
-            | WriteState::Done(_) => None,
+/// The attempts so far whose outcome is not known.
+#[derive(Debug, Clone, Copy)]
+enum UnknownAttempts {
+    /// There was none.
+    None,
+    /// There were some; what the last one may have done has been looked up.
+    LookedUp,
+    /// What the last one has done is still to be found out.
+    Open(Ambiguity),
+}
+
+/// Remembers what was sent for a record.
+#[derive(Debug)]
+pub(super) struct SentWrites {
+    /// The record may have been tried before this writer got it.
+    tried_before: bool,
+    /// When this writer sent its first write.
+    first: Option<Instant>,
+    unknown: UnknownAttempts,
+    left_behind: Option<IndeterminateWrite>,
+}
+
+impl SentWrites {
+    pub(super) fn new(prior: PriorAttempt) -> SentWrites {
+        let unknown = match prior {
+            PriorAttempt::None => UnknownAttempts::None,
+            PriorAttempt::Possible { since } => UnknownAttempts::Open(Ambiguity {
+                sent: since,
+                may_still_run: true,
+            }),
         };
-        if let Some(until) = until {
-            self.not_before(until);
+        SentWrites {
+            tried_before: prior != PriorAttempt::None,
+            first: None,
+            unknown,
+            left_behind: None,
         }
     }
 
-    /// A write failed in a way that leaves open whether it was done.
-    pub(super) fn doubt_after(&mut self, task: &WriteRequest, error: &Error, moment: ReplyInputs) {
-        let Some(sent) = error.possibly_executed_at() else {
-            return;
-        };
-        let running = may_still_run(error);
-        if may_come_late(error) {
-            self.note_late(task, sent);
-        }
-        match task {
-            WriteRequest::Insert => {
-                self.set_doubt(sent, running);
-                match self.op.create.sys_id() {
-                    Some(_) if moment.ids_ignored => self.refuse_as(
-                        "ambiguous",
-                        format!(
-                            "whether the row was made is not known, and as the instance chooses \
-                             sys_ids itself it cannot be looked up; set `create_id: field`: {error}"
-                        ),
-                    ),
-                    Some(id) => self.at = WriteState::OwnRow(id.to_owned()),
-                    None => self.insert(),
-                }
-            }
-            WriteRequest::Update(id) => {
-                self.set_doubt(sent, running);
-                self.update(id.clone());
-            }
-            WriteRequest::Delete(_) => self.set_doubt(sent, running),
-            WriteRequest::Row(_)
-            | WriteRequest::Find { .. }
-            | WriteRequest::Journal { .. }
-            | WriteRequest::Version(_)
-            | WriteRequest::Probe => {}
+    /// A write is sent at `now`.
+    pub(super) fn sending(&mut self, now: Instant) {
+        self.first.get_or_insert(now);
+    }
+
+    /// When the first attempt for the record was made, at `now` at the latest.
+    pub(super) fn first_attempt(&self, now: Instant) -> FirstAttempt {
+        FirstAttempt {
+            first_sent: self.first.unwrap_or(now),
+            tried_before: self.tried_before,
         }
     }
 
-    fn note_late(&mut self, task: &WriteRequest, sent: Instant) {
-        let (row, harm) = match task {
-            WriteRequest::Insert => (self.op.create.sys_id(), LateEffect::MayRecreate),
-            WriteRequest::Update(id) | WriteRequest::Delete(id) => {
-                (Some(id.as_str()), LateEffect::MayModify)
-            }
-            WriteRequest::Row(_)
-            | WriteRequest::Find { .. }
-            | WriteRequest::Journal { .. }
-            | WriteRequest::Version(_)
-            | WriteRequest::Probe => return,
-        };
-        let Some(row) = row else { return };
-        let before = self.late.as_ref().map(|lost| lost.harm);
-        self.late = Some(IndeterminateWrite {
-            row: row.to_owned(),
-            harm: before.map_or(harm, |before| before.max(harm)),
-            until: sent + self.rules.transaction_time,
+    /// A write that was sent at `sent` failed in a way that leaves open whether it was executed.
+    pub(super) fn lost(&mut self, sent: Instant, error: &Error) {
+        self.unknown = UnknownAttempts::Open(Ambiguity {
+            sent,
+            may_still_run: may_still_run(error),
         });
     }
 
-    fn set_doubt(&mut self, sent: Instant, running: bool) {
-        self.doubt = Some(Ambiguity { sent, running });
-        self.doubted = true;
+    /// The row of an insert was met. It may be this record's own, which is as good as an attempt
+    /// that is over and whose outcome is not known.
+    pub(super) fn suspect_insert(&mut self) {
+        if let Some(sent) = self.first
+            && !matches!(self.unknown, UnknownAttempts::Open(_))
+        {
+            self.unknown = UnknownAttempts::Open(Ambiguity {
+                sent,
+                may_still_run: false,
+            });
+        }
+    }
+
+    /// Whether an attempt of unknown outcome was made at any time.
+    pub(super) fn may_have_written(&self) -> bool {
+        !matches!(self.unknown, UnknownAttempts::None)
+    }
+
+    /// The last attempt, if what it has done is still to be found out. It counts as looked up from
+    /// here on, as the caller sees to that.
+    pub(super) fn take_open(&mut self) -> Option<Ambiguity> {
+        match self.unknown {
+            UnknownAttempts::Open(ambiguity) => {
+                self.unknown = UnknownAttempts::LookedUp;
+                Some(ambiguity)
+            }
+            UnknownAttempts::None | UnknownAttempts::LookedUp => None,
+        }
+    }
+
+    /// A lost write may still be executed until `until`, with this effect on the row. An earlier one
+    /// with a greater effect keeps that.
+    pub(super) fn leave_behind(&mut self, row: &str, effect: LateEffect, until: Instant) {
+        let before = self.left_behind.as_ref().map(|write| write.effect);
+        self.left_behind = Some(IndeterminateWrite {
+            row: row.to_owned(),
+            effect: before.map_or(effect, |before| before.max(effect)),
+            until,
+        });
+    }
+
+    pub(super) fn left_behind(&self) -> Option<&IndeterminateWrite> {
+        self.left_behind.as_ref()
     }
 }
 
-/// Whether the instance may not have finished with a request. An answer of its own means that it has;
-/// a gateway's does not.
+/// Whether the instance may still be working on a request. An answer of its own means that it has
+/// finished; an answer of a gateway in front of it means nothing.
 fn may_still_run(error: &Error) -> bool {
     !matches!(
         error.cause(),
@@ -113,11 +134,12 @@ fn may_still_run(error: &Error) -> bool {
     )
 }
 
-/// Whether the instance took the request and lost only the answer. A 503 says that it did not.
-fn may_come_late(error: &Error) -> bool {
-    let refused = matches!(
+/// Whether the instance may have taken the request, so that it may still be executed after its
+/// repetition. A 503 says that it was not taken.
+pub(super) fn may_come_late(error: &Error) -> bool {
+    let turned_away = matches!(
         error.cause(),
         Some(InstanceFailure::Server { status: 503, .. })
     );
-    may_still_run(error) && !refused
+    may_still_run(error) && !turned_away
 }

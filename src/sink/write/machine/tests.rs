@@ -1,7 +1,10 @@
-//! Decisions, by tables: what is asked, what comes back, what becomes of the record.
+//! Decisions, by tables: the requests that are made, what the instance replies, and what becomes of the
+//! record. `random` compares the machine with the one before it.
 
 mod indeterminate;
 mod inserts;
+mod oracle;
+mod random;
 mod rows;
 
 use super::*;
@@ -9,7 +12,8 @@ use crate::backoff::Backoff;
 use crate::config::OnMissing;
 use crate::servicenow::AttemptedRequest;
 use crate::servicenow::table_write::RowAfterWrite;
-use crate::sink::record::fields_of;
+use crate::sink::record::{NewRowIdentity, OperationKind, SkipReason, TargetRow, fields_of};
+use crate::sink::refusal::Refusal;
 use crate::sink::write::indeterminate::LateEffect;
 use crate::sink::write::messages::FoundRow;
 use crate::sink::write::retry_budget::RetryLimits;
@@ -17,12 +21,12 @@ use crate::sink::write::retry_budget::RetryLimits;
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
 const SECOND: Duration = Duration::from_secs(1);
-/// How long the instance may go on.
+/// How long the instance may go on working on a lost request.
 const TRANSACTION: Duration = Duration::from_secs(60);
 
 /// What the instance does with one request.
 #[derive(Debug, Clone, Copy)]
-enum Does {
+enum ScriptedReply {
     /// It is done, the row has this sys_id.
     Done(&'static str),
     /// It reads the row, or anything.
@@ -45,7 +49,7 @@ enum Does {
     Says(fn() -> InstanceFailure),
 }
 
-use Does::*;
+use ScriptedReply::*;
 
 fn error(cause: InstanceFailure, sent: Option<Instant>) -> Error {
     Error::Request {
@@ -55,7 +59,7 @@ fn error(cause: InstanceFailure, sent: Option<Instant>) -> Error {
     }
 }
 
-fn result(does: Does, now: Instant) -> Result<WriteReply, Error> {
+fn result(does: ScriptedReply, now: Instant) -> Result<WriteReply, Error> {
     let timeout = InstanceFailure::Timeout {
         limit: String::new(),
         connecting: false,
@@ -70,9 +74,9 @@ fn result(does: Does, now: Instant) -> Result<WriteReply, Error> {
             sys_id: Some(words(id)),
             ..RowAfterWrite::default()
         })),
-        Reads => Ok(WriteReply::There),
+        Reads => Ok(WriteReply::RowExists),
         Finds(rows) => Ok(WriteReply::Rows(rows.iter().map(found).collect())),
-        Entry(there) => Ok(WriteReply::Entry(there)),
+        Entry(there) => Ok(WriteReply::JournalRead { has_entry: there }),
         Silent => Err(error(timeout, Some(now))),
         Breaks => Err(error(
             InstanceFailure::Server {
@@ -97,10 +101,9 @@ fn result(does: Does, now: Instant) -> Result<WriteReply, Error> {
 }
 
 /// A record and its circumstances.
-struct Case {
+struct WriteCase {
     op: WriteOperation,
     rules: WriteRules,
-    guarded: bool,
     suspect: bool,
     ids_ignored: bool,
     limits: RetryLimits,
@@ -108,8 +111,8 @@ struct Case {
     late: Option<LateEffect>,
 }
 
-fn case(kind: OperationKind, row: TargetRow, create: NewRowIdentity) -> Case {
-    Case {
+fn case(kind: OperationKind, row: TargetRow, create: NewRowIdentity) -> WriteCase {
+    WriteCase {
         op: WriteOperation {
             kind,
             row,
@@ -122,8 +125,8 @@ fn case(kind: OperationKind, row: TargetRow, create: NewRowIdentity) -> Case {
             table: "incident".to_owned(),
             on_missing: OnMissing::DeadLetter,
             transaction_time: TRANSACTION,
+            reads_version: false,
         },
-        guarded: false,
         suspect: false,
         ids_ignored: false,
         limits: RetryLimits {
@@ -135,7 +138,7 @@ fn case(kind: OperationKind, row: TargetRow, create: NewRowIdentity) -> Case {
 }
 
 /// How it went.
-struct Story {
+struct WriteStory {
     outcome: WriteOutcome,
     /// Seconds until the outcome; requests take none, back-off at most 5 milliseconds each.
     seconds: u64,
@@ -147,62 +150,69 @@ struct Story {
     late: Option<(LateEffect, u64)>,
 }
 
-impl Case {
-    fn with(mut self, change: impl FnOnce(&mut Case)) -> Case {
+impl WriteCase {
+    fn with(mut self, change: impl FnOnce(&mut WriteCase)) -> WriteCase {
         change(&mut self);
         self
     }
 
     /// Drives the record through `script`: each request must be the one that is named.
-    fn play(&self, script: &[(&str, Does)]) -> Story {
+    fn play(&self, script: &[(&str, ScriptedReply)]) -> WriteStory {
         let start = Instant::now();
         let mut now = start;
-        let history = match self.suspect {
+        let prior = match self.suspect {
             true => PriorAttempt::Possible { since: start },
             false => PriorAttempt::None,
         };
         let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
-        let patience = RetryBudget::new(self.limits, backoff, now, 0);
-        let mut core =
-            WriteMachine::new(&self.op, &self.rules, self.guarded, history, patience, now);
+        let budget = RetryBudget::new(self.limits, backoff, now, 0);
+        let mut machine = WriteMachine::new(&self.op, &self.rules, prior, budget, now);
         let late = IndeterminateWrites::default();
-        if let Some(harm) = self.late {
+        if let Some(effect) = self.late {
             let (row, until) = (ID.to_owned(), start + TRANSACTION);
-            late.note(&IndeterminateWrite { row, harm, until }, start);
+            late.note(&IndeterminateWrite { row, effect, until }, start);
         }
-        let mut pulse = 0;
+        let mut successes = 0;
+        let mut without = Vec::new();
         let mut script = script.iter();
         loop {
-            match core.next(now, &late) {
+            match machine.next(now, &late) {
                 WriteStep::Wait(time) => now += time,
-                WriteStep::Do(task) => {
+                WriteStep::Send(request) => {
                     let (expected, does) = script.next().unwrap_or_else(|| {
-                        panic!("not in the script: {task:?}");
+                        panic!("not in the script: {request:?}");
                     });
-                    assert_eq!(name(&task), *expected);
+                    assert_eq!(name(&request), *expected);
+                    if let WriteRequest::Update {
+                        without: left_out, ..
+                    } = request
+                    {
+                        without = left_out.to_vec();
+                    }
                     let result = result(*does, now);
                     let good = result.as_ref().map_or_else(Error::is_api_verdict, |_| true);
-                    pulse += u64::from(good);
-                    let moment = ReplyInputs {
+                    successes += u64::from(good);
+                    let inputs = ReplyInputs {
                         now,
-                        pulse,
+                        successes,
                         random: 1.0,
                         ids_ignored: self.ids_ignored,
                     };
-                    core.answered(&task, result, moment);
+                    machine.replied(result, inputs);
                 }
                 WriteStep::Done(outcome) => {
                     assert_eq!(script.len(), 0, "not asked: {script:?}");
-                    return Story {
+                    let observed = |it| machine.observations().contains(&it);
+                    return WriteStory {
                         outcome,
                         seconds: now.duration_since(start).as_secs(),
-                        foreign_id: core.foreign_id(),
-                        twins: core.twins(),
-                        blind: core.blind(),
-                        without: core.without().to_vec(),
-                        late: core.late().map(|lost| {
-                            assert_eq!(lost.row, ID);
-                            (lost.harm, lost.until.duration_since(start).as_secs())
+                        foreign_id: observed(Observation::SysIdIgnored),
+                        twins: observed(Observation::IdentityNotUnique),
+                        blind: observed(Observation::JournalUnreadable),
+                        without,
+                        late: machine.left_behind().map(|write| {
+                            assert_eq!(write.row, ID);
+                            (write.effect, write.until.duration_since(start).as_secs())
                         }),
                     };
                 }
@@ -210,46 +220,49 @@ impl Case {
         }
     }
 
-    /// As [`Case::play`], to be written.
-    fn writes(&self, word: &str, script: &[(&str, Does)]) -> Story {
+    /// As [`WriteCase::play`], to be written.
+    fn writes(&self, word: &str, script: &[(&str, ScriptedReply)]) -> WriteStory {
         let story = self.play(script);
         match &story.outcome {
-            WriteOutcome::Written(said, _) => assert_eq!(*said, word),
+            WriteOutcome::Written(kind, _) => assert_eq!(kind.word(), word),
             other => panic!("{other:?}"),
         }
         story
     }
 
-    /// As [`Case::play`], to be refused.
-    fn refuses(&self, kind: &str, script: &[(&str, Does)]) -> Refusal {
+    /// As [`WriteCase::play`], to be refused.
+    fn refuses(&self, kind: &str, script: &[(&str, ScriptedReply)]) -> Refusal {
         match self.play(script).outcome {
             WriteOutcome::Refused(refusal) => {
-                assert_eq!(refusal.kind, kind);
+                assert_eq!(refusal.kind.label(), kind);
                 refusal
             }
             other => panic!("{other:?}"),
         }
     }
 
-    fn skips(&self, script: &[(&str, Does)]) {
-        assert_eq!(self.play(script).outcome, WriteOutcome::Skipped("missing"));
+    fn skips(&self, script: &[(&str, ScriptedReply)]) {
+        assert_eq!(
+            self.play(script).outcome,
+            WriteOutcome::Skipped(SkipReason::Missing)
+        );
     }
 }
 
 /// A short name of a request.
-fn name(task: &WriteRequest) -> String {
-    match task {
+fn name(request: &WriteRequest<'_>) -> String {
+    match *request {
         WriteRequest::Insert => "insert".to_owned(),
-        WriteRequest::Update(id) if id == ID => "update".to_owned(),
-        WriteRequest::Update(id) => format!("update {id}"),
+        WriteRequest::Update { id: ID, .. } => "update".to_owned(),
+        WriteRequest::Update { id, .. } => format!("update {id}"),
         WriteRequest::Delete(_) => "delete".to_owned(),
-        WriteRequest::Row(id) => {
+        WriteRequest::LookUpRow(id) => {
             assert_eq!(id, ID);
             "row".to_owned()
         }
-        WriteRequest::Find { field, value } => format!("{field}={value}"),
-        WriteRequest::Journal { column, .. } => (*column).to_owned(),
-        WriteRequest::Version(_) => "version".to_owned(),
+        WriteRequest::FindRows { column, value } => format!("{column}={value}"),
+        WriteRequest::SearchJournal { column, .. } => column.to_owned(),
+        WriteRequest::ReadVersion(_) => "version".to_owned(),
         WriteRequest::Probe => "probe".to_owned(),
     }
 }
@@ -284,10 +297,10 @@ fn in_field() -> NewRowIdentity {
     }
 }
 
-fn insert(create: NewRowIdentity) -> Case {
+fn insert(create: NewRowIdentity) -> WriteCase {
     case(OperationKind::Insert, TargetRow::None, create)
 }
 
-fn update() -> Case {
+fn update() -> WriteCase {
     case(OperationKind::Update, by_id(), NewRowIdentity::None)
 }

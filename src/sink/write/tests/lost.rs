@@ -40,7 +40,7 @@ fn the_row_is_not_there() {
         ("POST", answer("201 Created", &[], "no json")),
     ]);
     let outcome = fake.write(&record(1, "{}"));
-    assert_eq!(outcome, WriteOutcome::Written("insert", None));
+    assert_eq!(outcome, WriteOutcome::Written(WriteKind::Insert, None));
     let seen = fake.seen();
     assert_eq!(seen[0].body, seen[2].body);
     assert_eq!(seen[0].body, seen[5].body);
@@ -174,7 +174,10 @@ fn a_delete_that_was_lost() {
         ..record(3, "")
     };
     assert_eq!(word(&fake.write(&delete)), "delete");
-    assert_eq!(fake.write(&delete), WriteOutcome::Skipped("missing"));
+    assert_eq!(
+        fake.write(&delete),
+        WriteOutcome::Skipped(SkipReason::Missing)
+    );
     fake.seen();
 }
 
@@ -205,7 +208,7 @@ fn nobody_waits_for_an_update_that_was_turned_away() {
     fake.seen();
     assert_eq!(
         fake.writer
-            .late
+            .indeterminate
             .until(ID, indeterminate::LateEffect::MayRecreate),
         None
     );
@@ -301,7 +304,10 @@ fn a_delete_waits_for_a_lost_insert() {
     };
     assert_eq!(word(&fake.write(&insert)), "insert");
     assert_eq!(word(&fake.write(&update)), "update");
-    assert_eq!(fake.write(&delete), WriteOutcome::Skipped("missing"));
+    assert_eq!(
+        fake.write(&delete),
+        WriteOutcome::Skipped(SkipReason::Missing)
+    );
     let seen = fake.seen();
     // A little less on this side: the server has its own clock for when it came.
     let waited = seen[4].at.duration_since(seen[0].at);
@@ -333,7 +339,7 @@ fn what_was_lost_is_remembered_when_the_lease_ends() {
     assert_eq!(outcome, WriteOutcome::Stopped);
     assert!(
         fake.writer
-            .late
+            .indeterminate
             .until(ID, indeterminate::LateEffect::MayModify)
             .is_some()
     );

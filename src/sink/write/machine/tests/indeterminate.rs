@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn late(harm: LateEffect, case: Case) -> Case {
-    case.with(|case| case.late = Some(harm))
+fn late(effect: LateEffect, case: WriteCase) -> WriteCase {
+    case.with(|case| case.late = Some(effect))
 }
 
 /// All that changes a row, and the looks before it, wait.
 #[test]
 fn a_row_that_something_may_come_to_is_waited_for() {
     let found = ("u_key=K1", Finds(&[(ID, "K1")]));
-    let guarded = update().with(|case| case.guarded = true);
+    let guarded = update().with(|case| case.rules.reads_version = true);
     let again = update().with(|case| {
         case.suspect = true;
         case.op.journal = vec!["comments"];
@@ -38,14 +38,14 @@ fn a_row_that_something_may_come_to_is_waited_for() {
         let deletes = case.op.kind == OperationKind::Delete;
         // A row that is there is not made once more.
         let revived = if deletes { 60 } else { 0 };
-        for (harm, seconds) in [
+        for (effect, seconds) in [
             (LateEffect::MayModify, 60),
             (LateEffect::MayRecreate, revived),
         ] {
-            case.late = Some(harm);
+            case.late = Some(effect);
             let story = case.play(&script);
             assert!(matches!(story.outcome, WriteOutcome::Written(..)));
-            assert_eq!(story.seconds, seconds, "case {number} {harm:?}");
+            assert_eq!(story.seconds, seconds, "case {number} {effect:?}");
         }
     }
 }
@@ -56,34 +56,29 @@ fn it_is_waited_for_when_the_row_is_known() {
     let (start, late) = (Instant::now(), IndeterminateWrites::default());
     let lost = IndeterminateWrite {
         row: ID.to_owned(),
-        harm: LateEffect::MayModify,
+        effect: LateEffect::MayModify,
         until: start + TRANSACTION,
     };
     late.note(&lost, start);
     let case = case(OperationKind::Update, by_key(), NewRowIdentity::None);
     let backoff = Backoff::new(SECOND, SECOND);
-    let patience = RetryBudget::new(case.limits, backoff, start, 0);
-    let mut core = WriteMachine::new(
-        &case.op,
-        &case.rules,
-        false,
-        PriorAttempt::None,
-        patience,
-        start,
-    );
-    let WriteStep::Do(find) = core.next(start, &late) else {
-        panic!("it waits")
-    };
-    let moment = ReplyInputs {
+    let budget = RetryBudget::new(case.limits, backoff, start, 0);
+    let mut machine = WriteMachine::new(&case.op, &case.rules, PriorAttempt::None, budget, start);
+    let step = machine.next(start, &late);
+    assert!(matches!(step, WriteStep::Send(_)), "it waits");
+    let inputs = ReplyInputs {
         now: start,
-        pulse: 0,
+        successes: 0,
         random: 1.0,
         ids_ignored: false,
     };
-    core.answered(&find, result(Finds(&[(ID, "K1")]), start), moment);
-    assert_eq!(core.next(start, &late), WriteStep::Wait(TRANSACTION));
-    let update = WriteRequest::Update(ID.to_owned());
-    assert_eq!(core.next(lost.until, &late), WriteStep::Do(update));
+    machine.replied(result(Finds(&[(ID, "K1")]), start), inputs);
+    assert_eq!(machine.next(start, &late), WriteStep::Wait(TRANSACTION));
+    let update = WriteRequest::Update {
+        id: ID,
+        without: &[],
+    };
+    assert_eq!(machine.next(lost.until, &late), WriteStep::Send(update));
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn nobody_else_waits() {
         let insert = late(LateEffect::MayModify, insert(create));
         assert_eq!(insert.writes("insert", &[("insert", Done(ID))]).seconds, 0);
     }
-    // Its own lost request does a record no harm: it says the same.
+    // Its own lost request does a record no effect: it says the same.
     let script = [("update", Silent), ("update", Done(ID))];
     assert_eq!(update().writes("update", &script).seconds, 0);
 }

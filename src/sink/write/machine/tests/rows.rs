@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn entries(columns: &[&'static str]) -> Case {
+fn entries(columns: &[&'static str]) -> WriteCase {
     update().with(|case| case.op.journal = columns.to_vec())
 }
 
-fn on_missing(case: Case, on_missing: OnMissing) -> Case {
+fn on_missing(case: WriteCase, on_missing: OnMissing) -> WriteCase {
     case.with(|case| case.rules.on_missing = on_missing)
 }
 
@@ -208,7 +208,7 @@ fn journals_that_cannot_be_read() {
 
 #[test]
 fn the_version_is_read_before_each_update() {
-    let case = update().with(|case| case.guarded = true);
+    let case = update().with(|case| case.rules.reads_version = true);
     let script = [
         ("version", Reads),
         ("update", Silent),
@@ -310,20 +310,19 @@ fn a_stop_ends_it() {
     let op = update();
     let now = Instant::now();
     let backoff = Backoff::new(SECOND, SECOND);
-    let patience = RetryBudget::new(op.limits, backoff, now, 0);
-    let mut core = WriteMachine::new(&op.op, &op.rules, false, PriorAttempt::None, patience, now);
-    let WriteStep::Do(task) = core.next(now, &IndeterminateWrites::default()) else {
-        panic!("nothing to do")
-    };
-    let moment = ReplyInputs {
+    let budget = RetryBudget::new(op.limits, backoff, now, 0);
+    let mut machine = WriteMachine::new(&op.op, &op.rules, PriorAttempt::None, budget, now);
+    let step = machine.next(now, &IndeterminateWrites::default());
+    assert!(matches!(step, WriteStep::Send(_)), "nothing to do");
+    let inputs = ReplyInputs {
         now,
-        pulse: 0,
+        successes: 0,
         random: 1.0,
         ids_ignored: false,
     };
-    core.answered(&task, Err(Error::Stopped), moment);
+    machine.replied(Err(Error::Stopped), inputs);
     assert_eq!(
-        core.next(now, &IndeterminateWrites::default()),
+        machine.next(now, &IndeterminateWrites::default()),
         WriteStep::Done(WriteOutcome::Stopped)
     );
 }

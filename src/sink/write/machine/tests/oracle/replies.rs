@@ -1,62 +1,69 @@
 //! What a good answer, or a refusal, means for what comes next.
 
-use super::super::{WriteOutcome, WriteOutcomeRow};
-use super::ambiguity::Ambiguity;
-use super::{WriteMachine, WriteState};
+use super::ambiguity::OldDoubt;
+use super::{OldMachine, OldRequest, OldState, row_of};
 use crate::config::OnMissing;
+use crate::servicenow::table_write::RowAfterWrite;
 use crate::servicenow::{Error, InstanceFailure};
-use crate::sink::record::{NewRowIdentity, OperationKind, TargetRow};
+use crate::sink::record::{NewRowIdentity, OperationKind, SkipReason, TargetRow};
+use crate::sink::refusal::RefusalKind;
 use crate::sink::write::classify::is_duplicate_of;
-use crate::sink::write::messages::{FoundRow, WriteReply, WriteRequest};
+use crate::sink::write::messages::{FoundRow, WriteReply};
+use crate::sink::write::outcome::{WriteKind, WriteOutcome};
 
-impl WriteMachine<'_> {
-    pub(super) fn good(&mut self, task: &WriteRequest, answer: WriteReply) {
+impl OldMachine<'_> {
+    pub(super) fn good(&mut self, task: &OldRequest, answer: WriteReply) {
         match (task, answer) {
-            (WriteRequest::Insert, WriteReply::Written(written)) => {
+            (OldRequest::Insert, WriteReply::Written(written)) => {
                 let ours = self.op.create.sys_id();
                 self.foreign_id = ours.is_some_and(|ours| {
                     let theirs = written.sys_id.as_deref();
                     theirs.is_some_and(|theirs| !theirs.eq_ignore_ascii_case(ours))
                 });
-                self.written("insert", written.into());
+                self.written(WriteKind::Insert, written);
             }
-            (WriteRequest::Update(id), WriteReply::Written(written)) => {
-                self.written("update", WriteOutcomeRow::from(written).or(id));
+            (OldRequest::Update(id), WriteReply::Written(written)) => {
+                let mut row = written;
+                row.sys_id.get_or_insert_with(|| id.to_owned());
+                self.written(WriteKind::Update, row);
             }
-            (WriteRequest::Delete(id), WriteReply::Written(_)) => {
-                self.written("delete", WriteOutcomeRow::of(id));
+            (OldRequest::Delete(id), WriteReply::Written(_)) => {
+                self.written(WriteKind::Delete, row_of(id));
             }
-            (WriteRequest::Row(id), WriteReply::There) => self.own_row_is_there(id),
-            (WriteRequest::Find { value, .. }, WriteReply::Rows(rows)) => self.found(value, &rows),
-            (WriteRequest::Journal { id, column, .. }, WriteReply::Entry(there)) => {
+            (OldRequest::Row(id), WriteReply::RowExists) => self.own_row_is_there(id),
+            (OldRequest::Find { value, .. }, WriteReply::Rows(rows)) => self.found(value, &rows),
+            (
+                OldRequest::Journal { id, column, .. },
+                WriteReply::JournalRead { has_entry: there },
+            ) => {
                 self.looked(id, column, there);
             }
-            (WriteRequest::Version(id), _) => self.at = WriteState::Update(id.clone()),
+            (OldRequest::Version(id), _) => self.at = OldState::Update(id.clone()),
             // No other answer belongs to these.
             _ => {}
         }
     }
 
     /// The instance said no.
-    pub(super) fn refused(&mut self, task: &WriteRequest, error: Error) {
+    pub(super) fn refused(&mut self, task: &OldRequest, error: Error) {
         let missing = matches!(error.cause(), Some(InstanceFailure::NotFound { .. }));
         match task {
-            WriteRequest::Insert => self.insert_was_refused(error),
-            WriteRequest::Update(_) if missing => self.update_without_row(&error),
-            WriteRequest::Delete(_) if missing => self.delete_without_row(),
-            WriteRequest::Row(_) if error.is_api_verdict() => self.own_row_is_not_there(),
+            OldRequest::Insert => self.insert_was_refused(error),
+            OldRequest::Update(_) if missing => self.update_without_row(&error),
+            OldRequest::Delete(_) if missing => self.delete_without_row(),
+            OldRequest::Row(_) if error.is_api_verdict() => self.own_row_is_not_there(),
             // Version 1 of the API says so when nothing is found.
-            WriteRequest::Find { value, .. } if missing => self.found(value, &[]),
-            WriteRequest::Journal { id, column, .. } => {
+            OldRequest::Find { value, .. } if missing => self.found(value, &[]),
+            OldRequest::Journal { id, column, .. } => {
                 self.blind = true;
                 self.looked(id, column, false);
             }
-            WriteRequest::Version(id) => self.at = WriteState::Update(id.clone()),
-            WriteRequest::Update(_)
-            | WriteRequest::Delete(_)
-            | WriteRequest::Row(_)
-            | WriteRequest::Find { .. }
-            | WriteRequest::Probe => {
+            OldRequest::Version(id) => self.at = OldState::Update(id.clone()),
+            OldRequest::Update(_)
+            | OldRequest::Delete(_)
+            | OldRequest::Row(_)
+            | OldRequest::Find { .. }
+            | OldRequest::Probe => {
                 self.refuse(&error);
             }
         }
@@ -76,12 +83,12 @@ impl WriteMachine<'_> {
             _ if !may_be_there => self.refuse(&error),
             NewRowIdentity::Field { .. } => {
                 self.insert_refused = Some(error);
-                self.at = WriteState::OwnField;
+                self.at = OldState::OwnField;
             }
             NewRowIdentity::Record { id, .. }
             | NewRowIdentity::Key(id)
             | NewRowIdentity::Given(id) => {
-                self.at = WriteState::OwnRow(id.clone());
+                self.at = OldState::OwnRow(id.clone());
                 self.insert_refused = Some(error);
             }
         }
@@ -89,12 +96,12 @@ impl WriteMachine<'_> {
 
     fn own_row_is_there(&mut self, id: &str) {
         match &self.op.create {
-            NewRowIdentity::Record { .. } => self.written("insert", WriteOutcomeRow::of(id)),
+            NewRowIdentity::Record { .. } => self.written(WriteKind::Insert, row_of(id)),
             // It may be another record's insert: ours must still be written. Should it have been
             // ours, its journal has our entries.
             _ => {
                 let sent = self.first_sent.unwrap_or(self.earliest);
-                self.doubt.get_or_insert(Ambiguity {
+                self.doubt.get_or_insert(OldDoubt {
                     sent,
                     running: false,
                 });
@@ -106,15 +113,15 @@ impl WriteMachine<'_> {
 
     fn own_row_is_not_there(&mut self) {
         let Some(error) = self.insert_refused.take() else {
-            self.at = WriteState::Insert;
+            self.at = OldState::Insert;
             return;
         };
         // A row that the user may not read is not there for a GET; its duplicate is refused.
         if let NewRowIdentity::Record { id, replayed } = &self.op.create
             && is_duplicate_of(&error, id, self.doubted || *replayed)
         {
-            let row = WriteOutcomeRow::of(id);
-            self.written("insert", row);
+            let row = row_of(id);
+            self.written(WriteKind::Insert, row);
             return;
         }
         self.refuse(&error);
@@ -127,7 +134,7 @@ impl WriteMachine<'_> {
             TargetRow::Field { .. } => {
                 self.found_again = true;
                 self.last_error = Some(error.clone());
-                self.at = WriteState::Find;
+                self.at = OldState::Find;
             }
             // An insert met a row that an update does not: it may be read but not written.
             TargetRow::SysId(_) | TargetRow::None if self.inserted => self.refuse(error),
@@ -140,11 +147,13 @@ impl WriteMachine<'_> {
             (OperationKind::Delete, _) => self.delete_without_row(),
             (OperationKind::Upsert | OperationKind::Insert, _)
             | (OperationKind::Update, OnMissing::Insert) => self.insert(),
-            (OperationKind::Update, OnMissing::Skip) => self.done(WriteOutcome::Skipped("missing")),
+            (OperationKind::Update, OnMissing::Skip) => {
+                self.done(WriteOutcome::Skipped(SkipReason::Missing));
+            }
             (OperationKind::Update, OnMissing::DeadLetter) => match error {
                 Some(error) => self.refuse(error),
                 None => self.refuse_as(
-                    "not_found",
+                    RefusalKind::NotFound,
                     format!(
                         "no row of table `{}` has the record's value in its key field",
                         self.rules.table
@@ -157,9 +166,9 @@ impl WriteMachine<'_> {
     /// The goal is reached; by us, if we have tried.
     fn delete_without_row(&mut self) {
         if self.doubted {
-            self.written("delete", WriteOutcomeRow::default());
+            self.written(WriteKind::Delete, RowAfterWrite::default());
         } else {
-            self.done(WriteOutcome::Skipped("missing"));
+            self.done(WriteOutcome::Skipped(SkipReason::Missing));
         }
     }
 
@@ -167,14 +176,14 @@ impl WriteMachine<'_> {
         if !rows.iter().all(|row| row.holds(value)) {
             // An instance drops a condition that it does not understand, and finds everything.
             self.refuse_as(
-                "key_field_ignored",
+                RefusalKind::KeyFieldIgnored,
                 format!(
                     "the instance found rows of table `{}` that do not hold the value that was \
                      searched for: the column does not exist, or is hidden from the integration user",
                     self.rules.table
                 ),
             );
-        } else if matches!(self.at, WriteState::OwnField) {
+        } else if matches!(self.at, OldState::OwnField) {
             self.found_own(rows);
         } else {
             self.found_row(rows);
@@ -186,14 +195,14 @@ impl WriteMachine<'_> {
         match (rows.first(), self.insert_refused.take()) {
             (Some(row), _) => {
                 let sys_id = row.sys_id.clone();
-                let row = WriteOutcomeRow {
+                let row = RowAfterWrite {
                     sys_id,
-                    ..WriteOutcomeRow::default()
+                    ..RowAfterWrite::default()
                 };
-                self.written("insert", row);
+                self.written(WriteKind::Insert, row);
             }
             (None, Some(error)) => self.refuse(&error),
-            (None, None) => self.at = WriteState::Insert,
+            (None, None) => self.at = OldState::Insert,
         }
     }
 
@@ -205,20 +214,20 @@ impl WriteMachine<'_> {
                     sys_id: Some(id), ..
                 },
             ] => match self.op.kind {
-                OperationKind::Delete => self.at = WriteState::Delete(id.clone()),
+                OperationKind::Delete => self.at = OldState::Delete(id.clone()),
                 OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => {
                     self.update(id.clone());
                 }
             },
             [_] => self.refuse_as(
-                "forbidden",
+                RefusalKind::Forbidden,
                 format!(
                     "the sys_id of a row of table `{}` is hidden from the integration user",
                     self.rules.table
                 ),
             ),
             _ => self.refuse_as(
-                "ambiguous_key",
+                RefusalKind::AmbiguousKey,
                 format!(
                     "more than one row of table `{}` has the record's value in its key field",
                     self.rules.table
@@ -232,7 +241,7 @@ impl WriteMachine<'_> {
         if there {
             self.without.push(column);
         }
-        let WriteState::Journal { left, .. } = &mut self.at else {
+        let OldState::Journal { left, .. } = &mut self.at else {
             return;
         };
         left.pop();
@@ -245,11 +254,11 @@ impl WriteMachine<'_> {
         {
             // Entries must not show twice, so the lost request gets its time before the last look.
             self.not_before(doubt.sent + self.rules.transaction_time);
-            self.doubt = Some(Ambiguity {
+            self.doubt = Some(OldDoubt {
                 running: false,
                 ..doubt
             });
-            self.at = WriteState::Journal {
+            self.at = OldState::Journal {
                 id: id.to_owned(),
                 left,
             };

@@ -1,0 +1,493 @@
+//! Decides which request follows which reply, and what becomes of the record.
+//!
+//! Time plays a part in one way only: some requests make sense only when an earlier one whose answer
+//! was lost cannot be executed any more.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use super::ambiguity::{Ambiguity, SentWrites, may_come_late};
+use super::pending::{ColumnValue, JournalSearch, LookUpReason, PendingRequest, Transition};
+use crate::config::OnMissing;
+use crate::servicenow::table_write::RowAfterWrite;
+use crate::servicenow::{Error, InstanceFailure};
+use crate::sink::record::{NewRowIdentity, OperationKind, SkipReason, TargetRow, WriteOperation};
+use crate::sink::refusal::{Refusal, RefusalKind};
+use crate::sink::write::classify::{
+    hidden_sys_id, insert_cannot_be_found, is_duplicate_of, key_not_unique, no_row_of_key, refusal,
+    search_ignored,
+};
+use crate::sink::write::indeterminate::{IndeterminateWrite, LateEffect};
+use crate::sink::write::messages::{
+    FoundRow, Observation, PriorAttempt, WriteReply, WriteRequest, WriteRules,
+};
+use crate::sink::write::outcome::{WriteKind, WriteOutcome};
+
+/// What is to be done for one record, and what is known of its row.
+#[derive(Debug)]
+pub(super) struct WritePlan<'a> {
+    operation: &'a WriteOperation,
+    rules: &'a WriteRules,
+    sent: SentWrites,
+    on_missing_row: OnMissingRow<'a>,
+    /// Journal columns that hold this record's entry already, and are left out of an update.
+    written_entries: Vec<&'static str>,
+    observations: Vec<Observation>,
+}
+
+/// What an update does next whose row is not there.
+#[derive(Debug, Clone, Copy)]
+enum OnMissingRow<'a> {
+    /// The row was found by its key, so it was there a moment ago: search it once more.
+    SearchAgain(ColumnValue<'a>),
+    /// The row has never been met: what `on_missing` and the operation say.
+    AsConfigured,
+    /// The row was met twice, by a search or by an insert, so it is there: it may be read, but not
+    /// written.
+    Refuse,
+}
+
+impl<'a> WritePlan<'a> {
+    pub(super) fn new(
+        operation: &'a WriteOperation,
+        rules: &'a WriteRules,
+        prior: PriorAttempt,
+    ) -> WritePlan<'a> {
+        let on_missing_row = match (operation.kind, &operation.row) {
+            (_, TargetRow::Field { field, value }) => {
+                OnMissingRow::SearchAgain(ColumnValue::new(field, value))
+            }
+            // An update comes only after an insert has met the row.
+            (OperationKind::Insert, _) | (_, TargetRow::None) => OnMissingRow::Refuse,
+            (_, TargetRow::SysId(_)) => OnMissingRow::AsConfigured,
+        };
+        WritePlan {
+            operation,
+            rules,
+            sent: SentWrites::new(prior),
+            on_missing_row,
+            written_entries: Vec::new(),
+            observations: Vec::new(),
+        }
+    }
+
+    pub(super) fn left_behind(&self) -> Option<&IndeterminateWrite> {
+        self.sent.left_behind()
+    }
+
+    pub(super) fn observations(&self) -> &[Observation] {
+        &self.observations
+    }
+
+    /// The first request of the record.
+    pub(super) fn first(&mut self) -> Transition<'a> {
+        match (self.operation.kind, &self.operation.row) {
+            (OperationKind::Insert, _) | (_, TargetRow::None) => self.insert(),
+            (OperationKind::Delete, TargetRow::SysId(id)) => {
+                Transition::Ask(PendingRequest::Delete(Cow::Borrowed(id)))
+            }
+            (OperationKind::Update | OperationKind::Upsert, TargetRow::SysId(id)) => {
+                self.update(Cow::Borrowed(id))
+            }
+            (_, TargetRow::Field { field, value }) => {
+                let key = ColumnValue::new(field, value);
+                Transition::Ask(PendingRequest::FindRow(key))
+            }
+        }
+    }
+
+    /// The request as it is sent at `now`.
+    pub(super) fn send<'m>(
+        &'m mut self,
+        request: &'m PendingRequest<'a>,
+        now: Instant,
+    ) -> WriteRequest<'m> {
+        if request.is_write() {
+            self.sent.sending(now);
+        }
+        request.to_send(self.sent.first_attempt(now), &self.written_entries)
+    }
+
+    /// The row of a request that a late write of another record would spoil, and the least effect of
+    /// such a write that would do so.
+    pub(super) fn endangered_row<'m>(
+        &'m self,
+        request: &'m PendingRequest<'a>,
+    ) -> Option<(&'m str, LateEffect)> {
+        request.endangered_row(self.operation.create.sys_id())
+    }
+
+    // What a result means.
+
+    /// The request was answered.
+    pub(super) fn after_reply(
+        &mut self,
+        request: PendingRequest<'a>,
+        reply: WriteReply,
+    ) -> Transition<'a> {
+        match (request, reply) {
+            (PendingRequest::Insert, WriteReply::Written(row)) => self.inserted(row),
+            (PendingRequest::Update(id), WriteReply::Written(mut row)) => {
+                row.sys_id.get_or_insert_with(|| id.into_owned());
+                Transition::written(WriteKind::Update, row)
+            }
+            (PendingRequest::Delete(id), WriteReply::Written(_)) => {
+                Transition::written_row(WriteKind::Delete, Some(id.into_owned()))
+            }
+            (PendingRequest::LookUpById { id, .. }, WriteReply::RowExists) => {
+                self.inserted_row_exists(id)
+            }
+            (PendingRequest::FindRow(key), WriteReply::Rows(rows)) => self.found_row(key, &rows),
+            (PendingRequest::LookUpByColumn { identity, reason }, WriteReply::Rows(rows)) => {
+                self.found_identity(identity, reason, &rows)
+            }
+            (PendingRequest::SearchJournal(search), WriteReply::JournalRead { has_entry }) => {
+                self.journal_searched(search, has_entry)
+            }
+            (PendingRequest::ReadVersion(id), _) => Transition::Ask(PendingRequest::Update(id)),
+            _ => Transition::refused(Refusal::unsent(
+                RefusalKind::Internal,
+                "a reply does not fit its request: please report this",
+            )),
+        }
+    }
+
+    /// The instance refused the request for good.
+    pub(super) fn after_refusal(
+        &mut self,
+        request: PendingRequest<'a>,
+        error: Error,
+    ) -> Transition<'a> {
+        let missing = matches!(error.cause(), Some(InstanceFailure::NotFound { .. }));
+        match request {
+            PendingRequest::Insert => self.insert_refused(error),
+            PendingRequest::Update(_) if missing => self.update_without_row(&error),
+            PendingRequest::Delete(_) if missing => self.delete_without_row(),
+            PendingRequest::LookUpById { id, reason } if error.is_api_verdict() => {
+                self.no_inserted_row(id, reason)
+            }
+            // Version 1 of the Table API answers with 404 when nothing is found.
+            PendingRequest::FindRow(_) if missing => self.row_is_missing(None),
+            PendingRequest::LookUpByColumn { reason, .. } if missing => no_identity_found(reason),
+            PendingRequest::SearchJournal(search) => {
+                self.observations.push(Observation::JournalUnreadable);
+                self.journal_searched(search, false)
+            }
+            PendingRequest::ReadVersion(id) => Transition::Ask(PendingRequest::Update(id)),
+            PendingRequest::Update(_)
+            | PendingRequest::Delete(_)
+            | PendingRequest::LookUpById { .. }
+            | PendingRequest::FindRow(_)
+            | PendingRequest::LookUpByColumn { .. } => Transition::refused(refusal(&error)),
+        }
+    }
+
+    /// The request failed in a way that may pass. A write whose outcome is not known is not simply
+    /// sent again. `ids_ignored`: the instance is known to choose the sys_ids of new rows itself.
+    pub(super) fn after_failure(
+        &mut self,
+        request: PendingRequest<'a>,
+        error: &Error,
+        ids_ignored: bool,
+    ) -> Transition<'a> {
+        let Some(sent) = error.possibly_executed_at() else {
+            return Transition::Ask(request);
+        };
+        match request {
+            PendingRequest::Insert => {
+                let id = self.operation.create.sys_id();
+                self.lost(id, LateEffect::MayRecreate, sent, error);
+                self.insert_lost(error, ids_ignored)
+            }
+            PendingRequest::Update(id) => {
+                self.lost(Some(&id), LateEffect::MayModify, sent, error);
+                self.update(id)
+            }
+            PendingRequest::Delete(id) => {
+                self.lost(Some(&id), LateEffect::MayModify, sent, error);
+                Transition::Ask(PendingRequest::Delete(id))
+            }
+            read @ (PendingRequest::FindRow(_)
+            | PendingRequest::SearchJournal(_)
+            | PendingRequest::ReadVersion(_)
+            | PendingRequest::LookUpById { .. }
+            | PendingRequest::LookUpByColumn { .. }) => Transition::Ask(read),
+        }
+    }
+
+    /// Remembers a write whose outcome is not known. `row`: the row it is for, if that is known.
+    fn lost(&mut self, row: Option<&str>, effect: LateEffect, sent: Instant, error: &Error) {
+        self.sent.lost(sent, error);
+        if let Some(row) = row
+            && may_come_late(error)
+        {
+            let until = sent + self.rules.transaction_time;
+            self.sent.leave_behind(row, effect, until);
+        }
+    }
+
+    // Inserts.
+
+    /// Goes to an insert, or first to what must be known before one: a lost insert must be over, so
+    /// that the row that is not there then will never be.
+    fn insert(&mut self) -> Transition<'a> {
+        let look_up = match (&self.operation.create, &self.operation.row) {
+            (NewRowIdentity::Field { .. }, _) => self.look_up(LookUpReason::MaybeInserted),
+            (NewRowIdentity::None, TargetRow::Field { field, value }) => {
+                Some(PendingRequest::FindRow(ColumnValue::new(field, value)))
+            }
+            _ => None,
+        };
+        if let Some(look_up) = look_up
+            && let Some(lost) = self.sent.take_open()
+        {
+            return Transition::AskFrom(lost.sent + self.rules.transaction_time, look_up);
+        }
+        Transition::Ask(PendingRequest::Insert)
+    }
+
+    /// The request that finds the row of an insert, if the row can be recognised.
+    fn look_up(&self, reason: LookUpReason) -> Option<PendingRequest<'a>> {
+        match &self.operation.create {
+            NewRowIdentity::Field { field, value, .. } => Some(PendingRequest::LookUpByColumn {
+                identity: ColumnValue::new(field, value),
+                reason,
+            }),
+            create => create
+                .sys_id()
+                .map(|id| PendingRequest::LookUpById { id, reason }),
+        }
+    }
+
+    fn inserted(&mut self, row: RowAfterWrite) -> Transition<'a> {
+        if let (Some(ours), Some(theirs)) = (self.operation.create.sys_id(), &row.sys_id)
+            && !theirs.eq_ignore_ascii_case(ours)
+        {
+            self.observations.push(Observation::SysIdIgnored);
+        }
+        Transition::written(WriteKind::Insert, row)
+    }
+
+    /// The answer of an insert was lost.
+    fn insert_lost(&mut self, error: &Error, ids_ignored: bool) -> Transition<'a> {
+        if self.operation.create.sys_id().is_none() {
+            return self.insert();
+        }
+        match self.look_up(LookUpReason::MaybeInserted) {
+            Some(look_up) if !ids_ignored => Transition::Ask(look_up),
+            _ => Transition::refused(insert_cannot_be_found(error)),
+        }
+    }
+
+    /// An insert may be refused because its row is there: made by an attempt whose answer was lost,
+    /// before a crash, or by this very request, as a user may create a row and not be allowed to see
+    /// it.
+    fn insert_refused(&mut self, error: Error) -> Transition<'a> {
+        let may_be_there = matches!(
+            error.cause(),
+            Some(
+                InstanceFailure::Forbidden { .. } | InstanceFailure::BadRequest { status: 409, .. }
+            )
+        );
+        let stands = Transition::refused(refusal(&error));
+        if may_be_there {
+            let look_up = self.look_up(LookUpReason::InsertRefused(error));
+            look_up.map_or(stands, Transition::Ask)
+        } else {
+            stands
+        }
+    }
+
+    fn inserted_row_exists(&mut self, id: &'a str) -> Transition<'a> {
+        match &self.operation.create {
+            NewRowIdentity::Record { .. } => {
+                Transition::written_row(WriteKind::Insert, Some(id.to_owned()))
+            }
+            // Another record may have made it: what this one says must still be written. Should the
+            // row be of this record's insert, its journals have the entries already.
+            _ => {
+                self.sent.suspect_insert();
+                self.update(Cow::Borrowed(id))
+            }
+        }
+    }
+
+    fn no_inserted_row(&mut self, id: &str, reason: LookUpReason) -> Transition<'a> {
+        let error = match reason {
+            LookUpReason::MaybeInserted => return Transition::Ask(PendingRequest::Insert),
+            LookUpReason::InsertRefused(error) => error,
+        };
+        match &self.operation.create {
+            // A row that the user may not read is not there for a GET; its duplicate is refused.
+            NewRowIdentity::Record { replayed, .. }
+                if is_duplicate_of(&error, id, self.sent.may_have_written() || *replayed) =>
+            {
+                Transition::written_row(WriteKind::Insert, Some(id.to_owned()))
+            }
+            _ => Transition::refused(refusal(&error)),
+        }
+    }
+
+    fn found_identity(
+        &mut self,
+        identity: ColumnValue<'a>,
+        reason: LookUpReason,
+        rows: &[FoundRow],
+    ) -> Transition<'a> {
+        if !all_hold(rows, identity) {
+            return Transition::refused(search_ignored(&self.rules.table));
+        }
+        if rows.len() > 1 {
+            self.observations.push(Observation::IdentityNotUnique);
+        }
+        match rows.first() {
+            Some(row) => Transition::written_row(WriteKind::Insert, row.sys_id.clone()),
+            None => no_identity_found(reason),
+        }
+    }
+
+    // Rows that are there, or should be.
+
+    fn found_row(&mut self, key: ColumnValue<'a>, rows: &[FoundRow]) -> Transition<'a> {
+        if !all_hold(rows, key) {
+            return Transition::refused(search_ignored(&self.rules.table));
+        }
+        let table = &self.rules.table;
+        match rows {
+            [] => self.row_is_missing(None),
+            [
+                FoundRow {
+                    sys_id: Some(id), ..
+                },
+            ] => {
+                let id = Cow::Owned(id.clone());
+                match self.operation.kind {
+                    OperationKind::Delete => Transition::Ask(PendingRequest::Delete(id)),
+                    OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => {
+                        self.update(id)
+                    }
+                }
+            }
+            [_] => Transition::refused(hidden_sys_id(table)),
+            _ => Transition::refused(key_not_unique(table)),
+        }
+    }
+
+    fn update_without_row(&mut self, error: &Error) -> Transition<'a> {
+        // Whatever comes next, a row that is met after this one is met for the second time.
+        match std::mem::replace(&mut self.on_missing_row, OnMissingRow::Refuse) {
+            OnMissingRow::SearchAgain(key) => Transition::Ask(PendingRequest::FindRow(key)),
+            OnMissingRow::AsConfigured => self.row_is_missing(Some(error)),
+            OnMissingRow::Refuse => Transition::refused(refusal(error)),
+        }
+    }
+
+    fn row_is_missing(&mut self, error: Option<&Error>) -> Transition<'a> {
+        match (self.operation.kind, self.rules.on_missing) {
+            (OperationKind::Delete, _) => self.delete_without_row(),
+            (OperationKind::Upsert | OperationKind::Insert, _)
+            | (OperationKind::Update, OnMissing::Insert) => self.insert(),
+            (OperationKind::Update, OnMissing::Skip) => {
+                Transition::End(WriteOutcome::Skipped(SkipReason::Missing))
+            }
+            (OperationKind::Update, OnMissing::DeadLetter) => match error {
+                Some(error) => Transition::refused(refusal(error)),
+                None => Transition::refused(no_row_of_key(&self.rules.table)),
+            },
+        }
+    }
+
+    /// The goal of a delete is reached; by this record, if it may have been sent before.
+    fn delete_without_row(&mut self) -> Transition<'a> {
+        if self.sent.may_have_written() {
+            Transition::written(WriteKind::Delete, RowAfterWrite::default())
+        } else {
+            Transition::End(WriteOutcome::Skipped(SkipReason::Missing))
+        }
+    }
+
+    /// Goes to an update of this row, or first to what must be known before one: which journals have
+    /// the entries of an earlier attempt, as each write of an entry shows.
+    fn update(&mut self, id: Cow<'a, str>) -> Transition<'a> {
+        let mut columns = self.entries_to_write();
+        if let Some(column) = columns.pop()
+            && let Some(ambiguity) = self.sent.take_open()
+        {
+            return Transition::Ask(PendingRequest::SearchJournal(JournalSearch {
+                id,
+                column,
+                remaining: columns,
+                ambiguity,
+            }));
+        }
+        let mut fields = self.operation.fields.iter();
+        let is_left = |(name, _): &(String, _)| !self.written_entries.contains(&name.as_str());
+        if !self.written_entries.is_empty() && !fields.any(is_left) {
+            Transition::written_row(WriteKind::Update, Some(id.into_owned()))
+        } else if self.rules.reads_version {
+            Transition::Ask(PendingRequest::ReadVersion(id))
+        } else {
+            Transition::Ask(PendingRequest::Update(id))
+        }
+    }
+
+    fn journal_searched(&mut self, search: JournalSearch<'a>, has_entry: bool) -> Transition<'a> {
+        let JournalSearch {
+            id,
+            column,
+            mut remaining,
+            ambiguity,
+        } = search;
+        if has_entry {
+            self.written_entries.push(column);
+        }
+        if let Some(column) = remaining.pop() {
+            return Transition::Ask(PendingRequest::SearchJournal(JournalSearch {
+                id,
+                column,
+                remaining,
+                ambiguity,
+            }));
+        }
+        // An entry must not show twice, so the lost request gets its time before the last look.
+        let mut columns = self.entries_to_write();
+        if ambiguity.may_still_run
+            && let Some(column) = columns.pop()
+        {
+            let over = ambiguity.sent + self.rules.transaction_time;
+            return Transition::AskFrom(
+                over,
+                PendingRequest::SearchJournal(JournalSearch {
+                    id,
+                    column,
+                    remaining: columns,
+                    ambiguity: Ambiguity {
+                        may_still_run: false,
+                        ..ambiguity
+                    },
+                }),
+            );
+        }
+        self.update(id)
+    }
+
+    /// Journal columns of the record whose entry is not known to be there, the first one last.
+    fn entries_to_write(&self) -> Vec<&'static str> {
+        let columns = self.operation.journal.iter().rev().copied();
+        columns
+            .filter(|column| !self.written_entries.contains(column))
+            .collect()
+    }
+}
+
+fn all_hold(rows: &[FoundRow], wanted: ColumnValue<'_>) -> bool {
+    rows.iter().all(|row| row.holds(wanted.value))
+}
+
+/// No row has the identity of a new row.
+fn no_identity_found<'a>(reason: LookUpReason) -> Transition<'a> {
+    match reason {
+        LookUpReason::MaybeInserted => Transition::Ask(PendingRequest::Insert),
+        LookUpReason::InsertRefused(error) => Transition::refused(refusal(&error)),
+    }
+}
