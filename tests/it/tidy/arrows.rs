@@ -19,6 +19,7 @@ const NOT_YET_ONE_WAY: &[&str] = &[
     "cli",
     "commands",
     "config",
+    "http",
     "metrics",
     "registry",
     "runtime",
