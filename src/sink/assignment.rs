@@ -1,11 +1,14 @@
-//! The partitions that are ours: what is out of each, what may be committed, who must be paused.
+//! The partitions that the group has assigned to this process: which records of each are in flight, what
+//! may be committed, and which partitions must be paused.
 //!
-//! librdkafka calls [`Group`](crate::kafka::RebalanceListener) inside of a poll, on the thread that owns all of
-//! this. So the lock is never waited for, and a revocation may drain the channel of finished records
-//! itself.
+//! librdkafka calls the [`RebalanceListener`] inside of a poll, on the thread that owns the consumer.
+//! That is the only thread that uses an [`Assignment`], so that its lock is never waited for, and a
+//! revocation may itself receive the completions of records in flight.
 
 mod awaiting_schema;
-mod rebalance;
+mod hold_reason;
+mod in_flight;
+mod partition;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,75 +16,50 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-pub(super) use self::awaiting_schema::SchemaWait;
-
 use self::awaiting_schema::DeferredRecord;
+use self::hold_reason::{hold_reason, is_cut_off};
+use self::in_flight::InFlight;
+use self::partition::{AssignedPartition, StartedRecord};
 use super::offset_tracker::OffsetTracker;
+use super::record::SchemaRequest;
 use super::task::{Completion, RecordHandle, TaskOutcome};
 use crate::health::{Condition, ConditionKey, Health};
-use crate::kafka::{RebalanceListener as _, StartPosition, TopicPartition};
-use crate::metrics::{Gauge, Metrics};
-use crate::stop::{Stop, StopTrigger};
+use crate::kafka::{ConsumerRecord, RebalanceListener, StartPosition, TopicPartition};
+use crate::metrics::Metrics;
+use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
 
-/// How many times its limit a partition may have out or uncommitted: what comes again after a crash.
-const UNCOMMITTED_PER_IN_FLIGHT: usize = 4;
-/// How long a full topic waits for a record to come back before it is paused.
-const MAX_WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of records that may be out at once, of all topics.
-const MAX_IN_FLIGHT_BYTES: usize = 16 << 20;
+pub(super) use self::awaiting_schema::SchemaWait;
 
-/// What the sink holds of its group.
+/// How long the consumer waits, when no more records may be handed out, for one to come back before
+/// partitions are paused.
+const MAX_WAIT_BEFORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the group has assigned to this process.
 pub(super) struct Assignment {
     state: Mutex<AssignmentState>,
-    done: Receiver<Completion>,
-    /// How long a revocation waits for writes that run.
-    patience: Duration,
+    /// Records that have come back. Only this reads them.
+    completions: Receiver<Completion>,
+    /// How long a revocation waits for writes in flight.
+    revoke_wait: Duration,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
 
 struct AssignmentState {
-    epoch: u64,
     partitions: BTreeMap<TopicPartition, AssignedPartition>,
-    topics: Vec<TopicInFlight>,
-    bytes: usize,
-    /// Records whose writing was begun and given up.
-    given_up: usize,
-    commits: Condition,
-    commit_failing: bool,
-}
-
-/// The limits of a topic, and how much of them is used.
-struct TopicInFlight {
-    name: Arc<str>,
-    limit: usize,
-    out: usize,
-    paused: bool,
-    gauge: Gauge,
-}
-
-struct AssignedPartition {
-    /// Which of the topics.
-    topic: usize,
-    tracker: OffsetTracker,
+    in_flight: InFlight,
+    /// Number of the last assignment of a partition.
     epoch: u64,
-    /// Dropping it ends the lease of all records that are out.
-    lease: Option<StopTrigger>,
-    stop: Stop,
-    since: Instant,
-    /// Records that may have been written before this assignment: as many as can come again.
-    suspects: usize,
-    out: usize,
-    /// Whether librdkafka was told to pause it.
-    paused: bool,
-    /// Its next record, which cannot be handed out yet. It is not out: nothing waits for it but its
-    /// partition.
-    parked: Option<DeferredRecord>,
-    /// Why it cannot begin, or go on; keeps readiness away while it is there.
-    gone: Option<Condition>,
-    /// It was gone from the start: no record of it is handed out.
-    barred: bool,
+    /// Records whose writing was begun and abandoned.
+    abandoned: usize,
+    commits: CommitHealth,
+}
+
+/// Whether commits succeed.
+struct CommitHealth {
+    condition: Condition,
+    failing: bool,
 }
 
 /// Partitions to pause and to resume.
@@ -92,99 +70,80 @@ pub(super) struct FlowControl {
 }
 
 impl Assignment {
-    /// Nothing is assigned. `limits`: name of each topic and how many of its records may be out.
+    /// Nothing is assigned. `limits`: the name of each topic, in the order of `sink.topics`, and how many
+    /// of its records may be in flight.
     pub(super) fn new(
         limits: &[(Arc<str>, usize)],
-        done: Receiver<Completion>,
-        patience: Duration,
+        completions: Receiver<Completion>,
+        revoke_wait: Duration,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Assignment {
-        let commits = health.condition(ConditionKey::SinkCommits, "");
-        commits.ok();
-        let topic = |(name, limit): &(Arc<str>, usize)| TopicInFlight {
-            name: Arc::clone(name),
-            limit: *limit,
-            out: 0,
-            paused: false,
-            gauge: metrics.sink_in_flight.with(&[name]),
-        };
+        let condition = health.condition(ConditionKey::SinkCommits, "");
+        condition.ok();
         let state = AssignmentState {
-            epoch: 0,
             partitions: BTreeMap::new(),
-            topics: limits.iter().map(topic).collect(),
-            bytes: 0,
-            given_up: 0,
-            commits,
-            commit_failing: false,
+            in_flight: InFlight::new(limits, metrics),
+            epoch: 0,
+            abandoned: 0,
+            commits: CommitHealth {
+                condition,
+                failing: false,
+            },
         };
         Assignment {
             state: Mutex::new(state),
-            done,
-            patience,
+            completions,
+            revoke_wait,
             health: Arc::clone(health),
             metrics: Arc::clone(metrics),
         }
     }
 
-    /// A record is handed out; `None`: its partition is not ours (any more).
+    /// Hands out the next record of a partition, which holds `bytes`. `None`: the partition is not
+    /// assigned (any more), so that the record comes again to its next owner.
     pub(super) fn begin(
         &self,
-        mut ticket: RecordHandle,
-    ) -> Option<(RecordHandle, Stop, Option<Instant>)> {
+        partition: TopicPartition,
+        offset: i64,
+        bytes: usize,
+    ) -> Option<StartedRecord> {
         let mut state = self.state();
         let state = &mut *state;
-        let assigned = state.partitions.get_mut(&ticket.partition)?;
-        if assigned.barred {
-            return None;
-        }
-        ticket.epoch = assigned.epoch;
-        assigned.tracker.begin(ticket.offset);
-        assigned.out += 1;
-        let suspect = assigned.suspects.checked_sub(1).map(|left| {
-            assigned.suspects = left;
-            assigned.since
-        });
-        state.bytes += ticket.bytes;
-        if let Some(topic) = state.topics.get_mut(ticket.topic) {
-            topic.out += 1;
-        }
-        Some((ticket, assigned.stop.clone(), suspect))
+        let assigned = state.partitions.get_mut(&partition)?;
+        let started = assigned.begin(partition, offset, bytes)?;
+        state.in_flight.add(started.handle.topic, bytes);
+        Some(started)
     }
 
-    /// A record that was begun could not be handed out.
-    pub(super) fn take_back(&self, ticket: RecordHandle) {
-        let end = TaskOutcome::NotStarted;
-        self.state().settle(&Completion {
-            handle: ticket,
-            outcome: end,
-        });
+    /// Takes a record back that was begun and could not be given to a worker.
+    pub(super) fn withdraw(&self, handle: RecordHandle) {
+        let outcome = TaskOutcome::NotStarted;
+        self.state().complete(&Completion { handle, outcome });
     }
 
-    /// Takes in what has come back.
-    pub(super) fn settle(&self) {
+    /// Takes in all records that have come back.
+    pub(super) fn take_completions(&self) {
         let mut state = self.state();
-        for done in self.done.try_iter() {
-            state.settle(&done);
+        for completion in self.completions.try_iter() {
+            state.complete(&completion);
         }
-        for topic in &state.topics {
-            topic.gauge.set(as_f64(topic.out));
-        }
+        state.in_flight.show();
     }
 
-    /// Waits for the next record to come back, as no more can be handed out. False: there is room, it
-    /// took too long, or `stop`.
+    /// If no more records may be handed out, waits for the next one to come back. False: there is room,
+    /// none came within a second, or `stop` was given.
     ///
-    /// A pause throws away what librdkafka has fetched ahead, and fetches it again after the resume.
-    /// While records come back one by one, waiting for the next one costs nothing.
+    /// Pausing partitions throws away what librdkafka has fetched ahead, which is fetched again when
+    /// they are resumed. Waiting costs nothing while records come back one by one.
     pub(super) fn wait_for_room(&self, stop: &Stop) -> bool {
         if !self.state().is_full() {
             return false;
         }
         crossbeam_channel::select! {
-            recv(self.done) -> done => match done {
-                Ok(done) => {
-                    self.state().settle(&done);
+            recv(self.completions) -> completion => match completion {
+                Ok(completion) => {
+                    self.state().complete(&completion);
                     true
                 }
                 Err(_) => false,
@@ -194,76 +153,76 @@ impl Assignment {
         }
     }
 
-    /// What is to be paused and resumed: a topic is paused when its limit is out, and resumed when
-    /// half of it has come back, so that the workers never run dry.
-    pub(super) fn flow(&self) -> FlowControl {
+    /// The partitions to pause and to resume now: a topic pauses when its limit is reached, and resumes
+    /// when half of it has come back, so that the workers never run dry.
+    pub(super) fn flow_control(&self) -> FlowControl {
         let mut state = self.state();
         let state = &mut *state;
+        state.in_flight.update_pauses();
         let mut flow = FlowControl::default();
-        for topic in &mut state.topics {
-            let none = topic.out == 0;
-            let full = !topic.has_room(state.bytes);
-            let low =
-                topic.out <= topic.limit / 2 && (state.bytes <= MAX_IN_FLIGHT_BYTES / 2 || none);
-            topic.paused = if topic.paused { !low } else { full };
-        }
         for (partition, assigned) in &mut state.partitions {
-            let exposed = usize::try_from(assigned.tracker.exposed()).unwrap_or(usize::MAX);
-            let topic = state.topics.get(assigned.topic);
-            let full = topic
-                .is_some_and(|it| it.paused || it.limit * UNCOMMITTED_PER_IN_FLIGHT <= exposed);
-            let wanted = full || assigned.parked.is_some();
-            if assigned.paused == wanted || assigned.gone.is_some() {
+            let too_many = state.in_flight.max_uncommitted(assigned.topic);
+            let pause = state.in_flight.is_paused(assigned.topic)
+                || assigned.uncommitted() >= too_many
+                || assigned.deferred.is_some();
+            if assigned.paused == pause || assigned.hold.is_some() {
                 continue;
             }
-            assigned.paused = wanted;
-            let list = match wanted {
-                true => &mut flow.pause,
-                false => &mut flow.resume,
+            assigned.paused = pause;
+            let list = if pause {
+                &mut flow.pause
+            } else {
+                &mut flow.resume
             };
             list.push(partition.clone());
         }
         flow
     }
 
-    /// Whether records are out or partitions paused, so that something may change soon.
+    /// Whether records are in flight or partitions paused, so that a poll should be short.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state.topics.iter().any(|topic| 0 < topic.out)
-            || state.partitions.values().any(|assigned| assigned.paused)
+        state.in_flight.is_any() || state.partitions.values().any(|assigned| assigned.paused)
     }
 
-    /// Positions that have moved.
+    /// The positions that have moved since the last call.
     pub(super) fn take_positions(&self) -> Vec<(TopicPartition, i64)> {
         let mut state = self.state();
         let state = &mut *state;
         let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
-        if state.commit_failing && trackers.all(OffsetTracker::is_committed) {
-            // What could not be committed went away with its partition.
-            state.commits_work();
+        if state.commits.failing && trackers.all(OffsetTracker::is_committed) {
+            // The partitions whose commits failed are gone.
+            state.commits.succeeded();
         }
         state.take_positions(|_| true)
     }
 
-    /// Whether a partition is held as it cannot begin, or go on.
+    /// Whether a partition is held, as its next records are gone.
     pub(super) fn is_held(&self, partition: &TopicPartition) -> bool {
         let state = self.state();
         let assigned = state.partitions.get(partition);
-        assigned.is_some_and(|assigned| assigned.gone.is_some())
+        assigned.is_some_and(|assigned| assigned.hold.is_some())
     }
 
-    /// Partitions whose position was lost while they were ours. Where they begin anew, what is out of
-    /// them no longer counts. Where what comes next was deleted they are held, and what is out, which
-    /// Kafka does not have any more either, goes on.
+    /// These partitions had a position outside of them, and begin anew or are held.
+    ///
+    /// Where a partition begins anew, its records in flight no longer count. Where its next records were
+    /// deleted it is held; its records in flight are written to the end, as Kafka cannot give them
+    /// again.
     pub(super) fn restarted(&self, starts: &[(TopicPartition, StartPosition)]) {
-        let cut = |start: &StartPosition| matches!(start, StartPosition::Gone { committed, low, .. } if committed < low);
-        let (cut, starts): (Vec<_>, Vec<_>) =
-            starts.iter().cloned().partition(|(_, start)| cut(start));
-        self.cut_off(&cut);
-        let partitions: Vec<TopicPartition> = starts.iter().map(|(it, _)| it.clone()).collect();
+        let (cut_off, begun): (Vec<_>, Vec<_>) = starts
+            .iter()
+            .cloned()
+            .partition(|(_, start)| is_cut_off(start));
+        for (partition, start) in &cut_off {
+            if let Some(assigned) = self.state().partitions.get_mut(partition) {
+                assigned.hold = self.hold(partition, start);
+            }
+        }
+        let partitions: Vec<TopicPartition> = begun.iter().map(|(it, _)| it.clone()).collect();
         let paused = self.state().remove(&partitions);
-        self.assigned(&starts);
-        // They are still paused for librdkafka; who forgets that does not resume them.
+        self.assigned(&begun);
+        // librdkafka still pauses those that were paused, and resumes them only when it is told to.
         let mut state = self.state();
         for partition in paused {
             if let Some(assigned) = state.partitions.get_mut(&partition) {
@@ -272,48 +231,113 @@ impl Assignment {
         }
     }
 
-    /// A new consumer begins: nothing is assigned.
-    pub(super) fn renewed(&self) {
-        let mut state = self.state();
-        state.partitions.clear();
+    /// A new consumer begins, to which nothing is assigned.
+    pub(super) fn clear(&self) {
+        self.state().partitions.clear();
     }
 
-    /// How long writes that run may be waited for.
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
+    /// How long writes in flight are waited for when partitions or the whole consumer go away.
+    pub(super) fn revoke_wait(&self) -> Duration {
+        self.revoke_wait
     }
 
-    /// Ends all leases: what has begun goes on, nothing else begins.
+    /// Ends all leases: no other record begins, and those that have begun go on.
     pub(super) fn end_leases(&self) {
         let mut state = self.state();
-        state.given_up = 0;
+        state.abandoned = 0;
         for assigned in state.partitions.values_mut() {
-            assigned.lease = None;
+            assigned.end_lease();
         }
     }
 
-    /// Records whose writing was begun and given up since the leases ended.
-    pub(super) fn given_up(&self) -> usize {
-        self.state().given_up
+    /// The number of records whose writing was begun and abandoned since the leases ended.
+    pub(super) fn abandoned(&self) -> usize {
+        self.state().abandoned
     }
 
-    /// Waits until nothing is out, at most until `deadline`; how many records still are.
-    pub(super) fn wait_all(&self, deadline: Instant) -> usize {
-        self.wait(deadline, |_| true)
+    /// Waits until no record is in flight, but not beyond `deadline`. Gives the number that still are.
+    pub(super) fn wait_until_idle(&self, deadline: Instant) -> usize {
+        self.wait_for(|_| true, deadline)
     }
 
-    /// Waits until nothing is out of the wanted partitions; how many records still are.
-    fn wait(&self, deadline: Instant, wanted: impl Fn(&TopicPartition) -> bool) -> usize {
+    /// As [`Assignment::wait_until_idle`], for the wanted partitions.
+    fn wait_for(&self, wanted: impl Fn(&TopicPartition) -> bool, deadline: Instant) -> usize {
         loop {
-            let out = self.state().out(&wanted);
-            if out == 0 {
+            let left = self.state().in_flight_of(&wanted);
+            if left == 0 {
                 return 0;
             }
-            match self.done.recv_deadline(deadline) {
-                Ok(done) => self.state().settle(&done),
-                Err(_) => return out,
+            match self.completions.recv_deadline(deadline) {
+                Ok(completion) => self.state().complete(&completion),
+                Err(_) => return left,
             }
         }
+    }
+
+    /// Keeps the next record of `partition`, which waits for a schema since `since`. The caller must let
+    /// [`Assignment::flow_control`] pause the partition before the next poll. A record of a partition
+    /// that is not assigned is dropped: it comes again to the next owner.
+    pub(super) fn defer(
+        &self,
+        partition: &TopicPartition,
+        record: ConsumerRecord,
+        request: SchemaRequest,
+        since: Instant,
+    ) {
+        if let Some(assigned) = self.state().partitions.get_mut(partition) {
+            assigned.defer(DeferredRecord {
+                record,
+                request,
+                since,
+            });
+        }
+    }
+
+    /// Whether the next record of this partition waits for a schema, so that no other one of it may be
+    /// handed out.
+    pub(super) fn has_deferred(&self, partition: &TopicPartition) -> bool {
+        let state = self.state();
+        let assigned = state.partitions.get(partition);
+        assigned.is_some_and(|assigned| assigned.deferred.is_some())
+    }
+
+    /// Takes out a deferred record that is ready and for which its topic has room, and since when it
+    /// waited. Until it is handed out, no other record of its partition may be.
+    pub(super) fn take_deferred(
+        &self,
+        is_ready: impl Fn(&SchemaWait) -> bool,
+    ) -> Option<(ConsumerRecord, Instant)> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut partitions = state.partitions.iter_mut();
+        partitions.find_map(|(partition, assigned)| {
+            let wait = assigned.schema_wait(partition)?;
+            if !state.in_flight.has_room(assigned.topic) || !is_ready(&wait) {
+                return None;
+            }
+            let deferred = assigned.deferred.take()?;
+            Some((deferred.record, deferred.since))
+        })
+    }
+
+    /// The records that wait for a schema.
+    pub(super) fn schema_waits(&self) -> Vec<SchemaWait> {
+        let state = self.state();
+        let partitions = state.partitions.iter();
+        partitions
+            .filter_map(|(partition, assigned)| assigned.schema_wait(partition))
+            .collect()
+    }
+
+    /// A condition that says why a partition is held, if it is.
+    fn hold(&self, partition: &TopicPartition, start: &StartPosition) -> Option<Condition> {
+        let reason = hold_reason(start)?;
+        log::error!(partition:% = partition, reason = reason; "a partition is held");
+        let key = ConditionKey::SinkPartition {
+            topic: partition.topic.to_string(),
+            partition: partition.number,
+        };
+        Some(self.health.condition(key, &reason))
     }
 
     fn state(&self) -> MutexGuard<'_, AssignmentState> {
@@ -321,65 +345,112 @@ impl Assignment {
     }
 }
 
-impl AssignmentState {
-    fn settle(&mut self, done: &Completion) {
-        let Completion {
-            handle: ticket,
-            outcome: end,
-        } = done;
-        self.bytes = self.bytes.saturating_sub(ticket.bytes);
-        if let Some(topic) = self.topics.get_mut(ticket.topic) {
-            topic.out = topic.out.saturating_sub(1);
+impl RebalanceListener for Assignment {
+    fn assigned(&self, partitions: &[(TopicPartition, StartPosition)]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        for (partition, start) in partitions {
+            let Some(topic) = state.in_flight.topic_index(&partition.topic) else {
+                continue;
+            };
+            state.epoch += 1;
+            let hold = self.hold(partition, start);
+            let max_uncommitted = state.in_flight.max_uncommitted(topic);
+            let assigned = AssignedPartition::new(topic, state.epoch, max_uncommitted, hold);
+            state.partitions.insert(partition.clone(), assigned);
         }
-        let assigned = self.partitions.get_mut(&ticket.partition);
-        if let Some(assigned) = assigned.filter(|assigned| assigned.epoch == ticket.epoch) {
-            assigned.out = assigned.out.saturating_sub(1);
-            match end {
-                TaskOutcome::Finished => assigned.tracker.finish(ticket.offset),
-                TaskOutcome::NotStarted => {}
-                TaskOutcome::Abandoned => self.given_up += 1,
+        log::info!(partitions = names(partitions.iter().map(|(it, _)| it)); "partitions are ours");
+    }
+
+    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)> {
+        for partition in partitions {
+            if let Some(assigned) = self.state().partitions.get_mut(partition) {
+                assigned.end_lease();
             }
         }
+        let revoked = |partition: &TopicPartition| partitions.contains(partition);
+        let left = self.wait_for(revoked, Instant::now() + self.revoke_wait);
+        if left > 0 {
+            log::warn!(records = left;
+                "partitions are given back while writes still run; the next owner repeats them");
+        }
+        let mut state = self.state();
+        let positions = state.take_positions(revoked);
+        state.remove(partitions);
+        log::info!(partitions = names(partitions.iter()); "partitions are given back");
+        positions
     }
 
-    /// Whether no topic of ours may have another record out. With room in one of them, the others are
-    /// paused instead, so that it need not wait for them.
+    fn lost(&self, partitions: &[TopicPartition]) {
+        self.state().remove(partitions);
+        log::warn!(partitions = names(partitions.iter());
+            "partitions were taken from us; the next owner repeats their records in flight");
+    }
+
+    fn committed(&self, result: Result<&[(TopicPartition, i64)], String>) {
+        let mut state = self.state();
+        let label = if result.is_ok() { "ok" } else { "error" };
+        self.metrics.sink_commits.with(&[label]).inc();
+        match result {
+            Ok(positions) => {
+                for (partition, position) in positions {
+                    if let Some(assigned) = state.partitions.get_mut(partition) {
+                        assigned.tracker.committed(*position);
+                    }
+                }
+                if state.commits.failing {
+                    state.commits.succeeded();
+                    log::info!("positions are committed again");
+                }
+            }
+            Err(why) => state.commits.failed(&why),
+        }
+    }
+}
+
+impl AssignmentState {
+    fn complete(&mut self, completion: &Completion) {
+        let handle = &completion.handle;
+        self.in_flight.remove(handle.topic, handle.bytes);
+        let assigned = self.partitions.get_mut(&handle.partition);
+        let counts = assigned.is_some_and(|assigned| assigned.complete(completion));
+        if counts && completion.outcome == TaskOutcome::Abandoned {
+            self.abandoned += 1;
+        }
+    }
+
+    /// Whether no topic with an assigned partition may have another record in flight.
     fn is_full(&self) -> bool {
-        let ours = |at: usize| {
+        let is_assigned = |topic| {
             self.partitions
                 .values()
-                .any(|assigned| assigned.topic == at)
+                .any(|assigned| assigned.topic == topic)
         };
-        let mut topics = self.topics.iter().enumerate().filter(|(at, _)| ours(*at));
-        let full = |topic: &TopicInFlight| topic.limit <= topic.out && !topic.paused;
-        !self.partitions.is_empty() && topics.all(|(_, topic)| full(topic))
+        !self.partitions.is_empty() && self.in_flight.is_full(is_assigned)
     }
 
-    fn commits_work(&mut self) {
-        self.commit_failing = false;
-        self.commits.ok();
-    }
-
-    fn out(&self, wanted: &impl Fn(&TopicPartition) -> bool) -> usize {
-        let wanted = self
-            .partitions
-            .iter()
-            .filter(|(partition, _)| wanted(partition));
-        wanted.map(|(_, assigned)| assigned.out).sum()
+    fn in_flight_of(&self, wanted: &impl Fn(&TopicPartition) -> bool) -> usize {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter(|(partition, _)| wanted(partition))
+            .map(|(_, assigned)| assigned.in_flight)
+            .sum()
     }
 
     fn take_positions(
         &mut self,
         wanted: impl Fn(&TopicPartition) -> bool,
     ) -> Vec<(TopicPartition, i64)> {
-        let take = |(partition, assigned): (&TopicPartition, &mut AssignedPartition)| {
-            let position = wanted(partition).then(|| assigned.tracker.take_position())??;
-            Some((partition.clone(), position))
-        };
-        self.partitions.iter_mut().filter_map(take).collect()
+        let partitions = self.partitions.iter_mut();
+        partitions
+            .filter(|(partition, _)| wanted(partition))
+            .filter_map(|(partition, assigned)| {
+                Some((partition.clone(), assigned.tracker.take_position()?))
+            })
+            .collect()
     }
 
-    /// Gives those of them that were paused.
+    /// Forgets partitions. Gives those of them that were paused.
     fn remove(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
         let mut paused = Vec::new();
         for partition in partitions {
@@ -392,20 +463,25 @@ impl AssignmentState {
     }
 }
 
-impl TopicInFlight {
-    /// Whether one more record may be out, while records of all topics hold `bytes`. Without one
-    /// that is out a topic may have one, so that no topic waits for another.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.out < self.limit && (bytes < MAX_IN_FLIGHT_BYTES || self.out == 0)
+impl CommitHealth {
+    fn succeeded(&mut self) {
+        self.failing = false;
+        self.condition.ok();
+    }
+
+    fn failed(&mut self, why: &str) {
+        if !self.failing {
+            log::warn!(error = why; "positions cannot be committed; trying again");
+        }
+        self.failing = true;
+        self.condition
+            .fail(format!("positions cannot be committed: {why}"));
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "there are never so many records"
-)]
-fn as_f64(records: usize) -> f64 {
-    records as f64
+fn names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> String {
+    let names: Vec<String> = partitions.map(TopicPartition::to_string).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The thread of the group: polls, hands out, settles, commits.
+//! The thread `sink`, which is the member of the consumer group: it polls records, hands them out to the
+//! workers, takes back what is finished, and commits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::assignment::{Assignment, SchemaWait};
 use super::record::{self, IdentityScope, RecordContent, SchemaRequest};
 use super::schema_resolver::SchemaResolver;
-use super::task::{RecordHandle, SinkTask};
+use super::task::SinkTask;
 use super::topic_context::{RefusalPolicy, TopicContext};
 use crate::backoff::Backoff;
 use crate::config::KafkaConfig;
@@ -15,46 +16,50 @@ use crate::kafka::{Consumer, ConsumerRecord, PollResult, RebalanceListener, Topi
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
-/// One wait for a record while others are out, and while there is nothing to do.
+/// One wait for a record while others are in flight, whose completions are taken in between.
 const BUSY_POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// One wait for a record while none is in flight.
 const IDLE_POLL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Between looks whether trouble is over.
+/// After an error of the consumer: time between two checks whether it is over.
 const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(3);
-/// Between looks whether positions are still where they were.
+/// Time between two checks whether each position still lies inside of its partition.
 const LOST_POSITION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// How long the thread may be silent: a revocation waits for writes that run.
+/// Pause while no broker answers at the start.
+const BROKER_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long the thread may give no heartbeat: a revocation waits for writes in flight.
 const CONSUMER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(180);
-/// First and longest pause before a new consumer is made.
+/// First and longest pause before a consumer that failed is replaced.
 const CONSUMER_RESTART_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The consumer thread.
+/// What the thread needs.
 pub(super) struct SinkConsumer {
     pub(super) kafka: KafkaConfig,
     pub(super) group_id: String,
+    /// Base URL of the instance; part of the identity of new rows.
     pub(super) instance: String,
     pub(super) topics: Vec<Arc<TopicContext>>,
     pub(super) assignment: Arc<Assignment>,
-    /// Where schemas come from; `None`: there is no registry, or nobody needs it.
+    /// `None`: no schema registry is configured, or no topic needs one.
     pub(super) schemas: Option<SchemaResolver>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Condition,
     pub(super) heartbeat: Heartbeat,
-    /// No more records are handed out.
+    /// Ends the handing out of records.
     pub(super) stop: Stop,
-    /// What is out is no longer waited for.
+    /// Ends the wait for records in flight.
     pub(super) abandon: Stop,
 }
 
-/// Why a consumer is given up.
+/// Why the loop of a consumer ended.
 enum ConsumerEnd {
     Stopped,
-    /// A new one may do better.
-    Renew(String),
+    /// It failed, with the reason; a new one may work.
+    Failed(String),
 }
 
 impl SinkConsumer {
-    /// Runs until stopped. Gives the number of writes whose outcome is not known.
+    /// Runs until stopped. Gives the number of records whose writes were begun and not finished.
     pub(super) fn run(self) -> u64 {
         let mut backoff = Backoff::new(CONSUMER_RESTART_BACKOFF.0, CONSUMER_RESTART_BACKOFF.1);
         loop {
@@ -73,38 +78,40 @@ impl SinkConsumer {
         }
     }
 
-    /// The life of one consumer.
+    /// Makes a consumer and works with it until it is stopped or fails, which is the error. Gives the
+    /// number of records whose writes were begun and not finished.
     fn consume(&self, backoff: &mut Backoff) -> Result<u64, String> {
-        self.assignment.renewed();
-        self.ask_for_schemas();
+        self.assignment.clear();
+        self.request_schemas();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
-        let group: Arc<dyn RebalanceListener> = Arc::clone(&self.assignment) as _;
-        let consumer = Consumer::start(&self.kafka, &self.group_id, &names, group, &self.metrics)
-            .map_err(|error| error.to_string())?;
-        let Some(place) = self.place(&consumer) else {
+        let listener: Arc<dyn RebalanceListener> = Arc::clone(&self.assignment) as _;
+        let consumer =
+            Consumer::start(&self.kafka, &self.group_id, &names, listener, &self.metrics)
+                .map_err(|error| error.to_string())?;
+        let Some(scope) = self.identity_scope(&consumer) else {
             return Ok(0);
         };
-        let end = self.serve(&consumer, &place, backoff);
+        let end = self.serve(&consumer, &scope, backoff);
         self.assignment.end_leases();
-        let patience = match &end {
+        let max_wait = match &end {
             ConsumerEnd::Stopped => None,
-            ConsumerEnd::Renew(why) => {
+            ConsumerEnd::Failed(why) => {
                 self.condition.fail(why.clone());
-                Some(self.assignment.patience())
+                Some(self.assignment.revoke_wait())
             }
         };
-        let left = self.finish(&consumer, patience);
+        let left = self.finish(&consumer, max_wait);
         self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
         drop(consumer);
         match end {
             ConsumerEnd::Stopped => Ok(left),
-            ConsumerEnd::Renew(why) => Err(why),
+            ConsumerEnd::Failed(why) => Err(why),
         }
     }
 
-    /// What makes the identities of this instance and cluster; `None` when stopped before Kafka
-    /// answered.
-    fn place(&self, consumer: &Consumer) -> Option<IdentityScope> {
+    /// What makes the identities of rows specific to this instance and Kafka cluster; `None` when
+    /// stopped before a broker has answered.
+    fn identity_scope(&self, consumer: &Consumer) -> Option<IdentityScope> {
         loop {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             if consumer.is_broker_reachable() {
@@ -113,7 +120,7 @@ impl SinkConsumer {
                 return Some(IdentityScope { instance, cluster });
             }
             self.condition.fail("no broker answers the sink's consumer");
-            if self.stop.wait(Duration::from_secs(1)) {
+            if self.stop.wait(BROKER_RETRY_PAUSE) {
                 return None;
             }
         }
@@ -122,7 +129,7 @@ impl SinkConsumer {
     fn serve(
         &self,
         consumer: &Consumer,
-        place: &IdentityScope,
+        scope: &IdentityScope,
         backoff: &mut Backoff,
     ) -> ConsumerEnd {
         let mut check_at = None;
@@ -130,26 +137,26 @@ impl SinkConsumer {
         self.condition.ok();
         while !self.stop.is_stopped() {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
-            self.assignment.settle();
-            if let Err(why) = self.hand_out_parked(place) {
-                return ConsumerEnd::Renew(why);
+            self.assignment.take_completions();
+            if let Err(why) = self.hand_out_deferred(scope) {
+                return ConsumerEnd::Failed(why);
             }
-            self.ask_for_schemas();
+            self.request_schemas();
             if self.assignment.wait_for_room(&self.stop) {
                 consumer.store(&self.assignment.take_positions());
                 continue;
             }
-            let flow = self.assignment.flow();
+            let flow = self.assignment.flow_control();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);
             consumer.store(&self.assignment.take_positions());
-            if check_at.is_some_and(|at| at <= Instant::now()) {
+            if check_at.is_some_and(|at| Instant::now() >= at) {
                 check_at = self.check(consumer);
             }
-            if look_at <= Instant::now() {
-                let free = |partition: &TopicPartition| !self.assignment.is_held(partition);
-                if let Some(partition) = consumer.position_beyond_end(free) {
-                    return ConsumerEnd::Renew(format!(
+            if Instant::now() >= look_at {
+                let not_held = |partition: &TopicPartition| !self.assignment.is_held(partition);
+                if let Some(partition) = consumer.position_beyond_end(not_held) {
+                    return ConsumerEnd::Failed(format!(
                         "{partition} ends before the position in it"
                     ));
                 }
@@ -163,8 +170,8 @@ impl SinkConsumer {
             match consumer.poll(turn) {
                 PollResult::Record(record) => {
                     backoff.reset();
-                    if let Err(why) = self.hand_out(record, None, place) {
-                        return ConsumerEnd::Renew(why);
+                    if let Err(why) = self.hand_out(record, None, scope) {
+                        return ConsumerEnd::Failed(why);
                     }
                 }
                 PollResult::Nothing => {}
@@ -174,22 +181,23 @@ impl SinkConsumer {
                     check_at = Some(Instant::now() + RECOVERY_CHECK_INTERVAL);
                 }
                 PollResult::OutOfRange => match consumer.restart_lost_positions() {
-                    // It has stopped fetching. Which one it was is known only while it is outside.
+                    // The position is inside again, but librdkafka has stopped fetching that partition
+                    // and does not say which one it is.
                     Ok(starts) if starts.is_empty() => {
                         let why = "a position was outside of its partition for a moment";
-                        return ConsumerEnd::Renew(why.to_owned());
+                        return ConsumerEnd::Failed(why.to_owned());
                     }
                     Ok(starts) => self.assignment.restarted(&starts),
-                    Err(why) => return ConsumerEnd::Renew(why),
+                    Err(why) => return ConsumerEnd::Failed(why),
                 },
-                PollResult::Fatal(why) => return ConsumerEnd::Renew(why),
+                PollResult::Fatal(why) => return ConsumerEnd::Failed(why),
             }
         }
         ConsumerEnd::Stopped
     }
 
-    /// librdkafka tells of trouble but not of its end. Gives the time of the next look, unless all is
-    /// well.
+    /// Checks whether an error is over, as librdkafka reports errors but not their ends. Gives the time
+    /// of the next check if it is not.
     fn check(&self, consumer: &Consumer) -> Option<Instant> {
         match consumer.check() {
             Ok(()) => {
@@ -204,103 +212,98 @@ impl SinkConsumer {
         }
     }
 
-    /// Hands out the records whose schemas are known by now. They come before all others of their
-    /// partitions, as these are still paused.
-    fn hand_out_parked(&self, place: &IdentityScope) -> Result<(), String> {
-        let Some(schemas) = self.busy_schemas() else {
+    /// Hands out the deferred records whose schemas are known by now. They come before all other records
+    /// of their partitions, as these are still paused.
+    fn hand_out_deferred(&self, scope: &IdentityScope) -> Result<(), String> {
+        let Some(schemas) = self.active_schemas() else {
             return Ok(());
         };
-        schemas.settle();
-        let settled = |waiting: &SchemaWait| {
-            let topic = self.topics.get(waiting.topic);
-            topic.is_some_and(|topic| schemas.settled(waiting, holds(topic)))
+        schemas.take_fetched();
+        let is_ready = |wait: &SchemaWait| {
+            let topic = self.topics.get(wait.topic);
+            topic.is_some_and(|topic| schemas.is_ready(wait, holds(topic)))
         };
-        while let Some((record, since)) = self.assignment.unpark(settled) {
-            self.hand_out(record, Some(since), place)?;
+        while let Some((record, since)) = self.assignment.take_deferred(is_ready) {
+            self.hand_out(record, Some(since), scope)?;
         }
         Ok(())
     }
 
-    fn ask_for_schemas(&self) {
-        if let Some(schemas) = self.busy_schemas() {
-            schemas.ask(&self.assignment.waiting(), &self.topics);
+    fn request_schemas(&self) {
+        if let Some(schemas) = self.active_schemas() {
+            schemas.request(&self.assignment.schema_waits(), &self.topics);
         }
     }
 
-    /// The schemas, while records wait for them.
-    fn busy_schemas(&self) -> Option<&SchemaResolver> {
-        self.schemas.as_ref().filter(|schemas| schemas.is_busy())
+    /// The resolver, while records may wait for schemas.
+    fn active_schemas(&self) -> Option<&SchemaResolver> {
+        self.schemas.as_ref().filter(|schemas| schemas.is_active())
     }
 
-    /// `since` when the record was parked, if it was.
+    /// Hands a record to the workers of its topic, or defers it if its schema is not known. `since`: when
+    /// it was deferred, if it was.
     fn hand_out(
         &self,
         record: ConsumerRecord,
         since: Option<Instant>,
-        place: &IdentityScope,
+        scope: &IdentityScope,
     ) -> Result<(), String> {
-        let mut topics = self.topics.iter().enumerate();
-        let Some((at, topic)) = topics.find(|(_, topic)| topic.name == record.topic) else {
+        let mut topics = self.topics.iter();
+        let Some(topic) = topics.find(|topic| topic.name == record.topic) else {
             return Ok(());
         };
         let partition = TopicPartition {
             topic: Arc::clone(&topic.name),
             number: record.partition,
         };
-        if self.busy_schemas().is_some() && self.assignment.is_parked(&partition) {
-            // Handing it out, or dropping it, would pass over the one that waits.
+        if self.active_schemas().is_some() && self.assignment.has_deferred(&partition) {
+            // To hand this one out, or to drop it, would pass over the deferred one.
             return Err(format!(
                 "{partition}: a record came although the partition is paused; this is a bug"
             ));
         }
         let content = match self.content(&record, topic) {
             Ok(content) => content,
-            Err(needs) => {
+            Err(request) => {
                 let since = since.unwrap_or_else(Instant::now);
-                self.park(&partition, record, needs, since);
+                self.defer(&partition, record, request, since);
                 return Ok(());
             }
         };
-        let decision = record::parse_action(&record, &content, &topic.config, place);
-        let lane = record::ordering_key(content.key.as_deref(), &decision);
-        let ticket = RecordHandle {
-            partition,
-            offset: record.offset,
-            epoch: 0,
-            topic: at,
-            bytes: record.size() + content.made(),
-        };
-        // A record of a partition that has just gone is somebody else's.
-        let Some((ticket, lease, suspect)) = self.assignment.begin(ticket) else {
+        let decision = record::parse_action(&record, &content, &topic.config, scope);
+        let ordering_key = record::ordering_key(content.key.as_deref(), &decision);
+        let bytes = record.size() + content.made();
+        let Some(started) = self.assignment.begin(partition, record.offset, bytes) else {
+            // Its partition has just gone away: the next owner gets the record.
             return Ok(());
         };
-        let job = SinkTask {
+        let task = SinkTask {
             record,
             decision,
-            ordering_key: lane,
-            possibly_written_before: suspect,
-            lease,
-            handle: ticket,
+            ordering_key,
+            possibly_written_before: started.possibly_written_before,
+            lease: started.lease,
+            handle: started.handle,
         };
-        // More than the limit cannot be out, as the topic is paused before.
-        topic.queue.put(lane, job).map_err(|job| {
-            let partition = job.handle.partition.clone();
-            // Nobody else will: its partition would be waited for without end.
-            self.assignment.take_back(job.handle);
+        // The topic is paused before the queue, which holds all records in flight, can be full.
+        topic.queue.push(ordering_key, task).map_err(|task| {
+            let partition = task.handle.partition.clone();
+            // No worker gives it back, and a revocation would wait for it.
+            self.assignment.withdraw(task.handle);
             format!("{partition}: the workers take no more records; this is a bug")
         })
     }
 
-    fn park(
+    fn defer(
         &self,
         partition: &TopicPartition,
         record: ConsumerRecord,
-        needs: SchemaRequest,
+        request: SchemaRequest,
         since: Instant,
     ) {
-        self.assignment.park(partition, record, needs, since);
+        self.assignment.defer(partition, record, request, since);
         if let Some(schemas) = &self.schemas {
-            schemas.parked();
+            schemas.set_active();
         }
     }
 
@@ -312,30 +315,33 @@ impl SinkConsumer {
         let (config, held) = (&topic.config, holds(topic));
         match &self.schemas {
             Some(schemas) => {
-                record::decode_content(record, config, Some(&|id| schemas.look(id)), held)
+                record::decode_content(record, config, Some(&|id| schemas.look_up(id)), held)
             }
             None => record::decode_content(record, config, None, held),
         }
     }
 
-    /// Waits for what has begun, for `patience` at most.
-    fn finish(&self, consumer: &Consumer, patience: Option<Duration>) -> u64 {
-        let deadline = patience.map(|patience| Instant::now() + patience);
+    /// Waits for the records in flight, for `max_wait` at most. Gives the number of records whose writes
+    /// were begun and not finished.
+    fn finish(&self, consumer: &Consumer, max_wait: Option<Duration>) -> u64 {
+        let deadline = max_wait.map(|wait| Instant::now() + wait);
         let left = loop {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
-            let left = self.assignment.wait_all(Instant::now() + BUSY_POLL_TIMEOUT);
-            let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            let left = self
+                .assignment
+                .wait_until_idle(Instant::now() + BUSY_POLL_TIMEOUT);
+            let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if left == 0 || over || self.abandon.is_stopped() {
                 break left;
             }
         };
-        // They are committed when the consumer leaves the group.
+        // librdkafka commits them when the consumer leaves the group.
         consumer.store(&self.assignment.take_positions());
-        (left + self.assignment.given_up()) as u64
+        (left + self.assignment.abandoned()) as u64
     }
 }
 
-/// Whether a record of this topic that cannot be written is waited with.
+/// Whether a record of this topic that cannot be written is held, and its partition with it.
 fn holds(topic: &TopicContext) -> bool {
     matches!(topic.policy, RefusalPolicy::Hold)
 }

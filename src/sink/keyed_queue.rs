@@ -1,8 +1,8 @@
-//! Keeps records of one row in order while any free worker takes the next one that may run.
+//! A queue for many workers that keeps items with the same key in order.
 //!
-//! A lane is what must stay in order. Its first record is in the workers' queue; the others wait
-//! here until it is done. So a worker never waits behind a row that is busy, and two busy rows never
-//! share a worker because of their hashes.
+//! The key is that of a row. The first item of a key goes into the workers' channel, where any free worker
+//! takes it; the others wait here until it is finished. So no worker waits for a row on which another one
+//! works, and two rows never share a worker because of their hashes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// The lanes of a topic.
+/// The queue of a topic.
 #[derive(Debug)]
 pub(super) struct KeyedQueue<T> {
     state: Mutex<KeyedQueueState<T>>,
@@ -20,59 +20,61 @@ pub(super) struct KeyedQueue<T> {
 
 #[derive(Debug)]
 struct KeyedQueueState<T> {
-    /// Lanes that are busy, and what waits in each.
-    busy: HashMap<u64, VecDeque<T>>,
-    /// Records that are not done.
-    all: usize,
+    /// For each key of which an item is ready or worked on: the items that wait for it.
+    waiting: HashMap<u64, VecDeque<T>>,
+    /// Items that are not finished.
+    unfinished: usize,
 }
 
 impl<T> KeyedQueue<T> {
-    /// Lanes for at most `capacity` records at a time, and the workers' queue.
+    /// A queue for at most `capacity` unfinished items, and the workers' end of it.
     pub(super) fn new(capacity: usize) -> (KeyedQueue<T>, Receiver<T>) {
         let (ready, queue) = bounded(capacity);
         let state = Mutex::new(KeyedQueueState {
-            busy: HashMap::new(),
-            all: 0,
+            waiting: HashMap::new(),
+            unfinished: 0,
         });
-        let lanes = KeyedQueue {
+        let keyed = KeyedQueue {
             state,
             ready,
             capacity,
         };
-        (lanes, queue)
+        (keyed, queue)
     }
 
-    /// Adds a record behind those of its lane. Without a lane it may run at once. Gives it back when
-    /// there are as many as the capacity, or no workers.
-    pub(super) fn put(&self, lane: Option<u64>, item: T) -> Result<(), T> {
+    /// Adds an item behind those of its key; without a key it is ready at once.
+    ///
+    /// # Errors
+    /// Gives the item back: the capacity is reached, or there are no workers.
+    pub(super) fn push(&self, key: Option<u64>, item: T) -> Result<(), T> {
         let mut state = self.state();
-        if self.capacity <= state.all {
+        if state.unfinished >= self.capacity {
             return Err(item);
         }
-        if let Some(waiting) = lane.and_then(|lane| state.busy.get_mut(&lane)) {
-            waiting.push_back(item);
+        if let Some(items) = key.and_then(|key| state.waiting.get_mut(&key)) {
+            items.push_back(item);
         } else {
-            // The queue has room for all there are.
+            // The channel has room for as many items as there may be unfinished ones.
             self.ready
                 .try_send(item)
                 .map_err(TrySendError::into_inner)?;
-            if let Some(lane) = lane {
-                state.busy.insert(lane, VecDeque::new());
+            if let Some(key) = key {
+                state.waiting.insert(key, VecDeque::new());
             }
         }
-        state.all += 1;
+        state.unfinished += 1;
         Ok(())
     }
 
-    /// The record of this lane that was running is done: the next one may run.
-    pub(super) fn done(&self, lane: Option<u64>) {
+    /// The item of this key that was worked on is finished: the next one is ready.
+    pub(super) fn finish(&self, key: Option<u64>) {
         let mut state = self.state();
-        state.all = state.all.saturating_sub(1);
-        let Some(lane) = lane else { return };
-        match state.busy.get_mut(&lane).and_then(VecDeque::pop_front) {
-            // As above; without workers nobody misses it.
+        state.unfinished = state.unfinished.saturating_sub(1);
+        let Some(key) = key else { return };
+        match state.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
+            // There is room, as above. Without workers the sink is about to stop.
             Some(item) => drop(self.ready.try_send(item)),
-            None => drop(state.busy.remove(&lane)),
+            None => drop(state.waiting.remove(&key)),
         }
     }
 
@@ -86,35 +88,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_runs_one_at_a_time_and_in_order() {
-        let (lanes, queue) = KeyedQueue::new(8);
-        for (lane, item) in [
+    fn items_of_a_key_run_one_at_a_time_and_in_order() {
+        let (keyed, queue) = KeyedQueue::new(8);
+        for (key, item) in [
             (Some(1), "a1"),
             (Some(1), "a2"),
             (None, "x"),
             (Some(2), "b1"),
         ] {
-            lanes.put(lane, item).unwrap();
+            keyed.push(key, item).unwrap();
         }
         assert_eq!(queue.try_iter().collect::<Vec<_>>(), ["a1", "x", "b1"]);
-        lanes.done(None);
-        lanes.done(Some(2));
+        keyed.finish(None);
+        keyed.finish(Some(2));
         assert!(queue.is_empty());
-        lanes.done(Some(1));
+        keyed.finish(Some(1));
         assert_eq!(queue.try_recv(), Ok("a2"));
-        lanes.done(Some(1));
-        lanes.put(Some(1), "a3").unwrap();
+        keyed.finish(Some(1));
+        keyed.push(Some(1), "a3").unwrap();
         assert_eq!(queue.try_recv(), Ok("a3"));
     }
 
     #[test]
     fn what_does_not_fit_comes_back() {
-        let (lanes, queue) = KeyedQueue::new(1);
-        lanes.put(Some(1), "a").unwrap();
-        assert_eq!(lanes.put(Some(2), "b"), Err("b"));
+        let (keyed, queue) = KeyedQueue::new(1);
+        keyed.push(Some(1), "a").unwrap();
+        assert_eq!(keyed.push(Some(2), "b"), Err("b"));
         assert_eq!(queue.try_recv(), Ok("a"));
-        assert_eq!(lanes.put(Some(2), "b"), Err("b"), "one is still running");
-        lanes.done(Some(1));
-        lanes.put(Some(2), "b").unwrap();
+        assert_eq!(keyed.push(Some(2), "b"), Err("b"), "one is still running");
+        keyed.finish(Some(1));
+        keyed.push(Some(2), "b").unwrap();
     }
 }

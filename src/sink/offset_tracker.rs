@@ -1,22 +1,24 @@
-//! Which records of a partition are done, and up to where it may be committed.
+//! Which records of a partition are finished, and up to which offset it may be committed (pure).
 //!
-//! Records are done in any order; the position is the first offset that is not. What was handed out
-//! and is not done when the process dies comes again.
+//! Records finish in any order; the position to commit is the first offset that is not finished. Records
+//! that were handed out and are not finished when the process dies come again.
 
 use std::collections::VecDeque;
 
 /// One assigned partition.
 #[derive(Debug, Default)]
 pub(super) struct OffsetTracker {
-    /// Offsets handed out, ascending, from the first that is not done on.
+    /// Offsets that were handed out, ascending, from the first that is not finished on; with whether each
+    /// is finished.
     open: VecDeque<(i64, bool)>,
-    /// The offset behind the last one handed out; `None`: none was.
+    /// The offset behind the last one that was handed out; `None`: none was.
     next: Option<i64>,
-    /// Records that the position has passed: in all, and up to what is committed.
+    /// Number of records before the position.
     passed: u64,
-    acknowledged: u64,
-    /// Positions on their way to Kafka, and how many records they pass.
-    asked: VecDeque<(i64, u64)>,
+    /// Of these, the number before the committed position.
+    committed: u64,
+    /// Positions that are being committed, and the number of records before each.
+    committing: VecDeque<(i64, u64)>,
 }
 
 impl OffsetTracker {
@@ -26,7 +28,7 @@ impl OffsetTracker {
         self.next = Some(offset.saturating_add(1));
     }
 
-    /// A record is done.
+    /// A record is finished.
     pub(super) fn finish(&mut self, offset: i64) {
         let Ok(at) = self
             .open
@@ -43,7 +45,7 @@ impl OffsetTracker {
         }
     }
 
-    /// The first offset that is not done; `None`: nothing was handed out.
+    /// The first offset that is not finished; `None`: no record was handed out.
     pub(super) fn position(&self) -> Option<i64> {
         self.open.front().map(|(offset, _)| *offset).or(self.next)
     }
@@ -51,29 +53,32 @@ impl OffsetTracker {
     /// The position, if it has moved since the last call.
     pub(super) fn take_position(&mut self) -> Option<i64> {
         let position = self.position()?;
-        let last = self.asked.back().map(|(position, _)| *position);
-        if self.passed == self.acknowledged || last == Some(position) {
+        let last = self.committing.back().map(|(position, _)| *position);
+        if self.passed == self.committed || last == Some(position) {
             return None;
         }
-        self.asked.push_back((position, self.passed));
+        self.committing.push_back((position, self.passed));
         Some(position)
     }
 
-    /// Kafka has this position.
+    /// Kafka has committed this position.
     pub(super) fn committed(&mut self, position: i64) {
-        while let Some((_, passed)) = self.asked.pop_front_if(|(asked, _)| *asked <= position) {
-            self.acknowledged = passed;
+        while let Some((_, passed)) = self
+            .committing
+            .pop_front_if(|(committing, _)| *committing <= position)
+        {
+            self.committed = passed;
         }
     }
 
-    /// Whether Kafka has the position.
+    /// Whether Kafka has committed the position.
     pub(super) fn is_committed(&self) -> bool {
-        self.passed == self.acknowledged
+        self.passed == self.committed
     }
 
-    /// Records that would come again after a crash, done or not.
-    pub(super) fn exposed(&self) -> u64 {
-        self.passed - self.acknowledged + self.open.len() as u64
+    /// The number of records that would come again after a crash, finished or not.
+    pub(super) fn uncommitted(&self) -> u64 {
+        self.passed - self.committed + self.open.len() as u64
     }
 }
 
@@ -92,17 +97,17 @@ mod tests {
         tracker.finish(4);
         assert_eq!(tracker.take_position(), None, "nothing has moved");
         tracker.finish(3);
-        assert_eq!((tracker.position(), tracker.exposed()), (Some(9), 3));
+        assert_eq!((tracker.position(), tracker.uncommitted()), (Some(9), 3));
         assert_eq!(tracker.take_position(), Some(9));
         assert_eq!(tracker.take_position(), None);
         tracker.committed(9);
-        assert_eq!(tracker.exposed(), 1);
+        assert_eq!(tracker.uncommitted(), 1);
         tracker.finish(9);
         assert_eq!(tracker.take_position(), Some(10));
         tracker.committed(9);
-        assert_eq!(tracker.exposed(), 1, "that was the one before");
+        assert_eq!(tracker.uncommitted(), 1, "that was the one before");
         tracker.committed(10);
-        assert_eq!((tracker.position(), tracker.exposed()), (Some(10), 0));
+        assert_eq!((tracker.position(), tracker.uncommitted()), (Some(10), 0));
     }
 
     /// What happens to the offsets of a partition, in order.

@@ -12,8 +12,8 @@ use super::assignment::Assignment;
 use super::consumer::SinkConsumer;
 use super::dead_letter::DeadLetterProducer;
 use super::keyed_queue::KeyedQueue;
-use super::schema_resolver;
-use super::schema_resolver::{SchemaFetcher, SchemaResolver};
+use super::schema_fetcher::SchemaFetcher;
+use super::schema_resolver::{self, SchemaResolver};
 use super::task::{Completion, SinkTask};
 use super::topic_context::{HoldReasons, RefusalPolicy, RefusedRecord, TopicContext};
 use super::worker::SinkWorker;
@@ -260,10 +260,10 @@ fn spawn_asker(
     let Some(registry) = context.registry.as_ref().filter(|_| needed) else {
         return Ok(None);
     };
-    let (schemas, desk) = schema_resolver::pair();
+    let (schemas, channel) = schema_resolver::pair();
     let asker = SchemaFetcher {
         registry: Arc::clone(registry),
-        desk,
+        channel,
         heartbeat: context.health.thread("schemas"),
         stop: stop.clone(),
     };

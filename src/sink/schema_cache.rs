@@ -1,27 +1,29 @@
-//! What is known, what was asked, and what goes wrong (pure).
+//! What the consumer thread knows of schemas: those that the registry has given, those that it does not
+//! have or that are of no use, and requests that failed (pure).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::record::SchemaLookup;
+use super::refusal::Refusal;
 use crate::backoff::Backoff;
 use crate::registry::RegisteredSchema;
-use crate::sink::Refusal;
-use crate::sink::record::SchemaLookup;
 
-/// How long an answer counts that is no schema, as in the registry's own cache: somebody may register
-/// what was missing. Longer where answers take long, as a record may need two of them.
+/// How long the answer counts that a schema is missing or of no use: it may be registered meanwhile.
+/// Longer where answers take long, as one record may need two schemas.
 const REJECTION_TTL: Duration = Duration::from_secs(5);
-/// How long a registry must have lacked a schema before it is believed: its nodes take over schemas
-/// from one another with some delay, and so a record may be here before its schema is.
+/// How long a registry must answer that it lacks a schema until it is believed. Its nodes replicate
+/// schemas with a delay, so that a record may arrive before its schema does.
 const REGISTRY_LAG_GRACE: Duration = Duration::from_secs(15);
-/// So many schemas that were doubted in vain within [`ABSENCE_MEMORY`] make it believed at once: these
-/// are no Avro records, and each would hold up its partition.
+/// When this many schemas stayed absent for [`REGISTRY_LAG_GRACE`] within [`ABSENCE_MEMORY`], the registry
+/// is believed at once: the records are no Avro records, and each would hold up its partition for that
+/// long.
 const ABSENCES_TO_BELIEVE_AT_ONCE: usize = 4;
 const ABSENCE_MEMORY: Duration = Duration::from_secs(600);
-/// First and longest pause after a question in vain.
+/// First and longest pause after a failed request.
 const FETCH_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// How long a question in vain is kept in mind when nobody wants it answered any more.
+/// How long a failed request is remembered when no record waits for its schema any more.
 const FAILED_FETCH_MEMORY: Duration = Duration::from_secs(60);
 /// Bytes of schemas after which all are forgotten, and the number of entries; a sink needs a few.
 const MAX_CACHED_SCHEMA_BYTES: usize = 16 << 20;
@@ -32,74 +34,75 @@ const MAX_CACHED_SCHEMAS: usize = 10_000;
 pub(super) struct SchemaCache {
     known: HashMap<u32, Arc<RegisteredSchema>>,
     /// Bytes of their texts.
-    weight: usize,
-    refused: HashMap<u32, RejectedSchema>,
-    /// When doubts were found to be in vain, the oldest first.
-    proofs: VecDeque<Instant>,
-    /// Asked for and not answered, and since when.
-    asked: BTreeMap<u32, Instant>,
+    bytes: usize,
+    rejected: HashMap<u32, RejectedSchema>,
+    /// When absences were confirmed that had not been believed at first, the oldest first.
+    confirmed_absences: VecDeque<Instant>,
+    /// Requested and not answered, and since when.
+    requested: BTreeMap<u32, Instant>,
     /// How long the last answer took.
-    pace: Duration,
-    trouble: BTreeMap<u32, FailedFetch>,
+    last_answer_time: Duration,
+    failed: BTreeMap<u32, FailedFetch>,
 }
 
-/// A schema that is of no use, or not there.
+/// A schema that is of no use, or that the registry does not have.
 #[derive(Debug)]
 struct RejectedSchema {
     schema: SchemaLookup,
-    /// The first and the last time that it was said.
+    /// When the registry said so first and last.
     first: Instant,
-    at: Instant,
+    last: Instant,
 }
 
-/// Questions in vain.
+/// Requests for one schema that failed.
 #[derive(Debug)]
 struct FailedFetch {
     why: String,
-    at: Instant,
-    /// When to ask again.
-    again: Instant,
+    last: Instant,
+    /// When to request it again.
+    retry_at: Instant,
     backoff: Backoff,
 }
 
-/// What became of a question.
+/// The result of one request.
 #[derive(Debug)]
-pub(in crate::sink) enum FetchResult {
-    /// An answer, whatever it is.
+pub(super) enum FetchResult {
+    /// The registry's answer, which may be that it has no such schema.
     Schema(SchemaLookup),
-    /// None, in words; to be asked again.
+    /// The registry gave no answer, for the reason in words. The request is to be made again.
     Failed(String),
 }
 
 impl SchemaCache {
-    /// What is known of a schema.
-    pub(super) fn look(&self, id: u32, now: Instant) -> Option<SchemaLookup> {
-        if let Some(writer) = self.known.get(&id) {
-            return Some(SchemaLookup::Known(Arc::clone(writer)));
+    /// What is known of a schema; `None`: nothing, and no request for it failed.
+    pub(super) fn look_up(&self, id: u32, now: Instant) -> Option<SchemaLookup> {
+        if let Some(schema) = self.known.get(&id) {
+            return Some(SchemaLookup::Known(Arc::clone(schema)));
         }
-        if let Some(refused) = self.refused.get(&id) {
-            return Some(match self.counts(refused, now) {
-                true => refused.schema.clone(),
-                false => SchemaLookup::RegistryUnavailable,
+        if let Some(rejected) = self.rejected.get(&id) {
+            return Some(if self.still_counts(rejected, now) {
+                rejected.schema.clone()
+            } else {
+                SchemaLookup::RegistryUnavailable
             });
         }
-        self.trouble
+        self.failed
             .contains_key(&id)
             .then_some(SchemaLookup::RegistryUnavailable)
     }
 
-    fn counts(&self, refused: &RejectedSchema, now: Instant) -> bool {
-        now.saturating_duration_since(refused.at) < REJECTION_TTL + 4 * self.pace
+    fn still_counts(&self, rejected: &RejectedSchema, now: Instant) -> bool {
+        now.saturating_duration_since(rejected.last) < REJECTION_TTL + 4 * self.last_answer_time
     }
 
-    /// Why the last question for a schema was in vain.
-    pub(super) fn trouble(&self, id: u32) -> Option<&str> {
-        self.trouble.get(&id).map(|trouble| trouble.why.as_str())
+    /// Why the last request for a schema failed.
+    pub(super) fn failure(&self, id: u32) -> Option<&str> {
+        self.failed.get(&id).map(|failed| failed.why.as_str())
     }
 
     /// What the registry said when it did not have a schema.
     pub(super) fn absence(&self, id: u32) -> Option<&Refusal> {
-        match &self.refused.get(&id)?.schema {
+        match &self.rejected.get(&id)?.schema {
             SchemaLookup::Absent { why, .. } => Some(why),
             SchemaLookup::Known(_)
             | SchemaLookup::Unusable(_)
@@ -107,93 +110,105 @@ impl SchemaCache {
         }
     }
 
-    /// A question was answered, or in vain.
-    pub(super) fn answered(&mut self, id: u32, found: FetchResult, now: Instant) {
-        let since = self.asked.remove(&id);
-        match found {
+    /// Takes in the result of a request.
+    pub(super) fn answered(&mut self, id: u32, result: FetchResult, now: Instant) {
+        let since = self.requested.remove(&id);
+        match result {
             FetchResult::Schema(schema) => {
-                self.pace = since.map_or(self.pace, |since| now.saturating_duration_since(since));
-                self.trouble.remove(&id);
+                self.last_answer_time = since.map_or(self.last_answer_time, |since| {
+                    now.saturating_duration_since(since)
+                });
+                self.failed.remove(&id);
                 match schema {
-                    SchemaLookup::Known(writer) => self.keep(id, writer),
-                    refused => self.refuse(id, refused, now),
+                    SchemaLookup::Known(schema) => self.keep(id, schema),
+                    rejected => self.reject(id, rejected, now),
                 }
             }
             FetchResult::Failed(why) => {
-                let trouble = self.trouble.entry(id).or_insert_with(|| FailedFetch {
+                let failed = self.failed.entry(id).or_insert_with(|| FailedFetch {
                     why: String::new(),
-                    at: now,
-                    again: now,
+                    last: now,
+                    retry_at: now,
                     backoff: Backoff::new(FETCH_BACKOFF.0, FETCH_BACKOFF.1),
                 });
-                (trouble.why, trouble.at) = (why, now);
-                trouble.again = now + trouble.backoff.next(1.0);
+                (failed.why, failed.last) = (why, now);
+                failed.retry_at = now + failed.backoff.next(1.0);
             }
         }
     }
 
-    fn keep(&mut self, id: u32, writer: Arc<RegisteredSchema>) {
-        self.refused.remove(&id);
-        let references = writer.references.iter();
-        let weight = writer.schema.len() + references.map(|it| it.schema.len()).sum::<usize>();
-        self.weight = self.weight.saturating_add(weight);
-        if MAX_CACHED_SCHEMA_BYTES < self.weight || MAX_CACHED_SCHEMAS <= self.known.len() {
+    fn keep(&mut self, id: u32, schema: Arc<RegisteredSchema>) {
+        self.rejected.remove(&id);
+        let references = schema.references.iter();
+        let bytes = schema.schema.len() + references.map(|it| it.schema.len()).sum::<usize>();
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MAX_CACHED_SCHEMA_BYTES || self.known.len() >= MAX_CACHED_SCHEMAS {
             self.known.clear();
-            self.weight = weight;
+            self.bytes = bytes;
         }
-        self.known.insert(id, writer);
+        self.known.insert(id, schema);
     }
 
-    fn refuse(&mut self, id: u32, mut schema: SchemaLookup, now: Instant) {
-        let before = self.refused.remove(&id);
-        let before = before.filter(|it| now.saturating_duration_since(it.at) < ABSENCE_MEMORY);
+    fn reject(&mut self, id: u32, mut schema: SchemaLookup, now: Instant) {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < ABSENCE_MEMORY;
+        let before = self.rejected.remove(&id).filter(|it| is_recent(it.last));
         let first = before.as_ref().map_or(now, |it| it.first);
         if let SchemaLookup::Absent { sure, .. } = &mut schema {
-            let long = |since: &Instant| now.saturating_duration_since(*since) < ABSENCE_MEMORY;
-            self.proofs.retain(long);
-            let doubted = REGISTRY_LAG_GRACE <= now.saturating_duration_since(first);
-            *sure = doubted || ABSENCES_TO_BELIEVE_AT_ONCE <= self.proofs.len();
-            if doubted && before.is_some_and(|it| !it.is_sure()) {
-                self.proofs.push_back(now);
-                self.proofs.truncate(ABSENCES_TO_BELIEVE_AT_ONCE);
+            self.confirmed_absences.retain(|at| is_recent(*at));
+            let has_lasted = now.saturating_duration_since(first) >= REGISTRY_LAG_GRACE;
+            *sure = has_lasted || self.confirmed_absences.len() >= ABSENCES_TO_BELIEVE_AT_ONCE;
+            if has_lasted && before.is_some_and(|it| !it.is_sure()) {
+                self.confirmed_absences.push_back(now);
+                self.confirmed_absences
+                    .truncate(ABSENCES_TO_BELIEVE_AT_ONCE);
             }
         }
-        if MAX_CACHED_SCHEMAS <= self.refused.len() {
-            self.refused.clear();
+        if self.rejected.len() >= MAX_CACHED_SCHEMAS {
+            self.rejected.clear();
         }
-        let at = now;
-        self.refused
-            .insert(id, RejectedSchema { schema, first, at });
+        let last = now;
+        self.rejected.insert(
+            id,
+            RejectedSchema {
+                schema,
+                first,
+                last,
+            },
+        );
     }
 
-    /// Which of the schemas that records wait for are to be asked for now, with at most `most` open
-    /// questions. What was asked in vain before comes one at a time and last, so that it does not
-    /// keep others waiting.
-    pub(super) fn questions(
+    /// Which of the wanted schemas are to be requested now, with `max_open` open requests at most. Those
+    /// whose request failed before are requested last and one at a time, so that the others need not
+    /// wait for them.
+    pub(super) fn due_requests(
         &mut self,
         wanted: impl Iterator<Item = u32>,
-        most: usize,
+        max_open: usize,
         now: Instant,
     ) -> Vec<u32> {
-        let recent = |it: &FailedFetch| now.saturating_duration_since(it.at) < FAILED_FETCH_MEMORY;
+        let is_recent =
+            |it: &FailedFetch| now.saturating_duration_since(it.last) < FAILED_FETCH_MEMORY;
         let wanted: BTreeSet<u32> = wanted.collect();
-        self.trouble
-            .retain(|id, trouble| wanted.contains(id) || recent(trouble));
+        self.failed
+            .retain(|id, failed| wanted.contains(id) || is_recent(failed));
         let answered = |id: &u32| {
-            let refused = self.refused.get(id);
-            refused.is_some_and(|it| self.counts(it, now)) || self.known.contains_key(id)
+            let rejected = self.rejected.get(id);
+            rejected.is_some_and(|it| self.still_counts(it, now)) || self.known.contains_key(id)
         };
-        let open = wanted.into_iter();
-        let open = open.filter(|id| !self.asked.contains_key(id) && !answered(id));
-        let (troubled, new): (Vec<u32>, Vec<u32>) =
-            open.partition(|id| self.trouble.contains_key(id));
-        let due = |id: &&u32| self.trouble.get(id).is_some_and(|it| it.again <= now);
-        let one_is_out = self.asked.keys().any(|id| self.trouble.contains_key(id));
-        let again = troubled.iter().filter(due).take(usize::from(!one_is_out));
-        let room = most.saturating_sub(self.asked.len());
-        let questions: Vec<u32> = new.iter().chain(again).copied().take(room).collect();
-        self.asked.extend(questions.iter().map(|id| (*id, now)));
-        questions
+        let open = wanted
+            .into_iter()
+            .filter(|id| !self.requested.contains_key(id) && !answered(id));
+        let (failed, new): (Vec<u32>, Vec<u32>) = open.partition(|id| self.failed.contains_key(id));
+        let is_due = |id: &&u32| self.failed.get(id).is_some_and(|it| now >= it.retry_at);
+        let one_is_requested = self.requested.keys().any(|id| self.failed.contains_key(id));
+        let again = failed
+            .iter()
+            .filter(is_due)
+            .take(usize::from(!one_is_requested));
+        let room = max_open.saturating_sub(self.requested.len());
+        let due: Vec<u32> = new.iter().chain(again).copied().take(room).collect();
+        self.requested.extend(due.iter().map(|id| (*id, now)));
+        due
     }
 }
 

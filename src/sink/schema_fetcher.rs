@@ -1,45 +1,53 @@
-//! The thread that waits for the registry, so that the consumer thread need not.
+//! The thread `schemas`: waits for the answers of the schema registry, so that the consumer thread need
+//! not.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::select;
+use crossbeam_channel::{Receiver, Sender, select};
 
+use super::record::schema_lookup_of;
 use super::schema_cache::FetchResult;
-use super::schema_resolver::FetchChannel;
 use crate::health::Heartbeat;
 use crate::registry::{Error, Registry};
-use crate::sink::record;
 use crate::stop::Stop;
 
-/// Between two signs of life while there is nothing to do.
+/// Time between two heartbeats while nothing is requested.
 const FETCHER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// Requests that one question may take: a schema may refer to others.
+/// Requests to the registry that one schema may need: it may refer to others.
 const MAX_REQUESTS_PER_FETCH: u32 = 8;
 
 /// Asks the registry for one schema after the other.
-pub(in crate::sink) struct SchemaFetcher {
-    pub(in crate::sink) registry: Arc<Registry>,
-    pub(in crate::sink) desk: FetchChannel,
-    pub(in crate::sink) heartbeat: Heartbeat,
-    pub(in crate::sink) stop: Stop,
+pub(super) struct SchemaFetcher {
+    pub(super) registry: Arc<Registry>,
+    pub(super) channel: FetchChannel,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) stop: Stop,
 }
 
-/// What became of the question for a schema.
+/// The fetcher's ends of the channels to the consumer thread.
+pub(super) struct FetchChannel {
+    /// The ids of schemas to ask for.
+    pub(super) requests: Receiver<u32>,
+    /// One answer for each request. Has room for all of them.
+    pub(super) answers: Sender<FetchedSchema>,
+}
+
+/// The answer to the request for a schema.
 #[derive(Debug)]
-pub(in crate::sink) struct FetchedSchema {
-    pub(in crate::sink) id: u32,
-    pub(in crate::sink) found: FetchResult,
+pub(super) struct FetchedSchema {
+    pub(super) id: u32,
+    pub(super) result: FetchResult,
 }
 
 impl SchemaFetcher {
-    /// Runs until stopped. A question in vain is answered as such and forgotten: whether anybody
-    /// still waits for it, the other side knows.
-    pub(in crate::sink) fn run(self) {
+    /// Runs until stopped. A request that failed is answered as failed and not tried again here: the
+    /// consumer thread knows whether a record still waits for the schema.
+    pub(super) fn run(self) {
         loop {
             self.heartbeat.beat(FETCHER_HEARTBEAT_INTERVAL * 6);
             let id = select! {
-                recv(self.desk.questions) -> id => match id {
+                recv(self.channel.requests) -> id => match id {
                     Ok(id) => id,
                     Err(_) => return,
                 },
@@ -48,14 +56,15 @@ impl SchemaFetcher {
             };
             self.heartbeat
                 .beat(self.registry.max_request_time() * MAX_REQUESTS_PER_FETCH);
-            let found =
-                match record::schema_lookup_of(id, self.registry.schema_by_id(id, &self.stop)) {
-                    Ok(schema) => FetchResult::Schema(schema),
-                    Err(Error::Stopped) => return,
-                    Err(error) => FetchResult::Failed(error.to_string()),
-                };
-            // There is room for the answers of all questions.
-            self.desk.answers.try_send(FetchedSchema { id, found }).ok();
+            let result = match schema_lookup_of(id, self.registry.schema_by_id(id, &self.stop)) {
+                Ok(schema) => FetchResult::Schema(schema),
+                Err(Error::Stopped) => return,
+                Err(error) => FetchResult::Failed(error.to_string()),
+            };
+            self.channel
+                .answers
+                .try_send(FetchedSchema { id, result })
+                .ok();
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The schemas of records, as the consumer thread knows them.
+//! The schemas of records, as the consumer thread sees them.
 //!
-//! That thread must not wait for a registry: it polls, commits and answers the group for all topics.
-//! So it keeps what it knows, asks the thread `schemas` for the rest, and parks records meanwhile.
+//! That thread must not wait for the schema registry: it polls, commits and answers the group for all
+//! topics. It keeps the schemas that it knows, lets the thread `schemas` fetch the others, and meanwhile
+//! defers records whose schema is not known.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,148 +11,138 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-pub(super) use crate::sink::schema_fetcher::SchemaFetcher;
-
 use super::assignment::SchemaWait;
-use super::record::{SchemaLookup, SchemaRequest};
+use super::record::SchemaLookup;
+use super::schema_cache::SchemaCache;
+use super::schema_fetcher::{FetchChannel, FetchedSchema};
 use super::topic_context::{HOLD_REPORT_DELAY, HeldBy, TopicContext};
 use crate::kafka::TopicPartition;
-use crate::sink::schema_cache::SchemaCache;
-use crate::sink::schema_fetcher::FetchedSchema;
 
-/// Questions that may be open; others are asked when one is answered.
+/// Requests to the fetcher that may be open; further schemas are requested when one is answered.
 const MAX_OPEN_FETCHES: usize = 64;
 
-/// The consumer's side.
+/// The consumer thread's side.
 pub(super) struct SchemaResolver {
-    questions: Sender<u32>,
+    requests: Sender<u32>,
     answers: Receiver<FetchedSchema>,
-    book: RefCell<SchemaCache>,
-    /// Schemas that records did without, as the registry says nothing: to be asked for all the same.
+    cache: RefCell<SchemaCache>,
+    /// Schemas that records went without, as the registry was unavailable. They are requested all the
+    /// same, for the records that follow.
     missed: RefCell<BTreeSet<u32>>,
-    /// Whether there may be something to ask: while there is not, each record costs less.
-    busy: Cell<bool>,
-    /// What readiness was told: the topic of a partition, and why it waits.
-    told: RefCell<BTreeMap<TopicPartition, (usize, String)>>,
+    /// Whether there may be schemas to request. While there are none, each record costs less.
+    active: Cell<bool>,
+    /// The reasons that readiness shows: for a partition the index of its topic, and why it waits.
+    reported: RefCell<BTreeMap<TopicPartition, (usize, String)>>,
 }
 
-/// The ends that the thread takes.
-pub(super) struct FetchChannel {
-    pub(super) questions: Receiver<u32>,
-    pub(super) answers: Sender<FetchedSchema>,
-}
-
-/// Both sides.
+/// A resolver, and the channels for its fetcher.
 pub(super) fn pair() -> (SchemaResolver, FetchChannel) {
-    let (questions, asked) = bounded(MAX_OPEN_FETCHES);
-    // Never more answers than open questions.
+    let (requests, requested) = bounded(MAX_OPEN_FETCHES);
+    // There are never more answers than open requests.
     let (answer, answers) = bounded(MAX_OPEN_FETCHES);
-    let schemas = SchemaResolver {
-        questions,
+    let resolver = SchemaResolver {
+        requests,
         answers,
-        book: RefCell::default(),
+        cache: RefCell::default(),
         missed: RefCell::default(),
-        busy: Cell::default(),
-        told: RefCell::default(),
+        active: Cell::default(),
+        reported: RefCell::default(),
     };
-    let desk = FetchChannel {
-        questions: asked,
+    let channel = FetchChannel {
+        requests: requested,
         answers: answer,
     };
-    (schemas, desk)
+    (resolver, channel)
 }
 
 impl SchemaResolver {
-    /// A record is parked.
-    pub(super) fn parked(&self) {
-        self.busy.set(true);
+    /// A record was deferred.
+    pub(super) fn set_active(&self) {
+        self.active.set(true);
     }
 
-    /// Whether a record may be parked, or miss its schema, or readiness still says so.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy.get()
+    /// Whether a record may wait for its schema or have gone without it, or readiness still reports one.
+    pub(super) fn is_active(&self) -> bool {
+        self.active.get()
     }
 
-    /// What is known of a schema.
-    pub(super) fn look(&self, id: u32) -> Option<SchemaLookup> {
-        let found = self.book.borrow().look(id, Instant::now());
+    /// What is known of a schema; `None`: it must be requested first.
+    pub(super) fn look_up(&self, id: u32) -> Option<SchemaLookup> {
+        let found = self.cache.borrow().look_up(id, Instant::now());
         if let Some(SchemaLookup::RegistryUnavailable) = found {
             self.missed.borrow_mut().insert(id);
-            self.busy.set(true);
+            self.active.set(true);
         }
         found
     }
 
-    /// Whether a record need not wait any longer for the schema that it waits for.
-    pub(super) fn settled(&self, waiting: &SchemaWait, held: bool) -> bool {
-        let found = self.look(waiting.needs.schema);
-        found.is_some_and(|found| waiting.needs.are_met_by(&found, held))
+    /// Whether enough is known of a schema for the record that waits for it. `held`: the topic holds
+    /// records that cannot be written.
+    pub(super) fn is_ready(&self, wait: &SchemaWait, held: bool) -> bool {
+        let found = self.look_up(wait.request.schema);
+        found.is_some_and(|found| wait.request.are_met_by(&found, held))
     }
 
-    /// Takes in what was answered.
-    pub(super) fn settle(&self) {
-        for FetchedSchema { id, found } in self.answers.try_iter() {
-            self.book.borrow_mut().answered(id, found, Instant::now());
+    /// Takes in the fetcher's answers.
+    pub(super) fn take_fetched(&self) {
+        for FetchedSchema { id, result } in self.answers.try_iter() {
+            self.cache.borrow_mut().answered(id, result, Instant::now());
         }
     }
 
-    /// Asks for what records wait for, and has readiness say so where that takes long.
-    pub(super) fn ask(&self, waiting: &[SchemaWait], topics: &[Arc<TopicContext>]) {
-        self.busy.set(!waiting.is_empty());
+    /// Requests the schemas for which records wait, and has readiness report waits that take long.
+    pub(super) fn request(&self, waits: &[SchemaWait], topics: &[Arc<TopicContext>]) {
+        self.active.set(!waits.is_empty());
         let now = Instant::now();
-        let mut book = self.book.borrow_mut();
+        let mut cache = self.cache.borrow_mut();
         let missed = self.missed.take().into_iter();
-        let wanted = waiting.iter().map(|it| it.needs.schema).chain(missed);
-        for id in book.questions(wanted, MAX_OPEN_FETCHES, now) {
-            // There is room. Without the thread the program is about to stop.
-            self.questions.try_send(id).ok();
+        let wanted = waits.iter().map(|it| it.request.schema).chain(missed);
+        for id in cache.due_requests(wanted, MAX_OPEN_FETCHES, now) {
+            // The channel has room for all open requests. Without the fetcher the sink is about to stop.
+            self.requests.try_send(id).ok();
         }
-        let reasons = waiting.iter().filter_map(|record| {
-            let reason = reason(record, &book, now)?;
-            Some((record.partition.clone(), (record.topic, reason)))
+        let reasons = waits.iter().filter_map(|wait| {
+            let reason = reason(wait, &cache, now)?;
+            Some((wait.partition.clone(), (wait.topic, reason)))
         });
-        tell(&mut self.told.borrow_mut(), reasons.collect(), topics);
+        report(&mut self.reported.borrow_mut(), reasons.collect(), topics);
     }
 }
 
-/// Why a record still waits, once that is worth a word.
-fn reason(record: &SchemaWait, book: &SchemaCache, now: Instant) -> Option<String> {
-    let SchemaWait {
-        partition,
-        offset,
-        needs: SchemaRequest { schema, .. },
-        since,
-        ..
-    } = record;
-    let long = HOLD_REPORT_DELAY <= now.saturating_duration_since(*since);
-    let found = book.look(*schema, now);
+/// Why a record waits for its schema; `None` while that need not be reported.
+fn reason(wait: &SchemaWait, cache: &SchemaCache, now: Instant) -> Option<String> {
+    let schema = wait.request.schema;
+    let is_long = now.saturating_duration_since(wait.since) >= HOLD_REPORT_DELAY;
+    let found = cache.look_up(schema, now);
     if matches!(
         found,
         Some(SchemaLookup::Known(_) | SchemaLookup::Unusable(_))
     ) {
-        // It waits for its topic, as others do.
+        // It waits for room in its topic, as other records do.
         return None;
     }
-    let why = match (book.trouble(*schema), book.absence(*schema)) {
+    let why = match (cache.failure(schema), cache.absence(schema)) {
         (Some(why), _) => why.to_owned(),
-        // It may be a matter of a moment.
-        (None, _) if !long => return None,
+        (None, _) if !is_long => return None,
         (None, Some(why)) => format!("{why}; it is asked again"),
         (None, None) => "the registry has not answered yet".to_owned(),
     };
+    let SchemaWait {
+        partition, offset, ..
+    } = wait;
     Some(format!(
         "{partition} offset {offset} waits for schema {schema}: {why}"
     ))
 }
 
-/// Tells the topics what is new: reasons that came or changed, and those that are gone.
-fn tell(
-    told: &mut BTreeMap<TopicPartition, (usize, String)>,
+/// Reports to the topics the reasons that are new or changed, and those that are over.
+fn report(
+    reported: &mut BTreeMap<TopicPartition, (usize, String)>,
     reasons: BTreeMap<TopicPartition, (usize, String)>,
     topics: &[Arc<TopicContext>],
 ) {
-    for (partition, (at, reason)) in &reasons {
-        let before = told.get(partition).map(|(_, reason)| reason);
+    for (partition, (topic, reason)) in &reasons {
+        let before = reported.get(partition).map(|(_, reason)| reason);
         if before == Some(reason) {
             continue;
         }
@@ -159,19 +150,21 @@ fn tell(
             log::warn!(partition:% = partition, reason = reason;
                 "a partition waits for the schema registry");
         }
-        if let Some(topic) = topics.get(*at) {
-            let who = HeldBy::Partition(partition.number);
-            topic.hold_reasons.tell(who, reason.clone());
+        if let Some(topic) = topics.get(*topic) {
+            let holder = HeldBy::Partition(partition.number);
+            topic.hold_reasons.set(holder, reason.clone());
         }
     }
-    for (partition, (at, _)) in &*told {
+    for (partition, (topic, _)) in &*reported {
         if !reasons.contains_key(partition) {
             log::info!(partition:% = partition;
                 "a partition does not wait for the schema registry any more");
-            if let Some(topic) = topics.get(*at) {
-                topic.hold_reasons.over(HeldBy::Partition(partition.number));
+            if let Some(topic) = topics.get(*topic) {
+                topic
+                    .hold_reasons
+                    .clear(HeldBy::Partition(partition.number));
             }
         }
     }
-    *told = reasons;
+    *reported = reasons;
 }

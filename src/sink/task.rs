@@ -1,4 +1,4 @@
-//! A record on its way through the sink, and what comes back.
+//! A record on its way from the consumer thread through a worker, and its way back.
 
 use std::time::Instant;
 
@@ -7,49 +7,52 @@ use super::refusal::Refusal;
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::stop::Stop;
 
-/// A record that was handed out.
+/// A record that was handed out to the workers.
 #[derive(Debug)]
 pub(super) struct SinkTask {
     pub(super) record: ConsumerRecord,
-    /// What the record asks for, or why it asks for nothing that can be done.
+    /// What the record asks for, or why that cannot be done.
     pub(super) decision: Result<RecordAction, Refusal>,
-    /// What must stay in order.
+    /// Records with the same key are worked on in order and one at a time; `None` needs no order.
     pub(super) ordering_key: Option<u64>,
-    /// When its partition came to us, if this record may have been written before that, by us before
-    /// a crash or by another member.
+    /// When its partition was assigned, if the record may have been written before that: by this process
+    /// before a crash, or by another member of the group.
     pub(super) possibly_written_before: Option<Instant>,
-    /// Stopped when the partition goes away: nothing new may be begun for this record.
+    /// Stopped when the partition goes away: then no further request may be made for this record.
     pub(super) lease: Stop,
     pub(super) handle: RecordHandle,
 }
 
-/// Says which record a [`Completion`] is about.
+/// Identifies a handed out record, so that its [`Completion`] can be counted. Only the assignment of its
+/// partition makes one.
 #[derive(Debug, Clone)]
 pub(super) struct RecordHandle {
     pub(super) partition: TopicPartition,
     pub(super) offset: i64,
-    /// Grows with each assignment: what was begun under an earlier one no longer counts.
+    /// Number of the assignment under which it was handed out. The completion of a record does not count
+    /// under a later assignment.
     pub(super) epoch: u64,
-    /// Which of `sink.topics`.
+    /// Index of its topic in `sink.topics`.
     pub(super) topic: usize,
-    /// What it holds in memory, about.
+    /// About what it holds in memory.
     pub(super) bytes: usize,
 }
 
-/// A record is out of our hands. Each handed out record gives one, whatever happens to it.
+/// Tells the consumer thread that a record is not worked on any more. Each handed out record gives exactly
+/// one, whatever happens to it.
 #[derive(Debug)]
 pub(super) struct Completion {
     pub(super) handle: RecordHandle,
     pub(super) outcome: TaskOutcome,
 }
 
-/// How the way of a record ended.
+/// How the work on a record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TaskOutcome {
-    /// It may be committed.
+    /// It was written, passed over or has its dead letter: its offset may be committed.
     Finished,
-    /// Nothing was begun. It comes again, to us or to another member.
+    /// No request was made for it. It comes again, to this process or another member.
     NotStarted,
-    /// Its writing was begun and given up. It comes again as well.
+    /// Its writing was begun and not finished. It comes again as well.
     Abandoned,
 }

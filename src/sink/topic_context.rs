@@ -1,6 +1,7 @@
-//! What the threads of one topic share.
+//! What the consumer thread and the workers of one topic share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -13,12 +14,11 @@ use crate::config::SinkTopicConfig;
 use crate::health::Condition;
 use crate::metrics::{Gauge, Metrics};
 use crate::sync::Mutex;
-use std::sync::Arc;
 
-/// Trouble of one record is told to readiness when it has lasted this long.
+/// Readiness reports the trouble of a record when it has lasted this long.
 pub(super) const HOLD_REPORT_DELAY: Duration = Duration::from_secs(5);
 
-/// A topic of the sink.
+/// A topic of the sink at run time.
 pub(super) struct TopicContext {
     /// Its name, shared with the consumer.
     pub(super) name: Arc<str>,
@@ -31,12 +31,12 @@ pub(super) struct TopicContext {
     pub(super) hold_reasons: HoldReasons,
 }
 
-/// What becomes of a record that cannot be written.
+/// What is done with a record that cannot be written.
 #[derive(Debug)]
 pub(super) enum RefusalPolicy {
-    /// To the thread that writes dead letters.
+    /// It goes to the thread that writes dead letters.
     DeadLetter(Sender<RefusedRecord>),
-    /// The record waits, and its partition with it.
+    /// It is tried again until it can be written. Its partition waits with it.
     Hold,
     /// It is passed over.
     Skip,
@@ -50,16 +50,17 @@ pub(super) struct RefusedRecord {
     pub(super) refusal: Refusal,
 }
 
-/// Whose trouble it is.
+/// Where a record is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HeldBy {
-    /// A worker, by its number, with its record.
+    /// By a worker, given by its number, which stays with the record.
     Worker(usize),
-    /// A partition whose next record waits for a schema.
+    /// In a partition, given by its number, whose next record waits for a schema.
     Partition(i32),
 }
 
-/// What is wrong with a topic at this moment: of each worker and each partition one reason.
+/// Why records of a topic are held at this moment: at most one reason for each worker and each partition.
+/// Readiness fails while there is one.
 #[derive(Debug)]
 pub(super) struct HoldReasons {
     reasons: Mutex<BTreeMap<HeldBy, String>>,
@@ -78,18 +79,18 @@ impl HoldReasons {
         }
     }
 
-    /// `who` is in trouble.
-    pub(super) fn tell(&self, who: HeldBy, reason: String) {
-        self.change(|reasons| drop(reasons.insert(who, reason)));
+    /// A record is held there, for this reason.
+    pub(super) fn set(&self, holder: HeldBy, reason: String) {
+        self.change(|reasons| drop(reasons.insert(holder, reason)));
     }
 
-    /// `who` is out of trouble.
-    pub(super) fn over(&self, who: HeldBy) {
-        self.change(|reasons| drop(reasons.remove(&who)));
+    /// No record is held there any more.
+    pub(super) fn clear(&self, holder: HeldBy) {
+        self.change(|reasons| drop(reasons.remove(&holder)));
     }
 
-    /// Something went wrong with a record; the status page shows it.
-    pub(super) fn note(&self, words: &str) {
+    /// Remembers an error for the status page, which shows the last one, without failing readiness.
+    pub(super) fn record_error(&self, words: &str) {
         self.condition.record_error(words);
     }
 

@@ -1,4 +1,4 @@
-//! A worker: takes the next record that may run and stays with it until it is done.
+//! A worker thread: takes the next record that may run and stays with it until it is finished.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::health::Heartbeat;
 use crate::servicenow;
 use crate::stop::Stop;
 
-/// Between two signs of life while there is nothing to do.
+/// Time between two heartbeats while there is nothing to do.
 const WORKER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a record may keep a worker silent: the longest back-off and a request, with room.
+/// How long a worker with a record may give no heartbeat: the longest back-off and a request, and more.
 const RECORD_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(900);
 /// First and longest pause before a held record is tried again.
 const HELD_RECORD_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
@@ -29,10 +29,10 @@ pub(super) struct SinkWorker {
     pub(super) topic: Arc<TopicContext>,
     pub(super) queue: Receiver<SinkTask>,
     pub(super) stop: Stop,
-    /// What is out is no longer waited for: requests that run are ended.
+    /// Ends requests that run; given at the deadline of a stop.
     pub(super) abandon: Stop,
     pub(super) heartbeat: Heartbeat,
-    /// A request for this record has failed.
+    /// Whether a request for the present record has failed.
     pub(super) failed: Cell<bool>,
 }
 
@@ -54,22 +54,23 @@ impl SinkWorker {
 
     fn handle(&self, job: SinkTask) {
         self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
-        let lane = job.ordering_key;
+        let ordering_key = job.ordering_key;
         let done = if job.lease.is_stopped() {
             Some(done(job, TaskOutcome::NotStarted))
         } else {
             self.write(job)
         };
-        self.topic.hold_reasons.over(HeldBy::Worker(self.number));
-        // In this order: who hears that a record is done may put the next one into its place.
-        self.topic.queue.done(lane);
+        self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
+        // First the queue, then the completion: the consumer thread, when it gets that, may push the next
+        // record into the place.
+        self.topic.queue.finish(ordering_key);
         if let Some(done) = done {
-            // There is room for every record that can be out. Nobody listens after the end.
+            // The channel has room for every record in flight. After the end no thread receives.
             self.topic.completions.try_send(done).ok();
         }
     }
 
-    /// What became of the record; `None` when its letter is still to be written.
+    /// Works on a record; `None` when its dead letter is still to be written.
     fn write(&self, job: SinkTask) -> Option<Completion> {
         match self.attempt(&job) {
             WriteOutcome::Written(kind, _) => {
@@ -83,12 +84,13 @@ impl SinkWorker {
         }
     }
 
-    /// How a record ends whose writing was stopped: nothing of it was begun, unless a request has
+    /// The outcome of a record whose writing was stopped: it was not begun, unless a request for it has
     /// failed or was ended.
     fn stopped(&self) -> TaskOutcome {
-        match self.failed.get() || self.abandon.is_stopped() {
-            true => TaskOutcome::Abandoned,
-            false => TaskOutcome::NotStarted,
+        if self.failed.get() || self.abandon.is_stopped() {
+            TaskOutcome::Abandoned
+        } else {
+            TaskOutcome::NotStarted
         }
     }
 
@@ -124,7 +126,7 @@ impl SinkWorker {
         log::warn!(table = self.topic.config.table, partition:% = job.handle.partition,
             offset = job.handle.offset, kind = refusal.kind.label(), attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
-        self.topic.hold_reasons.note(&refusal.to_string());
+        self.topic.hold_reasons.record_error(&refusal.to_string());
         match &self.topic.policy {
             RefusalPolicy::DeadLetter(letters) => {
                 let table = self.topic.config.table.clone();
@@ -133,7 +135,8 @@ impl SinkWorker {
                     table,
                     refusal,
                 };
-                // There is room for every record that can be out; without the thread we stop.
+                // The channel has room for every record in flight. Without the thread the sink is about to
+                // stop.
                 let back = letters.try_send(refused).err()?;
                 Some(done(back.into_inner().task, TaskOutcome::Abandoned))
             }
@@ -153,14 +156,14 @@ impl SinkWorker {
             let place = format!("{} offset {}", job.handle.partition, job.handle.offset);
             self.topic
                 .hold_reasons
-                .tell(HeldBy::Worker(self.number), format!("{place}: {refusal}"));
+                .set(HeldBy::Worker(self.number), format!("{place}: {refusal}"));
             self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
             if job.lease.wait(pause) {
                 return done(job, TaskOutcome::NotStarted);
             }
-            // What the record itself says does not change; the instance may.
+            // The record stays the same, but the instance may answer otherwise now.
             match self.attempt(&job) {
                 WriteOutcome::Refused(again) => refusal = again,
                 WriteOutcome::Written(kind, _) => {
@@ -188,10 +191,10 @@ impl RetryObserver for SinkWorker {
         self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
         self.failed.set(true);
         self.topic.count_error(error.metric_label());
-        self.topic.hold_reasons.note(&error.to_string());
-        if HOLD_REPORT_DELAY <= since.elapsed() {
+        self.topic.hold_reasons.record_error(&error.to_string());
+        if since.elapsed() >= HOLD_REPORT_DELAY {
             let seconds = since.elapsed().as_secs();
-            self.topic.hold_reasons.tell(
+            self.topic.hold_reasons.set(
                 HeldBy::Worker(self.number),
                 format!("for {seconds} s: {error}"),
             );
@@ -199,7 +202,7 @@ impl RetryObserver for SinkWorker {
     }
 
     fn retries_ended(&self) {
-        self.topic.hold_reasons.over(HeldBy::Worker(self.number));
+        self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
     }
 }
 

@@ -1,5 +1,6 @@
 mod awaiting_schema;
 
+use super::in_flight::MAX_IN_FLIGHT_BYTES;
 use super::*;
 use crate::stop;
 use crossbeam_channel::{Sender, bounded};
@@ -37,15 +38,16 @@ impl Rig {
         self.assignment.assigned(&[(partition(number), start)]);
     }
 
+    /// Hands a record out: its handle, its lease, and when the partition came if the record may have
+    /// been written before.
     fn begin(&self, number: i32, offset: i64) -> (RecordHandle, Stop, Option<Instant>) {
-        let ticket = RecordHandle {
-            partition: partition(number),
-            offset,
-            epoch: 0,
-            topic: 0,
-            bytes: 10,
-        };
-        self.assignment.begin(ticket).unwrap()
+        let started = self.assignment.begin(partition(number), offset, 10);
+        let started = started.unwrap();
+        (
+            started.handle,
+            started.lease,
+            started.possibly_written_before,
+        )
     }
 
     fn finish(&self, ticket: &RecordHandle, finished: bool) {
@@ -71,14 +73,22 @@ fn the_limit_pauses_and_half_of_it_resumes() {
     rig.assign(1);
     let out: Vec<RecordHandle> = (0..4).map(|offset| rig.begin(0, offset).0).collect();
     let both = vec![partition(0), partition(1)];
-    assert_eq!(rig.assignment.flow().pause, both, "one topic, one pool");
-    assert_eq!(rig.assignment.flow(), FlowControl::default(), "told once");
+    assert_eq!(
+        rig.assignment.flow_control().pause,
+        both,
+        "one topic, one pool"
+    );
+    assert_eq!(
+        rig.assignment.flow_control(),
+        FlowControl::default(),
+        "told once"
+    );
     rig.finish(&out[0], true);
-    rig.assignment.settle();
-    assert_eq!(rig.assignment.flow(), FlowControl::default());
+    rig.assignment.take_completions();
+    assert_eq!(rig.assignment.flow_control(), FlowControl::default());
     rig.finish(&out[1], true);
-    rig.assignment.settle();
-    assert_eq!(rig.assignment.flow().resume, both);
+    rig.assignment.take_completions();
+    assert_eq!(rig.assignment.flow_control().resume, both);
 }
 
 #[test]
@@ -92,12 +102,16 @@ fn a_full_topic_waits_for_the_next_record_to_come_back() {
     rig.begin(0, 1);
     rig.finish(&first, true);
     assert!(rig.assignment.wait_for_room(&stop));
-    assert_eq!(rig.assignment.flow(), FlowControl::default(), "not paused");
+    assert_eq!(
+        rig.assignment.flow_control(),
+        FlowControl::default(),
+        "not paused"
+    );
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 1)]);
     rig.begin(0, 2);
     drop(trigger);
     assert!(!rig.assignment.wait_for_room(&stop), "nothing comes back");
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
 }
 
 #[test]
@@ -105,21 +119,18 @@ fn a_partition_that_comes_while_its_topic_is_paused_is_paused() {
     let rig = rig(1);
     rig.assign(0);
     rig.begin(0, 0);
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     rig.assign(1);
-    assert_eq!(rig.assignment.flow().pause, [partition(1)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(1)]);
 }
 
 #[test]
 fn many_bytes_pause_as_well() {
     let rig = rig(100);
     rig.assign(0);
-    let big = RecordHandle {
-        bytes: MAX_IN_FLIGHT_BYTES,
-        ..rig.begin(0, 0).0
-    };
-    rig.assignment.begin(big).unwrap();
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    let big = rig.assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES);
+    assert!(big.is_some());
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
 }
 
 #[test]
@@ -139,7 +150,8 @@ fn a_revocation_waits_for_what_runs_and_commits_it() {
         "what was not done comes again"
     );
     assert!(lease.is_stopped() && !other.is_stopped());
-    assert!(rig.assignment.begin(first).is_none(), "no longer ours");
+    let again = rig.assignment.begin(partition(0), 5, 10);
+    assert!(again.is_none(), "the partition is gone");
 }
 
 #[test]
@@ -151,14 +163,14 @@ fn a_revocation_does_not_wait_for_ever() {
     rig.assign(0);
     let (again, ..) = rig.begin(0, 5);
     rig.finish(&running, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(
         rig.assignment.take_positions(),
         [],
         "that was under the old assignment"
     );
     rig.finish(&again, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
 }
 
@@ -170,7 +182,7 @@ fn what_was_lost_is_not_committed() {
     rig.assignment.lost(&[partition(0)]);
     assert!(lease.is_stopped());
     rig.finish(&ticket, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), []);
     assert!(!rig.assignment.is_busy(), "its place is free again");
 }
@@ -181,7 +193,7 @@ fn a_failing_commit_is_told_until_one_succeeds() {
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 5);
     rig.finish(&ticket, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
     assert_eq!(rig.assignment.take_positions(), []);
     rig.assignment.committed(Err("no coordinator".to_owned()));
@@ -209,7 +221,7 @@ fn a_partition_that_cannot_begin_is_told_and_never_resumed() {
     );
     rig.assign(1);
     rig.begin(1, 0);
-    assert_eq!(rig.assignment.flow().pause, [partition(1)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(1)]);
     rig.assignment.revoked(&[partition(0)]);
     assert!(rig.health.readiness().ok);
 }
@@ -221,17 +233,17 @@ fn what_would_come_again_is_bounded() {
     for offset in 0..4 {
         let (ticket, ..) = rig.begin(0, offset);
         rig.finish(&ticket, true);
-        rig.assignment.settle();
+        rig.assignment.take_completions();
     }
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 4)]);
     assert_eq!(
-        rig.assignment.flow(),
+        rig.assignment.flow_control(),
         FlowControl::default(),
         "Kafka has not answered"
     );
     rig.assignment.committed(Ok(&[(partition(0), 4)]));
-    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
 #[test]
@@ -249,8 +261,8 @@ fn a_record_that_is_not_handed_out_is_not_waited_for() {
     let rig = rig(10);
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 5);
-    rig.assignment.take_back(ticket);
-    assert_eq!(rig.assignment.wait_all(Instant::now() + SOON), 0);
+    rig.assignment.withdraw(ticket);
+    assert_eq!(rig.assignment.wait_until_idle(Instant::now() + SOON), 0);
     assert_eq!(rig.assignment.take_positions(), [], "it comes again");
 }
 
@@ -260,7 +272,7 @@ fn a_failed_commit_is_forgotten_with_its_partition() {
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 5);
     rig.finish(&ticket, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     rig.assignment.take_positions();
     rig.assignment.committed(Err("not a member".to_owned()));
     rig.assignment.lost(&[partition(0)]);
@@ -274,12 +286,12 @@ fn what_begins_anew_while_it_is_paused_is_resumed() {
     let rig = rig(1);
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 5);
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     rig.finish(&ticket, true);
     rig.assignment
         .restarted(&[(partition(0), StartPosition::Oldest)]);
-    rig.assignment.settle();
-    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+    rig.assignment.take_completions();
+    assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
 #[test]
@@ -296,18 +308,11 @@ fn large_records_of_one_topic_do_not_stop_another() {
     for partition in [partition(0), other.clone()] {
         assignment.assigned(&[(partition, StartPosition::Oldest)]);
     }
-    let ticket = |partition, topic, bytes| RecordHandle {
-        partition,
-        offset: 0,
-        epoch: 0,
-        topic,
-        bytes,
-    };
-    let large = ticket(partition(0), 0, MAX_IN_FLIGHT_BYTES);
-    assignment.begin(large).unwrap();
-    assert_eq!(assignment.flow().pause, [partition(0)]);
-    assignment.begin(ticket(other.clone(), 1, 10)).unwrap();
-    assert_eq!(assignment.flow().pause, [other], "one at a time");
+    let large = assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES);
+    assert!(large.is_some());
+    assert_eq!(assignment.flow_control().pause, [partition(0)]);
+    assert!(assignment.begin(other.clone(), 0, 10).is_some());
+    assert_eq!(assignment.flow_control().pause, [other], "one at a time");
 }
 
 #[test]
@@ -319,17 +324,10 @@ fn nothing_of_a_held_partition_is_handed_out() {
         high: 9,
     };
     rig.assignment.assigned(&[(partition(0), gone)]);
-    let ticket = RecordHandle {
-        partition: partition(0),
-        offset: 9,
-        epoch: 0,
-        topic: 0,
-        bytes: 10,
-    };
-    assert!(rig.assignment.begin(ticket).is_none());
+    assert!(rig.assignment.begin(partition(0), 9, 10).is_none());
 }
 
-/// What is out of it, and what waits in it, is nowhere else any more.
+/// Its records in flight, and those that wait in its queue, are nowhere else any more.
 #[test]
 fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
     let rig = rig(10);
@@ -346,15 +344,15 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
     rig.assignment.restarted(&[(partition(0), gone(5))]);
     assert!(rig.assignment.is_held(&partition(0)) && !lease.is_stopped());
     assert_eq!(
-        rig.assignment.flow(),
+        rig.assignment.flow_control(),
         FlowControl::default(),
         "it stays paused"
     );
-    let (parked, ..) = rig.begin(0, 5);
-    for ticket in [&ticket, &parked] {
+    let (queued, ..) = rig.begin(0, 5);
+    for ticket in [&ticket, &queued] {
         rig.finish(ticket, true);
     }
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
     // One that ends before the position is another topic.
     let (_, lease, _) = rig.begin(0, 6);

@@ -101,7 +101,7 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
         .unwrap();
     let (_lease, leased) = stop::pair();
     for offset in 0..20_000 {
-        let put = topic.queue.put(Some(7), job(offset, &leased));
+        let put = topic.queue.push(Some(7), job(offset, &leased));
         assert!(put.is_ok(), "there is no room for record {offset}");
         let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
         assert_eq!(

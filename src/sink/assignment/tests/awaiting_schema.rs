@@ -22,27 +22,27 @@ fn record(number: i32, offset: i64) -> ConsumerRecord {
 }
 
 impl Rig {
-    fn park(&self, number: i32, offset: i64, schema: u32) {
+    fn defer(&self, number: i32, offset: i64, schema: u32) {
         let record = record(number, offset);
-        let needs = SchemaRequest {
+        let request = SchemaRequest {
             schema,
             or_none: false,
         };
         self.assignment
-            .park(&partition(number), record, needs, Instant::now());
+            .defer(&partition(number), record, request, Instant::now());
     }
 
     /// The offset of a record whose schema is one of these.
-    fn unpark(&self, known: &[u32]) -> Option<i64> {
-        let is_known = |waiting: &SchemaWait| known.contains(&waiting.needs.schema);
-        let record = self.assignment.unpark(is_known);
+    fn take_ready(&self, known: &[u32]) -> Option<i64> {
+        let is_known = |wait: &SchemaWait| known.contains(&wait.request.schema);
+        let record = self.assignment.take_deferred(is_known);
         record.map(|(record, _)| record.offset)
     }
 
     fn waiting(&self) -> Vec<(i32, i64, u32)> {
-        let waiting = self.assignment.waiting().into_iter();
+        let waiting = self.assignment.schema_waits().into_iter();
         waiting
-            .map(|it| (it.partition.number, it.offset, it.needs.schema))
+            .map(|it| (it.partition.number, it.offset, it.request.schema))
             .collect()
     }
 }
@@ -52,22 +52,28 @@ fn its_partition_is_paused_until_it_is_handed_out() {
     let rig = rig(4);
     rig.assign(0);
     rig.assign(1);
-    rig.park(0, 5, 7);
-    assert!(rig.assignment.is_parked(&partition(0)) && !rig.assignment.is_parked(&partition(1)));
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
-    assert_eq!(rig.assignment.flow(), FlowControl::default(), "it stays so");
+    rig.defer(0, 5, 7);
+    assert!(
+        rig.assignment.has_deferred(&partition(0)) && !rig.assignment.has_deferred(&partition(1))
+    );
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
+    assert_eq!(
+        rig.assignment.flow_control(),
+        FlowControl::default(),
+        "it stays so"
+    );
     assert!(rig.assignment.is_busy(), "answers are looked for often");
-    assert_eq!(rig.unpark(&[8]), None);
+    assert_eq!(rig.take_ready(&[8]), None);
     assert_eq!(rig.waiting(), [(0, 5, 7)]);
-    assert_eq!(rig.unpark(&[7]), Some(5));
-    assert_eq!(rig.unpark(&[7]), None, "once");
+    assert_eq!(rig.take_ready(&[7]), Some(5));
+    assert_eq!(rig.take_ready(&[7]), None, "once");
     assert_eq!(rig.waiting(), []);
     // Its value may be behind another schema than its key.
-    rig.park(0, 5, 8);
-    assert_eq!(rig.assignment.flow(), FlowControl::default());
-    assert_eq!(rig.unpark(&[7, 8]), Some(5));
+    rig.defer(0, 5, 8);
+    assert_eq!(rig.assignment.flow_control(), FlowControl::default());
+    assert_eq!(rig.take_ready(&[7, 8]), Some(5));
     rig.begin(0, 5);
-    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
 /// A topic that has room again resumes its partitions, but not this one.
@@ -77,17 +83,17 @@ fn a_topic_with_room_does_not_resume_it() {
     rig.assign(0);
     rig.assign(1);
     let out: Vec<RecordHandle> = (0..2).map(|offset| rig.begin(1, offset).0).collect();
-    rig.park(0, 5, 7);
+    rig.defer(0, 5, 7);
     let both = vec![partition(0), partition(1)];
-    assert_eq!(rig.assignment.flow().pause, both);
-    assert_eq!(rig.unpark(&[7]), None, "the topic is full");
+    assert_eq!(rig.assignment.flow_control().pause, both);
+    assert_eq!(rig.take_ready(&[7]), None, "the topic is full");
     for ticket in &out {
         rig.finish(ticket, true);
     }
-    rig.assignment.settle();
-    assert_eq!(rig.assignment.flow().resume, [partition(1)]);
-    assert_eq!(rig.unpark(&[7]), Some(5));
-    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+    rig.assignment.take_completions();
+    assert_eq!(rig.assignment.flow_control().resume, [partition(1)]);
+    assert_eq!(rig.take_ready(&[7]), Some(5));
+    assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
 #[test]
@@ -95,16 +101,16 @@ fn no_position_passes_it_and_nothing_waits_for_it() {
     let rig = rig(10);
     rig.assign(0);
     let (ticket, ..) = rig.begin(0, 4);
-    rig.park(0, 5, 7);
+    rig.defer(0, 5, 7);
     rig.finish(&ticket, true);
-    rig.assignment.settle();
+    rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 5)]);
     assert_eq!(
-        rig.assignment.wait_all(Instant::now()),
+        rig.assignment.wait_until_idle(Instant::now()),
         0,
         "a stop is quick"
     );
-    assert_eq!(rig.assignment.given_up(), 0);
+    assert_eq!(rig.assignment.abandoned(), 0);
     assert_eq!(rig.assignment.revoked(&[partition(0)]), []);
 }
 
@@ -117,32 +123,32 @@ fn it_goes_away_with_its_partition() {
             let start = (partition(0), StartPosition::Oldest);
             rig.assignment.restarted(&[start]);
         },
-        |rig: &Rig| rig.assignment.renewed(),
+        |rig: &Rig| rig.assignment.clear(),
     ];
     for go in gone {
         let rig = rig(10);
         rig.assign(0);
-        rig.park(0, 5, 7);
-        rig.assignment.flow();
+        rig.defer(0, 5, 7);
+        rig.assignment.flow_control();
         go(&rig);
-        assert_eq!((rig.waiting(), rig.unpark(&[7])), (vec![], None));
+        assert_eq!((rig.waiting(), rig.take_ready(&[7])), (vec![], None));
         rig.assign(0);
-        assert_eq!(rig.unpark(&[7]), None, "nor does it come back with it");
+        assert_eq!(rig.take_ready(&[7]), None, "nor does it come back with it");
         rig.begin(0, 5);
     }
 }
 
 #[test]
-fn a_record_of_somebody_else_is_not_parked() {
+fn a_record_of_a_partition_that_is_not_ours_is_dropped() {
     let rig = rig(10);
-    rig.park(0, 5, 7);
+    rig.defer(0, 5, 7);
     let gone = StartPosition::Gone {
         committed: 3,
         low: 7,
         high: 9,
     };
     rig.assignment.assigned(&[(partition(1), gone)]);
-    rig.park(1, 8, 7);
+    rig.defer(1, 8, 7);
     assert_eq!(rig.waiting(), []);
 }
 
@@ -150,11 +156,11 @@ fn a_record_of_somebody_else_is_not_parked() {
 fn a_partition_that_begins_anew_is_resumed() {
     let rig = rig(10);
     rig.assign(0);
-    rig.park(0, 5, 7);
-    assert_eq!(rig.assignment.flow().pause, [partition(0)]);
+    rig.defer(0, 5, 7);
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     rig.assignment
         .restarted(&[(partition(0), StartPosition::Oldest)]);
-    assert_eq!(rig.assignment.flow().resume, [partition(0)]);
+    assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
 /// What happens, in order.
@@ -195,21 +201,21 @@ struct Play {
 impl Play {
     /// What the loop does between two polls.
     fn turn(&mut self) {
-        self.rig.assignment.settle();
+        self.rig.assignment.take_completions();
         let known = &self.known;
-        let is_known = |waiting: &SchemaWait| known.contains(&waiting.needs.schema);
-        while let Some((record, _)) = self.rig.assignment.unpark(is_known) {
+        let is_known = |wait: &SchemaWait| known.contains(&wait.request.schema);
+        while let Some((record, _)) = self.rig.assignment.take_deferred(is_known) {
             let at = usize::try_from(record.partition).unwrap();
             assert_eq!(
                 record.offset, self.expected[at],
-                "what was parked comes first"
+                "the deferred record comes first"
             );
             self.expected[at] += 1;
             let (ticket, ..) = self.rig.begin(record.partition, record.offset);
             self.out.push(ticket);
         }
-        assert!(self.out.len() <= 3, "the lanes have no room for more");
-        let flow = self.rig.assignment.flow();
+        assert!(self.out.len() <= 3, "the queue has no room for more");
+        let flow = self.rig.assignment.flow_control();
         for (list, paused) in [(flow.pause, true), (flow.resume, false)] {
             for partition in list {
                 let at = usize::try_from(partition.number).unwrap();
@@ -230,7 +236,7 @@ impl Play {
             let first = first.unwrap_or(self.expected[at]);
             assert_eq!(
                 *position, first,
-                "neither past what is out nor past what waits"
+                "neither past a record in flight nor past one that waits"
             );
             self.committed[at] = *position;
         }
@@ -243,20 +249,20 @@ impl Play {
             return;
         }
         self.fetch[at].0 += 1;
-        assert!(!self.rig.assignment.is_parked(&partition(number)));
+        assert!(!self.rig.assignment.has_deferred(&partition(number)));
         assert_eq!(offset, self.expected[at], "nothing is left out");
         if self.known.contains(&schema) {
             self.expected[at] += 1;
             self.out.push(self.rig.begin(number, offset).0);
         } else {
-            self.rig.park(number, offset, schema);
+            self.rig.defer(number, offset, schema);
         }
     }
 
     fn go(&mut self, number: i32) {
         let at = usize::try_from(number).unwrap();
         self.rig.assignment.lost(&[partition(number)]);
-        // What was out of it comes back for nobody.
+        // Its records in flight come back and do not count.
         let (gone, left) = self
             .out
             .drain(..)
