@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 use crate::bare::Job;
 use crate::proc::{Sample, usage};
 
+/// The longest copy.
+const COPY_DEADLINE: Duration = Duration::from_secs(300);
+/// Between two looks at a copy whose time is not measured.
+const COUNT_EVERY: Duration = Duration::from_millis(200);
+
 /// A running bridge; killed when dropped.
 pub(crate) struct Bridge {
     child: Child,
@@ -26,6 +31,18 @@ impl Bridge {
 
     /// Starts `program` with this configuration, which lacks the port only.
     pub(crate) fn launch(program: &str, config: &str) -> Result<Bridge, Box<dyn Error>> {
+        Bridge::spawn(Command::new(Path::new(program).canonicalize()?), config)
+    }
+
+    /// As [`Bridge::launch`], below callgrind, which counts its instructions.
+    pub(crate) fn launch_counted(program: &str, config: &str) -> Result<Bridge, Box<dyn Error>> {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--callgrind-out-file=instructions"]);
+        command.arg(Path::new(program).canonicalize()?);
+        Bridge::spawn(command, config)
+    }
+
+    fn spawn(mut command: Command, config: &str) -> Result<Bridge, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
@@ -36,7 +53,7 @@ impl Bridge {
             &path,
             format!("{config}observability:\n  addr: {addr}\nlog_level: warn\n"),
         )?;
-        let child = Command::new(Path::new(program).canonicalize()?)
+        let child = command
             .arg("--config")
             .arg(&path)
             .current_dir(folder.path())
@@ -67,6 +84,31 @@ impl Bridge {
     /// Rows acknowledged by Kafka so far.
     pub(crate) fn produced(&self) -> u64 {
         self.sum("bridge_source_produce_total{")
+    }
+
+    /// Waits until so many rows are acknowledged.
+    pub(crate) fn wait_for(&self, rows: u64) -> Result<(), Box<dyn Error>> {
+        let started = Instant::now();
+        while self.produced() < rows {
+            if started.elapsed() > COPY_DEADLINE {
+                let (count, log) = (self.produced(), self.log_tail());
+                return Err(format!("the bridge copied {count} of {rows} rows: {log}").into());
+            }
+            crossbeam_channel::after(COUNT_EVERY).recv()?;
+        }
+        Ok(())
+    }
+
+    /// Ends a bridge of [`Bridge::launch_counted`] in its own time; its instructions.
+    pub(crate) fn end_counted(mut self) -> Result<u64, Box<dyn Error>> {
+        Command::new("kill").args(["-TERM", &self.pid()]).status()?;
+        self.child.wait()?;
+        let text = fs::read_to_string(self.folder.path().join("instructions"))?;
+        let total = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("totals: "));
+        Ok(total.ok_or("callgrind wrote no total")?.trim().parse()?)
     }
 
     /// Records written to the instance so far.

@@ -8,6 +8,7 @@
     reason = "a program for people"
 )]
 
+mod against;
 mod avro;
 mod bare;
 mod bare_sink;
@@ -41,13 +42,16 @@ fn main() -> ExitCode {
         ["bare-sink", url, brokers, topic, records, workers] => {
             bare_sink::child(url, brokers, topic, records, workers)
         }
+        ["--against", before, after, simulator] => {
+            start_broker().and_then(|broker| against::all(before, after, simulator, &broker))
+        }
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
         [bridge, simulator, "--avro"] => avro_only(bridge, simulator),
         _ => Err(
-            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink | --avro], or bridge-bench \
-             --encoder"
+            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink | --avro], bridge-bench \
+             --encoder, or bridge-bench --against BEFORE AFTER SIMULATOR"
                 .into(),
         ),
     };

@@ -119,6 +119,21 @@ fn free(bridge: &str, simulator: &str, broker: &Broker) -> Result<(), Box<dyn Er
     Ok(())
 }
 
+/// One run of the bridge with an instance that takes no time.
+pub(crate) fn updates(
+    program: &str,
+    simulator: &str,
+    broker: &Broker,
+) -> Result<Sample, Box<dyn Error>> {
+    let (workers, records) = FREE;
+    let case = Case::new(simulator, broker, Asked::Updates, Duration::ZERO, records)?;
+    let run = case.bridge(program, workers)?;
+    if run.order.starts_with("no") {
+        return Err(format!("order: {}", run.order).into());
+    }
+    Ok(run.sample)
+}
+
 /// A topic that is full and an instance that waits.
 struct Case {
     instance: Instance,
