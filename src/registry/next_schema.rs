@@ -127,7 +127,7 @@ impl NextSchema {
         })
     }
 
-    /// What follows our own version `ours` and the schema `running`.
+    /// The schema that follows the bridge's own version `ours` and the schema `running`.
     fn of(
         ours: Option<(SubjectSchema, RecordSchema)>,
         running: Option<&RecordSchema>,

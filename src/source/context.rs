@@ -26,6 +26,7 @@ pub struct SourceContext {
     pub metrics: Arc<Metrics>,
     /// Heartbeats of threads, conditions of readiness.
     pub health: Arc<Health>,
-    /// What the sink wrote, by table; only tables whose own writes are left out are in it.
+    /// The versions of rows that the sink wrote, by table. Only tables whose own writes are left out are
+    /// in it.
     pub own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
 }

@@ -142,17 +142,15 @@ impl RowEncoder {
         id: &[u8],
         out: &mut RecordBuffers,
     ) -> Result<EncodeAttempt, RowEncodeError> {
-        let Some(active) = &mut self.active else {
-            return Ok(EncodeAttempt::LookupNeeded);
-        };
-        let report = active
-            .encode(key, row, out)
-            .map_err(|error| self.reports.refused(id, &error))?;
-        if report.unknown > 0 && self.lookup.may_find_columns(Instant::now()) {
-            return Ok(EncodeAttempt::LookupNeeded);
+        match self.write(key, row, id, out)? {
+            Some(report)
+                if report.unknown == 0 || !self.lookup.may_find_columns(Instant::now()) =>
+            {
+                self.count(report, id);
+                Ok(EncodeAttempt::Encoded)
+            }
+            _ => Ok(EncodeAttempt::LookupNeeded),
         }
-        self.count(report, id);
-        Ok(EncodeAttempt::Encoded)
     }
 
     /// Makes the record of a row with the schema that is known: columns that it has no field for are
@@ -164,14 +162,28 @@ impl RowEncoder {
         id: &[u8],
         out: &mut RecordBuffers,
     ) -> Result<(), RowEncodeError> {
-        let Some(active) = &mut self.active else {
-            return Err(RowEncodeError::InvalidRow("it has no columns".to_owned()));
-        };
-        let report = active
-            .encode(key, row, out)
-            .map_err(|error| self.reports.refused(id, &error))?;
+        let report = self
+            .write(key, row, id, out)?
+            .ok_or_else(|| RowEncodeError::InvalidRow("it has no columns".to_owned()))?;
         self.count(report, id);
         Ok(())
+    }
+
+    /// Writes the record of a row; `None`: no schema is known.
+    fn write(
+        &mut self,
+        key: Option<&[u8]>,
+        row: &[u8],
+        id: &[u8],
+        out: &mut RecordBuffers,
+    ) -> Result<Option<EncodeReport>, RowEncodeError> {
+        let Some(active) = &mut self.active else {
+            return Ok(None);
+        };
+        match active.encode(key, row, out) {
+            Ok(report) => Ok(Some(report)),
+            Err(error) => Err(self.reports.refused(id, &error)),
+        }
     }
 
     /// Counts and reports what was noticed in a row.

@@ -47,7 +47,8 @@ pub(super) struct TablePoller {
     cursor_columns: CursorColumns,
     /// Seconds behind the instance's clock up to which is read (`timestamp_delay`).
     delay: i64,
-    /// Where the first read of a table without a checkpoint begins; `None` once it is used.
+    /// How many hours back the first read of a table without a checkpoint begins; `None` once it has
+    /// begun.
     initial_hours: Option<u32>,
     window: Window,
     generation: u64,

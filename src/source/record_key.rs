@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Partitioner;
 use crate::servicenow::page::row;
 
-/// What the key of a table's records is made of.
+/// The way in which the keys of a table's records are made.
 #[derive(Debug)]
 pub(super) enum KeyStrategy {
     /// The row's identifier.

@@ -43,7 +43,8 @@ pub(super) struct SchemaFinder {
     table: TableConfig,
     instance: Arc<SourceInstance>,
     registry: Arc<Registry>,
-    /// When a schema was last looked up; a look-up that failed counts only where none is registered.
+    /// When a schema was last looked up. A look-up that failed does not count, except for a look whether
+    /// another program has registered a schema.
     last_lookup: Option<Instant>,
     /// How often the schema has grown since the start.
     growths: u32,

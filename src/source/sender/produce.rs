@@ -30,7 +30,7 @@ pub(super) struct RecordProducer {
     avro: Option<AvroRecords>,
 }
 
-/// What a table that becomes Avro needs.
+/// The parts that only a table needs whose rows become Avro.
 struct AvroRecords {
     encoder: RowEncoder,
     /// The record of the row that is being sent.
