@@ -25,6 +25,7 @@ pub(crate) mod names;
 mod problem;
 mod reader;
 mod show;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -46,7 +47,9 @@ pub use keys::{
 pub use load::{load, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
 pub use show::{show, show_tree};
+pub use systemd::SystemdEnvironment;
 pub use watch::ConfigWatcher;
+pub(crate) use watch::folder_of;
 
 impl Config {
     /// The tables that are polled: none while `source.enabled` is false.

@@ -37,7 +37,7 @@ impl Metrics {
     /// Records that the configuration was read, and whether it is in use now.
     pub fn record_reload(&self, used: bool) {
         self.reload_successful.set(if used { 1.0 } else { 0.0 });
-        self.reload_timestamp.set(now_seconds());
+        self.reload_timestamp.set(family::epoch_seconds());
     }
 
     /// Removes the series of a table that is no longer read.
@@ -83,11 +83,6 @@ impl Default for Metrics {
     fn default() -> Metrics {
         Metrics::new()
     }
-}
-
-/// Seconds since the epoch by this host's clock.
-fn now_seconds() -> f64 {
-    jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
 #[cfg(test)]

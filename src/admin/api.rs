@@ -11,9 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use super::AdminServices;
-use super::http::{AdminMethod, AdminRequest, AdminResponse};
-use super::pages::AdminReply;
+use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
+use super::services::AdminServices;
 use super::threads::threads;
 use crate::config::{self, Secret};
 use crate::control::AdminCommand;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::http::{self, AdminMethod, AdminResponse, MAX_REQUEST_BYTES, ParsedRequest};
-use super::pages::{AdminPages, AdminReply};
+use super::http::{self, AdminMethod, AdminReply, AdminResponse, MAX_REQUEST_BYTES, ParsedRequest};
+use super::pages::AdminPages;
 use crate::control::PendingCommand;
 
 /// From the connection, or the first byte of a further request, to its end.

@@ -5,6 +5,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde::Serialize;
 
 use crate::config::Secret;
+use crate::control::PendingCommand;
 
 /// Bytes of a request head.
 const MAX_REQUEST_HEAD_BYTES: usize = 8 * 1024;
@@ -121,6 +122,14 @@ pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
     })
 }
 
+/// The length of the whole request that `bytes` begin with. For the fuzz target `http_head`.
+pub fn request_length(bytes: &[u8]) -> Option<usize> {
+    match parse(bytes) {
+        ParsedRequest::Request(request) => Some(request.length),
+        ParsedRequest::Incomplete | ParsedRequest::Refused(_) => None,
+    }
+}
+
 /// The length of a body; a number that is too large for a machine word is still too large.
 fn length_of(value: &[u8]) -> Option<usize> {
     let value = std::str::from_utf8(value).ok()?;
@@ -220,6 +229,12 @@ impl AdminResponse {
         }
         text.into_bytes()
     }
+}
+
+/// The reply to a request: there now, or when the supervisor has answered.
+pub(super) enum AdminReply {
+    Now(AdminResponse),
+    Later(PendingCommand),
 }
 
 fn reason(status: u16) -> &'static str {

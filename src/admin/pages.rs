@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::history::PipelineHistory;
-use super::http::{AdminMethod, AdminRequest, AdminResponse};
+use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
 use super::page::StatusPage;
-use super::{AdminServices, api, status_builder};
-use crate::control::PendingCommand;
+use super::services::AdminServices;
+use super::{api, status_builder};
 use crate::health::HealthReport;
 
 /// What is served, and what it is made of.
@@ -15,12 +15,6 @@ pub(super) struct AdminPages {
     shown: AdminServices,
     history: PipelineHistory,
     page: StatusPage,
-}
-
-/// An answer, now or when the supervisor has spoken.
-pub(super) enum AdminReply {
-    Now(AdminResponse),
-    Later(PendingCommand),
 }
 
 impl AdminPages {

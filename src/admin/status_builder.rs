@@ -4,8 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
-use super::AdminServices;
 use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
+use super::services::AdminServices;
 use super::status::{
     BridgeStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus, PipelineState,
     PipelineStatus, ReloadStatus,

@@ -1,11 +1,17 @@
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::{Config, CurrentConfig};
+use crate::config::{self, Config, CurrentConfig};
 use crate::control::{self, CommandRequest};
-use crate::health::ConditionKey;
+use crate::health::{ConditionKey, Health};
+use crate::metrics::Metrics;
 
 mod api;
 mod status;
@@ -29,7 +35,7 @@ source:
 ";
 
 /// What a server shows that nothing has been told.
-fn shown(config: Config) -> (AdminServices, crossbeam_channel::Receiver<CommandRequest>) {
+fn shown(config: Config) -> (AdminServices, Receiver<CommandRequest>) {
     let (control, requests) = control::pair();
     let shown = AdminServices {
         metrics: Arc::new(Metrics::new()),

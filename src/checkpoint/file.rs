@@ -9,7 +9,8 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::error::Error;
+use crate::config::folder_of;
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
 const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
@@ -168,8 +169,12 @@ fn lock(target: &Path, folder: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// The process that holds the lock of the checkpoint `path`; `None` when nobody does.
-pub(super) fn holder_of(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
+/// The process that works with the checkpoint `path`, as it holds the lock, and the lock file; `None`
+/// when no process does.
+///
+/// # Errors
+/// The lock file cannot be read, or names no process.
+pub fn lock_holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
     let target = resolve(path).map_err(|source| Error::read(path, source))?;
     let path = folder_of(&target).join(beside(&target, "", ".lock"));
     let file = match OpenOptions::new().read(true).open(&path) {
@@ -218,13 +223,6 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many symbolic links"))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn beside(path: &Path, before: &str, after: &str) -> OsString {

@@ -209,7 +209,8 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that holds the file `path`; `.` for a bare file name.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),

@@ -7,7 +7,7 @@
 
 use super::family::{
     AnyMetric, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MetricAbout, SecondsCounter,
-    SingleMetric,
+    SingleMetric, epoch_seconds,
 };
 
 /// Buckets in seconds of the Go client library; a poll.
@@ -66,7 +66,7 @@ macro_rules! catalogue {
                             buckets: catalogue!(@buckets $($buckets)?),
                         }),
                     )*
-                    start_seconds: super::now_seconds(),
+                    start_seconds: epoch_seconds(),
                 }
             }
 

@@ -77,7 +77,7 @@ impl Gauge {
 
     /// Sets it to the time `ahead` from now, in seconds since the epoch.
     pub fn set_time(&self, ahead: Duration) {
-        self.set(super::now_seconds() + ahead.as_secs_f64());
+        self.set(epoch_seconds() + ahead.as_secs_f64());
     }
 
     /// The value now.
@@ -381,4 +381,9 @@ impl<T: MetricValue> AnyMetric for SingleMetric<T> {
 
     #[cfg(test)]
     fn touch(&self, _: &str) {}
+}
+
+/// Seconds since the epoch by this host's clock.
+pub(super) fn epoch_seconds() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
 }

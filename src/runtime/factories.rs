@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::Services;
 use super::connections::Connections;
 use super::helper_threads;
 use super::helper_threads::HelperThread;
 use super::pipeline_slot::StartRefusal;
+use super::services::Services;
 use crate::config::{Config, TableConfig};
 use crate::health::ConditionKey;
 use crate::kafka::Producer;
@@ -108,7 +108,7 @@ pub(super) fn sink(
     links: &Connections,
     config: &Config,
     own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
-    (read, deliver): (&Stop, &Stop),
+    signals: &StopSignals,
 ) -> Result<sink::SinkPipeline, StartRefusal> {
     let context = sink::SinkServices {
         client: Arc::clone(&links.client),
@@ -118,6 +118,6 @@ pub(super) fn sink(
         health: Arc::clone(&parts.health),
     };
     let guard = |table: &str| own_writes.get(table).cloned();
-    sink::SinkPipeline::start(&context, config, &guard, read, deliver)
+    sink::SinkPipeline::start(&context, config, &guard, &signals.stop, &signals.abandon)
         .map_err(|error| StartRefusal::Later(format!("sink: cannot start a thread: {error}")))
 }

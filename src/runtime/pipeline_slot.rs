@@ -12,7 +12,7 @@ use crate::backoff::Backoff;
 use crate::control::PipelinePhase;
 use crate::health::{Condition, ConditionKey, Health};
 use crate::metrics::{CounterVec, Metrics};
-use crate::stop::{self, Stop, StopTrigger};
+use crate::stop::{self, StopSignals, StopTrigger};
 
 /// First and longest pause before what ended by itself is started again.
 const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -85,17 +85,19 @@ enum SlotState<W> {
 struct RunningWork<W> {
     work: W,
     /// Dropping it ends the beginning of new work.
-    read: StopTrigger,
-    /// Dropping it ends the waiting for what was begun.
-    deliver: StopTrigger,
+    stop: StopTrigger,
+    /// Dropping it ends the waiting for work that was begun.
+    abandon: StopTrigger,
     since: Instant,
 }
 
 struct EndingWork<W> {
     work: W,
-    deliver: Option<StopTrigger>,
+    /// Dropping it ends the waiting for work that was begun; `None` when that has happened.
+    abandon: Option<StopTrigger>,
+    /// When that happens at the latest.
     deadline: Instant,
-    /// Why it ends, if nobody wanted that.
+    /// What went wrong, if it ends without having been asked to.
     fault: Option<String>,
 }
 
@@ -189,7 +191,7 @@ impl<W: Managed> PipelineSlot<W> {
     pub(super) fn step(
         &mut self,
         turn: StepInputs<'_>,
-        start: impl FnOnce(&Stop, &Stop) -> Result<W, StartRefusal>,
+        start: impl FnOnce(&StopSignals) -> Result<W, StartRefusal>,
     ) {
         let run = self.wanted && !self.paused;
         self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
@@ -218,12 +220,14 @@ impl<W: Managed> PipelineSlot<W> {
         self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
             SlotState::Running(running) => SlotState::Ending(EndingWork {
                 work: running.work,
-                deliver: Some(running.deliver).filter(|_| !abandon),
+                abandon: (!abandon).then_some(running.abandon),
                 deadline: running.since,
                 fault: None,
             }),
             SlotState::Ending(mut ending) => {
-                ending.deliver = ending.deliver.filter(|_| !abandon);
+                if abandon {
+                    ending.abandon = None;
+                }
                 SlotState::Ending(ending)
             }
             _ => SlotState::Idle,
@@ -284,7 +288,7 @@ impl<W: Managed> PipelineSlot<W> {
             }
             return SlotState::Running(running);
         }
-        drop(running.read);
+        drop(running.stop);
         let patience = if fault.is_some() {
             FAULT_END_TIMEOUT
         } else {
@@ -293,7 +297,7 @@ impl<W: Managed> PipelineSlot<W> {
         self.await_end(
             EndingWork {
                 work: running.work,
-                deliver: Some(running.deliver),
+                abandon: Some(running.abandon),
                 deadline: turn.now + patience,
                 fault,
             },
@@ -304,7 +308,7 @@ impl<W: Managed> PipelineSlot<W> {
     fn await_end(&mut self, mut ending: EndingWork<W>, now: Instant) -> SlotState<W> {
         if !ending.work.is_over() {
             if ending.deadline <= now {
-                ending.deliver = None;
+                ending.abandon = None;
             }
             return SlotState::Ending(ending);
         }
@@ -344,18 +348,18 @@ impl<W: Managed> PipelineSlot<W> {
     fn start(
         &mut self,
         now: Instant,
-        start: impl FnOnce(&Stop, &Stop) -> Result<W, StartRefusal>,
+        start: impl FnOnce(&StopSignals) -> Result<W, StartRefusal>,
     ) -> SlotState<W> {
-        let (read, reading) = stop::pair();
-        let (deliver, delivering) = stop::pair();
+        let (stop_trigger, stop) = stop::pair();
+        let (abandon_trigger, abandon) = stop::pair();
         self.outdated = false;
-        match start(&reading, &delivering) {
+        match start(&StopSignals { stop, abandon }) {
             Ok(work) => {
                 self.told = None;
                 SlotState::Running(RunningWork {
                     work,
-                    read,
-                    deliver,
+                    stop: stop_trigger,
+                    abandon: abandon_trigger,
                     since: now,
                 })
             }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::connections::Connections;
+use super::factories;
 use super::helper_threads::HelperThread;
 use super::pipeline_slot::{Managed, PipelineSlot, StartRefusal, StepInputs};
-use super::{Services, factories};
+use super::services::Services;
 use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
 use crate::health::ConditionKey;
 use crate::loop_guard::OwnWriteLog;
-use crate::stop::StopSignals;
 use crate::{sink, source};
 
 /// When pipelines move one after the other, how long one may hold up the next.
@@ -170,15 +170,17 @@ impl Pipelines {
             may_start: true,
             overdue_threads: &silent,
         };
-        self.flusher
-            .step(turn, |stop, _| factories::flusher(parts, config, stop));
+        self.flusher.step(turn, |signals| {
+            factories::flusher(parts, config, &signals.stop)
+        });
         let (producer, found) = (&links.producer, &self.found_in);
         let topics = config.topics().into_iter().collect();
-        self.topics.step(turn, |stop, _| {
-            factories::topics(parts, producer, topics, found, stop)
+        self.topics.step(turn, |signals| {
+            factories::topics(parts, producer, topics, found, &signals.stop)
         });
-        self.probe
-            .step(turn, |stop, _| factories::probe(parts, links, config, stop));
+        self.probe.step(turn, |signals| {
+            factories::probe(parts, links, config, &signals.stop)
+        });
         self.move_on(now);
         self.step_tables(turn, config, links, parts);
         self.step_sink(turn, config, links, parts);
@@ -199,15 +201,11 @@ impl Pipelines {
             let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
             let turn = StepInputs { may_start, ..turn };
             let (own, shown) = (&self.own_writes, &mut self.shown_tables);
-            slot.step(turn, |read, deliver| {
+            slot.step(turn, |signals| {
                 let table =
                     table.ok_or_else(|| StartRefusal::Later("it is not known".to_owned()))?;
                 show_table(shown, table, parts);
-                let signals = StopSignals {
-                    stop: read.clone(),
-                    abandon: deliver.clone(),
-                };
-                factories::table(parts, links, config, table, own, &signals)
+                factories::table(parts, links, config, table, own, signals)
             });
             // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
             if !self.shown_tables.contains_key(name)
@@ -245,10 +243,10 @@ impl Pipelines {
         let may_start = needed.all(|topic| self.found.contains(topic));
         let (own, paused) = (&self.own_writes, &self.paused);
         let turn = StepInputs { may_start, ..turn };
-        self.sink.step(turn, |read, deliver| {
+        self.sink.step(turn, |signals| {
             let mut config = config.clone();
             config.sink.topics.retain(|it| !paused.contains(&it.topic));
-            factories::sink(parts, links, &config, own, (read, deliver))
+            factories::sink(parts, links, &config, own, signals)
         });
         if self.sink.is_empty() || self.sink.work().is_some() {
             let topics = config.active_topics().iter();

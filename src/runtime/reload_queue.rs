@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Services;
 use super::reload::{PreparedReload, ReloadRefusal, ReloadTask};
+use super::services::Services;
 use crate::backoff::Backoff;
 use crate::config::{ConfigFiles, LoadedConfig};
 use crate::control::{CommandRequest, ReloadOutcome, ReloadRecord};

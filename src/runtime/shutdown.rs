@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::error::Error;
 use super::supervisor::{Supervisor, SupervisorInputs};
 use crate::daemon::Signal;
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::connections::Connections;
+use super::error::Error;
 use super::pipelines::Pipelines;
 use super::reload::PreparedReload;
 use super::reload_queue::ReloadQueue;
+use super::services::Services;
 use super::systemd::Systemd;
-use super::{Error, Services};
-use crate::config::{ConfigWatcher, LoadedConfig};
+use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
 use crate::control::{AdminCommand, CommandRequest, CommandResult};
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
@@ -106,7 +107,7 @@ impl Supervisor {
         let supervisor = Supervisor {
             links: Connections::new(client, producer, registry, &config.servicenow),
             heartbeat: health.thread("supervisor"),
-            systemd: Systemd::new(SystemdNotifier::from_env()),
+            systemd: Systemd::new(SystemdNotifier::new(&SystemdEnvironment::read())),
             running: loaded,
             parts,
             logging,

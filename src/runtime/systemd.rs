@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Services;
+use super::services::Services;
 use crate::daemon::SystemdNotifier;
 use crate::metrics::Metrics;
 

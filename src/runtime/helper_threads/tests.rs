@@ -38,9 +38,9 @@ impl HelperFixture {
             overdue_threads: &[],
         };
         let starts = &mut self.starts;
-        self.slot.step(inputs, |stop, _| {
+        self.slot.step(inputs, |signals| {
             *starts += 1;
-            start(stop)
+            start(&signals.stop)
         });
     }
 

@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct FakeState {
     died: bool,
     over: bool,
-    stops: Option<(Stop, Stop)>,
+    stops: Option<StopSignals>,
     joined: u64,
 }
 
@@ -70,13 +70,13 @@ impl SlotFixture {
             overdue_threads: &self.silent,
         };
         let (stub, starts, answer) = (self.stub.clone(), &mut self.starts, self.answer.take());
-        self.slot.step(turn, |read, deliver| {
+        self.slot.step(turn, |signals| {
             *starts += 1;
             if let Some(refusal) = answer {
                 return Err(refusal);
             }
             *stub.0.borrow_mut() = FakeState {
-                stops: Some((read.clone(), deliver.clone())),
+                stops: Some(signals.clone()),
                 ..FakeState::default()
             };
             Ok(stub)
@@ -85,8 +85,8 @@ impl SlotFixture {
 
     fn stops(&self) -> (bool, bool) {
         let paper = self.stub.0.borrow();
-        let (read, deliver) = paper.stops.as_ref().unwrap();
-        (read.is_stopped(), deliver.is_stopped())
+        let signals = paper.stops.as_ref().unwrap();
+        (signals.stop.is_stopped(), signals.abandon.is_stopped())
     }
 
     fn die(&self) {

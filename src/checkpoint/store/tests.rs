@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use expect_test::{Expect, expect};
