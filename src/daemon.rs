@@ -25,7 +25,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use self::log_line::{LineStyle, is_ours};
 use self::log_output::LogOutput;
 use self::repeat_limit::RepeatLimiter;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, SystemdEnvironment};
 use crate::metrics::{Counter, Metrics};
 use crate::sync::Mutex;
 
@@ -37,8 +37,9 @@ pub fn init_logging(
     level: LevelFilter,
     format: LogFormat,
     metrics: &Metrics,
+    environment: &SystemdEnvironment,
 ) -> Result<LogControl, SetLoggerError> {
-    let text = if is_journal(io::stderr()) {
+    let text = if is_journal(io::stderr(), environment) {
         LineStyle::Journal
     } else {
         LineStyle::Text
@@ -77,8 +78,8 @@ impl LogControl {
 }
 
 /// Whether this is the journal's stream, as systemd tells in `JOURNAL_STREAM`: device and inode.
-fn is_journal(stream: impl AsFd) -> bool {
-    let Some(told) = std::env::var_os("JOURNAL_STREAM") else {
+fn is_journal(stream: impl AsFd, environment: &SystemdEnvironment) -> bool {
+    let Some(told) = &environment.journal_stream else {
         return false;
     };
     let metadata = stream
@@ -86,7 +87,7 @@ fn is_journal(stream: impl AsFd) -> bool {
         .try_clone_to_owned()
         .and_then(|fd| File::from(fd).metadata());
     let is = metadata.map(|metadata| format!("{}:{}", metadata.dev(), metadata.ino()));
-    is.is_ok_and(|is| told == *is)
+    is.is_ok_and(|is| *told == *is)
 }
 
 struct Logger<W> {

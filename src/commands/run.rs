@@ -16,8 +16,13 @@ pub(super) fn run(path: &Path) -> CommandResult {
     let (config, warnings) =
         loaded.map_err(|problems| CommandFailure::new(exit_code::CONFIGURATION, problems))?;
     let metrics = Arc::new(Metrics::new());
-    let logging = daemon::init_logging(config.log_level, config.log_format, &metrics)
-        .map_err(|error| CommandFailure::new(exit_code::BUG, error))?;
+    let logging = daemon::init_logging(
+        config.log_level,
+        config.log_format,
+        &metrics,
+        &config::SystemdEnvironment::read(),
+    )
+    .map_err(|error| CommandFailure::new(exit_code::BUG, error))?;
     metrics
         .build_info
         .with(&[cli::VERSION, cli::BUILD_REVISION, cli::BUILD_TARGET])

@@ -29,10 +29,6 @@ impl SystemdEnvironment {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "besides `load` the one place that reads variables"
-)]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

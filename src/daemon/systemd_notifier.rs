@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use crate::config::SystemdEnvironment;
+
 /// The way to systemd.
 #[derive(Debug)]
 pub struct SystemdNotifier {
@@ -18,21 +20,23 @@ pub struct SystemdNotifier {
 }
 
 impl SystemdNotifier {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    pub fn from_env() -> SystemdNotifier {
-        let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
-            let opened = open(&name);
+    /// Opens the way to systemd as far as its environment asks for one.
+    pub fn new(environment: &SystemdEnvironment) -> SystemdNotifier {
+        let socket = environment.notify_socket.as_ref().and_then(|name| {
+            let opened = open(name);
             opened
                 .inspect_err(|error| log::warn!(error:% = error; "cannot tell systemd anything"))
                 .ok()
         });
-        let number = |name| std::env::var_os(name)?.to_str()?.parse::<u64>().ok();
-        let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-        let watchdog = number("WATCHDOG_USEC").filter(|_| ours && socket.is_some());
-        SystemdNotifier {
-            socket,
-            watchdog: watchdog.filter(|time| 0 < *time).map(Duration::from_micros),
-        }
+        let own_pid = u64::from(std::process::id());
+        let is_meant = environment.watchdog_pid.is_none_or(|pid| pid == own_pid);
+        let watchdog = match environment.watchdog_usec {
+            Some(usec) if is_meant && socket.is_some() && usec > 0 => {
+                Some(Duration::from_micros(usec))
+            }
+            Some(_) | None => None,
+        };
+        SystemdNotifier { socket, watchdog }
     }
 
     /// How often the watchdog wants to be fed: half of what it waits for.

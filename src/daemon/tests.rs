@@ -260,5 +260,5 @@ fn libraries_do_not_speak_below_info() {
 
 #[test]
 fn stderr_of_a_test_is_not_the_journal() {
-    assert!(!is_journal(io::stderr()));
+    assert!(!is_journal(io::stderr(), &SystemdEnvironment::default()));
 }
