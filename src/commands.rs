@@ -6,21 +6,24 @@
 use std::path::Path;
 
 use crate::cli::{self, AdminAction, CliCommand, Invocation};
-use crate::config::{self, Config, ConfigWarning};
+use crate::config;
 
 mod admin;
 mod check;
 mod checkpoint;
 mod dead_letters;
 mod failure;
+mod load;
 mod reload;
 mod run;
 mod running_bridge;
 mod schema;
+mod table;
 mod terminal;
 
 pub use self::failure::exit_code;
-use self::failure::{CommandFailure, CommandResult, conclude};
+use self::failure::{CommandFailure, ExitResult, conclude};
+use self::load::load;
 pub use self::terminal::Terminal;
 
 /// Executes a command; the exit code.
@@ -29,7 +32,7 @@ pub fn execute(invocation: Invocation, terminal: &mut Terminal<'_>) -> u8 {
     conclude(result, terminal)
 }
 
-fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> CommandResult {
+fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
     let Invocation { config, command } = invocation;
     match command {
         CliCommand::Version => print(&cli::version(), terminal),
@@ -51,22 +54,14 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> CommandResul
     }
 }
 
-fn print(text: &str, terminal: &mut Terminal<'_>) -> CommandResult {
+fn print(text: &str, terminal: &mut Terminal<'_>) -> ExitResult {
     terminal.text(text)?;
     Ok(exit_code::DONE)
 }
 
-fn load(path: &Path) -> Result<Config, CommandFailure> {
-    Ok(load_with_warnings(path)?.0)
-}
-
-fn load_with_warnings(path: &Path) -> Result<(Config, Vec<ConfigWarning>), CommandFailure> {
-    config::load(path).map_err(|problems| CommandFailure::new(exit_code::CONFIGURATION, problems))
-}
-
 /// A running bridge can be asked with a configuration that is broken elsewhere: that is when one
 /// wants to ask it.
-fn ask(path: &Path, action: &AdminAction, terminal: &mut Terminal<'_>) -> CommandResult {
+fn ask(path: &Path, action: &AdminAction, terminal: &mut Terminal<'_>) -> ExitResult {
     let (observability, problems) = config::load_observability(path)
         .map_err(|problems| CommandFailure::new(exit_code::CONFIGURATION, problems))?;
     if let Some(problems) = problems {

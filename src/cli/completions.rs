@@ -43,7 +43,7 @@ fn spellings(flag: &Input) -> Vec<String> {
 
 /// Words that may stand behind the name of a command, where they are known.
 fn words(executable: &Executable) -> Vec<&'static str> {
-    if executable.spec == &table::HELP {
+    if executable.spec == &table::HELP_COMMAND {
         return table::commands().map(|spec| spec.name).collect();
     }
     let mut arguments = executable.spec.inputs().filter(|input| !input.is_flag());

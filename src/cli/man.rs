@@ -28,7 +28,9 @@ pub fn man() -> String {
     section("SYNOPSIS", |block| matches!(block, Block::Usage(_)));
     section("DESCRIPTION", |block| matches!(block, Block::Text(_)));
     section("OPTIONS", |block| heading(block) == table::OPTIONS);
-    section("EXIT STATUS", |block| heading(block) == page::EXIT_CODES);
+    section("EXIT STATUS", |block| {
+        heading(block) == page::EXIT_CODES_HEADING
+    });
     section("EXAMPLES", |block| matches!(block, Block::Examples(_)));
     out.push_str(".SH COMMANDS\n");
     let groups = table::COMMANDS.into_iter().filter(|spec| spec.is_group);

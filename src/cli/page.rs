@@ -6,7 +6,7 @@ use super::input::Input;
 use super::table::{self, CommandSpec, GlobalOptions, OPTIONS};
 
 /// Heading of the exit codes.
-pub(super) const EXIT_CODES: &str = "exit codes";
+pub(super) const EXIT_CODES_HEADING: &str = "exit codes";
 
 /// A part of a page.
 pub(super) enum Block {
@@ -98,12 +98,15 @@ fn described(flag: &Input) -> (String, String) {
 
 fn exit_codes(codes: &'static [(u8, &'static str)]) -> Block {
     let item = |(code, text): &(u8, &str)| (code.to_string(), text.to_string());
-    Block::List(EXIT_CODES.to_owned(), codes.iter().map(item).collect())
+    Block::List(
+        EXIT_CODES_HEADING.to_owned(),
+        codes.iter().map(item).collect(),
+    )
 }
 
 fn usage(page: &'static CommandSpec) -> Vec<String> {
     let name = |spec: &CommandSpec| match page.actions {
-        [] if page == &table::RUN => "[run]".to_owned(),
+        [] if page == &table::RUN_COMMAND => "[run]".to_owned(),
         [] => page.name.to_owned(),
         _ if page.is_group => spec.name.to_owned(),
         _ => format!("{} {}", page.name, spec.name),

@@ -68,11 +68,11 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageEr
     if global.version {
         return Ok(invocation(CliCommand::Version));
     }
-    let page = topic.0.unwrap_or(&table::RUN);
+    let page = topic.0.unwrap_or(&table::RUN_COMMAND);
     let command = given.command(page, words).map_err(|message| UsageError {
         message,
         // Who mistypes a command behind `help` looks for the list of commands.
-        topic: HelpTopic(Some(page).filter(|page| *page != &table::HELP)),
+        topic: HelpTopic(Some(page).filter(|page| *page != &table::HELP_COMMAND)),
     })?;
     Ok(invocation(command))
 }

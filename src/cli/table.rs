@@ -16,7 +16,7 @@ pub(super) mod local;
 pub(super) mod running_bridge;
 pub(super) mod schema;
 
-pub(super) use local::{HELP, RUN};
+pub(super) use local::{HELP_COMMAND, RUN_COMMAND};
 
 /// What the program does.
 pub(super) const ABOUT: &str =
@@ -44,18 +44,18 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
 
 /// All commands, in the order in which they are listed.
 pub(super) static COMMANDS: [&CommandSpec; 12] = [
-    &RUN,
-    &local::CHECK,
-    &local::SHOW_CONFIG,
-    &local::RELOAD,
-    &checkpoint::CHECKPOINT,
-    &dead_letters::DEAD_LETTERS,
-    &schema::SCHEMA,
-    &running_bridge::ADMIN,
-    &local::VERSION,
-    &HELP,
-    &local::MAN,
-    &local::COMPLETIONS,
+    &RUN_COMMAND,
+    &local::CHECK_COMMAND,
+    &local::SHOW_CONFIG_COMMAND,
+    &local::RELOAD_COMMAND,
+    &checkpoint::CHECKPOINT_COMMAND,
+    &dead_letters::DEAD_LETTERS_COMMAND,
+    &schema::SCHEMA_COMMAND,
+    &running_bridge::ADMIN_COMMAND,
+    &local::VERSION_COMMAND,
+    &HELP_COMMAND,
+    &local::MAN_COMMAND,
+    &local::COMPLETIONS_COMMAND,
 ];
 
 options! {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::running_bridge::{PortAnswer, RunningBridge};
-use super::{CommandFailure, CommandResult, Terminal, exit_code};
+use super::terminal::Terminal;
 use crate::admin::status::BridgeStatus;
 use crate::admin::threads::ThreadsReport;
 use crate::cli::AdminAction;
@@ -22,7 +23,7 @@ pub(super) fn execute(
     port: &ObservabilityConfig,
     action: &AdminAction,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let answer = ask(port, action)?;
     print(&answer, action, terminal)?;
     Ok(exit_code::DONE)

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{CommandFailure, CommandResult, Terminal, exit_code};
+use super::failure::{CommandFailure, ExitResult, exit_code};
+use super::terminal::Terminal;
 use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
 use crate::cli::{CheckpointAction, CheckpointSetOptions};
 use crate::config::Config;
@@ -21,7 +22,7 @@ pub(super) fn execute(
     config: &Config,
     action: CheckpointAction,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let path = &config.offset.file_path;
     match action {
         CheckpointAction::Show(options) => show(path, options.table.as_deref(), terminal)?,

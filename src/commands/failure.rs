@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Terminal;
+use super::terminal::Terminal;
 
 /// Exit codes of the program. They are those of sysexits.h where that has one.
 pub mod exit_code {
@@ -21,7 +21,7 @@ pub mod exit_code {
 }
 
 /// The exit code of a command that was executed, or why it ended early.
-pub(super) type CommandResult = Result<u8, CommandFailure>;
+pub(super) type ExitResult = Result<u8, CommandFailure>;
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl From<io::Error> for CommandFailure {
 }
 
 /// Says why a command ended early, and gives the exit code.
-pub(super) fn conclude(result: CommandResult, terminal: &mut Terminal<'_>) -> u8 {
+pub(super) fn conclude(result: ExitResult, terminal: &mut Terminal<'_>) -> u8 {
     let result = result.and_then(|code| {
         terminal.flush()?;
         Ok(code)

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::running_bridge::RunningBridge;
-use super::{CommandFailure, CommandResult, Terminal, exit_code};
+use super::terminal::Terminal;
 use crate::checkpoint;
 use crate::config::Config;
 
@@ -20,7 +21,7 @@ const RELOAD_MAX_WAIT: Duration = Duration::from_secs(60);
 const RELOAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Executes the command.
-pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> CommandResult {
+pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> ExitResult {
     let failed = |text| CommandFailure::new(exit_code::TRY_AGAIN, text);
     let pid = running(config).map_err(failed)?;
     let addr = &config.observability.addr;

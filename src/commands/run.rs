@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{CommandFailure, CommandResult, exit_code};
+use super::failure::{CommandFailure, ExitResult, exit_code};
 use crate::cli;
 use crate::config::{self, LoadedConfig};
 use crate::daemon;
@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::runtime;
 
 /// Runs the bridge; the exit code is 0 when all that was read is delivered.
-pub(super) fn run(path: &Path) -> CommandResult {
+pub(super) fn run(path: &Path) -> ExitResult {
     let (loaded, files) = config::load_with_files(path);
     let (config, warnings) =
         loaded.map_err(|problems| CommandFailure::new(exit_code::CONFIGURATION, problems))?;

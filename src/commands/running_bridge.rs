@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{CommandFailure, exit_code};
+use super::failure::{CommandFailure, exit_code};
 
 /// How long a connection may take: the bridge is on this machine or near it.
 const PORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

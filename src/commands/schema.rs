@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{CommandFailure, CommandResult, Terminal, exit_code};
+use super::failure::{CommandFailure, ExitResult, exit_code};
+use super::terminal::Terminal;
 use crate::avro::desired_schema;
 use crate::avro::desired_schema::{DesiredSchema, SchemaUnavailable};
 use crate::avro::{ForeignSchema, KEY_SCHEMA};
@@ -71,7 +72,7 @@ pub(super) fn execute(
     action: SchemaAction,
     options: &SchemaOptions,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     // A command is stopped by killing it only; its waits have bounds of their own.
     let (_trigger, stop) = stop::pair();
     let table = find(config, &options.table)?;
@@ -301,7 +302,7 @@ impl SchemaFindings {
     }
 }
 
-/// A schema of somebody else's is on top of one of ours.
+/// Says that another producer's schema is registered on top of one of ours, and what is done then.
 fn followed(subject: &str, why: &ForeignSchema) -> String {
     format!("what is registered as `{subject}` is {why}; our own version below it is followed")
 }

@@ -7,10 +7,6 @@ use std::io::{self, Write};
 
 use crate::terminal_text::{clean, clean_json};
 
-mod table;
-
-pub(super) use table::{Column, Table};
-
 /// Standard output and standard error of a command, or what stands for them in a test.
 pub struct Terminal<'a> {
     output: &'a mut dyn Write,
@@ -121,7 +117,7 @@ impl Drop for Terminal<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::commands::{CommandResult, conclude};
+    use crate::commands::failure::{ExitResult, conclude};
 
     /// What a command wrote, and its exit code.
     #[derive(Debug, PartialEq, Eq)]
@@ -134,7 +130,7 @@ pub(super) mod tests {
     /// Lets a command write to a terminal of so many columns, or with `None` to a pipe.
     pub(in crate::commands) fn written(
         width: Option<usize>,
-        command: impl FnOnce(&mut Terminal<'_>) -> CommandResult,
+        command: impl FnOnce(&mut Terminal<'_>) -> ExitResult,
     ) -> Written {
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         let mut terminal = Terminal::new(&mut output, &mut errors, width, false);

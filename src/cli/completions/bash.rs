@@ -4,7 +4,7 @@ use super::{all_flags, flags, spellings, words};
 use crate::cli::table;
 
 /// Between the parts that depend on the table: finds out which command the line has so far.
-const HEAD: &str = r#"# bash completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions bash`
+const BASH_HEAD: &str = r#"# bash completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions bash`
 
 _servicenow_kafka_bridge() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
@@ -37,7 +37,7 @@ _servicenow_kafka_bridge() {
 /// Flags where it is not known yet which command it will be.
 const GLOBAL: &str = "--config --version --help";
 
-const TAIL: &str = r#"    if [[ $current == -* ]]; then
+const BASH_TAIL: &str = r#"    if [[ $current == -* ]]; then
         words=$flags
     fi
     COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -53,7 +53,7 @@ pub(super) fn script() -> String {
             .filter(|flag| flag.value_name().is_some())
     };
     let patterns: Vec<String> = with_value().flat_map(spellings).collect();
-    let mut out = HEAD.replace("VALUE_FLAGS", &patterns.join(" | "));
+    let mut out = BASH_HEAD.replace("VALUE_FLAGS", &patterns.join(" | "));
     out.push_str("    case $previous in\n");
     for flag in with_value() {
         let words = flag.choices().join(" ");
@@ -91,6 +91,6 @@ pub(super) fn script() -> String {
     let names: Vec<&str> = table::commands().map(|command| command.name).collect();
     case("' '", GLOBAL, &names.join(" "));
     out.push_str("    esac\n");
-    out.push_str(TAIL);
+    out.push_str(BASH_TAIL);
     out
 }

@@ -4,7 +4,7 @@ use super::{all_flags, flags, words};
 use crate::cli::input::Input;
 use crate::cli::table::{self, GlobalOptions};
 
-const HEAD: &str = r#"# fish completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions fish`
+const FISH_HEAD: &str = r#"# fish completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions fish`
 
 # Whether the words of the line that are no flags are these, or with -p begin with these.
 function __servicenow_kafka_bridge_at
@@ -39,7 +39,7 @@ pub(super) fn script() -> String {
         .into_iter()
         .filter(|flag| flag.value_name().is_some());
     let patterns: Vec<String> = with_value.flat_map(super::spellings).collect();
-    let mut out = HEAD.replace("VALUE_FLAGS", &patterns.join(" "));
+    let mut out = FISH_HEAD.replace("VALUE_FLAGS", &patterns.join(" "));
     for flag in GlobalOptions::INPUTS {
         out.push_str(&line("", flag));
     }

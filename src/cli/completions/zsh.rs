@@ -4,12 +4,12 @@ use super::{flags, words};
 use crate::cli::input::Input;
 use crate::cli::table::{self, CommandSpec, Executable, GlobalOptions};
 
-const HEAD: &str = "#compdef servicenow-kafka-bridge
+const ZSH_HEAD: &str = "#compdef servicenow-kafka-bridge
 # zsh completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions zsh`
 ";
 
 pub(super) fn script() -> String {
-    let mut out = HEAD.to_owned();
+    let mut out = ZSH_HEAD.to_owned();
     let leaf = |action: Option<&str>, command: &CommandSpec| {
         let mut all = table::executables();
         let found = all.find(|it| it.command == command.name && it.action == action);

@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static CHECKPOINT: CommandSpec = CommandSpec {
+pub(super) static CHECKPOINT_COMMAND: CommandSpec = CommandSpec {
     name: "checkpoint",
     summary: "show, set or reset how far a table has been read",
     details: "\

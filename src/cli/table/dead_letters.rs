@@ -104,7 +104,7 @@ options! {
     }
 }
 
-pub(super) static DEAD_LETTERS: CommandSpec = CommandSpec {
+pub(super) static DEAD_LETTERS_COMMAND: CommandSpec = CommandSpec {
     name: "dead-letters",
     summary: "look at records that could not be written, send them again, or drop them",
     details: "\

@@ -6,7 +6,7 @@ use crate::cli::input::options;
 use crate::cli::parse::find;
 use crate::cli::values::Shell;
 
-pub(in crate::cli) static RUN: CommandSpec = CommandSpec {
+pub(in crate::cli) static RUN_COMMAND: CommandSpec = CommandSpec {
     name: "run",
     summary: "move records until SIGTERM or SIGINT (default)",
     details: "\
@@ -47,7 +47,7 @@ options! {
     }
 }
 
-pub(super) static CHECK: CommandSpec = CommandSpec {
+pub(super) static CHECK_COMMAND: CommandSpec = CommandSpec {
     name: "check",
     summary: "check the configuration; with --connect also what it names",
     details: "\
@@ -78,7 +78,7 @@ options! {
     }
 }
 
-pub(super) static SHOW_CONFIG: CommandSpec = CommandSpec {
+pub(super) static SHOW_CONFIG_COMMAND: CommandSpec = CommandSpec {
     name: "show-config",
     summary: "print every setting in effect, secrets redacted",
     details: "\
@@ -100,7 +100,7 @@ of `*_file` keys read, secrets as `[redacted]`. What is null is not set.",
     ..CommandSpec::EMPTY
 };
 
-pub(super) static RELOAD: CommandSpec = CommandSpec {
+pub(super) static RELOAD_COMMAND: CommandSpec = CommandSpec {
     name: "reload",
     summary: "let the running bridge read its configuration again",
     details: "\
@@ -125,7 +125,7 @@ lock beside `offset.file_path`, gets SIGHUP, and is asked at `observability.addr
     ..CommandSpec::EMPTY
 };
 
-pub(super) static VERSION: CommandSpec = CommandSpec {
+pub(super) static VERSION_COMMAND: CommandSpec = CommandSpec {
     name: "version",
     summary: "print one line with version and commit",
     details: "Prints name, version, commit, its day, and the target that it was built for.",
@@ -146,7 +146,7 @@ options! {
     }
 }
 
-pub(in crate::cli) static HELP: CommandSpec = CommandSpec {
+pub(in crate::cli) static HELP_COMMAND: CommandSpec = CommandSpec {
     name: "help",
     summary: "say more about a command",
     details: "Prints what a command does and takes; without one, what there is.",
@@ -161,7 +161,7 @@ pub(in crate::cli) static HELP: CommandSpec = CommandSpec {
     ..CommandSpec::EMPTY
 };
 
-pub(super) static MAN: CommandSpec = CommandSpec {
+pub(super) static MAN_COMMAND: CommandSpec = CommandSpec {
     name: "man",
     summary: "print the manual page, for man(1)",
     details: "\
@@ -185,7 +185,7 @@ options! {
     }
 }
 
-pub(super) static COMPLETIONS: CommandSpec = CommandSpec {
+pub(super) static COMPLETIONS_COMMAND: CommandSpec = CommandSpec {
     name: "completions",
     summary: "print completions for bash, zsh or fish",
     details: "\

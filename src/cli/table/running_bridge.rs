@@ -61,7 +61,7 @@ Of the configuration only `observability` has to be right; other problems are to
     ..CommandSpec::EMPTY
 };
 
-pub(super) static ADMIN: CommandSpec = CommandSpec {
+pub(super) static ADMIN_COMMAND: CommandSpec = CommandSpec {
     name: "admin",
     summary: "ask something of a running bridge",
     is_group: true,

@@ -20,7 +20,7 @@ const ACTION: CommandSpec = CommandSpec {
     ..CommandSpec::EMPTY
 };
 
-pub(super) static SCHEMA: CommandSpec = CommandSpec {
+pub(super) static SCHEMA_COMMAND: CommandSpec = CommandSpec {
     name: "schema",
     summary: "show or register the Avro schema of a table",
     details: "\

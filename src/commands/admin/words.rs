@@ -4,7 +4,8 @@ use std::io;
 
 use crate::admin::status::{BridgeStatus, PipelineState, PipelineStatus};
 use crate::admin::threads::ThreadsReport;
-use crate::commands::terminal::{Column, Table, Terminal};
+use crate::commands::table::{Column, Table};
+use crate::commands::terminal::Terminal;
 
 const TABLE_COLUMNS: [Column; 8] = [
     Column::text("TABLE"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::CheckReport;
+use super::report::CheckReport;
 use crate::avro::desired_schema;
 use crate::commands::schema;
 use crate::config::{Config, TableConfig, TableFormat};
@@ -131,7 +131,7 @@ impl InstanceChecker<'_> {
         }
         let client = self.instance.client();
         let answer = match client.get_result(get, self.stop) {
-            // Once more, as nobody should have to check twice.
+            // Once more, so that a single slip on the way does not call for a second check.
             Err(error) if error.is_retryable() && !refuses_login(&error) => {
                 client.get_result(get, self.stop)
             }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::FoundLetter;
+use super::found::FoundLetter;
 use super::text::of_bytes;
 use crate::cli::{DeadLetterFilter, EpochSeconds, UNREADABLE_KIND};
 
 /// The offsets that are to be looked at.
 pub(super) fn ranges(
-    which: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     partitions: &BTreeMap<i32, Range<i64>>,
 ) -> BTreeMap<i32, Range<i64>> {
-    let places = which.places.as_ref();
+    let places = filter.places.as_ref();
     let only = places.and_then(|places| places.partition);
     let wanted = |partition: &i32| only.is_none_or(|only| only == *partition);
     let narrow = |(partition, range): (&i32, &Range<i64>)| {
@@ -28,7 +28,7 @@ pub(super) fn ranges(
 }
 
 /// Whether a letter is one of those that are meant. Its place was looked at before.
-pub(super) fn matches(which: &DeadLetterFilter, found: &FoundLetter) -> bool {
+pub(super) fn matches(filter: &DeadLetterFilter, found: &FoundLetter) -> bool {
     let letter = found.letter.as_ref().ok();
     let table = letter.map(|letter| letter.table.as_str());
     let topic = letter.map(|letter| letter.topic.as_str());
@@ -39,16 +39,16 @@ pub(super) fn matches(which: &DeadLetterFilter, found: &FoundLetter) -> bool {
     let same =
         |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
     let second = found.time().map(|time| EpochSeconds(time.as_second()));
-    same(&which.table, table)
-        && same(&which.topic, topic)
-        && same(&which.kind, kind)
-        && which
+    same(&filter.table, table)
+        && same(&filter.topic, topic)
+        && same(&filter.kind, kind)
+        && filter
             .since
             .is_none_or(|since| second.is_some_and(|second| since <= second))
-        && which
+        && filter
             .until
             .is_none_or(|until| second.is_some_and(|second| second < until))
-        && which.key.as_ref().is_none_or(|wanted| {
+        && filter.key.as_ref().is_none_or(|wanted| {
             // As it is, or as it is printed.
             let same = |key: &[u8]| key == wanted.as_bytes() || of_bytes(key) == *wanted;
             found.key().is_some_and(same)
@@ -108,17 +108,17 @@ mod tests {
         assert!(matches(&DeadLetterFilter::default(), &found(None)) && matches(&all, &found(None)));
         type Change = fn(&mut DeadLetterFilter);
         let changes: [Change; 6] = [
-            |which| which.table = Some("problem".to_owned()),
-            |which| which.topic = Some("u".to_owned()),
-            |which| which.kind = Some("forbidden".to_owned()),
-            |which| which.since = Some(EpochSeconds(2_001)),
-            |which| which.until = Some(EpochSeconds(2_000)),
-            |which| which.key = Some("L".to_owned()),
+            |filter| filter.table = Some("problem".to_owned()),
+            |filter| filter.topic = Some("u".to_owned()),
+            |filter| filter.kind = Some("forbidden".to_owned()),
+            |filter| filter.since = Some(EpochSeconds(2_001)),
+            |filter| filter.until = Some(EpochSeconds(2_000)),
+            |filter| filter.key = Some("L".to_owned()),
         ];
         for change in changes {
-            let mut which = all.clone();
-            change(&mut which);
-            assert!(!matches(&which, &found(None)), "{which:?}");
+            let mut filter = all.clone();
+            change(&mut filter);
+            assert!(!matches(&filter, &found(None)), "{filter:?}");
         }
     }
 
@@ -129,28 +129,28 @@ mod tests {
         if let Ok(letter) = &mut framed.letter {
             letter.key = key;
         }
-        let which = |key: &str| DeadLetterFilter {
+        let filter = |key: &str| DeadLetterFilter {
             key: Some(key.to_owned()),
             ..DeadLetterFilter::default()
         };
-        assert!(matches(&which("base64:AAAAAAcCaw=="), &framed));
-        assert!(!matches(&which("k"), &framed));
+        assert!(matches(&filter("base64:AAAAAAcCaw=="), &framed));
+        assert!(!matches(&filter("k"), &framed));
     }
 
     #[test]
     fn what_is_no_letter_has_a_kind_a_time_and_a_key() {
         let broken = found(Some(b"{"));
-        let mut which = DeadLetterFilter {
+        let mut filter = DeadLetterFilter {
             kind: Some(UNREADABLE_KIND.to_owned()),
             since: Some(EpochSeconds(1_000)),
             until: Some(EpochSeconds(1_001)),
             key: Some("K".to_owned()),
             ..DeadLetterFilter::default()
         };
-        assert!(matches(&which, &broken));
-        assert!(!matches(&which, &found(None)));
-        which.table = Some("incident".to_owned());
-        assert!(!matches(&which, &broken));
+        assert!(matches(&filter, &broken));
+        assert!(!matches(&filter, &found(None)));
+        filter.table = Some("incident".to_owned());
+        assert!(!matches(&filter, &broken));
     }
 
     #[test]
@@ -158,11 +158,11 @@ mod tests {
         let partitions = BTreeMap::from([(0, 5..20), (1, 0..3)]);
         let ranges_of = |partition, offsets: Option<RangeInclusive<i64>>| {
             let offsets = offsets.unwrap_or(0..=i64::MAX);
-            let which = DeadLetterFilter {
+            let filter = DeadLetterFilter {
                 places: Some(DeadLetterPlaces { partition, offsets }),
                 ..DeadLetterFilter::default()
             };
-            ranges(&which, &partitions)
+            ranges(&filter, &partitions)
         };
         assert_eq!(
             ranges(&DeadLetterFilter::default(), &partitions),

@@ -24,7 +24,7 @@ impl InterruptListener {
         let thread = thread::Builder::new()
             .name("interrupt".to_owned())
             .spawn(move || {
-                // Without the signals thread there is nobody to be interrupted any more.
+                // The channel ends when the listener is dropped: then the command is over.
                 let mut triggers = vec![second, first];
                 for _ in receiver {
                     triggers.pop();

@@ -6,10 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::FoundLetter;
+use super::found::FoundLetter;
 use super::text::of_bytes;
 use crate::cli::UNREADABLE_KIND;
-use crate::commands::terminal::{Column, Table, Terminal};
+use crate::commands::table::{Column, Table};
+use crate::commands::terminal::Terminal;
 
 const LETTER_COLUMNS: [Column; 8] = [
     Column::text("PLACE"),

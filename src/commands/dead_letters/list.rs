@@ -2,11 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use super::found::FoundLetter;
 use super::lines::{self, LetterLines};
+use super::scan::{DeadLetterTopic, DoneLetters};
+use super::text::plural;
 use super::text::{body, of_bytes};
-use super::{DeadLetterTopic, DoneLetters, FoundLetter, plural};
 use crate::cli::{DeadLetterFilter, DeadLetterPlaces, DropOptions, ListOptions, ShowOptions};
-use crate::commands::{CommandFailure, CommandResult, Terminal, exit_code};
+use crate::commands::failure::{CommandFailure, ExitResult, exit_code};
+use crate::commands::terminal::Terminal;
 use crate::sink::DeadLetter;
 use crate::stop;
 use crate::terminal_text::clean;
@@ -14,10 +17,10 @@ use crate::terminal_text::clean;
 /// Prints a line for each letter; the last line, beside the output, counts them.
 pub(super) fn list(
     letters: &mut DeadLetterTopic,
-    which: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     options: &ListOptions,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let (_trigger, stop) = stop::pair();
     let mut lines = LetterLines::new(options.json);
     let mut written = Ok(());
@@ -26,7 +29,7 @@ pub(super) fn list(
     } else {
         DoneLetters::Skip
     };
-    let counts = letters.scan(which, marked, &stop, |_, found| {
+    let counts = letters.scan(filter, marked, &stop, |_, found| {
         written = lines.add(&found, terminal);
         flow(written.is_ok())
     })?;
@@ -42,17 +45,17 @@ pub(super) fn list(
 /// Marks letters as done and prints them.
 pub(super) fn drop(
     letters: &mut DeadLetterTopic,
-    which: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     options: &DropOptions,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     /// Letters whose marks are written at once.
     const DROP_COMMIT_LETTERS: usize = 100;
     let (_trigger, stop) = stop::pair();
     let mut lines = LetterLines::new(options.json);
     let mut result: Result<(), CommandFailure> = Ok(());
     let mut places = Vec::new();
-    let counts = letters.scan(which, DoneLetters::Skip, &stop, |marks, found| {
+    let counts = letters.scan(filter, DoneLetters::Skip, &stop, |marks, found| {
         places.push((found.place.partition, found.place.offset));
         result = lines.add(&found, terminal).map_err(CommandFailure::from);
         if result.is_ok() && !options.dry_run && DROP_COMMIT_LETTERS <= places.len() {
@@ -84,10 +87,10 @@ pub(super) fn show(
     letters: &mut DeadLetterTopic,
     options: &ShowOptions,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let (_trigger, stop) = stop::pair();
     let place = options.place;
-    let which = DeadLetterFilter {
+    let filter = DeadLetterFilter {
         places: Some(DeadLetterPlaces {
             partition: Some(place.partition),
             offsets: place.offset..=place.offset,
@@ -95,7 +98,7 @@ pub(super) fn show(
         ..DeadLetterFilter::default()
     };
     let mut letter = None;
-    letters.scan(&which, DoneLetters::Include, &stop, |_, found| {
+    letters.scan(&filter, DoneLetters::Include, &stop, |_, found| {
         letter = Some(found);
         ControlFlow::Break(())
     })?;

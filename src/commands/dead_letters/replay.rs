@@ -7,12 +7,15 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use self::record::{ReplayRecordBuilder, Unreplayable};
+use super::found::FoundLetter;
 use super::interrupt::InterruptListener;
 use super::lines::LetterLines;
+use super::scan::{DeadLetterTopic, DoneLetters, ScanCounts};
 use super::send::{ReplayOutcome, ReplayTarget};
-use super::{DeadLetterTopic, DoneLetters, FoundLetter, ScanCounts, plural};
+use super::text::plural;
 use crate::cli::{DeadLetterFilter, DeadLetterPlace, ReplayOptions};
-use crate::commands::{CommandFailure, CommandResult, Terminal, exit_code};
+use crate::commands::failure::{CommandFailure, ExitResult, exit_code};
+use crate::commands::terminal::Terminal;
 use crate::config::Config;
 use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError};
 use crate::stop;
@@ -25,18 +28,18 @@ const REPLAY_LOT_MAX_AGE: Duration = Duration::from_secs(1);
 /// Between words about the progress when they go to a log.
 const PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Replays letters, or says which it would.
+/// Replays letters, or says which ones it would.
 pub(super) fn replay(
     config: &Config,
     letters: &mut DeadLetterTopic,
-    which: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     options: &ReplayOptions,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let way = ReplayTarget::open(config, options.direct)?;
     let records = ReplayRecordBuilder::new(config, letters, way.needs_place());
     if options.dry_run {
-        return preview(letters, which, records, options.json, terminal);
+        return preview(letters, filter, records, options.json, terminal);
     }
     let interrupt = InterruptListener::listen()
         .map_err(|error| CommandFailure::new(exit_code::TRY_AGAIN, error))?;
@@ -53,9 +56,12 @@ pub(super) fn replay(
         failed: 0,
         failure: None,
     };
-    let scanned = letters.scan(which, DoneLetters::Skip, &interrupt.soon, |marks, found| {
-        run.take(marks, &found)
-    });
+    let scanned = letters.scan(
+        filter,
+        DoneLetters::Skip,
+        &interrupt.soon,
+        |marks, found| run.take(marks, &found),
+    );
     if scanned.is_ok() && run.failure.is_none() {
         run.send(&mut letters.marks);
     }
@@ -68,16 +74,16 @@ pub(super) fn replay(
 /// Says which letters would be sent, and which not.
 fn preview(
     letters: &mut DeadLetterTopic,
-    which: &DeadLetterFilter,
+    filter: &DeadLetterFilter,
     mut records: ReplayRecordBuilder,
     json: bool,
     terminal: &mut Terminal<'_>,
-) -> CommandResult {
+) -> ExitResult {
     let (_trigger, stop) = stop::pair();
     let mut lines = LetterLines::new(json);
     let mut unfit = Vec::new();
     let mut result: Result<(), CommandFailure> = Ok(());
-    let counts = letters.scan(which, DoneLetters::Skip, &stop, |_, found| {
+    let counts = letters.scan(filter, DoneLetters::Skip, &stop, |_, found| {
         result = match records.of(&found, &stop) {
             Ok(_) => lines.add(&found, terminal).map_err(CommandFailure::from),
             Err(Unreplayable::Letter(why)) => {
@@ -205,7 +211,7 @@ impl ReplayRun<'_, '_> {
     }
 
     /// Says how far it went.
-    fn end(self, scanned: Result<ScanCounts, CommandFailure>) -> CommandResult {
+    fn end(self, scanned: Result<ScanCounts, CommandFailure>) -> ExitResult {
         let (done, failure) = match scanned {
             Ok(counts) => (format!(", {} done before", counts.done), self.failure),
             Err(failure) => (String::new(), Some(failure)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::commands::{CommandFailure, exit_code};
+use crate::commands::failure::{CommandFailure, exit_code};
 use crate::config::Config;
 use crate::health::Health;
 use crate::kafka::{

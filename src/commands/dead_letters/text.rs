@@ -89,6 +89,12 @@ fn indent(json: &str) -> String {
     text
 }
 
+/// `1 letter`, `2 letters`.
+pub(super) fn plural(number: u64, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

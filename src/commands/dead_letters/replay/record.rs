@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::{DeadLetterTopic, FoundLetter};
+use super::super::found::FoundLetter;
+use super::super::scan::DeadLetterTopic;
 use crate::config::{Config, KafkaConfig};
 use crate::kafka::{ConsumerRecord, Error, TopicReadError, TopicReader};
 use crate::sink::DeadLetter;
@@ -27,7 +28,8 @@ pub(super) enum Unreplayable {
 pub(super) struct ReplayRecordBuilder {
     /// The dead letter topic.
     from: String,
-    /// Topics of the sink: elsewhere nobody would consume a record, or somebody not meant.
+    /// Topics of the sink. To another topic nothing is sent: either no consumer reads it, or one that
+    /// the record was not meant for.
     topics: BTreeSet<String>,
     needs_place: bool,
     originals: OriginalRecords,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Terminal;
+use super::terminal::Terminal;
 use crate::terminal_text::{clean, shorten};
 
 /// Rows that are held back until their widths are known.
@@ -12,7 +12,7 @@ const MIN_LAST_COLUMNS: usize = 20;
 
 /// A column: what stands above it, and how its cells are set.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::commands) struct Column {
+pub(super) struct Column {
     heading: &'static str,
     is_number: bool,
     /// Columns of a cell at most, on a terminal.
@@ -21,7 +21,7 @@ pub(in crate::commands) struct Column {
 
 impl Column {
     /// Texts, which begin at the left.
-    pub(in crate::commands) const fn text(heading: &'static str) -> Column {
+    pub(super) const fn text(heading: &'static str) -> Column {
         Column {
             heading,
             is_number: false,
@@ -30,13 +30,13 @@ impl Column {
     }
 
     /// Numbers, which end at the right.
-    pub(in crate::commands) const fn number(heading: &'static str) -> Column {
+    pub(super) const fn number(heading: &'static str) -> Column {
         let mut column = Column::text(heading);
         column.is_number = true;
         column
     }
 
-    pub(in crate::commands) const fn at_most(mut self, columns: usize) -> Column {
+    pub(super) const fn at_most(mut self, columns: usize) -> Column {
         self.max_columns = columns;
         self
     }
@@ -44,7 +44,7 @@ impl Column {
 
 /// A table. Its rows are written in blocks, so that there may be any number of them; what is no
 /// terminal gets all of each cell. The last column takes the room that is left.
-pub(in crate::commands) struct Table<const N: usize> {
+pub(super) struct Table<const N: usize> {
     columns: [Column; N],
     widths: [usize; N],
     rows: Vec<[String; N]>,
@@ -52,7 +52,7 @@ pub(in crate::commands) struct Table<const N: usize> {
 }
 
 impl<const N: usize> Table<N> {
-    pub(in crate::commands) fn new(columns: [Column; N]) -> Table<N> {
+    pub(super) fn new(columns: [Column; N]) -> Table<N> {
         Table {
             columns,
             widths: columns.map(|column| column.heading.len()),
@@ -61,11 +61,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    pub(in crate::commands) fn add(
-        &mut self,
-        row: &[String; N],
-        terminal: &mut Terminal<'_>,
-    ) -> io::Result<()> {
+    pub(super) fn add(&mut self, row: &[String; N], terminal: &mut Terminal<'_>) -> io::Result<()> {
         let is_cut = terminal.width().is_some();
         let mut row = row.each_ref().map(|cell| clean(cell).into_owned());
         let cells = row.iter_mut().zip(&self.columns).zip(&mut self.widths);
@@ -83,7 +79,7 @@ impl<const N: usize> Table<N> {
     }
 
     /// Writes the last rows. A table without a row has no heading either.
-    pub(in crate::commands) fn end(mut self, terminal: &mut Terminal<'_>) -> io::Result<()> {
+    pub(super) fn end(mut self, terminal: &mut Terminal<'_>) -> io::Result<()> {
         self.write_block(terminal)
     }
 
