@@ -1,4 +1,4 @@
-//! Back-off: exponential with full jitter, capped. Pure; the caller waits.
+//! Pauses between attempts: exponential back-off with full jitter, up to a cap. Pure: the caller waits.
 
 use std::time::Duration;
 

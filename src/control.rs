@@ -1,8 +1,8 @@
-//! Between the supervisor and whoever asks something of the running bridge: commands with answers,
-//! the state of each pipeline, and what became of the last reloads.
+//! Between the supervisor and the admin port: commands with their answers, the state of each pipeline,
+//! and the outcomes of the last reloads.
 //!
-//! The supervisor alone acts. Others send a [`AdminCommand`] through [`Control::ask`] and read what the
-//! supervisor wrote down.
+//! The supervisor alone acts. The admin port sends an [`AdminCommand`] through [`Control::ask`] or
+//! [`Control::send`], and reads the states and outcomes that the supervisor last set.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::sync::{Mutex, MutexGuard};
 const MAX_QUEUED_COMMANDS: usize = 8;
 /// Reloads that are remembered.
 const MAX_REMEMBERED_RELOADS: usize = 20;
-/// Also when the supervisor has ended meanwhile.
+/// The answer when the supervisor takes too long, or has ended meanwhile.
 const NO_ANSWER_YET: &str = "the supervisor has not answered yet; look at the log";
 
-/// What can be asked of the running bridge. A name is a table of the source or a topic of the sink.
+/// A command to the running bridge. A name is a table of the source or a topic of the sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminCommand {
     /// Stop reading a table or consuming a topic, until [`AdminCommand::Resume`] or a restart.
@@ -53,20 +53,21 @@ impl fmt::Display for AdminCommand {
     }
 }
 
-/// What became of a command, in words: done, or why not.
-pub type CommandResult = Result<String, String>;
+/// The outcome of a command as a sentence for the operator: `Ok` when it is done, `Err` with the reason
+/// when it is not.
+pub type AdminCommandResult = Result<String, String>;
 
 /// A command on its way to the supervisor.
 #[derive(Debug)]
 pub struct CommandRequest {
-    /// What is asked.
+    /// The command to execute.
     pub command: AdminCommand,
-    reply: Sender<CommandResult>,
+    reply: Sender<AdminCommandResult>,
 }
 
 impl CommandRequest {
-    /// Answers. Whoever asked may have gone; then nobody is told.
-    pub fn answer(self, answer: CommandResult) {
+    /// Sends the answer. If the asking side has given up waiting, the answer is dropped.
+    pub fn answer(self, answer: AdminCommandResult) {
         // There is room for the one answer.
         self.reply.try_send(answer).ok();
     }
@@ -74,11 +75,11 @@ impl CommandRequest {
 
 /// An answer that is still to come. See [`Control::send`].
 #[derive(Debug)]
-pub struct PendingCommand(Receiver<CommandResult>);
+pub struct PendingCommand(Receiver<AdminCommandResult>);
 
 impl PendingCommand {
     /// The answer, once it is there.
-    pub fn answer(&self) -> Option<CommandResult> {
+    pub fn answer(&self) -> Option<AdminCommandResult> {
         match self.0.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
@@ -87,7 +88,7 @@ impl PendingCommand {
     }
 }
 
-/// What a pipeline is doing.
+/// The state of a pipeline as the supervisor sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipelinePhase {
     /// It moves records, or waits for some.
@@ -99,7 +100,7 @@ pub enum PipelinePhase {
         /// Why, in words.
         why: String,
     },
-    /// It waits for somebody to act.
+    /// It cannot start until an operator changes the configuration or the checkpoint.
     Stopped {
         /// Why, and what to do.
         why: String,
@@ -126,7 +127,7 @@ pub struct SupervisedPipeline {
     pub phase: PipelinePhase,
 }
 
-/// What became of a reload.
+/// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadOutcome {
     /// The new configuration runs, or there was nothing to change.
@@ -142,13 +143,13 @@ pub enum ReloadOutcome {
 pub struct ReloadRecord {
     /// When it ended.
     pub at: SystemTime,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: ReloadOutcome,
     /// What was changed, or what is wrong; one line each, without secrets.
     pub words: Vec<String>,
 }
 
-/// Everyone's end; cheap to clone.
+/// The end for all but the supervisor; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Control {
     requests: Sender<CommandRequest>,
@@ -161,7 +162,7 @@ struct ControlState {
     reloads: VecDeque<ReloadRecord>,
 }
 
-/// Makes the ends of everyone and of the supervisor.
+/// Makes a connected pair: the end for all others, and the supervisor's queue of commands.
 pub fn pair() -> (Control, Receiver<CommandRequest>) {
     let (requests, receiver) = bounded(MAX_QUEUED_COMMANDS);
     let board = Arc::default();
@@ -169,19 +170,19 @@ pub fn pair() -> (Control, Receiver<CommandRequest>) {
 }
 
 impl Control {
-    /// Sends a command and waits for what becomes of it, `patience` at most.
+    /// Sends a command and waits for its outcome, `patience` at most.
     ///
     /// # Errors
     /// What the supervisor says against it, or that it does not answer: then the command may still
     /// be done.
-    pub fn ask(&self, command: AdminCommand, patience: Duration) -> CommandResult {
+    pub fn ask(&self, command: AdminCommand, patience: Duration) -> AdminCommandResult {
         let PendingCommand(answer) = self.send(command)?;
         answer
             .recv_timeout(patience)
             .unwrap_or_else(|_| Err(NO_ANSWER_YET.to_owned()))
     }
 
-    /// Sends a command, for those who cannot wait.
+    /// Sends a command without waiting; the answer is asked for later with [`PendingCommand::answer`].
     ///
     /// # Errors
     /// The supervisor does not take it.
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_cannot_wait_looks_again() {
+    fn a_sent_command_is_asked_for_its_answer_later() {
         let (control, requests) = pair();
         let pending = control.send(AdminCommand::RefreshToken).unwrap();
         assert_eq!(pending.answer(), None);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_ever() {
+    fn a_wait_for_an_answer_has_an_end() {
         let (control, requests) = pair();
         let late = control
             .ask(AdminCommand::Reload, Duration::ZERO)

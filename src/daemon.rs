@@ -1,4 +1,4 @@
-//! What makes a program a daemon: its log, its signals, and what systemd wants to hear.
+//! What a service of the system needs: its log, its signals, and messages to systemd.
 //!
 //! The log goes to stderr, as text or JSON lines; stdout is for data. It never holds the program
 //! up, and a line that repeats is written once in ten seconds. See `docs/decisions/0002`.
@@ -130,8 +130,8 @@ impl<W: Write + AsFd> Logger<W> {
         // Made before the lock: a value that logs while it is shown must not wait for itself.
         let body = style.body(record);
         let mut shared = self.shared.lock();
-        // Whoever asks for debug lines wants all of them.
-        let suppressed = if Level::Debug <= level {
+        // An operator who sets the level to debug wants every line.
+        let suppressed = if level >= Level::Debug {
             Some(0)
         } else {
             shared.limiter.admit(hash(record, &body), now)
@@ -139,7 +139,7 @@ impl<W: Write + AsFd> Logger<W> {
         let Some(suppressed) = suppressed else { return };
         let lost = shared.output.lost();
         let line = style.line(level, time, suppressed, &body);
-        if shared.output.write(&line) && 0 < lost {
+        if shared.output.write(&line) && lost > 0 {
             let body = style.body(
                 &Record::builder()
                     .level(Level::Warn)

@@ -15,7 +15,7 @@ pub use family::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES_PER_FAMILY,
     MetricFamily, MetricValue, SecondsCounter, SingleMetric,
 };
-pub use process::ProcessFigures;
+pub use process::{ProcessFigures, USER_HZ};
 
 impl Metrics {
     /// All families, without series except where the labels are known beforehand.

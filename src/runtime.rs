@@ -1,8 +1,9 @@
 //! The supervisor: starts everything, owns every thread, stops everything inside a deadline.
 //!
-//! Each pipeline has a place (`slot`) that starts it, looks after it and ends it, and what is to run
-//! follows from the configuration alone: a reload changes that, and the places follow. Decisions are
-//! pure where they can be (`config::Plan`, `slot`); one loop (`supervisor`) does what they say.
+//! Each pipeline, a table or the sink, has a slot (`pipeline_slot`) that starts it, watches it and ends
+//! it. Which slots are to run follows from the configuration alone: a reload changes that, and the slots
+//! follow step by step. Decisions are pure where they can be (`config::ConfigDiff`, `pipeline_slot`); one
+//! loop (`supervisor`) acts on them.
 
 mod connections;
 mod error;

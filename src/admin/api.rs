@@ -1,4 +1,4 @@
-//! The admin API: what may be done to the running bridge by those who have the token.
+//! The admin API: commands to the running bridge for clients that have the admin token.
 //!
 //! Everything is below `/api/`. What changes something is POST only and is asked of the
 //! supervisor; every answer is JSON, with `error` in words when it is none.

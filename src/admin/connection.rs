@@ -38,10 +38,10 @@ pub(super) struct AdminConnection {
     received: Vec<u8>,
 }
 
-/// In the order in which connections are given up for new ones.
+/// What happens on a connection, in the order in which connections are closed for new ones.
 #[derive(Debug)]
 enum ConnectionPhase {
-    /// We are done and sent our end; what the client still sends is thrown away. Closing with
+    /// The last answer is sent and our end closed; what the client still sends is thrown away. Closing with
     /// unread bytes would reset the connection and could take the answer with it.
     Drain,
     /// Between two requests.
@@ -61,7 +61,7 @@ enum ConnectionPhase {
     },
 }
 
-/// What a connection waits for after a turn.
+/// The event that a connection waits for after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PollInterest {
     /// Bytes from the client.
@@ -104,8 +104,9 @@ impl AdminConnection {
             }
     }
 
-    /// Which connection is given up first when there are too many: the smallest.
-    pub(super) fn worth(&self) -> (u8, Instant) {
+    /// When there are too many connections, the one with the smallest priority is closed first: by
+    /// phase, then by age.
+    pub(super) fn priority(&self) -> (u8, Instant) {
         let phase = match self.phase {
             ConnectionPhase::Drain => 0,
             ConnectionPhase::Idle => 1,
@@ -116,9 +117,9 @@ impl AdminConnection {
         (phase, self.since)
     }
 
-    /// From when on the connection may be given up. One that just came has its request still
-    /// under way.
-    pub(super) fn expendable(&self, grace: Duration) -> Instant {
+    /// From when on the connection may be closed for a new one. A request or an answer gets `grace` to
+    /// move first; a connection that is idle gets none.
+    pub(super) fn evictable_from(&self, grace: Duration) -> Instant {
         match self.phase {
             ConnectionPhase::Drain | ConnectionPhase::Idle => self.since,
             ConnectionPhase::Head
@@ -141,7 +142,7 @@ impl AdminConnection {
                 ConnectionPhase::Command { .. } => self.command(now),
                 ConnectionPhase::Answer { .. } => self.send(now),
             };
-            // An error of a socket means that the client is gone, which is nobody's concern.
+            // An error of a socket means that the client is gone; that is no fault of the bridge.
             let Ok(Some(wants)) = step else { return false };
             self.wants = wants;
             if wants != PollInterest::Turn {

@@ -9,7 +9,7 @@ use super::services::AdminServices;
 use super::{api, status_builder};
 use crate::health::HealthReport;
 
-/// What is served, and what it is made of.
+/// Answers requests; holds what the pages are made of.
 #[derive(Debug)]
 pub(super) struct AdminPages {
     shown: AdminServices,

@@ -16,11 +16,11 @@ use super::services::AdminServices;
 
 /// Connections at one time.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
-/// How long a connection that just came is not given up for a newer one.
+/// How long a new connection is safe from being closed for a newer one.
 const NEW_CONNECTION_GRACE: Duration = Duration::from_millis(50);
-/// How long no connection is accepted after one could not be, say for want of descriptors.
+/// How long no connection is accepted after the kernel refused one, say for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often that is logged at most.
+/// Pause between two warnings that a connection could not be accepted.
 const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections the kernel keeps until we accept them.
 const LISTEN_BACKLOG: i32 = 1024;
@@ -94,7 +94,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether somebody else listens on the address, who may end.
+    /// Another process listens on the address. It may be a predecessor that is about to end.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Error::Listen(_, source) if source.kind() == ErrorKind::AddrInUse)
     }
@@ -177,7 +177,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener.into())
 }
 
-/// What the thread owns.
+/// What the thread of the server owns.
 struct ServerLoop {
     listeners: Vec<TcpListener>,
     woken: UnixStream,
@@ -189,7 +189,7 @@ struct ServerLoop {
     warned: Option<Instant>,
 }
 
-/// What poll(2) found.
+/// The outcome of one wait in poll(2).
 enum PollOutcome {
     /// The server was dropped.
     Stop,
@@ -218,18 +218,19 @@ impl ServerLoop {
         }
     }
 
-    /// Whether there is a place for one more connection.
+    /// Whether one more connection can be taken: there is room, or one may be closed for it.
     fn accepting(&self, now: Instant) -> bool {
         let paused = self.paused.is_some_and(|until| now < until);
         !paused
-            && (self.connections.len() < MAX_ADMIN_CONNECTIONS || self.expendable() <= Some(now))
+            && (self.connections.len() < MAX_ADMIN_CONNECTIONS
+                || self.next_evictable() <= Some(now))
     }
 
-    /// When the first connection may be given up.
-    fn expendable(&self) -> Option<Instant> {
+    /// When the first connection may be closed for a new one.
+    fn next_evictable(&self) -> Option<Instant> {
         self.connections
             .iter()
-            .map(|connection| connection.expendable(NEW_CONNECTION_GRACE))
+            .map(|connection| connection.evictable_from(NEW_CONNECTION_GRACE))
             .min()
     }
 
@@ -283,7 +284,7 @@ impl ServerLoop {
         } else {
             self.paused
                 .filter(|until| now < *until)
-                .or_else(|| self.expendable())
+                .or_else(|| self.next_evictable())
         };
         let others = deadline.into_iter().chain(place).chain(look);
         others.fold(sample, Instant::min)
@@ -315,7 +316,7 @@ impl ServerLoop {
 
     fn admit(&mut self, stream: TcpStream, now: Instant) {
         if MAX_ADMIN_CONNECTIONS <= self.connections.len() {
-            self.give_one_up(now);
+            self.evict_one(now);
         }
         let Ok(mut connection) = AdminConnection::new(stream, now) else {
             return;
@@ -326,12 +327,13 @@ impl ServerLoop {
         }
     }
 
-    /// Drops the connection that is least worth; false if none may be dropped yet.
-    fn give_one_up(&mut self, now: Instant) -> bool {
+    /// Closes the connection with the lowest [priority](AdminConnection::priority); false if none may be
+    /// closed yet.
+    fn evict_one(&mut self, now: Instant) -> bool {
         let connections = self.connections.iter().enumerate();
         let least = connections
-            .filter(|(_, connection)| connection.expendable(NEW_CONNECTION_GRACE) <= now)
-            .min_by_key(|(_, connection)| connection.worth());
+            .filter(|(_, connection)| connection.evictable_from(NEW_CONNECTION_GRACE) <= now)
+            .min_by_key(|(_, connection)| connection.priority());
         least
             .map(|(at, _)| at)
             .map(|at| self.connections.swap_remove(at))
@@ -348,10 +350,10 @@ impl ServerLoop {
             self.warned = Some(now);
             log::warn!(error:% = err; "the admin port cannot accept all connections now");
         }
-        if !self.give_one_up(now) {
+        if !self.evict_one(now) {
             // Only so long as each of ours has just come.
             let pause = now + ACCEPT_PAUSE;
-            self.paused = Some(self.expendable().map_or(pause, |soon| soon.min(pause)));
+            self.paused = Some(self.next_evictable().map_or(pause, |soon| soon.min(pause)));
         }
     }
 }

@@ -23,9 +23,9 @@ pub struct BridgeStatus {
     pub ready: bool,
     /// Why it is not ready.
     pub reasons: Vec<String>,
-    /// What is to be known although it is no reason.
+    /// Notes for the operator that do not count against readiness.
     pub notes: Vec<String>,
-    /// What `/healthz` finds wrong.
+    /// The reasons of `/healthz`; empty while the process is alive.
     pub unhealthy: Vec<String>,
     /// The instance.
     pub servicenow: InstanceStatus,
@@ -51,7 +51,7 @@ pub struct InstanceStatus {
     pub url: String,
     /// Whether it answers.
     pub ok: bool,
-    /// What is wrong with it.
+    /// Why it does not answer; null while it does.
     pub words: Option<String>,
     /// `oauth`, `basic` or `api_key`.
     pub auth: String,
@@ -73,7 +73,7 @@ pub struct KafkaStatus {
     pub brokers: Vec<String>,
     /// Whether it answers.
     pub ok: bool,
-    /// What is wrong with it.
+    /// Why it does not answer; null while it does.
     pub words: Option<String>,
     /// Records that wait for their acknowledgement.
     pub queue: f64,
@@ -133,11 +133,11 @@ pub enum PipelineState {
     Held,
     /// It fails, and tries again.
     Error,
-    /// Somebody paused it.
+    /// An operator paused it.
     Paused,
     /// It ended by itself and is started again.
     Restarting,
-    /// It waits for somebody to act.
+    /// It cannot start until an operator changes the configuration or the checkpoint.
     Stopped,
     /// One that this version does not know.
     #[serde(other)]

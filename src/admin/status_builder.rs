@@ -1,4 +1,5 @@
-//! Puts the status together from the metrics, the conditions and what the supervisor says.
+//! Puts the status together from the metrics, the conditions of health and the states that the
+//! supervisor set.
 
 use std::time::{Instant, SystemTime};
 
@@ -18,7 +19,7 @@ use crate::metrics::{Gauge, GaugeVec, ProcessFigures};
 /// Pipelines whose history is in the answer, so that it stays below some 100 kB.
 const MAX_PIPELINES_WITH_HISTORY: usize = 40;
 
-/// Everything that is known now.
+/// The status at `now`.
 pub(super) fn status(
     shown: &AdminServices,
     history: &PipelineHistory,
@@ -88,7 +89,7 @@ pub(super) fn status(
     status
 }
 
-/// What one sample of the history takes.
+/// One sample of every pipeline for the history.
 pub(super) fn readings(shown: &AdminServices) -> Vec<HistorySample> {
     let config = shown.config.get();
     let tables = config.active_tables().iter().map(|table| HistorySample {
@@ -148,7 +149,7 @@ fn reload(reload: crate::control::ReloadRecord) -> ReloadStatus {
     }
 }
 
-/// One look at everything.
+/// Everything that one status is made of, read at one moment.
 struct StatusBuilder<'a> {
     shown: &'a AdminServices,
     history: &'a PipelineHistory,
@@ -254,7 +255,8 @@ impl StatusBuilder<'_> {
         }
     }
 
-    /// What a pipeline is doing: what the supervisor says, then what its conditions say.
+    /// The state of a pipeline and the reason for it. The supervisor's state comes first, as a pipeline
+    /// that does not run has no conditions; then the first condition that fails.
     fn state(
         &self,
         kind: PipelineKind,
@@ -312,7 +314,7 @@ impl StatusBuilder<'_> {
     }
 }
 
-/// The newest trouble.
+/// The newest error of these conditions.
 fn last(own: &[&ConditionReport]) -> Option<ErrorStatus> {
     let troubles = own.iter().filter_map(|it| it.last_error.as_ref());
     let last = troubles.max_by_key(|trouble| trouble.at)?;

@@ -1,4 +1,4 @@
-//! The threads of the process: what the kernel knows of them and what they promised.
+//! The threads of the process: the kernel's figures of each, and the heartbeats it owes to health.
 
 use std::fs;
 use std::time::Instant;
@@ -6,19 +6,18 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
+use crate::metrics::USER_HZ;
 
 /// Threads that are listed.
 const MAX_LISTED_THREADS: usize = 2000;
-/// Ticks per second of the times in `/proc`: 100 on every architecture Rust's Linux targets have.
-const USER_HZ: f64 = 100.0;
 
 /// The shape of `/api/threads`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ThreadsReport {
-    /// What the kernel knows, in the order of their start. It cuts names after 15 letters.
+    /// The kernel's list, in the order of their start. The kernel cuts names after 15 characters.
     pub threads: Vec<KernelThread>,
-    /// What threads promised to health.
+    /// Threads that are registered with health, under their whole names.
     pub heartbeats: Vec<ThreadHeartbeat>,
 }
 
@@ -36,15 +35,15 @@ pub struct KernelThread {
     pub cpu_seconds: f64,
 }
 
-/// A thread that promises to be heard of.
+/// A thread that is registered with health and owes it heartbeats.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ThreadHeartbeat {
     /// Its whole name.
     pub name: String,
-    /// What is wrong with it; null: nothing.
+    /// Why it does not count as alive; null while it does.
     pub wrong: Option<String>,
-    /// Within how many seconds it will be heard of.
+    /// Seconds until its next heartbeat is due; 0 when it is overdue.
     pub due_in: f64,
 }
 

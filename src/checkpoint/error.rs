@@ -52,8 +52,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// A failed write may work next time, say after a disk was full; what fails at start needs
-    /// somebody to act.
+    /// A failed write may work next time, say after a disk was full; an error at start stays until an
+    /// operator acts.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Write { .. })
     }

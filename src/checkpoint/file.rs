@@ -160,7 +160,7 @@ fn lock(target: &Path, folder: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => return Err(Error::locked(target, holder(&file))),
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    // Only a help for the words of `Locked`. The file stays when we end: removing it would let a
+    // The number only completes the message of `Error::Locked`. The file stays when we end: removing it would let a
     // third process lock a new file while a second one holds the old.
     let pid = format!("{}\n", std::process::id());
     file.set_len(0)

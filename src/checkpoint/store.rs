@@ -21,7 +21,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// and again still moves on.
 const FLUSH_AFTER_ROWS: u64 = 10_000;
 
-/// How far a table was read.
+/// Up to which row a table was read and acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointPosition {
     /// Seconds since the epoch, UTC.
@@ -30,7 +30,7 @@ pub struct CheckpointPosition {
     pub last_identifier: String,
 }
 
-/// What is known about a table.
+/// The position of a table and what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointEntry {
     /// How far it was read.
@@ -245,7 +245,7 @@ fn parse(path: &Path, text: &str) -> Result<CheckpointTables, Error> {
     let tables: CheckpointTables =
         serde_json::from_str(text).map_err(|err| Error::damaged(path, err.to_string()))?;
     for (table, written) in &tables {
-        // Reading on from 1970 because a field got lost is not what anybody wants.
+        // Without this, a lost field would make the table start again from 1970.
         if written.timestamp.is_none() && !written.last_identifier.is_empty() {
             return Err(Error::damaged(path, format!("`{table}` has no timestamp")));
         }

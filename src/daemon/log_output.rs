@@ -1,4 +1,4 @@
-//! Writes lines to a descriptor without ever being held up by whoever reads it.
+//! Writes lines to a descriptor without ever being held up by the process that reads it.
 //!
 //! A container's or terminal's reader that stands still must not stop the bridge: when there is no
 //! room for a second, lines are thrown away until there is room again, and their number is told.
@@ -69,7 +69,7 @@ impl<W: Write + AsFd> LogOutput<W> {
                 // Another program may have made the descriptor we share non-blocking.
                 Err(err) if err.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {}
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
-                // The reader is gone; there is nobody to tell.
+                // The reader is gone, and stderr is the only place to report that to.
                 Err(_) => return false,
             }
         }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_stands_still_holds_nobody_up() {
+    fn a_reader_that_stands_still_does_not_hold_the_writer_up() {
         let (mut reader, writer) = pipe().unwrap();
         let mut output = LogOutput::new(writer);
         let line = format!("{}\n", "x".repeat(10_000));
@@ -137,8 +137,8 @@ mod tests {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let mut output = LogOutput::new(writer);
-        assert!(!output.write("nobody\n"));
-        assert!(!output.write("nobody\n"));
+        assert!(!output.write("unread\n"));
+        assert!(!output.write("unread\n"));
         assert_eq!(output.lost(), 2);
     }
 }

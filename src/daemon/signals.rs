@@ -29,8 +29,8 @@ pub struct Signals {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Takes over SIGTERM, SIGINT and SIGHUP. Each is delivered, also the second stop of an impatient
-/// user; only reloads that nobody takes are not piled up.
+/// Takes over SIGTERM, SIGINT and SIGHUP. Every stop is delivered, also a second one, which means to stop
+/// at once. Reloads beyond a few that wait are dropped: one does for all.
 pub fn signals() -> io::Result<(Signals, Receiver<Signal>)> {
     let mut kernel = Kernel::new([SIGTERM, SIGINT, SIGHUP])?;
     let (sender, receiver) = bounded(MAX_QUEUED_SIGNALS);

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_listening_is_no_failure() {
+    fn a_socket_without_a_listener_is_no_failure() {
         let notify = SystemdNotifier {
             socket: Some(open(OsStr::new("/nowhere/notify")).unwrap()),
             watchdog: None,

@@ -7,7 +7,7 @@ fn table_key(name: &str) -> ConditionKey {
 }
 
 #[test]
-fn a_thread_is_alive_as_long_as_it_promised() {
+fn a_thread_is_alive_until_its_deadline() {
     let health = Arc::new(Health::new());
     assert!(health.liveness(Instant::now() + 1000 * SECOND).ok);
     let beat = health.thread("source:incident");

@@ -2,8 +2,8 @@
 //!
 //! An entry gives the field of [`Metrics`], its kind, its name on the page, its labels, and which
 //! table, topic or pipeline its series belong to and go with. The comment above it is its help text.
-//! Whoever adds a metric adds an entry here and the code that counts; that the page shows it and that
-//! its series are removed follows from the entry.
+//! To add a metric, add an entry here and the code that counts: that the page shows it and that its
+//! series are removed follows from the entry.
 
 use super::family::{
     AnyMetric, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MetricAbout, SecondsCounter,

@@ -12,7 +12,7 @@ use super::exposition::ExpositionText;
 /// Ticks per second of the times in `/proc/self/stat`. The kernel counts in its own HZ but reports
 /// in `USER_HZ`, which is part of the ABI: 100 on every architecture Rust's Linux targets have
 /// (`include/asm-generic/param.h`; `sysconf(_SC_CLK_TCK)` would need unsafe code).
-const USER_HZ: f64 = 100.0;
+pub const USER_HZ: f64 = 100.0;
 
 /// Figures of `/proc/self`; `None` is unknown.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! The ways to the instance, to Kafka and to the schema registry, those in use and those that are
-//! being left.
+//! The clients of the instance, of Kafka and of the schema registry: those that new pipelines use, and
+//! older ones that are still in use after a reload.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -22,7 +22,7 @@ pub(super) struct Connections {
     pub(super) registry: Option<Arc<Registry>>,
     old_clients: Vec<Arc<InstanceClient>>,
     old_producers: Vec<Arc<Producer>>,
-    /// Threads that end what nobody uses any more: that may take a while.
+    /// Threads that end clients without users, as that may take a while.
     retiring: Vec<JoinHandle<()>>,
 }
 
@@ -45,7 +45,7 @@ impl Connections {
         }
     }
 
-    /// What starts from now on takes this client.
+    /// Pipelines that start from now on use this client of the instance.
     pub(super) fn switch_client(
         &mut self,
         client: InstanceClient,
@@ -57,13 +57,13 @@ impl Connections {
         self.old_clients.push(old);
     }
 
-    /// What starts from now on takes this producer.
+    /// Pipelines that start from now on use this producer.
     pub(super) fn switch_producer(&mut self, producer: Producer) {
         let old = std::mem::replace(&mut self.producer, Arc::new(producer));
         self.old_producers.push(old);
     }
 
-    /// What starts from now on takes this client of the registry.
+    /// Pipelines that start from now on use this client of the registry.
     pub(super) fn switch_registry(&mut self, registry: Option<Registry>) {
         self.registry = registry.map(Arc::new);
     }
@@ -79,7 +79,7 @@ impl Connections {
         !(self.old_clients.is_empty() && self.old_producers.is_empty() && self.retiring.is_empty())
     }
 
-    /// Lets go what only this holds.
+    /// Ends old clients that no pipeline uses any more.
     pub(super) fn retire_unused(&mut self) {
         for client in unused(&mut self.old_clients) {
             self.retire(move || drop(client));
@@ -97,7 +97,7 @@ impl Connections {
         }
     }
 
-    /// Where there is no thread to be had, it happens here.
+    /// Ends a client on a thread of its own, or here if no thread can be started.
     fn retire(&mut self, end: impl FnOnce() + Send + 'static) {
         let thread = thread::Builder::new().name("retire".to_owned());
         self.retiring.extend(thread.spawn(end).ok());
@@ -115,7 +115,7 @@ fn instance(
     ))
 }
 
-/// Takes those out that nobody else holds.
+/// Takes those out that have no other holder.
 fn unused<T>(all: &mut Vec<Arc<T>>) -> Vec<Arc<T>> {
     let (used, unused) = std::mem::take(all)
         .into_iter()

@@ -1,4 +1,4 @@
-//! How each pipeline and helper is made out of the configuration and the links.
+//! How each pipeline and helper thread is made from the configuration and the connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::loop_guard::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
 use crate::{sink, source};
 
-/// A memory of the sink's writes for each table that leaves them out; those that are known go on.
+/// A log of the sink's writes for each table that leaves its own writes out. A log in `known` is kept, as
+/// the sink may go on while the table starts anew.
 pub(super) fn own_writes(
     config: &Config,
     known: &BTreeMap<String, Arc<OwnWriteLog>>,

@@ -1,5 +1,5 @@
-//! The small threads beside the pipelines: the flush of checkpoints, the look for topics, the probe
-//! of the sink's tables.
+//! The threads beside the pipelines: the writer of the checkpoint, the look-up of topics, the probe of
+//! the sink's tables.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -175,7 +175,7 @@ pub(super) fn look(
 ) -> (BTreeSet<String>, Vec<String>) {
     let mut asked = wanted.clone();
     let mut troubles = Vec::new();
-    // Each turn asks for less.
+    // Each round asks for fewer topics, so this ends.
     loop {
         let names: Vec<String> = asked.iter().cloned().collect();
         let Err(error) = producer.topics(&names) else {

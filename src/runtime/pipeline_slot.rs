@@ -1,9 +1,9 @@
-//! The place of one pipeline: starts it, looks after it, ends it, starts it again.
+//! The slot of one pipeline: starts its threads, watches them, ends them and starts them again.
 //!
-//! A pipeline that ended by itself is started again after a pause that grows; one that is silent for
-//! longer than it promised is asked to end first. There are never two in one place: a thread that
-//! does not end keeps its place, as two readers of a table could put an older row behind a newer one.
-//! Nothing here waits; the supervisor calls [`PipelineSlot::step`] again and again.
+//! Threads that ended by themselves are started again after a pause that grows; threads that missed a
+//! heartbeat are asked to end first. A slot never holds two pipelines: a thread that does not end keeps
+//! its slot, as two readers of one table could send an older row behind a newer one. Nothing here waits;
+//! the supervisor calls [`PipelineSlot::step`] again and again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,62 +14,63 @@ use crate::health::{Condition, ConditionKey, Health};
 use crate::metrics::{CounterVec, Metrics};
 use crate::stop::{self, StopSignals, StopTrigger};
 
-/// First and longest pause before what ended by itself is started again.
+/// First and longest pause before threads that ended by themselves are started again.
 const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// After so many ends in a row, a new process may do better than a new thread.
+/// After so many faults in a row `/healthz` fails: a new process may do better than new threads.
 const RESTARTS_UNTIL_UNHEALTHY: u32 = 5;
-/// Who runs this long has recovered.
+/// After running for this long without a fault the count of faults starts anew.
 const STABLE_AFTER: Duration = Duration::from_secs(300);
-/// How long the other threads of one that ended by itself may take to end.
+/// When one thread ended by itself: how long the others of its pipeline may take to finish their work.
 const FAULT_END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Threads that work together.
+/// The threads of a pipeline or helper, as a slot handles them.
 pub(super) trait Managed {
-    /// Whether all of them have ended. Called again and again after the first stop.
+    /// Whether all threads have ended. Called again and again once they were asked to.
     fn is_over(&mut self) -> bool;
     /// A thread has ended although it was not asked to, or has panicked. The end of a one-shot thread
     /// that has done its work is no such fault.
     fn has_died(&mut self) -> bool;
-    /// Their names.
+    /// The names of the threads, as health and the kernel know them.
     fn threads(&self) -> Vec<String>;
-    /// Joins them, when all have ended; how much was begun and has no end.
+    /// Joins the threads, all of which have ended. Returns the rows or records that were begun and not
+    /// finished.
     fn join(self) -> u64;
 }
 
-/// Why something does not start.
+/// Why a pipeline or helper does not start.
 #[derive(Debug)]
 pub(super) enum StartRefusal {
-    /// It may do so later.
+    /// For a reason that may pass, so the start is tried again.
     Later(String),
-    /// Somebody has to act first.
+    /// For a reason that stays until an operator changes the configuration or the checkpoint.
     Never(String),
 }
 
-/// What the supervisor lets a slot do in a step.
+/// The supervisor's inputs to one step of a slot.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StepInputs<'a> {
     /// The time.
     pub(super) now: Instant,
-    /// How long an end may take before what is under way is given up.
+    /// How long threads that were asked to end may take before work under way is abandoned.
     pub(super) end_timeout: Duration,
-    /// Whether what a start needs is there.
+    /// Whether a start is possible now, for example because its topics exist.
     pub(super) may_start: bool,
-    /// Threads that are silent for longer than they promised.
+    /// Names of threads that missed their heartbeat.
     pub(super) overdue_threads: &'a [String],
 }
 
-/// The place of one pipeline.
+/// The slot of one pipeline.
 pub(super) struct PipelineSlot<W> {
     key: ConditionKey,
     state: SlotState<W>,
     wanted: bool,
     paused: bool,
-    /// It is to start anew, as what it is made of has changed.
+    /// It is to start anew, as its configuration or a client that it uses has changed.
     outdated: bool,
     ends: Backoff,
     health: Arc<Health>,
     restarts: CounterVec,
-    /// What readiness is told while it does not run.
+    /// The condition or note that tells readiness why it does not run.
     told: Option<Condition>,
     vital: Option<Condition>,
 }
@@ -127,7 +128,7 @@ impl<W: Managed> PipelineSlot<W> {
         self.wanted = wanted;
     }
 
-    /// Holds it, or lets it go on.
+    /// Pauses it, or lets it go on. While it is paused its threads do not run.
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.told = paused.then(|| {
@@ -137,7 +138,7 @@ impl<W: Managed> PipelineSlot<W> {
         });
     }
 
-    /// It is made of something that has changed: it ends and starts again.
+    /// Its configuration or a client that it uses has changed: it ends and starts again.
     pub(super) fn renew(&mut self) {
         self.outdated = true;
     }
@@ -147,12 +148,12 @@ impl<W: Managed> PipelineSlot<W> {
         self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
-    /// Whether nothing is left of it, and nothing is wanted.
+    /// Whether it has no threads and is not wanted any more, so that the slot can be dropped.
     pub(super) fn is_gone(&self) -> bool {
         !self.wanted && matches!(self.state, SlotState::Idle)
     }
 
-    /// Whether it does nothing now and no thread of it is left.
+    /// Whether it has no threads.
     pub(super) fn is_empty(&self) -> bool {
         !matches!(self.state, SlotState::Running(_) | SlotState::Ending(_))
     }
@@ -165,7 +166,7 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// Why it does not run although it should, if somebody has to act.
+    /// Why it does not run, if an operator has to change something first.
     pub(super) fn refusal(&self) -> Option<&str> {
         match &self.state {
             SlotState::Refused { why } => Some(why),
@@ -187,7 +188,8 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// Goes on: looks after what runs, and does what is due.
+    /// Takes one step: checks on threads that run or are ending, and starts them with `start` when that
+    /// is due.
     pub(super) fn step(
         &mut self,
         turn: StepInputs<'_>,
@@ -214,7 +216,8 @@ impl<W: Managed> PipelineSlot<W> {
         };
     }
 
-    /// Asks it to end for good: first no new work, then, at `abandon`, no waiting for what was begun.
+    /// Asks the threads to end for good: to begin no new work, and with `abandon` also not to wait for
+    /// work that was begun.
     pub(super) fn end(&mut self, abandon: bool) {
         self.wanted = false;
         self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
@@ -243,8 +246,8 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// Joins what has ended; how much was begun and has no end. A thread that has not ended is left
-    /// to the end of the process and counts as one.
+    /// Joins the threads if they have ended; returns the rows or records that were begun and not
+    /// finished. A thread that has not ended is left to the end of the process and counts as one.
     pub(super) fn collect(self) -> u64 {
         match self.state {
             SlotState::Ending(mut ending) => {
@@ -266,13 +269,13 @@ impl<W: Managed> PipelineSlot<W> {
         turn: StepInputs<'_>,
     ) -> SlotState<W> {
         let threads = running.work.threads();
-        let silent = threads
+        let overdue = threads
             .iter()
             .find(|name| turn.overdue_threads.contains(name));
         let fault = if running.work.has_died() {
             Some("a thread ended by itself; this is a bug".to_owned())
         } else {
-            silent.map(|name| format!("thread {name} is silent"))
+            overdue.map(|name| format!("thread {name} is silent"))
         };
         if let Some(why) = &fault {
             log::error!(what:% = self.key, error = why; "it is started again");
@@ -368,7 +371,7 @@ impl<W: Managed> PipelineSlot<W> {
                 self.wait(&why, now)
             }
             Err(StartRefusal::Never(why)) => {
-                log::error!(what:% = self.key, error = why; "it stays stopped until somebody acts");
+                log::error!(what:% = self.key, error = why; "it stays stopped until the configuration or the checkpoint is changed");
                 self.told = Some(self.health.condition(self.key.clone(), &why));
                 SlotState::Refused { why }
             }

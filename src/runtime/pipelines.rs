@@ -1,4 +1,4 @@
-//! All pipelines and the threads beside them: what is to run, and the steps to it.
+//! The slots of all pipelines and helper threads: which are to run, and the steps to that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::health::ConditionKey;
 use crate::loop_guard::OwnWriteLog;
 use crate::{sink, source};
 
-/// When pipelines move one after the other, how long one may hold up the next.
+/// When pipelines move to a new client one after the other: how long one may hold up the next.
 const MAX_WAIT_PER_MOVE: Duration = Duration::from_secs(2);
 /// Messages about topics that wait for the supervisor.
 const MAX_QUEUED_TOPIC_REPORTS: usize = 4;
 
-/// What moves records, and what helps with it.
+/// The slots of the tables, of the sink and of the helper threads.
 pub(super) struct Pipelines {
     pub(super) tables: BTreeMap<String, PipelineSlot<source::TablePipeline>>,
     pub(super) sink: PipelineSlot<sink::SinkPipeline>,
@@ -40,7 +40,8 @@ pub(super) struct Pipelines {
     sink_moves: bool,
     /// Sink topics that are paused.
     pub(super) paused: BTreeSet<String>,
-    /// What the series of metrics tell about: the topic of each table, the table of each topic.
+    /// The tables and topics that metrics have series of: the topic of each table, the table of each
+    /// topic.
     shown_tables: BTreeMap<String, String>,
     shown_topics: BTreeMap<String, String>,
 }
@@ -88,7 +89,7 @@ impl Pipelines {
         slot.renew();
     }
 
-    /// What follows from the configuration as a whole.
+    /// Sets what follows from the configuration as a whole, not from one table.
     fn configure(&mut self, config: &Config) {
         let topics: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.topic).collect();
         self.paused.retain(|topic| topics.contains(topic));
@@ -98,7 +99,7 @@ impl Pipelines {
         self.own_writes = factories::own_writes(config, &self.own_writes);
     }
 
-    /// Does what a plan says; `links` are the new ones already.
+    /// Marks the slots as a plan says; the connections are the new ones already.
     pub(super) fn apply(&mut self, plan: &ConfigDiff, topics: BTreeSet<String>, parts: &Services) {
         for (name, change) in &plan.tables {
             match change {
@@ -155,7 +156,7 @@ impl Pipelines {
         self.found.extend(topics);
     }
 
-    /// Lets each place go on.
+    /// Lets each slot take a step.
     pub(super) fn step(
         &mut self,
         now: Instant,
@@ -163,12 +164,12 @@ impl Pipelines {
         links: &Connections,
         parts: &Services,
     ) {
-        let silent = parts.health.overdue_threads(now);
+        let overdue = parts.health.overdue_threads(now);
         let turn = StepInputs {
             now,
             end_timeout: config.shutdown_timeout,
             may_start: true,
-            overdue_threads: &silent,
+            overdue_threads: &overdue,
         };
         self.flusher.step(turn, |signals| {
             factories::flusher(parts, config, &signals.stop)

@@ -1,7 +1,8 @@
-//! Prepares a reload beside everything that runs: reads the file, compares, tries out what is new.
+//! Prepares a reload while everything goes on: reads the file, compares it with the configuration that
+//! runs, and tries new clients out.
 //!
-//! It happens on a thread of its own, as the instance may take its time. Nothing is switched here: the
-//! supervisor gets what is ready to be used, or the reasons why nothing is.
+//! It runs on a thread of its own, as the instance may take its time to answer. Nothing is switched here:
+//! the supervisor gets clients that are ready to be used, or the reasons why the edit is refused.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub(super) struct PreparedReload {
     pub(super) result: Result<ReloadReady, ReloadRefusal>,
 }
 
-/// Everything that the plan asks for.
+/// A valid edit, and the new clients that it needs.
 pub(super) struct ReloadReady {
     pub(super) plan: ConfigDiff,
     pub(super) loaded_files: ConfigFiles,
@@ -54,13 +55,13 @@ pub(super) struct ReloadReady {
     pub(super) topics: BTreeSet<String>,
 }
 
-/// Something new that works, and its own health, to be attached when it takes over.
+/// A new client that works, with a health of its own, which is attached when the client takes over.
 pub(super) struct Candidate<T> {
     pub(super) it: T,
     pub(super) health: Arc<Health>,
 }
 
-/// Why what runs stays.
+/// Why an edit is not used.
 pub(super) struct ReloadRefusal {
     pub(super) outcome: ReloadOutcome,
     pub(super) words: Vec<String>,

@@ -1,4 +1,4 @@
-//! Reloads one after the other: what asks for them, and what became of them.
+//! Reloads, one after the other: the requests that wait for one, and its outcome.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::health::{Condition, ConditionKey, Health};
 use crate::metrics::Metrics;
 use crate::stop::{self, StopTrigger};
 
-/// Between attempts with an edit that may work later, say as the instance was down.
+/// First and longest pause between attempts with an edit that may work later, say as the instance was
+/// down.
 const RELOAD_RETRY_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(30), Duration::from_secs(900));
 /// Requests that wait for one reload.
@@ -28,7 +29,7 @@ pub(super) struct ReloadQueue {
     results: Sender<PreparedReload>,
     pending: Receiver<PreparedReload>,
     thread: Option<(StopTrigger, JoinHandle<()>)>,
-    /// Something changed after the one under way had read the file.
+    /// A file changed after the reload under way had read it, so another one follows.
     again: bool,
     asked: Vec<CommandRequest>,
     asked_next: Vec<CommandRequest>,

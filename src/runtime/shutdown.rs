@@ -1,4 +1,5 @@
-//! The stop: sources stop asking, what was begun gets its end, and everything inside a deadline.
+//! The stop: tables and topics are read no further, records under way are delivered, and all of it ends
+//! inside a deadline.
 //!
 //! Only what has ended is joined. A thread that hangs is left to the end of the process, and counts
 //! as work that is left.
@@ -11,11 +12,12 @@ use super::error::Error;
 use super::supervisor::{Supervisor, SupervisorInputs};
 use crate::daemon::Signal;
 
-/// Share of a stop's time that a page under way may take before its request is ended.
+/// A page under way may take this fraction of a stop's time (one over this) before its request is cut
+/// off.
 const PAGE_GRACE_DIVISOR: u32 = 4;
-/// What is kept of a stop's time for what follows the pipelines.
+/// The part of a stop's time that is kept for ending the clients and the last write of the checkpoint.
 const SHUTDOWN_RESERVE: Duration = Duration::from_secs(1);
-/// Between two looks.
+/// Pause between two looks whether the threads have ended.
 const SHUTDOWN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Supervisor {
@@ -28,7 +30,7 @@ impl Supervisor {
         self.reloads.abandon();
         self.end_all(false);
         let deadline = self.await_pipelines(inputs, started, timeout);
-        // In this order: who is ended in the middle of a request must know that it was ended.
+        // In this order: a thread whose request is cut off must see that it was told to abandon it.
         self.end_all(true);
         self.links.abort();
         while Instant::now() < deadline && !self.are_over() {
@@ -63,7 +65,7 @@ impl Supervisor {
 
     fn are_over(&mut self) -> bool {
         let tables = self.pipelines.tables.values_mut();
-        // Each is asked, as being asked lets it end.
+        // Each slot is asked, as asking is what joins its threads.
         let going = tables.filter_map(|slot| (!slot.is_over()).then_some(()));
         let sink = self.pipelines.sink.is_over();
         going.count() == 0 && sink
@@ -151,7 +153,7 @@ impl Supervisor {
     }
 }
 
-/// What a stop leaves.
+/// Work that a stop leaves behind; all zero when everything was delivered.
 #[derive(Default)]
 struct UnfinishedWork {
     /// Rows read and not acknowledged.
@@ -187,7 +189,7 @@ fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> 
     thread.is_finished().then(|| thread.join().ok()).flatten()
 }
 
-/// Nobody is waited for by name here, so there is nothing to be woken by.
+/// Sleeps until the next look. The threads that are ending send no event when they have ended.
 fn pause() {
     thread::park_timeout(SHUTDOWN_POLL_INTERVAL);
 }

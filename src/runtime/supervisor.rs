@@ -1,4 +1,4 @@
-//! The loop: waits for the next event, acts on it, lets every place go on.
+//! The loop of the main thread: waits for the next event, acts on it, lets every slot take a step.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,23 +14,23 @@ use super::reload_queue::ReloadQueue;
 use super::services::Services;
 use super::systemd::Systemd;
 use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
-use crate::control::{AdminCommand, CommandRequest, CommandResult};
+use crate::control::{AdminCommand, AdminCommandResult, CommandRequest};
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
 
-/// How often the supervisor looks after everything, and while something is on its way.
+/// Pause between two steps while nothing happens, and while a slot is on its way to another state.
 const SUPERVISOR_TICK: Duration = Duration::from_secs(1);
 const SUPERVISOR_BUSY_TICK: Duration = Duration::from_millis(20);
-/// How long the supervisor may be silent.
+/// Within what time the supervisor sends its next heartbeat.
 const SUPERVISOR_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the supervisor waits for.
+/// An event that the supervisor acts on.
 pub(super) enum SupervisorEvent {
     Signal(Signal),
-    /// A file of the configuration holds something else.
+    /// A file of the configuration has changed.
     Changed,
     Asked(CommandRequest),
     /// A reload is ready to be used, or refused.
@@ -54,7 +54,7 @@ impl SupervisorInputs {
     /// The next event, after `pause` at most.
     pub(super) fn next(&mut self, pause: Duration) -> SupervisorEvent {
         select! {
-            // Without its thread nobody could stop the bridge any more.
+            // Without the thread of the signals the bridge could not be stopped any more, so it stops now.
             recv(self.signals) -> signal => SupervisorEvent::Signal(signal.unwrap_or(Signal::Terminate)),
             recv(self.changed) -> changed => match changed {
                 Ok(()) => SupervisorEvent::Changed,
@@ -86,7 +86,8 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Makes the links and all places; the first step fills them. Nothing waits for the network.
+    /// Makes the connections and all slots; the first step starts their threads. Nothing here waits for
+    /// the network.
     pub(super) fn start(
         path: PathBuf,
         loaded: LoadedConfig,
@@ -156,7 +157,7 @@ impl Supervisor {
         failure.and(stopped)
     }
 
-    /// Lets everything go on.
+    /// Lets every slot take a step.
     fn step(&mut self, now: Instant) -> Result<(), Error> {
         let config = &self.running.config;
         let before = self.systemd.is_ready();
@@ -212,7 +213,7 @@ impl Supervisor {
         request.answer(answer);
     }
 
-    fn pause(&mut self, name: &str, paused: bool) -> CommandResult {
+    fn pause(&mut self, name: &str, paused: bool) -> AdminCommandResult {
         let word = if paused { "is paused" } else { "goes on" };
         if let Some(slot) = self.pipelines.tables.get_mut(name) {
             slot.pause(paused);
@@ -231,7 +232,7 @@ impl Supervisor {
         ))
     }
 
-    fn poll_now(&self, name: &str) -> CommandResult {
+    fn poll_now(&self, name: &str) -> AdminCommandResult {
         let Some(slot) = self.pipelines.tables.get(name) else {
             return Err(format!("`{name}` is no table of the source"));
         };
@@ -251,7 +252,7 @@ impl Supervisor {
         }
     }
 
-    /// A reload was prepared: uses it, or says why not.
+    /// A reload was prepared: puts it to use, or reports why it is refused.
     fn take(&mut self, prepared: PreparedReload) {
         let PreparedReload { mut files, result } = prepared;
         files.extend(&self.running.files);

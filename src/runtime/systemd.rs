@@ -1,4 +1,4 @@
-//! What systemd is told, and when.
+//! The messages to systemd: readiness, status line, watchdog.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// While the bridge waits to start, systemd is asked for this much more time with every line.
 const START_TIMEOUT_EXTENSION: Duration = Duration::from_secs(60);
 
-/// The state of the conversation.
+/// What systemd was told, and when it is told next.
 pub(super) struct Systemd {
     notify: SystemdNotifier,
     ready: bool,
@@ -37,7 +37,8 @@ impl Systemd {
         self.ready
     }
 
-    /// Says what is due. The watchdog is fed only while no thread is dead or silent.
+    /// Sends the messages that are due. The watchdog is fed only while `/healthz` is good, so that systemd
+    /// restarts a process with a dead or hanging thread.
     pub(super) fn step(&mut self, now: Instant, parts: &Services, running: bool) {
         if running && !self.ready {
             self.ready = true;

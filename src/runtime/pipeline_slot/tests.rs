@@ -5,7 +5,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Threads that exist on paper only.
+/// What a test says of threads that do not exist.
 #[derive(Default)]
 struct FakeState {
     died: bool,
@@ -41,7 +41,7 @@ struct SlotFixture {
     began: Instant,
     now: Instant,
     starts: u32,
-    silent: Vec<String>,
+    overdue: Vec<String>,
     answer: Option<StartRefusal>,
 }
 
@@ -55,7 +55,7 @@ fn world() -> SlotFixture {
         began: Instant::now(),
         now: Instant::now(),
         starts: 0,
-        silent: Vec::new(),
+        overdue: Vec::new(),
         answer: None,
     }
 }
@@ -67,7 +67,7 @@ impl SlotFixture {
             now: self.now,
             end_timeout: 20 * SECOND,
             may_start: true,
-            overdue_threads: &self.silent,
+            overdue_threads: &self.overdue,
         };
         let (stub, starts, answer) = (self.stub.clone(), &mut self.starts, self.answer.take());
         self.slot.step(turn, |signals| {
@@ -143,10 +143,10 @@ fn what_ends_by_itself_is_started_again_after_growing_pauses() {
 }
 
 #[test]
-fn a_silent_one_is_asked_to_end_and_never_doubled() {
+fn an_overdue_pipeline_is_asked_to_end_and_never_doubled() {
     let mut world = world();
     world.step(0);
-    world.silent = vec!["send:x".to_owned()];
+    world.overdue = vec!["send:x".to_owned()];
     world.step(1);
     assert_eq!(world.stops(), (true, false));
     assert_eq!(world.readiness(), "table x: thread send:x is silent");
@@ -158,7 +158,7 @@ fn a_silent_one_is_asked_to_end_and_never_doubled() {
         world.step(10);
     }
     assert_eq!(world.starts, 1, "it holds its place as long as it lives");
-    world.silent.clear();
+    world.overdue.clear();
     world.stub.0.borrow_mut().over = true;
     world.step(1);
     world.step(1);
@@ -185,7 +185,7 @@ fn what_is_renewed_ends_first_and_has_time_for_it() {
 }
 
 #[test]
-fn what_nobody_wants_goes_and_what_is_paused_waits() {
+fn an_unwanted_slot_empties_and_a_paused_one_waits() {
     let mut world = world();
     world.step(0);
     world.slot.pause(true);
