@@ -1,4 +1,4 @@
-//! JSON text to a letter, of ours or of the Go program.
+//! Reads dead letters: those of this program, and those of the Go program that it replaces.
 
 use std::fmt;
 
@@ -9,8 +9,7 @@ use serde::Deserialize;
 
 use super::record::DeadLetter;
 
-/// The longest letter that is read; four times the largest record we may be told to produce would
-/// not come near.
+/// The longest letter that is read. It is far above the largest record that Kafka takes.
 const MAX_DEAD_LETTER_BYTES: usize = 256 << 20;
 /// The most headers, and the longest text of anything but payload, key and headers.
 const MAX_DEAD_LETTER_HEADERS: usize = 100_000;
@@ -26,7 +25,7 @@ impl DeadLetter {
     }
 }
 
-/// Why something is no letter. No text of it holds a piece of what was read.
+/// Why some bytes are no letter. No text of it holds a piece of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDeadLetter(String);
 
@@ -38,7 +37,8 @@ impl fmt::Display for InvalidDeadLetter {
 
 impl std::error::Error for InvalidDeadLetter {}
 
-/// The fields as they stand. What the Go program has not is optional.
+/// The fields of a letter as they stand in its JSON. Those that the Go program does not write are
+/// optional.
 #[derive(Deserialize)]
 struct RawDeadLetter {
     #[serde(default, deserialize_with = "present")]
@@ -70,7 +70,7 @@ struct RawDeadLetterHeader {
     value_base64: Option<String>,
 }
 
-/// Tells a field that is null from one that is not there.
+/// Tells a field that is null from one that is absent.
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(from).map(Some)
 }
@@ -170,7 +170,7 @@ fn wrong(what: impl Into<String>) -> InvalidDeadLetter {
     InvalidDeadLetter(what.into())
 }
 
-/// serde's words, unless they quote what was read.
+/// The words of serde, unless they quote the letter.
 fn foreign(error: &serde_json::Error) -> InvalidDeadLetter {
     let text = error.to_string();
     match error.classify() {

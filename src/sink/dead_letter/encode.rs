@@ -1,4 +1,4 @@
-//! A letter as JSON text, its fields in a fixed order.
+//! Writes dead letters as JSON, with their fields in a fixed order.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -45,7 +45,7 @@ fn text(letter: &DeadLetter) -> String {
     object.end()
 }
 
-/// Bytes as text, or as null and Base64 when they are none.
+/// Bytes as text, or as null and Base64 if they are not UTF-8.
 fn readable(bytes: Option<&[u8]>) -> (Value, Option<Value>) {
     let Some(bytes) = bytes else {
         return (Value::Null, None);
@@ -63,7 +63,8 @@ fn header((name, value): &(String, Option<Vec<u8>>)) -> Value {
     }
 }
 
-/// A JSON object that keeps the order of its fields and cannot fail, which a letter must not.
+/// A JSON object that keeps the order of its fields. Writing it cannot fail, so that every refused
+/// record gets its letter.
 #[derive(Default)]
 struct JsonObjectWriter(String);
 

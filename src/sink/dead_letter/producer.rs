@@ -1,4 +1,5 @@
-//! The thread that writes dead letters: a record counts as done when Kafka has its letter.
+//! The thread `dead-letters`: writes a letter for each refused record, and reports the record as done
+//! when Kafka has acknowledged its letter.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,17 +17,17 @@ use crate::sink::task::{Completion, SinkTask, TaskOutcome};
 use crate::sink::topic_context::RefusedRecord;
 use crate::stop::Stop;
 
-/// Longest wait without a sign of life.
+/// Pause between two heartbeats while there is nothing to do.
 const DEAD_LETTER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the thread may be silent.
+/// Time after a heartbeat at which the thread counts as hanging.
 const DEAD_LETTER_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(120);
-/// Letters that wait for their acknowledgement; more wait in the channel.
+/// Letters that are sent before the first of them is acknowledged. More wait in the channel.
 const MAX_UNACKNOWLEDGED_LETTERS: usize = 100;
-/// First and longest pause after Kafka did not take a letter.
+/// First and longest pause after a letter that Kafka did not take.
 const DEAD_LETTER_RETRY_PAUSE: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Writes dead letters.
+/// What the thread that writes dead letters works with.
 pub(in crate::sink) struct DeadLetterProducer {
     pub(in crate::sink) topic: String,
     pub(in crate::sink) producer: Arc<Producer>,
@@ -38,11 +39,11 @@ pub(in crate::sink) struct DeadLetterProducer {
     pub(in crate::sink) stop: Stop,
 }
 
-/// A letter that was handed to the producer.
+/// A letter that was handed to librdkafka and is not acknowledged yet.
 struct UnacknowledgedLetter {
     refused: RefusedRecord,
     batch: Arc<Batch>,
-    /// It went without the payload.
+    /// It was sent without the payload.
     small: bool,
 }
 
@@ -72,7 +73,7 @@ impl DeadLetterProducer {
             }
             self.settle(&mut sent, &wake, &mut backoff);
             if sent.is_empty() && self.refused.is_empty() {
-                // The last one went away with its partition: no letter waits.
+                // The last letter was dropped with its partition, so none waits for Kafka.
                 self.works(&mut backoff);
             }
         }
@@ -81,7 +82,7 @@ impl DeadLetterProducer {
         }
     }
 
-    /// Takes what is acknowledged, and sends again what was given up.
+    /// Reports records whose letters are acknowledged, and sends letters again that librdkafka gave up.
     fn settle(
         &self,
         sent: &mut VecDeque<UnacknowledgedLetter>,
@@ -123,7 +124,7 @@ impl DeadLetterProducer {
         }
     }
 
-    /// Hands a letter to the producer, however long that takes; `None` when its partition goes away
+    /// Hands a letter to librdkafka, however long that takes; `None` if its partition is revoked
     /// or the program stops.
     fn send(
         &self,
@@ -136,7 +137,7 @@ impl DeadLetterProducer {
         loop {
             self.heartbeat.beat(DEAD_LETTER_HEARTBEAT_DEADLINE);
             if refused.task.lease.is_stopped() || self.stop.is_stopped() {
-                // No letter of it is on its way.
+                // No letter of this record is on its way.
                 self.give_back(refused.task, TaskOutcome::NotStarted);
                 return None;
             }
@@ -167,7 +168,7 @@ impl DeadLetterProducer {
         letter: &DeadLetter,
         batch: &Arc<Batch>,
     ) -> Result<(), SendError> {
-        // A key that is left out of the letter does not fit beside it either.
+        // The key is too large for the record of the letter as well.
         let key = job
             .record
             .key
@@ -183,7 +184,7 @@ impl DeadLetterProducer {
             .send(&record, batch, &job.lease, DEAD_LETTER_HEARTBEAT_INTERVAL)
     }
 
-    /// Kafka does not take letters: says so and waits a little.
+    /// Reports that Kafka does not take letters, and waits a little.
     fn pause(&self, job: &SinkTask, why: &str, backoff: &mut Backoff) {
         let pause = backoff.ceiling();
         if backoff.failures() == 0 {
@@ -194,13 +195,13 @@ impl DeadLetterProducer {
         backoff.next(1.0);
         self.condition
             .fail(format!("dead letters cannot be written: {why}"));
-        // An old lease ends this wait, so that a stop does not wait for it.
+        // The wait ends when the record's partition is revoked, so that a revocation need not wait.
         job.lease.wait(pause);
     }
 
     fn give_back(&self, job: SinkTask, end: TaskOutcome) {
         let ticket = job.handle;
-        // There is room for every record that can be out.
+        // The channel has room for every record that can be in flight.
         self.done
             .try_send(Completion {
                 handle: ticket,

@@ -1,7 +1,7 @@
-//! The dead letter: a record that could not be written, and why.
+//! What a dead letter holds: a record that could not be written, and why.
 //!
-//! A letter is JSON. It begins with the five fields of the Go program's letters, so that what reads
-//! those reads ours, and letters of the Go program are read as well.
+//! Its JSON begins with the five fields that the Go program wrote, so that tools for those letters
+//! read these, too.
 
 use jiff::Timestamp;
 
@@ -15,9 +15,9 @@ pub const ERROR_KIND_HEADER: &str = "sn_error_kind";
 /// A record that could not be written, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The body of the record; `None` is a tombstone, or that it is not in the letter.
+    /// The body of the record; `None`: it is a tombstone, or the letter is without payload.
     pub value: Option<Vec<u8>>,
-    /// Too large for a letter: body, key and the values of the headers are not in it.
+    /// The record is too large for a letter: its body, key and values of headers are left out.
     pub payload_omitted: bool,
     /// What was tried, why it failed, what to do.
     pub error: String,
@@ -79,8 +79,8 @@ impl DeadLetter {
         }
     }
 
-    /// The letter without what may be large, for records over the broker's limit. It still says
-    /// where the record is.
+    /// The letter without body, key and values of headers, for a record that makes it exceed the
+    /// broker's limit. It still says where the record is.
     #[must_use]
     pub fn without_payload(&self) -> DeadLetter {
         let bare = |(name, _): &(String, Option<Vec<u8>>)| (name.clone(), None);

@@ -1,7 +1,8 @@
-//! What the bytes of a record are: JSON, or something behind the id of a schema.
+//! Decodes the bytes of a record: they are JSON as they stand, or begin with the id of a schema in a
+//! registry (the wire format of Confluent's serializers: a zero byte, then four bytes of id).
 //!
-//! Pure: whoever calls knows schemas or does not. The record itself is left as it came, for dead
-//! letters and for identities that are hashed from it.
+//! Pure: the caller says what is known of a schema, and asks the registry where a record needs more.
+//! The record itself is left as it came, for dead letters and for identities that are hashed from it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,50 +15,50 @@ use crate::registry;
 use crate::registry::{RegisteredSchema, RegistryFailure, SchemaFormat};
 use crate::sink::refusal::{Refusal, RefusalKind};
 
-/// A record's key and value, readable.
+/// A record's key and value as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordContent<'r> {
-    /// The key's text, whatever schema it was written with: what identifies a row must not change
-    /// with the id of a schema. A key that cannot be read is its bytes.
+    /// The key's text without the id of its schema, so that the row that it identifies stays the same
+    /// when keys are written with a new schema. A key that cannot be decoded is given as its bytes.
     pub key: Option<Cow<'r, [u8]>>,
-    /// The key decides about the row, and its schema is of no use: its bytes would be another row's
-    /// name with each schema.
+    /// Why the key cannot be decoded, if it identifies the row: taken as it is, it would identify
+    /// another row with each schema.
     pub unread_key: Option<Refusal>,
-    /// JSON, as far as one can tell; `None` is a tombstone. Or why it cannot be read.
+    /// The value's JSON, which is not checked yet; `None` is a tombstone. Or why it cannot be decoded.
     pub value: Result<Option<Cow<'r, [u8]>>, Refusal>,
 }
 
-/// A schema must be asked for first.
+/// The registry must be asked for a schema before a record can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sink) struct SchemaRequest {
-    /// Its id.
+    /// The schema's id.
     pub(in crate::sink) schema: u32,
-    /// That there is none will do as well, and so will no answer.
+    /// The record can be decoded without the schema, too, if the registry lacks it or does not answer.
     pub(in crate::sink) or_none: bool,
 }
 
-/// What is known of a schema.
+/// What is known of a schema in the registry.
 #[derive(Debug, Clone)]
 pub(in crate::sink) enum SchemaLookup {
-    /// The schema.
+    /// The schema itself.
     Known(Arc<RegisteredSchema>),
-    /// It is there, and of no use.
+    /// The registry has the schema, but it cannot be used.
     Unusable(Refusal),
-    /// The registry does not have it, or not all of it. It may only be behind.
+    /// The registry lacks the schema, or a schema that it refers to. The registry may only be behind.
     Absent {
         why: Refusal,
-        /// It is not.
+        /// The registry has lacked it for so long that it is not behind.
         sure: bool,
     },
-    /// The registry says nothing at the moment.
+    /// The registry does not answer at the moment.
     RegistryUnavailable,
 }
 
-/// Gives what is known of the schema with an id; `None`: it must be asked for.
+/// Gives what is known of the schema with an id; `None`: the registry must be asked.
 pub(in crate::sink) type LookUpSchema<'l> = dyn Fn(u32) -> Option<SchemaLookup> + 'l;
 
 impl<'r> RecordContent<'r> {
-    /// A record whose bytes are taken as they are.
+    /// The content of a record whose bytes are taken as they are.
     pub fn plain(record: &'r ConsumerRecord) -> RecordContent<'r> {
         RecordContent {
             key: record.key.as_deref().map(Cow::Borrowed),
@@ -66,7 +67,7 @@ impl<'r> RecordContent<'r> {
         }
     }
 
-    /// Bytes that were made of the record and are held beside it.
+    /// Bytes in memory that decoding has added to those of the record.
     pub(in crate::sink) fn made(&self) -> usize {
         let len = |bytes: Option<&Cow<'r, [u8]>>| match bytes {
             Some(Cow::Owned(bytes)) => bytes.len(),
@@ -77,11 +78,11 @@ impl<'r> RecordContent<'r> {
     }
 }
 
-/// Reads `record` of `topic`. Without `look` no registry is configured. `held`: a record that cannot
-/// be written is not passed over, so that its schema can be waited for.
+/// Decodes `record` of `topic`. Without `look` no registry is configured. `held`: records of the topic
+/// that cannot be written are held, so a schema that the registry lacks is waited for.
 ///
 /// # Errors
-/// It cannot be read before a schema is known.
+/// The registry must be asked for this schema first.
 pub(in crate::sink) fn decode_content<'r>(
     record: &'r ConsumerRecord,
     topic: &SinkTopicConfig,
@@ -92,7 +93,7 @@ pub(in crate::sink) fn decode_content<'r>(
     if let Some(bytes) = record.key.as_deref() {
         let decides = key_decides(record, topic);
         let read = key_of(bytes, topic, look, decides, held)?;
-        // Where it decides nothing, what cannot be read is taken as it is.
+        // A key that does not identify the row is taken as it is if it cannot be decoded.
         unread_key = read.as_ref().err().filter(|_| decides).cloned();
         key = Some(read.unwrap_or(Cow::Borrowed(bytes)));
     }
@@ -107,22 +108,22 @@ pub(in crate::sink) fn decode_content<'r>(
     })
 }
 
-/// Whether the key says which row is meant.
+/// Whether the key identifies the row.
 fn key_decides(record: &ConsumerRecord, topic: &SinkTopicConfig) -> bool {
     topic.create_id == CreateId::Key || (topic.deletes && record.value.is_none())
 }
 
-/// What an answer of the registry says of the schema that was asked for.
+/// What the registry's answer says of the schema with this id.
 ///
 /// # Errors
-/// It says nothing of the schema: the record waits.
+/// The answer says nothing of the schema, so its record waits.
 pub(in crate::sink) fn schema_lookup_of(
     id: u32,
     answer: Result<Arc<RegisteredSchema>, registry::Error>,
 ) -> Result<SchemaLookup, registry::Error> {
     match answer {
         Ok(writer) => {
-            // Taken apart here, so that it is not where records are read.
+            // Parsed on the thread that asks the registry, not on the one that decodes records.
             let avro = writer.format == SchemaFormat::Avro;
             let error = avro.then(|| writer.avro().err().map(ToString::to_string));
             Ok(match error.flatten() {
@@ -182,7 +183,7 @@ fn value_of<'r>(
     Ok(find(needs, look, held)?.and_then(|writer| with_schema(&writer, format, body)))
 }
 
-/// The schema, or why there is none.
+/// The schema, or why the record is refused without it.
 fn find(
     needs: SchemaRequest,
     look: &LookUpSchema<'_>,
@@ -197,7 +198,7 @@ fn find(
 }
 
 impl SchemaRequest {
-    /// Whether it is known enough of the schema to go on.
+    /// Whether enough is known of the schema to decode the record.
     pub(in crate::sink) fn are_met_by(self, found: &SchemaLookup, held: bool) -> bool {
         match found {
             SchemaLookup::Known(_) | SchemaLookup::Unusable(_) => true,
@@ -243,8 +244,8 @@ fn unread(writer: &RegisteredSchema) -> Refusal {
     ))
 }
 
-/// Keys need not be what values are: numbers in binary form begin with zeros as well. So one that is
-/// not what its schema says is taken as it is.
+/// The text of a key. Plain keys exist beside values with schemas, and a number in binary form may begin
+/// with a zero byte as well: a key that is not what its schema says is taken as it is.
 fn key_of<'r>(
     bytes: &'r [u8],
     topic: &SinkTopicConfig,
@@ -293,7 +294,7 @@ fn text(writer: &RegisteredSchema, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Registries count from 1, in an `int` of Java.
+/// Whether a registry can have this id: they count from 1, in an `int` of Java.
 fn is_id(id: u32) -> bool {
     (1..=i32::MAX.cast_unsigned()).contains(&id)
 }

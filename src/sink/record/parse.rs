@@ -144,7 +144,7 @@ impl RecordParser<'_> {
         let row = self.row(kind, &all, sys_id.clone())?;
         let create = self.create(kind, &row, &all, sys_id)?;
         let row = match (row, &create) {
-            // The records of one key must keep their order.
+            // The row is known by its key, so that the records of one key keep their order.
             (TargetRow::None, NewRowIdentity::Key(id)) => TargetRow::SysId(id.clone()),
             (row, _) => row,
         };
@@ -211,7 +211,7 @@ impl RecordParser<'_> {
         ))
     }
 
-    /// The identity of the row, should it be made.
+    /// The identity of the row, in case the operation makes it.
     fn create(
         &self,
         kind: OperationKind,
@@ -234,7 +234,7 @@ impl RecordParser<'_> {
         }
     }
 
-    /// The identity that the configuration chooses for a new row.
+    /// The identity of a new row as `create_id` says.
     fn chosen(&self, all: &[RecordField]) -> Result<NewRowIdentity, Refusal> {
         let carried = row_identity::carried(self.record)?;
         let table = &self.topic.table;
@@ -272,7 +272,7 @@ impl RecordParser<'_> {
         })
     }
 
-    /// The fields that are sent.
+    /// The fields that are sent to the instance.
     fn sent(&self, all: Vec<RecordField>) -> Vec<RecordField> {
         let wanted =
             |name: &String| self.topic.fields.is_empty() || self.topic.fields.contains(name);
@@ -284,7 +284,7 @@ impl RecordParser<'_> {
             .collect()
     }
 
-    /// The record's key, if there is anything in it, to decide about the row.
+    /// The record's key, to identify a row by it; `None` if it is empty.
     fn key(&self) -> Result<Option<&[u8]>, Refusal> {
         match &self.content.unread_key {
             Some(refusal) => Err(refusal.clone()),
@@ -339,7 +339,7 @@ fn named_row(all: &[RecordField]) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// What can stand in a path as one segment, and in a query.
+/// The text as a sys_id, if it fits into a path as one segment, and into a query.
 fn sys_id(text: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let good = (1..=MAX_SYS_ID_BYTES).contains(&text.len())
@@ -356,7 +356,7 @@ fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal>
     let text = fields::text(&fields::stored(value.clone()));
     match text {
         Some(text) if text.trim().is_empty() => Ok(None),
-        // An encoded query has no escape: what stands behind a `^` would be a condition of its own.
+        // An encoded query has no escape: the text behind a `^` would be a condition of its own.
         Some(text) if !text.contains(|letter: char| letter == '^' || letter.is_control()) => {
             Ok(Some(text))
         }

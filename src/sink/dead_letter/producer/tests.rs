@@ -10,7 +10,7 @@ use crate::sink::refusal::{Refusal, RefusalKind};
 use crate::sink::task::RecordHandle;
 use crate::stop;
 
-/// Letters of more than a thousand bytes are not taken, and nobody is there to take others.
+/// Letters of more than a thousand bytes are refused; for others there is no broker.
 fn kafka() -> KafkaConfig {
     KafkaConfig {
         brokers: vec!["127.0.0.1:1".to_owned()],
@@ -65,7 +65,7 @@ fn wait_for(what: &str, mut check: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_letter_that_nobody_waits_for_any_more_is_no_trouble() {
+fn a_letter_of_a_revoked_partition_is_no_trouble() {
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let producer = Producer::start(&kafka(), &metrics, &Arc::new(Health::new())).unwrap();
     let (refused_in, refused_out) = bounded(1);

@@ -40,7 +40,7 @@ fn an_entry_that_is_there_is_left_out() {
 }
 
 #[test]
-fn an_old_entry_is_somebody_elses() {
+fn an_old_entry_is_of_another_record() {
     let fake = plain(vec![
         ("PATCH", broken()),
         (LOOK, journal(&[("e1", "hi\nthere", "08:40:00")])),

@@ -117,7 +117,7 @@ fn an_identity_in_a_column_waits_for_the_first_request() {
     assert_eq!((word(&outcome), sys_id(&outcome)), ("insert", ID));
     assert_eq!(fake.server.seen().len(), 2);
 
-    // Perhaps somebody else has sent it just now.
+    // Another member of the group may have sent it just now.
     let fake = super::fake(topic(), &settings(), vec![(find, result(&found))]);
     let since = Instant::now();
     let (outcome, _) = fake.write_with(&record(1, r#"{"a":1}"#), PriorAttempt::Possible { since });
@@ -200,9 +200,9 @@ fn the_next_record_of_a_row_waits_for_a_lost_update() {
     assert!(fake.seen()[2].line.contains(OTHER));
 }
 
-/// A 503 says that nothing was taken: after an outage nobody waits.
+/// A 503 says that nothing was taken: after an outage no record waits.
 #[test]
-fn nobody_waits_for_an_update_that_was_turned_away() {
+fn an_update_that_was_turned_away_holds_up_no_record() {
     let unavailable = answer("503 Service Unavailable", &[], "");
     let fake = plain(vec![("PATCH", unavailable), ("PATCH", updated(ID, 2))]);
     fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));

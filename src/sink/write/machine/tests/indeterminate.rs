@@ -50,7 +50,7 @@ fn a_row_that_something_may_come_to_is_waited_for() {
     }
 }
 
-/// The search that finds the row waits for nobody.
+/// The search that finds the row does not wait for other records.
 #[test]
 fn it_is_waited_for_when_the_row_is_known() {
     let (start, late) = (Instant::now(), IndeterminateWrites::default());
@@ -82,7 +82,7 @@ fn it_is_waited_for_when_the_row_is_known() {
 }
 
 #[test]
-fn nobody_else_waits() {
+fn other_rows_do_not_wait() {
     let other = case(OperationKind::Update, by_key(), NewRowIdentity::None);
     let script = [
         ("u_key=K1", Finds(&[(OTHER, "K1")])),
@@ -138,7 +138,7 @@ fn what_a_lost_insert_leaves_behind() {
         let story = insert(create).writes("insert", &script);
         assert_eq!(story.late, Some((LateEffect::MayRecreate, 60)));
     }
-    // Nobody knows the row of the lost one.
+    // The row of the lost insert is not known.
     let script = [("insert", Silent), ("insert", Done(ID))];
     assert_eq!(
         insert(NewRowIdentity::None).writes("insert", &script).late,

@@ -133,7 +133,7 @@ fn a_duplicate_that_cannot_be_read() {
         replayed: true,
     };
     insert(replayed).writes("insert", &first);
-    // Nobody tried it before: it is another column that has its value already.
+    // It was not tried before: another column with a unique index has its value already.
     insert(of_record()).refuses("forbidden", &first);
     let named = "Duplicate entry '0123456789abcdef0123456789abcdef' for key 'PRIMARY'";
     insert(of_record()).writes("insert", &[("insert", Forbids(named)), ("row", Misses)]);

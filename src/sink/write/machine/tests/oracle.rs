@@ -352,7 +352,7 @@ impl<'a> OldMachine<'a> {
                 self.not_before(moment.now + OLD_HELD_PAUSE);
                 return Some(self.patience.since(moment.now));
             }
-            // The client itself keeps everybody waiting until the time is over.
+            // The client itself keeps all requests waiting until the time is over.
             Some(InstanceFailure::RateLimited { .. }) => {
                 self.patience.held(moment.now);
                 return Some(self.patience.since(moment.now));

@@ -159,7 +159,7 @@ fn entries_do_not_show_twice() {
     let story = case.writes("update", &script);
     assert_eq!(story.seconds, 120);
     assert_eq!(story.without, ["work_notes", "comments"]);
-    // What is certainly not executed raises no new doubt.
+    // After an update that was certainly not executed the journals need no further look.
     let script = [
         ("update", Breaks),
         ("work_notes", Entry(false)),
@@ -287,7 +287,7 @@ fn how_long_it_is_tried() {
     script.push(("insert", Silent));
     let refusal = case.refuses("timeout", &script);
     assert_eq!((refusal.status, refusal.attempts), (None, 9));
-    // Nobody is answered: a probe asks.
+    // No record is answered: a probe asks.
     let case = update().with(|case| case.limits.record = Duration::ZERO);
     let three = vec![("update", Breaks); 3];
     let works = [("probe", Reads)];
