@@ -9,7 +9,7 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
-use super::DnsCache;
+use super::dns_cache::DnsCache;
 use crate::stop::{Stop, StopHook};
 use crate::sync::Mutex;
 

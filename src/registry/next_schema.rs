@@ -4,8 +4,10 @@
 //! Other programs may register schemas under the same subject. A foreign schema, one of a form that
 //! this bridge never writes, is left alone; the bridge goes on from its own newest version below it.
 
+use super::answer::SubjectSchema;
+use super::client::Registry;
+use super::error::Error;
 use crate::avro::{ColumnChange, ForeignSchema, RecordSchema};
-use crate::registry::{Error, Registry, SubjectSchema};
 use crate::stop::Stop;
 
 /// How many versions below the latest are searched for one of the bridge's own.

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use super::answer::{ReferenceLink, ReferencedSchema, StoredSchemaAnswer};
 use super::error::{Error, RegistryFailure};
-use super::requests::{RegistryRequest, RegistryTransport};
-use super::{name, path};
+use super::requests::{RegistryRequest, RegistryTransport, subject_name, subject_path};
 use crate::stop::Stop;
 
 /// Schemas that one schema may refer to, directly or not.
@@ -16,13 +15,13 @@ const MAX_REFERENCED_MIB: usize = 1;
 
 /// What `links` of the schema of `ask` name, each behind what that refers to.
 pub(super) fn resolve(
-    http: &RegistryTransport,
+    transport: &RegistryTransport,
     ask: &RegistryRequest,
     links: &[ReferenceLink],
     stop: &Stop,
 ) -> Result<Vec<ReferencedSchema>, Error> {
     let mut found = ReferenceResolver {
-        http,
+        transport,
         ask,
         stop,
         names: HashSet::new(),
@@ -36,7 +35,7 @@ pub(super) fn resolve(
 
 /// What was found so far.
 struct ReferenceResolver<'a> {
-    http: &'a RegistryTransport,
+    transport: &'a RegistryTransport,
     ask: &'a RegistryRequest,
     stop: &'a Stop,
     /// Of several versions under one name only the first can stand in the schema. This also ends
@@ -76,19 +75,21 @@ impl ReferenceResolver<'_> {
     /// Also of a version that was deleted since: the registry has the schema that refers to it for
     /// as long as there may be records.
     fn fetch(&self, link: &ReferenceLink) -> Result<StoredSchemaAnswer, Error> {
-        let subject = path(&link.subject);
+        let subject = subject_path(&link.subject);
         let path = format!("{subject}/versions/{}?deleted=true", link.version);
         let what = format!(
             "version {} of {} for {}",
             link.version,
-            name(&link.subject),
+            subject_name(&link.subject),
             self.ask.what
         );
-        self.http.ask(&RegistryRequest::get(path, what), self.stop)
+        self.transport
+            .ask(&RegistryRequest::get(path, what), self.stop)
     }
 
     fn too_many(&self, what: &str) -> Error {
         let why = format!("it refers to more than {what}");
-        self.http.error(self.ask, RegistryFailure::References(why))
+        self.transport
+            .error(self.ask, RegistryFailure::References(why))
     }
 }

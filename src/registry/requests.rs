@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderValue, Method, Request, header};
 
-use self::verdict::judge;
+use self::verdict::{REGISTRY_TIME_LIMITS, judge};
 use super::error::{AttemptedRegistryRequest, Error, RegistryFailure};
 use crate::backoff::Backoff;
 use crate::config::{RegistryAuth, SchemaRegistryConfig};
@@ -16,7 +16,7 @@ use crate::http::agent::{
     AgentSettings, AgentsByStop, ConnectionProfile, StoppableAgent, TimeBounds,
 };
 use crate::http::error_body::shown;
-use crate::http::transport_error::{TimeLimitWords, TransportError};
+use crate::http::transport_error::TransportError;
 use crate::http::{self, DnsCache, encoding};
 use crate::metrics::{CounterVec, Metrics};
 use crate::stop::Stop;
@@ -44,15 +44,6 @@ const REGISTRY_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     input_bytes: 128 * 1024,
     output_bytes: 128 * 1024,
 };
-/// `schema_registry.timeout` is the only bound that is configured.
-const TIME_LIMIT_WORDS: TimeLimitWords = TimeLimitWords {
-    connect: "no connection",
-    read: TIMED_OUT,
-    write: TIMED_OUT,
-    total: TIMED_OUT,
-};
-const TIMED_OUT: &str = "no complete answer in `schema_registry.timeout`";
-
 /// A request, the same for each address.
 #[derive(Debug)]
 pub(super) struct RegistryRequest {
@@ -258,7 +249,7 @@ impl RegistryTransport {
         }
         let result = self
             .send(&self.agents.of(stop), base, ask)
-            .map_err(|error| TransportError::of_exchange(&error, &TIME_LIMIT_WORDS).into())
+            .map_err(|error| TransportError::of_exchange(&error, &REGISTRY_TIME_LIMITS).into())
             .and_then(judge);
         match result {
             Ok(body) => Ok(body),
@@ -287,6 +278,22 @@ impl RegistryTransport {
             }
         }
     }
+}
+
+/// `/subjects/{subject}`.
+pub(super) fn subject_path(subject: &str) -> String {
+    format!("/subjects/{}", path_step(subject))
+}
+
+/// A subject as one step of a path.
+pub(super) fn path_step(subject: &str) -> String {
+    let mut out = String::new();
+    encoding::push_value(&mut out, subject);
+    out
+}
+
+pub(super) fn subject_name(subject: &str) -> String {
+    format!("subject `{subject}`")
 }
 
 fn method(ask: &RegistryRequest) -> &'static str {

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::*;
+use crate::config::SchemaRegistryConfig;
 use crate::config::{RegistryAuth, Secret, TlsFiles};
 use crate::http::test_server::{ScriptedServer, SeenRequest, ServerAction, answer, spawn};
+use crate::metrics::Metrics;
+use crate::stop::Stop;
 use crate::stop::{self, StopTrigger};
 
 mod addresses;

@@ -13,9 +13,9 @@ pub(super) use self::login_breaker::LoginPermit;
 
 use self::login_breaker::LoginBreaker;
 use self::token_refresher::TokenHandle;
-use super::ClientShared;
 use super::error::{AttemptedRequest, Error};
 use super::exchange::Credential;
+use super::shared::ClientShared;
 use crate::config;
 use crate::health::Health;
 use crate::http::encoding;

@@ -3,18 +3,18 @@
 mod payload;
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ureq::SendBody;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use ureq::{BodyReader, SendBody};
 
 pub(super) use self::payload::RequestPayload;
 
 use self::payload::TrackedBody;
 use super::error::{AttemptedRequest, Error, InstanceFailure};
-use super::{InstanceResponse, ResponseBody, ResponseHead};
+use super::response::{InstanceResponse, ResponseBody, ResponseHead};
 use crate::config;
 use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
 use crate::http::error_body::{self, error_words, shown};
@@ -44,7 +44,7 @@ const WRITE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     output_bytes: 16 * 1024,
 };
 /// The keys below `servicenow` that bound a request.
-const TIME_LIMIT_WORDS: TimeLimitWords = TimeLimitWords {
+const INSTANCE_TIME_LIMITS: TimeLimitWords = TimeLimitWords {
     connect: "no connection in conn_timeout_seconds",
     read: "no data in read_timeout_seconds",
     write: "nothing could be sent in read_timeout_seconds",
@@ -190,7 +190,7 @@ impl InstanceTransport {
                 self.judge(response, sent.get().unwrap_or(started), out.writes())
             }
             Err(error) => {
-                let error = TransportError::of_exchange(&error, &TIME_LIMIT_WORDS);
+                let error = TransportError::of_exchange(&error, &INSTANCE_TIME_LIMITS);
                 Err(InstanceFailure::from(error).into())
             }
         };
@@ -258,7 +258,7 @@ impl InstanceTransport {
             total_count: header_text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
         };
-        let body = ResponseBody(body.into_with_config().limit(self.max_body).reader());
+        let body = ResponseBody::new(body.into_with_config().limit(self.max_body).reader());
         if writes && matches!(status, 201 | 204) {
             return Ok(InstanceResponse { meta, body });
         }
@@ -332,7 +332,7 @@ impl InstanceTransport {
 
     /// Why reading a body failed.
     pub(super) fn cause_of_read(&self, error: &io::Error) -> InstanceFailure {
-        TransportError::of_body(error, &TIME_LIMIT_WORDS).into()
+        TransportError::of_body(error, &INSTANCE_TIME_LIMITS).into()
     }
 }
 
@@ -380,27 +380,3 @@ fn contains_ignoring_case(body: &[u8], word: &[u8]) -> bool {
     body.windows(word.len())
         .any(|window| window.eq_ignore_ascii_case(word))
 }
-
-impl std::fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Body")
-    }
-}
-
-impl ResponseBody {
-    /// The body in whole.
-    pub(super) fn read_all(mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-impl Read for ResponseBody {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-/// What [`ResponseBody`] wraps.
-pub(super) type OwnedBodyReader = BodyReader<'static>;

@@ -1,11 +1,11 @@
 //! The Table API's reading requests. Parameters: ServiceNow documentation "Table API".
 
-use super::ReadRequest;
 use super::query::{EncodedQuery, QueryColumns};
+use super::request::ReadRequest;
 use crate::config::{DisplayValue, TableConfig};
 
-/// Metric label of list requests.
-const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
+/// Metric label of requests to a table.
+pub(super) const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
 /// Metric label of count requests.
 const STATS_ENDPOINT_LABEL: &str = "/api/now/stats/{table}";
 /// Where the Aggregate API stands; it has no setting of its own.

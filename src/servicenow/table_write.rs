@@ -4,20 +4,20 @@
 //! [`Error::possibly_executed_at`] is true, the instance may have executed it.
 
 use std::io::Read;
+use std::time::Instant;
 
 use serde_json::Value;
 use ureq::http::Method;
 
+use super::client::InstanceClient;
+use super::error::{AttemptedRequest, Error, InstanceFailure};
 use super::exchange::{OutgoingRequest, RequestPayload};
-use super::{
-    AttemptedRequest, Error, InstanceClient, InstanceFailure, InstanceResponse, ReadRequest,
-    is_failure, target,
-};
+use super::request::{ReadRequest, target};
+use super::response::{InstanceResponse, is_failure};
+use super::table_api::TABLE_ENDPOINT_LABEL;
 use crate::http::error_body::error_words;
 use crate::stop::Stop;
 
-/// Metric label of requests to a table.
-const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
 /// Metric label of requests to a row.
 const ROW_ENDPOINT_LABEL: &str = "/api/now/table/{table}/{sys_id}";
 /// Bytes of an answer that are read; what is asked for fits in there many times.
@@ -207,17 +207,18 @@ impl InstanceClient {
                 .body
                 .map_or(RequestPayload::None, RequestPayload::Json),
         };
-        let standing = &self.shared.standing;
+        let reachability = &self.shared.reachability;
         match self.attempt(&out, &asked, stop) {
             Ok(response) => {
-                standing.ok();
+                reachability.ok();
                 self.written(&asked, response)
             }
             Err(error) => {
                 // A refused record is no trouble of the instance: it has answered.
-                match error.is_api_verdict() {
-                    true => standing.ok(),
-                    false => standing.failed(&error, std::time::Instant::now()),
+                if error.is_api_verdict() {
+                    reachability.ok();
+                } else {
+                    reachability.failed(&error, Instant::now());
                 }
                 Err(error)
             }
@@ -236,7 +237,7 @@ impl InstanceClient {
         if meta.status == 200 && whole {
             let verdict = match read {
                 Ok(_) => done(&bytes),
-                Err(error) => Err(self.shared.http.cause_of_read(&error)),
+                Err(error) => Err(self.shared.transport.cause_of_read(&error)),
             };
             if let Err(cause) = verdict {
                 return Err(self.bad_answer(asked, cause).sent_at(Some(meta.sent)));

@@ -5,14 +5,22 @@ use std::io::Read as _;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Response};
 
-use super::TIME_LIMIT_WORDS;
 use crate::http::error_body::{self, error_words};
 use crate::http::headers;
-use crate::http::transport_error::TransportError;
+use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::registry::error::RegistryFailure;
 
 /// Bytes of an answer. A schema is far below that; a list of versions too.
 const MAX_REGISTRY_ANSWER_BYTES: u64 = 4 << 20;
+
+/// `schema_registry.timeout` is the only bound that is configured.
+pub(super) const REGISTRY_TIME_LIMITS: TimeLimitWords = TimeLimitWords {
+    connect: "no connection",
+    read: TIMED_OUT,
+    write: TIMED_OUT,
+    total: TIMED_OUT,
+};
+const TIMED_OUT: &str = "no complete answer in `schema_registry.timeout`";
 
 /// The body of a good answer, or what is wrong.
 pub(super) fn judge(response: Response<ureq::Body>) -> Result<Vec<u8>, RegistryFailure> {
@@ -28,7 +36,7 @@ pub(super) fn judge(response: Response<ureq::Body>) -> Result<Vec<u8>, RegistryF
     let mut bytes = Vec::new();
     match body.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(why) => Err(TransportError::of_body(&why, &TIME_LIMIT_WORDS).into()),
+        Err(why) => Err(TransportError::of_body(&why, &REGISTRY_TIME_LIMITS).into()),
     }
 }
 

@@ -57,7 +57,7 @@ fn another_address_steps_in_and_is_remembered() {
     let bench = bench(&config);
     let register = |schema| bench.registry.register("s", schema, &bench.stop);
     assert_eq!(register("a"), Ok(0));
-    assert_eq!(bench.registry.http.good(), 1);
+    assert_eq!(bench.registry.transport.good(), 1);
     assert_eq!(register("b"), Ok(1));
     assert_eq!(path(&server.seen()[0]), "/path/subjects/s/versions");
 }
@@ -78,7 +78,7 @@ fn what_one_address_refuses_another_may_know() {
     for refusal in refusals {
         let (first, good, bench) = beside(refusal);
         assert_eq!(bench.by_id(7).map(|writer| writer.id), Ok(7));
-        assert_eq!(bench.registry.http.good(), 1);
+        assert_eq!(bench.registry.transport.good(), 1);
         assert_eq!(bench.by_id(8).map(|writer| writer.id), Ok(8));
         assert_eq!((first.seen().len(), good.seen().len()), (1, 2));
     }
@@ -136,7 +136,7 @@ fn what_no_address_knows_is_absent() {
     assert!(error.is_about_the_schema(), "{error}");
     assert_eq!(bench.registry.latest("t-value", &bench.stop), Ok(None));
     assert_eq!((one.seen().len(), other.seen().len()), (2, 2));
-    assert_eq!(bench.registry.http.good(), 0);
+    assert_eq!(bench.registry.transport.good(), 0);
 }
 
 /// The one that says nothing may be the one that knows: an id that was read from a record exists, and

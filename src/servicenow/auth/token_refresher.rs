@@ -16,10 +16,10 @@ use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
 use crate::http::encoding;
 use crate::http::error_body::error_words;
-use crate::servicenow::ClientShared;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
+use crate::servicenow::shared::ClientShared;
 use crate::stop::{self, Stop, StopTrigger};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -77,7 +77,7 @@ impl TokenHandle {
             shared: Arc::clone(shared),
             asked: AttemptedRequest {
                 method: "POST",
-                url: format!("{}{}", shared.http.base_url(), oauth.token_path),
+                url: format!("{}{}", shared.transport.base_url(), oauth.token_path),
                 what: "access token".to_owned(),
                 query: None,
                 login: true,
@@ -271,7 +271,7 @@ impl TokenRefresher {
 
     fn request(&mut self, form: &str) -> Result<TokenGrant, (Error, TokenFailure)> {
         let shared = Arc::clone(&self.shared);
-        if let Err(error) = shared.limits.enter(&self.asked, &self.stop) {
+        if let Err(error) = shared.limiter.enter(&self.asked, &self.stop) {
             let wait = match error.cause() {
                 Some(InstanceFailure::Held { wait }) => *wait,
                 _ => Duration::ZERO,
@@ -288,14 +288,14 @@ impl TokenRefresher {
             payload: RequestPayload::Form(form),
         };
         let sent = Instant::now();
-        let (cause, trouble) = match shared.http.exchange(&out) {
+        let (cause, trouble) = match shared.transport.exchange(&out) {
             Ok(response) => match self.read(response.body) {
                 Ok(granted) => return Ok(granted),
                 Err(cause) => (cause, TokenFailure::Broken),
             },
             Err(failure) => match failure.cause {
                 InstanceFailure::RateLimited { words, .. } => {
-                    let wait = shared.limits.rate_limited(sent, failure.retry_after);
+                    let wait = shared.limiter.rate_limited(sent, failure.retry_after);
                     (
                         InstanceFailure::RateLimited { wait, words },
                         TokenFailure::Pause(wait),
@@ -308,7 +308,7 @@ impl TokenRefresher {
                 cause => (cause, TokenFailure::Broken),
             },
         };
-        Err((shared.http.error(&self.asked, cause), trouble))
+        Err((shared.transport.error(&self.asked, cause), trouble))
     }
 
     fn read(&mut self, body: impl std::io::Read) -> Result<TokenGrant, InstanceFailure> {
@@ -316,7 +316,7 @@ impl TokenRefresher {
         let room = usize::try_from(MAX_TOKEN_ANSWER_BYTES).unwrap_or_default();
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         if let Err(error) = body.take(MAX_TOKEN_ANSWER_BYTES).read_to_end(&mut bytes) {
-            return Err(self.shared.http.cause_of_read(&error));
+            return Err(self.shared.transport.cause_of_read(&error));
         }
         let answer: TokenAnswer = match serde_json::from_slice(&bytes) {
             Ok(answer) => answer,
@@ -387,7 +387,7 @@ impl TokenRefresher {
             }
             Some(Error::Stopped) => {}
             Some(error) => {
-                self.shared.standing.failed(&error, now);
+                self.shared.reachability.failed(&error, now);
                 log::warn!(error:% = error, next_ms = wait.as_millis(); "no access token");
             }
         }

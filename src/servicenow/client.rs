@@ -1,0 +1,318 @@
+//! The client of one instance: one authenticated attempt, and reads with retries.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::Method;
+
+use super::auth::Authenticator;
+use super::error::{AttemptedRequest, Error, InstanceFailure};
+use super::exchange::{
+    Credential, ExchangeFailure, InstanceTransport, OutgoingRequest, RequestPayload,
+};
+use super::rate_limit::RequestLimiter;
+use super::reachability::Reachability;
+use super::request::{ReadRequest, target};
+use super::response::{InstanceResponse, ResponseHead, result_of};
+use super::shared::ClientShared;
+use crate::backoff::Backoff;
+use crate::config;
+use crate::health::Health;
+use crate::http::error_body::shown;
+use crate::metrics::Metrics;
+use crate::stop::Stop;
+
+/// Between two looks whether the instance takes requests again.
+const HELD_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time between two attempts.
+const INSTANCE_MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// The client of one instance. Dropping it ends its requests and its thread.
+#[derive(Debug)]
+pub struct InstanceClient {
+    pub(super) shared: Arc<ClientShared>,
+    auth: Authenticator,
+    max_retries: Option<u32>,
+    retry_backoff: Duration,
+}
+
+impl InstanceClient {
+    /// Reads certificates and starts the token thread. The first request is made later, or by that
+    /// thread.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with words on what to change.
+    pub fn start(
+        config: &config::ServiceNowConfig,
+        metrics: &Arc<Metrics>,
+        health: &Arc<Health>,
+    ) -> Result<InstanceClient, Error> {
+        let shared = Arc::new(ClientShared {
+            transport: InstanceTransport::new(config, metrics)?,
+            limiter: RequestLimiter::new(config.rate_limit_rps, metrics.rate_limit_wait.clone()),
+            reachability: Reachability::new(health),
+            metrics: Arc::clone(metrics),
+            timeout: config.timeout,
+        });
+        Ok(InstanceClient {
+            auth: Authenticator::start(&config.auth, &shared, health)?,
+            shared,
+            max_retries: config.max_retries,
+            retry_backoff: config.retry_backoff,
+        })
+    }
+
+    /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for
+    /// and for a token, each a minute at most; a 401 brings a new token and one replay.
+    ///
+    /// # Errors
+    /// Everything but a 200 with JSON.
+    pub fn get(&self, request: &ReadRequest<'_>, stop: &Stop) -> Result<InstanceResponse, Error> {
+        let asked = self.asked(request);
+        let target = target(&request.path, &request.params);
+        let out = OutgoingRequest {
+            method: Method::GET,
+            target: &target,
+            endpoint: request.endpoint,
+            credential: None,
+            payload: RequestPayload::None,
+        };
+        let result = self.attempt(&out, &asked, stop);
+        match &result {
+            Ok(_) => self.shared.reachability.ok(),
+            Err(error) => self.shared.reachability.failed(error, Instant::now()),
+        }
+        result
+    }
+
+    /// As [`InstanceClient::get`], with retries. The answer is read whole and must be a JSON object with
+    /// `result` and without an error.
+    ///
+    /// # Errors
+    /// The last error, when it is permanent or `max_retries` are used up.
+    pub fn get_result(
+        &self,
+        request: &ReadRequest<'_>,
+        stop: &Stop,
+    ) -> Result<(Value, ResponseHead), Error> {
+        let mut backoff = self.backoff();
+        loop {
+            let error = match self.get_result_once(request, stop) {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            // Nothing was sent, and the wait is over: no attempt was made.
+            if matches!(error.cause(), Some(InstanceFailure::Held { .. })) {
+                if stop.wait(HELD_RECHECK_INTERVAL) {
+                    return Err(Error::Stopped);
+                }
+                continue;
+            }
+            let delay = backoff.next(fastrand::f64());
+            if self
+                .max_retries
+                .is_some_and(|retries| retries < backoff.failures())
+            {
+                return Err(error);
+            }
+            log::debug!(error:% = error, delay_ms = delay.as_millis(); "asking again");
+            if stop.wait(delay) {
+                return Err(Error::Stopped);
+            }
+        }
+    }
+
+    /// How long one attempt may take at most, with what it waits for (see [`InstanceClient::get`]).
+    pub fn max_request_time(&self) -> Duration {
+        self.shared.timeout + Duration::from_secs(3 * 60)
+    }
+
+    /// A fresh back-off with the configured first step.
+    pub fn backoff(&self) -> Backoff {
+        Backoff::new(
+            self.retry_backoff,
+            INSTANCE_MAX_BACKOFF.max(self.retry_backoff),
+        )
+    }
+
+    /// How often a request is repeated; `None` is without end.
+    pub fn max_retries(&self) -> Option<u32> {
+        self.max_retries
+    }
+
+    /// Why reading a [`ResponseBody`] failed. `what` is as in [`ReadRequest`].
+    pub fn body_error(&self, error: &io::Error, what: &str) -> Error {
+        let asked = AttemptedRequest {
+            method: "GET",
+            url: self.base_url().to_owned(),
+            what: what.to_owned(),
+            ..AttemptedRequest::default()
+        };
+        self.broken_body(&asked, error)
+    }
+
+    /// Gets a new access token in the background; false where the credentials are no tokens.
+    pub fn renew_token(&self) -> bool {
+        self.auth.renew_now()
+    }
+
+    /// Ends the requests that still run; they and all later ones fail with [`Error::Stopped`].
+    /// A connection that is being made is not ended; it has its own bound.
+    pub fn abort(&self) {
+        self.shared.transport.abort();
+    }
+
+    /// Ends everything and joins the token thread. Nothing can be asked afterwards.
+    pub fn shutdown(&self) {
+        self.abort();
+        self.auth.shutdown();
+    }
+
+    /// Scheme, host and port, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        self.shared.transport.base_url()
+    }
+
+    /// The instance's host name.
+    pub fn host(&self) -> &str {
+        self.shared.transport.host()
+    }
+
+    fn asked(&self, request: &ReadRequest<'_>) -> AttemptedRequest {
+        let query = request
+            .params
+            .iter()
+            .find(|(name, _)| *name == "sysparm_query" && !request.private);
+        AttemptedRequest {
+            method: "GET",
+            url: format!("{}{}", self.base_url(), request.path),
+            what: request.what.clone(),
+            query: query.map(|(_, text)| shown(text)),
+            login: false,
+        }
+    }
+
+    /// One attempt of any method. Replaying is safe: a 401 means that nothing was executed.
+    pub(super) fn attempt(
+        &self,
+        out: &OutgoingRequest<'_>,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<InstanceResponse, Error> {
+        let (pass, credential) = self.auth.enter(asked, stop)?;
+        let first = self.exchange(out, &credential, asked, stop)?;
+        let (verdict, credential) = match first {
+            Err(ExchangeFailure {
+                cause: InstanceFailure::Unauthorized { words },
+                ..
+            }) => match self.auth.renew(&credential, asked, stop)? {
+                Some(renewed) => (self.exchange(out, &renewed, asked, stop)?, renewed),
+                None => (
+                    Err(InstanceFailure::Unauthorized { words }.into()),
+                    credential,
+                ),
+            },
+            first => (first, credential),
+        };
+        match &verdict {
+            Ok(_) => {
+                self.auth.accepted(&credential);
+                pass.accepted();
+            }
+            Err(ExchangeFailure {
+                cause: InstanceFailure::Unauthorized { words },
+                ..
+            }) => {
+                self.auth.refused(&credential);
+                pass.refused(words);
+            }
+            // These come from behind the log-in; what a gateway answers tells nothing.
+            Err(ExchangeFailure {
+                cause:
+                    InstanceFailure::Forbidden { .. }
+                    | InstanceFailure::NotFound { .. }
+                    | InstanceFailure::BadRequest { .. },
+                ..
+            }) => pass.accepted(),
+            Err(_) => {}
+        }
+        verdict.map_err(|failure| {
+            let error = self.shared.transport.error(asked, failure.cause);
+            error.sent_at(failure.sent)
+        })
+    }
+
+    /// Waits for its turn and sends. The outer error is that nothing was sent.
+    fn exchange(
+        &self,
+        out: &OutgoingRequest<'_>,
+        credential: &Credential,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<Result<InstanceResponse, ExchangeFailure>, Error> {
+        self.shared.limiter.enter(asked, stop)?;
+        let sent = Instant::now();
+        let out = OutgoingRequest {
+            method: out.method.clone(),
+            credential: Some(credential),
+            ..*out
+        };
+        let mut verdict = self.shared.transport.exchange(&out);
+        match &mut verdict {
+            Err(ExchangeFailure {
+                cause: InstanceFailure::RateLimited { wait, .. },
+                retry_after,
+                ..
+            }) => {
+                *wait = self.shared.limiter.rate_limited(sent, *retry_after);
+            }
+            Ok(_) => self.shared.limiter.answered(sent),
+            Err(_) => {}
+        }
+        Ok(verdict)
+    }
+
+    /// As [`InstanceClient::get_result`], one attempt only, for callers that decide about retries.
+    ///
+    /// # Errors
+    /// The attempt failed, or the answer is no good.
+    pub fn get_result_once(
+        &self,
+        request: &ReadRequest<'_>,
+        stop: &Stop,
+    ) -> Result<(Value, ResponseHead), Error> {
+        let InstanceResponse { meta, body } = self.get(request, stop)?;
+        let asked = self.asked(request);
+        let bytes = body
+            .read_all()
+            .map_err(|error| self.broken_body(&asked, &error))?;
+        let result = result_of(&bytes).map_err(|cause| self.bad_answer(&asked, cause))?;
+        Ok((result, meta))
+    }
+
+    fn broken_body(&self, asked: &AttemptedRequest, error: &io::Error) -> Error {
+        self.bad_answer(asked, self.shared.transport.cause_of_read(error))
+    }
+
+    pub(super) fn bad_answer(&self, asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
+        let error = self.shared.transport.error(asked, cause);
+        if !matches!(error, Error::Stopped) {
+            self.shared
+                .transport
+                .count_error(asked.method, error.metric_label());
+            self.shared.reachability.failed(&error, Instant::now());
+        }
+        error
+    }
+}
+
+impl Drop for InstanceClient {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,30 @@
+//! A reading request, before it is given a host and a credential.
+
+use crate::http::encoding;
+
+/// A reading request.
+#[derive(Debug, Clone)]
+pub struct ReadRequest<'a> {
+    /// Path from the root, not encoded: `/api/now/table/incident`.
+    pub path: String,
+    /// Query parameters with raw values. `sysparm_query` is shown in errors.
+    pub params: Vec<(&'a str, String)>,
+    /// Label of metrics: the path with its variable parts named.
+    pub endpoint: &'static str,
+    /// What is asked, in the user's words: ``table `incident` ``.
+    pub what: String,
+    /// `sysparm_query` holds a piece of a record: errors do not show it.
+    pub private: bool,
+}
+
+/// Encoded path and query.
+pub(super) fn target(path: &str, params: &[(&str, String)]) -> String {
+    let mut target = String::new();
+    encoding::push_path(&mut target, path);
+    if !params.is_empty() {
+        target.push('?');
+    }
+    let pairs = params.iter().map(|(name, text)| (*name, text.as_str()));
+    encoding::push_pairs(&mut target, pairs);
+    target
+}
