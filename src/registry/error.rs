@@ -149,7 +149,7 @@ impl Error {
         self.cause().into_iter().chain(others)
     }
 
-    /// Whether the same request may succeed later without anybody's doing.
+    /// True where the same request may succeed later although nothing is changed in the meantime.
     pub fn is_retryable(&self) -> bool {
         self.cause().is_some_and(RegistryFailure::is_retryable)
     }
@@ -173,7 +173,7 @@ impl Error {
 }
 
 impl RegistryFailure {
-    /// What a registry refuses stays refused until somebody changes something.
+    /// What a registry refuses stays refused until an operator changes something.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,

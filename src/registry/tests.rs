@@ -20,7 +20,7 @@ mod references;
 mod secure;
 
 const REGISTRY_JSON_HEADER: &str = "Content-Type: application/vnd.schemaregistry.v1+json";
-/// An address at which nobody listens, ever.
+/// An address at which nothing ever listens.
 const UNREACHABLE_ADDRESS: &str = "http://127.0.0.1:1";
 
 fn json(status: &str, body: &str) -> Vec<ServerAction> {

@@ -204,7 +204,7 @@ impl InstanceClient {
         asked: &AttemptedRequest,
         stop: &Stop,
     ) -> Result<InstanceResponse, Error> {
-        let (pass, credential) = self.auth.enter(asked, stop)?;
+        let (permit, credential) = self.auth.enter(asked, stop)?;
         let first = self.exchange(out, &credential, asked, stop)?;
         let (verdict, credential) = match first {
             Err(ExchangeFailure {
@@ -222,14 +222,14 @@ impl InstanceClient {
         match &verdict {
             Ok(_) => {
                 self.auth.accepted(&credential);
-                pass.accepted();
+                permit.accepted();
             }
             Err(ExchangeFailure {
                 cause: InstanceFailure::Unauthorized { words },
                 ..
             }) => {
                 self.auth.refused(&credential);
-                pass.refused(words);
+                permit.refused(words);
             }
             // These come from behind the log-in; what a gateway answers tells nothing.
             Err(ExchangeFailure {
@@ -238,7 +238,7 @@ impl InstanceClient {
                     | InstanceFailure::NotFound { .. }
                     | InstanceFailure::BadRequest { .. },
                 ..
-            }) => pass.accepted(),
+            }) => permit.accepted(),
             Err(_) => {}
         }
         verdict.map_err(|failure| {

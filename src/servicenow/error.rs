@@ -57,9 +57,9 @@ pub enum InstanceFailure {
     Network(String),
     /// The certificate or the handshake was refused.
     Tls(String),
-    /// 429, or 503 with `Retry-After`: nobody may ask before `wait` is over.
+    /// 429, or 503 with `Retry-After`: no thread sends a request before `wait` is over.
     RateLimited {
-        /// How long the instance is left alone, for all threads.
+        /// How long all threads leave the instance alone.
         wait: Duration,
         /// The server's words.
         words: String,
@@ -169,7 +169,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later without anybody's doing.
+    /// True where the same request may succeed later although nothing is changed in the meantime.
     pub fn is_retryable(&self) -> bool {
         self.cause().is_some_and(InstanceFailure::is_retryable)
     }
@@ -187,7 +187,8 @@ impl Error {
         }
     }
 
-    /// Whether nobody's request would get through, not just this one, until somebody does something.
+    /// True where no request would get through, not just this one, until an operator changes something:
+    /// the credentials, the address, an access rule of the API as a whole.
     pub fn is_instance_wide(&self) -> bool {
         match self.cause() {
             Some(
@@ -253,8 +254,9 @@ impl AttemptedRequest {
 }
 
 impl InstanceFailure {
-    /// Client errors stay until somebody changes something. A 401 may pass by itself (a session
-    /// that moves between nodes), but hurrying locks accounts: the login door spaces those.
+    /// True where the same request may succeed later. Client errors stay until an operator changes
+    /// something. A 401 may pass by itself (a session that moves between nodes), but each attempt counts towards the lock of
+    /// the account, so the login breaker spaces them.
     pub fn is_retryable(&self) -> bool {
         match self {
             InstanceFailure::Timeout { .. }

@@ -1,20 +1,21 @@
-//! Whether the instance answers, for readiness.
+//! Readiness: what the results of requests say about the instance as a whole.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::{Error, InstanceFailure};
 use crate::health::{Condition, ConditionKey, Health};
 use crate::sync::Mutex;
-use std::sync::Arc;
 
-/// A blip that a retry mends is no reason to be taken out of service.
+/// How long requests must have failed before the bridge says that it is not ready: a failure that a
+/// retry mends is no reason to be taken out of service.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The condition `servicenow` of readiness.
 #[derive(Debug)]
 pub(super) struct Reachability {
     condition: Condition,
-    /// When the failures began that no answer has ended since.
+    /// When the present row of failures began; `None` after a good answer.
     failing_since: Mutex<Option<Instant>>,
 }
 
@@ -36,15 +37,15 @@ impl Reachability {
     /// A request failed.
     pub(super) fn failed(&self, error: &Error, now: Instant) {
         let mut since = self.failing_since.lock();
-        match weight(error) {
+        match evidence(error) {
             ReachabilityEvidence::None => {}
-            ReachabilityEvidence::Certain => {
+            ReachabilityEvidence::Lasting => {
                 since.get_or_insert(now);
                 self.condition.fail(error.to_string());
             }
-            ReachabilityEvidence::Doubt => {
+            ReachabilityEvidence::Transient => {
                 let began = *since.get_or_insert(now);
-                if UNREACHABLE_AFTER <= now.saturating_duration_since(began)
+                if now.saturating_duration_since(began) >= UNREACHABLE_AFTER
                     || !self.condition.is_ok()
                 {
                     self.condition.fail(error.to_string());
@@ -56,15 +57,15 @@ impl Reachability {
 
 /// What an error says about the instance.
 enum ReachabilityEvidence {
-    /// It answers; something else is wrong, and its owner says so.
+    /// The instance answers. The error concerns one table, which has a condition of its own.
     None,
-    /// It may be over in a moment.
-    Doubt,
-    /// It will not be over without somebody's doing.
-    Certain,
+    /// The instance cannot be used now, which may be over in a moment.
+    Transient,
+    /// The instance cannot be used until an operator changes something.
+    Lasting,
 }
 
-fn weight(error: &Error) -> ReachabilityEvidence {
+fn evidence(error: &Error) -> ReachabilityEvidence {
     match error.cause() {
         None
         | Some(
@@ -78,7 +79,7 @@ fn weight(error: &Error) -> ReachabilityEvidence {
             InstanceFailure::Unauthorized { .. }
             | InstanceFailure::Redirect { .. }
             | InstanceFailure::Tls(_),
-        ) => ReachabilityEvidence::Certain,
+        ) => ReachabilityEvidence::Lasting,
         Some(
             InstanceFailure::Timeout { .. }
             | InstanceFailure::Network(_)
@@ -91,6 +92,6 @@ fn weight(error: &Error) -> ReachabilityEvidence {
             | InstanceFailure::Body(_)
             | InstanceFailure::SameToken
             | InstanceFailure::NoLogin,
-        ) => ReachabilityEvidence::Doubt,
+        ) => ReachabilityEvidence::Transient,
     }
 }

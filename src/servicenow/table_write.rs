@@ -1,6 +1,6 @@
 //! Requests that change a row, and the reads that tell what became of them.
 //!
-//! A write is sent once. Whoever repeats it must know what that does: after an error of which
+//! A write is sent once. A caller that repeats it must know what that does: after an error of which
 //! [`Error::possibly_executed_at`] is true, the instance may have executed it.
 
 use std::io::Read;

@@ -172,7 +172,7 @@ fn what_one_address_does_not_know_and_another_does_not_say_is_open() {
     assert_eq!(server.seen().len(), 2 * 2 * 4);
 }
 
-/// Its rights are put right by somebody; until then it may know.
+/// An address that refuses our user may know the schema: an operator can give that user the right.
 #[test]
 fn who_refuses_us_has_not_said_that_there_is_nothing() {
     let [behind, closed] = [unknown_schema, || json("401 Unauthorized", "{}")]

@@ -150,7 +150,7 @@ fn with_auto_register_the_wanted_is_used() {
     assert_eq!((used.id, used.schema.as_str()), (8, "wanted"));
 }
 
-/// Ours is below schemas of somebody else's, one version of which was deleted.
+/// Our schema is below foreign ones, one version of which was deleted.
 #[test]
 fn our_own_is_looked_for_below_others_but_not_for_ever() {
     let ours = RecordSchema::strings(&TableColumns::named("t", ["a"]));

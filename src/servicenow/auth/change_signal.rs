@@ -1,4 +1,7 @@
-//! Wakes all who wait for a change, together with their own stop signal.
+//! Tells waiting threads that a shared state has changed; each waits together with its own stop.
+//!
+//! A condition variable would do, but could not be waited for together with a [`Stop`], which is a
+//! channel. So the signal is a channel as well: announcing a change closes it, and makes a new one.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,38 +10,41 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::stop::Stop;
 
-/// Lives beside the state whose changes it tells, under the same lock.
+/// Lives beside the state whose changes it announces, under the same lock.
 #[derive(Debug)]
 pub(super) struct ChangeSignal {
-    sender: Sender<Infallible>,
+    /// Held only to be dropped.
+    _sender: Sender<Infallible>,
     receiver: Receiver<Infallible>,
 }
 
-/// Waits for the next ring.
+/// Waits for the next change.
 #[derive(Debug)]
 pub(super) struct ChangeWaiter(Receiver<Infallible>);
 
 impl ChangeSignal {
     pub(super) fn new() -> ChangeSignal {
         let (sender, receiver) = bounded(0);
-        ChangeSignal { sender, receiver }
+        ChangeSignal {
+            _sender: sender,
+            receiver,
+        }
     }
 
-    /// To be taken under the lock, so that no ring is missed.
-    pub(super) fn listen(&self) -> ChangeWaiter {
+    /// To be called while the state is locked, so that no change is missed between reading the state
+    /// and waiting.
+    pub(super) fn waiter(&self) -> ChangeWaiter {
         ChangeWaiter(self.receiver.clone())
     }
 
-    /// Wakes every ear made so far: their channel closes.
-    pub(super) fn ring(&mut self) {
-        let (sender, receiver) = bounded(0);
-        self.sender = sender;
-        self.receiver = receiver;
+    /// Wakes every waiter that was made so far.
+    pub(super) fn announce(&mut self) {
+        *self = ChangeSignal::new();
     }
 }
 
 impl ChangeWaiter {
-    /// Waits for a ring for `time` at most; true when stopped.
+    /// Waits for a change, for `time` at most; true when stopped.
     pub(super) fn wait(&self, time: Duration, stop: &Stop) -> bool {
         select! {
             recv(stop.receiver()) -> _ => true,

@@ -1,7 +1,10 @@
-//! Spaces log-in attempts after a refusal: wrong passwords lock accounts.
+//! A circuit breaker of the login: spaces attempts with credentials that the instance refuses.
 //!
-//! At first, and some time after a refusal, one thread tries for all. Its result opens the door for
-//! everybody, or closes it for longer.
+//! Each refused attempt counts towards the lock of the user's account, and twenty tables with a wrong
+//! password would be twenty attempts. So the breaker is open at first and after each refusal: no
+//! request goes out until a time has passed, which doubles. Then it is half open: one request goes
+//! out as a probe, while all other threads wait for its result. If the instance takes the credential,
+//! the breaker closes, and requests go out freely; if not, it stays open for longer.
 
 use std::time::{Duration, Instant};
 
@@ -15,60 +18,65 @@ use crate::sync::{Mutex, MutexGuard};
 /// First and longest time between refused attempts.
 const LOGIN_RETRY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// The breaker, shared by all threads of a client.
 #[derive(Debug)]
 pub(super) struct LoginBreaker(Mutex<BreakerState>);
 
 #[derive(Debug)]
 struct BreakerState {
-    /// `None` while the instance takes our credential.
-    closed: Option<OpenBreaker>,
+    /// `None`: the breaker is closed, as the instance takes the credential.
+    open: Option<OpenBreaker>,
     pauses: Backoff,
-    bell: ChangeSignal,
+    changed: ChangeSignal,
 }
 
 #[derive(Debug)]
 struct OpenBreaker {
-    at: Instant,
+    since: Instant,
+    /// When a probe may go out.
     until: Instant,
     /// The refusal in the instance's words; `None` before the first verdict.
     words: Option<String>,
-    /// One thread is trying.
-    trying: bool,
+    /// A probe is under way.
+    is_probed: bool,
 }
 
 /// What a thread may do now.
 #[derive(Debug, PartialEq, Eq)]
 enum LoginAdmission {
-    Go,
-    TryForAll,
+    /// The breaker is closed: send.
+    Send,
+    /// It is half open, and this thread's request is the probe.
+    Probe,
+    /// It is open, or another thread's probe is under way.
     Wait(Duration),
 }
 
-/// Permission to send one request. Dropped without a verdict, it tells nothing.
+/// Permission to send one request. One that is dropped without a verdict leaves the breaker as it is.
 #[derive(Debug)]
 pub(in crate::servicenow) struct LoginPermit<'a> {
-    door: &'a LoginBreaker,
+    breaker: &'a LoginBreaker,
     sent: Instant,
-    trying: bool,
+    is_probe: bool,
 }
 
 impl LoginBreaker {
-    /// Twenty threads with a wrong password must not be twenty attempts: closed until one got in.
+    /// Open until the first request got through.
     pub(super) fn new() -> LoginBreaker {
         let now = Instant::now();
         LoginBreaker(Mutex::new(BreakerState {
-            closed: Some(OpenBreaker {
-                at: now,
+            open: Some(OpenBreaker {
+                since: now,
                 until: now,
                 words: None,
-                trying: false,
+                is_probed: false,
             }),
             pauses: Backoff::new(LOGIN_RETRY_BOUNDS.0, LOGIN_RETRY_BOUNDS.1),
-            bell: ChangeSignal::new(),
+            changed: ChangeSignal::new(),
         }))
     }
 
-    /// Waits for a turn, but not longer than [`MAX_WAIT_BEFORE_SENDING`]; then the last refusal is the answer.
+    /// Waits for permission to send. After [`MAX_WAIT_BEFORE_SENDING`] the last refusal is the error.
     pub(super) fn enter(
         &self,
         asked: &AttemptedRequest,
@@ -77,24 +85,24 @@ impl LoginBreaker {
         let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
         loop {
             let now = Instant::now();
-            let (wait, ear) = {
+            let (wait, change) = {
                 let mut state = self.lock();
-                match state.turn(now) {
+                match state.admit(now) {
                     LoginAdmission::Wait(_) if deadline <= now => {
                         return Err(Error::request(asked, state.reason()));
                     }
-                    LoginAdmission::Wait(wait) => (wait, state.bell.listen()),
-                    turn => {
+                    LoginAdmission::Wait(wait) => (wait, state.changed.waiter()),
+                    admission => {
                         return Ok(LoginPermit {
-                            door: self,
+                            breaker: self,
                             sent: now,
-                            trying: turn == LoginAdmission::TryForAll,
+                            is_probe: admission == LoginAdmission::Probe,
                         });
                     }
                 }
             };
             let left = deadline.saturating_duration_since(now);
-            if ear.wait(wait.min(left), stop) {
+            if change.wait(wait.min(left), stop) {
                 return Err(Error::Stopped);
             }
         }
@@ -108,74 +116,75 @@ impl LoginBreaker {
 impl LoginPermit<'_> {
     /// The instance took the credential.
     pub(in crate::servicenow) fn accepted(self) {
-        let mut state = self.door.lock();
+        let mut state = self.breaker.lock();
         // What was sent before a refusal says nothing about the time after it.
         if state
-            .closed
+            .open
             .as_ref()
-            .is_some_and(|closed| closed.at <= self.sent)
+            .is_some_and(|open| self.sent >= open.since)
         {
-            state.closed = None;
+            state.open = None;
             state.pauses.reset();
-            state.bell.ring();
+            state.changed.announce();
         }
     }
 
     /// The instance refused it.
     pub(in crate::servicenow) fn refused(self, words: &str) {
-        self.door.lock().close(self.sent, Instant::now(), words);
+        self.breaker.lock().open(self.sent, Instant::now(), words);
     }
 }
 
 impl Drop for LoginPermit<'_> {
     fn drop(&mut self) {
-        if self.trying {
-            let mut state = self.door.lock();
-            if let Some(closed) = &mut state.closed {
-                closed.trying = false;
-                state.bell.ring();
+        if self.is_probe {
+            let mut state = self.breaker.lock();
+            if let Some(open) = &mut state.open {
+                open.is_probed = false;
+                state.changed.announce();
             }
         }
     }
 }
 
 impl BreakerState {
-    fn turn(&mut self, now: Instant) -> LoginAdmission {
-        match &mut self.closed {
-            None => LoginAdmission::Go,
-            Some(closed) if now < closed.until => {
-                LoginAdmission::Wait(closed.until.saturating_duration_since(now))
+    fn admit(&mut self, now: Instant) -> LoginAdmission {
+        match &mut self.open {
+            None => LoginAdmission::Send,
+            Some(open) if now < open.until => {
+                LoginAdmission::Wait(open.until.saturating_duration_since(now))
             }
-            // The one who tries rings the bell.
-            Some(closed) if closed.trying => LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING),
-            Some(closed) => {
-                closed.trying = true;
-                LoginAdmission::TryForAll
+            // The end of the probe is announced.
+            Some(open) if open.is_probed => LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING),
+            Some(open) => {
+                open.is_probed = true;
+                LoginAdmission::Probe
             }
         }
     }
 
-    /// Requests that were under way when the door closed do not close it for longer.
-    fn close(&mut self, sent: Instant, now: Instant, words: &str) {
-        if self.closed.as_ref().is_some_and(|closed| sent < closed.at) {
+    /// Opens the breaker, or keeps it open for longer. Refusals of requests that were already under
+    /// way when it opened change nothing.
+    fn open(&mut self, sent: Instant, now: Instant, words: &str) {
+        if self.open.as_ref().is_some_and(|open| sent < open.since) {
             return;
         }
-        // Without jitter: one thread tries for all, and the time is part of the promise.
+        // Without jitter, as there is one probe for all threads, and operators are told the times.
         let until = now + self.pauses.ceiling();
         self.pauses.next(1.0);
         let words = Some(words.to_owned());
-        self.closed = Some(OpenBreaker {
-            at: now,
+        self.open = Some(OpenBreaker {
+            since: now,
             until,
             words,
-            trying: false,
+            is_probed: false,
         });
-        self.bell.ring();
+        self.changed.announce();
     }
 
-    /// What to tell those who waited in vain.
+    /// Why a thread that waited gets no permission.
     fn reason(&self) -> InstanceFailure {
-        match self.closed.as_ref().and_then(|closed| closed.words.clone()) {
+        match self.open.as_ref().and_then(|open| open.words.clone()) {
             Some(words) => InstanceFailure::Unauthorized { words },
             None => InstanceFailure::NoLogin,
         }
@@ -189,42 +198,42 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn one_tries_for_all_and_the_time_doubles() {
-        let door = LoginBreaker::new();
+    fn one_probe_at_a_time_and_the_time_doubles() {
+        let breaker = LoginBreaker::new();
         let start = Instant::now();
-        let mut state = door.lock();
-        assert_eq!(state.turn(start), LoginAdmission::TryForAll);
+        let mut state = breaker.lock();
+        assert_eq!(state.admit(start), LoginAdmission::Probe);
         assert_eq!(
-            state.turn(start),
+            state.admit(start),
             LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING)
         );
         assert_eq!(state.reason(), InstanceFailure::NoLogin);
         let mut now = start;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            state.close(now, now, "no");
+            state.open(now, now, "no");
             // Those that were sent earlier change nothing.
-            state.close(now - SECOND, now, "no");
-            assert_eq!(state.turn(now), LoginAdmission::Wait(SECOND * seconds));
+            state.open(now - SECOND, now, "no");
+            assert_eq!(state.admit(now), LoginAdmission::Wait(SECOND * seconds));
             now += SECOND * seconds;
-            assert_eq!(state.turn(now), LoginAdmission::TryForAll);
+            assert_eq!(state.admit(now), LoginAdmission::Probe);
             assert_eq!(
-                state.turn(now),
+                state.admit(now),
                 LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING)
             );
         }
     }
 
     #[test]
-    fn a_pass_without_verdict_lets_the_next_one_try() {
-        let door = LoginBreaker::new();
+    fn a_permit_without_verdict_lets_the_next_one_probe() {
+        let breaker = LoginBreaker::new();
         let (_trigger, stop) = crate::stop::pair();
         let early = Instant::now() - SECOND * 10;
-        door.lock().close(early, early, "no");
+        breaker.lock().open(early, early, "no");
         let asked = AttemptedRequest::default();
-        drop(door.enter(&asked, &stop).unwrap());
-        let pass = door.enter(&asked, &stop).unwrap();
-        assert!(pass.trying);
-        pass.accepted();
-        assert!(!door.enter(&asked, &stop).unwrap().trying);
+        drop(breaker.enter(&asked, &stop).unwrap());
+        let permit = breaker.enter(&asked, &stop).unwrap();
+        assert!(permit.is_probe);
+        permit.accepted();
+        assert!(!breaker.enter(&asked, &stop).unwrap().is_probe);
     }
 }

@@ -48,7 +48,7 @@ struct TokenStateInner {
     credential: Option<Credential>,
     /// Why the last request failed; callers get this instead of causing more requests.
     failure: Option<Error>,
-    bell: ChangeSignal,
+    changed: ChangeSignal,
 }
 
 impl TokenState {
@@ -68,7 +68,7 @@ impl TokenHandle {
             schedule: RefreshSchedule::new(Instant::now()),
             credential: None,
             failure: None,
-            bell: ChangeSignal::new(),
+            changed: ChangeSignal::new(),
         })));
         let (wake, woken) = bounded(1);
         let (trigger, stop) = stop::pair();
@@ -108,7 +108,7 @@ impl TokenHandle {
         let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
         loop {
             let now = Instant::now();
-            let ear = {
+            let change = {
                 let state = self.board.lock();
                 if let (Some(generation), Some(credential)) =
                     (state.schedule.usable(now), &state.credential)
@@ -119,13 +119,13 @@ impl TokenHandle {
                 if let Some(failure) = &state.failure {
                     return Err(failure.clone());
                 }
-                state.bell.listen()
+                state.changed.waiter()
             };
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 return Err(Error::request(asked, InstanceFailure::NoLogin));
             }
-            if ear.wait(left, stop) {
+            if change.wait(left, stop) {
                 return Err(Error::Stopped);
             }
         }
@@ -166,7 +166,7 @@ impl TokenHandle {
 
     fn wake(&self) {
         match self.wake.try_send(()) {
-            // A full channel wakes it just as well; without the thread nobody is to be woken.
+            // A full channel wakes the thread just as well; a closed one means that it has ended.
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
     }
@@ -220,7 +220,7 @@ impl TokenRefresher {
         let mut state = self.board.lock();
         state.failure = Some(Error::Stopped);
         state.credential = None;
-        state.bell.ring();
+        state.changed.announce();
     }
 
     /// By the refresh token if there is one, else or if that is refused by the configured grant.
@@ -341,7 +341,8 @@ impl TokenRefresher {
         let now = Instant::now();
         let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
         let label = if result.is_ok() { "ok" } else { "error" };
-        // Before anybody can use it, so that the count is never behind the requests it allowed.
+        // Counted before the token can be used, so that the count is never behind the requests that
+        // the token allowed.
         self.shared.metrics.token_requests.with(&[label]).inc();
         let mut state = self.board.lock();
         let error = match result {
@@ -374,7 +375,7 @@ impl TokenRefresher {
         // The first one, and the first after trouble, are news.
         let news = state.failure.is_some() || state.schedule.is_first();
         state.failure.clone_from(&error);
-        state.bell.ring();
+        state.changed.announce();
         drop(state);
         match error {
             None => {

@@ -110,7 +110,7 @@ fn the_status_says_that_it_was_done() {
     // The connection breaks inside the answer.
     let head = b"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n{".to_vec();
     made_of(post, &[ServerAction::Send(head), ServerAction::Close]).unwrap();
-    // An answer that is longer than anybody asked for.
+    // An answer that is longer than what was asked for.
     let long = format!(r#"{{"result":{{"a":"{}"}}}}"#, "x".repeat(100_000));
     made_of(patch, &answer("200 OK", &[JSON_HEADER], &long)).unwrap();
 }
