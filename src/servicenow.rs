@@ -3,8 +3,8 @@
 //!
 //! One [`InstanceClient`] is shared by all threads that use an instance. [`InstanceClient::get`] is one
 //! attempt, for callers that decide about retries themselves; [`InstanceClient::get_result`] retries and
-//! reads the answer whole. A request goes through the login breaker and the token ([`auth`]), the rate
-//! limit ([`rate_limit`]), and then over HTTP ([`exchange`]), which says what the answer means.
+//! reads the answer whole. A request goes through the login breaker and the token (`auth`), the rate
+//! limit (`rate_limit`), and then over HTTP (`exchange`), which says what the answer means.
 //!
 //! No cookies are kept, as an instance runs the requests of one session one after the other.
 

@@ -145,7 +145,7 @@ impl InstanceClient {
         self.max_retries
     }
 
-    /// Why reading a [`ResponseBody`] failed. `what` is as in [`ReadRequest`].
+    /// Why reading a [`super::ResponseBody`] failed. `what` is as in [`ReadRequest`].
     pub fn body_error(&self, error: &io::Error, what: &str) -> Error {
         let asked = AttemptedRequest {
             method: "GET",
