@@ -18,7 +18,7 @@ pub(super) mod state;
 /// A shorter `shutdown_timeout` is warned of.
 const MIN_SENSIBLE_SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// What only shows when all sections are seen.
+/// Checks across sections.
 pub(super) fn whole(root: &Section<'_>, mut config: Config, (): &()) -> Config {
     // The two keys mean the same, and each is shown with what is in effect.
     config.kafka.schema_registry_url = config.schema_registry.urls.clone();

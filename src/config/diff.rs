@@ -1,4 +1,5 @@
-//! What has to happen so that a running bridge does what an edited configuration says. Pure.
+//! The difference between the running configuration and an edited one: which clients, tables and
+//! threads have to be exchanged. Pure: nothing is done here.
 //!
 //! Which keys differ, and what a change of each leads to, comes from the table of keys.
 
@@ -16,11 +17,11 @@ use super::{
 pub struct LoadedConfig {
     /// The checked tree.
     pub config: Config,
-    /// What it was read from.
+    /// The files that it was read from.
     pub files: ConfigFiles,
 }
 
-/// What happens to a table.
+/// Consequence of an edit for one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableChange {
     /// It is new: it starts.
@@ -34,7 +35,8 @@ pub enum TableChange {
 /// The difference between what runs and what is to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigDiff {
-    /// What is to run: the new configuration, less what cannot change while running.
+    /// The configuration to run: the new one, with the old values of keys that cannot change while
+    /// the bridge runs.
     pub config: Config,
     /// The instance is reached in another way: all pipelines move to a new client.
     pub servicenow: bool,
@@ -50,9 +52,9 @@ pub struct ConfigDiff {
     pub flush_interval: bool,
     /// The log changes.
     pub log: bool,
-    /// What changes, in words, one line each; empty when nothing does.
+    /// The changes in words, one line each; empty when there are none.
     pub summary: Vec<String>,
-    /// What was edited but cannot change while running, in words.
+    /// Edits, in words, that have no effect until the bridge is started again.
     pub needs_restart: Vec<String>,
 }
 
@@ -89,7 +91,7 @@ impl ConfigDiff {
         }
     }
 
-    /// Whether what runs goes on as it is.
+    /// True if the edit changes nothing.
     pub fn is_empty(&self) -> bool {
         self.summary.is_empty()
     }
@@ -113,7 +115,7 @@ fn process_changes(old: &Config, new: &Config) -> Vec<(&'static str, KeyChange)>
     sections.into_iter().flat_map(named).collect()
 }
 
-/// What was edited and keeps its value until the process is started again.
+/// Edits, in words, of keys that keep their values until the process is started again.
 fn kept_until_next_start(old: &Config, new: &Config) -> Vec<String> {
     let mut kept = Vec::new();
     for (section, change) in process_changes(old, new) {
@@ -300,12 +302,12 @@ fn tables_by_name(config: &Config) -> BTreeMap<&str, &TableConfig> {
     tables.map(|table| (table.name.as_str(), table)).collect()
 }
 
-/// Whether writes of our own are left out.
+/// True if the source leaves out changes of this table that the sink made.
 fn skips_own_writes(config: &Config, table: &TableConfig) -> bool {
     table.skip_own_writes && config.sink.enabled && config.source.enabled
 }
 
-/// What differs between two sinks that run.
+/// The parts that differ between two configurations of a running sink.
 fn sink_parts(old: &SinkConfig, new: &SinkConfig) -> Vec<String> {
     let by_name = |sink: &SinkConfig| -> BTreeMap<String, SinkTopicConfig> {
         let topics = sink.topics.iter();

@@ -5,13 +5,13 @@
 pub(super) struct ExpandedText {
     /// The text to use.
     pub(super) text: String,
-    /// Whether a variable was replaced in it.
+    /// True if a variable was replaced in it: then it may be a secret under the wrong key.
     pub(super) from_env: bool,
     /// Names written as `$NAME`, which stay as they are.
     pub(super) bare: Vec<String>,
 }
 
-/// What is wrong with one `${...}`.
+/// A `${...}` that cannot be replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum VariableFault {
     /// The variable is not set.

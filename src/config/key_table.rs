@@ -225,9 +225,9 @@ impl<G: KeyGroup> FromKeys for G {
 /// ```text
 /// config_keys! {
 ///     /// `offset`: where checkpoints are kept.
-///     pub struct OffsetConfig check(checks::offset) default(()) {
+///     pub struct OffsetConfig check(checks::state::offset) {
 ///         /// The longest time between an acknowledgement and its checkpoint on disk.
-///         flush_interval: Duration = secs(5), Time(ms(10), secs(3_600)), effect: KeyEffect::AtOnce;
+///         flush_interval: Duration = secs(5), time(ms(10), secs(3_600));
 ///     }
 /// }
 /// ```
@@ -235,8 +235,10 @@ impl<G: KeyGroup> FromKeys for G {
 /// - A key is `field: type = default, kind, more;`. The kinds are in `kinds`. A default that comes
 ///   from other keys is written behind `=>` instead of `=`; it may use the fields above it and the
 ///   context, and its words for the documentation are given by hand (`default: "..."`).
-/// - For a section the default is the context that its own reading needs, for a list of texts the
-///   check of one item.
+/// - A key that must be there has `Required` as its default. The default of a section is the context
+///   that its own reading needs, in most cases `()`.
+/// - The comment is the documentation for users: of the field, in `config.example.yaml` and on the
+///   reference page. It ends with a full stop.
 /// - `more` sets fields of [`KeySpec`]; `key: "..."` where the key is not named as the field.
 /// - `check` names a function that takes the section, the struct and the context, notes what is
 ///   wrong between keys, and gives the struct back.

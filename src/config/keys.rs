@@ -2,8 +2,8 @@
 //! this module; how a table is read is described at [`config_keys!`].
 //!
 //! To add a key, add its entry here or below, use the new field, and run
-//! `UPDATE_EXPECT=1 cargo test --lib config`, which writes the key into `config.example.yaml` and
-//! `docs/configuration.md`.
+//! `UPDATE_EXPECT=1 cargo test --workspace --lib config::tests::reference`, which writes the key into
+//! `config.example.yaml` and `docs/configuration.md`. A test of what the key does belongs to its user.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ pub struct ConfigProblem {
     pub path: String,
     /// Line of the file, counted from 1, where the parser knows it.
     pub line: Option<usize>,
-    /// What is wrong and what to do. Never holds a secret.
+    /// The problem and what to do about it. Never holds a secret.
     pub message: String,
 }
 
@@ -69,7 +69,7 @@ pub struct ConfigWarning {
     pub path: String,
     /// Line of the file, counted from 1, where the parser knows it.
     pub line: Option<usize>,
-    /// What is odd and what to do. Never holds a secret.
+    /// The oddity and what to do about it. Never holds a secret.
     pub message: String,
 }
 

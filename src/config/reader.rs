@@ -40,7 +40,7 @@ struct UnknownKey {
     siblings: Vec<&'static str>,
 }
 
-/// What all sections share while a file is read.
+/// State that all sections share while a file is read.
 pub(super) struct ReadContext<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Remark>>,
@@ -53,11 +53,11 @@ pub(super) struct ReadContext<'a> {
 /// Everything that was noted while a file was read.
 #[derive(Debug, Default)]
 pub(super) struct ReadNotes {
-    /// What is wrong: the configuration cannot be used.
+    /// Problems: with one of them the configuration cannot be used.
     pub(super) problems: Vec<Remark>,
-    /// What works but is probably not meant.
+    /// Warnings: settings that work but are probably not meant.
     pub(super) warnings: Vec<Remark>,
-    /// Whether a secret stands in the file itself.
+    /// True if a secret stands in the file itself, which then should not be readable by all.
     pub(super) has_inline_secret: bool,
     /// The further files that the file names: secrets and certificates.
     pub(super) files: ConfigFiles,
@@ -209,7 +209,7 @@ fn section_with(key: &str) -> Option<String> {
     })
 }
 
-/// Whether a value may appear in messages.
+/// A secret value appears in no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValuePrivacy {
     Open,
@@ -255,7 +255,7 @@ impl KeyPath {
     }
 }
 
-/// What a node is, for messages; never its content.
+/// The kind of a node, for messages, which never hold its content.
 fn kind_name(node: &YamlNode) -> &'static str {
     match node.kind {
         YamlKind::Null => "nothing",

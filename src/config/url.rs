@@ -16,7 +16,7 @@ pub(super) fn to_text(url: &Uri) -> String {
     url.to_string().trim_end_matches('/').to_owned()
 }
 
-/// Whether the host of a URL is this machine, so that plain text stays on it.
+/// True if the host of a URL is this machine, so that what is sent unprotected does not leave it.
 pub(super) fn is_loopback(url: &str) -> bool {
     let uri: Option<Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or("");

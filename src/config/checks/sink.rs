@@ -139,7 +139,7 @@ fn check_dead_letters(section: &Section<'_>, sink: &SinkConfig) {
     }
 }
 
-/// What only shows when both directions are seen.
+/// Checks the sink against the source: no topic may feed what it is fed from.
 pub(in crate::config) fn beside_source(root: &Section<'_>, config: &Config) {
     if !config.sink.enabled || !config.source.enabled {
         return;

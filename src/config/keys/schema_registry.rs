@@ -11,7 +11,9 @@ config_keys! {
     /// `schema_registry`: where schemas are kept, and how records refer to them. Without an address
     /// there is no Avro.
     #[derive(Eq)]
-    pub struct SchemaRegistryConfig(other_urls: Vec<String>) check(checks::schema::registry) default(Vec::new()) {
+    pub struct SchemaRegistryConfig(other_urls: Vec<String>)
+    check(checks::schema::registry)
+    default(Vec::new()) {
         /// Confluent's registry, as `https://registry.example.com:8081`, or Apicurio's, as
         /// `https://registry.example.com/apis/ccompat/v7`. Several addresses of one registry with
         /// commas between them are tried in turn.
@@ -63,7 +65,8 @@ config_keys! {
     /// `schema_registry.auth` as it is written.
     pub(in crate::config) struct RegistryAuthKeys {
         /// How to log in.
-        kind: Option<RegistryAuthType> = Some(RegistryAuthType::None), choice(RegistryAuthType::None), key: "type";
+        kind: Option<RegistryAuthType> =
+            Some(RegistryAuthType::None), choice(RegistryAuthType::None), key: "type";
 
         /// User name, or an API key, for type basic.
         username: Option<String> = None, text(any).optional();

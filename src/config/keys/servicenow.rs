@@ -117,7 +117,8 @@ config_keys! {
     /// `servicenow.auth` as it is written: every way to log in, of which `type` names one.
     pub(in crate::config) struct ServiceNowAuthKeys {
         /// How to log in.
-        kind: Option<AuthType> = Some(AuthType::OAuth), choice(AuthType::OAuth), key: "type", example: "oauth";
+        kind: Option<AuthType> = Some(AuthType::OAuth), choice(AuthType::OAuth),
+            key: "type", example: "oauth";
 
         /// For type oauth.
         oauth: OAuthKeys => kind == Some(AuthType::OAuth), NestedIfUsed;

@@ -50,19 +50,21 @@ config_keys! {
     }
 }
 
-/// What a topic of the sink needs from its surroundings.
+/// Settings that a topic of the sink is checked against.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct SinkTopicContext {
     /// `sink.enabled`.
     pub(in crate::config) is_sink_enabled: bool,
-    /// Whether there is a schema registry.
+    /// True if there is a schema registry.
     pub(in crate::config) avro: bool,
 }
 
 config_keys! {
     /// One topic of the sink, with what it inherits.
     #[derive(Eq)]
-    pub struct SinkTopicConfig(sink: SinkTopicContext) check(checks::sink::topic) default(SinkTopicContext { is_sink_enabled: false, avro: false }) {
+    pub struct SinkTopicConfig(sink: SinkTopicContext)
+    check(checks::sink::topic)
+    default(SinkTopicContext { is_sink_enabled: false, avro: false }) {
         /// The topic to consume.
         topic: String = "", text(names::check_topic),
             values: "topic", default: "required", example: "servicenow.incident.in";

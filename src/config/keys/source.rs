@@ -55,7 +55,7 @@ config_keys! {
     }
 }
 
-/// What a table takes from its surroundings.
+/// Settings that a table inherits or is checked against.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct TableContext {
     /// `source.enabled`.
@@ -70,7 +70,7 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) batch_size: u32,
     /// `source.schema`.
     pub(in crate::config) schema: TableSchemaConfig,
-    /// Whether there is a schema registry.
+    /// True if there is a schema registry.
     pub(in crate::config) avro: bool,
 }
 
@@ -163,7 +163,8 @@ pub enum Partitioner {
 config_keys! {
     /// How a table becomes an Avro schema.
     #[derive(Copy, Eq)]
-    pub struct TableSchemaConfig(inherited: TableSchemaConfig) check(checks::schema::table_schema) {
+    pub struct TableSchemaConfig(inherited: TableSchemaConfig)
+    check(checks::schema::table_schema) {
         /// What the fields are: strings (each is a nullable text) or typed (as the dictionary of
         /// the instance says).
         style: SchemaStyle => inherited.style, word(), default: "strings";

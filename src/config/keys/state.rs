@@ -55,7 +55,7 @@ config_keys! {
     }
 }
 
-/// What opens the admin API.
+/// The token that opens the admin API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminAccess {
     /// The file that `admin_token_file` names.

@@ -5,7 +5,7 @@ use crate::config::key_table::{FromKeys, KeyEntry, KeyGroup, KeyInfo, KeyParent,
 use crate::config::reader::Section;
 use crate::config::yaml::{Mapping, Value};
 
-/// What reading the keys of a value needs from elsewhere in the file.
+/// The context with which the keys of a value are read: defaults from elsewhere in the file, mostly.
 type ContextOf<T> = <<T as FromKeys>::Keys as KeyGroup>::Context;
 
 /// A section.

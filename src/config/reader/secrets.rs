@@ -12,7 +12,7 @@ use crate::config::names::quoted;
 /// A file larger than this holds something else than a secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// What a key holds.
+/// The value under a key, before its type is known.
 enum KeyValue {
     /// Nothing, or an empty text.
     Absent,

@@ -50,12 +50,12 @@ impl<'a> Section<'a> {
         result
     }
 
-    /// Whether `key` is in the file, if only without a value.
+    /// True if `key` is in the file, even without a value.
     pub(in crate::config) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
 
-    /// Whether there is nothing under `key`. A variable that turned out empty is nothing too.
+    /// True if `key` is not in the file or leads to nothing. A variable that is empty is nothing too.
     pub(in crate::config) fn is_empty(&self, key: &str) -> bool {
         match self.entry(key).map(|entry| &entry.value.kind) {
             Some(YamlKind::Sequence(items)) => items.is_empty(),
@@ -64,7 +64,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether there is neither a text nor something else under `key`.
+    /// As [`Section::is_empty`], but an empty list or section is something: it has been noted as wrong
+    /// where a text belongs.
     pub(in crate::config) fn has_no_text(&self, key: &str) -> bool {
         match self.entry(key).map(|entry| &entry.value.kind) {
             None | Some(YamlKind::Null) => true,

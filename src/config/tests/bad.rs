@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Problems of the file as a whole, and the words for them.
 
 use expect_test::{Expect, expect};
 

@@ -1,4 +1,4 @@
-//! What is refused in log-ins, addresses, numbers and times.
+//! Problems of log-ins, addresses, numbers and times.
 
 use expect_test::expect;
 

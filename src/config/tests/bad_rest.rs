@@ -1,4 +1,4 @@
-//! What is refused in properties, tables and the rest.
+//! Problems of properties, tables and the rest.
 
 use expect_test::expect;
 

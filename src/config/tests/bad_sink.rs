@@ -1,4 +1,4 @@
-//! What is refused or odd in `sink`.
+//! Problems and warnings of `sink`.
 
 use expect_test::{Expect, expect};
 

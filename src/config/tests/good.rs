@@ -1,4 +1,4 @@
-//! What is accepted, and what it means.
+//! Accepted configurations, and what they mean.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is accepted with a word of care, and files.
+//! Warnings, and bounds on the files that are read.
 
 use std::os::unix::fs::PermissionsExt;
 
