@@ -17,14 +17,14 @@ use crate::servicenow::{self, InstanceClient};
 use crate::stop::Stop;
 use crate::sync::Mutex;
 
-/// How long somebody who watches waits for an instance that is down.
+/// How long an instance that is down is waited for: an operator watches the command.
 const DIRECT_WRITE_MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// How long the registry is not asked again for a schema that it lacks, or that is of no use: many
 /// records may name it, and meanwhile an operator may register it.
 const REFUSED_SCHEMA_KEPT: Duration = Duration::from_secs(5);
 
-/// The sink's writers, for somebody who has the records.
+/// The sink's writers, for a command that has the records.
 pub struct DirectWriter {
     client: Arc<InstanceClient>,
     registry: Option<Registry>,
@@ -106,7 +106,7 @@ impl DirectWriter {
         }
     }
 
-    /// Somebody waits for this record alone, so that the registry may be waited for here.
+    /// The command waits for this record alone, so the registry may be waited for here.
     fn content<'r>(
         &self,
         record: &'r ConsumerRecord,
@@ -126,7 +126,7 @@ impl DirectWriter {
             let id = needs.schema;
             let schema = record::schema_lookup_of(id, registry.schema_by_id(id, stop));
             let schema = match schema.map_err(|error| error.to_string())? {
-                // Somebody is here to try it again.
+                // The operator can run the command again, so nothing is waited for.
                 SchemaLookup::Absent { why, .. } => SchemaLookup::Unusable(why),
                 schema => schema,
             };
@@ -168,7 +168,7 @@ impl Drop for DirectWriter {
     }
 }
 
-/// Nobody hears of trouble that passes.
+/// Failures that a retry mends are told at level debug only.
 struct LogOnlyObserver;
 
 impl RetryObserver for LogOnlyObserver {

@@ -124,7 +124,7 @@ fn what_was_asked_in_vain_is_asked_again_while_somebody_wants_it() {
     cache.due_requests([7].into_iter(), 64, now);
     cache.answered(7, writer(7, "x"), now);
     assert_eq!(cache.failure(7), None);
-    // Nobody wants this one any more.
+    // No record waits for this schema any more.
     cache.due_requests([8].into_iter(), 64, now);
     cache.answered(8, FetchResult::Failed("down".to_owned()), now);
     let nobody = std::iter::empty;
