@@ -23,7 +23,7 @@ fn the_manual_page_and_the_completions_are_of_the_real_binary() {
 
 /// What bash offers behind these words, the last of which is being typed.
 fn bash_offers(folder: &Path, words: &[&str]) -> String {
-    const TRY: &str = "source script; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+    const TRY: &str = "source ./script; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
                        _servicenow_kafka_bridge; echo \"${COMPREPLY[*]}\"";
     let output = Command::new("bash")
         .args(["--norc", "-c", TRY, "try", "servicenow-kafka-bridge"])
