@@ -29,4 +29,4 @@ pub use self::direct::DirectWriter;
 pub use self::pipeline::{SinkPipeline, SinkServices};
 pub use self::record::RecordContent;
 pub use self::refusal::{Refusal, RefusalKind};
-pub use self::table_probe::{TableProbe, probe};
+pub use self::table_probe::TableProbe;

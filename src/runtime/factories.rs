@@ -119,6 +119,6 @@ pub(super) fn sink(
         health: Arc::clone(&parts.health),
     };
     let guard = |table: &str| own_writes.get(table).cloned();
-    sink::SinkPipeline::start(&context, config, &guard, &signals.stop, &signals.abandon)
+    sink::SinkPipeline::start(&context, config, &guard, signals)
         .map_err(|error| StartRefusal::Later(format!("sink: cannot start a thread: {error}")))
 }

@@ -16,8 +16,7 @@ use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::servicenow::{Error, InstanceClient, InstanceFailure};
-use crate::sink;
+use crate::servicenow::{Error, InstanceClient, InstanceFailure, table_api};
 use crate::stop::Stop;
 
 /// Attempts of the probe when its failure may be over in a moment, and the pause between them.
@@ -140,7 +139,7 @@ impl ReloadTask {
         let written = config.sink.topics.iter().map(|topic| &topic.table);
         let table = tables.chain(written).next();
         let table = table.map_or("sys_user", String::as_str);
-        let request = sink::probe(&config.servicenow.table_api_path, table);
+        let request = table_api::one_row(&config.servicenow.table_api_path, table);
         let mut left = PROBE_ATTEMPTS;
         loop {
             left -= 1;

@@ -100,6 +100,16 @@ pub fn probe(
     }
 }
 
+/// A request for the identifier of any one row: whether the table exists and may be read, at the lowest
+/// cost.
+pub fn one_row(table_api_path: &str, table: &str) -> ReadRequest<'static> {
+    let params = vec![
+        ("sysparm_fields", "sys_id".to_owned()),
+        ("sysparm_limit", "1".to_owned()),
+    ];
+    probe(table_api_path, table, params)
+}
+
 /// Names of the cursor columns and the filter of a table.
 pub fn query_columns(table: &TableConfig) -> QueryColumns {
     QueryColumns {

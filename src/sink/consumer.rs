@@ -14,7 +14,7 @@ use crate::config::KafkaConfig;
 use crate::health::{Condition, Heartbeat};
 use crate::kafka::{Consumer, ConsumerRecord, PollResult, RebalanceListener, TopicPartition};
 use crate::metrics::Metrics;
-use crate::stop::Stop;
+use crate::stop::StopSignals;
 
 /// One wait for a record while others are in flight, whose completions are taken in between.
 const BUSY_POLL_TIMEOUT: Duration = Duration::from_millis(50);
@@ -45,10 +45,8 @@ pub(super) struct SinkConsumer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Condition,
     pub(super) heartbeat: Heartbeat,
-    /// Ends the handing out of records.
-    pub(super) stop: Stop,
-    /// Ends the wait for records in flight.
-    pub(super) abandon: Stop,
+    /// `stop` ends the handing out of records, `abandon` the wait for those in flight.
+    pub(super) signals: StopSignals,
 }
 
 /// Why the loop of a consumer ended.
@@ -72,7 +70,7 @@ impl SinkConsumer {
             backoff.next(1.0);
             log::error!(error = why, retry_in:? = pause; "the sink's consumer is made anew");
             self.condition.fail(why);
-            if self.stop.wait(pause) {
+            if self.signals.stop.wait(pause) {
                 return 0;
             }
         }
@@ -120,7 +118,7 @@ impl SinkConsumer {
                 return Some(IdentityScope { instance, cluster });
             }
             self.condition.fail("no broker answers the sink's consumer");
-            if self.stop.wait(BROKER_RETRY_PAUSE) {
+            if self.signals.stop.wait(BROKER_RETRY_PAUSE) {
                 return None;
             }
         }
@@ -135,14 +133,14 @@ impl SinkConsumer {
         let mut check_at = None;
         let mut look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
         self.condition.ok();
-        while !self.stop.is_stopped() {
+        while !self.signals.stop.is_stopped() {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             self.assignment.take_completions();
             if let Err(why) = self.hand_out_deferred(scope) {
                 return ConsumerEnd::Failed(why);
             }
             self.request_schemas();
-            if self.assignment.wait_for_room(&self.stop) {
+            if self.assignment.wait_for_room(&self.signals.stop) {
                 consumer.store(&self.assignment.take_positions());
                 continue;
             }
@@ -331,7 +329,7 @@ impl SinkConsumer {
                 .assignment
                 .wait_until_idle(Instant::now() + BUSY_POLL_TIMEOUT);
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if left == 0 || over || self.abandon.is_stopped() {
+            if left == 0 || over || self.signals.abandon.is_stopped() {
                 break left;
             }
         };

@@ -25,15 +25,15 @@ use crate::loop_guard::OwnWriteLog;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
-use crate::stop::{self, Stop, StopTrigger};
+use crate::stop::{self, Stop, StopSignals, StopTrigger};
 
-/// Records of a topic that may be out at once: enough that every worker finds a row that is not
-/// busy, and few enough to be repeated after a crash.
+/// Limit of a topic's records in flight for each of its workers, and its lower bound: enough that every worker
+/// finds a row on which no other one works, and few enough to be repeated after a crash.
 const IN_FLIGHT_PER_WORKER: usize = 16;
 const MIN_IN_FLIGHT_LIMIT: usize = 64;
-/// Beyond the time a request may take, what a revocation waits for writes that run.
+/// How long a revocation waits for writes in flight, beyond the time that a request may take.
 const REVOKE_WRITE_GRACE: Duration = Duration::from_secs(2);
-/// The most that a revocation waits: the group waits with us.
+/// The longest wait of a revocation, during which the whole group waits.
 const MAX_REVOKE_WAIT: Duration = Duration::from_secs(60);
 
 /// What the sink needs from outside.
@@ -41,9 +41,9 @@ const MAX_REVOKE_WAIT: Duration = Duration::from_secs(60);
 pub struct SinkServices {
     /// The instance.
     pub client: Arc<InstanceClient>,
-    /// For dead letters.
+    /// Produces the dead letters.
     pub producer: Arc<Producer>,
-    /// Where the schemas of records are; `None` without one.
+    /// The schema registry; `None`: none is configured.
     pub registry: Option<Arc<Registry>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
@@ -54,7 +54,7 @@ pub struct SinkServices {
 /// The running sink.
 pub struct SinkPipeline {
     consumer: JoinHandle<u64>,
-    /// Ends the workers and the letters.
+    /// Ends the threads in `others`.
     end: Option<StopTrigger>,
     others: Vec<JoinHandle<()>>,
 }
@@ -62,8 +62,9 @@ pub struct SinkPipeline {
 impl SinkPipeline {
     /// Starts all threads.
     ///
-    /// `stop` ends the handing out; what has begun is finished and committed, until `abandon`.
-    /// `guard` gives what keeps our writes to a table from coming back.
+    /// `signals.stop` ends the handing out of records; those in flight are finished and committed, until
+    /// `signals.abandon`. `guard` gives the log of a table's own writes, by which the source recognises
+    /// them, if there is one.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -71,19 +72,23 @@ impl SinkPipeline {
         context: &SinkServices,
         config: &Config,
         guard: &dyn Fn(&str) -> Option<Arc<OwnWriteLog>>,
-        stop: &Stop,
-        abandon: &Stop,
+        signals: &StopSignals,
     ) -> io::Result<SinkPipeline> {
         let sink = &config.sink;
         let all: usize = sink.topics.iter().map(limit).sum();
-        let (done_in, done) = bounded(all);
+        let (completed, completions) = bounded(all);
         let (refused_in, refused) = bounded(all);
         let (end, ending) = stop::pair();
+        // The workers go on after the stop until the consumer has left the group.
+        let worker_signals = StopSignals {
+            stop: ending.clone(),
+            abandon: signals.abandon.clone(),
+        };
         let successes = Arc::new(SuccessCounter::default());
         let mut topics = Vec::new();
         let mut others = Vec::new();
         for topic in &sink.topics {
-            let (lanes, queue) = KeyedQueue::new(limit(topic).saturating_add(topic.concurrency));
+            let (queue, ready) = KeyedQueue::new(limit(topic).saturating_add(topic.concurrency));
             let writer = RecordWriter::new(
                 Arc::clone(&context.client),
                 &config.servicenow.table_api_path,
@@ -93,25 +98,30 @@ impl SinkPipeline {
             );
             let writer = writer.noting(guard(&topic.table));
             let policy = policy(config, &refused_in);
-            let topic = Arc::new(new_topic(context, topic, lanes, writer, policy, &done_in));
-            spawn_workers(context, &topic, &queue, (&ending, abandon), &mut others)?;
+            let topic = Arc::new(new_topic(context, topic, queue, writer, policy, &completed));
+            spawn_workers(context, &topic, &ready, &worker_signals, &mut others)?;
             topics.push(topic);
         }
         if let Some(letters) = sink.dead_letter_topic() {
-            let letters = new_letters(context, letters, refused, &done_in, &ending);
+            let letters = new_letters(context, letters, refused, &completed, &ending);
             let spawned = thread::Builder::new()
                 .name("dead-letters".to_owned())
                 .spawn(move || letters.run())?;
             others.push(spawned);
         }
-        let schemas = spawn_asker(context, config, &ending, &mut others)?;
+        let schemas = spawn_schema_fetcher(context, config, &ending, &mut others)?;
         let limits: Vec<(Arc<str>, usize)> = topics
             .iter()
             .map(|topic| (Arc::clone(&topic.name), limit(&topic.config)))
             .collect();
-        let patience = (config.servicenow.timeout + REVOKE_WRITE_GRACE).min(MAX_REVOKE_WAIT);
-        let assignment =
-            Assignment::new(&limits, done, patience, &context.health, &context.metrics);
+        let revoke_wait = (config.servicenow.timeout + REVOKE_WRITE_GRACE).min(MAX_REVOKE_WAIT);
+        let assignment = Assignment::new(
+            &limits,
+            completions,
+            revoke_wait,
+            &context.health,
+            &context.metrics,
+        );
         let consume = SinkConsumer {
             kafka: config.kafka.clone(),
             group_id: sink.group_id.clone(),
@@ -124,8 +134,7 @@ impl SinkPipeline {
                 .health
                 .condition(ConditionKey::Sink, "not consuming yet"),
             heartbeat: context.health.thread("sink"),
-            stop: stop.clone(),
-            abandon: abandon.clone(),
+            signals: signals.clone(),
         };
         let consumer = thread::Builder::new()
             .name("sink".to_owned())
@@ -137,12 +146,12 @@ impl SinkPipeline {
         })
     }
 
-    /// Whether the group is left: everything is written and committed that will be.
+    /// Whether the consumer has left the group: all is written and committed that will be.
     pub fn is_finished(&self) -> bool {
         self.consumer.is_finished()
     }
 
-    /// Lets the workers end once the group is left; whether all threads have ended.
+    /// Lets the workers end once the consumer has left the group. True when all threads have ended.
     pub fn settle(&mut self) -> bool {
         if self.consumer.is_finished() {
             self.end = None;
@@ -159,13 +168,13 @@ impl SinkPipeline {
             .collect()
     }
 
-    /// Whether a thread has ended although nothing asked for it.
+    /// Whether a thread has ended although it was not stopped.
     pub fn has_died(&self) -> bool {
         self.consumer.is_finished() || self.others.iter().any(JoinHandle::is_finished)
     }
 
-    /// Waits for the threads; the number of writes whose outcome is not known. To be called when
-    /// [`SinkPipeline::is_finished`], or after the abandon and with all requests ended.
+    /// Waits for the threads, and gives the number of records whose writes were begun and not finished. Is
+    /// called when [`SinkPipeline::is_finished`], or after `signals.abandon` with all requests ended.
     pub fn join(self) -> u64 {
         let left = self.consumer.join().unwrap_or(1);
         drop(self.end);
@@ -177,8 +186,8 @@ impl SinkPipeline {
     }
 }
 
-/// How many records of a topic may be out at once. Its lanes hold one more for each worker: a record
-/// is given back a moment before its lane is free, and the next one may come in between.
+/// How many records of a topic may be in flight at once. Its queue holds one more for each worker: a
+/// refused record may come back with its dead letter a moment before its worker frees its place.
 fn limit(topic: &SinkTopicConfig) -> usize {
     topic
         .concurrency
@@ -200,10 +209,10 @@ fn policy(config: &Config, letters: &Sender<RefusedRecord>) -> RefusalPolicy {
 fn new_topic(
     context: &SinkServices,
     topic: &SinkTopicConfig,
-    lanes: KeyedQueue<SinkTask>,
+    queue: KeyedQueue<SinkTask>,
     writer: RecordWriter,
     policy: RefusalPolicy,
-    done: &Sender<Completion>,
+    completions: &Sender<Completion>,
 ) -> TopicContext {
     let condition = context
         .health
@@ -212,10 +221,10 @@ fn new_topic(
     TopicContext {
         name: Arc::from(topic.topic.as_str()),
         config: topic.clone(),
-        queue: lanes,
+        queue,
         writer,
         policy,
-        completions: done.clone(),
+        completions: completions.clone(),
         metrics: Arc::clone(&context.metrics),
         hold_reasons: HoldReasons::new(condition, held),
     }
@@ -225,7 +234,7 @@ fn spawn_workers(
     context: &SinkServices,
     topic: &Arc<TopicContext>,
     queue: &Receiver<SinkTask>,
-    (stop, abandon): (&Stop, &Stop),
+    signals: &StopSignals,
     handles: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<()> {
     for number in 0..topic.config.concurrency {
@@ -235,8 +244,7 @@ fn spawn_workers(
             number,
             topic: Arc::clone(topic),
             queue: queue.clone(),
-            stop: stop.clone(),
-            abandon: abandon.clone(),
+            signals: signals.clone(),
             heartbeat: context.health.thread(&name),
             failed: Cell::new(false),
         };
@@ -248,20 +256,20 @@ fn spawn_workers(
     Ok(())
 }
 
-/// Starts the thread that asks for schemas, if a topic may need one.
-fn spawn_asker(
+/// Starts the thread that fetches schemas, if a registry is configured and a topic may need one.
+fn spawn_schema_fetcher(
     context: &SinkServices,
     config: &Config,
     stop: &Stop,
     handles: &mut Vec<JoinHandle<()>>,
 ) -> io::Result<Option<SchemaResolver>> {
     let mut topics = config.sink.topics.iter();
-    let needed = topics.any(|topic| topic.format != SinkFormat::Json);
-    let Some(registry) = context.registry.as_ref().filter(|_| needed) else {
+    let is_needed = topics.any(|topic| topic.format != SinkFormat::Json);
+    let (Some(registry), true) = (&context.registry, is_needed) else {
         return Ok(None);
     };
     let (schemas, channel) = schema_resolver::pair();
-    let asker = SchemaFetcher {
+    let fetcher = SchemaFetcher {
         registry: Arc::clone(registry),
         channel,
         heartbeat: context.health.thread("schemas"),
@@ -269,7 +277,7 @@ fn spawn_asker(
     };
     let handle = thread::Builder::new()
         .name("schemas".to_owned())
-        .spawn(move || asker.run())?;
+        .spawn(move || fetcher.run())?;
     handles.push(handle);
     Ok(Some(schemas))
 }

@@ -1,23 +1,15 @@
-//! Asks for the sink's tables at start.
+//! The thread `sink-probe`: asks for each of the sink's tables at the start, so that readiness does not
+//! have to wait for the first record.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::health::{Condition, ConditionKey, Health};
-use crate::servicenow::{InstanceClient, InstanceFailure, ReadRequest, table_api};
+use crate::servicenow::{InstanceClient, InstanceFailure, table_api};
 use crate::stop::Stop;
 
-/// Asks for one row of a table.
-pub fn probe(table_api_path: &str, table: &str) -> ReadRequest<'static> {
-    let params = vec![
-        ("sysparm_limit", "1".to_owned()),
-        ("sysparm_fields", "sys_id".to_owned()),
-    ];
-    table_api::probe(table_api_path, table, params)
-}
-
-/// Tells readiness whether the tables of the sink can be reached, before there is a record.
+/// Finds out whether the tables of the sink can be reached.
 pub struct TableProbe {
     client: Arc<InstanceClient>,
     path: String,
@@ -46,12 +38,12 @@ impl TableProbe {
     /// Returns the conditions: the caller keeps them for as long as the tables matter to readiness.
     pub fn run(self, stop: &Stop) -> Vec<Condition> {
         for (name, condition) in &self.tables {
-            let request = probe(&self.path, name);
+            let request = table_api::one_row(&self.path, name);
             let mut backoff = self.client.backoff();
             loop {
                 match self.client.get_result_once(&request, stop) {
                     Ok(_) => break condition.ok(),
-                    // Who may write need not be allowed to read.
+                    // The user may be allowed to write without being allowed to read.
                     Err(error)
                         if matches!(error.cause(), Some(InstanceFailure::Forbidden { .. })) =>
                     {

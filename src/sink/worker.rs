@@ -14,7 +14,7 @@ use super::write::{PriorAttempt, RetryObserver, WriteOutcome};
 use crate::backoff::Backoff;
 use crate::health::Heartbeat;
 use crate::servicenow;
-use crate::stop::Stop;
+use crate::stop::StopSignals;
 
 /// Time between two heartbeats while there is nothing to do.
 const WORKER_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -28,9 +28,8 @@ pub(super) struct SinkWorker {
     pub(super) number: usize,
     pub(super) topic: Arc<TopicContext>,
     pub(super) queue: Receiver<SinkTask>,
-    pub(super) stop: Stop,
-    /// Ends requests that run; given at the deadline of a stop.
-    pub(super) abandon: Stop,
+    /// `stop` ends the thread; after `abandon`, requests are being ended from outside.
+    pub(super) signals: StopSignals,
     pub(super) heartbeat: Heartbeat,
     /// Whether a request for the present record has failed.
     pub(super) failed: Cell<bool>,
@@ -46,7 +45,7 @@ impl SinkWorker {
                     Ok(job) => self.handle(job),
                     Err(_) => return,
                 },
-                recv(self.stop.receiver()) -> _ => return,
+                recv(self.signals.stop.receiver()) -> _ => return,
                 default(WORKER_HEARTBEAT_INTERVAL) => {}
             }
         }
@@ -87,7 +86,7 @@ impl SinkWorker {
     /// The outcome of a record whose writing was stopped: it was not begun, unless a request for it has
     /// failed or was ended.
     fn stopped(&self) -> TaskOutcome {
-        if self.failed.get() || self.abandon.is_stopped() {
+        if self.failed.get() || self.signals.abandon.is_stopped() {
             TaskOutcome::Abandoned
         } else {
             TaskOutcome::NotStarted

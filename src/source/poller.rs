@@ -214,11 +214,7 @@ impl TablePoller {
         self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
         self.instance.literals(&self.stop)?;
         if self.instance.closed_second(Instant::now()).is_none() {
-            let params = vec![
-                ("sysparm_limit", "1".to_owned()),
-                ("sysparm_fields", "sys_id".to_owned()),
-            ];
-            let get = table_api::probe(self.instance.table_api_path(), &self.table.name, params);
+            let get = table_api::one_row(self.instance.table_api_path(), &self.table.name);
             let answer = self.instance.client().get(&get, &self.stop)?;
             self.instance.observe(&answer.meta);
             if self.instance.closed_second(Instant::now()).is_none() {

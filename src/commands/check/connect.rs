@@ -19,7 +19,6 @@ use crate::servicenow::query::{Slice, TimeLiterals};
 use crate::servicenow::table_api;
 use crate::servicenow::table_api::TableRequests;
 use crate::servicenow::{self, InstanceClient, InstanceFailure, ReadRequest, ResponseHead};
-use crate::sink;
 use crate::source::SourceInstance;
 use crate::source::time_zone::TimeZoneError;
 use crate::stop::{self, Stop};
@@ -85,7 +84,7 @@ fn instance(
     }
     for topic in config.active_topics() {
         let (topic, table) = (&topic.topic, &topic.table);
-        match checker.ask(&sink::probe(path, table)) {
+        match checker.ask(&table_api::one_row(path, table)) {
             Ok(_) => report.good(&format!("table `{table}` (sink, from {topic}) answers")),
             Err(error) => report.bad(&format!("table `{table}` (sink): {error}")),
         }

@@ -3,6 +3,7 @@
 use crossbeam_channel::bounded;
 
 use super::*;
+use crate::config;
 use crate::config::SinkTopicConfig;
 use crate::health::ConditionKey;
 use crate::kafka::{ConsumerRecord, TopicPartition};
@@ -12,7 +13,7 @@ use crate::sink::keyed_queue::KeyedQueue;
 use crate::sink::task::RecordHandle;
 use crate::sink::topic_context::HoldReasons;
 use crate::sink::write::{RecordWriter, SuccessCounter};
-use crate::{config, stop};
+use crate::stop::{self, Stop};
 
 fn settings() -> config::SinkConfig {
     config::SinkConfig {
@@ -91,8 +92,10 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
         number: 0,
         topic: Arc::clone(&topic),
         queue,
-        abandon: stop.clone(),
-        stop,
+        signals: StopSignals {
+            abandon: stop.clone(),
+            stop,
+        },
         heartbeat: bench.health.thread("w0"),
         failed: Cell::new(false),
     };

@@ -58,11 +58,7 @@ impl RecordWriter {
                 Ok(WriteReply::Answered)
             }
             WriteRequest::Probe => {
-                let params = vec![
-                    ("sysparm_fields", "sys_id".to_owned()),
-                    ("sysparm_limit", "1".to_owned()),
-                ];
-                let read = table_api::probe(path, table, params);
+                let read = table_api::one_row(path, table);
                 self.read(&read, attempt).map(|_| WriteReply::Answered)
             }
         }
