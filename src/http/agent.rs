@@ -27,7 +27,7 @@ pub(crate) struct TimeBounds {
     pub(crate) silence: Option<Duration>,
 }
 
-/// What a connection holds, and how many are kept for the next request.
+/// The buffers of a connection, and how many connections are kept for the next request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionProfile {
     /// Unused connections that are kept, in all and for each host.

@@ -1,4 +1,4 @@
-//! What is read from the head of an answer.
+//! The headers of an answer that both clients read.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use ureq::Timeout;
 use super::agent::MAX_RESPONSE_HEAD_BYTES;
 use super::error_body::shown;
 
-/// What happened to an exchange between the request and the last byte of the answer.
+/// Why an exchange ended between the request and the last byte of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TransportError {
     /// A time limit passed.
@@ -43,7 +43,7 @@ pub(crate) struct TimeLimitWords {
     pub(crate) total: &'static str,
 }
 
-/// What is said when the operating system gives up on a connection.
+/// The words for a connection that the operating system gave up.
 const SYSTEM_TIMEOUT: &str = "the connection timed out";
 
 impl TransportError {

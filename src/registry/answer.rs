@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::avro::decode::{WriterSchema, WriterSchemaError};
 
-/// What a schema is written in: `schemaType`.
+/// The language of a schema: `schemaType`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum SchemaFormat {
@@ -43,7 +43,7 @@ pub struct SubjectSchema {
     pub version: Option<u32>,
     /// The schema's text.
     pub schema: String,
-    /// What it is written in.
+    /// Its language.
     #[serde(default, rename = "schemaType", deserialize_with = "or_default")]
     pub format: SchemaFormat,
 }
@@ -53,7 +53,7 @@ pub struct SubjectSchema {
 pub struct RegisteredSchema {
     /// Its id.
     pub id: u32,
-    /// What it is written in.
+    /// Its language.
     pub format: SchemaFormat,
     /// Its text.
     pub schema: String,
@@ -105,7 +105,7 @@ pub struct ReferencedSchema {
     pub schema: String,
 }
 
-/// Whether a schema fits.
+/// The verdict on whether a schema fits to those that are registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilityReport {
     /// It does.

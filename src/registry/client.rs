@@ -64,7 +64,7 @@ impl Registry {
         self.subject(&table.topic, RecordPart::Value, Some(&name))
     }
 
-    /// Whether schemas are registered where they are missing (`schema_registry.auto_register`).
+    /// Schemas are registered where they are missing (`schema_registry.auto_register`).
     pub fn auto_registers(&self) -> bool {
         self.auto_register
     }
@@ -82,7 +82,7 @@ impl Registry {
         self.transport.ask(&latest(subject), stop)
     }
 
-    /// As [`Registry::require_latest`], asked once, for those who can do without an answer.
+    /// As [`Registry::require_latest`], asked once, for callers that can do without an answer.
     ///
     /// # Errors
     /// As there.
@@ -90,7 +90,7 @@ impl Registry {
         self.transport.ask_once(&latest(subject), stop)
     }
 
-    /// What records are to be written with: `schema`, registered where it is not yet; with
+    /// The schema to write records with: `schema`, registered where it is not yet; with
     /// `auto_register: false` the latest schema of the subject instead. That one is asked for again
     /// with each call.
     ///
@@ -213,8 +213,9 @@ impl Registry {
         Ok(Arc::new(schema))
     }
 
-    /// Whether a schema fits to what is registered under a subject, at the subject's level. What
-    /// nothing is registered for fits. `POST /compatibility/subjects/{subject}/versions`.
+    /// Tells whether a schema fits to those that are registered under a subject, at the subject's
+    /// level. Where nothing is registered, every schema fits.
+    /// `POST /compatibility/subjects/{subject}/versions`.
     ///
     /// # Errors
     /// The registry did not answer, or refused.
@@ -250,7 +251,7 @@ impl Registry {
         Ok(level.level)
     }
 
-    /// Whether the registry takes schemas: `READWRITE`, `READONLY`, `IMPORT` and their kin. The
+    /// The mode in which the registry takes schemas: `READWRITE`, `READONLY`, `IMPORT` and others. The
     /// smallest question that needs address and credentials to be right. `GET /mode`.
     ///
     /// # Errors
@@ -261,8 +262,8 @@ impl Registry {
         Ok(mode.mode)
     }
 
-    /// Whether the registry answers, for those who look before they rely on it: its mode, or `None`
-    /// where this user may not see that. Who may use subjects need not be allowed to.
+    /// Tries the registry out before it is relied on: gives its mode, or `None` where this user may not
+    /// see that. A user that may use subjects need not have the right to see the mode.
     ///
     /// # Errors
     /// As [`Registry::mode`].

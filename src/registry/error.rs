@@ -1,4 +1,5 @@
-//! What goes wrong between this program and a schema registry, and whether trying again may help.
+//! Errors of requests to a schema registry: what was tried, at which addresses, why it failed, what to
+//! do about it, and whether trying again may help.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,14 +16,14 @@ pub enum Error {
     Stopped,
     /// A request that brought no usable answer.
     Request {
-        /// What was asked.
+        /// The request.
         asked: Box<AttemptedRegistryRequest>,
         /// Why it failed.
         cause: RegistryFailure,
     },
 }
 
-/// What was asked of the registry, for messages.
+/// A request as messages name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptedRegistryRequest {
     /// HTTP method.
@@ -47,7 +48,7 @@ pub enum RegistryFailure {
     Tls(String),
     /// 429.
     RateLimited {
-        /// What the registry asked for in `Retry-After`.
+        /// The pause that the registry asked for in `Retry-After`.
         wait: Option<Duration>,
         /// The registry's words.
         words: String,
@@ -115,7 +116,7 @@ pub enum RegistryFailure {
     Server {
         /// HTTP status.
         status: u16,
-        /// What the registry asked for in `Retry-After`.
+        /// The pause that the registry asked for in `Retry-After`.
         wait: Option<Duration>,
         /// The registry's words.
         words: String,
@@ -173,7 +174,7 @@ impl Error {
 }
 
 impl RegistryFailure {
-    /// What a registry refuses stays refused until an operator changes something.
+    /// True where the same request may succeed later. A refusal stays one until an operator changes something.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -208,7 +209,7 @@ impl RegistryFailure {
         }
     }
 
-    /// Whether there is nothing of that name: a subject, a version, a schema under a subject.
+    /// True where there is nothing of that name: a subject, a version, a schema under a subject.
     pub(super) fn is_absence(&self) -> bool {
         matches!(
             self,
@@ -218,7 +219,7 @@ impl RegistryFailure {
         )
     }
 
-    /// Whether the registry has answered that there is no such schema, or only one that is of no use:
+    /// True where the registry has answered that there is no such schema, or only one that is of no use:
     /// too large, or with references that lead nowhere.
     fn is_about_the_schema(&self) -> bool {
         self.is_absence()
@@ -283,10 +284,10 @@ impl fmt::Display for Error {
                 )?;
                 asked.others.iter().try_for_each(|(url, other)| {
                     write!(f, "; at {url}: {other}")?;
-                    match other.is_absence() && !cause.is_absence() {
-                        true => f.write_str(", which counts only when every address says so"),
-                        false => Ok(()),
+                    if other.is_absence() && !cause.is_absence() {
+                        f.write_str(", which counts only when every address says so")?;
                     }
+                    Ok(())
                 })
             }
         }
@@ -353,7 +354,7 @@ fn incompatible(
     }
 }
 
-/// What the user can do about it, beginning with a separator; empty where nothing can be said.
+/// Advice for the user, beginning with a separator; empty where there is none.
 fn hint(cause: &RegistryFailure) -> &'static str {
     match cause {
         RegistryFailure::Unauthorized { .. } => "; check `schema_registry.auth`",

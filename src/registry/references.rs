@@ -1,4 +1,4 @@
-//! What a registered schema refers to, put together as Confluent's clients do
+//! The schemas that a registered schema refers to, put together as Confluent's clients do
 //! (`AbstractSchemaProvider.resolveReferences`), so that records are read as they were written.
 
 use std::collections::HashSet;
@@ -10,10 +10,10 @@ use crate::stop::Stop;
 
 /// Schemas that one schema may refer to, directly or not.
 const MAX_REFERENCES: usize = 64;
-/// MiB of their texts, as much as is read of a schema.
+/// MiB of the texts of all schemas that one schema refers to.
 const MAX_REFERENCED_MIB: usize = 1;
 
-/// What `links` of the schema of `ask` name, each behind what that refers to.
+/// The schemas that `links` of the schema of `ask` name, each behind those that it refers to itself.
 pub(super) fn resolve(
     transport: &RegistryTransport,
     ask: &RegistryRequest,
@@ -33,7 +33,7 @@ pub(super) fn resolve(
     Ok(found.list)
 }
 
-/// What was found so far.
+/// Follows references from schema to schema and collects their texts.
 struct ReferenceResolver<'a> {
     transport: &'a RegistryTransport,
     ask: &'a RegistryRequest,
@@ -55,12 +55,12 @@ impl ReferenceResolver<'_> {
             if !is_new {
                 continue;
             }
-            if MAX_REFERENCES < self.names.len() {
+            if self.names.len() > MAX_REFERENCES {
                 return Err(self.too_many(&format!("{MAX_REFERENCES} schemas")));
             }
             let stored = self.fetch(link)?;
             self.bytes += stored.schema.len();
-            if MAX_REFERENCED_MIB << 20 < self.bytes {
+            if self.bytes > MAX_REFERENCED_MIB << 20 {
                 return Err(self.too_many(&format!("{MAX_REFERENCED_MIB} MiB of schemas")));
             }
             self.follow(&stored.references)?;

@@ -24,7 +24,8 @@ use crate::stop::Stop;
 /// Content type of requests (Confluent Schema Registry API reference, "Content Types").
 const REGISTRY_CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/vnd.schemaregistry.v1+json");
-/// What answers may be. A registry that knows none of the first two says plain JSON.
+/// The content types that are understood. A registry that knows neither of the first two answers with
+/// plain JSON.
 const REGISTRY_ACCEPT: &str = "application/vnd.schemaregistry.v1+json, \
                       application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5";
 /// How often a request is repeated at all addresses, before the caller decides.
@@ -53,7 +54,7 @@ pub(super) struct RegistryRequest {
     pub(super) path: String,
     /// JSON.
     pub(super) body: Option<String>,
-    /// What is asked, in the user's words.
+    /// The object of the request in the user's words.
     pub(super) what: String,
 }
 
@@ -80,7 +81,7 @@ impl RegistryRequest {
     }
 }
 
-/// Why one exchange brought nothing.
+/// Why one exchange brought no usable answer.
 enum RegistryExchangeFailure {
     /// The caller's `Stop` ended it.
     Stopped,
@@ -137,7 +138,7 @@ impl RegistryTransport {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !error.is_retryable() || MAX_REGISTRY_RETRIES <= backoff.failures() {
+            if !error.is_retryable() || backoff.failures() >= MAX_REGISTRY_RETRIES {
                 return Err(error);
             }
             let asked = error

@@ -1,4 +1,5 @@
-//! Who we are to the instance: a fixed header, or an access token that a thread keeps fresh.
+//! How requests authenticate: with a fixed header (Basic, API key), or with an OAuth access token that
+//! a thread renews. The login breaker spaces attempts that the instance refuses.
 
 mod change_signal;
 mod login_breaker;

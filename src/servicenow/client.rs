@@ -24,7 +24,7 @@ use crate::http::error_body::shown;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
-/// Between two looks whether the instance takes requests again.
+/// Time between two attempts to send while the instance has asked for a pause.
 const HELD_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
 const INSTANCE_MAX_BACKOFF: Duration = Duration::from_secs(300);
@@ -145,7 +145,7 @@ impl InstanceClient {
         self.max_retries
     }
 
-    /// Why reading a [`super::ResponseBody`] failed. `what` is as in [`ReadRequest`].
+    /// The error of reading a [`super::ResponseBody`]. `what` is as in [`ReadRequest`].
     pub fn body_error(&self, error: &io::Error, what: &str) -> Error {
         let asked = AttemptedRequest {
             method: "GET",
@@ -231,7 +231,7 @@ impl InstanceClient {
                 self.auth.refused(&credential);
                 permit.refused(words);
             }
-            // These come from behind the log-in; what a gateway answers tells nothing.
+            // The API gives these after the login; a gateway's answer tells nothing of it.
             Err(ExchangeFailure {
                 cause:
                     InstanceFailure::Forbidden { .. }

@@ -1,4 +1,5 @@
-//! What goes wrong between this program and an instance, and whether trying again may help.
+//! Errors of requests to an instance: what was tried, on what, why it failed, what to do about it, and
+//! whether trying again may help.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ pub enum Error {
     Stopped,
     /// A request that brought no usable answer.
     Request {
-        /// What was asked.
+        /// The request.
         asked: Box<AttemptedRequest>,
         /// Why it failed.
         cause: InstanceFailure,
@@ -28,7 +29,7 @@ pub enum Error {
     },
 }
 
-/// What was asked of the instance, for messages.
+/// A request as messages name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptedRequest {
     /// HTTP method.
@@ -66,7 +67,7 @@ pub enum InstanceFailure {
     },
     /// Nothing was sent, as the instance asked to be left alone for longer than a request waits.
     Held {
-        /// What is left of that time.
+        /// The rest of that time.
         wait: Duration,
     },
     /// 401, after a new token was tried where tokens are used.
@@ -98,7 +99,7 @@ pub enum InstanceFailure {
     },
     /// 200, but no JSON.
     NotJson {
-        /// What it was, from its head.
+        /// Its content type, as the head says.
         content_type: String,
         /// The page says that the instance hibernates.
         hibernating: bool,
@@ -174,7 +175,8 @@ impl Error {
         self.cause().is_some_and(InstanceFailure::is_retryable)
     }
 
-    /// Whether it is the API's own verdict on this request: the instance works, and knows us.
+    /// True for the API's own verdict on this request, which shows that the instance works and has
+    /// accepted our credentials. A gateway's refusal gives no reason.
     pub fn is_api_verdict(&self) -> bool {
         match self.cause() {
             Some(InstanceFailure::Forbidden { words }) => {
@@ -205,7 +207,7 @@ impl Error {
         }
     }
 
-    /// Whether the instance takes no bodies of this size.
+    /// True where the instance takes no bodies of this size.
     pub fn is_too_large(&self) -> bool {
         match self.cause() {
             Some(InstanceFailure::BadRequest { status: 413, .. }) => true,
@@ -214,7 +216,7 @@ impl Error {
         }
     }
 
-    /// Whether the instance was given too little time for the amount that was asked; a smaller page
+    /// True where the time was too short for the amount of data that was asked for; a smaller page
     /// may come through. A connection that was never made says nothing about the amount.
     pub fn is_timeout(&self) -> bool {
         match self.cause() {
@@ -227,7 +229,7 @@ impl Error {
         }
     }
 
-    /// Whether a smaller page may come through: a time-out, a body over the limit, a broken body.
+    /// True where a smaller page may come through: a time-out, a body over the limit, a broken body.
     pub fn calls_for_smaller_page(&self) -> bool {
         self.is_timeout()
             || matches!(
@@ -255,8 +257,8 @@ impl AttemptedRequest {
 
 impl InstanceFailure {
     /// True where the same request may succeed later. Client errors stay until an operator changes
-    /// something. A 401 may pass by itself (a session that moves between nodes), but each attempt counts towards the lock of
-    /// the account, so the login breaker spaces them.
+    /// something. A 401 may pass by itself (a session that moves between nodes), but each attempt
+    /// counts towards the lock of the account, so the login breaker spaces them.
     pub fn is_retryable(&self) -> bool {
         match self {
             InstanceFailure::Timeout { .. }
@@ -281,7 +283,7 @@ impl InstanceFailure {
         }
     }
 
-    /// Whether it is the instance's word, or our own knowledge, that nothing was executed.
+    /// True where nothing was executed: the instance says so, or the request was not sent.
     fn is_refusal(&self) -> bool {
         match self {
             InstanceFailure::RateLimited { .. }
@@ -410,7 +412,7 @@ impl fmt::Display for InstanceFailure {
     }
 }
 
-/// What the user can do about it, beginning with a separator; empty where nothing can be said.
+/// Advice for the user, beginning with a separator; empty where there is none.
 fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
     match cause {
         InstanceFailure::Unauthorized { .. } if asked.login => {
@@ -468,7 +470,7 @@ fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
     }
 }
 
-/// Whether the server's words say that it ran out of its own time limit.
+/// True where the server's words say that its own time limit passed.
 fn is_time_limit(words: &str) -> bool {
     words.contains("maximum execution time exceeded")
 }

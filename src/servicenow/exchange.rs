@@ -78,18 +78,18 @@ pub(super) struct OutgoingRequest<'a> {
 }
 
 impl OutgoingRequest<'_> {
-    /// It changes rows: what was done is said by the status, not by the body.
+    /// It changes rows, so that the status says whether it was done, not the body.
     fn writes(&self) -> bool {
         self.method == Method::DELETE || matches!(self.payload, RequestPayload::Json(_))
     }
 }
 
-/// Why an exchange brought nothing.
+/// Why an exchange brought no usable answer.
 #[derive(Debug)]
 pub(super) struct ExchangeFailure {
     /// The reason.
     pub(super) cause: InstanceFailure,
-    /// What the instance asked for in `Retry-After`.
+    /// The pause that the instance asked for in `Retry-After`.
     pub(super) retry_after: Option<Duration>,
     /// When the request went out; `None` if it did not, or not whole.
     pub(super) sent: Option<Instant>,

@@ -25,7 +25,7 @@ use crate::http::error_body::error_words;
 
 /// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
-/// What may stand behind the rows, in bytes: the error object of a cancelled transaction.
+/// Bytes that are read behind the rows, where the error object of a cancelled transaction may stand.
 const MAX_TAIL_BYTES: usize = 64 * 1024;
 
 /// Rows that arrived together.
@@ -55,7 +55,7 @@ impl RowBlock {
     }
 }
 
-/// What [`PageReader::next`] found.
+/// The next part of a page.
 #[derive(Debug)]
 pub enum PageChunk {
     /// Some rows; whether the page is good is not known yet.
@@ -353,7 +353,7 @@ impl<'a, R: Read> PageReader<'a, R> {
         Ok(())
     }
 
-    /// What stands behind the rows must close the object and report no error.
+    /// Reads the rest behind the rows, which must close the object and report no error.
     fn read_tail(&mut self) -> Result<(), PageError> {
         while !self.ended {
             let mut piece = [0; 4096];
@@ -395,7 +395,7 @@ enum ListStart {
     Other,
 }
 
-/// Whether `text` begins with `{"result":[`, white space apart.
+/// Looks for `{"result":[` at the beginning of `text`, white space apart.
 fn list_start(text: &[u8]) -> ListStart {
     let mut rest = text;
     for token in [b"{".as_slice(), b"\"result\"", b":", b"["] {

@@ -69,7 +69,7 @@ pub struct EncodedQuery {
     pub earliest: Option<i64>,
     /// Latest second the instance may answer with.
     pub latest: i64,
-    /// Whether rows outside the slice may be in the answer and must be passed over. In the hour that
+    /// Rows outside the slice may be in the answer and must be passed over. In the hour that
     /// repeats in autumn a literal names two instants, so more is asked for than is wanted.
     pub widened: bool,
 }

@@ -1,6 +1,5 @@
-//! How often the instance may be asked: `rate_limit_rps`, and the pause it asks for with 429.
-//!
-//! Both hold for all threads of the instance together.
+//! How often requests may be sent: `rate_limit_rps`, and the pause that the instance asks for with 429
+//! or `Retry-After`. Both hold for all threads of a client together.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,14 @@ use crate::metrics::SecondsCounter;
 use crate::stop::Stop;
 use crate::sync::Mutex;
 
-/// Longest time one call waits here; beyond it the caller hears why and comes again.
+/// Longest time that one call waits before it sends: for the rate limit, for the login, for a token.
+/// Then it fails with the reason, so that its thread gives a sign of life and may come again.
 pub(super) const MAX_WAIT_BEFORE_SENDING: Duration = Duration::from_secs(60);
-/// Pauses after a 429 without `Retry-After`: a full queue, which drains in seconds.
+/// First and longest pause after a 429 without `Retry-After`, as from a full queue of requests, which
+/// drains in seconds.
 const UNTIMED_PAUSE_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
-/// Threads that waited for the same pause start within this time, not in one instant.
+/// The requests that waited for the end of a pause are spread over this time.
 const MAX_RESUME_JITTER: Duration = Duration::from_millis(250);
 
 /// The limits of one instance.
@@ -30,7 +31,7 @@ impl RequestLimiter {
     /// `rate` in requests per second; time spent waiting goes to `waited`.
     pub(super) fn new(rate: Option<f64>, waited: SecondsCounter) -> RequestLimiter {
         let pace = rate
-            .filter(|rate| 0.0 < *rate)
+            .filter(|rate| *rate > 0.0)
             .map(|rate| Mutex::new(TokenBucket::new(rate)));
         RequestLimiter {
             gate: Mutex::new(RetryAfterGate::new()),
@@ -97,7 +98,7 @@ impl RequestLimiter {
         }
     }
 
-    /// The instance asked for a pause, in words or by 429 alone; gives the length of the pause.
+    /// The instance asked for a pause, with `Retry-After` or by 429 alone; gives its length.
     /// `sent` is when the refused request was sent.
     pub(super) fn rate_limited(&self, sent: Instant, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
@@ -112,8 +113,10 @@ impl RequestLimiter {
     }
 }
 
+/// Why a request may not be sent.
 enum NotAdmitted {
     Stopped,
+    /// The wait would be too long; the rest of it.
     Held(Duration),
 }
 
@@ -125,7 +128,7 @@ fn sleep(time: Duration, stop: &Stop) -> Result<(), NotAdmitted> {
     }
 }
 
-/// Closed until a time.
+/// The pause that the instance asked for: no request is sent until its end.
 #[derive(Debug)]
 struct RetryAfterGate {
     until: Option<Instant>,
@@ -148,12 +151,12 @@ impl RetryAfterGate {
     }
 
     /// Requests in flight when the gate closed bring more 429s; those do not make the pause longer,
-    /// unless they ask for it in words.
+    /// unless they carry a `Retry-After`.
     fn close(&mut self, sent: Instant, now: Instant, asked: Option<Duration>, random: f64) {
         let pause = match asked {
             Some(pause) => pause,
             None if self.closed.is_some_and(|closed| sent < closed) => return,
-            // Half of it is certain: a queue does not drain in no time.
+            // At least half of the back-off, as a queue needs some time to drain.
             None => {
                 let ceiling = self.pauses.ceiling();
                 (ceiling + self.pauses.next(random)) / 2

@@ -55,7 +55,7 @@ impl Reachability {
     }
 }
 
-/// What an error says about the instance.
+/// The weight of an error for readiness.
 enum ReachabilityEvidence {
     /// The instance answers. The error concerns one table, which has a condition of its own.
     None,

@@ -11,7 +11,7 @@ pub struct ReadRequest<'a> {
     pub params: Vec<(&'a str, String)>,
     /// Label of metrics: the path with its variable parts named.
     pub endpoint: &'static str,
-    /// What is asked, in the user's words: ``table `incident` ``.
+    /// The object of the request in the user's words: ``table `incident` ``.
     pub what: String,
     /// `sysparm_query` holds a piece of a record: errors do not show it.
     pub private: bool,

@@ -10,7 +10,7 @@ use ureq::BodyReader;
 use super::error::InstanceFailure;
 use crate::http::error_body::error_words;
 
-/// What the head of an answer says.
+/// The head of an answer, as far as it is used.
 #[derive(Debug, Clone)]
 pub struct ResponseHead {
     /// The instance's clock, seconds since the epoch.
@@ -65,7 +65,8 @@ impl Read for ResponseBody {
     }
 }
 
-/// The gate of an answer that was read whole.
+/// The value of `result` in an answer that was read whole. A status of 200 alone proves nothing: an
+/// instance that runs out of time answers 200 with an error inside (KB0778443).
 pub(super) fn result_of(bytes: &[u8]) -> Result<Value, InstanceFailure> {
     // serde's words carry a position, never content.
     let answer: Value = serde_json::from_slice(bytes)
@@ -85,7 +86,7 @@ pub(super) fn result_of(bytes: &[u8]) -> Result<Value, InstanceFailure> {
         .ok_or_else(|| InstanceFailure::Body("the answer has no `result`".to_owned()))
 }
 
-/// Whether an answer says of itself that it is an error.
+/// True for an answer that says of itself that it is an error.
 pub(super) fn is_failure(answer: &serde_json::Map<String, Value>) -> bool {
     answer.get("status").and_then(Value::as_str) == Some("failure")
         || answer.get("error").is_some_and(|error| !error.is_null())

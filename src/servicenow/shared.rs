@@ -8,7 +8,7 @@ use super::rate_limit::RequestLimiter;
 use super::reachability::Reachability;
 use crate::metrics::Metrics;
 
-/// What the client and its token thread share.
+/// Everything but the credentials.
 #[derive(Debug)]
 pub(super) struct ClientShared {
     pub(super) transport: InstanceTransport,

@@ -27,7 +27,7 @@ const MAX_JOURNAL_ENTRIES: u32 = 50;
 /// Where journal entries are kept.
 const JOURNAL_TABLE: &str = "sys_journal_field";
 
-/// What a write does.
+/// The kind of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteVerb {
     /// POST: makes a row.
@@ -41,7 +41,7 @@ pub enum WriteVerb {
 /// A writing request.
 #[derive(Debug, Clone)]
 pub struct TableWrite<'a> {
-    /// What it does.
+    /// The kind.
     pub verb: WriteVerb,
     /// Path from the root, not encoded.
     pub path: String,
@@ -49,13 +49,13 @@ pub struct TableWrite<'a> {
     pub params: Vec<(&'a str, String)>,
     /// Label of metrics: the path with its variable parts named.
     pub endpoint: &'static str,
-    /// What is asked, in the user's words: ``table `incident` ``.
+    /// The object of the request in the user's words: ``table `incident` ``.
     pub what: String,
     /// The fields, as a JSON object.
     pub body: Option<&'a [u8]>,
 }
 
-/// What the answer to a write tells, as far as it can be read.
+/// The row after a write, as far as the answer tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RowAfterWrite {
     /// The row's sys_id.
@@ -259,7 +259,7 @@ fn id_of_location(location: &str) -> Option<String> {
     good.then(|| id.to_owned())
 }
 
-/// Whether the body of a 200 says that it was done.
+/// An error where the body of a 200 does not say that the write was done.
 fn done(bytes: &[u8]) -> Result<(), InstanceFailure> {
     let answer: Value = serde_json::from_slice(bytes)
         .map_err(|why| InstanceFailure::Body(format!("no JSON: {why}")))?;
@@ -274,7 +274,7 @@ fn done(bytes: &[u8]) -> Result<(), InstanceFailure> {
     }
 }
 
-/// What can be read in an answer.
+/// The columns that can be read in an answer.
 fn said(bytes: &[u8]) -> RowAfterWrite {
     let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let column = |name| answer.get("result").and_then(|row| stored_text(row, name));

@@ -1,4 +1,4 @@
-//! What an answer of a registry says: its body, or why it is of no use.
+//! From the answer of a registry to its body, or to the reason why it is of no use.
 
 use std::io::Read as _;
 

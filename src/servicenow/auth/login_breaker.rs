@@ -41,7 +41,7 @@ struct OpenBreaker {
     is_probed: bool,
 }
 
-/// What a thread may do now.
+/// The breaker's answer to a thread that wants to send a request.
 #[derive(Debug, PartialEq, Eq)]
 enum LoginAdmission {
     /// The breaker is closed: send.
@@ -88,7 +88,7 @@ impl LoginBreaker {
             let (wait, change) = {
                 let mut state = self.lock();
                 match state.admit(now) {
-                    LoginAdmission::Wait(_) if deadline <= now => {
+                    LoginAdmission::Wait(_) if now >= deadline => {
                         return Err(Error::request(asked, state.reason()));
                     }
                     LoginAdmission::Wait(wait) => (wait, state.changed.waiter()),

@@ -1,4 +1,8 @@
-//! When to ask for a token: pure decisions, the clock is passed in.
+//! When to ask the token endpoint, and which token may be used (pure; the clock is passed in).
+//!
+//! While a token lives, ServiceNow answers each further request with that same token, and `expires_in`
+//! is its remaining lifetime (KB0693393). So an answer need not bring a new token, and asking again at
+//! once would be in vain.
 
 use std::time::{Duration, Instant};
 
@@ -6,24 +10,27 @@ use zeroize::Zeroizing;
 
 use crate::backoff::Backoff;
 
-/// Life of a token whose answer does not say: ServiceNow's default.
+/// Lifetime of a token whose answer does not give one: ServiceNow's default.
 const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(1800);
-/// Longest life that is believed.
+/// Longest lifetime that is believed.
 const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A token is renewed this long before its end, or 10 % of its life if that is less.
 const MAX_REFRESH_MARGIN: Duration = Duration::from_secs(60);
-/// `expires_in` is in whole seconds, cut: a token may live that much longer than it says.
+/// `expires_in` is cut to whole seconds, so a token may live a little longer than it says. It is asked
+/// for this long after its end, when it certainly is over.
 const EXPIRY_ROUNDING: Duration = Duration::from_millis(250);
-/// Requests that bring the same token again, and forced ones, are at least this far apart at first.
+/// First and longest time between requests that bring the same token again.
 const SAME_TOKEN_RETRY_BOUNDS: (Duration, Duration) =
     (Duration::from_millis(500), Duration::from_secs(30));
-/// Between forced renewals that nothing good came of.
+/// First and longest time between renewals that the API's refusals force, as long as no new token was
+/// accepted.
 const FORCED_RENEWAL_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
-/// After a failure of the network or the instance.
+/// First and longest time between requests while the network or the endpoint fails.
 const BROKEN_ENDPOINT_RETRY_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
-/// After a refusal: wrong passwords lock accounts.
+/// First and longest time between requests whose credentials were refused: each counts towards the
+/// lock of the account.
 const REFUSED_CREDENTIALS_RETRY_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(5), Duration::from_secs(300));
 
@@ -55,7 +62,7 @@ pub(super) struct RefreshSchedule {
     /// Highest generation that the API refused.
     refused: u64,
     ask_at: Instant,
-    /// Not sooner, whatever callers want.
+    /// No request goes out sooner, even if callers force one.
     not_before: Instant,
     again: Backoff,
     forced: Backoff,
@@ -71,7 +78,7 @@ struct AccessToken {
     usable_until: Instant,
 }
 
-/// What became of an answer.
+/// How an answer of the token endpoint is taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum GrantOutcome {
     /// There is a token again.
@@ -113,7 +120,7 @@ impl RefreshSchedule {
         Some((self.generation, self.token.as_ref()?.usable_until))
     }
 
-    /// Whether there was no more than one token yet.
+    /// There was no token before the present one.
     pub(super) fn is_first(&self) -> bool {
         self.generation <= 1
     }

@@ -25,12 +25,12 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Bytes of a token answer.
 const MAX_TOKEN_ANSWER_BYTES: u64 = 64 * 1024;
-/// What the thread may be late beyond what it waits for.
+/// How late the thread's next sign of life may be, beyond the time that it waits.
 const TOKEN_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
 /// Metric label of token requests, whatever the configured path is.
 const TOKEN_ENDPOINT_LABEL: &str = "/oauth_token.do";
 
-/// The handle that callers ask for the current token.
+/// The callers' side: gives out the current token.
 #[derive(Debug)]
 pub(super) struct TokenHandle {
     board: Arc<TokenState>,
@@ -38,7 +38,7 @@ pub(super) struct TokenHandle {
     thread: Mutex<Option<(StopTrigger, JoinHandle<()>)>>,
 }
 
-/// What the thread and the callers share.
+/// The state that the thread writes and the callers read.
 #[derive(Debug)]
 struct TokenState(Mutex<TokenStateInner>);
 
@@ -72,7 +72,7 @@ impl TokenHandle {
         })));
         let (wake, woken) = bounded(1);
         let (trigger, stop) = stop::pair();
-        let keeper = TokenRefresher {
+        let refresher = TokenRefresher {
             board: Arc::clone(&board),
             shared: Arc::clone(shared),
             asked: AttemptedRequest {
@@ -90,7 +90,7 @@ impl TokenHandle {
         };
         let thread = thread::Builder::new()
             .name("token".to_owned())
-            .spawn(move || keeper.run())
+            .spawn(move || refresher.run())
             .map_err(|why| Error::Setup(format!("cannot start the token thread: {why}")))?;
         Ok(TokenHandle {
             board,
@@ -172,7 +172,7 @@ impl TokenHandle {
     }
 }
 
-/// The thread's own side.
+/// The thread's side: asks the token endpoint.
 struct TokenRefresher {
     board: Arc<TokenState>,
     shared: Arc<ClientShared>,
@@ -336,7 +336,7 @@ impl TokenRefresher {
         })
     }
 
-    /// Makes the result known to all.
+    /// Puts the result into the shared state and wakes the callers that wait.
     fn post(&self, result: Result<TokenGrant, (Error, TokenFailure)>) {
         let now = Instant::now();
         let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
@@ -402,8 +402,12 @@ fn bearer(
     granted: &TokenGrant,
     asked: &AttemptedRequest,
 ) -> Result<HeaderValue, (Error, TokenFailure)> {
-    let value = encoding::bearer_authorization(&granted.access);
-    value.filter(|_| !granted.access.is_empty()).ok_or_else(|| {
+    let value = if granted.access.is_empty() {
+        None
+    } else {
+        encoding::bearer_authorization(&granted.access)
+    };
+    value.ok_or_else(|| {
         let why = "the access token is empty or cannot be sent in a header".to_owned();
         let error = Error::request(asked, InstanceFailure::Body(why));
         (error, TokenFailure::Broken)

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::time::Instant;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::servicenow) enum RequestPayload<'a> {
-    /// Nothing.
+    /// None.
     None,
     /// A form, for tokens.
     Form(&'a str),

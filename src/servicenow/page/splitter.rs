@@ -14,7 +14,7 @@ use memchr::{memchr_iter, memchr3};
 /// Deepest nesting inside a row. Rows of the Table API nest at most twice.
 const MAX_ROW_NESTING: u32 = 64;
 
-/// What the scanner stumbled on.
+/// Why the text is not an array of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MalformedRows {
     /// Something else than `,` between two rows, or a row that is no object.
@@ -37,11 +37,11 @@ impl fmt::Display for MalformedRows {
 pub(crate) struct RowSpan {
     /// Its bytes, braces included.
     pub(crate) bytes: Range<usize>,
-    /// Whether it holds no nested object.
+    /// It holds no nested object.
     pub(crate) flat: bool,
 }
 
-/// What a call to [`RowSplitter::scan`] did.
+/// How far a call to [`RowSplitter::scan`] came.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SplitProgress {
     /// All bytes so far are seen; the array goes on.
@@ -57,15 +57,15 @@ pub(crate) struct RowSplitter {
     position: usize,
     /// Open braces: 0 between rows, 1 in a row.
     depth: u32,
-    /// Whether `position` is inside a string.
+    /// `position` is inside a string.
     in_string: bool,
     /// Where the open row begins.
     row_start: usize,
-    /// Whether the open row is flat so far.
+    /// The open row has no nested object so far.
     flat: bool,
-    /// Whether a row was seen, so that a comma must follow.
+    /// A row was seen, so that a comma must stand before the next one.
     any: bool,
-    /// Whether that comma was seen.
+    /// That comma was seen.
     comma: bool,
 }
 
