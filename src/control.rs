@@ -123,7 +123,7 @@ pub struct SupervisedPipeline {
     pub kind: PipelineKind,
     /// The table's or topic's name.
     pub name: String,
-    /// What it is doing.
+    /// Its state.
     pub phase: PipelinePhase,
 }
 
@@ -145,7 +145,7 @@ pub struct ReloadRecord {
     pub at: SystemTime,
     /// Its outcome.
     pub outcome: ReloadOutcome,
-    /// What was changed, or what is wrong; one line each, without secrets.
+    /// One line for each change, or for each problem; without secrets.
     pub words: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ pub struct ReloadRecord {
 #[derive(Debug, Clone)]
 pub struct Control {
     requests: Sender<CommandRequest>,
-    board: Arc<Mutex<ControlState>>,
+    state: Arc<Mutex<ControlState>>,
 }
 
 #[derive(Debug, Default)]
@@ -165,15 +165,15 @@ struct ControlState {
 /// Makes a connected pair: the end for all others, and the supervisor's queue of commands.
 pub fn pair() -> (Control, Receiver<CommandRequest>) {
     let (requests, receiver) = bounded(MAX_QUEUED_COMMANDS);
-    let board = Arc::default();
-    (Control { requests, board }, receiver)
+    let state = Arc::default();
+    (Control { requests, state }, receiver)
 }
 
 impl Control {
     /// Sends a command and waits for its outcome, `patience` at most.
     ///
     /// # Errors
-    /// What the supervisor says against it, or that it does not answer: then the command may still
+    /// The supervisor's reason against it, or that it does not answer: then the command may still
     /// be done.
     pub fn ask(&self, command: AdminCommand, patience: Duration) -> AdminCommandResult {
         let PendingCommand(answer) = self.send(command)?;
@@ -197,28 +197,28 @@ impl Control {
 
     /// All pipelines, tables first, each in the order of the configuration.
     pub fn pipelines(&self) -> Vec<SupervisedPipeline> {
-        self.board().states.clone()
+        self.state().states.clone()
     }
 
     /// The last reloads, the newest first.
     pub fn reloads(&self) -> Vec<ReloadRecord> {
-        self.board().reloads.iter().cloned().collect()
+        self.state().reloads.iter().cloned().collect()
     }
 
     /// For the supervisor: what all pipelines are doing now.
     pub fn set_pipelines(&self, states: Vec<SupervisedPipeline>) {
-        self.board().states = states;
+        self.state().states = states;
     }
 
     /// For the supervisor: a reload has ended.
     pub fn add_reload(&self, reload: ReloadRecord) {
-        let mut board = self.board();
-        board.reloads.push_front(reload);
-        board.reloads.truncate(MAX_REMEMBERED_RELOADS);
+        let mut state = self.state();
+        state.reloads.push_front(reload);
+        state.reloads.truncate(MAX_REMEMBERED_RELOADS);
     }
 
-    fn board(&self) -> MutexGuard<'_, ControlState> {
-        self.board.lock()
+    fn state(&self) -> MutexGuard<'_, ControlState> {
+        self.state.lock()
     }
 }
 

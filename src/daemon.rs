@@ -77,7 +77,7 @@ impl LogControl {
     }
 }
 
-/// Whether this is the journal's stream, as systemd tells in `JOURNAL_STREAM`: device and inode.
+/// `stream` is the journal's: systemd gives its device and inode in `JOURNAL_STREAM`.
 fn is_journal(stream: impl AsFd, environment: &SystemdEnvironment) -> bool {
     let Some(told) = &environment.journal_stream else {
         return false;

@@ -115,9 +115,9 @@ pub struct LastError {
 /// A condition of readiness at the moment of [`Health::conditions`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionReport {
-    /// What it is about.
+    /// The part of the bridge that it is about.
     pub key: ConditionKey,
-    /// Whether it holds; a reason is one line.
+    /// Its state; a reason is one line.
     pub state: ConditionState,
     /// Its last error, however long ago; `None` if there was none since it was registered.
     pub last_error: Option<LastError>,
@@ -346,7 +346,7 @@ impl HealthEntries {
 }
 
 impl WatchedThread {
-    /// Why the thread is not alive at `now`, in milliseconds since [`Health::epoch`].
+    /// The reason why the thread is not alive at `now`, in milliseconds since [`Health::epoch`].
     fn problem(&self, now: u64) -> Option<String> {
         if self.panicked {
             return Some("ended by a panic".to_owned());
@@ -422,7 +422,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds now.
+    /// It holds now.
     pub fn is_ok(&self) -> bool {
         let registered = self.health.registered();
         let entry = registered.conditions.get(&self.id);

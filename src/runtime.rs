@@ -35,7 +35,7 @@ pub use error::Error;
 /// Runs the bridge until a signal stops it. `path` is the file that `loaded` came from.
 ///
 /// # Errors
-/// What kept it from starting, or what was left undone.
+/// The reason that kept it from starting, or the work that it left unfinished.
 pub fn run(
     path: &Path,
     loaded: LoadedConfig,
@@ -60,7 +60,7 @@ pub fn run(
     for addr in server.local_addrs() {
         log::info!(addr:% = addr; "health and metrics are served");
     }
-    let parts = Services {
+    let services = Services {
         metrics: Arc::clone(metrics),
         health,
         store,
@@ -69,7 +69,7 @@ pub fn run(
     };
     metrics.record_reload(true);
     let inputs = (signals, requests);
-    let result = Supervisor::start(path.to_owned(), loaded, parts, logging, inputs)
+    let result = Supervisor::start(path.to_owned(), loaded, services, logging, inputs)
         .and_then(|(supervisor, inputs)| supervisor.run(inputs));
     server.stop();
     result

@@ -105,7 +105,7 @@ pub struct StopSignals {
 }
 
 impl Stop {
-    /// Whether the trigger was dropped.
+    /// The trigger was dropped.
     pub fn is_stopped(&self) -> bool {
         self.wait(Duration::ZERO)
     }
@@ -123,7 +123,7 @@ impl Stop {
         &self.receiver
     }
 
-    /// Whether both stop at the same time, as they are of one pair.
+    /// Both are of one pair, so they stop at the same time.
     pub fn is_same(&self, other: &Stop) -> bool {
         Arc::ptr_eq(&self.actions, &other.actions)
     }

@@ -17,7 +17,7 @@ use super::threads::threads;
 use crate::config::{self, Secret};
 use crate::control::AdminCommand;
 
-/// What pause, resume and poll are about.
+/// The body of pause, resume and poll.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PipelineNameBody {
@@ -31,23 +31,23 @@ struct LogLevelBody {
 }
 
 /// The answer to a request for `path` below `/api/`.
-pub(super) fn answer(shown: &AdminServices, path: &str, request: &AdminRequest) -> AdminReply {
-    if let Err(refusal) = admit(shown, request) {
+pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminRequest) -> AdminReply {
+    if let Err(refusal) = admit(services, request) {
         return AdminReply::Now(refusal);
     }
     match path {
         "config" => look(request, || {
-            AdminResponse::json(200, &config::show_tree(&shown.config.get()))
+            AdminResponse::json(200, &config::show_tree(&services.config.get()))
         }),
         "threads" => look(request, || {
-            AdminResponse::json(200, &threads(&shown.health, Instant::now()))
+            AdminResponse::json(200, &threads(&services.health, Instant::now()))
         }),
         "pause" | "resume" | "poll" | "log-level" | "refresh-token" | "reload" => {
             if request.method != AdminMethod::Post {
                 return AdminReply::Now(only("POST"));
             }
             match command(path, &request.body) {
-                Ok(command) => send(shown, command),
+                Ok(command) => send(services, command),
                 Err(words) => AdminReply::Now(AdminResponse::error(400, &words)),
             }
         }
@@ -73,9 +73,9 @@ fn only(methods: &str) -> AdminResponse {
     }
 }
 
-/// Lets in who has the token.
-fn admit(shown: &AdminServices, request: &AdminRequest) -> Result<(), AdminResponse> {
-    let config = shown.config.get();
+/// Admits a request with the admin token; the error is the answer to any other.
+fn admit(services: &AdminServices, request: &AdminRequest) -> Result<(), AdminResponse> {
+    let config = services.config.get();
     let Some(admin) = &config.observability.admin else {
         let words = "the admin API is off; set observability.admin_token_file to switch it on";
         return Err(AdminResponse::error(403, words));
@@ -98,7 +98,7 @@ fn admit(shown: &AdminServices, request: &AdminRequest) -> Result<(), AdminRespo
     }
 }
 
-/// Compares in a time that tells nothing about either.
+/// Compares two secrets in a time that does not depend on where they differ.
 fn same(one: &Secret, other: &Secret) -> bool {
     let digest = |secret: &Secret| Sha256::digest(secret.expose().as_bytes());
     let (one, other) = (digest(one), digest(other));
@@ -138,9 +138,9 @@ fn log_level(word: &str) -> Result<LevelFilter, String> {
     }
 }
 
-fn send(shown: &AdminServices, command: AdminCommand) -> AdminReply {
+fn send(services: &AdminServices, command: AdminCommand) -> AdminReply {
     log::info!(command:% = command; "asked over the admin API");
-    match shown.control.send(command) {
+    match services.control.send(command) {
         Ok(pending) => AdminReply::Later(pending),
         Err(words) => AdminReply::Now(AdminResponse::error(503, &words)),
     }

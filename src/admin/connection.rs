@@ -38,7 +38,7 @@ pub(super) struct AdminConnection {
     received: Vec<u8>,
 }
 
-/// What happens on a connection, in the order in which connections are closed for new ones.
+/// The phase of a connection, in the order in which connections are closed for new ones.
 #[derive(Debug)]
 enum ConnectionPhase {
     /// The last answer is sent and our end closed; what the client still sends is thrown away. Closing with
@@ -128,7 +128,7 @@ impl AdminConnection {
         }
     }
 
-    /// What the last turn ended with.
+    /// The event that the connection waits for since its last turn.
     pub(super) fn wants(&self) -> PollInterest {
         self.wants
     }

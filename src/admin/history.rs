@@ -14,12 +14,12 @@ pub(super) const MAX_CHART_POINTS: usize = 180;
 const MAX_SAMPLES: usize = MAX_CHART_POINTS + 1;
 /// Pipelines whose samples are kept: half a megabyte when all are full.
 const MAX_SAMPLED_PIPELINES: usize = 256;
-/// Over what time the rate is told.
+/// The time over which a rate is an average.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// A pause this long was a sleep of the machine; what was before is not joined to what comes.
 const MAX_SAMPLE_GAP: Duration = Duration::from_secs(30);
 
-/// What one sample takes of a pipeline.
+/// One sample of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct HistorySample {
     pub(super) kind: PipelineKind,
@@ -108,7 +108,7 @@ impl PipelineHistory {
                 .lags
                 .iter()
                 .skip(1)
-                .map(|lag| shown(f64::from(*lag)))
+                .map(|lag| rounded(f64::from(*lag)))
                 .collect(),
         })
     }
@@ -148,7 +148,7 @@ impl PipelineHistory {
             .map(|pair| match pair {
                 [(from, before), (to, after)] => {
                     let time = to.saturating_duration_since(**from);
-                    shown(per_second(**before, **after, time))
+                    rounded(per_second(**before, **after, time))
                 }
                 _ => None,
             })
@@ -171,7 +171,7 @@ fn per_second(before: u64, after: u64, time: Duration) -> f64 {
 }
 
 /// Short in JSON: hundredths are enough.
-fn shown(value: f64) -> Option<f64> {
+fn rounded(value: f64) -> Option<f64> {
     value.is_finite().then(|| (value * 100.0).round() / 100.0)
 }
 

@@ -16,14 +16,14 @@ pub(super) const MAX_REQUEST_BYTES: usize = MAX_REQUEST_HEAD_BYTES + MAX_REQUEST
 /// Header lines of a request.
 const MAX_REQUEST_HEADERS: usize = 64;
 
-/// What the received bytes are.
+/// The bytes received so far, as a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ParsedRequest {
     /// The request goes on.
     Incomplete,
     /// A whole request.
     Request(AdminRequest),
-    /// Nothing we would answer otherwise than with this status; the connection ends.
+    /// No valid request: the answer is this status, and the connection ends.
     Refused(u16),
 }
 
@@ -35,9 +35,9 @@ pub(super) struct AdminRequest {
     pub(super) method: AdminMethod,
     /// Path without the query.
     pub(super) path: String,
-    /// Whether the client may send another request.
+    /// The client may send another request on this connection.
     pub(super) keep_alive: bool,
-    /// What stands behind `Authorization: Bearer`.
+    /// The token behind `Authorization: Bearer`.
     pub(super) bearer: Option<Secret>,
     pub(super) body: Vec<u8>,
 }
@@ -193,7 +193,7 @@ impl AdminResponse {
         }
     }
 
-    /// What went wrong, in words, as JSON.
+    /// An error message as JSON.
     pub(super) fn error(status: u16, words: &str) -> AdminResponse {
         AdminResponse::json(status, &serde_json::json!({ "error": words }))
     }

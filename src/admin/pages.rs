@@ -12,15 +12,15 @@ use crate::health::HealthReport;
 /// Answers requests; holds what the pages are made of.
 #[derive(Debug)]
 pub(super) struct AdminPages {
-    shown: AdminServices,
+    services: AdminServices,
     history: PipelineHistory,
     page: StatusPage,
 }
 
 impl AdminPages {
-    pub(super) fn new(shown: AdminServices) -> AdminPages {
+    pub(super) fn new(services: AdminServices) -> AdminPages {
         AdminPages {
-            shown,
+            services,
             history: PipelineHistory::default(),
             page: StatusPage::new(),
         }
@@ -35,14 +35,14 @@ impl AdminPages {
     pub(super) fn sample_if_due(&mut self, now: Instant) {
         if self.history.due(now) <= now {
             self.history
-                .sample(now, status_builder::readings(&self.shown));
+                .sample(now, status_builder::readings(&self.services));
         }
     }
 
     /// The answer to a request.
     pub(super) fn answer(&self, request: &AdminRequest) -> AdminReply {
         if let Some(path) = request.path.strip_prefix("/api/") {
-            return api::answer(&self.shown, path, request);
+            return api::answer(&self.services, path, request);
         }
         let page: fn(&AdminPages) -> AdminResponse = match request.path.as_str() {
             "/" => |pages| pages.page.answer(),
@@ -59,23 +59,23 @@ impl AdminPages {
     }
 
     fn status(&self) -> AdminResponse {
-        let status = status_builder::status(&self.shown, &self.history, Instant::now());
+        let status = status_builder::status(&self.services, &self.history, Instant::now());
         AdminResponse::json(200, &status)
     }
 
     fn healthz(&self) -> AdminResponse {
-        let report = self.shown.health.liveness(Instant::now());
+        let report = self.services.health.liveness(Instant::now());
         status(&report, "healthy", "unhealthy")
     }
 
     fn readyz(&self) -> AdminResponse {
-        status(&self.shown.health.readiness(), "ready", "not_ready")
+        status(&self.services.health.readiness(), "ready", "not_ready")
     }
 
     fn metrics(&self) -> AdminResponse {
         let AdminServices {
             metrics, health, ..
-        } = &self.shown;
+        } = &self.services;
         metrics
             .ready
             .set(if health.readiness().ok { 1.0 } else { 0.0 });

@@ -37,14 +37,14 @@ pub struct AdminServer {
 impl AdminServer {
     /// Listens on `addr`, `host:port` or `:port` for all addresses, and serves on a thread of its
     /// own. Port 0 takes a free one; see [`AdminServer::local_addrs`].
-    pub fn start(addr: &str, shown: AdminServices) -> Result<AdminServer, Error> {
+    pub fn start(addr: &str, services: AdminServices) -> Result<AdminServer, Error> {
         let listeners = listen(addr).map_err(|source| Error::Listen(addr.to_owned(), source))?;
         let addrs = listeners
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         let (wake, woken) = UnixStream::pair().map_err(Error::Start)?;
-        let pages = AdminPages::new(shown);
+        let pages = AdminPages::new(services);
         let poller = ServerLoop {
             listeners,
             woken,
@@ -84,7 +84,7 @@ impl Drop for AdminServer {
     }
 }
 
-/// Why the server does not start.
+/// The reason why the server does not start.
 #[derive(Debug)]
 pub enum Error {
     /// The address cannot be listened on.
@@ -177,7 +177,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener.into())
 }
 
-/// What the thread of the server owns.
+/// The state of the server's thread.
 struct ServerLoop {
     listeners: Vec<TcpListener>,
     woken: UnixStream,
@@ -218,7 +218,7 @@ impl ServerLoop {
         }
     }
 
-    /// Whether one more connection can be taken: there is room, or one may be closed for it.
+    /// One more connection can be taken: there is room, or one may be closed for it.
     fn accepting(&self, now: Instant) -> bool {
         let paused = self.paused.is_some_and(|until| now < until);
         !paused

@@ -1,4 +1,4 @@
-//! What the admin port reads from and acts through.
+//! The parts of the bridge that the admin port reads from and acts through.
 
 use std::sync::Arc;
 

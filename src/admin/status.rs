@@ -21,7 +21,7 @@ pub struct BridgeStatus {
     pub started: f64,
     /// As `/readyz`.
     pub ready: bool,
-    /// Why it is not ready.
+    /// The reasons why it is not ready; empty while it is.
     pub reasons: Vec<String>,
     /// Notes for the operator that do not count against readiness.
     pub notes: Vec<String>,
@@ -49,7 +49,7 @@ pub struct BridgeStatus {
 pub struct InstanceStatus {
     /// `servicenow.base_url`.
     pub url: String,
-    /// Whether it answers.
+    /// It answers.
     pub ok: bool,
     /// Why it does not answer; null while it does.
     pub words: Option<String>,
@@ -71,7 +71,7 @@ pub struct InstanceStatus {
 pub struct KafkaStatus {
     /// `kafka.brokers`.
     pub brokers: Vec<String>,
-    /// Whether it answers.
+    /// It answers.
     pub ok: bool,
     /// Why it does not answer; null while it does.
     pub words: Option<String>,
@@ -89,9 +89,9 @@ pub struct PipelineStatus {
     pub name: String,
     /// Where its records go: the topic of a table, the table of a topic.
     pub to: String,
-    /// What it is doing.
+    /// Its state.
     pub state: PipelineState,
-    /// Why, where there is something to say.
+    /// The reason for the state, where there is one.
     pub words: Option<String>,
     /// Of a table: records that Kafka has. Of a topic: records written to its table, also by other
     /// topics.
@@ -120,7 +120,7 @@ pub struct PipelineStatus {
     pub history: Option<HistorySeries>,
 }
 
-/// What a pipeline is doing.
+/// The state of a pipeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineState {
@@ -176,7 +176,7 @@ pub struct ReloadStatus {
     pub at: f64,
     /// `applied`, `refused` or `rolled_back`.
     pub outcome: String,
-    /// What was changed, or what is wrong.
+    /// One line for each change, or for each problem.
     pub words: Vec<String>,
 }
 

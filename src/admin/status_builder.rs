@@ -21,7 +21,7 @@ const MAX_PIPELINES_WITH_HISTORY: usize = 40;
 
 /// The status at `now`.
 pub(super) fn status(
-    shown: &AdminServices,
+    services: &AdminServices,
     history: &PipelineHistory,
     now: Instant,
 ) -> BridgeStatus {
@@ -30,11 +30,11 @@ pub(super) fn status(
         health,
         control,
         config,
-    } = shown;
+    } = services;
     let config = config.get();
     let readiness = health.readiness();
     let view = StatusBuilder {
-        shown,
+        services,
         history,
         now,
         conditions: health.conditions(),
@@ -90,36 +90,36 @@ pub(super) fn status(
 }
 
 /// One sample of every pipeline for the history.
-pub(super) fn readings(shown: &AdminServices) -> Vec<HistorySample> {
-    let config = shown.config.get();
+pub(super) fn readings(services: &AdminServices) -> Vec<HistorySample> {
+    let config = services.config.get();
     let tables = config.active_tables().iter().map(|table| HistorySample {
         kind: PipelineKind::Table,
         name: table.name.clone(),
-        count: rows_of_table(shown, table),
-        lag: lag_of_table(shown, table),
+        count: rows_of_table(services, table),
+        lag: lag_of_table(services, table),
     });
     let topics = config.active_topics().iter().map(|topic| HistorySample {
         kind: PipelineKind::Topic,
         name: topic.topic.clone(),
-        count: shown.metrics.sink_records.sum_for(&topic.table),
-        lag: lag_of_topic(shown, topic),
+        count: services.metrics.sink_records.sum_for(&topic.table),
+        lag: lag_of_topic(services, topic),
     });
     tables.chain(topics).collect()
 }
 
-fn rows_of_table(shown: &AdminServices, table: &TableConfig) -> u64 {
+fn rows_of_table(services: &AdminServices, table: &TableConfig) -> u64 {
     let labels = [table.name.as_str(), table.topic.as_str()];
-    let produced = shown.metrics.source_produced.find(&labels);
+    let produced = services.metrics.source_produced.find(&labels);
     produced.map_or(0, |produced| produced.get())
 }
 
-fn lag_of_table(shown: &AdminServices, table: &TableConfig) -> Option<f64> {
-    gauge(&shown.metrics.offset_lag, &table.name)
+fn lag_of_table(services: &AdminServices, table: &TableConfig) -> Option<f64> {
+    gauge(&services.metrics.offset_lag, &table.name)
 }
 
-fn lag_of_topic(shown: &AdminServices, topic: &SinkTopicConfig) -> Option<f64> {
+fn lag_of_topic(services: &AdminServices, topic: &SinkTopicConfig) -> Option<f64> {
     let mut sum: Option<f64> = None;
-    shown.metrics.sink_lag.visit(|labels, lag| {
+    services.metrics.sink_lag.visit(|labels, lag| {
         if labels.first() == Some(&topic.topic) && lag.get().is_finite() {
             sum = Some(sum.unwrap_or(0.0) + lag.get());
         }
@@ -151,7 +151,7 @@ fn reload(reload: crate::control::ReloadRecord) -> ReloadStatus {
 
 /// Everything that one status is made of, read at one moment.
 struct StatusBuilder<'a> {
-    shown: &'a AdminServices,
+    services: &'a AdminServices,
     history: &'a PipelineHistory,
     now: Instant,
     conditions: Vec<ConditionReport>,
@@ -160,7 +160,7 @@ struct StatusBuilder<'a> {
 
 impl StatusBuilder<'_> {
     fn instance(&self, config: &Config) -> InstanceStatus {
-        let metrics = &self.shown.metrics;
+        let metrics = &self.services.metrics;
         let words = self.reason(&ConditionKey::Instance);
         let auth = match &config.servicenow.auth {
             ServiceNowAuth::OAuth(_) => "oauth",
@@ -180,7 +180,7 @@ impl StatusBuilder<'_> {
     }
 
     fn kafka(&self, config: &Config) -> KafkaStatus {
-        let metrics = &self.shown.metrics;
+        let metrics = &self.services.metrics;
         let words = self.reason(&ConditionKey::Kafka);
         KafkaStatus {
             brokers: config.kafka.brokers.clone(),
@@ -192,7 +192,7 @@ impl StatusBuilder<'_> {
     }
 
     fn table(&self, table: &TableConfig) -> PipelineStatus {
-        let metrics = &self.shown.metrics;
+        let metrics = &self.services.metrics;
         let name = &table.name;
         let own = self.conditions(|key| match key {
             ConditionKey::Table(of) | ConditionKey::Delivery(of) | ConditionKey::Schema(of) => {
@@ -202,7 +202,7 @@ impl StatusBuilder<'_> {
         });
         let held = gauge(&metrics.source_held, name).is_some_and(|held| held > 0.0);
         let (state, words) = self.state(PipelineKind::Table, name, held, &own, &[]);
-        let rows = rows_of_table(self.shown, table);
+        let rows = rows_of_table(self.services, table);
         PipelineStatus {
             name: name.clone(),
             to: table.topic.clone(),
@@ -210,7 +210,7 @@ impl StatusBuilder<'_> {
             words,
             rows,
             rate: self.rate(PipelineKind::Table, name, rows),
-            lag: lag_of_table(self.shown, table),
+            lag: lag_of_table(self.services, table),
             remaining: gauge(&metrics.source_remaining_rows, name).filter(|left| *left > 0.0),
             last_success: gauge(&metrics.source_last_success, name).filter(|at| *at > 0.0),
             next_poll: gauge(&metrics.source_next_poll, name)
@@ -223,7 +223,7 @@ impl StatusBuilder<'_> {
     }
 
     fn topic(&self, topic: &SinkTopicConfig) -> PipelineStatus {
-        let metrics = &self.shown.metrics;
+        let metrics = &self.services.metrics;
         let (name, table) = (&topic.topic, &topic.table);
         let own = self.conditions(|key| match key {
             ConditionKey::SinkTopic(of) | ConditionKey::SinkPartition { topic: of, .. } => {
@@ -244,7 +244,7 @@ impl StatusBuilder<'_> {
             words,
             rows,
             rate: self.rate(PipelineKind::Topic, name, rows),
-            lag: lag_of_topic(self.shown, topic),
+            lag: lag_of_topic(self.services, topic),
             in_flight: gauge(&metrics.sink_in_flight, name),
             skipped: Some(metrics.sink_skipped.sum_for(table)),
             dead_letters: Some(metrics.sink_dead_letters.sum_for(table)),

@@ -1,10 +1,10 @@
-//! Why a checkpoint cannot be used, and what an operator can do about it.
+//! The errors of checkpoints, with what an operator can do about each.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a checkpoint cannot be used.
+/// The reason why a checkpoint cannot be used or written.
 #[derive(Debug)]
 pub enum Error {
     /// Another process uses the file.

@@ -14,7 +14,7 @@ use crate::config::folder_of;
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
 const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
-/// What Linux follows before it gives up (`ELOOP`).
+/// Symbolic links in a row that Linux follows before it fails with `ELOOP` (path_resolution(7)).
 const MAX_SYMLINKS: usize = 40;
 
 /// The file, locked against other processes as long as this lives.

@@ -82,7 +82,7 @@ impl LineStyle {
     }
 }
 
-/// Whether a record comes from this program and not from a library.
+/// The record comes from this program and not from a library.
 pub(super) fn is_ours(target: &str) -> bool {
     let rest = target.strip_prefix(CRATE_TARGET);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))

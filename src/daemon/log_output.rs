@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// What a pipe has room for, at least, when it is reported as writable (`PIPE_BUF` on Linux).
+/// A pipe that poll(2) reports as writable has room for at least this much (`PIPE_BUF` on Linux,
+/// pipe(7)).
 const PIPE_CHUNK_BYTES: usize = 4096;
-/// How long the first line waits for room; those that follow do not.
+/// How long a line waits for room. After one was thrown away the next ones do not wait.
 const LOG_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The end of a line's way.

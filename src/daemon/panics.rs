@@ -16,8 +16,8 @@ fn report(info: &PanicHookInfo<'_>) {
         "a thread panicked; this is a bug");
 }
 
-/// Only words that stand in the program: those made at run time may hold a piece of a record, as the
-/// text that was cut in the middle of a letter.
+/// The message of a panic if it is a literal of the program. A message made at run time may contain a
+/// piece of a record, for example of a text that was sliced inside of a character.
 fn reason(payload: &(dyn Any + Send)) -> &'static str {
     payload
         .downcast_ref::<&'static str>()

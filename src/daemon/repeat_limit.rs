@@ -1,4 +1,5 @@
-//! Keeps the network from flooding the log: a line that was just written is not written again.
+//! Keeps repeated lines from flooding the log: a line that was just written is not written again. A
+//! client of the admin port could otherwise fill the disk with one message.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ struct SeenLine {
 }
 
 impl RepeatLimiter {
-    /// Whether the line with this hash is written now; then with how many were not since it was
-    /// last written.
+    /// `Some` if the line with this hash is to be written now, with the number of times that it was
+    /// suppressed since it was last written.
     pub(super) fn admit(&mut self, hash: u64, now: Instant) -> Option<u64> {
         if let Some(seen) = self.seen.get_mut(&hash) {
             if now.duration_since(seen.written) < REPEAT_WINDOW {

@@ -12,7 +12,7 @@ const MAX_QUEUED_SIGNALS: usize = 16;
 /// Reloads that wait. The rest of the places is for stops, which must not be pushed out.
 const MAX_QUEUED_RELOAD_SIGNALS: usize = 8;
 
-/// What a signal asks for.
+/// The request that a signal stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM or SIGINT: stop; a second one: stop now.

@@ -39,7 +39,7 @@ impl SystemdNotifier {
         SystemdNotifier { socket, watchdog }
     }
 
-    /// How often the watchdog wants to be fed: half of what it waits for.
+    /// The pause between two feeds of the watchdog: half of the time that it waits.
     pub fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.map(|time| time / 2)
     }
@@ -49,7 +49,7 @@ impl SystemdNotifier {
         self.send("READY=1");
     }
 
-    /// It starts, and may take that much longer.
+    /// The service still starts, and may take this much longer.
     pub fn starting(&self, longer: Duration) {
         self.send(&format!("EXTEND_TIMEOUT_USEC={}", longer.as_micros()));
     }

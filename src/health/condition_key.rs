@@ -1,4 +1,4 @@
-//! What a condition is about.
+//! The key of a condition: which part of the bridge it is about.
 
 use std::fmt;
 

@@ -21,8 +21,9 @@ const PRODUCE_SECONDS_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// What the series of a family tell about. When that is gone, for example a table that is no longer
-/// configured, its series are removed, or dashboards would show its last figures for ever.
+/// The table, topic or pipeline that the series of a family belong to. When it is gone, for example a
+/// table that is no longer configured, its series are removed; otherwise dashboards would show its last
+/// figures for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SeriesOwner {
     /// The process: never removed.

@@ -120,7 +120,7 @@ impl Histogram {
     }
 }
 
-/// What a family can hold.
+/// A value that a family can hold.
 pub trait MetricValue: Clone {
     /// The word on the `# TYPE` line.
     const KIND: &'static str;

@@ -10,11 +10,11 @@ use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
 use crate::source::SourceInstance;
 
-/// What all pipelines share.
+/// The clients that all pipelines share.
 pub(super) struct Connections {
     /// The client of the instance.
     pub(super) client: Arc<InstanceClient>,
-    /// What the source's tables share about it.
+    /// The instance as the tables see it: its clock, and how it reads times.
     pub(super) instance: Arc<SourceInstance>,
     /// The producer.
     pub(super) producer: Arc<Producer>,
@@ -74,7 +74,7 @@ impl Connections {
         self.old_clients.iter().for_each(|client| client.abort());
     }
 
-    /// Whether something old is still in use or on its way out.
+    /// An old client is still in use, or is ending.
     pub(super) fn is_busy(&self) -> bool {
         !(self.old_clients.is_empty() && self.old_producers.is_empty() && self.retiring.is_empty())
     }

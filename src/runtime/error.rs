@@ -5,7 +5,7 @@ use std::io;
 
 use crate::{admin, checkpoint, kafka, registry, servicenow};
 
-/// Why the bridge does not run, or did not end well. Decides the exit code.
+/// The reason why the bridge does not run, or did not end well. It decides the exit code.
 #[derive(Debug)]
 pub enum Error {
     /// The checkpoint file.

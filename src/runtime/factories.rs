@@ -34,12 +34,12 @@ pub(super) fn own_writes(
 
 /// Writes checkpoints while the pipelines run.
 pub(super) fn flusher(
-    parts: &Services,
+    services: &Services,
     config: &Config,
     stop: &Stop,
 ) -> Result<HelperThread, StartRefusal> {
-    let store = Arc::clone(&parts.store);
-    let condition = parts.health.condition(ConditionKey::Checkpoint, "");
+    let store = Arc::clone(&services.store);
+    let condition = services.health.condition(ConditionKey::Checkpoint, "");
     condition.ok();
     let (interval, stop) = (config.offset.flush_interval, stop.clone());
     HelperThread::service("checkpoint", move || {
@@ -49,14 +49,14 @@ pub(super) fn flusher(
 
 /// Looks for the topics, and makes missing ones where that is wanted.
 pub(super) fn topics(
-    parts: &Services,
+    services: &Services,
     producer: &Arc<Producer>,
     wanted: BTreeSet<String>,
     found: &Sender<BTreeSet<String>>,
     stop: &Stop,
 ) -> Result<HelperThread, StartRefusal> {
     let (producer, found) = (Arc::clone(producer), found.clone());
-    let (health, stop) = (Arc::clone(&parts.health), stop.clone());
+    let (health, stop) = (Arc::clone(&services.health), stop.clone());
     HelperThread::one_shot("topics", move || {
         helper_threads::find_topics(&producer, wanted, &found, &health, &stop)
     })
@@ -65,32 +65,32 @@ pub(super) fn topics(
 /// Asks the instance for the sink's tables, so that a bridge that only writes knows whether it could
 /// before the first record comes.
 pub(super) fn probe(
-    parts: &Services,
-    links: &Connections,
+    services: &Services,
+    connections: &Connections,
     config: &Config,
     stop: &Stop,
 ) -> Result<HelperThread, StartRefusal> {
-    let probe = sink::TableProbe::new(&links.client, config, &parts.health);
+    let probe = sink::TableProbe::new(&connections.client, config, &services.health);
     let stop = stop.clone();
     HelperThread::one_shot("sink-probe", move || probe.run(&stop))
 }
 
 /// A table. One that cannot start says what to do, and stops no other.
 pub(super) fn table(
-    parts: &Services,
-    links: &Connections,
+    services: &Services,
+    connections: &Connections,
     config: &Config,
     table: &TableConfig,
     own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
     signals: &StopSignals,
 ) -> Result<source::TablePipeline, StartRefusal> {
     let context = source::SourceContext {
-        instance: Arc::clone(&links.instance),
-        producer: Arc::clone(&links.producer),
-        registry: links.registry.clone(),
-        checkpoints: Arc::clone(&parts.store),
-        metrics: Arc::clone(&parts.metrics),
-        health: Arc::clone(&parts.health),
+        instance: Arc::clone(&connections.instance),
+        producer: Arc::clone(&connections.producer),
+        registry: connections.registry.clone(),
+        checkpoints: Arc::clone(&services.store),
+        metrics: Arc::clone(&services.metrics),
+        health: Arc::clone(&services.health),
         own_writes: own_writes.clone(),
     };
     source::TablePipeline::start(&context, &config.source, table, signals).map_err(|error| {
@@ -105,18 +105,18 @@ pub(super) fn table(
 
 /// The sink with all its topics.
 pub(super) fn sink(
-    parts: &Services,
-    links: &Connections,
+    services: &Services,
+    connections: &Connections,
     config: &Config,
     own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
     signals: &StopSignals,
 ) -> Result<sink::SinkPipeline, StartRefusal> {
     let context = sink::SinkServices {
-        client: Arc::clone(&links.client),
-        producer: Arc::clone(&links.producer),
-        registry: links.registry.clone(),
-        metrics: Arc::clone(&parts.metrics),
-        health: Arc::clone(&parts.health),
+        client: Arc::clone(&connections.client),
+        producer: Arc::clone(&connections.producer),
+        registry: connections.registry.clone(),
+        metrics: Arc::clone(&services.metrics),
+        health: Arc::clone(&services.health),
     };
     let guard = |table: &str| own_writes.get(table).cloned();
     sink::SinkPipeline::start(&context, config, &guard, signals)

@@ -25,7 +25,7 @@ const FAULT_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The threads of a pipeline or helper, as a slot handles them.
 pub(super) trait Managed {
-    /// Whether all threads have ended. Called again and again once they were asked to.
+    /// All threads have ended. Called again and again once they were asked to.
     fn is_over(&mut self) -> bool;
     /// A thread has ended although it was not asked to, or has panicked. The end of a one-shot thread
     /// that has done its work is no such fault.
@@ -37,7 +37,7 @@ pub(super) trait Managed {
     fn join(self) -> u64;
 }
 
-/// Why a pipeline or helper does not start.
+/// The reason why a pipeline or helper does not start.
 #[derive(Debug)]
 pub(super) enum StartRefusal {
     /// For a reason that may pass, so the start is tried again.
@@ -53,7 +53,7 @@ pub(super) struct StepInputs<'a> {
     pub(super) now: Instant,
     /// How long threads that were asked to end may take before work under way is abandoned.
     pub(super) end_timeout: Duration,
-    /// Whether a start is possible now, for example because its topics exist.
+    /// A start is possible now, for example because its topics exist.
     pub(super) may_start: bool,
     /// Names of threads that missed their heartbeat.
     pub(super) overdue_threads: &'a [String],
@@ -98,7 +98,7 @@ struct EndingWork<W> {
     abandon: Option<StopTrigger>,
     /// When that happens at the latest.
     deadline: Instant,
-    /// What went wrong, if it ends without having been asked to.
+    /// The fault because of which it ends; `None` if it was asked to end.
     fault: Option<String>,
 }
 
@@ -123,7 +123,7 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// Whether it is to run at all.
+    /// Sets whether its threads are to run at all.
     pub(super) fn want(&mut self, wanted: bool) {
         self.wanted = wanted;
     }
@@ -148,12 +148,12 @@ impl<W: Managed> PipelineSlot<W> {
         self.outdated || matches!(self.state, SlotState::Ending(_))
     }
 
-    /// Whether it has no threads and is not wanted any more, so that the slot can be dropped.
+    /// The slot has no threads and is not wanted any more, so it can be dropped.
     pub(super) fn is_gone(&self) -> bool {
         !self.wanted && matches!(self.state, SlotState::Idle)
     }
 
-    /// Whether it has no threads.
+    /// The slot has no threads.
     pub(super) fn is_empty(&self) -> bool {
         !matches!(self.state, SlotState::Running(_) | SlotState::Ending(_))
     }
@@ -166,7 +166,7 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// Why it does not run, if an operator has to change something first.
+    /// The reason why it does not run, if an operator has to change something first.
     pub(super) fn refusal(&self) -> Option<&str> {
         match &self.state {
             SlotState::Refused { why } => Some(why),
@@ -174,7 +174,7 @@ impl<W: Managed> PipelineSlot<W> {
         }
     }
 
-    /// What it is doing.
+    /// Its state for the status page.
     pub(super) fn phase(&self) -> PipelinePhase {
         match &self.state {
             _ if self.paused => PipelinePhase::Paused,
@@ -192,22 +192,22 @@ impl<W: Managed> PipelineSlot<W> {
     /// is due.
     pub(super) fn step(
         &mut self,
-        turn: StepInputs<'_>,
+        inputs: StepInputs<'_>,
         start: impl FnOnce(&StopSignals) -> Result<W, StartRefusal>,
     ) {
         let run = self.wanted && !self.paused;
         self.state = match std::mem::replace(&mut self.state, SlotState::Idle) {
-            SlotState::Running(running) => self.look_after(running, run, turn),
-            SlotState::Ending(ending) => self.await_end(ending, turn.now),
+            SlotState::Running(running) => self.look_after(running, run, inputs),
+            SlotState::Ending(ending) => self.await_end(ending, inputs.now),
             SlotState::Waiting { .. } | SlotState::Refused { .. } if !run => {
                 self.told = self.told.take().filter(|_| self.paused);
                 SlotState::Idle
             }
-            SlotState::Waiting { until, .. } if until <= turn.now && turn.may_start => {
-                self.start(turn.now, start)
+            SlotState::Waiting { until, .. } if until <= inputs.now && inputs.may_start => {
+                self.start(inputs.now, start)
             }
             SlotState::Refused { .. } if self.outdated => SlotState::Idle,
-            SlotState::Idle if run && turn.may_start => self.start(turn.now, start),
+            SlotState::Idle if run && inputs.may_start => self.start(inputs.now, start),
             state @ (SlotState::Idle | SlotState::Waiting { .. } | SlotState::Refused { .. }) => {
                 // What does not run is not outdated.
                 self.outdated = false;
@@ -237,7 +237,7 @@ impl<W: Managed> PipelineSlot<W> {
         };
     }
 
-    /// Whether all its threads have ended.
+    /// All its threads have ended.
     pub(super) fn is_over(&mut self) -> bool {
         match &mut self.state {
             SlotState::Running(_) => false,
@@ -266,12 +266,12 @@ impl<W: Managed> PipelineSlot<W> {
         &mut self,
         mut running: RunningWork<W>,
         run: bool,
-        turn: StepInputs<'_>,
+        inputs: StepInputs<'_>,
     ) -> SlotState<W> {
         let threads = running.work.threads();
         let overdue = threads
             .iter()
-            .find(|name| turn.overdue_threads.contains(name));
+            .find(|name| inputs.overdue_threads.contains(name));
         let fault = if running.work.has_died() {
             Some("a thread ended by itself; this is a bug".to_owned())
         } else {
@@ -285,7 +285,7 @@ impl<W: Managed> PipelineSlot<W> {
                 .for_each(|thread| self.health.forget_dead_thread(thread));
         }
         if fault.is_none() && run && !self.outdated {
-            if STABLE_AFTER < turn.now.saturating_duration_since(running.since) {
+            if STABLE_AFTER < inputs.now.saturating_duration_since(running.since) {
                 self.ends.reset();
                 self.vital = None;
             }
@@ -295,16 +295,16 @@ impl<W: Managed> PipelineSlot<W> {
         let patience = if fault.is_some() {
             FAULT_END_TIMEOUT
         } else {
-            turn.end_timeout
+            inputs.end_timeout
         };
         self.await_end(
             EndingWork {
                 work: running.work,
                 abandon: Some(running.abandon),
-                deadline: turn.now + patience,
+                deadline: inputs.now + patience,
                 fault,
             },
-            turn.now,
+            inputs.now,
         )
     }
 

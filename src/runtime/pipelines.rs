@@ -32,7 +32,7 @@ pub(super) struct Pipelines {
     /// Topics that are there.
     found: BTreeSet<String>,
     found_in: Sender<BTreeSet<String>>,
-    /// What the sink wrote, for each table that leaves its own writes out.
+    /// The log of the sink's writes for each table that leaves them out.
     own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
     /// Tables that are still to move to a new client or producer, and the one that is moving.
     moving: VecDeque<String>,
@@ -49,14 +49,14 @@ pub(super) struct Pipelines {
 impl Pipelines {
     /// Nothing runs yet. The receiver gets the topics that were found.
     pub(super) fn new(
-        parts: &Services,
+        services: &Services,
         config: &Config,
     ) -> (Pipelines, Receiver<BTreeSet<String>>) {
         let (found_in, found) = bounded(MAX_QUEUED_TOPIC_REPORTS);
-        let slot = |key| PipelineSlot::new(key, &parts.health, &parts.metrics);
+        let slot = |key| PipelineSlot::new(key, &services.health, &services.metrics);
         let mut pipelines = Pipelines {
             tables: BTreeMap::new(),
-            sink: PipelineSlot::new(ConditionKey::Sink, &parts.health, &parts.metrics),
+            sink: PipelineSlot::new(ConditionKey::Sink, &services.health, &services.metrics),
             flusher: slot(ConditionKey::CheckpointWriter),
             topics: slot(ConditionKey::TopicLookup),
             probe: slot(ConditionKey::SinkProbe),
@@ -71,18 +71,18 @@ impl Pipelines {
             shown_topics: BTreeMap::new(),
         };
         for table in config.active_tables() {
-            pipelines.add_table(&table.name, parts);
+            pipelines.add_table(&table.name, services);
         }
         pipelines.configure(config);
         (pipelines, found)
     }
 
-    fn add_table(&mut self, name: &str, parts: &Services) {
+    fn add_table(&mut self, name: &str, services: &Services) {
         let slot = self.tables.entry(name.to_owned()).or_insert_with(|| {
             PipelineSlot::new(
                 ConditionKey::Table(name.to_owned()),
-                &parts.health,
-                &parts.metrics,
+                &services.health,
+                &services.metrics,
             )
         });
         slot.want(true);
@@ -100,10 +100,15 @@ impl Pipelines {
     }
 
     /// Marks the slots as a plan says; the connections are the new ones already.
-    pub(super) fn apply(&mut self, plan: &ConfigDiff, topics: BTreeSet<String>, parts: &Services) {
+    pub(super) fn apply(
+        &mut self,
+        plan: &ConfigDiff,
+        topics: BTreeSet<String>,
+        services: &Services,
+    ) {
         for (name, change) in &plan.tables {
             match change {
-                TableChange::Added | TableChange::Edited => self.add_table(name, parts),
+                TableChange::Added | TableChange::Edited => self.add_table(name, services),
                 TableChange::Removed => {
                     if let Some(slot) = self.tables.get_mut(name) {
                         slot.pause(false);
@@ -161,38 +166,38 @@ impl Pipelines {
         &mut self,
         now: Instant,
         config: &Config,
-        links: &Connections,
-        parts: &Services,
+        connections: &Connections,
+        services: &Services,
     ) {
-        let overdue = parts.health.overdue_threads(now);
-        let turn = StepInputs {
+        let overdue = services.health.overdue_threads(now);
+        let inputs = StepInputs {
             now,
             end_timeout: config.shutdown_timeout,
             may_start: true,
             overdue_threads: &overdue,
         };
-        self.flusher.step(turn, |signals| {
-            factories::flusher(parts, config, &signals.stop)
+        self.flusher.step(inputs, |signals| {
+            factories::flusher(services, config, &signals.stop)
         });
-        let (producer, found) = (&links.producer, &self.found_in);
+        let (producer, found) = (&connections.producer, &self.found_in);
         let topics = config.topics().into_iter().collect();
-        self.topics.step(turn, |signals| {
-            factories::topics(parts, producer, topics, found, &signals.stop)
+        self.topics.step(inputs, |signals| {
+            factories::topics(services, producer, topics, found, &signals.stop)
         });
-        self.probe.step(turn, |signals| {
-            factories::probe(parts, links, config, &signals.stop)
+        self.probe.step(inputs, |signals| {
+            factories::probe(services, connections, config, &signals.stop)
         });
         self.move_on(now);
-        self.step_tables(turn, config, links, parts);
-        self.step_sink(turn, config, links, parts);
+        self.step_tables(inputs, config, connections, services);
+        self.step_sink(inputs, config, connections, services);
     }
 
     fn step_tables(
         &mut self,
-        turn: StepInputs<'_>,
+        inputs: StepInputs<'_>,
         config: &Config,
-        links: &Connections,
-        parts: &Services,
+        connections: &Connections,
+        services: &Services,
     ) {
         for (name, slot) in &mut self.tables {
             let table = config
@@ -200,19 +205,22 @@ impl Pipelines {
                 .iter()
                 .find(|table| table.name == *name);
             let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
-            let turn = StepInputs { may_start, ..turn };
+            let inputs = StepInputs {
+                may_start,
+                ..inputs
+            };
             let (own, shown) = (&self.own_writes, &mut self.shown_tables);
-            slot.step(turn, |signals| {
+            slot.step(inputs, |signals| {
                 let table =
                     table.ok_or_else(|| StartRefusal::Later("it is not known".to_owned()))?;
-                show_table(shown, table, parts);
-                factories::table(parts, links, config, table, own, signals)
+                show_table(shown, table, services);
+                factories::table(services, connections, config, table, own, signals)
             });
             // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
             if !self.shown_tables.contains_key(name)
-                && let Some(entry) = parts.store.get(name)
+                && let Some(entry) = services.store.get(name)
             {
-                let lag = parts.metrics.offset_lag.with(&[name]);
+                let lag = services.metrics.offset_lag.with(&[name]);
                 lag.set(source::age(entry.position.timestamp));
             }
         }
@@ -226,35 +234,38 @@ impl Pipelines {
         for name in names {
             self.tables.remove(&name);
             self.shown_tables.remove(&name);
-            parts.metrics.forget_table(&name);
-            parts.store.hide_position(&name);
+            services.metrics.forget_table(&name);
+            services.store.hide_position(&name);
         }
     }
 
     fn step_sink(
         &mut self,
-        turn: StepInputs<'_>,
+        inputs: StepInputs<'_>,
         config: &Config,
-        links: &Connections,
-        parts: &Services,
+        connections: &Connections,
+        services: &Services,
     ) {
         let topics = config.sink.topics.iter().map(|it| &it.topic);
         let topics = topics.filter(|topic| !self.paused.contains(*topic));
         let mut needed = topics.chain(&config.sink.dlq_topic);
         let may_start = needed.all(|topic| self.found.contains(topic));
         let (own, paused) = (&self.own_writes, &self.paused);
-        let turn = StepInputs { may_start, ..turn };
-        self.sink.step(turn, |signals| {
+        let inputs = StepInputs {
+            may_start,
+            ..inputs
+        };
+        self.sink.step(inputs, |signals| {
             let mut config = config.clone();
             config.sink.topics.retain(|it| !paused.contains(&it.topic));
-            factories::sink(parts, links, &config, own, signals)
+            factories::sink(services, connections, &config, own, signals)
         });
         if self.sink.is_empty() || self.sink.work().is_some() {
             let topics = config.active_topics().iter();
             let now = topics
                 .map(|it| (it.topic.clone(), it.table.clone()))
                 .collect();
-            show_topics(&mut self.shown_topics, now, parts);
+            show_topics(&mut self.shown_topics, now, services);
         }
     }
 
@@ -278,7 +289,7 @@ impl Pipelines {
         }
     }
 
-    /// Whether something is on its way to another state, so that one should look again soon.
+    /// A slot is on its way to another state, so the next step should follow soon.
     pub(super) fn is_busy(&self) -> bool {
         !self.moving.is_empty()
             || self.tables.values().any(PipelineSlot::is_changing)
@@ -288,12 +299,13 @@ impl Pipelines {
             || self.flusher.is_changing()
     }
 
-    /// Whether at least one pipeline runs.
+    /// At least one pipeline runs.
     pub(super) fn some_run(&self) -> bool {
         self.sink.work().is_some() || self.tables.values().any(|slot| slot.work().is_some())
     }
 
-    /// Why nothing runs and nothing will, if that is so.
+    /// The reason of each table, if all of them refuse to start and there is no sink: then the process can
+    /// end.
     pub(super) fn refusals(&self, config: &Config) -> Option<Vec<String>> {
         if config.sink.enabled || self.tables.is_empty() {
             return None;
@@ -305,7 +317,7 @@ impl Pipelines {
         why.collect()
     }
 
-    /// What each pipeline is doing.
+    /// The state of each pipeline: tables, then topics, in the order of the configuration.
     pub(super) fn states(&self, config: &Config) -> Vec<SupervisedPipeline> {
         let tables = config.active_tables().iter().filter_map(|table| {
             Some(SupervisedPipeline {
@@ -330,11 +342,11 @@ impl Pipelines {
 }
 
 /// A table that goes to another topic has no figures of the old one.
-fn show_table(shown: &mut BTreeMap<String, String>, table: &TableConfig, parts: &Services) {
+fn show_table(shown: &mut BTreeMap<String, String>, table: &TableConfig, services: &Services) {
     let old = shown.insert(table.name.clone(), table.topic.clone());
     if let Some(old) = old.filter(|old| *old != table.topic) {
         let labels = [("table", table.name.as_str()), ("topic", old.as_str())];
-        parts.metrics.source_produced.remove_all(&labels);
+        services.metrics.source_produced.remove_all(&labels);
     }
 }
 
@@ -342,15 +354,15 @@ fn show_table(shown: &mut BTreeMap<String, String>, table: &TableConfig, parts: 
 fn show_topics(
     shown: &mut BTreeMap<String, String>,
     now: BTreeMap<String, String>,
-    parts: &Services,
+    services: &Services,
 ) {
     let old = std::mem::replace(shown, now);
     for (topic, table) in &old {
         if !shown.contains_key(topic) {
-            parts.metrics.forget_sink_topic(topic);
+            services.metrics.forget_sink_topic(topic);
         }
         if !shown.values().any(|it| it == table) {
-            parts.metrics.forget_sink_table(table);
+            services.metrics.forget_sink_table(table);
         }
     }
 }

@@ -28,7 +28,7 @@ const PRODUCER_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A reload that is to be prepared.
 pub(super) struct ReloadTask {
     pub(super) path: PathBuf,
-    /// What runs.
+    /// The configuration that runs.
     pub(super) running: LoadedConfig,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: Stop,
@@ -60,11 +60,11 @@ pub(super) struct Candidate<T> {
     pub(super) health: Arc<Health>,
 }
 
-/// Why an edit is not used.
+/// The reason why an edit is not used.
 pub(super) struct ReloadRefusal {
     pub(super) outcome: ReloadOutcome,
     pub(super) words: Vec<String>,
-    /// Whether the same may work later.
+    /// The same edit may work later, for example when the instance is back.
     pub(super) retry: bool,
 }
 

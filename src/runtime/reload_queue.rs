@@ -113,7 +113,7 @@ impl ReloadQueue {
         })
     }
 
-    /// Whether an edit that did not work is to be tried again.
+    /// The time has come to try an edit again that did not work.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.thread.is_none() && self.retry_at.is_some_and(|at| at <= now)
     }
@@ -122,13 +122,13 @@ impl ReloadQueue {
     pub(super) fn end(
         &mut self,
         result: Result<Vec<String>, ReloadRefusal>,
-        parts: &Services,
+        services: &Services,
     ) -> bool {
         if let Some((_, thread)) = self.thread.take() {
             // It has sent its result, which was the last it did.
             thread.join().ok();
         }
-        parts.metrics.record_reload(result.is_ok());
+        services.metrics.record_reload(result.is_ok());
         let (outcome, words, answer) = match result {
             Ok(words) => self.used(words),
             Err(refused) => self.refused(refused),
@@ -136,7 +136,7 @@ impl ReloadQueue {
         for request in self.asked.drain(..) {
             request.answer(answer.clone());
         }
-        parts.control.add_reload(ReloadRecord {
+        services.control.add_reload(ReloadRecord {
             at: SystemTime::now(),
             outcome,
             words,

@@ -25,14 +25,14 @@ impl Supervisor {
     pub(super) fn stop(mut self, inputs: &SupervisorInputs) -> Result<(), Error> {
         let (started, timeout) = (Instant::now(), self.running.config.shutdown_timeout);
         log::info!(timeout:? = timeout; "stopping: nothing more is asked for");
-        self.parts.health.set_stopping();
+        self.services.health.set_stopping();
         self.systemd.stopping(timeout);
         self.reloads.abandon();
         self.end_all(false);
         let deadline = self.await_pipelines(inputs, started, timeout);
         // In this order: a thread whose request is cut off must see that it was told to abandon it.
         self.end_all(true);
-        self.links.abort();
+        self.connections.abort();
         while Instant::now() < deadline && !self.are_over() {
             pause();
         }
@@ -90,7 +90,7 @@ impl Supervisor {
             }
             // A page is read again; a write that is ended may have to be looked up.
             if grace.is_some_and(|grace| grace <= now) && self.pipelines.sink.is_over() {
-                self.links.abort();
+                self.connections.abort();
                 grace = None;
             }
             if inputs.signals.recv_timeout(SHUTDOWN_POLL_INTERVAL) == Ok(Signal::Terminate) {
@@ -110,8 +110,8 @@ impl Supervisor {
         }
         left.records = pipelines.sink.collect();
         let (producer, client) = (
-            Arc::clone(&self.links.producer),
-            Arc::clone(&self.links.client),
+            Arc::clone(&self.connections.producer),
+            Arc::clone(&self.connections.client),
         );
         // Records that wait are given up a little before the end, as giving up takes a moment too.
         let give_up = deadline
@@ -133,7 +133,7 @@ impl Supervisor {
         }
         if flusher.is_over() {
             // It has written already; this catches an error that it could only log.
-            self.parts.store.flush().map_err(Error::Checkpoint)?;
+            self.services.store.flush().map_err(Error::Checkpoint)?;
         } else {
             left.note(false, "the checkpoint writer");
         }
@@ -178,7 +178,7 @@ fn spawn(name: &str, end: impl FnOnce() -> u64 + Send + 'static) -> Option<JoinH
     thread.spawn(end).ok()
 }
 
-/// What the thread gives, if it ends in time.
+/// The result of the thread; `None` if it panicked or does not end in time.
 fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> {
     let thread = thread?;
     // Half a second more than nothing: at a deadline that has passed, most have just ended.

@@ -74,10 +74,10 @@ impl SupervisorInputs {
 
 /// Everything that runs.
 pub(super) struct Supervisor {
-    pub(super) parts: Services,
+    pub(super) services: Services,
     pub(super) running: LoadedConfig,
     pub(super) logging: LogControl,
-    pub(super) links: Connections,
+    pub(super) connections: Connections,
     pub(super) pipelines: Pipelines,
     pub(super) reloads: ReloadQueue,
     pub(super) watch: ConfigWatcher,
@@ -91,26 +91,26 @@ impl Supervisor {
     pub(super) fn start(
         path: PathBuf,
         loaded: LoadedConfig,
-        parts: Services,
+        services: Services,
         logging: LogControl,
         (signals, requests): (Receiver<Signal>, Receiver<CommandRequest>),
     ) -> Result<(Supervisor, SupervisorInputs), Error> {
         let config = &loaded.config;
-        let (metrics, health) = (&parts.metrics, &parts.health);
+        let (metrics, health) = (&services.metrics, &services.health);
         let client = InstanceClient::start(&config.servicenow, metrics, health)
             .map_err(Error::ServiceNow)?;
         let producer = Producer::start(&config.kafka, metrics, health).map_err(Error::Kafka)?;
         let registry = Registry::configured(&config.schema_registry, metrics);
         let registry = registry.map_err(Error::Registry)?;
-        let (pipelines, found) = Pipelines::new(&parts, config);
+        let (pipelines, found) = Pipelines::new(&services, config);
         let (watch, changed) = ConfigWatcher::start(loaded.files.clone()).map_err(Error::System)?;
         let (reloads, prepared) = ReloadQueue::new(path, health);
         let supervisor = Supervisor {
-            links: Connections::new(client, producer, registry, &config.servicenow),
+            connections: Connections::new(client, producer, registry, &config.servicenow),
             heartbeat: health.thread("supervisor"),
             systemd: Systemd::new(SystemdNotifier::new(&SystemdEnvironment::read())),
             running: loaded,
-            parts,
+            services,
             logging,
             pipelines,
             reloads,
@@ -161,9 +161,10 @@ impl Supervisor {
     fn step(&mut self, now: Instant) -> Result<(), Error> {
         let config = &self.running.config;
         let before = self.systemd.is_ready();
-        self.pipelines.step(now, config, &self.links, &self.parts);
-        self.links.retire_unused();
-        self.parts
+        self.pipelines
+            .step(now, config, &self.connections, &self.services);
+        self.connections.retire_unused();
+        self.services
             .control
             .set_pipelines(self.pipelines.states(config));
         if !before && let Some(why) = self.pipelines.refusals(config) {
@@ -178,7 +179,7 @@ impl Supervisor {
         }
         let config = &self.running.config;
         self.systemd
-            .step(now, &self.parts, self.pipelines.some_run());
+            .step(now, &self.services, self.pipelines.some_run());
         if !before && self.systemd.is_ready() {
             log::info!(tables = self.pipelines.tables.len(),
                 topics = config.sink.topics.len(); "all pipelines are started");
@@ -187,7 +188,7 @@ impl Supervisor {
     }
 
     fn is_busy(&self) -> bool {
-        self.pipelines.is_busy() || self.links.is_busy()
+        self.pipelines.is_busy() || self.connections.is_busy()
     }
 
     fn obey(&mut self, request: CommandRequest) {
@@ -196,7 +197,7 @@ impl Supervisor {
             AdminCommand::Pause(name) => self.pause(&name, true),
             AdminCommand::Resume(name) => self.pause(&name, false),
             AdminCommand::PollNow(name) => self.poll_now(&name),
-            AdminCommand::RefreshToken => match self.links.client.renew_token() {
+            AdminCommand::RefreshToken => match self.connections.client.renew_token() {
                 true => Ok("a new access token is being asked for".to_owned()),
                 false => Err("the configured credentials are no tokens".to_owned()),
             },
@@ -246,7 +247,7 @@ impl Supervisor {
     fn reload(&mut self, request: Option<CommandRequest>) {
         if self
             .reloads
-            .begin(request, &self.running, &self.parts.metrics)
+            .begin(request, &self.running, &self.services.metrics)
         {
             self.systemd.reloading();
         }
@@ -261,7 +262,7 @@ impl Supervisor {
             Err(refused) => Err(refused),
         };
         self.watch.follow(files);
-        if self.reloads.end(words, &self.parts) {
+        if self.reloads.end(words, &self.services) {
             self.reload(None);
         } else {
             self.systemd.reloaded();
@@ -288,15 +289,16 @@ impl Supervisor {
         }
         *files = loaded_files;
         if let Some(new) = client {
-            self.parts.health.attach(&new.health);
-            self.links.switch_client(new.it, &plan.config.servicenow);
+            self.services.health.attach(&new.health);
+            self.connections
+                .switch_client(new.it, &plan.config.servicenow);
         }
         if let Some(new) = producer {
-            self.parts.health.attach(&new.health);
-            self.links.switch_producer(new.it);
+            self.services.health.attach(&new.health);
+            self.connections.switch_producer(new.it);
         }
         if let Some(new) = registry {
-            self.links.switch_registry(new);
+            self.connections.switch_registry(new);
         }
         if plan.log {
             self.logging.set_level(plan.config.log_level);
@@ -308,14 +310,14 @@ impl Supervisor {
         for kept in &plan.needs_restart {
             log::warn!(reason = kept; "an edit waits for a restart");
         }
-        self.pipelines.apply(&plan, topics, &self.parts);
+        self.pipelines.apply(&plan, topics, &self.services);
         let words = plan
             .summary
             .iter()
             .chain(&plan.needs_restart)
             .cloned()
             .collect();
-        self.parts.current.set(plan.config.clone());
+        self.services.current.set(plan.config.clone());
         self.running = LoadedConfig {
             config: plan.config,
             files: files.clone(),

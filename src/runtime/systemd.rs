@@ -32,21 +32,21 @@ impl Systemd {
         }
     }
 
-    /// Whether the start is over.
+    /// systemd was told that the service is ready.
     pub(super) fn is_ready(&self) -> bool {
         self.ready
     }
 
     /// Sends the messages that are due. The watchdog is fed only while `/healthz` is good, so that systemd
     /// restarts a process with a dead or hanging thread.
-    pub(super) fn step(&mut self, now: Instant, parts: &Services, running: bool) {
+    pub(super) fn step(&mut self, now: Instant, services: &Services, running: bool) {
         if running && !self.ready {
             self.ready = true;
             self.notify.ready();
         }
         if let Some(interval) = self.notify.watchdog_interval()
             && self.watchdog_at <= now
-            && parts.health.liveness(now).ok
+            && services.health.liveness(now).ok
         {
             self.notify.watchdog();
             // The supervisor looks once a second.
@@ -57,7 +57,7 @@ impl Systemd {
             if !self.ready {
                 self.notify.starting(START_TIMEOUT_EXTENSION);
             }
-            let line = self.status(now, parts);
+            let line = self.status(now, services);
             self.notify.status(&line);
         }
     }
@@ -83,8 +83,8 @@ impl Systemd {
         ));
     }
 
-    fn status(&mut self, now: Instant, parts: &Services) -> String {
-        let metrics = &parts.metrics;
+    fn status(&mut self, now: Instant, services: &Services) -> String {
+        let metrics = &services.metrics;
         let read = metrics.source_produced.sum();
         let written = metrics.sink_records.sum();
         let before = self.before.replace((now, read, written));
@@ -94,7 +94,7 @@ impl Systemd {
             (rate(read, read_then), rate(written, written_then))
         });
         let line = line(read, written, metrics);
-        let report = parts.health.readiness();
+        let report = services.health.readiness();
         match report.lines.first() {
             None => line,
             Some(reason) => format!("{line}; not ready: {reason}"),

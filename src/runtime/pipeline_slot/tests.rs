@@ -63,14 +63,14 @@ fn world() -> SlotFixture {
 impl SlotFixture {
     fn step(&mut self, seconds: u64) {
         self.now += SECOND * u32::try_from(seconds).unwrap();
-        let turn = StepInputs {
+        let inputs = StepInputs {
             now: self.now,
             end_timeout: 20 * SECOND,
             may_start: true,
             overdue_threads: &self.overdue,
         };
         let (stub, starts, answer) = (self.stub.clone(), &mut self.starts, self.answer.take());
-        self.slot.step(turn, |signals| {
+        self.slot.step(inputs, |signals| {
             *starts += 1;
             if let Some(refusal) = answer {
                 return Err(refusal);
