@@ -23,19 +23,21 @@ const MAX_RESUME_JITTER: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct RequestLimiter {
     gate: Mutex<RetryAfterGate>,
-    pace: Option<Mutex<TokenBucket>>,
+    /// `None` without `rate_limit_rps`.
+    bucket: Option<Mutex<TokenBucket>>,
+    /// The metric of the time spent waiting.
     waited: SecondsCounter,
 }
 
 impl RequestLimiter {
     /// `rate` in requests per second; time spent waiting goes to `waited`.
     pub(super) fn new(rate: Option<f64>, waited: SecondsCounter) -> RequestLimiter {
-        let pace = rate
+        let bucket = rate
             .filter(|rate| *rate > 0.0)
             .map(|rate| Mutex::new(TokenBucket::new(rate)));
         RequestLimiter {
             gate: Mutex::new(RetryAfterGate::new()),
-            pace,
+            bucket,
             waited,
         }
     }
@@ -57,9 +59,9 @@ impl RequestLimiter {
     fn wait(&self, started: Instant, stop: &Stop) -> Result<(), NotAdmitted> {
         let deadline = started + MAX_WAIT_BEFORE_SENDING;
         self.wait_for_gate(deadline, stop)?;
-        if let Some(pace) = &self.pace {
+        if let Some(bucket) = &self.bucket {
             let now = Instant::now();
-            let slot = pace
+            let slot = bucket
                 .lock()
                 .reserve(now, deadline.saturating_duration_since(now));
             match slot {

@@ -33,7 +33,7 @@ const TOKEN_ENDPOINT_LABEL: &str = "/oauth_token.do";
 /// The callers' side: gives out the current token.
 #[derive(Debug)]
 pub(super) struct TokenHandle {
-    board: Arc<TokenState>,
+    token_state: Arc<TokenState>,
     wake: Sender<()>,
     thread: Mutex<Option<(StopTrigger, JoinHandle<()>)>>,
 }
@@ -64,7 +64,7 @@ impl TokenHandle {
         shared: &Arc<ClientShared>,
         health: &Arc<Health>,
     ) -> Result<TokenHandle, Error> {
-        let board = Arc::new(TokenState(Mutex::new(TokenStateInner {
+        let token_state = Arc::new(TokenState(Mutex::new(TokenStateInner {
             schedule: RefreshSchedule::new(Instant::now()),
             credential: None,
             failure: None,
@@ -73,7 +73,7 @@ impl TokenHandle {
         let (wake, woken) = bounded(1);
         let (trigger, stop) = stop::pair();
         let refresher = TokenRefresher {
-            board: Arc::clone(&board),
+            token_state: Arc::clone(&token_state),
             shared: Arc::clone(shared),
             asked: AttemptedRequest {
                 method: "POST",
@@ -93,7 +93,7 @@ impl TokenHandle {
             .spawn(move || refresher.run())
             .map_err(|why| Error::Setup(format!("cannot start the token thread: {why}")))?;
         Ok(TokenHandle {
-            board,
+            token_state,
             wake,
             thread: Mutex::new(Some((trigger, thread))),
         })
@@ -109,7 +109,7 @@ impl TokenHandle {
         loop {
             let now = Instant::now();
             let change = {
-                let state = self.board.lock();
+                let state = self.token_state.lock();
                 if let (Some(generation), Some(credential)) =
                     (state.schedule.usable(now), &state.credential)
                     && credential.generation == generation
@@ -133,7 +133,7 @@ impl TokenHandle {
 
     /// The API refused the token of `generation`: it is not given out again.
     pub(super) fn refused(&self, generation: u64) {
-        let mut state = self.board.lock();
+        let mut state = self.token_state.lock();
         if state.schedule.refuse(generation, Instant::now()) {
             drop(state);
             self.wake();
@@ -142,7 +142,7 @@ impl TokenHandle {
 
     /// Asks for a new token although the current one may still be good.
     pub(super) fn renew(&self) {
-        let newest = self.board.lock().schedule.newest();
+        let newest = self.token_state.lock().schedule.newest();
         if let Some((generation, _)) = newest {
             self.refused(generation);
         }
@@ -150,7 +150,7 @@ impl TokenHandle {
 
     /// The API took the token of `generation`.
     pub(super) fn proven(&self, generation: u64) {
-        self.board.lock().schedule.proven(generation);
+        self.token_state.lock().schedule.proven(generation);
     }
 
     /// Ends and joins the thread.
@@ -174,7 +174,7 @@ impl TokenHandle {
 
 /// The thread's side: asks the token endpoint.
 struct TokenRefresher {
-    board: Arc<TokenState>,
+    token_state: Arc<TokenState>,
     shared: Arc<ClientShared>,
     asked: AttemptedRequest,
     oauth: config::OAuthConfig,
@@ -197,7 +197,7 @@ impl TokenRefresher {
     fn run(mut self) {
         loop {
             let now = Instant::now();
-            let due = self.board.lock().schedule.due();
+            let due = self.token_state.lock().schedule.due();
             let wait = due.saturating_duration_since(now);
             self.heartbeat.beat(wait + TOKEN_HEARTBEAT_SLACK);
             if !wait.is_zero() {
@@ -217,7 +217,7 @@ impl TokenRefresher {
             let result = self.ask();
             self.post(result);
         }
-        let mut state = self.board.lock();
+        let mut state = self.token_state.lock();
         state.failure = Some(Error::Stopped);
         state.credential = None;
         state.changed.announce();
@@ -344,7 +344,7 @@ impl TokenRefresher {
         // Counted before the token can be used, so that the count is never behind the requests that
         // the token allowed.
         self.shared.metrics.token_requests.with(&[label]).inc();
-        let mut state = self.board.lock();
+        let mut state = self.token_state.lock();
         let error = match result {
             Ok((value, granted)) => match state.schedule.granted(granted, now) {
                 GrantOutcome::Usable => {

@@ -9,30 +9,30 @@ fn ms(millis: u64) -> Duration {
 }
 
 #[test]
-fn pace_bursts_then_spaces() {
-    let mut pace = TokenBucket::new(2.0);
-    let start = pace.epoch;
+fn a_burst_and_then_even_spaces() {
+    let mut bucket = TokenBucket::new(2.0);
+    let start = bucket.epoch;
     let waits: Vec<u128> = (0..5)
-        .map(|_| pace.reserve(start, SECOND * 60).unwrap().as_millis())
+        .map(|_| bucket.reserve(start, SECOND * 60).unwrap().as_millis())
         .collect();
     assert_eq!(waits, [0, 0, 500, 1000, 1500]);
     // After a long rest the burst is there again, and no more.
     let later = start + SECOND * 100;
     let waits: Vec<u128> = (0..3)
-        .map(|_| pace.reserve(later, SECOND * 60).unwrap().as_millis())
+        .map(|_| bucket.reserve(later, SECOND * 60).unwrap().as_millis())
         .collect();
     assert_eq!(waits, [0, 0, 500]);
 }
 
 #[test]
-fn a_slow_pace_has_a_burst_of_one_and_a_bound() {
-    let mut pace = TokenBucket::new(0.01);
-    let start = pace.epoch;
-    assert_eq!(pace.reserve(start, SECOND), Ok(Duration::ZERO));
-    let too_long = pace.reserve(start, SECOND).unwrap_err();
+fn a_slow_rate_has_a_burst_of_one_and_a_bound() {
+    let mut bucket = TokenBucket::new(0.01);
+    let start = bucket.epoch;
+    assert_eq!(bucket.reserve(start, SECOND), Ok(Duration::ZERO));
+    let too_long = bucket.reserve(start, SECOND).unwrap_err();
     assert_eq!(too_long.as_secs(), 100);
     // What was refused took no turn.
-    let wait = pace.reserve(start, SECOND * 200).unwrap();
+    let wait = bucket.reserve(start, SECOND * 200).unwrap();
     assert_eq!(wait.as_secs(), 100);
 }
 
