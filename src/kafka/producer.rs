@@ -185,7 +185,7 @@ impl Producer {
             }
             crossbeam_channel::select! {
                 recv(stop.receiver()) -> _ => return Err(SendError::Stopped),
-                recv(drained) -> _ => return Ok(()),
+                recv(drained.woken()) -> _ => return Ok(()),
                 default(QUEUE_RECHECK_INTERVAL.min(deadline - now)) => {}
             }
             // Reports that came in before this wait began are not told on the channel.

@@ -1,6 +1,7 @@
 //! Waiting for room in the producer's queue.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -14,7 +15,21 @@ use crate::sync::Mutex;
 pub(super) struct QueueDrain {
     /// Reports until the wake-up; no thread waits while it is not above 0.
     reports: AtomicI64,
-    waiting: Mutex<Vec<Sender<()>>>,
+    waiting: Mutex<Vec<Weak<Sender<()>>>>,
+}
+
+/// The wait of one thread, until it is dropped.
+#[derive(Debug)]
+pub(super) struct DrainWait {
+    woken: Receiver<()>,
+    _waker: Arc<Sender<()>>,
+}
+
+impl DrainWait {
+    /// Gets a message when the queue has drained.
+    pub(super) fn woken(&self) -> &Receiver<()> {
+        &self.woken
+    }
 }
 
 impl QueueDrain {
@@ -24,26 +39,30 @@ impl QueueDrain {
             && self.reports.fetch_sub(1, Ordering::Relaxed) == 1
         {
             let waiting = std::mem::take(&mut *self.waiting.lock());
-            for sender in waiting {
-                sender.try_send(()).ok();
+            for waker in waiting.iter().filter_map(Weak::upgrade) {
+                waker.try_send(()).ok();
             }
         }
     }
 
-    /// Gives a channel that gets a message after about `reports` reports.
+    /// Begins to wait for about `reports` reports.
     ///
     /// Reports that come in during this call may be missed, so the caller also looks at the queue
     /// from time to time.
-    pub(super) fn after(&self, reports: i64) -> Receiver<()> {
-        let (sender, receiver) = bounded(1);
+    pub(super) fn after(&self, reports: i64) -> DrainWait {
+        let (waker, woken) = bounded(1);
+        let waker = Arc::new(waker);
         let mut waiting = self.waiting.lock();
-        // A receiver that gave up leaves its sender behind; the wake-up fills that, and here it goes.
-        waiting.retain(|sender| !sender.is_full());
-        waiting.push(sender);
+        // While Kafka is down there are no reports, but waits that give up and begin again.
+        waiting.retain(|waker| waker.strong_count() > 0);
+        waiting.push(Arc::downgrade(&waker));
         if self.reports.load(Ordering::Relaxed) <= 0 {
             self.reports.store(reports.max(1), Ordering::Relaxed);
         }
-        receiver
+        DrainWait {
+            woken,
+            _waker: waker,
+        }
     }
 }
 
@@ -58,9 +77,21 @@ mod tests {
         let (one, two) = (drain.after(3), drain.after(100));
         drain.report();
         drain.report();
-        assert!(one.try_recv().is_err());
+        assert!(one.woken().try_recv().is_err());
         drain.report();
-        assert!(one.try_recv().is_ok() && two.try_recv().is_ok());
+        assert!(one.woken().try_recv().is_ok() && two.woken().try_recv().is_ok());
         drain.report();
+    }
+
+    #[test]
+    fn waits_that_gave_up_are_forgotten() {
+        let drain = QueueDrain::default();
+        let kept = drain.after(1);
+        for _ in 0..1000 {
+            drop(drain.after(1));
+        }
+        assert!(drain.waiting.lock().len() <= 2);
+        drain.report();
+        assert!(kept.woken().try_recv().is_ok());
     }
 }
