@@ -12,8 +12,9 @@ use std::path::Path;
 
 use super::{root, sources};
 
-/// Wings in which imports still point upwards or in circles. This list only shrinks.
-const NOT_YET_ONE_WAY: &[&str] = &["cli", "config", "sink"];
+/// Modules, each with those below it, whose imports still point upwards or in circles. This list only
+/// shrinks.
+const NOT_YET_ONE_WAY: &[&str] = &["cli", "config", "sink/write/requests"];
 
 /// A module as its path from the crate's root: `["sink", "assignment"]`.
 type Module = Vec<String>;
@@ -23,50 +24,59 @@ type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
 #[test]
 fn no_file_imports_from_the_file_of_a_parent_module() {
-    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
     for (module, imported) in imports() {
         for parent in imported.iter().filter(|it| module.starts_with(it)) {
-            let arrow = format!("{} imports from {}", shown(&module), shown(parent));
-            wrong.entry(module[0].clone()).or_default().push(arrow);
+            if !is_excused(&module) {
+                wrong.push(format!("{} imports from {}", shown(&module), shown(parent)));
+            }
         }
     }
-    judge("imports that point upwards", wrong);
+    assert!(
+        wrong.is_empty(),
+        "imports that point upwards:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let imports = imports();
     let mut seen = BTreeSet::new();
-    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
     for module in imports.keys() {
         if let Some(circle) = circle_of(module, &imports)
             && seen.insert(circle.iter().copied().collect::<BTreeSet<_>>())
+            && !circle.iter().any(|it| is_excused(it))
         {
             let names: Vec<String> = circle.iter().map(|it| shown(it)).collect();
-            let circle = format!("{} -> {}", names.join(" -> "), names[0]);
-            wrong.entry(module[0].clone()).or_default().push(circle);
+            wrong.push(format!("{} -> {}", names.join(" -> "), names[0]));
         }
     }
-    judge("circles of imports", wrong);
+    assert!(
+        wrong.is_empty(),
+        "circles of imports:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
-fn each_wing_that_is_excused_from_one_way_imports_needs_it() {
+fn each_module_that_is_excused_from_one_way_imports_needs_it() {
     let imports = imports();
-    for wing in NOT_YET_ONE_WAY {
-        let mut modules = imports.iter().filter(|(module, _)| module[0] == *wing);
+    for excused in NOT_YET_ONE_WAY {
+        let below = |module: &Module| module.starts_with(&module_path(Path::new(excused)));
+        let mut modules = imports.iter().filter(|(module, _)| below(module));
         let upwards = modules.any(|(module, imported)| {
             imported.iter().any(|it| module.starts_with(it))
                 || circle_of(module, &imports).is_some()
         });
-        assert!(upwards, "take `{wing}` off NOT_YET_ONE_WAY");
+        assert!(upwards, "take `{excused}` off NOT_YET_ONE_WAY");
     }
 }
 
-fn judge(what: &str, mut wrong: BTreeMap<String, Vec<String>>) {
-    wrong.retain(|wing, _| !NOT_YET_ONE_WAY.contains(&wing.as_str()));
-    let lines: Vec<String> = wrong.into_values().flatten().collect();
-    assert!(lines.is_empty(), "{what}:\n{}", lines.join("\n"));
+fn is_excused(module: &Module) -> bool {
+    let mut excused = NOT_YET_ONE_WAY.iter().map(Path::new).map(module_path);
+    excused.any(|excused| module.starts_with(&excused))
 }
 
 fn shown(module: &[String]) -> String {
