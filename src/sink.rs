@@ -1,10 +1,11 @@
-//! Sink: records of Kafka topics to ServiceNow tables.
+//! Sink: writes the records of Kafka topics to ServiceNow tables.
 //!
-//! One thread is the member of the consumer group: it polls, hands out, settles and commits. Each
-//! topic has a fixed pool of workers. A record stays with its worker until the instance has it or
-//! refuses it for good; what is refused goes to the thread that writes dead letters. A record whose
-//! schema is not known yet waits, and its partition with it, while a thread asks the registry. A
-//! position is committed when all records before it are written, passed over, or have their letter.
+//! One thread is the member of the consumer group: it polls records, hands them out, takes them back when
+//! they are finished, and commits. Each topic has a fixed pool of workers. A record stays with its worker
+//! until the instance has accepted it or refused it for good; a refused record goes to the thread that
+//! writes dead letters. A record whose schema is not known yet waits, and its partition with it, while a
+//! thread asks the schema registry. An offset is committed when all records before it are written, passed
+//! over, or have their dead letter.
 
 mod assignment;
 mod consumer;
