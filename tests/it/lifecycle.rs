@@ -106,13 +106,20 @@ fn every_thread_has_a_name() {
     rig.fill("incident", 10);
     let mut bridge = rig.start(&rig.config());
     rig.wait_rows(&mut bridge, &rig.rows("incident"));
-    let tasks = fs::read_dir(format!("/proc/{}/task", bridge.pid())).unwrap();
-    let names: Vec<String> = tasks
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
-        .map(|name| name.trim().to_owned())
-        .collect();
-    // The kernel cuts after 15 letters; the program's own name is the main thread's. The thread
-    // `topics` has ended by now: it only looks the topics up before the tables start.
+    let pid = bridge.pid();
+    let thread_names = || -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .map(|name| name.trim().to_owned())
+            .collect()
+    };
+    // The topics are found, or there would be no rows, so the thread that looked for them ends.
+    let names = wait_for("the end of the thread `topics`", || {
+        let names = thread_names();
+        (!names.contains(&"topics".to_owned())).then_some(names)
+    });
+    // The kernel cuts after 15 letters; the program's own name is the main thread's.
     for name in [
         "servicenow-kafk",
         "admin",
