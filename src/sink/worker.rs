@@ -41,8 +41,8 @@ impl SinkWorker {
         loop {
             self.heartbeat.beat(WORKER_HEARTBEAT_INTERVAL * 6);
             select! {
-                recv(self.queue) -> job => match job {
-                    Ok(job) => self.handle(job),
+                recv(self.queue) -> task => match task {
+                    Ok(task) => self.handle(task),
                     Err(_) => return,
                 },
                 recv(self.signals.stop.receiver()) -> _ => return,
@@ -51,35 +51,35 @@ impl SinkWorker {
         }
     }
 
-    fn handle(&self, job: SinkTask) {
+    fn handle(&self, task: SinkTask) {
         self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
-        let ordering_key = job.ordering_key;
-        let done = if job.lease.is_stopped() {
-            Some(done(job, TaskOutcome::NotStarted))
+        let ordering_key = task.ordering_key;
+        let completion = if task.lease.is_stopped() {
+            Some(completed(task, TaskOutcome::NotStarted))
         } else {
-            self.write(job)
+            self.write(task)
         };
         self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
         // First the queue, then the completion: the consumer thread, when it gets that, may push the next
         // record into the place.
         self.topic.queue.finish(ordering_key);
-        if let Some(done) = done {
+        if let Some(completion) = completion {
             // The channel has room for every record in flight. After the end no thread receives.
-            self.topic.completions.try_send(done).ok();
+            self.topic.completions.try_send(completion).ok();
         }
     }
 
     /// Works on a record; `None` when its dead letter is still to be written.
-    fn write(&self, job: SinkTask) -> Option<Completion> {
-        match self.attempt(&job) {
+    fn write(&self, task: SinkTask) -> Option<Completion> {
+        match self.attempt(&task) {
             WriteOutcome::Written(kind, _) => {
                 let labels = [self.topic.config.table.as_str(), kind.word()];
                 self.topic.metrics.sink_records.with(&labels).inc();
-                Some(done(job, TaskOutcome::Finished))
+                Some(completed(task, TaskOutcome::Finished))
             }
-            WriteOutcome::Skipped(reason) => Some(self.skip(job, reason)),
-            WriteOutcome::Stopped => Some(done(job, self.stopped())),
-            WriteOutcome::Refused(refusal) => self.refuse(job, refusal),
+            WriteOutcome::Skipped(reason) => Some(self.skip(task, reason)),
+            WriteOutcome::Stopped => Some(completed(task, self.stopped())),
+            WriteOutcome::Refused(refusal) => self.refuse(task, refusal),
         }
     }
 
@@ -93,96 +93,94 @@ impl SinkWorker {
         }
     }
 
-    fn attempt(&self, job: &SinkTask) -> WriteOutcome {
+    fn attempt(&self, task: &SinkTask) -> WriteOutcome {
         self.failed.set(false);
-        let history = job
+        let history = task
             .possibly_written_before
             .map_or(PriorAttempt::None, |since| PriorAttempt::Possible { since });
-        match &job.decision {
-            Ok(RecordAction::Write(operation)) => self
-                .topic
-                .writer
-                .write(operation, history, &job.lease, self),
+        match &task.decision {
+            Ok(RecordAction::Write(operation)) => {
+                self.topic
+                    .writer
+                    .write(operation, history, &task.lease, self)
+            }
             Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(*reason),
             Err(refusal) => WriteOutcome::Refused(refusal.clone()),
         }
     }
 
-    fn skip(&self, job: SinkTask, reason: SkipReason) -> Completion {
+    fn skip(&self, task: SinkTask, reason: SkipReason) -> Completion {
         let table = self.topic.config.table.as_str();
         self.topic
             .metrics
             .sink_skipped
             .with(&[table, reason.label()])
             .inc();
-        log::debug!(table = table, partition:% = job.handle.partition, offset = job.handle.offset,
+        log::debug!(table = table, partition:% = task.handle.partition, offset = task.handle.offset,
             reason = reason.label(); "a record is passed over");
-        done(job, TaskOutcome::Finished)
+        completed(task, TaskOutcome::Finished)
     }
 
-    fn refuse(&self, job: SinkTask, refusal: Refusal) -> Option<Completion> {
+    fn refuse(&self, task: SinkTask, refusal: Refusal) -> Option<Completion> {
         self.topic.count_error(refusal.kind.label());
-        log::warn!(table = self.topic.config.table, partition:% = job.handle.partition,
-            offset = job.handle.offset, kind = refusal.kind.label(), attempts = refusal.attempts,
+        log::warn!(table = self.topic.config.table, partition:% = task.handle.partition,
+            offset = task.handle.offset, kind = refusal.kind.label(), attempts = refusal.attempts,
             error:% = refusal; "a record cannot be written");
         self.topic.hold_reasons.record_error(&refusal.to_string());
         match &self.topic.policy {
             RefusalPolicy::DeadLetter(letters) => {
                 let table = self.topic.config.table.clone();
                 let refused = RefusedRecord {
-                    task: job,
+                    task,
                     table,
                     refusal,
                 };
                 // The channel has room for every record in flight. Without the thread the sink is about to
                 // stop.
                 let back = letters.try_send(refused).err()?;
-                Some(done(back.into_inner().task, TaskOutcome::Abandoned))
+                Some(completed(back.into_inner().task, TaskOutcome::Abandoned))
             }
             RefusalPolicy::Skip => {
                 let labels = [self.topic.config.table.as_str(), refusal.kind.label()];
                 self.topic.metrics.sink_skipped.with(&labels).inc();
-                Some(done(job, TaskOutcome::Finished))
+                Some(completed(task, TaskOutcome::Finished))
             }
-            RefusalPolicy::Hold => Some(self.hold(job, refusal)),
+            RefusalPolicy::Hold => Some(self.hold(task, refusal)),
         }
     }
 
     /// Stays with the record until it can be written or its partition goes away.
-    fn hold(&self, job: SinkTask, mut refusal: Refusal) -> Completion {
+    fn hold(&self, task: SinkTask, mut refusal: Refusal) -> Completion {
         let mut backoff = Backoff::new(HELD_RECORD_BACKOFF.0, HELD_RECORD_BACKOFF.1);
         loop {
-            let place = format!("{} offset {}", job.handle.partition, job.handle.offset);
+            let place = format!("{} offset {}", task.handle.partition, task.handle.offset);
             self.topic
                 .hold_reasons
                 .set(HeldBy::Worker(self.number), format!("{place}: {refusal}"));
             self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
-            if job.lease.wait(pause) {
-                return done(job, TaskOutcome::NotStarted);
+            if task.lease.wait(pause) {
+                return completed(task, TaskOutcome::NotStarted);
             }
             // The record stays the same, but the instance may answer otherwise now.
-            match self.attempt(&job) {
+            match self.attempt(&task) {
                 WriteOutcome::Refused(again) => refusal = again,
                 WriteOutcome::Written(kind, _) => {
                     let labels = [self.topic.config.table.as_str(), kind.word()];
                     self.topic.metrics.sink_records.with(&labels).inc();
-                    return done(job, TaskOutcome::Finished);
+                    return completed(task, TaskOutcome::Finished);
                 }
-                WriteOutcome::Skipped(reason) => return self.skip(job, reason),
-                WriteOutcome::Stopped => return done(job, self.stopped()),
+                WriteOutcome::Skipped(reason) => return self.skip(task, reason),
+                WriteOutcome::Stopped => return completed(task, self.stopped()),
             }
         }
     }
 }
 
-fn done(job: SinkTask, end: TaskOutcome) -> Completion {
-    let ticket = job.handle;
-    Completion {
-        handle: ticket,
-        outcome: end,
-    }
+fn completed(task: SinkTask, outcome: TaskOutcome) -> Completion {
+    let handle = task.handle;
+    Completion { handle, outcome }
 }
 
 impl RetryObserver for SinkWorker {

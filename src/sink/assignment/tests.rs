@@ -50,16 +50,16 @@ impl Rig {
         )
     }
 
-    fn finish(&self, ticket: &RecordHandle, finished: bool) {
+    fn finish(&self, handle: &RecordHandle, finished: bool) {
         let end = if finished {
             TaskOutcome::Finished
         } else {
             TaskOutcome::Abandoned
         };
-        let ticket = ticket.clone();
+        let handle = handle.clone();
         self.done
             .send(Completion {
-                handle: ticket,
+                handle,
                 outcome: end,
             })
             .unwrap();
@@ -178,10 +178,10 @@ fn a_revocation_does_not_wait_for_ever() {
 fn what_was_lost_is_not_committed() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, lease, _) = rig.begin(0, 5);
+    let (handle, lease, _) = rig.begin(0, 5);
     rig.assignment.lost(&[partition(0)]);
     assert!(lease.is_stopped());
-    rig.finish(&ticket, true);
+    rig.finish(&handle, true);
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), []);
     assert!(!rig.assignment.is_busy(), "its place is free again");
@@ -191,8 +191,8 @@ fn what_was_lost_is_not_committed() {
 fn a_failing_commit_is_told_until_one_succeeds() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, ..) = rig.begin(0, 5);
-    rig.finish(&ticket, true);
+    let (handle, ..) = rig.begin(0, 5);
+    rig.finish(&handle, true);
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
     assert_eq!(rig.assignment.take_positions(), []);
@@ -231,8 +231,8 @@ fn what_would_come_again_is_bounded() {
     let rig = rig(1);
     rig.assign(0);
     for offset in 0..4 {
-        let (ticket, ..) = rig.begin(0, offset);
-        rig.finish(&ticket, true);
+        let (handle, ..) = rig.begin(0, offset);
+        rig.finish(&handle, true);
         rig.assignment.take_completions();
     }
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
@@ -260,8 +260,8 @@ fn only_the_first_records_of_an_assignment_may_have_been_written_before() {
 fn a_record_that_is_not_handed_out_is_not_waited_for() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, ..) = rig.begin(0, 5);
-    rig.assignment.withdraw(ticket);
+    let (handle, ..) = rig.begin(0, 5);
+    rig.assignment.withdraw(handle);
     assert_eq!(rig.assignment.wait_until_idle(Instant::now() + SOON), 0);
     assert_eq!(rig.assignment.take_positions(), [], "it comes again");
 }
@@ -270,8 +270,8 @@ fn a_record_that_is_not_handed_out_is_not_waited_for() {
 fn a_failed_commit_is_forgotten_with_its_partition() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, ..) = rig.begin(0, 5);
-    rig.finish(&ticket, true);
+    let (handle, ..) = rig.begin(0, 5);
+    rig.finish(&handle, true);
     rig.assignment.take_completions();
     rig.assignment.take_positions();
     rig.assignment.committed(Err("not a member".to_owned()));
@@ -285,9 +285,9 @@ fn a_failed_commit_is_forgotten_with_its_partition() {
 fn what_begins_anew_while_it_is_paused_is_resumed() {
     let rig = rig(1);
     rig.assign(0);
-    let (ticket, ..) = rig.begin(0, 5);
+    let (handle, ..) = rig.begin(0, 5);
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
-    rig.finish(&ticket, true);
+    rig.finish(&handle, true);
     rig.assignment
         .restarted(&[(partition(0), StartPosition::Oldest)]);
     rig.assignment.take_completions();
@@ -332,7 +332,7 @@ fn nothing_of_a_held_partition_is_handed_out() {
 fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, lease, _) = rig.begin(0, 4);
+    let (handle, lease, _) = rig.begin(0, 4);
     let gone = |committed| {
         let (low, high) = (7, 9);
         StartPosition::Gone {
@@ -349,8 +349,8 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
         "it stays paused"
     );
     let (queued, ..) = rig.begin(0, 5);
-    for ticket in [&ticket, &queued] {
-        rig.finish(ticket, true);
+    for handle in [&handle, &queued] {
+        rig.finish(handle, true);
     }
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);

@@ -27,8 +27,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Asks and is told that there is none; whether that is believed.
-fn doubt(cache: &mut SchemaCache, id: u32, now: Instant) -> bool {
+/// The registry answers that it does not have the schema: whether that is believed.
+fn is_absence_believed(cache: &mut SchemaCache, id: u32, now: Instant) -> bool {
     assert_eq!(cache.due_requests([id].into_iter(), 64, now), [id]);
     cache.answered(id, absence(), now);
     match cache.look_up(id, now) {
@@ -42,15 +42,19 @@ fn an_absence_is_believed_when_it_lasts() {
     let (mut cache, now) = (SchemaCache::default(), Instant::now());
     for (after, sure) in [(0, false), (5, false), (10, false), (15, true)] {
         let now = now + seconds(after);
-        assert_eq!(doubt(&mut cache, 7, now), sure, "after {after} s");
+        assert_eq!(
+            is_absence_believed(&mut cache, 7, now),
+            sure,
+            "after {after} s"
+        );
         let soon = now + REJECTION_TTL - Duration::from_millis(1);
         assert!(cache.due_requests([7].into_iter(), 64, soon).is_empty());
         assert_eq!(cache.absence(7).map(|why| why.error.as_str()), Some("none"));
     }
     let mut now = now + seconds(15) + REJECTION_TTL;
-    assert!(doubt(&mut cache, 7, now), "still");
+    assert!(is_absence_believed(&mut cache, 7, now), "still");
     now += ABSENCE_MEMORY;
-    assert!(!doubt(&mut cache, 7, now), "that is long ago");
+    assert!(!is_absence_believed(&mut cache, 7, now), "that is long ago");
     cache.answered(7, writer(7, "x"), now);
     assert!(matches!(
         cache.look_up(7, now),
@@ -82,14 +86,17 @@ fn a_registry_that_was_right_several_times_is_believed_at_once() {
     let (mut cache, mut now) = (SchemaCache::default(), Instant::now());
     for id in 1..=4 {
         for after in [0, 5, 10, 15] {
-            assert_eq!(doubt(&mut cache, id, now + seconds(after)), after == 15);
+            assert_eq!(
+                is_absence_believed(&mut cache, id, now + seconds(after)),
+                after == 15
+            );
         }
         now += seconds(15);
     }
-    assert!(doubt(&mut cache, 5, now) && doubt(&mut cache, 6, now));
+    assert!(is_absence_believed(&mut cache, 5, now) && is_absence_believed(&mut cache, 6, now));
     // Of the four proofs the oldest is 45 seconds older than the newest.
     let later = now + ABSENCE_MEMORY - seconds(45);
-    assert!(!doubt(&mut cache, 7, later));
+    assert!(!is_absence_believed(&mut cache, 7, later));
 }
 
 #[test]
@@ -127,24 +134,24 @@ fn what_was_asked_in_vain_is_asked_again_while_somebody_wants_it() {
     // No record waits for this schema any more.
     cache.due_requests([8].into_iter(), 64, now);
     cache.answered(8, FetchResult::Failed("down".to_owned()), now);
-    let nobody = std::iter::empty;
+    let no_schema = std::iter::empty;
     assert!(
         cache
-            .due_requests(nobody(), 64, now + FAILED_FETCH_MEMORY / 2)
+            .due_requests(no_schema(), 64, now + FAILED_FETCH_MEMORY / 2)
             .is_empty()
     );
     assert!(is_known(&cache, 8, now));
     assert!(
         cache
-            .due_requests(nobody(), 64, now + FAILED_FETCH_MEMORY)
+            .due_requests(no_schema(), 64, now + FAILED_FETCH_MEMORY)
             .is_empty()
     );
     assert!(!is_known(&cache, 8, now));
 }
 
-/// A question in vain may take long: one at a time, and others go first.
+/// A request that failed may take long again: such are made one at a time, and after the others.
 #[test]
-fn what_is_in_trouble_does_not_keep_others_waiting() {
+fn a_failed_request_does_not_keep_others_waiting() {
     let (mut cache, mut now) = (SchemaCache::default(), Instant::now());
     assert_eq!(cache.due_requests(1..=3, 64, now), [1, 2, 3]);
     for id in 1..=3 {
@@ -152,7 +159,11 @@ fn what_is_in_trouble_does_not_keep_others_waiting() {
     }
     now += seconds(1);
     assert_eq!(cache.due_requests(1..=5, 64, now), [4, 5, 1]);
-    assert_eq!(cache.due_requests(1..=6, 64, now), [6], "1 is still out");
+    assert_eq!(
+        cache.due_requests(1..=6, 64, now),
+        [6],
+        "1 is still requested"
+    );
     cache.answered(1, FetchResult::Failed("down".to_owned()), now);
     assert_eq!(cache.due_requests(1..=6, 64, now), [2]);
 }

@@ -34,7 +34,7 @@ fn topic() -> SinkTopicConfig {
 }
 
 /// A record that is passed over.
-fn job(offset: i64, lease: &Stop) -> SinkTask {
+fn task(offset: i64, lease: &Stop) -> SinkTask {
     let name: Arc<str> = Arc::from("in");
     SinkTask {
         record: ConsumerRecord {
@@ -65,11 +65,11 @@ fn job(offset: i64, lease: &Stop) -> SinkTask {
 }
 
 #[test]
-fn the_place_of_a_record_is_free_when_it_is_told_done() {
+fn the_place_of_a_record_is_free_when_its_completion_comes() {
     let server = ScriptedServer::start(|_, _| answer("418 Not Asked", &[], ""));
     let bench = bench(&server, |_| {});
     let metrics = Arc::new(Metrics::new());
-    let (lanes, queue) = KeyedQueue::new(1);
+    let (queue, ready) = KeyedQueue::new(1);
     let (done_in, done) = bounded(1);
     let client = Arc::clone(&bench.client);
     let pulse = Arc::new(SuccessCounter::default());
@@ -80,7 +80,7 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
     let topic = Arc::new(TopicContext {
         name: Arc::from("in"),
         config: topic(),
-        queue: lanes,
+        queue,
         writer,
         policy: RefusalPolicy::Skip,
         completions: done_in,
@@ -91,7 +91,7 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
     let worker = SinkWorker {
         number: 0,
         topic: Arc::clone(&topic),
-        queue,
+        queue: ready,
         signals: StopSignals {
             abandon: stop.clone(),
             stop,
@@ -104,7 +104,7 @@ fn the_place_of_a_record_is_free_when_it_is_told_done() {
         .unwrap();
     let (_lease, leased) = stop::pair();
     for offset in 0..20_000 {
-        let put = topic.queue.push(Some(7), job(offset, &leased));
+        let put = topic.queue.push(Some(7), task(offset, &leased));
         assert!(put.is_ok(), "there is no room for record {offset}");
         let told = done.recv_timeout(Duration::from_secs(30)).unwrap();
         assert_eq!(

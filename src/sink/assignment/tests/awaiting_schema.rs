@@ -87,8 +87,8 @@ fn a_topic_with_room_does_not_resume_it() {
     let both = vec![partition(0), partition(1)];
     assert_eq!(rig.assignment.flow_control().pause, both);
     assert_eq!(rig.take_ready(&[7]), None, "the topic is full");
-    for ticket in &out {
-        rig.finish(ticket, true);
+    for handle in &out {
+        rig.finish(handle, true);
     }
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.flow_control().resume, [partition(1)]);
@@ -100,9 +100,9 @@ fn a_topic_with_room_does_not_resume_it() {
 fn no_position_passes_it_and_nothing_waits_for_it() {
     let rig = rig(10);
     rig.assign(0);
-    let (ticket, ..) = rig.begin(0, 4);
+    let (handle, ..) = rig.begin(0, 4);
     rig.defer(0, 5, 7);
-    rig.finish(&ticket, true);
+    rig.finish(&handle, true);
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.take_positions(), [(partition(0), 5)]);
     assert_eq!(
@@ -211,8 +211,8 @@ impl Play {
                 "the deferred record comes first"
             );
             self.expected[at] += 1;
-            let (ticket, ..) = self.rig.begin(record.partition, record.offset);
-            self.out.push(ticket);
+            let (handle, ..) = self.rig.begin(record.partition, record.offset);
+            self.out.push(handle);
         }
         assert!(self.out.len() <= 3, "the queue has no room for more");
         let flow = self.rig.assignment.flow_control();
@@ -269,8 +269,8 @@ impl Play {
             .partition(|it| it.partition.number == number);
         self.out = left;
         let gone: Vec<RecordHandle> = gone;
-        for ticket in &gone {
-            self.rig.finish(ticket, true);
+        for handle in &gone {
+            self.rig.finish(handle, true);
         }
         self.rig.assign(number);
         self.fetch[at] = (self.committed[at], false);
@@ -299,8 +299,8 @@ proptest! {
                 Step::Poll(number, schema) => play.poll(number, schema),
                 Step::Known(schema) => drop(play.known.insert(schema)),
                 Step::Finish(index) if !play.out.is_empty() => {
-                    let ticket = play.out.swap_remove(index.index(play.out.len()));
-                    play.rig.finish(&ticket, true);
+                    let handle = play.out.swap_remove(index.index(play.out.len()));
+                    play.rig.finish(&handle, true);
                 }
                 Step::Finish(_) => {}
                 Step::Move(number) => play.go(number),
@@ -310,8 +310,8 @@ proptest! {
         // In the end nothing is left behind.
         play.known.extend(0..6);
         while !play.out.is_empty() || !play.rig.waiting().is_empty() {
-            for ticket in std::mem::take(&mut play.out) {
-                play.rig.finish(&ticket, true);
+            for handle in std::mem::take(&mut play.out) {
+                play.rig.finish(&handle, true);
             }
             play.turn();
         }
