@@ -222,7 +222,7 @@ impl Assignment {
         let partitions: Vec<TopicPartition> = begun.iter().map(|(it, _)| it.clone()).collect();
         let paused = self.state().remove(&partitions);
         self.assigned(&begun);
-        // librdkafka still pauses those that were paused, and resumes them only when it is told to.
+        // librdkafka still pauses those that were paused, and resumes them only on request.
         let mut state = self.state();
         for partition in paused {
             if let Some(assigned) = state.partitions.get_mut(&partition) {
