@@ -35,8 +35,8 @@ pub struct CheckpointPosition {
 pub struct CheckpointEntry {
     /// How far it was read.
     pub position: CheckpointPosition,
-    /// Which instance, table, columns and query the position belongs to; `None` in files of the
-    /// Go bridge and after `checkpoint set`.
+    /// Which instance, table, cursor columns and query the position belongs to; `None` in files of the
+    /// Go bridge.
     pub fingerprint: Option<String>,
 }
 
@@ -56,7 +56,7 @@ struct CheckpointFileEntry {
 
 type CheckpointTables = BTreeMap<String, CheckpointFileEntry>;
 
-/// The checkpoints of this process; shared as `Arc<Store>`. Dropping it does not flush.
+/// The checkpoints of this process; shared as `Arc<CheckpointStore>`. Dropping it does not flush.
 #[derive(Debug)]
 pub struct CheckpointStore {
     /// Held during a write, so that two writers cannot put an older text over a newer one.

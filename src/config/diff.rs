@@ -100,7 +100,7 @@ impl ConfigDiff {
 /// The keys outside of the pipelines that differ, with the section they stand in.
 fn process_changes(old: &Config, new: &Config) -> Vec<(&'static str, KeyChange)> {
     let mut top = old.changes(new);
-    // The sections have an effect of their own.
+    // A section as a whole has an effect and is compared elsewhere; single keys have none here.
     top.retain(|change| change.effect.is_none());
     let sections = [
         ("offset.", old.offset.changes(&new.offset)),

@@ -96,7 +96,7 @@ struct EndingWork<W> {
     work: W,
     /// Dropping it ends the waiting for work that was begun; `None` when that has happened.
     abandon: Option<StopTrigger>,
-    /// When that happens at the latest.
+    /// When it is dropped at the latest, while the process goes on. A stop of the process drops it itself.
     deadline: Instant,
     /// The fault because of which it ends; `None` if it was asked to end.
     fault: Option<String>,

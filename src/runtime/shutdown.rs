@@ -65,7 +65,7 @@ impl Supervisor {
 
     fn are_over(&mut self) -> bool {
         let tables = self.pipelines.tables.values_mut();
-        // Each slot is asked, as asking is what joins its threads.
+        // Each slot is asked, as asking lets the sink end its workers when the consumer is over.
         let going = tables.filter_map(|slot| (!slot.is_over()).then_some(()));
         let sink = self.pipelines.sink.is_over();
         going.count() == 0 && sink

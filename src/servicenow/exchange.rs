@@ -71,7 +71,7 @@ pub(super) struct OutgoingRequest<'a> {
     pub(super) target: &'a str,
     /// Metric label.
     pub(super) endpoint: &'static str,
-    /// None only for token requests.
+    /// What authenticates it. `None` for token requests; for others the client fills it in when it sends.
     pub(super) credential: Option<&'a Credential>,
     /// Its body.
     pub(super) payload: RequestPayload<'a>,

@@ -241,7 +241,8 @@ impl Assignment {
         self.revoke_wait
     }
 
-    /// Ends all leases: no other record begins, and those that have begun go on.
+    /// Ends all leases: no other record begins, and a record that has begun finishes the request that is
+    /// under way but makes no further one.
     pub(super) fn end_leases(&self) {
         let mut state = self.state();
         state.abandoned = 0;

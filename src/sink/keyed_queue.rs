@@ -2,7 +2,7 @@
 //!
 //! The key is that of a row. The first item of a key goes into the workers' channel, where any free worker
 //! takes it; the others wait here until it is finished. So no worker waits for a row on which another one
-//! works, and two rows never share a worker because of their hashes.
+//! works, as it would if each worker had a fixed share of the rows.
 
 use std::collections::{HashMap, VecDeque};
 

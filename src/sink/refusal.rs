@@ -126,7 +126,8 @@ refusal_kinds! {
 }
 
 impl Refusal {
-    /// Refused before anything was sent.
+    /// Refused for a reason that is not the answer to one request, most often before anything was sent:
+    /// it carries neither a status nor a count of attempts.
     pub fn unsent(kind: RefusalKind, error: impl Into<String>) -> Refusal {
         Refusal {
             kind,

@@ -111,7 +111,8 @@ impl AssignedPartition {
         true
     }
 
-    /// Lets no other record begin. Those that have begun go on.
+    /// Lets no other record begin. A record that has begun finishes the request that is under way but
+    /// makes no further one.
     pub(super) fn end_lease(&mut self) {
         self.lease = None;
     }

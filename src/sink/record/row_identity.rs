@@ -16,7 +16,8 @@ pub const CREATE_ID_HEADER: &str = "sn_create_id";
 /// Bytes of the hash that make a sys_id: 32 hexadecimal digits.
 const SYS_ID_HASH_BYTES: usize = 16;
 
-/// The two ends of the sink, within which identities are unique. Both are hashed into them.
+/// The two ends of the sink, within which identities are unique. An identity from a record's place
+/// hashes both, one from its key the instance only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityScope {
     /// The instance's base URL.

@@ -24,7 +24,8 @@ pub(super) struct IndeterminateWrite {
     pub(super) until: Instant,
 }
 
-/// What a write does that is executed late. The greater effect includes the lesser.
+/// What a write does that is executed late. Ordered: a request that waits for the lesser effect also waits for
+/// the greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LateEffect {
     /// It makes the row again if that was removed; if the row is there it is refused as a duplicate.
@@ -38,8 +39,8 @@ pub(super) enum LateEffect {
 pub(super) struct IndeterminateWrites(Mutex<HashMap<String, (LateEffect, Instant)>>);
 
 impl IndeterminateWrites {
-    /// Remembers a write at `now`. It replaces an earlier one of the same row, whose end has been
-    /// waited for.
+    /// Remembers a write at `now`. It replaces an earlier one of the same row: the record that left it behind
+    /// waited for that one's end before its own request, where the earlier one could spoil it.
     pub(super) fn note(&self, write: &IndeterminateWrite, now: Instant) {
         let mut rows = self.0.lock();
         rows.retain(|_, (_, until)| *until > now);

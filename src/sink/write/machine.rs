@@ -110,8 +110,8 @@ impl<'a> WriteMachine<'a> {
         inputs: ReplyInputs,
     ) -> Option<Instant> {
         let failed = result.as_ref().is_err_and(is_waited_out);
-        // Every arm gives the next state; the one that stands in meanwhile would only give the
-        // record back.
+        // The state is moved out and each arm puts the next one in. `Stopped` stands in meanwhile: should
+        // an arm ever leave it, the record is only given back, neither lost nor refused.
         let taken = std::mem::replace(&mut self.state, WriteState::Done(WriteOutcome::Stopped));
         let (state, failed) = match taken {
             WriteState::Asking(request) => (self.after_request(request, result, inputs), failed),

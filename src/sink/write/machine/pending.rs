@@ -146,8 +146,8 @@ impl PendingRequest<'_> {
         }
     }
 
-    /// The row that a late write of another record would spoil for this request, and the least
-    /// effect of such a write that would do so. `create_id`: the sys_id that an insert gives the row.
+    /// The row that this request depends on, if a write of another record that is executed late could
+    /// undo its result, and the smallest effect of such a write that could. `create_id`: the sys_id that an insert gives the row.
     /// A request that only finds a row out is not spoiled.
     pub(super) fn endangered_row<'m>(
         &'m self,

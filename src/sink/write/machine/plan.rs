@@ -108,8 +108,8 @@ impl<'a> WritePlan<'a> {
         request.to_send(self.sent.first_attempt(now), &self.written_entries)
     }
 
-    /// The row of a request that a late write of another record would spoil, and the least effect of
-    /// such a write that would do so.
+    /// The row that the next request depends on, if a write of another record that is executed late could
+    /// undo its result, and the smallest effect of such a write that could.
     pub(super) fn endangered_row<'m>(
         &'m self,
         request: &'m PendingRequest<'a>,
@@ -229,7 +229,7 @@ impl<'a> WritePlan<'a> {
     // Inserts.
 
     /// Goes to an insert, or first to what must be known before one: a lost insert must be over, so
-    /// that the row that is not there then will never be.
+    /// that a row which is not there then cannot appear afterwards.
     fn insert(&mut self) -> Transition<'a> {
         let look_up = match (&self.operation.create, &self.operation.row) {
             (NewRowIdentity::Field { .. }, _) => self.look_up(LookUpReason::MaybeInserted),
