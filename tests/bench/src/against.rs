@@ -49,8 +49,8 @@ const COPIES: [Copy; 3] = [
     },
 ];
 
-/// Prints times and instructions of `before` and `after`; about half an hour.
-pub(crate) fn all(
+/// Prints the times of `before` and `after`; a quarter of an hour.
+pub(crate) fn times(
     before: &str,
     after: &str,
     simulator: &str,
@@ -76,8 +76,24 @@ pub(crate) fn all(
     drop(instance);
     bench.in_turns("sink, updates", |program| {
         sink::updates(program, simulator, broker)
-    })?;
-    println!();
+    })
+}
+
+/// Prints the instructions of `before` and `after` per row; some minutes, and needs valgrind. What else
+/// runs on the machine does not matter.
+pub(crate) fn instructions(
+    before: &str,
+    after: &str,
+    simulator: &str,
+    broker: &Broker,
+) -> Result<(), Box<dyn Error>> {
+    let registry = Server::start()?;
+    let bench = Against {
+        before,
+        after,
+        broker,
+        registry: registry.url(),
+    };
     println!("| case | before, instructions/row | after | ratio |");
     println!("|---|---|---|---|");
     for copy in &COPIES {

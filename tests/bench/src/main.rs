@@ -43,15 +43,18 @@ fn main() -> ExitCode {
             bare_sink::child(url, brokers, topic, records, workers)
         }
         ["--against", before, after, simulator] => {
-            start_broker().and_then(|broker| against::all(before, after, simulator, &broker))
+            start_broker().and_then(|broker| against::times(before, after, simulator, &broker))
         }
+        ["--instructions", before, after, simulator] => start_broker()
+            .and_then(|broker| against::instructions(before, after, simulator, &broker)),
         [bridge, simulator] => all(bridge, simulator),
         [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
         [bridge, simulator, "--avro"] => avro_only(bridge, simulator),
         _ => Err(
             "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink | --avro], bridge-bench \
-             --encoder, or bridge-bench --against BEFORE AFTER SIMULATOR"
+             --encoder, bridge-bench --against BEFORE AFTER SIMULATOR, or \
+             bridge-bench --instructions BEFORE AFTER SIMULATOR"
                 .into(),
         ),
     };
