@@ -34,6 +34,10 @@ check: ## Check what is quick: format, lints, the tests without a broker; no Jav
 	$(CARGO) test --locked --quiet --workspace --lib --test instance
 	$(CARGO) test --locked --quiet --workspace --test it -- tidy:: corpus::
 
+.PHONY: predecessor
+predecessor: ## Start on the files of the release before and go back: BRIDGE_BEFORE=/path/to/its/binary
+	$(CARGO) test --locked --quiet --workspace --test it predecessor -- --ignored
+
 .PHONY: soak
 soak: ## Run the long trials: outages of minutes, many seeds (about half an hour)
 	$(CARGO) test --locked --workspace --test it -- soak:: --ignored --nocapture --test-threads 2

@@ -26,6 +26,7 @@ mod migrate;
 mod observe;
 mod operate;
 mod page;
+mod predecessor;
 mod registry;
 mod reload;
 mod secure;
