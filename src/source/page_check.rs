@@ -1,7 +1,7 @@
 //! Decides whether a page counts: pure, without I/O.
 //!
-//! A page that does not count moves nothing: it is asked for again. Four things must hold; the
-//! second is checked here row by row, while they arrive:
+//! A page that does not count moves nothing: it is asked for again. Four things must hold. All but the
+//! third are decided here, the second row by row while the page arrives:
 //!
 //! 1. The instance's clock has passed the end of the slice ([`is_too_early`]), so that no row can be
 //!    added to it any more.

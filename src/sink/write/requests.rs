@@ -8,7 +8,7 @@ use super::journal::{JOURNAL_CLOCK_TOLERANCE, JournalQuery, JournalTextKey};
 use super::loop_guard;
 use super::loop_guard::VersionBeforeUpdate;
 use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
-use super::{RecordWriter, WriteAttempt};
+use super::record_writer::{RecordWriter, WriteAttempt};
 use crate::servicenow::table_write;
 use crate::servicenow::table_write::{TableWrite, stored_text};
 use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};

@@ -1,6 +1,7 @@
 //! Answers that are lost.
 
 use super::*;
+use crate::sink::write::indeterminate::LateEffect;
 
 fn body_id(seen: &SeenRequest) -> String {
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
@@ -208,9 +209,7 @@ fn an_update_that_was_turned_away_holds_up_no_record() {
     fake.write(&record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#)));
     fake.seen();
     assert_eq!(
-        fake.writer
-            .indeterminate
-            .until(ID, indeterminate::LateEffect::MayRecreate),
+        fake.writer.indeterminate.until(ID, LateEffect::MayRecreate),
         None
     );
 }
@@ -342,7 +341,7 @@ fn what_was_lost_is_remembered_when_the_lease_ends() {
     assert!(
         fake.writer
             .indeterminate
-            .until(ID, indeterminate::LateEffect::MayModify)
+            .until(ID, LateEffect::MayModify)
             .is_some()
     );
     fake.seen();

@@ -1,0 +1,251 @@
+//! Writes one record: drives the machine, waits where it says so, and tells what came of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::indeterminate::IndeterminateWrites;
+use super::journal::JournalDeduper;
+use super::loop_guard;
+use super::loop_guard::VersionBeforeUpdate;
+use super::machine::WriteMachine;
+use super::messages::{Observation, PriorAttempt, ReplyInputs, WriteRules, WriteStep};
+use super::outcome::{WriteKind, WriteOutcome};
+use super::retry_budget::{RetryBudget, RetryLimits, SuccessCounter};
+
+use crate::config::{self, SinkTopicConfig};
+use crate::loop_guard::OwnWriteLog;
+use crate::servicenow::{self, InstanceClient};
+use crate::sink::record::WriteOperation;
+use crate::stop::Stop;
+use crate::sync::Mutex;
+
+/// Writes the records of one topic; shared by its workers.
+pub struct RecordWriter {
+    pub(super) client: Arc<InstanceClient>,
+    pub(super) table_api_path: String,
+    pub(super) rules: WriteRules,
+    limits: RetryLimits,
+    /// Good answers of the instance to any record of the sink.
+    successes: Arc<SuccessCounter>,
+    /// Where the versions of rows that this writer makes are noted, so that the source leaves them
+    /// out.
+    pub(super) own_writes: Option<Arc<OwnWriteLog>>,
+    pub(super) journal_entries: Mutex<JournalDeduper>,
+    /// Writes that were lost and may still be executed, over those that follow.
+    indeterminate: IndeterminateWrites,
+    /// The instance was seen to choose the sys_ids of new rows itself.
+    ids_ignored: AtomicBool,
+    /// It was logged that journals cannot be read.
+    journal_warned: AtomicBool,
+}
+
+/// Is told of failures that are waited out.
+pub trait RetryObserver {
+    /// An attempt failed and will be repeated. `since`: when the record's failures began.
+    fn retry_scheduled(&self, error: &servicenow::Error, since: Instant);
+    /// The record is done, written or not. Called only after [`RetryObserver::retry_scheduled`].
+    fn retries_ended(&self);
+}
+
+impl RecordWriter {
+    /// For the records of `topic`.
+    pub fn new(
+        client: Arc<InstanceClient>,
+        table_api_path: &str,
+        topic: &SinkTopicConfig,
+        sink: &config::SinkConfig,
+        successes: Arc<SuccessCounter>,
+    ) -> RecordWriter {
+        RecordWriter {
+            client,
+            table_api_path: table_api_path.to_owned(),
+            rules: WriteRules {
+                table: topic.table.clone(),
+                on_missing: topic.on_missing,
+                transaction_time: sink.transaction_time,
+                reads_version: false,
+            },
+            limits: RetryLimits {
+                instance: sink.retry_for,
+                record: sink.record_retry_for,
+            },
+            successes,
+            own_writes: None,
+            journal_entries: Mutex::default(),
+            indeterminate: IndeterminateWrites::default(),
+            ids_ignored: AtomicBool::new(false),
+            journal_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes in `own_writes` which versions of rows are this writer's doing, so that the source
+    /// leaves them out. It costs a read before each update.
+    #[must_use]
+    pub fn noting(mut self, own_writes: Option<Arc<OwnWriteLog>>) -> RecordWriter {
+        self.rules.reads_version = own_writes.is_some();
+        self.own_writes = own_writes;
+        self
+    }
+
+    /// Writes until the instance has the record, it is refused, or `stop`. It may take as long as the
+    /// instance is away.
+    pub fn write(
+        &self,
+        operation: &WriteOperation,
+        prior: PriorAttempt,
+        stop: &Stop,
+        observer: &dyn RetryObserver,
+    ) -> WriteOutcome {
+        let now = Instant::now();
+        let backoff = self.client.backoff();
+        let budget = RetryBudget::new(self.limits, backoff, now, self.successes.count());
+        let mut machine = WriteMachine::new(operation, &self.rules, prior, budget, now);
+        let mut attempt = WriteAttempt {
+            operation,
+            stop,
+            version: None,
+        };
+        let mut notifier = RetryNotifier {
+            observer,
+            notified: false,
+        };
+        let outcome = self.drive(&mut machine, &mut attempt, &mut notifier);
+        // Also when stopped: the record may come again, and the next one of its row with it.
+        if let Some(write) = machine.left_behind() {
+            self.indeterminate.note(write, Instant::now());
+        }
+        if outcome != WriteOutcome::Stopped {
+            notifier.retries_ended();
+            self.log_observations(machine.observations());
+            self.note_own_write(&attempt, &outcome);
+        }
+        outcome
+    }
+
+    /// Makes the requests of a record, one after the other.
+    fn drive(
+        &self,
+        machine: &mut WriteMachine<'_>,
+        attempt: &mut WriteAttempt<'_>,
+        notifier: &mut RetryNotifier<'_>,
+    ) -> WriteOutcome {
+        loop {
+            match machine.next(Instant::now(), &self.indeterminate) {
+                WriteStep::Wait(time) => {
+                    if attempt.stop.wait(time) {
+                        return WriteOutcome::Stopped;
+                    }
+                }
+                WriteStep::Send(request) => {
+                    let result = self.send(&request, attempt);
+                    let error = result.as_ref().err().cloned();
+                    if error.as_ref().is_none_or(servicenow::Error::is_api_verdict) {
+                        self.successes.add();
+                    }
+                    let failing_since = machine.replied(result, self.inputs());
+                    if let (Some(error), Some(since)) = (error, failing_since) {
+                        notifier.retry_scheduled(&error, since, &self.rules.table);
+                    }
+                }
+                WriteStep::Done(outcome) => return outcome,
+            }
+        }
+    }
+
+    fn inputs(&self) -> ReplyInputs {
+        ReplyInputs {
+            now: Instant::now(),
+            successes: self.successes.count(),
+            random: fastrand::f64(),
+            ids_ignored: self.ids_ignored.load(Relaxed),
+        }
+    }
+
+    fn log_observations(&self, observations: &[Observation]) {
+        let table = self.rules.table.as_str();
+        for observation in observations {
+            match observation {
+                Observation::SysIdIgnored => {
+                    if !self.ids_ignored.swap(true, Relaxed) {
+                        log::error!(
+                            table;
+                            "the instance chooses the sys_ids of new rows itself; records whose \
+                             insert is not answered cannot be written: set `create_id: field`"
+                        );
+                    }
+                }
+                Observation::JournalUnreadable => {
+                    if !self.journal_warned.swap(true, Relaxed) {
+                        log::warn!(
+                            table;
+                            "journal entries cannot be read, so that one whose update is not \
+                             answered may show twice: give the integration user read access to \
+                             sys_journal_field"
+                        );
+                    }
+                }
+                Observation::IdentityNotUnique => {
+                    log::warn!(table; "more than one row carries the identity of a record");
+                }
+            }
+        }
+    }
+
+    /// Tells the source of a version of a row that is certainly this writer's doing alone.
+    fn note_own_write(&self, attempt: &WriteAttempt<'_>, outcome: &WriteOutcome) {
+        let (Some(own_writes), WriteOutcome::Written(kind, Some(row))) =
+            (&self.own_writes, outcome)
+        else {
+            return;
+        };
+        match (kind, &attempt.version) {
+            (WriteKind::Insert, _) => loop_guard::inserted(own_writes, row),
+            (WriteKind::Update, Some(before)) => loop_guard::updated(own_writes, before, row),
+            (WriteKind::Update, None) | (WriteKind::Delete, _) => {}
+        }
+    }
+}
+
+/// A record while it is written.
+pub(super) struct WriteAttempt<'a> {
+    pub(super) operation: &'a WriteOperation,
+    pub(super) stop: &'a Stop,
+    /// The row before the update, if that was read.
+    pub(super) version: Option<VersionBeforeUpdate>,
+}
+
+/// Tells an observer of failures, and of their end if there were any.
+struct RetryNotifier<'a> {
+    observer: &'a dyn RetryObserver,
+    notified: bool,
+}
+
+impl RetryNotifier<'_> {
+    fn retry_scheduled(&mut self, error: &servicenow::Error, since: Instant, table: &str) {
+        if !self.notified {
+            log::debug!(table, error:% = error; "a record waits for the instance");
+        }
+        self.notified = true;
+        self.observer.retry_scheduled(error, since);
+    }
+
+    fn retries_ended(&mut self) {
+        if std::mem::take(&mut self.notified) {
+            self.observer.retries_ended();
+        }
+    }
+}
+
+impl fmt::Debug for RecordWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordWriter")
+            .field("rules", &self.rules)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
