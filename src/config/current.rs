@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Config;
+use super::keys::Config;
 
 use crate::sync::Mutex;
 

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::key_table::{KeyChange, KeyEffect, KeyGroup as _};
-use super::{
-    Config, ConfigFiles, SinkConfig, SinkFormat, SinkTopicConfig, TableConfig, TableFormat,
-    TlsFiles,
+use super::files::ConfigFiles;
+use super::key_info::KeyEffect;
+use super::key_table::{KeyChange, KeyGroup as _};
+use super::keys::{
+    Config, SinkConfig, SinkFormat, SinkTopicConfig, TableConfig, TableFormat, TlsFiles,
 };
 
 /// A configuration and the files it was read from.

@@ -14,6 +14,16 @@ const DURATION_UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
+/// A duration in milliseconds.
+pub(super) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A duration in seconds.
+pub(super) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 /// Reads a duration: numbers with units, largest first by habit, fractions allowed; `0` alone.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let malformed = || {

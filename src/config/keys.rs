@@ -1,15 +1,18 @@
 //! The table of configuration keys: the top of the file. Each section has a table of its own below
-//! this module; how a table is read is described at [`config_keys!`].
+//! this module; how a table is read is described at `declare`.
 //!
 //! To add a key, add its entry here or below, use the new field, and run
 //! `UPDATE_EXPECT=1 cargo test --workspace --lib config::tests::reference`, which writes the key into
 //! `config.example.yaml` and `docs/configuration.md`. A test of what the key does belongs to its user.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::checks;
-use super::key_table::{KeyEffect, KeyGroup as _, KeyInfo, KeyParent, config_keys};
-use super::kinds::{Nested, flag, time, word, words};
+use super::declare::{config_keys, words};
+use super::duration::{ms, secs};
+use super::key_info::{KeyEffect, KeyInfo};
+use super::key_table::{KeyGroup as _, KeyParent};
+use super::kinds::{Nested, Words, flag, time, word};
 
 mod kafka;
 mod schema_registry;
@@ -18,10 +21,11 @@ mod sink;
 mod source;
 mod state;
 
+pub use crate::config::values::time_zone::QueryTimeZone;
 pub use kafka::{Compression, CreateTopics, KafkaConfig, SaslConfig};
 pub use schema_registry::{RegistryAuth, SchemaRegistryConfig, SubjectStrategy};
 pub use servicenow::{
-    OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, ServiceNowAuth, ServiceNowConfig, TlsFiles,
+    OAuthConfig, OAuthGrant, ProxyConfig, ServiceNowAuth, ServiceNowConfig, TlsFiles,
 };
 pub use sink::{
     CreateId, Nulls, OnError, OnMissing, SinkConfig, SinkFormat, SinkKeyFormat, SinkOperation,
@@ -41,19 +45,9 @@ pub(super) use servicenow::{
 pub(super) use sink::{CreateIdKeys, CreateIdKind, SinkTopicContext};
 pub(super) use source::{PartitionerKeys, PartitionerKind, TableContext};
 
-/// A duration in milliseconds.
-const fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// A duration in seconds.
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 config_keys! {
     /// The whole configuration, checked, with every default filled in.
-    pub struct Config check(checks::whole) {
+    pub struct Config check(CheckKeys) {
         /// The instance, and how to log in to it.
         servicenow: ServiceNowConfig = (), Nested, effect: Some(KeyEffect::NewClient);
 
@@ -94,6 +88,37 @@ config_keys! {
     }
 }
 
+impl Config {
+    /// The tables that are polled: none while `source.enabled` is false.
+    pub fn active_tables(&self) -> &[TableConfig] {
+        if self.source.enabled {
+            &self.source.tables
+        } else {
+            &[]
+        }
+    }
+
+    /// The topics that are consumed: none while `sink.enabled` is false.
+    pub fn active_topics(&self) -> &[SinkTopicConfig] {
+        if self.sink.enabled {
+            &self.sink.topics
+        } else {
+            &[]
+        }
+    }
+
+    /// All topics that must exist, each once, sorted.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics = BTreeSet::new();
+        topics.extend(self.active_tables().iter().map(|table| &table.topic));
+        topics.extend(self.active_topics().iter().map(|topic| &topic.topic));
+        if self.sink.enabled {
+            topics.extend(&self.sink.dlq_topic);
+        }
+        topics.into_iter().cloned().collect()
+    }
+}
+
 words! {
     /// `log_format`.
     pub enum LogFormat {
@@ -104,7 +129,7 @@ words! {
     }
 }
 
-impl super::kinds::Words for log::LevelFilter {
+impl Words for log::LevelFilter {
     const WORDS: &'static [(&'static str, log::LevelFilter)] = &[
         ("debug", log::LevelFilter::Debug),
         ("info", log::LevelFilter::Info),

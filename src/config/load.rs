@@ -5,12 +5,12 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::files::ConfigFiles;
 use super::key_table::KeyGroup as _;
-use super::problem::MAX_LISTED_PROBLEMS;
-use super::reader::{ReadContext, ReadNotes, Remark};
-use super::{
-    Config, ConfigFiles, ConfigProblem, ConfigProblems, ConfigWarning, ObservabilityConfig, yaml,
-};
+use super::keys::{self, Config, ObservabilityConfig};
+use super::problem::{ConfigProblem, ConfigProblems, ConfigWarning, MAX_LISTED_PROBLEMS};
+use super::reader::{ReadContext, ReadNotes, Remark, Section};
+use super::yaml;
 
 /// A larger file is not a configuration of this program.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -68,12 +68,12 @@ pub fn load_observability(
         return Err(problems);
     };
     let context = ReadContext::new(&environment);
-    let found = context.root(&node, |root| {
+    let found = Section::root(&context, &node, |root| {
         root.section("observability", |section| {
             ObservabilityConfig::read(section, ())
         })
     });
-    let wrong = context.into_notes().problems;
+    let wrong = context.into_notes(&keys::keys()).problems;
     let within = |remark: &Remark| remark.path.starts_with("observability");
     match wrong.iter().any(within) {
         true => Err(problems),
@@ -151,8 +151,8 @@ fn examine(
     let (node, faults) =
         yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
     let context = ReadContext::new(env);
-    let config = context.root(&node, |root| Config::read(root, ()));
-    let mut notes = context.into_notes();
+    let config = Section::root(&context, &node, |root| Config::read(root, ()));
+    let mut notes = context.into_notes(&keys::keys());
     for fault in faults {
         let path = String::new();
         notes.problems.push(Remark {

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::Config;
 use super::key_table::KeyGroup as _;
+use super::keys::Config;
 use super::yaml::{self, Mapping};
 
 /// Every key with its effective value, as YAML. Null is "not set".

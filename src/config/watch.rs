@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::ConfigFiles;
+use super::files::ConfigFiles;
 use crate::stop::{self, Stop, StopTrigger};
 
 /// A change is complete when no further event comes for this long: an editor causes several.

@@ -423,3 +423,10 @@ pub(super) fn inline(value: &Value) -> String {
             .to_owned(),
     }
 }
+
+/// Whether `text` is YAML of the shape that a configuration has; looks up the line of its last node,
+/// too. For the fuzz target `yaml`.
+#[doc(hidden)]
+pub fn is_yaml(text: &str) -> bool {
+    parse(text).is_ok_and(|(node, _)| line_of(text, node.id).is_some())
+}

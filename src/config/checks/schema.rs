@@ -3,64 +3,47 @@
 use std::collections::BTreeMap;
 
 use super::servicenow::basic_username;
-use crate::config::key_table::FromKeys;
-use crate::config::keys::{RegistryAuthKeys, RegistryAuthType};
-use crate::config::kinds::ValueKind;
-use crate::config::reader::Section;
-use crate::config::yaml::Value;
-use crate::config::{
-    Config, OnTypeError, RegistryAuth, SchemaRegistryConfig, Secret, SubjectStrategy, TableConfig,
-    TableFormat, TableSchemaConfig, TlsFiles, url,
+use crate::config::key_table::{CheckKeys, FromKeys};
+use crate::config::keys::{
+    Config, OnTypeError, RegistryAuth, RegistryAuthKeys, RegistryAuthType, SchemaRegistryConfig,
+    SubjectStrategy, TableConfig, TableFormat, TableSchemaConfig, TlsFiles,
 };
+use crate::config::reader::Section;
+use crate::config::secret::Secret;
+use crate::config::url;
 
-/// The addresses of a registry in one text, with commas between them as Confluent's clients take
-/// them. None is null.
-pub(in crate::config) fn registry_urls() -> ValueKind<Vec<String>> {
-    const EXAMPLE: &str = "https://registry.example.com:8081";
-    let parse = |text: &str| {
-        let urls = text
-            .split(',')
-            .map(|one| url::normalized(one.trim(), EXAMPLE));
-        urls.collect::<Result<_, _>>().map(Some)
-    };
-    let shown = |urls: &Vec<String>| match urls.is_empty() {
-        true => Value::Null,
-        false => Value::from(urls.join(",")),
-    };
-    ValueKind::scalar("URLs with commas between them", parse, shown)
-}
-
-/// Checks `schema_registry`; `other_urls` are the addresses of `kafka.schema_registry_url`.
-pub(in crate::config) fn registry(
-    section: &Section<'_>,
-    mut registry: SchemaRegistryConfig,
-    other_urls: &Vec<String>,
-) -> SchemaRegistryConfig {
-    if registry.urls.is_empty() {
-        registry.urls.clone_from(other_urls);
-    } else if !other_urls.is_empty() && registry.urls != *other_urls {
-        let message = "differs from `kafka.schema_registry_url`; keep one of them";
-        section.problem("url", message);
-    }
-    let has_login = registry.auth != RegistryAuth::None;
-    let has_tls = registry.tls != TlsFiles::default();
-    if registry.urls.is_empty() {
-        if (has_login || has_tls) && section.is_empty("url") {
-            let message = "is not set: there is no Avro, and nothing here is used";
+impl CheckKeys for SchemaRegistryConfig {
+    fn check(
+        section: &Section<'_>,
+        mut registry: SchemaRegistryConfig,
+        other_urls: &Vec<String>,
+    ) -> SchemaRegistryConfig {
+        if registry.urls.is_empty() {
+            registry.urls.clone_from(other_urls);
+        } else if !other_urls.is_empty() && registry.urls != *other_urls {
+            let message = "differs from `kafka.schema_registry_url`; keep one of them";
+            section.problem("url", message);
+        }
+        let has_login = registry.auth != RegistryAuth::None;
+        let has_tls = registry.tls != TlsFiles::default();
+        if registry.urls.is_empty() {
+            if (has_login || has_tls) && section.is_empty("url") {
+                let message = "is not set: there is no Avro, and nothing here is used";
+                section.warning("url", message);
+            }
+            return registry;
+        }
+        let is_http = |url: &&String| url.starts_with("http://");
+        let mut plain = registry.urls.iter().filter(is_http);
+        if has_login && plain.any(|url| !url::is_loopback(url)) {
+            let message = "is http: the credentials travel unprotected; use https";
             section.warning("url", message);
         }
-        return registry;
+        if has_tls && registry.urls.iter().all(|url| is_http(&url)) {
+            section.warning("tls", "is not used, as `url` is http");
+        }
+        registry
     }
-    let is_http = |url: &&String| url.starts_with("http://");
-    let mut plain = registry.urls.iter().filter(is_http);
-    if has_login && plain.any(|url| !url::is_loopback(url)) {
-        let message = "is http: the credentials travel unprotected; use https";
-        section.warning("url", message);
-    }
-    if has_tls && registry.urls.iter().all(|url| is_http(&url)) {
-        section.warning("tls", "is not used, as `url` is http");
-    }
-    registry
 }
 
 impl FromKeys for RegistryAuth {
@@ -127,29 +110,31 @@ fn warn_of_unused(section: &Section<'_>, keys: &RegistryAuthKeys) {
     }
 }
 
-/// Checks `schema` of the source, or of a table with the source's as `inherited`.
-pub(in crate::config) fn table_schema(
-    section: &Section<'_>,
-    schema: TableSchemaConfig,
-    inherited: &TableSchemaConfig,
-) -> TableSchemaConfig {
-    let is_bare = section.has("on_type_error") && section.is_empty("on_type_error");
-    if is_bare && inherited.on_type_error != OnTypeError::Null {
-        let message = "is empty, as a bare `null` is nothing in YAML: write `'null'`, or remove it";
-        section.problem("on_type_error", message);
+impl CheckKeys for TableSchemaConfig {
+    fn check(
+        section: &Section<'_>,
+        schema: TableSchemaConfig,
+        inherited: &TableSchemaConfig,
+    ) -> TableSchemaConfig {
+        let is_bare = section.has("on_type_error") && section.is_empty("on_type_error");
+        if is_bare && inherited.on_type_error != OnTypeError::Null {
+            let message =
+                "is empty, as a bare `null` is nothing in YAML: write `'null'`, or remove it";
+            section.problem("on_type_error", message);
+        }
+        schema
     }
-    schema
 }
 
 /// Avro of a table or a topic needs a registry.
-pub(in crate::config) fn needs_registry(section: &Section<'_>, is_avro: bool, has_registry: bool) {
+pub(super) fn needs_registry(section: &Section<'_>, is_avro: bool, has_registry: bool) {
     if is_avro && !has_registry {
         section.problem("format", "needs a registry: set `schema_registry.url`");
     }
 }
 
 /// Tables that share a topic would share a schema with all their columns.
-pub(in crate::config) fn shared_topics(root: &Section<'_>, config: &Config) {
+pub(super) fn shared_topics(root: &Section<'_>, config: &Config) {
     if config.schema_registry.subject_strategy != SubjectStrategy::Topic {
         return;
     }

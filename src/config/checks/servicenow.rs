@@ -1,72 +1,37 @@
 //! Checks of `servicenow`: address, log-in, proxy, certificates, time zone.
 
-use crate::config::key_table::{FromKeys, KeyGroup as _};
+use crate::config::key_table::{CheckKeys, FromKeys, KeyGroup as _};
 use crate::config::keys::{
-    ApiKeyKeys, AuthType, BasicAuthKeys, GrantType, OAuthKeys, ProxyKeys, ServiceNowAuthKeys,
+    ApiKeyKeys, AuthType, BasicAuthKeys, GrantType, OAuthConfig, OAuthGrant, OAuthKeys,
+    ProxyConfig, ProxyKeys, ServiceNowAuth, ServiceNowAuthKeys, ServiceNowConfig, TlsFiles,
 };
-use crate::config::kinds::ValueKind;
 use crate::config::reader::Section;
-use crate::config::{
-    OAuthConfig, OAuthGrant, ProxyConfig, QueryTimeZone, Secret, ServiceNowAuth, ServiceNowConfig,
-    TlsFiles, names, url,
-};
+use crate::config::secret::Secret;
+use crate::config::url;
 
-/// Checks the keys of `servicenow` against each other.
-pub(in crate::config) fn servicenow(
-    section: &Section<'_>,
-    servicenow: ServiceNowConfig,
-    (): &(),
-) -> ServiceNowConfig {
-    if servicenow.base_url.starts_with("http://") {
-        if !url::is_loopback(&servicenow.base_url) {
-            let message = "is http: passwords, tokens and records travel unprotected; use https";
-            section.warning("base_url", message);
+impl CheckKeys for ServiceNowConfig {
+    fn check(section: &Section<'_>, servicenow: ServiceNowConfig, (): &()) -> ServiceNowConfig {
+        if servicenow.base_url.starts_with("http://") {
+            if !url::is_loopback(&servicenow.base_url) {
+                let message =
+                    "is http: passwords, tokens and records travel unprotected; use https";
+                section.warning("base_url", message);
+            }
+            if servicenow.tls != TlsFiles::default() {
+                section.warning("tls", "is not used, as `base_url` is http");
+            }
         }
-        if servicenow.tls != TlsFiles::default() {
-            section.warning("tls", "is not used, as `base_url` is http");
+        let parts = [
+            ("read_timeout_seconds", servicenow.read_timeout),
+            ("conn_timeout_seconds", servicenow.conn_timeout),
+        ];
+        for (key, part) in parts {
+            if part > servicenow.timeout && section.has(key) {
+                let message = "is longer than `timeout_seconds`, which ends a request before";
+                section.warning(key, message);
+            }
         }
-    }
-    let parts = [
-        ("read_timeout_seconds", servicenow.read_timeout),
-        ("conn_timeout_seconds", servicenow.conn_timeout),
-    ];
-    for (key, part) in parts {
-        if part > servicenow.timeout && section.has(key) {
-            let message = "is longer than `timeout_seconds`, which ends a request before";
-            section.warning(key, message);
-        }
-    }
-    servicenow
-}
-
-/// Brings `servicenow.base_url` into its normal form.
-pub(in crate::config) fn base_url(text: &str) -> Result<String, String> {
-    url::normalized(text, "https://instance.service-now.com")
-}
-
-/// Brings `servicenow.table_api_path` into its normal form.
-pub(in crate::config) fn table_api_path(text: &str) -> Result<String, String> {
-    path(text, "/api/now/table")
-}
-
-/// Brings `servicenow.auth.oauth.token_path` into its normal form.
-pub(in crate::config) fn token_path(text: &str) -> Result<String, String> {
-    path(text, "/oauth_token.do")
-}
-
-/// A path on the instance: begins with `/`, no trailing slash.
-fn path(text: &str, example: &str) -> Result<String, String> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let goes_up = text.split('/').any(|step| step == "..");
-    if !text.starts_with('/') || !text.chars().all(is_legal) || goes_up {
-        let quoted = names::quoted(text);
-        return Err(format!(
-            "{quoted} is not a path; write for example `{example}`"
-        ));
-    }
-    match text.trim_end_matches('/') {
-        "" => Err(format!("is only `/`; write for example `{example}`")),
-        path => Ok(path.to_owned()),
+        servicenow
     }
 }
 
@@ -161,99 +126,62 @@ impl From<OAuthConfig> for OAuthKeys {
     }
 }
 
-/// Checks `servicenow.auth.oauth`; what the grant does not need may be missing.
-pub(in crate::config) fn oauth(
-    section: &Section<'_>,
-    keys: OAuthKeys,
-    is_used: &bool,
-) -> OAuthKeys {
-    if *is_used {
-        section.require("client_id", "with `type: oauth`");
-        section.require_secret("client_secret", "client_secret_file", "with `type: oauth`");
-        match keys.grant_type {
-            GrantType::Password => {
-                let when = "with `grant_type: password`";
-                section.require("username", when);
-                section.require_secret("password", "password_file", when);
+impl CheckKeys for OAuthKeys {
+    fn check(section: &Section<'_>, keys: OAuthKeys, is_used: &bool) -> OAuthKeys {
+        if *is_used {
+            section.require("client_id", "with `type: oauth`");
+            section.require_secret("client_secret", "client_secret_file", "with `type: oauth`");
+            match keys.grant_type {
+                GrantType::Password => {
+                    let when = "with `grant_type: password`";
+                    section.require("username", when);
+                    section.require_secret("password", "password_file", when);
+                }
+                GrantType::RefreshToken => {
+                    let when = "with `grant_type: refresh_token`";
+                    section.require_secret("refresh_token", "refresh_token_file", when);
+                }
+                GrantType::ClientCredentials => {}
             }
-            GrantType::RefreshToken => {
-                let when = "with `grant_type: refresh_token`";
-                section.require_secret("refresh_token", "refresh_token_file", when);
-            }
-            GrantType::ClientCredentials => {}
         }
+        if keys.refresh_token.is_some() && keys.grant_type != GrantType::RefreshToken {
+            let message = "is not used: set `grant_type: refresh_token` or remove it";
+            section.warning("refresh_token", message);
+        }
+        keys
     }
-    if keys.refresh_token.is_some() && keys.grant_type != GrantType::RefreshToken {
-        let message = "is not used: set `grant_type: refresh_token` or remove it";
-        section.warning("refresh_token", message);
-    }
-    keys
 }
 
-/// Checks `servicenow.auth.basic`.
-pub(in crate::config) fn basic(
-    section: &Section<'_>,
-    keys: BasicAuthKeys,
-    is_used: &bool,
-) -> BasicAuthKeys {
-    if *is_used {
-        section.require("username", "with `type: basic`");
-        section.require_secret("password", "password_file", "with `type: basic`");
+impl CheckKeys for BasicAuthKeys {
+    fn check(section: &Section<'_>, keys: BasicAuthKeys, is_used: &bool) -> BasicAuthKeys {
+        if *is_used {
+            section.require("username", "with `type: basic`");
+            section.require_secret("password", "password_file", "with `type: basic`");
+        }
+        basic_username(section, keys.username.as_deref());
+        keys
     }
-    basic_username(section, keys.username.as_deref());
-    keys
 }
 
 /// RFC 7617, section 2: in Basic authentication the first `:` ends the user name.
-pub(in crate::config) fn basic_username(section: &Section<'_>, username: Option<&str>) {
+pub(super) fn basic_username(section: &Section<'_>, username: Option<&str>) {
     if username.is_some_and(|name| name.contains(':')) {
         let message = "must not hold `:`, which ends the name in basic auth";
         section.problem("username", message);
     }
 }
 
-/// Checks `servicenow.auth.api_key`.
-pub(in crate::config) fn api_key(
-    section: &Section<'_>,
-    keys: ApiKeyKeys,
-    is_used: &bool,
-) -> ApiKeyKeys {
-    if *is_used {
-        section.require_secret("key", "key_file", "with `type: api_key`");
-    }
-    let is_legal = |c: char| c.is_ascii_graphic() || c == ' ';
-    let key = keys.key.as_ref().map_or("", Secret::expose);
-    if !key.chars().all(is_legal) {
-        section.problem("key", "must be printable ASCII, as it goes into a header");
-    }
-    keys
-}
-
-/// Checks the name of the header that carries an API key.
-pub(in crate::config) fn header_name(text: &str) -> Result<(), String> {
-    const TAKEN: [&str; 5] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "accept",
-    ];
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let is_taken = TAKEN.contains(&text.to_ascii_lowercase().as_str());
-    if is_taken || !text.chars().all(is_legal) {
-        let quoted = names::quoted(text);
-        return Err(format!("{quoted} cannot be the header of the key"));
-    }
-    Ok(())
-}
-
-/// Brings `servicenow.proxy.url` into its normal form.
-pub(in crate::config) fn proxy_url(text: &str) -> Result<String, String> {
-    let url = url::parse(text, "http://proxy.example.com:3128")?;
-    match (url.scheme_str(), url.path()) {
-        (Some("http"), "/") => Ok(url::to_text(&url)),
-        (Some("http"), _) => Err("must not hold a path".to_owned()),
-        _ => Err("must begin with `http://`; requests through it are still https".to_owned()),
+impl CheckKeys for ApiKeyKeys {
+    fn check(section: &Section<'_>, keys: ApiKeyKeys, is_used: &bool) -> ApiKeyKeys {
+        if *is_used {
+            section.require_secret("key", "key_file", "with `type: api_key`");
+        }
+        let is_legal = |c: char| c.is_ascii_graphic() || c == ' ';
+        let key = keys.key.as_ref().map_or("", Secret::expose);
+        if !key.chars().all(is_legal) {
+            section.problem("key", "must be printable ASCII, as it goes into a header");
+        }
+        keys
     }
 }
 
@@ -285,47 +213,13 @@ impl FromKeys for Option<ProxyConfig> {
     }
 }
 
-/// Checks that a certificate comes with its key.
-pub(in crate::config) fn tls(section: &Section<'_>, files: TlsFiles, (): &()) -> TlsFiles {
-    for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
-        if section.is_empty(one) && !section.is_empty(other) {
-            section.problem(one, format!("is required with `{other}`"));
+impl CheckKeys for TlsFiles {
+    fn check(section: &Section<'_>, files: TlsFiles, (): &()) -> TlsFiles {
+        for (one, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+            if section.is_empty(one) && !section.is_empty(other) {
+                section.problem(one, format!("is required with `{other}`"));
+            }
         }
+        files
     }
-    files
-}
-
-/// `auto`, `utc`, or a zone of the IANA database.
-pub(in crate::config) fn time_zone() -> ValueKind<QueryTimeZone> {
-    let shown = |zone: &QueryTimeZone| match zone {
-        QueryTimeZone::Auto => "auto".into(),
-        QueryTimeZone::Utc => "utc".into(),
-        QueryTimeZone::Zone(name) => name.as_str().into(),
-    };
-    let parse = |text: &str| parse_time_zone(text).map(Some);
-    ValueKind::scalar("auto, utc, or a zone as Europe/Berlin", parse, shown)
-}
-
-fn parse_time_zone(text: &str) -> Result<QueryTimeZone, String> {
-    if text.eq_ignore_ascii_case("auto") {
-        return Ok(QueryTimeZone::Auto);
-    }
-    if text.eq_ignore_ascii_case("utc") {
-        return Ok(QueryTimeZone::Utc);
-    }
-    if let Ok(zone) = jiff::tz::TimeZone::get(text) {
-        let name = zone.iana_name().unwrap_or(text);
-        return Ok(QueryTimeZone::Zone(name.to_owned()));
-    }
-    if jiff::tz::db().is_definitively_empty() {
-        let message = "there is no time zone database on this machine; install tzdata";
-        return Err(message.to_owned());
-    }
-    let zones = jiff::tz::db().available();
-    let known: Vec<String> = zones.map(|name| name.to_string()).collect();
-    let guess = names::did_you_mean(text, known.iter().map(String::as_str));
-    let quoted = names::quoted(text);
-    Err(format!(
-        "{quoted} is not auto, utc, or a zone as `Europe/Berlin`{guess}"
-    ))
 }

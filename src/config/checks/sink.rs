@@ -1,70 +1,54 @@
 //! Checks of `sink` and its topics.
 
 use super::schema;
-use crate::config::key_table::FromKeys;
-use crate::config::keys::{CreateIdKeys, CreateIdKind, SinkTopicContext};
+use crate::config::key_table::{CheckKeys, FromKeys};
+use crate::config::keys::{
+    Config, CreateId, CreateIdKeys, CreateIdKind, OnError, SinkConfig, SinkFormat, SinkTopicConfig,
+    SinkTopicContext,
+};
 use crate::config::reader::Section;
-use crate::config::{Config, CreateId, OnError, SinkConfig, SinkFormat, SinkTopicConfig, names};
-
-/// Columns of which the platform keeps the content, so that no row can be found by a value of ours.
-const PLATFORM_KEPT_COLUMNS: [&str; 6] = [
-    "sys_id",
-    "sys_created_on",
-    "sys_created_by",
-    "sys_updated_on",
-    "sys_updated_by",
-    "sys_mod_count",
-];
 
 /// The column of `create_id: field` unless `create_id_field` names another.
 const DEFAULT_CREATE_ID_COLUMN: &str = "correlation_id";
 
-/// Checks the keys of `sink` against each other.
-pub(in crate::config) fn sink(section: &Section<'_>, mut sink: SinkConfig, _: &bool) -> SinkConfig {
-    for topic in &mut sink.topics {
-        if topic.concurrency == 0 {
-            topic.concurrency = sink.concurrency;
+impl CheckKeys for SinkConfig {
+    fn check(section: &Section<'_>, mut sink: SinkConfig, _: &bool) -> SinkConfig {
+        for topic in &mut sink.topics {
+            if topic.concurrency == 0 {
+                topic.concurrency = sink.concurrency;
+            }
         }
+        if sink.enabled && sink.topics.is_empty() && section.is_empty("topics") {
+            let message =
+                "is required: a list with a `topic` and a `table` for each topic to consume";
+            section.problem("topics", message);
+        }
+        check_topics(section, &sink);
+        check_dead_letters(section, &sink);
+        sink
     }
-    if sink.enabled && sink.topics.is_empty() && section.is_empty("topics") {
-        let message = "is required: a list with a `topic` and a `table` for each topic to consume";
-        section.problem("topics", message);
-    }
-    check_topics(section, &sink);
-    check_dead_letters(section, &sink);
-    sink
 }
 
-/// Checks one topic.
-pub(in crate::config) fn topic(
-    section: &Section<'_>,
-    topic: SinkTopicConfig,
-    sink: &SinkTopicContext,
-) -> SinkTopicConfig {
-    if sink.is_sink_enabled {
-        section.require("topic", "");
-        section.require("table", "");
+impl CheckKeys for SinkTopicConfig {
+    fn check(
+        section: &Section<'_>,
+        topic: SinkTopicConfig,
+        sink: &SinkTopicContext,
+    ) -> SinkTopicConfig {
+        if sink.is_sink_enabled {
+            section.require("topic", "");
+            section.require("table", "");
+        }
+        schema::needs_registry(section, topic.format == SinkFormat::Avro, sink.avro);
+        if let Some(key) = &topic.key_field
+            && !topic.fields.is_empty()
+            && !topic.fields.contains(key)
+        {
+            let message = format!("must hold the `key_field` `{key}`, or new rows come without it");
+            section.problem("fields", message);
+        }
+        topic
     }
-    schema::needs_registry(section, topic.format == SinkFormat::Avro, sink.avro);
-    if let Some(key) = &topic.key_field
-        && !topic.fields.is_empty()
-        && !topic.fields.contains(key)
-    {
-        let message = format!("must hold the `key_field` `{key}`, or new rows come without it");
-        section.problem("fields", message);
-    }
-    topic
-}
-
-/// A column that may carry an identity of ours.
-pub(in crate::config) fn own_column(text: &str) -> Result<(), String> {
-    names::check_column(text)?;
-    if PLATFORM_KEPT_COLUMNS.contains(&text) {
-        return Err(format!(
-            "`{text}` is kept by the instance; name another column"
-        ));
-    }
-    Ok(())
 }
 
 impl FromKeys for CreateId {
@@ -140,7 +124,7 @@ fn check_dead_letters(section: &Section<'_>, sink: &SinkConfig) {
 }
 
 /// Checks the sink against the source: no topic may feed what it is fed from.
-pub(in crate::config) fn beside_source(root: &Section<'_>, config: &Config) {
+pub(super) fn beside_source(root: &Section<'_>, config: &Config) {
     if !config.sink.enabled || !config.source.enabled {
         return;
     }

@@ -1,61 +1,57 @@
 //! Checks of `source` and its tables.
 
 use super::schema;
-use crate::config::key_table::FromKeys;
-use crate::config::keys::{PartitionerKeys, PartitionerKind, TableContext};
-use crate::config::reader::Section;
-use crate::config::{
-    DisplayValue, Partitioner, SchemaStyle, SourceConfig, TableConfig, TableFormat, names,
+use crate::config::key_table::{CheckKeys, FromKeys};
+use crate::config::keys::{
+    DisplayValue, Partitioner, PartitionerKeys, PartitionerKind, SchemaStyle, SourceConfig,
+    TableConfig, TableContext, TableFormat,
 };
+use crate::config::names;
+use crate::config::reader::Section;
 
-/// Checks the tables against each other.
-pub(in crate::config) fn source(
-    section: &Section<'_>,
-    source: SourceConfig,
-    _: &bool,
-) -> SourceConfig {
-    if source.enabled && source.tables.is_empty() && section.is_empty("tables") {
-        let message = "is required: a list with a `name` for each table to poll";
-        section.problem("tables", message);
-    }
-    for (index, table) in source.tables.iter().enumerate() {
-        let name = &table.name;
-        let mut before = source.tables.iter().take(index);
-        if let Some(twin) = before.position(|other| other.name == *name)
-            && !name.is_empty()
-        {
-            let message = format!("`{name}` is already in source.tables[{twin}]; keep one of them");
-            section.item_problem("tables", index, "name", message);
+impl CheckKeys for SourceConfig {
+    fn check(section: &Section<'_>, source: SourceConfig, _: &bool) -> SourceConfig {
+        if source.enabled && source.tables.is_empty() && section.is_empty("tables") {
+            let message = "is required: a list with a `name` for each table to poll";
+            section.problem("tables", message);
         }
+        for (index, table) in source.tables.iter().enumerate() {
+            let name = &table.name;
+            let mut before = source.tables.iter().take(index);
+            if let Some(twin) = before.position(|other| other.name == *name)
+                && !name.is_empty()
+            {
+                let message =
+                    format!("`{name}` is already in source.tables[{twin}]; keep one of them");
+                section.item_problem("tables", index, "name", message);
+            }
+        }
+        source
     }
-    source
 }
 
-/// Checks one table, and makes up its topic where it has none of its own.
-pub(in crate::config) fn table(
-    section: &Section<'_>,
-    mut table: TableConfig,
-    source: &TableContext,
-) -> TableConfig {
-    if table.timestamp_field == table.identifier_field {
-        let message = "is the same column as `timestamp_field`";
-        section.problem("identifier_field", message);
+impl CheckKeys for TableConfig {
+    fn check(section: &Section<'_>, mut table: TableConfig, source: &TableContext) -> TableConfig {
+        if table.timestamp_field == table.identifier_field {
+            let message = "is the same column as `timestamp_field`";
+            section.problem("identifier_field", message);
+        }
+        remove_doubles(&mut table.fields);
+        check_key_columns(section, &table);
+        if table.topic.is_empty() && section.is_empty("topic") && !table.name.is_empty() {
+            table.topic = default_topic(section, &table.name, source);
+        }
+        let is_avro = table.format == TableFormat::Avro;
+        schema::needs_registry(section, is_avro, source.avro);
+        if is_avro {
+            check_display_value(section, &table);
+        }
+        if table.query.as_deref().is_some_and(looks_percent_encoded) {
+            let message = "looks percent-encoded; write it plain, as the list view shows it";
+            section.warning("query", message);
+        }
+        table
     }
-    remove_doubles(&mut table.fields);
-    check_key_columns(section, &table);
-    if table.topic.is_empty() && section.is_empty("topic") && !table.name.is_empty() {
-        table.topic = default_topic(section, &table.name, source);
-    }
-    let is_avro = table.format == TableFormat::Avro;
-    schema::needs_registry(section, is_avro, source.avro);
-    if is_avro {
-        check_display_value(section, &table);
-    }
-    if table.query.as_deref().is_some_and(looks_percent_encoded) {
-        let message = "looks percent-encoded; write it plain, as the list view shows it";
-        section.warning("query", message);
-    }
-    table
 }
 
 fn remove_doubles(names: &mut Vec<String>) {
@@ -139,33 +135,6 @@ impl FromKeys for Partitioner {
             partition_key_fields: columns.to_vec(),
         }
     }
-}
-
-/// An encoded query that can be joined with a time window: it must not sort, and must not begin
-/// with an operator that would tie it to the window.
-pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
-        return Err("must not hold line breaks or other control characters".to_owned());
-    }
-    let query = text.strip_prefix('^').unwrap_or(text);
-    let query = query
-        .strip_suffix("^EQ")
-        .unwrap_or(query)
-        .trim_end_matches('^');
-    for word in ["ORDERBY", "GROUPBY"] {
-        if query.split('^').any(|item| item.starts_with(word)) {
-            return Err(format!(
-                "must not hold `{word}`: rows are read in the order of the cursor"
-            ));
-        }
-    }
-    if query.starts_with("OR") || query.starts_with("NQ") {
-        return Err("must not begin with `^OR` or `^NQ`".to_owned());
-    }
-    if query.is_empty() || query == "EQ" {
-        return Err("holds no condition; remove it".to_owned());
-    }
-    Ok(query.to_owned())
 }
 
 fn looks_percent_encoded(query: &str) -> bool {

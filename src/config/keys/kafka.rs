@@ -1,19 +1,23 @@
 //! Keys of `kafka`: brokers, protection, the producer's levers.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{TlsFiles, ms, secs};
-use crate::config::key_table::{KeyEffect, config_keys};
+use super::servicenow::TlsFiles;
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
+use crate::config::key_info::KeyEffect;
 use crate::config::kinds::{
-    Inline, Nested, any, flag, integer, normal_text, secret, text, texts, time, up_to, word, words,
+    Inline, Nested, any, flag, integer, normal_text, secret, text, texts, time, up_to, word,
 };
-use crate::config::{Secret, checks};
+use crate::config::secret::Secret;
+use crate::config::values;
 
 config_keys! {
     /// `kafka`: the cluster, and how records are produced to it.
-    pub struct KafkaConfig check(checks::kafka::kafka) default(()) {
+    pub struct KafkaConfig check(CheckKeys) default(()) {
         /// Some brokers to start from, as host:port; the others are learned.
-        brokers: Vec<String> = Vec::new(), texts(checks::kafka::brokers),
+        brokers: Vec<String> = Vec::new(), texts(values::kafka::brokers),
             default: "required", example: "- localhost:9092";
 
         /// TLS to the brokers.
@@ -39,11 +43,21 @@ config_keys! {
 
         /// Further librdkafka properties, as socket.keepalive.enable: true. Those that the
         /// guarantees rest on, and those with a key of their own, are refused.
-        properties: Vec<(String, Secret)> = Vec::new(), checks::properties::properties();
+        properties: Vec<(String, Secret)> = Vec::new(), values::properties::properties();
 
         /// The same as schema_registry.url.
-        schema_registry_url: Vec<String> = Vec::new(), checks::schema::registry_urls(),
+        schema_registry_url: Vec<String> = Vec::new(), values::registry::registry_urls(),
             effect: Some(KeyEffect::RegistryUsersRestart);
+    }
+}
+
+impl KafkaConfig {
+    /// The files that `kafka.properties` names, as certificates. Edits of them are edits of the
+    /// configuration.
+    pub fn property_files(&self) -> impl Iterator<Item = &Path> {
+        let properties = self.properties.iter();
+        let files = properties.filter(|(name, _)| name.ends_with(".location"));
+        files.map(|(_, file)| Path::new(file.expose()))
     }
 }
 
@@ -61,7 +75,7 @@ words! {
 
 config_keys! {
     /// `kafka.tls` as it is written.
-    pub(in crate::config) struct KafkaTlsKeys check(checks::kafka::tls) {
+    pub(in crate::config) struct KafkaTlsKeys check(CheckKeys) {
         /// Whether the connection is protected.
         enabled: bool = false, flag();
 
@@ -74,7 +88,7 @@ config_keys! {
     /// `kafka.sasl` as it is written.
     pub(in crate::config) struct SaslKeys {
         /// How to log in. Without a value nothing logs in.
-        mechanism: Option<String> = None, normal_text(checks::kafka::mechanism).optional(),
+        mechanism: Option<String> = None, normal_text(values::kafka::mechanism).optional(),
             values: "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512";
 
         /// User name.
@@ -109,7 +123,7 @@ config_keys! {
         replication_factor: Option<u16> = None, up_to(100).optional();
 
         /// What Kafka removes: delete, compact or "compact,delete".
-        cleanup_policy: String = "delete", normal_text(checks::kafka::cleanup_policy),
+        cleanup_policy: String = "delete", normal_text(values::kafka::cleanup_policy),
             values: "delete, compact, compact,delete";
     }
 }

@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-use super::{TlsFiles, ms, secs};
-use crate::config::key_table::config_keys;
-use crate::config::kinds::{Nested, any, choice, flag, secret, text, time, word, words};
-use crate::config::{Secret, checks};
+use super::servicenow::TlsFiles;
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
+use crate::config::kinds::{Nested, any, choice, flag, secret, text, time, word};
+use crate::config::secret::Secret;
+use crate::config::values;
 
 config_keys! {
     /// `schema_registry`: where schemas are kept, and how records refer to them. Without an address
     /// there is no Avro.
     #[derive(Eq)]
     pub struct SchemaRegistryConfig(other_urls: Vec<String>)
-    check(checks::schema::registry)
+    check(CheckKeys)
     default(Vec::new()) {
         /// Confluent's registry, as `https://registry.example.com:8081`, or Apicurio's, as
         /// `https://registry.example.com/apis/ccompat/v7`. Several addresses of one registry with
         /// commas between them are tried in turn.
-        urls: Vec<String> = Vec::new(), checks::schema::registry_urls(), key: "url";
+        urls: Vec<String> = Vec::new(), values::registry::registry_urls(), key: "url";
 
         /// How to log in, the same at each address.
         auth: RegistryAuth = (), Nested;

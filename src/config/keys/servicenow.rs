@@ -3,24 +3,26 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ms, secs};
-use crate::config::key_table::config_keys;
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
 use crate::config::kinds::{
     Nested, NestedIfUsed, Required, any, choice, existing_file, integer, normal_text, rate,
-    seconds, secret, text, up_to, word, words,
+    seconds, secret, text, up_to, word,
 };
-use crate::config::{Secret, checks};
+use crate::config::secret::Secret;
+use crate::config::values;
+use crate::config::values::time_zone::QueryTimeZone;
 
 config_keys! {
     /// `servicenow`: the instance and how to talk to it.
-    pub struct ServiceNowConfig check(checks::servicenow::servicenow) default(()) {
+    pub struct ServiceNowConfig check(CheckKeys) default(()) {
         /// The instance: scheme, host, optional port and path. With http everything travels
         /// unprotected: only for one on this machine.
-        base_url: String = Required, normal_text(checks::servicenow::base_url),
+        base_url: String = Required, normal_text(values::servicenow::base_url),
             values: "URL", example: "${SN_BASE_URL}";
 
         /// Path of the Table API.
-        table_api_path: String = "/api/now/table", normal_text(checks::servicenow::table_api_path),
+        table_api_path: String = "/api/now/table", normal_text(values::servicenow::table_api_path),
             values: "path of a URL";
 
         /// How to log in. Only the section that type names is used.
@@ -56,7 +58,7 @@ config_keys! {
 
         /// How the instance reads times in queries: auto measures it at start; utc; or the time
         /// zone of the integration user, as Europe/Berlin.
-        query_time_zone: QueryTimeZone = QueryTimeZone::Auto, checks::servicenow::time_zone();
+        query_time_zone: QueryTimeZone = QueryTimeZone::Auto, values::time_zone::time_zone();
     }
 }
 
@@ -149,7 +151,7 @@ words! {
 
 config_keys! {
     /// `servicenow.auth.oauth` as it is written.
-    pub(in crate::config) struct OAuthKeys(is_used: bool) check(checks::servicenow::oauth) {
+    pub(in crate::config) struct OAuthKeys(is_used: bool) check(CheckKeys) {
         /// How the first token is got.
         grant_type: GrantType = GrantType::Password, word();
 
@@ -172,14 +174,14 @@ config_keys! {
             example: "${SN_OAUTH_CLIENT_SECRET}";
 
         /// Path of the token endpoint.
-        token_path: String = "/oauth_token.do", normal_text(checks::servicenow::token_path),
+        token_path: String = "/oauth_token.do", normal_text(values::servicenow::token_path),
             values: "path of a URL";
     }
 }
 
 config_keys! {
     /// `servicenow.auth.basic` as it is written.
-    pub(in crate::config) struct BasicAuthKeys(is_used: bool) check(checks::servicenow::basic) {
+    pub(in crate::config) struct BasicAuthKeys(is_used: bool) check(CheckKeys) {
         /// User name.
         username: Option<String> = None, text(any).optional();
 
@@ -190,9 +192,9 @@ config_keys! {
 
 config_keys! {
     /// `servicenow.auth.api_key` as it is written.
-    pub(in crate::config) struct ApiKeyKeys(is_used: bool) check(checks::servicenow::api_key) {
+    pub(in crate::config) struct ApiKeyKeys(is_used: bool) check(CheckKeys) {
         /// The header that carries the key.
-        header: String = "x-sn-apikey", text(checks::servicenow::header_name),
+        header: String = "x-sn-apikey", text(values::servicenow::header_name),
             values: "name of a header";
 
         /// The key.
@@ -204,7 +206,7 @@ config_keys! {
     /// `servicenow.proxy` as it is written.
     pub(in crate::config) struct ProxyKeys {
         /// The proxy, as `http://proxy.example.com:3128`.
-        url: Option<String> = None, normal_text(checks::servicenow::proxy_url).optional(), values: "URL";
+        url: Option<String> = None, normal_text(values::servicenow::proxy_url).optional(), values: "URL";
 
         /// User name, if the proxy wants one.
         username: Option<String> = None, text(any).optional();
@@ -228,7 +230,7 @@ pub struct ProxyConfig {
 config_keys! {
     /// Certificates of a client. All files are PEM.
     #[derive(Eq)]
-    pub struct TlsFiles check(checks::servicenow::tls) default(()) {
+    pub struct TlsFiles check(CheckKeys) default(()) {
         /// A CA: for the instance and the registry trusted beside the system's, for Kafka instead
         /// of them.
         ca_cert: Option<PathBuf> = None, existing_file();
@@ -239,15 +241,4 @@ config_keys! {
         /// The private key of the client certificate.
         key_file: Option<PathBuf> = None, existing_file();
     }
-}
-
-/// How the instance reads times in encoded queries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueryTimeZone {
-    /// Measured at start.
-    Auto,
-    /// Literals are UTC.
-    Utc,
-    /// Literals are in this IANA zone, the integration user's.
-    Zone(String),
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{ms, secs};
-use crate::config::key_table::config_keys;
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
 use crate::config::kinds::{
-    EachOf, Inline, any, flag, text, texts, time, time_or_unlimited, up_to, word, words,
+    EachOf, Inline, any, flag, text, texts, time, time_or_unlimited, up_to, word,
 };
-use crate::config::{checks, names};
+use crate::config::{names, values};
 
 config_keys! {
     /// `sink`: Kafka topics to ServiceNow tables.
     #[derive(Eq)]
-    pub struct SinkConfig(avro: bool) check(checks::sink::sink) default(false) {
+    pub struct SinkConfig(avro: bool) check(CheckKeys) default(false) {
         /// Whether topics are consumed at all.
         enabled: bool = false, flag();
 
@@ -63,7 +63,7 @@ config_keys! {
     /// One topic of the sink, with what it inherits.
     #[derive(Eq)]
     pub struct SinkTopicConfig(sink: SinkTopicContext)
-    check(checks::sink::topic)
+    check(CheckKeys)
     default(SinkTopicContext { is_sink_enabled: false, avro: false }) {
         /// The topic to consume.
         topic: String = "", text(names::check_topic),
@@ -92,7 +92,7 @@ config_keys! {
         operation: SinkOperation = SinkOperation::Auto, word();
 
         /// A column that identifies a row instead of its sys_id, as correlation_id.
-        key_field: Option<String> = None, text(checks::sink::own_column).optional(), values: "column";
+        key_field: Option<String> = None, text(values::sink::own_column).optional(), values: "column";
 
         /// The only columns to write. Empty is all.
         fields: Vec<String> = Vec::new(), texts(names::check_column), values: "list of columns";
@@ -121,7 +121,7 @@ config_keys! {
         create_id: CreateIdKind = CreateIdKind::Record, word();
 
         /// The column of create_id field. (default: correlation_id)
-        create_id_field: Option<String> = None, text(checks::sink::own_column).optional(), values: "column";
+        create_id_field: Option<String> = None, text(values::sink::own_column).optional(), values: "column";
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use super::{ms, secs};
-use crate::config::key_table::{KeyEffect, config_keys};
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
+use crate::config::key_info::KeyEffect;
 use crate::config::kinds::{
     EachOf, Inline, Nested, Required, any, flag, integer, normal_text, text, texts, time, up_to,
-    whole_seconds, word, words,
+    whole_seconds, word,
 };
-use crate::config::{checks, names};
+use crate::config::{names, values};
 
 /// The longest pause between two polls.
 const DAY: Duration = secs(86_400);
 
 config_keys! {
     /// `source`: ServiceNow tables to Kafka topics.
-    pub struct SourceConfig(avro: bool) check(checks::source::source) {
+    pub struct SourceConfig(avro: bool) check(CheckKeys) {
         /// Whether tables are polled at all.
         enabled: bool = false, flag(), example: "true";
 
@@ -76,7 +77,7 @@ pub(in crate::config) struct TableContext {
 
 config_keys! {
     /// One table to poll, with what it inherits from `source`.
-    pub struct TableConfig(source: TableContext) check(checks::source::table) {
+    pub struct TableConfig(source: TableContext) check(CheckKeys) {
         /// The name of the table, not its label.
         name: String = Required, text(names::check_table),
             values: "table", example: "incident";
@@ -108,7 +109,7 @@ config_keys! {
         batch_size: u32 => source.batch_size, integer(1, 100_000), default: "1000";
 
         /// An encoded query that narrows the table, as `active=true^priority<3`. It must not sort.
-        query: Option<String> = None, normal_text(checks::source::encoded_query).optional(),
+        query: Option<String> = None, normal_text(values::source::encoded_query).optional(),
             values: "encoded query";
 
         /// Form of the values: false is as stored, times in UTC; true is what the user sees; all is
@@ -164,7 +165,7 @@ config_keys! {
     /// How a table becomes an Avro schema.
     #[derive(Copy, Eq)]
     pub struct TableSchemaConfig(inherited: TableSchemaConfig)
-    check(checks::schema::table_schema) {
+    check(CheckKeys) {
         /// What the fields are: strings (each is a nullable text) or typed (as the dictionary of
         /// the instance says).
         style: SchemaStyle => inherited.style, word(), default: "strings";

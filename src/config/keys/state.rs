@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ms, secs};
-use crate::config::key_table::{KeyEffect, config_keys};
-use crate::config::kinds::{path, secret_file, text, time, word, words};
-use crate::config::{Secret, checks, names};
+use crate::config::declare::{config_keys, words};
+use crate::config::duration::{ms, secs};
+use crate::config::key_info::KeyEffect;
+use crate::config::kinds::{ValueKind, path, path_value, text, time, word};
+use crate::config::reader::Section;
+use crate::config::secret::Secret;
+use crate::config::{names, values};
 
 config_keys! {
     /// `offset`: where checkpoints are kept.
     #[derive(Eq)]
-    pub struct OffsetConfig check(checks::state::offset) {
+    pub struct OffsetConfig check(CheckKeys) {
         /// Where positions are kept. Only file for now.
         storage: CheckpointStorage = CheckpointStorage::File, word(),
             values: "file", effect: Some(KeyEffect::Reserved);
@@ -42,16 +45,16 @@ words! {
 config_keys! {
     /// `observability`: the HTTP port.
     #[derive(Eq)]
-    pub struct ObservabilityConfig check(checks::state::observability) {
+    pub struct ObservabilityConfig check(CheckKeys) {
         /// Where the status page, /healthz, /readyz and /metrics are served. ":8080" is every
         /// address of this machine, v6 and v4.
-        addr: String = ":8080", text(checks::state::listen_address),
+        addr: String = ":8080", text(values::state::listen_address),
             values: "address and port", effect: Some(KeyEffect::NextStart);
 
         /// A file with the token that opens the admin API (pause, resume, poll and so on; `help
         /// admin`). Without a value the port is read-only. As there is no TLS here, keep addr on
         /// this machine or a network you trust.
-        admin: Option<AdminAccess> = None, secret_file(), key: "admin_token_file";
+        admin: Option<AdminAccess> = None, admin_access(), key: "admin_token_file";
     }
 }
 
@@ -62,4 +65,14 @@ pub struct AdminAccess {
     pub token_file: PathBuf,
     /// The token in it.
     pub token: Secret,
+}
+
+/// The path of a file with the token in it, which is read.
+fn admin_access() -> ValueKind<Option<AdminAccess>> {
+    let read = |section: &Section<'_>, key| {
+        let (token_file, token) = section.secret_file(key)?;
+        Some(AdminAccess { token_file, token })
+    };
+    let shown = |access: &AdminAccess| path_value(&access.token_file);
+    ValueKind::new("path of a file", read, shown).optional()
 }

@@ -1,7 +1,8 @@
 //! Kinds of keys that lead to further keys: sections, and lists of sections.
 
-use super::{KeyKind, ReadKey};
-use crate::config::key_table::{FromKeys, KeyEntry, KeyGroup, KeyInfo, KeyParent, KeyShape};
+use super::value::{KeyKind, ReadKey};
+use crate::config::key_info::{KeyInfo, KeyShape};
+use crate::config::key_table::{FromKeys, KeyEntry, KeyGroup, KeyParent};
 use crate::config::reader::Section;
 use crate::config::yaml::{Mapping, Value};
 

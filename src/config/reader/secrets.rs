@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{Section, ValuePrivacy};
-use crate::config::Secret;
+use super::context::ValuePrivacy;
+use super::section::Section;
 use crate::config::env::ExpandedText;
 use crate::config::names::quoted;
+use crate::config::secret::Secret;
 
 /// A file larger than this holds something else than a secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{KeyPath, ReadContext, UnknownKey, ValuePrivacy, join, kind_name};
+use super::context::{KeyPath, ReadContext, UnknownKey, ValuePrivacy, join, kind_name};
 use crate::config::env;
 use crate::config::yaml::{YamlEntry, YamlKind, YamlNode};
 
@@ -16,11 +16,24 @@ pub(in crate::config) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(
+    /// Reads the top of the file.
+    pub(in crate::config) fn root<T>(
         context: &'a ReadContext<'a>,
-        place: KeyPath,
-        entries: &'a [YamlEntry],
-    ) -> Section<'a> {
+        node: &'a YamlNode,
+        read: impl FnOnce(&Section<'a>) -> T,
+    ) -> T {
+        let place = KeyPath::top();
+        let entries = context.mapping(&place, node);
+        // Anchors need a place to be written; as elsewhere it is a top key that begins with `x-`.
+        Section::new(context, place, entries).finish(read, |key| key.starts_with("x-"))
+    }
+
+    /// A section of which no key is given.
+    pub(in crate::config) fn empty(context: &'a ReadContext<'a>) -> Section<'a> {
+        Section::new(context, KeyPath::top(), &[])
+    }
+
+    fn new(context: &'a ReadContext<'a>, place: KeyPath, entries: &'a [YamlEntry]) -> Section<'a> {
         Section {
             context,
             place,

@@ -1,5 +1,7 @@
 //! The difference of two configurations, in words.
 
+use std::path::Path;
+
 use expect_test::{Expect, expect};
 
 use super::*;

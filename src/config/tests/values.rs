@@ -1,7 +1,7 @@
 //! Single values: numbers as YAML writes them, encoded queries.
 
-use crate::config::checks::source::encoded_query;
 use crate::config::reader::parse_integer;
+use crate::config::values::source::encoded_query;
 
 #[test]
 fn whole_numbers() {

@@ -3,9 +3,9 @@
 //! Free are those that tune. Refused are those that the guarantees rest on, those that have a key
 //! of their own, and those that take a pointer instead of a text.
 
-use crate::config::Secret;
 use crate::config::kinds::{self, ValueKind};
 use crate::config::reader::Section;
+use crate::config::secret::Secret;
 use crate::config::yaml::Value;
 
 /// Properties with a key of ours. A trailing `*` stands for any end.

@@ -1,0 +1,28 @@
+//! Single values of `source`.
+
+/// An encoded query that can be joined with a time window: it must not sort, and must not begin
+/// with an operator that would tie it to the window.
+pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("must not hold line breaks or other control characters".to_owned());
+    }
+    let query = text.strip_prefix('^').unwrap_or(text);
+    let query = query
+        .strip_suffix("^EQ")
+        .unwrap_or(query)
+        .trim_end_matches('^');
+    for word in ["ORDERBY", "GROUPBY"] {
+        if query.split('^').any(|item| item.starts_with(word)) {
+            return Err(format!(
+                "must not hold `{word}`: rows are read in the order of the cursor"
+            ));
+        }
+    }
+    if query.starts_with("OR") || query.starts_with("NQ") {
+        return Err("must not begin with `^OR` or `^NQ`".to_owned());
+    }
+    if query.is_empty() || query == "EQ" {
+        return Err("holds no condition; remove it".to_owned());
+    }
+    Ok(query.to_owned())
+}
