@@ -17,6 +17,7 @@ mod pipeline;
 mod poll_error;
 mod poller;
 mod position;
+mod read_ids;
 mod read_progress;
 mod record_key;
 mod row_order;

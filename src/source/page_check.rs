@@ -12,6 +12,9 @@
 //! 4. The number of rows in the slice is known ([`PageCheck::finish`]), because a short page is not
 //!    the end of a slice: access rules hide rows after the limit was applied.
 
+use std::sync::Arc;
+
+use super::read_ids::ReadIds;
 use super::row_order::{RowOrderCheck, RowVerdict};
 use super::window::{PageRequest, PageSummary};
 use crate::servicenow::page::RowBlock;
@@ -46,9 +49,14 @@ pub(super) struct CheckedPage {
 }
 
 impl PageCheck {
-    pub(super) fn new(query: EncodedQuery, request: &PageRequest) -> PageCheck {
+    /// `read_before` is what earlier pages have read in the cursor's second.
+    pub(super) fn new(
+        query: EncodedQuery,
+        request: &PageRequest,
+        read_before: Arc<ReadIds>,
+    ) -> PageCheck {
         PageCheck {
-            order: RowOrderCheck::new(query, &request.slice),
+            order: RowOrderCheck::new(query, &request.slice, read_before),
             limit: request.limit,
             counted: request.count,
             rows: 0,
@@ -117,75 +125,11 @@ impl PageCheck {
                 last: self.last,
                 total,
                 overshot: self.overshot,
+                read: self.order.into_read_ids(),
             },
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::servicenow::page::PageRow;
-    use crate::servicenow::query::Slice;
-
-    /// The check of a page of seconds 100 to 200, of two rows at most.
-    fn check(count: bool) -> PageCheck {
-        let query = EncodedQuery {
-            text: String::new(),
-            earliest: Some(100),
-            latest: 200,
-            widened: false,
-        };
-        let request = PageRequest {
-            slice: Slice {
-                after: None,
-                to: 200,
-                id_to: None,
-            },
-            limit: 2,
-            count,
-        };
-        PageCheck::new(query, &request)
-    }
-
-    fn block(seconds: &[i64]) -> RowBlock {
-        let row = |seconds: &i64| PageRow {
-            text: 0..1,
-            id: 0..1,
-            seconds: *seconds,
-        };
-        RowBlock {
-            bytes: b"a".to_vec(),
-            rows: seconds.iter().map(row).collect(),
-        }
-    }
-
-    #[test]
-    fn a_page_from_a_clock_that_is_not_past_the_slice_is_too_early() {
-        assert!(is_too_early(Some(200), 200) && is_too_early(Some(100), 200));
-        assert!(!is_too_early(Some(201), 200) && !is_too_early(None, 200));
-    }
-
-    #[test]
-    fn a_short_page_counts_only_with_a_count_where_one_was_asked_for() {
-        let finish = |count, seconds: &[i64], total| {
-            let mut check = check(count);
-            check.keep_asked_rows(&mut block(seconds)).unwrap();
-            check.finish(total)
-        };
-        assert!(finish(true, &[150], None).is_none());
-        let page = finish(true, &[150], Some(1)).unwrap();
-        assert_eq!((page.kept, page.summary.total), (1, Some(1)));
-        assert_eq!(page.summary.last.unwrap().seconds, 150);
-        assert!(finish(false, &[150], None).is_some());
-        assert!(finish(true, &[150, 151], None).is_some(), "a full page");
-    }
-
-    #[test]
-    fn rows_that_were_not_asked_for_are_refused() {
-        for seconds in [&[99][..], &[201], &[150, 149], &[150, 150, 150]] {
-            let refused = check(false).keep_asked_rows(&mut block(seconds));
-            assert!(refused.is_err(), "{seconds:?}");
-        }
-    }
-}
+mod tests;

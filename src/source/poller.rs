@@ -263,7 +263,7 @@ impl TablePoller {
         }
         let total = counted_before.or(response.meta.total_count);
 
-        let mut check = PageCheck::new(query, request);
+        let mut check = PageCheck::new(query, request, self.window.read_ids());
         let mut buffer = PageBuffer::default();
         let cursor_columns = self.cursor_columns.clone();
         let mut reader = PageReader::new(response.body, &cursor_columns);

@@ -5,7 +5,13 @@
 //! for is an error, never data. The exception are queries that were widened on purpose, because a
 //! literal in the hour that repeats in autumn names two instants: rows outside of the slice are
 //! expected then, and passed over.
+//!
+//! A row that was read already is such a row too, whatever its identifier looks like: a page that
+//! begins anew would otherwise be asked for again at once, for ever.
 
+use std::sync::Arc;
+
+use super::read_ids::{ReadIds, RowId};
 use crate::servicenow::query::{Cursor, EncodedQuery, Slice, hex_id};
 
 /// What becomes of a row.
@@ -25,28 +31,37 @@ pub(super) struct RowOrderCheck {
     query: EncodedQuery,
     /// Last second of the slice.
     to: i64,
-    /// The cursor: its second, and its identifier as a number, if it is one.
-    after: Option<(i64, Option<u128>)>,
+    /// The cursor.
+    after: Option<(i64, RowId)>,
     /// Largest identifier of the slice.
     id_to: Option<u128>,
-    /// The row before, in the same form as the cursor.
-    previous: Option<(i64, Option<u128>)>,
+    /// The row before.
+    previous: Option<(i64, RowId)>,
+    /// What earlier pages had of the cursor's second.
+    read_before: Arc<ReadIds>,
+    /// What is kept of this page's last second.
+    read: ReadIds,
 }
 
 impl RowOrderCheck {
-    pub(super) fn new(query: EncodedQuery, slice: &Slice) -> RowOrderCheck {
-        let number = |id: &String| hex_id(id.as_bytes());
-        let after = slice
-            .after
-            .as_ref()
-            .and_then(|Cursor { seconds, id }| id.as_ref().map(|id| (*seconds, number(id))));
-        let id_to = slice.id_to.as_ref().and_then(number);
+    /// `read_before` is what earlier pages have read in the cursor's second.
+    pub(super) fn new(
+        query: EncodedQuery,
+        slice: &Slice,
+        read_before: Arc<ReadIds>,
+    ) -> RowOrderCheck {
+        let after = slice.after.as_ref().and_then(|Cursor { seconds, id }| {
+            let id = id.as_ref()?;
+            Some((*seconds, read_before.row_id(id.as_bytes())))
+        });
         RowOrderCheck {
             query,
             to: slice.to,
             after,
-            id_to,
+            id_to: slice.id_to.as_ref().and_then(|id| hex_id(id.as_bytes())),
             previous: None,
+            read: read_before.emptied(),
+            read_before,
         }
     }
 
@@ -62,22 +77,20 @@ impl RowOrderCheck {
         if is_too_early || seconds > self.query.latest {
             return Err("a row outside of the asked time".to_owned());
         }
-        let number = hex_id(id);
-        if let Some((previous, previous_id)) = self.previous.replace((seconds, number)) {
-            let repeats = previous_id
-                .zip(number)
-                .is_some_and(|(before, now)| now <= before);
-            if seconds < previous || (seconds == previous && repeats) {
-                return Err("rows out of order".to_owned());
-            }
+        let id = self.read_before.row_id(id);
+        if self.is_out_of_order(seconds, id) {
+            return Err("rows out of order".to_owned());
         }
-        let already_read = self.is_already_read(seconds, number);
+        self.previous = Some((seconds, id));
+        let already_read = self.is_already_read(seconds, id);
         if !self.query.widened {
-            let beyond = self.id_to.zip(number).is_some_and(|(to, id)| id > to);
-            return if already_read || beyond {
+            let beyond = matches!((self.id_to, id), (Some(to), RowId::Ordered(id)) if id > to);
+            return if already_read {
+                Err("a row that was read before".to_owned())
+            } else if beyond {
                 Err("a row outside of the asked identifiers".to_owned())
             } else {
-                Ok(RowVerdict::Keep)
+                Ok(self.keep(seconds, id))
             };
         }
         Ok(if already_read {
@@ -85,20 +98,47 @@ impl RowOrderCheck {
         } else if seconds > self.to {
             RowVerdict::BeyondSlice
         } else {
-            RowVerdict::Keep
+            self.keep(seconds, id)
         })
     }
 
-    /// Whether the row is the cursor's or lies before it. A row in the cursor's second whose identifier
-    /// cannot be compared here counts as new: it is better produced twice than never.
-    fn is_already_read(&self, seconds: i64, id: Option<u128>) -> bool {
-        self.after.is_some_and(|(after, after_id)| {
-            seconds < after
-                || (seconds == after
-                    && after_id
-                        .zip(id)
-                        .is_some_and(|(after_id, id)| id <= after_id))
-        })
+    fn keep(&mut self, seconds: i64, id: RowId) -> RowVerdict {
+        self.read.add(seconds, id);
+        RowVerdict::Keep
+    }
+
+    /// What is kept of the page's last second, when it is read to its end.
+    pub(super) fn into_read_ids(self) -> ReadIds {
+        self.read
+    }
+
+    fn is_out_of_order(&self, seconds: i64, id: RowId) -> bool {
+        let Some((previous, previous_id)) = self.previous else {
+            return false;
+        };
+        if seconds != previous {
+            return seconds < previous;
+        }
+        match (previous_id, id) {
+            (RowId::Ordered(before), RowId::Ordered(now)) => now <= before,
+            _ => previous_id == id || self.read.contains(seconds, id),
+        }
+    }
+
+    /// Whether the row is the cursor's, lies before it, or came with an earlier page. Which of two
+    /// identifiers comes first is not always known; then a row counts as new that was not seen yet: it
+    /// is better produced twice than never.
+    fn is_already_read(&self, seconds: i64, id: RowId) -> bool {
+        let Some((after, after_id)) = self.after else {
+            return false;
+        };
+        if seconds != after {
+            return seconds < after;
+        }
+        match (after_id, id) {
+            (RowId::Ordered(after), RowId::Ordered(id)) => id <= after,
+            _ => after_id == id || self.read_before.contains(seconds, id),
+        }
     }
 }
 
@@ -127,7 +167,7 @@ mod tests {
             latest,
             widened,
         };
-        RowOrderCheck::new(encoded, &slice)
+        RowOrderCheck::new(encoded, &slice, Arc::default())
     }
 
     #[test]
@@ -151,6 +191,40 @@ mod tests {
             let mut order = order(false);
             order.check(150, &id(3)).unwrap();
             assert!(order.check(second.0, &id(second.1)).is_err(), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_read_before_is_known_whatever_its_identifier() {
+        for ids in [
+            ["INC1", "INC2"],
+            ["javascript:x()", ""],
+            ["A0EEBC999C0B4EF8BB6D6BB9BD380A11", "ä"],
+        ] {
+            let [cursor, other] = ids.map(str::as_bytes);
+            let check = |widened, read: &[&[u8]]| {
+                let mut order = order(widened);
+                let known = Arc::make_mut(&mut order.read_before);
+                order.after = Some((100, known.row_id(cursor)));
+                for id in read {
+                    known.add(100, known.row_id(id));
+                }
+                order
+            };
+            assert!(check(false, &[]).check(100, cursor).is_err(), "{ids:?}");
+            assert!(check(false, &[other]).check(100, other).is_err());
+            assert_eq!(check(false, &[]).check(100, other), Ok(RowVerdict::Keep));
+            assert_eq!(
+                check(false, &[other]).check(101, cursor),
+                Ok(RowVerdict::Keep)
+            );
+            let mut widened = check(true, &[other]);
+            assert_eq!(widened.check(100, other), Ok(RowVerdict::AlreadyRead));
+            assert_eq!(widened.check(100, cursor), Ok(RowVerdict::AlreadyRead));
+            let mut page = check(false, &[]);
+            page.check(150, cursor).unwrap();
+            page.check(150, other).unwrap();
+            assert!(page.check(150, cursor).is_err(), "twice on one page");
         }
     }
 

@@ -9,6 +9,9 @@
 //! Otherwise the cursor moves to the last visible row. When a page shows none, the slice is halved in
 //! time and then by identifier, until the count fits.
 
+use std::sync::Arc;
+
+use super::read_ids::ReadIds;
 use crate::servicenow::query::{Cursor, Slice, hex_id};
 
 /// The earliest second that a row can have, where a table is read from its beginning: the year 1900.
@@ -34,7 +37,7 @@ pub struct PageRequest {
 }
 
 /// The result of a page that counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct PageSummary {
     /// Rows on the page, including those that were passed over.
     pub rows: u32,
@@ -44,6 +47,8 @@ pub struct PageSummary {
     pub total: Option<u64>,
     /// Whether the page went past the end of the slice, which is then finished.
     pub overshot: bool,
+    /// The kept rows of its last second.
+    pub read: ReadIds,
 }
 
 /// What to do after a page.
@@ -74,6 +79,8 @@ struct ShortPage {
 #[derive(Debug, Clone)]
 pub struct Window {
     cursor: Option<Cursor>,
+    /// What was read of the cursor's second.
+    read: Arc<ReadIds>,
     /// Rows per page as configured.
     batch: u32,
     /// Rows per page now.
@@ -102,6 +109,7 @@ impl Window {
     pub fn new(cursor: Option<Cursor>, batch: u32) -> Window {
         Window {
             cursor,
+            read: Arc::default(),
             batch,
             limit: batch,
             good_pages: 0,
@@ -120,6 +128,11 @@ impl Window {
     /// The last row that was read; `None`: reading begins with the oldest row.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.cursor.as_ref()
+    }
+
+    /// What was read of the cursor's second since the last [`Window::rewind`].
+    pub fn read_ids(&self) -> Arc<ReadIds> {
+        Arc::clone(&self.read)
     }
 
     /// Rows that are still to come, by the last count.
@@ -185,6 +198,7 @@ impl Window {
         let moved = page.last.is_some();
         if moved {
             self.cursor = page.last;
+            Arc::make_mut(&mut self.read).extend(&page.read);
             self.remaining = self
                 .remaining
                 .map(|left| left.saturating_sub(page.rows.into()));
@@ -353,6 +367,7 @@ impl Window {
     /// Goes back to `cursor`: the rows behind it are read again.
     pub fn rewind(&mut self, cursor: Option<Cursor>) {
         self.cursor = cursor;
+        self.read = Arc::default();
         self.span = None;
         self.until = None;
         self.id_to = None;

@@ -2,10 +2,12 @@
 
 mod refused;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use servicenow_sim::{Fault, Generator, LoggedRequest, Options, Rule, Target};
+use real_kafka::Record;
+use servicenow_sim::{Fault, Generator, LoggedRequest, Options, Row, Rule, Target, format_stamp};
 
+use crate::support::LONG;
 use crate::support::rig::{Rig, TOPIC};
 
 /// A load of ten pages; three requests in its middle and the first one meet the fault. Every row
@@ -143,6 +145,47 @@ fn a_large_page_that_breaks_repeats_no_more_than_itself() {
         Some("250"),
         "and is halved"
     );
+}
+
+#[test]
+fn a_page_that_begins_anew_is_found_out_whatever_the_identifiers_look_like() {
+    let rig = Rig::new();
+    let stamp = format_stamp(rig.sim.now() - 3_600);
+    let row = |number: u32| {
+        let row = Row::new().set("number", format!("INC{number}"));
+        row.set("sys_created_on", stamp.as_str())
+            .set("sys_updated_on", stamp.as_str())
+    };
+    rig.sim.insert_many("incident", (1..=3).map(row)).unwrap();
+    let faults = rig.sim.faults();
+    let fault = faults.on(Target::table("incident"), Fault::IgnoreConditions);
+    let config = rig.config().source("batch_size: 1");
+    let mut bridge = rig.start(&config.table("identifier_field: number"));
+    bridge.wait_not_ready("answered with a row that was read before");
+    rig.wait_polls("incident", 4);
+    let asked = rig.asked("incident");
+    let behind_a_row = asked
+        .iter()
+        .filter(|request| request.query().contains("number>"));
+    let times: Vec<Instant> = behind_a_row.map(|request| request.at).collect();
+    for pair in times.windows(2) {
+        let pause = pair[1].duration_since(pair[0]);
+        assert!(
+            pause >= Duration::from_millis(100),
+            "asked again after {pause:?}"
+        );
+    }
+    faults.remove(fault);
+    bridge.wait_ready();
+    bridge.wait_metric(
+        "bridge_source_produce_total{table=\"incident\",topic=\"servicenow.incident\"}",
+        3.0,
+    );
+    assert_eq!(bridge.terminate(), 0);
+    let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
+    let mut keys: Vec<String> = records.iter().map(Record::key_text).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["INC1", "INC2", "INC3"]);
 }
 
 #[test]

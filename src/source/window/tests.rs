@@ -54,7 +54,7 @@ fn read(table: &SimulatedRows, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
             rows: u32::try_from(rows.len()).unwrap(),
             last: rows.last().cloned(),
             total: ask.count.then_some(count),
-            overshot: false,
+            ..PageSummary::default()
         };
         seen.extend(rows);
         let step = window.apply_page(&ask, hi, answer);
