@@ -5,16 +5,20 @@
 
 mod command;
 mod completions;
+mod given;
 mod help;
 mod input;
 mod man;
+mod options;
 mod page;
 mod parse;
+mod spec;
 mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
 mod values;
+mod version;
 
 pub use command::{
     AdminAction, CheckpointAction, CliCommand, DeadLetterAction, HelpTopic, Invocation,
@@ -23,39 +27,11 @@ pub use command::{
 pub use completions::completions;
 pub use help::help;
 pub use man::man;
+pub(crate) use options::UNREADABLE_KIND;
+pub use options::{
+    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
+    JsonOption, ListOptions, ReplayOptions, SchemaOptions, ShowOptions,
+};
 pub use parse::{UsageError, parse};
-pub use table::checkpoint::{CheckpointSetOptions, CheckpointShowOptions};
-pub(crate) use table::dead_letters::UNREADABLE_KIND;
-pub use table::dead_letters::{
-    DeadLetterFilter, DropOptions, ListOptions, ReplayOptions, ShowOptions,
-};
-pub use table::local::CheckOptions;
-pub use table::running_bridge::JsonOption;
-pub use table::schema::SchemaOptions;
 pub use values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds, Shell};
-
-/// Version of the package.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Short id of the commit this was built from, or `unknown`.
-pub const BUILD_REVISION: &str = match option_env!("SNKB_BUILD_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
-
-/// Day of that commit, or `unknown`.
-pub const BUILD_DATE: &str = match option_env!("SNKB_BUILD_DATE") {
-    Some(date) => date,
-    None => "unknown",
-};
-
-/// Target triple.
-pub const BUILD_TARGET: &str = match option_env!("SNKB_BUILD_TARGET") {
-    Some(target) => target,
-    None => "unknown",
-};
-
-/// One line: name, version, commit, date, target.
-pub fn version() -> String {
-    format!("servicenow-kafka-bridge {VERSION} ({BUILD_REVISION} {BUILD_DATE}) {BUILD_TARGET}")
-}
+pub use version::{BUILD_DATE, BUILD_REVISION, BUILD_TARGET, VERSION, version};

@@ -36,7 +36,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
     let Invocation { config, command } = invocation;
     match command {
         CliCommand::Version => print(&cli::version(), terminal),
-        CliCommand::Help(topic) => print(&cli::help(topic), terminal),
+        CliCommand::Help(topic) => print(&cli::help(&topic), terminal),
         CliCommand::Man => print(&cli::man(), terminal),
         CliCommand::Completions(shell) => print(&cli::completions(shell), terminal),
         CliCommand::Run => run::run(&config),

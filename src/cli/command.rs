@@ -2,14 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::table::CommandSpec;
-use super::table::checkpoint::{CheckpointSetOptions, CheckpointShowOptions};
-use super::table::dead_letters::{
-    DeadLetterFilter, DropOptions, ListOptions, ReplayOptions, ShowOptions,
+use super::options::{
+    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
+    JsonOption, ListOptions, ReplayOptions, SchemaOptions, ShowOptions,
 };
-use super::table::local::CheckOptions;
-use super::table::running_bridge::JsonOption;
-use super::table::schema::SchemaOptions;
 use super::values::Shell;
 
 /// A command, and the configuration it works with.
@@ -50,9 +46,9 @@ pub enum CliCommand {
     Completions(Shell),
 }
 
-/// What a help text is about: a command, or with `None` the program as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HelpTopic(pub(super) Option<&'static CommandSpec>);
+/// What a help text is about: the command of this name, or with `None` the program as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelpTopic(pub(super) Option<String>);
 
 /// What to do with checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]

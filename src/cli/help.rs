@@ -2,14 +2,16 @@
 
 use super::command::HelpTopic;
 use super::page::{self, Block};
+use super::table;
 
 /// Columns of a line at most.
 const MAX_COLUMNS: usize = 100;
 const PROGRAM: &str = "servicenow-kafka-bridge";
 
 /// The help text of a topic, with a newline at its end.
-pub fn help(topic: HelpTopic) -> String {
-    let blocks = match topic.0 {
+pub fn help(topic: &HelpTopic) -> String {
+    let spec = topic.0.as_deref().and_then(table::page);
+    let blocks = match spec {
         Some(spec) => page::of_command(spec),
         None => page::of_program(),
     };

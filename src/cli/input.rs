@@ -1,8 +1,4 @@
-//! Flags and arguments: how they are declared, shown, and read.
-//!
-//! [`options!`] declares a struct together with its part of the table of commands. A field is written
-//! once: its doc comment is what `--help`, the manual page and the shells say of it, its initialiser
-//! says how it looks on the command line, and its type says how its value is read.
+//! Flags and arguments: how they are shown, and what types their values may have.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -22,7 +18,7 @@ pub(super) enum InputKind {
     OptionalArgument,
 }
 
-/// A flag or an argument of a command: one field of a struct that [`options!`] declares.
+/// A flag or an argument of a command: one field of a struct in `options`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Input {
     pub(super) kind: InputKind,
@@ -170,41 +166,3 @@ impl FromWord for String {
 pub(super) fn text(word: &OsStr) -> Result<&str, String> {
     word.to_str().ok_or_else(|| "is not UTF-8".to_owned())
 }
-
-/// Declares a struct of flags and arguments, their list `INPUTS` for the table of commands, and `read`,
-/// which takes their values from a command line.
-///
-/// The initialiser of a field is a constructor of [`Input`] without its first parameter, which is the
-/// doc comment, and may be followed by others of its methods. The values come from the method of
-/// [`GivenArguments`](super::parse::GivenArguments) with the same name as the constructor.
-macro_rules! options {
-    ($(#[$about:meta])* $visible:vis struct $name:ident {
-        $($(#[doc = $doc:literal])+ $field:ident: $type:ty =
-            $kind:ident($($part:expr),*) $(.$more:ident($($setting:expr)?))*;)+
-    }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        $visible struct $name {
-            $($(#[doc = $doc])+ $visible $field: $type,)+
-        }
-
-        impl $name {
-            pub(super) const INPUTS: &'static [$crate::cli::input::Input] = &[$(
-                $crate::cli::input::Input::$kind(concat!($($doc),+), $($part),*)
-                    $(.$more($($setting)?))*
-            ),+];
-
-            pub(in crate::cli) fn read(
-                given: &$crate::cli::parse::GivenArguments,
-            ) -> Result<$name, String> {
-                Ok($name {
-                    $($field: given.$kind(
-                        &$crate::cli::input::Input::$kind(concat!($($doc),+), $($part),*)
-                            $(.$more($($setting)?))*
-                    )?,)+
-                })
-            }
-        }
-    };
-}
-pub(super) use options;

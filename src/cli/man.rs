@@ -1,20 +1,22 @@
 //! The manual page, as roff with the macros of man(7).
 
 use super::page::{self, Block, capitalised};
-use super::table::{self, ABOUT, CommandSpec};
+use super::spec::{self, CommandSpec};
+use super::table::{self, ABOUT};
+use super::version;
 
 /// servicenow-kafka-bridge(1): the page of the program, with a section for each command.
 pub fn man() -> String {
     let program = "servicenow-kafka-bridge";
-    let date = if super::BUILD_DATE == "unknown" {
+    let date = if version::BUILD_DATE == "unknown" {
         "\"\""
     } else {
-        super::BUILD_DATE
+        version::BUILD_DATE
     };
     let mut out = format!(
         ".TH {} 1 {date} \"{program} {}\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n{} \\- {}\n",
         program.to_uppercase(),
-        super::VERSION,
+        version::VERSION,
         roff(program),
         roff(ABOUT)
     );
@@ -27,7 +29,7 @@ pub fn man() -> String {
     };
     section("SYNOPSIS", |block| matches!(block, Block::Usage(_)));
     section("DESCRIPTION", |block| matches!(block, Block::Text(_)));
-    section("OPTIONS", |block| heading(block) == table::OPTIONS);
+    section("OPTIONS", |block| heading(block) == spec::OPTIONS);
     section("EXIT STATUS", |block| {
         heading(block) == page::EXIT_CODES_HEADING
     });

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::input::Input;
-use super::table::{self, CommandSpec, GlobalOptions, OPTIONS};
+use super::options::GlobalOptions;
+use super::spec::{CommandSpec, OPTIONS};
+use super::table;
 
 /// Heading of the exit codes.
 pub(super) const EXIT_CODES_HEADING: &str = "exit codes";

@@ -1,6 +1,7 @@
 //! Words for a command line that makes no sense: what was probably meant, and where a flag belongs.
 
-use super::table::{self, GlobalOptions};
+use super::options::GlobalOptions;
+use super::table;
 use crate::config::names::{closest, did_you_mean};
 
 /// There is no such command, nor page of the help.

@@ -20,7 +20,8 @@ fn line(text: &str) -> Result<CliCommand, UsageError> {
 }
 
 fn topic(command: &str) -> CliCommand {
-    CliCommand::Help(HelpTopic(Some(parse::find(command).unwrap())))
+    let page = parse::find(command).unwrap();
+    CliCommand::Help(HelpTopic(Some(page.name.to_owned())))
 }
 
 fn check(text: &str, expected: &CliCommand) {
@@ -160,26 +161,20 @@ fn checkpoints() {
         "checkpoint reset incident",
         CheckpointAction::Reset(incident()),
     );
-    let set = |last_identifier: Option<&str>| {
-        CheckpointAction::Set(CheckpointSetOptions {
-            table: incident(),
-            timestamp: EpochSeconds(1_706_140_800),
-            last_identifier: last_identifier.map(str::to_owned),
-        })
-    };
-    check("checkpoint set incident --timestamp 1706140800", set(None));
-    check(
-        "checkpoint set incident --timestamp=2024-01-25T00:00:00Z",
-        set(None),
-    );
-    check(
-        "checkpoint set incident --timestamp 1706140800 --last-identifier=",
-        set(Some("")),
-    );
-    check(
-        "checkpoint --last-identifier abc set incident --timestamp 1706140800",
-        set(Some("abc")),
-    );
+    for (text, identifier) in [
+        ("--timestamp 1706140800", None),
+        ("--timestamp=2024-01-25T00:00:00Z", None),
+        ("--timestamp 1706140800 --last-identifier=", Some("")),
+        ("--last-identifier abc --timestamp 1706140800", Some("abc")),
+    ] {
+        let command = line(&format!("checkpoint {text} set incident"));
+        let Ok(CliCommand::Checkpoint(CheckpointAction::Set(set))) = command else {
+            panic!("{text}: {command:?}");
+        };
+        assert_eq!(set.table, "incident", "{text}");
+        assert_eq!(set.timestamp, EpochSeconds(1_706_140_800), "{text}");
+        assert_eq!(set.last_identifier.as_deref(), identifier, "{text}");
+    }
 }
 
 #[test]

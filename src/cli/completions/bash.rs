@@ -1,6 +1,6 @@
 //! Completions for bash, which reads them as a function over the words of the line.
 
-use super::{all_flags, flags, spellings, words};
+use super::offered::{all_flags, flags, spellings, words};
 use crate::cli::table;
 
 /// Between the parts that depend on the table: finds out which command the line has so far.

@@ -1,8 +1,9 @@
 //! Completions for fish: one line for each word and flag, with the condition under which it is offered.
 
-use super::{all_flags, flags, words};
+use super::offered::{all_flags, flags, spellings, words};
 use crate::cli::input::Input;
-use crate::cli::table::{self, GlobalOptions};
+use crate::cli::options::GlobalOptions;
+use crate::cli::table;
 
 const FISH_HEAD: &str = r#"# fish completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions fish`
 
@@ -38,7 +39,7 @@ pub(super) fn script() -> String {
     let with_value = all_flags()
         .into_iter()
         .filter(|flag| flag.value_name().is_some());
-    let patterns: Vec<String> = with_value.flat_map(super::spellings).collect();
+    let patterns: Vec<String> = with_value.flat_map(spellings).collect();
     let mut out = FISH_HEAD.replace("VALUE_FLAGS", &patterns.join(" "));
     for flag in GlobalOptions::INPUTS {
         out.push_str(&line("", flag));

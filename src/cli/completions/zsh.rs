@@ -1,8 +1,10 @@
 //! Completions for zsh: a function for the program, and one for each command that has actions.
 
-use super::{flags, words};
+use super::offered::{flags, words};
 use crate::cli::input::Input;
-use crate::cli::table::{self, CommandSpec, Executable, GlobalOptions};
+use crate::cli::options::GlobalOptions;
+use crate::cli::spec::CommandSpec;
+use crate::cli::table::{self, Executable};
 
 const ZSH_HEAD: &str = "#compdef servicenow-kafka-bridge
 # zsh completion for servicenow-kafka-bridge(1); made by `servicenow-kafka-bridge completions zsh`

@@ -1,37 +1,8 @@
 //! `checkpoint` in the table of commands.
 
-use super::{CommandSpec, options_of};
 use crate::cli::command::{CheckpointAction, CliCommand};
-use crate::cli::input::options;
-use crate::cli::values::EpochSeconds;
-
-options! {
-    /// What `checkpoint show` is asked for.
-    pub struct CheckpointShowOptions {
-        /// the name of a table
-        table: Option<String> = optional_argument("TABLE");
-    }
-}
-
-options! {
-    /// What `checkpoint set` is asked for.
-    pub struct CheckpointSetOptions {
-        /// the name of a table
-        table: String = argument("TABLE");
-        /// epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
-        timestamp: EpochSeconds = required_value("timestamp", "TIME");
-        /// the last row of that second that is done (default: none, so that the whole second is read)
-        last_identifier: Option<String> = value("last-identifier", "ID").or_empty();
-    }
-}
-
-options! {
-    /// What `checkpoint reset` is asked for.
-    struct CheckpointResetOptions {
-        /// the name of a table
-        table: String = argument("TABLE");
-    }
-}
+use crate::cli::options::{CheckpointResetOptions, CheckpointSetOptions, CheckpointShowOptions};
+use crate::cli::spec::{CommandSpec, options_of};
 
 pub(super) static CHECKPOINT_COMMAND: CommandSpec = CommandSpec {
     name: "checkpoint",

@@ -1,21 +1,11 @@
 //! `dead-letters` in the table of commands.
 
-use std::num::NonZeroU64;
-
-use super::{CommandSpec, InputGroup, options_of};
 use crate::cli::command::{CliCommand, DeadLetterAction};
-use crate::cli::input::options;
-use crate::cli::values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds};
+use crate::cli::options::{
+    DeadLetterFilter, DropOptions, ListOptions, ReplayOptions, ShowOptions, UNREADABLE_KIND,
+};
+use crate::cli::spec::{CommandSpec, InputGroup, options_of};
 use crate::sink::RefusalKind;
-
-/// The kind of a record of the dead letter topic that is no letter.
-pub(crate) const UNREADABLE_KIND: &str = "unreadable";
-
-/// Every kind of error that a letter may have.
-pub(in crate::cli) fn error_kinds() -> Vec<&'static str> {
-    let kinds = RefusalKind::ALL.iter().map(|kind| kind.label());
-    kinds.chain([UNREADABLE_KIND]).collect()
-}
 
 /// The same by what is wrong, for the help.
 fn listed_error_kinds() -> Vec<(String, String)> {
@@ -30,79 +20,12 @@ fn listed_error_kinds() -> Vec<(String, String)> {
     lists
 }
 
-options! {
-    /// Which letters are meant: those for which all that is given holds.
-    #[derive(Default)]
-    pub struct DeadLetterFilter {
-        /// was to be written to this table
-        table: Option<String> = value("table", "T");
-        /// comes from this topic
-        topic: Option<String> = value("topic", "T");
-        /// kind of error, see below
-        kind: Option<String> = value("kind", "K").one_of(error_kinds);
-        /// written at this time or later
-        since: Option<EpochSeconds> = value("since", "TIME");
-        /// written before this time
-        until: Option<EpochSeconds> = value("until", "TIME");
-        /// key of the record, as it is or as `show` prints it
-        key: Option<String> = value("key", "K");
-        /// place of the letter: `0:12`, `0:12-20`, or `12-20` in every partition
-        places: Option<DeadLetterPlaces> = value("offset", "WHERE");
-        /// no more than N letters
-        limit: Option<NonZeroU64> = value("limit", "N");
-    }
-}
-
 /// The flags that choose letters.
 const FILTERS: InputGroup = InputGroup {
     heading: "filters, of which all must hold",
     usage: Some("[FILTER ...]"),
     inputs: DeadLetterFilter::INPUTS,
 };
-
-options! {
-    /// What else `dead-letters list` is asked for.
-    pub struct ListOptions {
-        /// also what is done
-        all: bool = switch("all");
-        /// JSON lines instead of a table
-        json: bool = switch("json");
-    }
-}
-
-options! {
-    /// What `dead-letters show` is asked for.
-    pub struct ShowOptions {
-        /// a place such as `0:12`
-        place: DeadLetterPlace = argument("PLACE");
-        /// the letter as it is
-        json: bool = switch("json");
-    }
-}
-
-options! {
-    /// What else `dead-letters replay` is asked for.
-    pub struct ReplayOptions {
-        /// only say which letters
-        dry_run: bool = switch("dry-run");
-        /// write to the instance at once instead of sending to the topic
-        direct: bool = switch("direct");
-        /// JSON lines instead of a table
-        json: bool = switch("json");
-    }
-}
-
-options! {
-    /// What else `dead-letters drop` is asked for.
-    pub struct DropOptions {
-        /// every letter, without a filter
-        all: bool = switch("all");
-        /// only say which letters
-        dry_run: bool = switch("dry-run");
-        /// JSON lines instead of a table
-        json: bool = switch("json");
-    }
-}
 
 pub(super) static DEAD_LETTERS_COMMAND: CommandSpec = CommandSpec {
     name: "dead-letters",

@@ -1,10 +1,8 @@
 //! Commands that need nothing but their configuration, or not even that.
 
-use super::{CommandSpec, options_of};
 use crate::cli::command::{AdminAction, CliCommand, HelpTopic};
-use crate::cli::input::options;
-use crate::cli::parse::find;
-use crate::cli::values::Shell;
+use crate::cli::options::{CheckOptions, CompletionsOptions, HelpOptions, ShowConfigOptions};
+use crate::cli::spec::{CommandSpec, options_of};
 
 pub(in crate::cli) static RUN_COMMAND: CommandSpec = CommandSpec {
     name: "run",
@@ -38,15 +36,6 @@ start.",
     ..CommandSpec::EMPTY
 };
 
-options! {
-    /// What `check` is asked for.
-    pub struct CheckOptions {
-        /// also log in to the instance, read one row of every table, measure the user's time zone and
-        /// the clock, and ask Kafka for the topics and the schema registry for the schemas
-        connect: bool = switch("connect");
-    }
-}
-
 pub(super) static CHECK_COMMAND: CommandSpec = CommandSpec {
     name: "check",
     summary: "check the configuration; with --connect also what it names",
@@ -69,14 +58,6 @@ key. No network is touched.",
     build: |given| Ok(CliCommand::Check(CheckOptions::read(given)?)),
     ..CommandSpec::EMPTY
 };
-
-options! {
-    /// What `show-config` is asked for.
-    struct ShowConfigOptions {
-        /// ask the running bridge what it runs with, as JSON (see `help admin`)
-        running: bool = switch("running");
-    }
-}
 
 pub(super) static SHOW_CONFIG_COMMAND: CommandSpec = CommandSpec {
     name: "show-config",
@@ -136,16 +117,6 @@ pub(super) static VERSION_COMMAND: CommandSpec = CommandSpec {
     ..CommandSpec::EMPTY
 };
 
-options! {
-    /// What `help` is asked for.
-    struct HelpOptions {
-        /// the name of a command
-        command: Option<String> = optional_argument("COMMAND");
-        /// one of its actions, which the same text explains
-        action: Option<String> = optional_argument("ACTION");
-    }
-}
-
 pub(in crate::cli) static HELP_COMMAND: CommandSpec = CommandSpec {
     name: "help",
     summary: "say more about a command",
@@ -155,8 +126,8 @@ pub(in crate::cli) static HELP_COMMAND: CommandSpec = CommandSpec {
     exit_codes: &[(0, "printed"), (64, "there is no such command")],
     uses_configuration: false,
     build: |given| {
-        let about = HelpOptions::read(given)?.command.map(|word| find(&word));
-        Ok(CliCommand::Help(HelpTopic(about.transpose()?)))
+        let topic = HelpTopic(HelpOptions::read(given)?.command);
+        Ok(CliCommand::Help(topic))
     },
     ..CommandSpec::EMPTY
 };
@@ -176,14 +147,6 @@ install it; without one, man(1) shows it from here.",
     build: |_| Ok(CliCommand::Man),
     ..CommandSpec::EMPTY
 };
-
-options! {
-    /// What `completions` is asked for.
-    struct CompletionsOptions {
-        /// one of bash, zsh, fish
-        shell: Shell = argument("SHELL").one_of(Shell::names);
-    }
-}
 
 pub(super) static COMPLETIONS_COMMAND: CommandSpec = CommandSpec {
     name: "completions",

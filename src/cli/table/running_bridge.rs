@@ -1,45 +1,8 @@
 //! The commands that are asked of a running bridge.
 
-use super::{CommandSpec, options_of};
 use crate::cli::command::{AdminAction, CliCommand};
-use crate::cli::input::options;
-
-/// Levels of the log, as the configuration names them.
-fn log_levels() -> Vec<&'static str> {
-    vec!["error", "warn", "info", "debug", "trace"]
-}
-
-options! {
-    /// What `status` and `threads` are asked for.
-    pub struct JsonOption {
-        /// the whole answer as JSON
-        json: bool = switch("json");
-    }
-}
-
-options! {
-    /// What `pause` and `resume` are asked for.
-    struct PipelineOptions {
-        /// the name of a table or of a topic of the sink
-        name: String = argument("NAME");
-    }
-}
-
-options! {
-    /// What `poll` is asked for.
-    struct PollOptions {
-        /// the name of a table
-        table: String = argument("TABLE");
-    }
-}
-
-options! {
-    /// What `log-level` is asked for.
-    struct LogLevelOptions {
-        /// one of error, warn, info, debug, trace
-        level: String = argument("LEVEL").one_of(log_levels);
-    }
-}
+use crate::cli::options::{JsonOption, LogLevelOptions, PipelineOptions, PollOptions};
+use crate::cli::spec::{CommandSpec, options_of};
 
 /// What the commands have in common.
 const ASK: CommandSpec = CommandSpec {

@@ -1,18 +1,8 @@
 //! `schema` in the table of commands.
 
-use super::{CommandSpec, options_of};
 use crate::cli::command::{CliCommand, SchemaAction};
-use crate::cli::input::options;
-
-options! {
-    /// What all actions of `schema` are asked for.
-    pub struct SchemaOptions {
-        /// the name of a table
-        table: String = argument("TABLE");
-        /// print one JSON object
-        json: bool = switch("json");
-    }
-}
+use crate::cli::options::SchemaOptions;
+use crate::cli::spec::{CommandSpec, options_of};
 
 /// What the actions have in common.
 const ACTION: CommandSpec = CommandSpec {

@@ -32,7 +32,7 @@ fn actions() {
         let options = DropOptions {
             all,
             dry_run,
-            json: false,
+            ..DropOptions::default()
         };
         DeadLetterAction::Drop(filter(), options)
     };

@@ -12,10 +12,6 @@ use std::path::Path;
 
 use super::{root, sources};
 
-/// Modules, each with those below it, whose imports still point upwards or in circles. This list only
-/// shrinks.
-const NOT_YET_ONE_WAY: &[&str] = &["cli"];
-
 /// A module as its path from the crate's root: `["sink", "assignment"]`.
 type Module = Vec<String>;
 
@@ -27,9 +23,7 @@ fn no_file_imports_from_the_file_of_a_parent_module() {
     let mut wrong = Vec::new();
     for (module, imported) in imports() {
         for parent in imported.iter().filter(|it| module.starts_with(it)) {
-            if !is_excused(&module) {
-                wrong.push(format!("{} imports from {}", shown(&module), shown(parent)));
-            }
+            wrong.push(format!("{} imports from {}", shown(&module), shown(parent)));
         }
     }
     assert!(
@@ -47,7 +41,6 @@ fn no_files_import_each_other_in_a_circle() {
     for module in imports.keys() {
         if let Some(circle) = circle_of(module, &imports)
             && seen.insert(circle.iter().copied().collect::<BTreeSet<_>>())
-            && !circle.iter().any(|it| is_excused(it))
         {
             let names: Vec<String> = circle.iter().map(|it| shown(it)).collect();
             wrong.push(format!("{} -> {}", names.join(" -> "), names[0]));
@@ -58,25 +51,6 @@ fn no_files_import_each_other_in_a_circle() {
         "circles of imports:\n{}",
         wrong.join("\n")
     );
-}
-
-#[test]
-fn each_module_that_is_excused_from_one_way_imports_needs_it() {
-    let imports = imports();
-    for excused in NOT_YET_ONE_WAY {
-        let below = |module: &Module| module.starts_with(&module_path(Path::new(excused)));
-        let mut modules = imports.iter().filter(|(module, _)| below(module));
-        let upwards = modules.any(|(module, imported)| {
-            imported.iter().any(|it| module.starts_with(it))
-                || circle_of(module, &imports).is_some()
-        });
-        assert!(upwards, "take `{excused}` off NOT_YET_ONE_WAY");
-    }
-}
-
-fn is_excused(module: &Module) -> bool {
-    let mut excused = NOT_YET_ONE_WAY.iter().map(Path::new).map(module_path);
-    excused.any(|excused| module.starts_with(&excused))
 }
 
 fn shown(module: &[String]) -> String {
