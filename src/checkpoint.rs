@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod flush_pacing;
 mod store;
 
 pub use error::Error;

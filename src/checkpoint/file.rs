@@ -8,6 +8,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use crate::config::folder_of;
@@ -62,8 +63,9 @@ impl CheckpointFile {
         &self.target
     }
 
-    /// Replaces the text. After an error the old text is still there, or the new one already is.
-    pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
+    /// Replaces the text, and gives how long the disk was waited for. After an error the old text is
+    /// still there, or the new one already is.
+    pub(super) fn replace(&self, text: &str) -> Result<Duration, Error> {
         self.replace_with(|file| file.write_all(text.as_bytes()))
     }
 
@@ -71,25 +73,28 @@ impl CheckpointFile {
     pub(super) fn replace_with(
         &self,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         let filled = self.create_temp().and_then(|mut temp| {
             self.take_over(&temp)?;
             fill(&mut temp)?;
+            let begin = Instant::now();
             temp.sync_all()?;
-            fs::rename(&self.temp, &self.target)
+            let waited = begin.elapsed();
+            fs::rename(&self.temp, &self.target)?;
+            Ok(waited)
         });
-        if let Err(source) = filled {
+        let waited = filled.map_err(|source| {
             // A full disk must not be kept full by our half; the next write tries again anyway.
             fs::remove_file(&self.temp).ok();
-            return Err(Error::write(&self.target, source));
-        }
+            Error::write(&self.target, source)
+        })?;
+        let begin = Instant::now();
         match File::open(&self.folder).and_then(|folder| folder.sync_all()) {
             // Some network file systems cannot sync a folder.
-            Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
-                Ok(())
-            }
-            done => done.map_err(|source| Error::write(&self.target, source)),
+            Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
+            done => done.map_err(|source| Error::write(&self.target, source))?,
         }
+        Ok(waited + begin.elapsed())
     }
 
     /// A new, empty temporary file; an old one is removed. The name is fixed, as the lock lets

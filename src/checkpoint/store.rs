@@ -6,20 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::file::{self, CheckpointFile};
-use crate::metrics::{Counter, GaugeVec, Metrics};
+use super::flush_pacing::{pause_before_flush, smooth_sync};
+use crate::metrics::{Counter, GaugeVec, Histogram, Metrics};
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
-
-/// Rows after which the flush thread is woken before its interval: a program that is killed again
-/// and again still moves on.
-const FLUSH_AFTER_ROWS: u64 = 10_000;
 
 /// Up to which row a table was read and acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +60,11 @@ pub struct CheckpointStore {
     file: Mutex<CheckpointFile>,
     /// Never held during a write: tables move on while the disk is slow.
     state: Mutex<CheckpointState>,
-    due: (Sender<()>, Receiver<()>),
+    /// Wakes the flush thread when there is something to write again.
+    moved: (Sender<()>, Receiver<()>),
     writes_ok: Counter,
     writes_failed: Counter,
+    sync_seconds: Histogram,
     timestamps: GaugeVec,
 }
 
@@ -73,9 +72,12 @@ pub struct CheckpointStore {
 struct CheckpointState {
     tables: CheckpointTables,
     on_disk: CheckpointTables,
-    /// Rows since the last write was tried, failed ones included: a full disk is retried at the
-    /// interval, not in a loop.
-    rows: u64,
+    /// Whether a position moved since the last write began, or that write failed.
+    is_dirty: bool,
+    /// When the last write ended, well or not.
+    last_write: Option<Instant>,
+    /// How long writes wait for the disk, smoothed.
+    sync: Option<Duration>,
     /// Tables whose position is not shown.
     hidden: BTreeSet<String>,
 }
@@ -94,12 +96,12 @@ impl CheckpointStore {
             state: Mutex::new(CheckpointState {
                 on_disk: tables.clone(),
                 tables,
-                rows: 0,
-                hidden: BTreeSet::new(),
+                ..CheckpointState::default()
             }),
-            due: bounded(1),
+            moved: bounded(1),
             writes_ok: metrics.checkpoint_writes.with(&["ok"]),
             writes_failed: metrics.checkpoint_writes.with(&["error"]),
+            sync_seconds: metrics.checkpoint_sync.clone(),
             timestamps: metrics.checkpoint_timestamp.clone(),
         };
         store.show_timestamps(&CheckpointTables::new(), &store.state());
@@ -115,19 +117,23 @@ impl CheckpointStore {
             .and_then(CheckpointFileEntry::entry)
     }
 
-    /// Moves a table on in memory, after `rows` more rows were acknowledged. Enough rows wake the
-    /// flush thread.
-    pub fn advance(&self, table: &str, entry: CheckpointEntry, rows: u64) {
+    /// Moves a table on in memory, after its rows were acknowledged, and wakes the flush thread if it
+    /// has nothing to write yet.
+    pub fn advance(&self, table: &str, entry: CheckpointEntry) {
         let mut state = self.state();
         state.hidden.remove(table);
         let written = state.tables.entry(table.to_owned()).or_default();
         written.timestamp = Some(entry.position.timestamp);
         written.last_identifier = entry.position.last_identifier;
         written.fingerprint = entry.fingerprint;
-        state.rows = state.rows.saturating_add(rows);
-        if FLUSH_AFTER_ROWS <= state.rows {
-            // A full channel means that the thread is being woken already.
-            self.due.0.try_send(()).ok();
+        self.mark_dirty(&mut state);
+    }
+
+    /// One wake-up is enough for all that moves until the next write: many batches a second cost no
+    /// more than one.
+    fn mark_dirty(&self, state: &mut CheckpointState) {
+        if !std::mem::replace(&mut state.is_dirty, true) {
+            self.moved.0.try_send(()).ok();
         }
     }
 
@@ -139,7 +145,12 @@ impl CheckpointStore {
 
     /// Forgets a table, so that it is read from the beginning; false if it was not known.
     pub fn remove(&self, table: &str) -> bool {
-        self.state().tables.remove(table).is_some()
+        let mut state = self.state();
+        let was_known = state.tables.remove(table).is_some();
+        if was_known {
+            self.mark_dirty(&mut state);
+        }
+        was_known
     }
 
     /// Writes the file if anything changed since it was last written. After an error nothing is
@@ -148,18 +159,26 @@ impl CheckpointStore {
         let file = self.file.lock();
         let tables = {
             let mut state = self.state();
-            state.rows = 0;
+            state.is_dirty = false;
             if state.tables == state.on_disk {
                 return Ok(());
             }
             state.tables.clone()
         };
-        if let Err(err) = file.replace(&render(&tables)) {
-            self.writes_failed.inc();
-            return Err(err);
-        }
-        self.writes_ok.inc();
+        let written = file.replace(&render(&tables));
         let mut state = self.state();
+        state.last_write = Some(Instant::now());
+        let waited = match written {
+            Ok(waited) => waited,
+            Err(error) => {
+                state.is_dirty = true;
+                self.writes_failed.inc();
+                return Err(error);
+            }
+        };
+        state.sync = Some(smooth_sync(state.sync, waited));
+        self.sync_seconds.observe(waited.as_secs_f64());
+        self.writes_ok.inc();
         let before = std::mem::replace(&mut state.on_disk, tables);
         self.show_timestamps(&before, &state);
         Ok(())
@@ -175,17 +194,32 @@ impl CheckpointStore {
         entry.map(|entry| entry.position)
     }
 
-    /// Waits until the next flush is due: after `interval`, or sooner after many rows. True when
-    /// stopped.
-    pub fn wait_until_flush_due(&self, interval: Duration, stop: &Stop) -> bool {
-        if stop.is_stopped() {
-            return true;
+    /// Waits until a position has moved and the last write is over for long enough, which is never
+    /// more than `longest`. True when stopped.
+    pub fn wait_until_flush_due(&self, longest: Duration, stop: &Stop) -> bool {
+        while !stop.is_stopped() {
+            match self.pause_before_flush(longest) {
+                None => select! {
+                    recv(self.moved.1) -> _ => {},
+                    recv(stop.receiver()) -> _ => {},
+                },
+                Some(Duration::ZERO) => return false,
+                Some(pause) => {
+                    stop.wait(pause);
+                }
+            }
         }
-        select! {
-            recv(self.due.1) -> _ => false,
-            recv(stop.receiver()) -> _ => true,
-            default(interval) => false,
-        }
+        true
+    }
+
+    fn pause_before_flush(&self, longest: Duration) -> Option<Duration> {
+        let state = self.state();
+        pause_before_flush(
+            state.is_dirty,
+            state.last_write.map(|end| end.elapsed()),
+            state.sync.unwrap_or_default(),
+            longest,
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, CheckpointState> {

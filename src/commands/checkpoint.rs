@@ -71,7 +71,7 @@ fn set(
         position,
         fingerprint,
     };
-    store.advance(name, entry, 0);
+    store.advance(name, entry);
     store.flush()?;
     Ok(terminal.line(&shown)?)
 }

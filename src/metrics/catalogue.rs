@@ -21,6 +21,10 @@ const PRODUCE_SECONDS_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
+/// Buckets in seconds of an fsync: from a disk with a cache of its own to one that hardly moves.
+const SYNC_SECONDS_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
 /// The table, topic or pipeline that the series of a family belong to. When it is gone, for example a
 /// table that is no longer configured, its series are removed; otherwise dashboards would show its last
 /// figures for ever.
@@ -149,6 +153,9 @@ catalogue! {
     checkpoint_timestamp: GaugeVec = "bridge_checkpoint_timestamp_seconds" ["table"] of SourceTable;
     /// Writes of the checkpoint file.
     checkpoint_writes: CounterVec = "bridge_checkpoint_writes_total" ["result"] of Process;
+    /// Time a write of the checkpoint file waits for the disk (fsync).
+    checkpoint_sync: SingleMetric<Histogram> = "bridge_checkpoint_fsync_duration_seconds" [] of Process
+        in SYNC_SECONDS_BUCKETS;
     /// When the access token expires, seconds since the epoch.
     token_expiry: SingleMetric<Gauge> = "bridge_sn_token_expiry_timestamp_seconds" [] of Process;
     /// Requests for an access token.

@@ -49,6 +49,21 @@ fn a_fresh_page() {
         # TYPE bridge_checkpoint_writes_total counter
         bridge_checkpoint_writes_total{result="error"} 0
         bridge_checkpoint_writes_total{result="ok"} 0
+        # HELP bridge_checkpoint_fsync_duration_seconds Time a write of the checkpoint file waits for the disk (fsync).
+        # TYPE bridge_checkpoint_fsync_duration_seconds histogram
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.001"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.0025"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.005"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.01"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.025"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.05"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.1"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="0.25"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="1"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="5"} 0
+        bridge_checkpoint_fsync_duration_seconds_bucket{le="+Inf"} 0
+        bridge_checkpoint_fsync_duration_seconds_sum 0
+        bridge_checkpoint_fsync_duration_seconds_count 0
         # HELP bridge_sn_token_requests_total Requests for an access token.
         # TYPE bridge_sn_token_requests_total counter
         bridge_sn_token_requests_total{result="error"} 0

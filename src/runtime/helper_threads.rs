@@ -112,14 +112,14 @@ impl Managed for HelperThread {
 /// Writes checkpoints until stopped, and then once more.
 pub(super) fn flush(
     store: &CheckpointStore,
-    interval: Duration,
+    longest_pause: Duration,
     condition: &Condition,
     stop: &Stop,
 ) {
-    let mut backoff = Backoff::new(HELPER_BACKOFF.0, interval.max(HELPER_BACKOFF.1));
+    let mut backoff = Backoff::new(HELPER_BACKOFF.0, HELPER_BACKOFF.1);
     condition.ok();
     loop {
-        let stopped = store.wait_until_flush_due(interval, stop);
+        let stopped = store.wait_until_flush_due(longest_pause, stop);
         match store.flush() {
             Ok(()) => {
                 backoff.reset();

@@ -136,7 +136,11 @@ impl TableSender {
     pub(super) fn run(mut self) -> u64 {
         loop {
             self.heartbeat.beat();
-            let messages = self.channels.messages.clone();
+            let messages = if self.batches.is_behind() {
+                crossbeam_channel::never()
+            } else {
+                self.channels.messages.clone()
+            };
             let settled = self.batches.settled().clone();
             let result = select! {
                 recv(messages) -> message => match message {

@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "one reads along for half an hour")]
 
+mod checkpoint;
+
 use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};

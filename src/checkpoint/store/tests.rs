@@ -103,7 +103,7 @@ fn a_file_of_the_go_bridge_is_continued() {
         0,
         "nothing to write"
     );
-    store.advance("incident", entry(1_706_140_801, "abd"), 1);
+    store.advance("incident", entry(1_706_140_801, "abd"));
     assert_eq!(
         store.durable_position("incident").unwrap().timestamp,
         1_706_140_800,
@@ -138,7 +138,6 @@ fn what_is_not_known_is_kept() {
             fingerprint,
             ..entry(3, "")
         },
-        1,
     );
     store.flush().unwrap();
     expect![[r#"
@@ -286,7 +285,7 @@ fn a_missing_folder_is_made() {
     let mut place = place(None);
     place.path = place.beside("a").join("b").join("offsets.json");
     let store = place.open().unwrap();
-    store.advance("incident", entry(1, "a"), 1);
+    store.advance("incident", entry(1, "a"));
     store.flush().unwrap();
     assert!(!place.open().unwrap_err().is_retryable(), "still locked");
     assert!(place.text().contains("incident"));
@@ -300,7 +299,7 @@ fn mode_and_symbolic_link_survive() {
     let real = place.beside("state").join("real.json");
 
     let store = place.open().unwrap();
-    store.advance("incident", entry(1, "a"), 1);
+    store.advance("incident", entry(1, "a"));
     store.flush().unwrap();
     assert_eq!(
         real.metadata().unwrap().mode() & 0o777,
@@ -309,7 +308,7 @@ fn mode_and_symbolic_link_survive() {
     );
 
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-    store.advance("incident", entry(2, "a"), 1);
+    store.advance("incident", entry(2, "a"));
     store.flush().unwrap();
     assert_eq!(real.metadata().unwrap().mode() & 0o777, 0o640);
     assert!(place.path.symlink_metadata().unwrap().is_symlink());
@@ -324,7 +323,7 @@ fn mode_and_symbolic_link_survive() {
 fn a_failed_write_keeps_everything_and_is_tried_again() {
     let place = place(Some(GO_CHECKPOINT));
     let store = place.open().unwrap();
-    store.advance("incident", entry(5, "five"), 20_000);
+    store.advance("incident", entry(5, "five"));
 
     // A folder in the way of the temporary file stops root too.
     let obstacle = place.beside(".offsets.json.bridge-new");
@@ -363,29 +362,42 @@ fn a_full_disk_leaves_no_temporary_file() {
     assert_eq!(place.text(), GO_CHECKPOINT);
 }
 
+/// What a wait of the flush thread ended with.
+fn waited(store: &CheckpointStore, stop: &Stop) -> &'static str {
+    let stopped = store.wait_until_flush_due(Duration::from_secs(600), stop);
+    if stopped { "stopped" } else { "due" }
+}
+
 #[test]
-fn many_rows_wake_the_flush_before_its_interval() {
+fn a_position_that_moves_wakes_the_flush_once() {
     let place = place(None);
     let store = place.open().unwrap();
     let (trigger, stop) = stop::pair();
-    let long = Duration::from_secs(600);
-
-    assert!(
-        !store.wait_until_flush_due(Duration::from_millis(1), &stop),
-        "the interval"
-    );
-    store.advance("incident", entry(1, "a"), FLUSH_AFTER_ROWS - 1);
-    store.advance("incident", entry(1, "b"), 1);
-    let begin = Instant::now();
-    assert!(!store.wait_until_flush_due(long, &stop), "the rows");
+    for id in ["a", "b", "c"] {
+        store.advance("incident", entry(1, id));
+    }
+    assert_eq!(store.moved.1.len(), 1, "one wake-up for all");
+    assert_eq!(waited(&store, &stop), "due", "nothing was written before");
     store.flush().unwrap();
+    let written = || place.metrics.checkpoint_writes.with(&["ok"]).get();
+    let ended = store.state().last_write.unwrap();
+    store.advance("incident", entry(2, "a"));
+    assert_eq!(waited(&store, &stop), "due");
+    assert!(ended.elapsed() >= Duration::from_millis(100), "the pause");
+    store.flush().unwrap();
+    assert_eq!(written(), 2);
+    let shown = place.metrics.render();
     assert!(
-        !store.wait_until_flush_due(Duration::from_millis(1), &stop),
-        "once only"
+        shown.contains("bridge_checkpoint_fsync_duration_seconds_count 2"),
+        "{shown}"
     );
-    drop(trigger);
-    assert!(store.wait_until_flush_due(long, &stop), "the stop");
-    assert!(begin.elapsed() < Duration::from_secs(60));
+    // Nothing moves any more: only the stop ends the wait.
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| waited(&store, &stop));
+        drop(trigger);
+        assert_eq!(thread.join().unwrap(), "stopped");
+    });
+    assert_eq!(written(), 2);
 }
 
 #[derive(Debug, Clone)]
@@ -432,7 +444,7 @@ proptest! {
             match step {
                 StoreStep::Advance { table, timestamp, id } => {
                     let entry = entry(timestamp, &id);
-                    store.advance(&table.to_string(), entry.clone(), 1);
+                    store.advance(&table.to_string(), entry.clone());
                     memory.insert(table, entry);
                 }
                 StoreStep::Remove { table } => {

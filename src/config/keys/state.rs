@@ -27,7 +27,9 @@ config_keys! {
         kafka_topic: String = "_bridge_offsets", text(names::check_topic),
             values: "topic", effect: Some(KeyEffect::Reserved);
 
-        /// The longest time between an acknowledgement of Kafka and its checkpoint on disk.
+        /// The longest time between an acknowledgement of Kafka and the write of its checkpoint. The
+        /// checkpoint follows the acknowledgements by itself, at most ten times a second and seldomer
+        /// on a slow disk; this bounds how much seldomer.
         flush_interval: Duration = secs(5), time(ms(10), secs(3_600));
     }
 }

@@ -9,6 +9,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::kafka::{Batch, DeliveryError};
 use crate::source::channels::BatchMark;
 
+/// How long the oldest page may wait for its acknowledgement before no further page is begun. Records
+/// that Kafka has, and whose page is not acknowledged, come again after a crash: while one partition
+/// is away, those of the others would be as many as fit into the queue. More than a second's worth on
+/// its way makes no load faster.
+const MAX_ACKNOWLEDGEMENT_AGE: Duration = Duration::from_secs(1);
+/// Pages that may be on their way however long they take: one that Kafka takes in, and the next one.
+const MIN_PAGES_ON_THE_WAY: usize = 2;
+
 /// The open batch, to which records are added, and the closed ones, oldest first.
 pub(super) struct BatchQueue {
     /// Gets a message when a batch is acknowledged or has failed. One place is enough: all batches
@@ -20,9 +28,16 @@ pub(super) struct BatchQueue {
     open_rows: u64,
     /// Rows of the open batch that are left out, as the sink wrote them.
     open_own_rows: u64,
-    closed: VecDeque<(Arc<Batch>, BatchMark)>,
+    closed: VecDeque<ClosedBatch>,
     /// Since when Kafka has records and has acknowledged no batch.
     waiting_since: Option<Instant>,
+}
+
+/// A batch that gets no more records.
+struct ClosedBatch {
+    batch: Arc<Batch>,
+    mark: BatchMark,
+    closed: Instant,
 }
 
 impl BatchQueue {
@@ -68,18 +83,21 @@ impl BatchQueue {
         let batch = std::mem::replace(&mut self.open, Batch::new(self.settled_in.clone()));
         self.open_rows = 0;
         batch.close();
-        self.closed.push_back((batch, mark));
+        self.closed.push_back(ClosedBatch {
+            batch,
+            mark,
+            closed: Instant::now(),
+        });
         own_rows
     }
 
     /// The mark of the oldest closed batch, once all of its records are acknowledged, or why one of
     /// them was given up. `None` while neither is so.
     pub(super) fn next_settled(&mut self) -> Option<Result<BatchMark, DeliveryError>> {
-        let (batch, _) = self.closed.front()?;
-        if let Err(error) = batch.outcome()? {
+        if let Err(error) = self.closed.front()?.batch.outcome()? {
             return Some(Err(error));
         }
-        let (_, mark) = self.closed.pop_front()?;
+        let mark = self.closed.pop_front()?.mark;
         let is_waiting = !self.closed.is_empty() || self.open_rows > 0;
         self.waiting_since = is_waiting.then(Instant::now);
         Some(Ok(mark))
@@ -88,6 +106,13 @@ impl BatchQueue {
     /// Whether a closed batch is not settled yet.
     pub(super) fn has_closed(&self) -> bool {
         !self.closed.is_empty()
+    }
+
+    /// Whether Kafka is to acknowledge something before more is sent.
+    pub(super) fn is_behind(&self) -> bool {
+        let oldest = self.closed.front();
+        let age = oldest.map_or(Duration::ZERO, |oldest| oldest.closed.elapsed());
+        is_behind(self.closed.len(), age)
     }
 
     /// Rows of the open batch that were enqueued.
@@ -102,7 +127,7 @@ impl BatchQueue {
 
     /// Rows that were read and are not acknowledged.
     pub(super) fn unacknowledged_rows(&self) -> u64 {
-        let closed: u64 = self.closed.iter().map(|(_, mark)| mark.rows).sum();
+        let closed: u64 = self.closed.iter().map(|closed| closed.mark.rows).sum();
         closed + self.open_rows
     }
 
@@ -124,5 +149,32 @@ impl BatchQueue {
         self.open = Batch::new(self.settled_in.clone());
         self.open_rows = 0;
         self.open_own_rows = 0;
+    }
+}
+
+/// Whether so many pages on their way, the oldest closed for so long, leave no room for a further one.
+fn is_behind(pages: usize, oldest: Duration) -> bool {
+    pages >= MIN_PAGES_ON_THE_WAY && oldest > MAX_ACKNOWLEDGEMENT_AGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_on_their_way_are_bounded_by_age_and_never_below_two() {
+        let second = Duration::from_secs(1);
+        let cases = [
+            (0, Duration::ZERO, false),
+            (1, 60 * second, false),
+            (2, second, false),
+            (2, 2 * second, true),
+            // A fast load: many pages, all young.
+            (300, second / 2, false),
+            (300, 2 * second, true),
+        ];
+        for (pages, oldest, expected) in cases {
+            assert_eq!(is_behind(pages, oldest), expected, "{pages} {oldest:?}");
+        }
     }
 }

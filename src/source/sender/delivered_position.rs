@@ -61,7 +61,7 @@ impl DeliveredPosition {
                 },
                 fingerprint: Some(self.fingerprint.clone()),
             };
-            self.checkpoints.advance(&self.table, entry, mark.rows);
+            self.checkpoints.advance(&self.table, entry);
         }
         let cursor_second = mark.cursor.as_ref().map(|cursor| cursor.seconds);
         self.reached = mark.caught_up.or(cursor_second);
