@@ -102,6 +102,7 @@ impl DirectWriter {
             WriteOutcome::Written(kind, _) => Ok(kind.word()),
             WriteOutcome::Skipped(reason) => Ok(reason.label()),
             WriteOutcome::Refused(refusal) => Err(refusal.error),
+            WriteOutcome::Blocked(why) => Err(why),
             WriteOutcome::Stopped => Err("stopped".to_owned()),
         }
     }

@@ -64,6 +64,8 @@ pub(super) enum HeldBy {
 #[derive(Debug)]
 pub(super) struct HoldReasons {
     reasons: Mutex<BTreeMap<HeldBy, String>>,
+    /// Why the whole topic is held, for as long as its settings are these.
+    of_topic: Mutex<Option<String>>,
     condition: Condition,
     held: Gauge,
 }
@@ -74,6 +76,7 @@ impl HoldReasons {
         held.set(0.0);
         HoldReasons {
             reasons: Mutex::default(),
+            of_topic: Mutex::default(),
             condition,
             held,
         }
@@ -89,6 +92,14 @@ impl HoldReasons {
         self.change(|reasons| drop(reasons.remove(&holder)));
     }
 
+    /// The topic is held from now on, until its settings are changed.
+    pub(super) fn set_of_topic(&self, reason: String) {
+        let is_new = self.of_topic.lock().replace(reason).is_none();
+        if is_new {
+            self.change(|_| {});
+        }
+    }
+
     /// Remembers an error for the status page, which shows the last one, without failing readiness.
     pub(super) fn record_error(&self, words: &str) {
         self.condition.record_error(words);
@@ -100,16 +111,16 @@ impl HoldReasons {
         change(&mut reasons);
         let number = u32::try_from(reasons.len()).unwrap_or(u32::MAX);
         self.held.set(f64::from(number));
-        match reasons.values().next() {
-            Some(reason) => {
-                let records = if number == 1 {
-                    "record is"
-                } else {
-                    "records are"
-                };
-                self.condition
-                    .fail(format!("{number} {records} held: {reason}"));
-            }
+        let of_records = reasons.values().next().map(|reason| {
+            let records = if number == 1 {
+                "record is"
+            } else {
+                "records are"
+            };
+            format!("{number} {records} held: {reason}")
+        });
+        match self.of_topic.lock().clone().or(of_records) {
+            Some(reason) => self.condition.fail(reason),
             None if before > 0 => self.condition.ok(),
             None => {}
         }

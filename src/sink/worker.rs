@@ -80,6 +80,7 @@ impl SinkWorker {
             WriteOutcome::Skipped(reason) => Some(self.skip(task, reason)),
             WriteOutcome::Stopped => Some(completed(task, self.stopped())),
             WriteOutcome::Refused(refusal) => self.refuse(task, refusal),
+            WriteOutcome::Blocked(why) => Some(self.hold(task, why)),
         }
     }
 
@@ -100,9 +101,12 @@ impl SinkWorker {
             .map_or(PriorAttempt::None, |since| PriorAttempt::Possible { since });
         match &task.decision {
             Ok(RecordAction::Write(operation)) => {
-                self.topic
-                    .writer
-                    .write(operation, history, &task.lease, self)
+                let writer = &self.topic.writer;
+                let outcome = writer.write(operation, history, &task.lease, self);
+                if let Some(why) = writer.creates_blocked() {
+                    self.topic.hold_reasons.set_of_topic(why);
+                }
+                outcome
             }
             Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(*reason),
             Err(refusal) => WriteOutcome::Refused(refusal.clone()),
@@ -145,18 +149,18 @@ impl SinkWorker {
                 self.topic.metrics.sink_skipped.with(&labels).inc();
                 Some(completed(task, TaskOutcome::Finished))
             }
-            RefusalPolicy::Hold => Some(self.hold(task, refusal)),
+            RefusalPolicy::Hold => Some(self.hold(task, refusal.error)),
         }
     }
 
     /// Stays with the record until it can be written or its partition goes away.
-    fn hold(&self, task: SinkTask, mut refusal: Refusal) -> Completion {
+    fn hold(&self, task: SinkTask, mut why: String) -> Completion {
         let mut backoff = Backoff::new(HELD_RECORD_BACKOFF.0, HELD_RECORD_BACKOFF.1);
         loop {
             let place = format!("{} offset {}", task.handle.partition, task.handle.offset);
             self.topic
                 .hold_reasons
-                .set(HeldBy::Worker(self.number), format!("{place}: {refusal}"));
+                .set(HeldBy::Worker(self.number), format!("{place}: {why}"));
             self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
             let pause = backoff.ceiling();
             backoff.next(1.0);
@@ -165,7 +169,8 @@ impl SinkWorker {
             }
             // The record stays the same, but the instance may answer otherwise now.
             match self.attempt(&task) {
-                WriteOutcome::Refused(again) => refusal = again,
+                WriteOutcome::Refused(refusal) => why = refusal.error,
+                WriteOutcome::Blocked(again) => why = again,
                 WriteOutcome::Written(kind, _) => {
                     let labels = [self.topic.config.table.as_str(), kind.word()];
                     self.topic.metrics.sink_records.with(&labels).inc();
@@ -196,6 +201,10 @@ impl RetryObserver for SinkWorker {
                 format!("for {seconds} s: {error}"),
             );
         }
+    }
+
+    fn waits_for_another_create(&self) {
+        self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
     }
 
     fn retries_ended(&self) {

@@ -6,6 +6,7 @@
 //! record cannot be left out.
 
 mod classify;
+mod client_ids;
 mod indeterminate;
 mod journal;
 mod loop_guard;

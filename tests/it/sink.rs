@@ -4,6 +4,7 @@ mod avro;
 mod avro_down;
 mod bad;
 mod crash;
+mod creates;
 mod dead;
 mod group;
 mod held;

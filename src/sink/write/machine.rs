@@ -8,6 +8,7 @@
 //! to give up.
 
 mod ambiguity;
+mod journal_entries;
 mod pending;
 mod plan;
 

@@ -13,6 +13,9 @@ pub enum WriteOutcome {
     Skipped(SkipReason),
     /// It cannot be written.
     Refused(Refusal),
+    /// It is not sent, as the settings of its topic do not fit the instance: why, and what to set. It is
+    /// not at fault itself.
+    Blocked(String),
     /// The program is stopping; whether the instance has the record is not known.
     Stopped,
 }

@@ -3,23 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::client_ids::{self, ClientIds, CreatePermit};
 use super::indeterminate::IndeterminateWrites;
 use super::journal::JournalDeduper;
 use super::loop_guard;
 use super::loop_guard::VersionBeforeUpdate;
 use super::machine::WriteMachine;
-use super::messages::{Observation, PriorAttempt, ReplyInputs, WriteRules, WriteStep};
+use super::messages::{
+    Observation, PriorAttempt, ReplyInputs, WriteReply, WriteRequest, WriteRules, WriteStep,
+};
 use super::outcome::{WriteKind, WriteOutcome};
 use super::retry_budget::{RetryBudget, RetryLimits, SuccessCounter};
 
 use crate::config::{self, SinkTopicConfig};
 use crate::loop_guard::OwnWriteLog;
 use crate::servicenow::{self, InstanceClient};
-use crate::sink::record::WriteOperation;
+use crate::sink::record::{NewRowIdentity, WriteOperation};
 use crate::stop::Stop;
 use crate::sync::Mutex;
+
+/// How soon a create asks again whether another one, which is under way, has told if the instance takes the
+/// sys_ids of new rows.
+const CREATE_PERMIT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Writes the records of one topic; shared by its workers.
 pub struct RecordWriter {
@@ -35,8 +42,10 @@ pub struct RecordWriter {
     pub(super) journal_entries: Mutex<JournalDeduper>,
     /// Writes that were lost and may still be executed, over those that follow.
     indeterminate: IndeterminateWrites,
-    /// The instance was seen to choose the sys_ids of new rows itself.
-    ids_ignored: AtomicBool,
+    /// Whether the instance takes the sys_ids that are sent with new rows.
+    client_ids: ClientIds,
+    /// Why no row is made any more.
+    creates_blocked: Mutex<Option<String>>,
     /// It was logged that journals cannot be read.
     journal_warned: AtomicBool,
 }
@@ -45,6 +54,8 @@ pub struct RecordWriter {
 pub trait RetryObserver {
     /// An attempt failed and will be repeated. `since`: when the record's failures began.
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant);
+    /// The record waits for the answer to a create of another one.
+    fn waits_for_another_create(&self) {}
     /// The record is done, written or not. Called only after [`RetryObserver::retry_scheduled`].
     fn retries_ended(&self);
 }
@@ -75,7 +86,8 @@ impl RecordWriter {
             own_writes: None,
             journal_entries: Mutex::default(),
             indeterminate: IndeterminateWrites::default(),
-            ids_ignored: AtomicBool::new(false),
+            client_ids: ClientIds::default(),
+            creates_blocked: Mutex::default(),
             journal_warned: AtomicBool::new(false),
         }
     }
@@ -106,12 +118,14 @@ impl RecordWriter {
             operation,
             stop,
             version: None,
+            has_trial: false,
         };
         let mut notifier = RetryNotifier {
             observer,
             notified: false,
         };
         let outcome = self.drive(&mut machine, &mut attempt, &mut notifier);
+        self.end_trial(&mut attempt);
         // Also when stopped: the record may come again, and the next one of its row with it.
         if let Some(write) = machine.left_behind() {
             self.indeterminate.note(write, Instant::now());
@@ -122,6 +136,11 @@ impl RecordWriter {
             self.note_own_write(&attempt, &outcome);
         }
         outcome
+    }
+
+    /// Why creates of the topic are not sent any more, if the instance was seen to choose sys_ids itself.
+    pub fn creates_blocked(&self) -> Option<String> {
+        self.creates_blocked.lock().clone()
     }
 
     /// Makes the requests of a record, one after the other.
@@ -139,13 +158,36 @@ impl RecordWriter {
                     }
                 }
                 WriteStep::Send(request) => {
+                    let id = id_of_create(&request, attempt.operation);
+                    match id.map(|id| self.permit(id, attempt)) {
+                        None | Some(CreatePermit::Granted { .. }) => {}
+                        Some(CreatePermit::Later) => {
+                            notifier.observer.waits_for_another_create();
+                            if attempt.stop.wait(CREATE_PERMIT_INTERVAL) {
+                                return WriteOutcome::Stopped;
+                            }
+                            continue;
+                        }
+                        Some(CreatePermit::Refused) => {
+                            let table = &self.rules.table;
+                            return WriteOutcome::Blocked(client_ids::words(
+                                attempt.operation,
+                                table,
+                            ));
+                        }
+                    }
                     let result = self.send(&request, attempt);
+                    if let (Some(id), Ok(reply)) = (id, &result) {
+                        self.learn(id, reply, attempt);
+                    }
                     let error = result.as_ref().err().cloned();
                     if error.as_ref().is_none_or(servicenow::Error::is_api_verdict) {
                         self.successes.add();
                     }
-                    let failing_since = machine.replied(result, self.inputs());
+                    let failing_since = machine.replied(result, self.inputs(attempt));
                     if let (Some(error), Some(since)) = (error, failing_since) {
+                        // Another create may be answered before this one is.
+                        self.end_trial(attempt);
                         notifier.retry_scheduled(&error, since, &self.rules.table);
                     }
                 }
@@ -154,12 +196,51 @@ impl RecordWriter {
         }
     }
 
-    fn inputs(&self) -> ReplyInputs {
+    /// Whether a create, or the look-up before it, may be sent.
+    fn permit(&self, id: &str, attempt: &mut WriteAttempt<'_>) -> CreatePermit {
+        if attempt.has_trial {
+            return CreatePermit::Granted { is_trial: true };
+        }
+        let permit = self.client_ids.permit(id);
+        attempt.has_trial = permit == CreatePermit::Granted { is_trial: true };
+        permit
+    }
+
+    /// Takes in what a reply says of the sys_id that the row was sent with.
+    fn learn(&self, id: &str, reply: &WriteReply, attempt: &mut WriteAttempt<'_>) {
+        let is_taken = match (reply, &attempt.operation.create) {
+            (WriteReply::Written(row), _) => match &row.sys_id {
+                Some(theirs) => theirs.eq_ignore_ascii_case(id),
+                None => return,
+            },
+            // No row has such a sys_id but by a create of this bridge.
+            (WriteReply::RowExists, NewRowIdentity::Record { .. } | NewRowIdentity::Key(_)) => true,
+            _ => return,
+        };
+        self.client_ids.learned(id, is_taken);
+        attempt.has_trial = false;
+        if !is_taken {
+            let words = client_ids::words(attempt.operation, &self.rules.table);
+            self.creates_blocked.lock().get_or_insert(words);
+        }
+    }
+
+    /// Lets another create tell what the one of this record has not told.
+    fn end_trial(&self, attempt: &mut WriteAttempt<'_>) {
+        if std::mem::take(&mut attempt.has_trial)
+            && let Some(id) = attempt.operation.create.sys_id()
+        {
+            self.client_ids.give_back(id);
+        }
+    }
+
+    fn inputs(&self, attempt: &WriteAttempt<'_>) -> ReplyInputs {
+        let id = attempt.operation.create.sys_id();
         ReplyInputs {
             now: Instant::now(),
             successes: self.successes.count(),
             random: fastrand::f64(),
-            ids_ignored: self.ids_ignored.load(Relaxed),
+            ids_ignored: id.is_some_and(|id| self.client_ids.are_ignored(id)),
         }
     }
 
@@ -168,12 +249,8 @@ impl RecordWriter {
         for observation in observations {
             match observation {
                 Observation::SysIdIgnored => {
-                    if !self.ids_ignored.swap(true, Relaxed) {
-                        log::error!(
-                            table;
-                            "the instance chooses the sys_ids of new rows itself; records whose \
-                             insert is not answered cannot be written: set `create_id: field`"
-                        );
+                    if let Some(why) = self.creates_blocked() {
+                        log::error!(table, error = why; "no further row is made");
                     }
                 }
                 Observation::JournalUnreadable => {
@@ -214,6 +291,16 @@ pub(super) struct WriteAttempt<'a> {
     pub(super) stop: &'a Stop,
     /// The row before the update, if that was read.
     pub(super) version: Option<VersionBeforeUpdate>,
+    /// Its create tells whether the instance takes the sys_ids of new rows.
+    has_trial: bool,
+}
+
+/// The sys_id that is sent with the new row, if the request is a create or the look at its row.
+fn id_of_create<'a>(request: &WriteRequest<'_>, operation: &'a WriteOperation) -> Option<&'a str> {
+    match request {
+        WriteRequest::Insert | WriteRequest::LookUpRow(_) => operation.create.sys_id(),
+        _ => None,
+    }
 }
 
 /// Tells an observer of failures, and of their end if there were any.

@@ -79,7 +79,7 @@ impl SentWrites {
     /// that is over and whose outcome is not known.
     pub(super) fn suspect_insert(&mut self) {
         if let Some(sent) = self.first
-            && !matches!(self.unknown, UnknownAttempts::Open(_))
+            && !self.is_open()
         {
             self.unknown = UnknownAttempts::Open(Ambiguity {
                 sent,
@@ -91,6 +91,11 @@ impl SentWrites {
     /// Whether an attempt of unknown outcome was made at any time.
     pub(super) fn may_have_written(&self) -> bool {
         !matches!(self.unknown, UnknownAttempts::None)
+    }
+
+    /// Whether what the last attempt has done is still to be found out.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.unknown, UnknownAttempts::Open(_))
     }
 
     /// The last attempt, if what it has done is still to be found out. It counts as looked up from

@@ -8,7 +8,7 @@ use crate::servicenow::Error;
 use crate::servicenow::table_write::RowAfterWrite;
 use crate::sink::refusal::Refusal;
 use crate::sink::write::indeterminate::LateEffect;
-use crate::sink::write::messages::{FirstAttempt, WriteRequest};
+use crate::sink::write::messages::{FirstAttempt, FoundRow, WriteRequest};
 use crate::sink::write::outcome::{WriteKind, WriteOutcome};
 
 /// The next request of a record.
@@ -103,6 +103,11 @@ impl Transition<'_> {
 impl<'a> ColumnValue<'a> {
     pub(super) fn new(column: &'a str, value: &'a str) -> ColumnValue<'a> {
         ColumnValue { column, value }
+    }
+
+    /// Whether all these rows, which were found by it, have the value.
+    pub(super) fn is_held_by_all(self, rows: &[FoundRow]) -> bool {
+        rows.iter().all(|row| row.holds(self.value))
     }
 }
 

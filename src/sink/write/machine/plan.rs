@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use super::ambiguity::{Ambiguity, SentWrites, may_come_late};
+use super::journal_entries::JournalEntries;
 use super::pending::{ColumnValue, JournalSearch, LookUpReason, PendingRequest, Transition};
 use crate::config::OnMissing;
 use crate::servicenow::table_write::RowAfterWrite;
@@ -30,8 +31,7 @@ pub(super) struct WritePlan<'a> {
     rules: &'a WriteRules,
     sent: SentWrites,
     on_missing_row: OnMissingRow<'a>,
-    /// Journal columns that hold this record's entry already, and are left out of an update.
-    written_entries: Vec<&'static str>,
+    entries: JournalEntries<'a>,
     observations: Vec<Observation>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> WritePlan<'a> {
             rules,
             sent: SentWrites::new(prior),
             on_missing_row,
-            written_entries: Vec::new(),
+            entries: JournalEntries::of(operation),
             observations: Vec::new(),
         }
     }
@@ -105,7 +105,7 @@ impl<'a> WritePlan<'a> {
         if request.is_write() {
             self.sent.sending(now);
         }
-        request.to_send(self.sent.first_attempt(now), &self.written_entries)
+        request.to_send(self.sent.first_attempt(now), self.entries.written())
     }
 
     /// The row that the next request depends on, if a write of another record that is executed late could
@@ -228,12 +228,22 @@ impl<'a> WritePlan<'a> {
 
     // Inserts.
 
-    /// Goes to an insert, or first to what must be known before one: a lost insert must be over, so
-    /// that a row which is not there then cannot appear afterwards.
+    /// Goes to an insert, or first to what must be known before one.
     fn insert(&mut self) -> Transition<'a> {
-        let look_up = match (&self.operation.create, &self.operation.row) {
+        let create = &self.operation.create;
+        if create.sys_id().is_some() {
+            // A row that is made after this look meets its own sys_id, so no time must pass first. An
+            // update that has just found no row was a look.
+            let looked = self.operation.kind != OperationKind::Insert
+                && matches!(self.operation.row, TargetRow::SysId(_));
+            let look_up = self.look_up(LookUpReason::MaybeInserted);
+            let first = look_up.filter(|_| self.sent.is_open() && !looked);
+            return Transition::Ask(first.unwrap_or(PendingRequest::Insert));
+        }
+        // The lost insert must be over, so that a row which is not there then cannot appear afterwards.
+        let look_up = match (create, &self.operation.row) {
             (NewRowIdentity::Field { .. }, _) => self.look_up(LookUpReason::MaybeInserted),
-            (NewRowIdentity::None, TargetRow::Field { field, value }) => {
+            (_, TargetRow::Field { field, value }) => {
                 Some(PendingRequest::FindRow(ColumnValue::new(field, value)))
             }
             _ => None,
@@ -334,7 +344,7 @@ impl<'a> WritePlan<'a> {
         reason: LookUpReason,
         rows: &[FoundRow],
     ) -> Transition<'a> {
-        if !all_hold(rows, identity) {
+        if !identity.is_held_by_all(rows) {
             return Transition::refused(search_ignored(&self.rules.table));
         }
         if rows.len() > 1 {
@@ -349,7 +359,7 @@ impl<'a> WritePlan<'a> {
     // Rows that are there, or should be.
 
     fn found_row(&mut self, key: ColumnValue<'a>, rows: &[FoundRow]) -> Transition<'a> {
-        if !all_hold(rows, key) {
+        if !key.is_held_by_all(rows) {
             return Transition::refused(search_ignored(&self.rules.table));
         }
         let table = &self.rules.table;
@@ -409,7 +419,7 @@ impl<'a> WritePlan<'a> {
     /// Goes to an update of this row, or first to what must be known before one: which journals have
     /// the entries of an earlier attempt, as each write of an entry shows.
     fn update(&mut self, id: Cow<'a, str>) -> Transition<'a> {
-        let mut columns = self.entries_to_write();
+        let mut columns = self.entries.to_write();
         if let Some(column) = columns.pop()
             && let Some(ambiguity) = self.sent.take_open()
         {
@@ -420,9 +430,7 @@ impl<'a> WritePlan<'a> {
                 ambiguity,
             }));
         }
-        let mut fields = self.operation.fields.iter();
-        let is_left = |(name, _): &(String, _)| !self.written_entries.contains(&name.as_str());
-        if !self.written_entries.is_empty() && !fields.any(is_left) {
+        if self.entries.are_the_whole_record() {
             Transition::written_row(WriteKind::Update, Some(id.into_owned()))
         } else if self.rules.reads_version {
             Transition::Ask(PendingRequest::ReadVersion(id))
@@ -439,7 +447,7 @@ impl<'a> WritePlan<'a> {
             ambiguity,
         } = search;
         if has_entry {
-            self.written_entries.push(column);
+            self.entries.found(column);
         }
         if let Some(column) = remaining.pop() {
             return Transition::Ask(PendingRequest::SearchJournal(JournalSearch {
@@ -450,7 +458,7 @@ impl<'a> WritePlan<'a> {
             }));
         }
         // An entry must not show twice, so the lost request gets its time before the last look.
-        let mut columns = self.entries_to_write();
+        let mut columns = self.entries.to_write();
         if ambiguity.may_still_run
             && let Some(column) = columns.pop()
         {
@@ -470,18 +478,6 @@ impl<'a> WritePlan<'a> {
         }
         self.update(id)
     }
-
-    /// Journal columns of the record whose entry is not known to be there, the first one last.
-    fn entries_to_write(&self) -> Vec<&'static str> {
-        let columns = self.operation.journal.iter().rev().copied();
-        columns
-            .filter(|column| !self.written_entries.contains(column))
-            .collect()
-    }
-}
-
-fn all_hold(rows: &[FoundRow], wanted: ColumnValue<'_>) -> bool {
-    rows.iter().all(|row| row.holds(wanted.value))
 }
 
 /// No row has the identity of a new row.

@@ -126,8 +126,13 @@ fn a_duplicate_that_cannot_be_read() {
     ];
     insert(of_record()).writes("insert", &script);
     let first = [("insert", Forbids(DUPLICATE)), ("row", Misses)];
+    let looked = [
+        ("row", Misses),
+        ("insert", Forbids(DUPLICATE)),
+        ("row", Misses),
+    ];
     let suspect = insert(of_record()).with(|case| case.suspect = true);
-    suspect.writes("insert", &first);
+    suspect.writes("insert", &looked);
     let replayed = NewRowIdentity::Record {
         id: ID.to_owned(),
         replayed: true,
@@ -139,10 +144,11 @@ fn a_duplicate_that_cannot_be_read() {
     insert(of_record()).writes("insert", &[("insert", Forbids(named)), ("row", Misses)]);
     // Neither does an earlier attempt make a duplicate in another column ours.
     let other: &str = "Unique Key violation ((conn=7) Duplicate entry 'A7' for key 'u_code')";
-    suspect.refuses("forbidden", &[("insert", Forbids(other)), ("row", Misses)]);
+    let script = [("row", Misses), ("insert", Forbids(other)), ("row", Misses)];
+    suspect.refuses("forbidden", &script);
     // Of an id that others may have used, nothing is known.
     let suspect = insert(of_key()).with(|case| case.suspect = true);
-    suspect.refuses("forbidden", &first);
+    suspect.refuses("forbidden", &looked);
 }
 
 #[test]
@@ -208,10 +214,37 @@ fn a_record_that_may_have_been_tried() {
     let script = [("u_id=abc", Finds(&[])), ("insert", Done(OTHER))];
     assert_eq!(case.writes("insert", &script).seconds, 60);
     case.writes("insert", &[("u_id=abc", Finds(&[(OTHER, "abc")]))]);
-    // The id meets itself.
+    // Its row is looked up before it is sent again, at once: should the first request still run, the
+    // id meets itself.
     let case = insert(of_record()).with(|case| case.suspect = true);
-    case.writes("insert", &[("insert", Done(ID))]);
-    case.writes("insert", &[("insert", Forbids(DUPLICATE)), ("row", Reads)]);
+    case.writes("insert", &[("row", Reads)]);
+    let story = case.writes("insert", &[("row", Misses), ("insert", Done(ID))]);
+    assert_eq!(story.seconds, 0);
+    let script = [
+        ("row", Misses),
+        ("insert", Forbids(DUPLICATE)),
+        ("row", Reads),
+    ];
+    case.writes("insert", &script);
+    // The row of a key has the entries of the first attempt, or not.
+    let case = insert(of_key()).with(|case| {
+        case.suspect = true;
+        case.op.journal = vec!["comments"];
+    });
+    let script = [
+        ("row", Reads),
+        ("comments", Entry(true)),
+        ("update", Done(ID)),
+    ];
+    assert_eq!(case.writes("update", &script).without, ["comments"]);
+    // An update that found no row is a look.
+    let upsert = super::case(
+        OperationKind::Upsert,
+        by_id(),
+        NewRowIdentity::Given(ID.to_owned()),
+    );
+    let upsert = upsert.with(|case| case.suspect = true);
+    upsert.writes("insert", &[("update", Misses), ("insert", Done(ID))]);
     let case = insert(NewRowIdentity::None).with(|case| case.suspect = true);
     case.writes("insert", &[("insert", Done(ID))]);
 }

@@ -1,6 +1,7 @@
 //! The state machine of a write as it was before it was written anew with states that carry their own
-//! data. It is kept, unchanged but for names, as the oracle of [`super::random`]: both machines must
-//! answer all sequences of events alike.
+//! data. It is kept as the oracle of [`super::random`]: both machines must answer all sequences of events
+//! alike. But for names it was changed only where the behaviour was: a create that may have been sent
+//! before is looked up first.
 
 mod ambiguity;
 mod replies;
@@ -230,7 +231,10 @@ impl<'a> OldMachine<'a> {
                 self.inserted = true;
                 OldRequest::Insert
             }
-            OldState::OwnRow(id) => OldRequest::Row(id.clone()),
+            OldState::OwnRow(id) => {
+                self.inserted = true;
+                OldRequest::Row(id.clone())
+            }
             OldState::OwnField => self.search_of_identity()?,
             OldState::Done(_) => return None,
         })
@@ -283,7 +287,15 @@ impl<'a> OldMachine<'a> {
                 self.doubt = None;
                 self.at = OldState::Find;
             }
-            _ => self.at = OldState::Insert,
+            (create, row, Some(_)) => {
+                let looked =
+                    self.op.kind != OperationKind::Insert && matches!(row, TargetRow::SysId(_));
+                self.at = match create.sys_id() {
+                    Some(id) if !looked => OldState::OwnRow(id.to_owned()),
+                    _ => OldState::Insert,
+                };
+            }
+            (_, _, None) => self.at = OldState::Insert,
         }
     }
 

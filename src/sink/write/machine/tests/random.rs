@@ -440,6 +440,7 @@ fn count_outcome(coverage: &mut Coverage, outcome: &WriteOutcome) {
         WriteOutcome::Written(kind, _) => format!("written {}", kind.word()),
         WriteOutcome::Skipped(reason) => format!("skipped {}", reason.label()),
         WriteOutcome::Refused(refusal) => format!("refused {}", refusal.kind),
+        WriteOutcome::Blocked(_) => "blocked".to_owned(),
         WriteOutcome::Stopped => "stopped".to_owned(),
     });
 }

@@ -66,13 +66,16 @@ fn a_200_that_is_a_page_is_no_success() {
 #[test]
 fn a_record_that_comes_again_meets_its_row() {
     let fake = plain(vec![
+        ("GET", result("{}")),
+        ("GET", missing()),
         ("POST", forbidden("Unique Key violation")),
         ("GET", result("{}")),
+        ("GET", missing()),
         ("POST", forbidden("Unique Key violation")),
         ("GET", missing()),
     ]);
     let since = Instant::now();
-    for _ in 0..2 {
+    for _ in 0..3 {
         let (outcome, _) = fake.write_with(&record(1, "{}"), PriorAttempt::Possible { since });
         assert_eq!(word(&outcome), "insert");
     }
@@ -129,15 +132,50 @@ fn an_identity_in_a_column_waits_for_the_first_request() {
 
 #[test]
 fn an_instance_that_chooses_ids_itself() {
-    let fake = plain(vec![
-        ("POST", created(OTHER)),
-        ("POST", lost()),
-        ("POST", created(OTHER)),
-    ]);
+    let fake = plain(vec![("POST", created(OTHER)), ("PATCH", updated(ID, 1))]);
+    assert_eq!(fake.writer.creates_blocked(), None);
     assert_eq!(sys_id(&fake.write(&record(1, "{}"))), OTHER);
-    let outcome = fake.write(&record(2, "{}"));
-    assert_eq!(kind(&outcome), "ambiguous");
-    assert_eq!(word(&fake.write(&record(3, "{}"))), "insert");
+    let blocked = |outcome| match outcome {
+        WriteOutcome::Blocked(why) => why,
+        other => panic!("{other:?}"),
+    };
+    let why = blocked(fake.write(&record(2, "{}")));
+    assert!(why.contains("`create_id: field`"), "{why}");
+    assert_eq!(fake.writer.creates_blocked(), Some(why));
+    // Rows that are there are written as before.
+    let update = record(3, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
+    assert_eq!(word(&fake.write(&update)), "update");
+    fake.seen();
+}
+
+/// An instance may take sys_ids that look like its own, and no others.
+#[test]
+fn sys_ids_of_another_form_are_tried_by_themselves() {
+    let topic = SinkTopicConfig {
+        on_missing: config::OnMissing::Insert,
+        ..topic()
+    };
+    let script = vec![
+        ("PATCH", missing()),
+        ("POST", created(ID)),
+        ("PATCH", missing()),
+        ("POST", created(OTHER)),
+        ("PATCH", missing()),
+        ("PATCH", missing()),
+        ("POST", created(ID)),
+    ];
+    let fake = fake(topic, &settings(), script);
+    let write = |offset, id: &str| {
+        let value = format!(r#"{{"sys_id":"{id}","a":1}}"#);
+        fake.write(&record(offset, &value))
+    };
+    assert_eq!(word(&write(1, ID)), "insert");
+    assert_eq!(word(&write(2, "employee-1")), "insert");
+    let WriteOutcome::Blocked(why) = write(3, "employee-2") else {
+        panic!("a second one was sent");
+    };
+    assert!(why.contains("32 hexadecimal digits"), "{why}");
+    assert_eq!(word(&write(4, ID)), "insert");
     fake.seen();
 }
 
