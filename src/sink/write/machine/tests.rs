@@ -1,10 +1,9 @@
 //! Decisions, by tables: the requests that are made, what the instance replies, and what becomes of the
-//! record. `random` compares the machine with the one before it.
+//! record.
 
+mod creates;
 mod indeterminate;
 mod inserts;
-mod oracle;
-mod random;
 mod rows;
 
 use super::*;
