@@ -56,13 +56,7 @@ pub(crate) fn times(
     simulator: &str,
     broker: &Broker,
 ) -> Result<(), Box<dyn Error>> {
-    let registry = Server::start()?;
-    let bench = Against {
-        before,
-        after,
-        broker,
-        registry: registry.url(),
-    };
+    let bench = Against::start(before, after, broker)?;
     println!("| case | binary | rows/s | CPU us/row | peak MiB |");
     println!("|---|---|---|---|---|");
     let instance = Instance::wide(simulator, ROWS)?;
@@ -87,13 +81,7 @@ pub(crate) fn instructions(
     simulator: &str,
     broker: &Broker,
 ) -> Result<(), Box<dyn Error>> {
-    let registry = Server::start()?;
-    let bench = Against {
-        before,
-        after,
-        broker,
-        registry: registry.url(),
-    };
+    let bench = Against::start(before, after, broker)?;
     println!("| case | before, instructions/row | after | ratio |");
     println!("|---|---|---|---|");
     for copy in &COPIES {
@@ -112,10 +100,24 @@ struct Against<'a> {
     before: &'a str,
     after: &'a str,
     broker: &'a Broker,
-    registry: String,
+    registry: Server,
 }
 
-impl Against<'_> {
+impl<'a> Against<'a> {
+    /// Two binaries beside a broker, and a registry of their own.
+    fn start(
+        before: &'a str,
+        after: &'a str,
+        broker: &'a Broker,
+    ) -> Result<Against<'a>, Box<dyn Error>> {
+        Ok(Against {
+            before,
+            after,
+            broker,
+            registry: Server::start()?,
+        })
+    }
+
     /// Runs both binaries [`TURNS`] times and prints their middle figures, then the ratios of the turns.
     fn in_turns(
         &self,
@@ -176,7 +178,8 @@ impl Against<'_> {
         };
         let mut config = bridge::config(&job, copy.source);
         if copy.avro {
-            config.push_str(&format!("schema_registry: {{url: '{}'}}\n", self.registry));
+            let url = self.registry.url();
+            config.push_str(&format!("schema_registry: {{url: '{url}'}}\n"));
         }
         (job, config)
     }
