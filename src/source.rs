@@ -10,7 +10,7 @@ mod context;
 mod encode;
 mod error;
 mod instance;
-mod loop_guard;
+mod own_rows;
 mod page_buffer;
 mod page_check;
 mod pipeline;

@@ -63,7 +63,7 @@ impl PipelineHistory {
         if self
             .times
             .back()
-            .is_some_and(|last| MAX_SAMPLE_GAP < now.saturating_duration_since(*last))
+            .is_some_and(|last| now.saturating_duration_since(*last) > MAX_SAMPLE_GAP)
         {
             *self = PipelineHistory::default();
         }
@@ -157,7 +157,7 @@ impl PipelineHistory {
 }
 
 fn push<T>(ring: &mut VecDeque<T>, value: T) {
-    if MAX_SAMPLES <= ring.len() {
+    if ring.len() >= MAX_SAMPLES {
         ring.pop_front();
     }
     ring.push_back(value);

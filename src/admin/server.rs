@@ -315,7 +315,7 @@ impl ServerLoop {
     }
 
     fn admit(&mut self, stream: TcpStream, now: Instant) {
-        if MAX_ADMIN_CONNECTIONS <= self.connections.len() {
+        if self.connections.len() >= MAX_ADMIN_CONNECTIONS {
             self.evict_one(now);
         }
         let Ok(mut connection) = AdminConnection::new(stream, now) else {
@@ -345,7 +345,7 @@ impl ServerLoop {
     fn make_room(&mut self, err: &io::Error, now: Instant) {
         if self
             .warned
-            .is_none_or(|last| ACCEPT_WARNING_INTERVAL <= now.duration_since(last))
+            .is_none_or(|last| now.duration_since(last) >= ACCEPT_WARNING_INTERVAL)
         {
             self.warned = Some(now);
             log::warn!(error:% = err; "the admin port cannot accept all connections now");

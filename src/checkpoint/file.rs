@@ -138,7 +138,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let mut bytes = Vec::new();
     let read = file.take(MAX_CHECKPOINT_BYTES + 1).read_to_end(&mut bytes);
     let length = read.map_err(|source| Error::read(path, source))?;
-    if MAX_CHECKPOINT_BYTES < u64::try_from(length).unwrap_or(u64::MAX) {
+    if u64::try_from(length).unwrap_or(u64::MAX) > MAX_CHECKPOINT_BYTES {
         return Err(Error::damaged(path, "it is larger than 16 MiB"));
     }
     match String::from_utf8(bytes) {

@@ -121,9 +121,10 @@ fn findings(
     let subject = registry.table_subject(table);
     let next = NextSchema::find(registry, &subject, &schema, None, stop)?;
     if let Some(why) = &next.foreign {
-        notes.push(match next.grows {
-            true => followed(&subject, why),
-            false => why.advice(&subject, &table.name),
+        notes.push(if next.grows {
+            followed(&subject, why)
+        } else {
+            why.advice(&subject, &table.name)
         });
     }
     Ok(SchemaFindings {
@@ -167,9 +168,10 @@ pub(super) fn check(
 ) -> Result<String, String> {
     let (_trigger, stop) = stop::pair();
     let subject = registry.table_subject(table);
-    let checked = match registry.auto_registers() {
-        true => check_wanted(config, table, registry, notes, &stop),
-        false => check_pinned(table, registry, notes, &stop),
+    let checked = if registry.auto_registers() {
+        check_wanted(config, table, registry, notes, &stop)
+    } else {
+        check_pinned(table, registry, notes, &stop)
     };
     let start = format!("schema of `{}`: ", table.name);
     match checked {
@@ -448,12 +450,12 @@ fn verdict(findings: &SchemaFindings, fit: &CompatibilityVerdict) -> &'static st
     if findings.next.serves.is_some() {
         return "what is registered serves: there is nothing to register";
     }
-    match fit.compatible {
-        true if fit.level.as_deref() == Some(COMPATIBILITY_NONE) => {
-            "the registry takes the schema of `schema show`: it compares nothing (NONE)"
-        }
-        true => "the registry would take the schema of `schema show`",
-        false => "the registry would refuse the schema of `schema show`",
+    if !fit.compatible {
+        "the registry would refuse the schema of `schema show`"
+    } else if fit.level.as_deref() == Some(COMPATIBILITY_NONE) {
+        "the registry takes the schema of `schema show`: it compares nothing (NONE)"
+    } else {
+        "the registry would take the schema of `schema show`"
     }
 }
 

@@ -101,7 +101,8 @@ impl ConfigDiff {
 /// The keys outside of the pipelines that differ, with the section they stand in.
 fn process_changes(old: &Config, new: &Config) -> Vec<(&'static str, KeyChange)> {
     let mut top = old.changes(new);
-    // A section as a whole has an effect and is compared elsewhere; single keys have none here.
+    // At the top of the file there are sections and single keys. Sections are compared each by a
+    // method of its own; the table of keys gives an effect to each of them, and to no single key.
     top.retain(|change| change.effect.is_none());
     let sections = [
         ("offset.", old.offset.changes(&new.offset)),

@@ -75,9 +75,10 @@ pub fn load_observability(
     });
     let wrong = context.into_notes(&keys::keys()).problems;
     let within = |remark: &Remark| remark.path.starts_with("observability");
-    match wrong.iter().any(within) {
-        true => Err(problems),
-        false => Ok((found, Some(problems))),
+    if wrong.iter().any(within) {
+        Err(problems)
+    } else {
+        Ok((found, Some(problems)))
     }
 }
 

@@ -71,7 +71,7 @@ impl LineStyle {
         // Writing to a String cannot fail.
         .ok();
         fields.text.push_str(body);
-        if 0 < suppressed {
+        if suppressed > 0 {
             fields.bare("suppressed", &suppressed.to_string());
         }
         if self == LineStyle::Json {
@@ -236,7 +236,7 @@ fn shown(value: &str) -> impl Iterator<Item = char> {
 }
 
 fn is_cut(value: &str) -> bool {
-    MAX_VALUE_CHARS < value.len() && value.chars().nth(MAX_VALUE_CHARS).is_some()
+    value.len() > MAX_VALUE_CHARS && value.chars().nth(MAX_VALUE_CHARS).is_some()
 }
 
 /// The escapes of JSON, which people read as well.

@@ -37,7 +37,7 @@ impl RepeatLimiter {
             };
             return Some(suppressed);
         }
-        if MAX_REMEMBERED_LINES <= self.seen.len() {
+        if self.seen.len() >= MAX_REMEMBERED_LINES {
             self.seen
                 .retain(|_, seen| now.duration_since(seen.written) < REPEAT_WINDOW);
         }

@@ -59,7 +59,7 @@ pub fn signals() -> io::Result<(Signals, Receiver<Signal>)> {
 }
 
 fn deliver(signal: Signal, sender: &Sender<Signal>) {
-    if signal == Signal::Reload && MAX_QUEUED_RELOAD_SIGNALS <= sender.len() {
+    if signal == Signal::Reload && sender.len() >= MAX_QUEUED_RELOAD_SIGNALS {
         return;
     }
     // Full of stops, or the supervisor is gone: nothing more to say.

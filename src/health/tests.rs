@@ -169,7 +169,7 @@ fn threads_are_listed() {
     beat.beat(10 * SECOND);
     let life = health.threads(Instant::now()).remove(0);
     assert_eq!((life.name.as_str(), life.problem), ("token", None));
-    assert!(8 * SECOND < life.due_in && life.due_in <= 10 * SECOND);
+    assert!(life.due_in > 8 * SECOND && life.due_in <= 10 * SECOND);
     let late = health.threads(Instant::now() + 11 * SECOND).remove(0);
     assert_eq!(late.problem.as_deref(), Some("overdue for 1 s"));
     assert_eq!(late.due_in, Duration::ZERO);

@@ -13,7 +13,7 @@ use super::services::Services;
 use crate::config::{Config, TableConfig};
 use crate::health::ConditionKey;
 use crate::kafka::Producer;
-use crate::loop_guard::OwnWriteLog;
+use crate::own_writes::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
 use crate::{sink, source};
 

@@ -96,8 +96,9 @@ struct EndingWork<W> {
     work: W,
     /// Dropping it ends the waiting for work that was begun; `None` when that has happened.
     abandon: Option<StopTrigger>,
-    /// When it is dropped at the latest, while the process goes on. A stop of the process drops it itself.
-    deadline: Instant,
+    /// When `abandon` is dropped at the latest. `None` during the stop of the process, which keeps a
+    /// deadline of its own and drops it itself.
+    deadline: Option<Instant>,
     /// The fault because of which it ends; `None` if it was asked to end.
     fault: Option<String>,
 }
@@ -200,7 +201,9 @@ impl<W: Managed> PipelineSlot<W> {
             SlotState::Running(running) => self.look_after(running, run, inputs),
             SlotState::Ending(ending) => self.await_end(ending, inputs.now),
             SlotState::Waiting { .. } | SlotState::Refused { .. } if !run => {
-                self.told = self.told.take().filter(|_| self.paused);
+                if !self.paused {
+                    self.told = None;
+                }
                 SlotState::Idle
             }
             SlotState::Waiting { until, .. } if until <= inputs.now && inputs.may_start => {
@@ -224,7 +227,7 @@ impl<W: Managed> PipelineSlot<W> {
             SlotState::Running(running) => SlotState::Ending(EndingWork {
                 work: running.work,
                 abandon: (!abandon).then_some(running.abandon),
-                deadline: running.since,
+                deadline: None,
                 fault: None,
             }),
             SlotState::Ending(mut ending) => {
@@ -285,7 +288,7 @@ impl<W: Managed> PipelineSlot<W> {
                 .for_each(|thread| self.health.forget_dead_thread(thread));
         }
         if fault.is_none() && run && !self.outdated {
-            if STABLE_AFTER < inputs.now.saturating_duration_since(running.since) {
+            if inputs.now.saturating_duration_since(running.since) > STABLE_AFTER {
                 self.ends.reset();
                 self.vital = None;
             }
@@ -301,7 +304,7 @@ impl<W: Managed> PipelineSlot<W> {
             EndingWork {
                 work: running.work,
                 abandon: Some(running.abandon),
-                deadline: inputs.now + patience,
+                deadline: Some(inputs.now + patience),
                 fault,
             },
             inputs.now,
@@ -310,7 +313,7 @@ impl<W: Managed> PipelineSlot<W> {
 
     fn await_end(&mut self, mut ending: EndingWork<W>, now: Instant) -> SlotState<W> {
         if !ending.work.is_over() {
-            if ending.deadline <= now {
+            if ending.deadline.is_some_and(|deadline| deadline <= now) {
                 ending.abandon = None;
             }
             return SlotState::Ending(ending);
@@ -319,7 +322,7 @@ impl<W: Managed> PipelineSlot<W> {
             self.health.forget_dead_thread(&thread);
         }
         let left = ending.work.join();
-        if 0 < left {
+        if left > 0 {
             log::warn!(what:% = self.key, left = left; "ended with work that is done again");
         }
         self.outdated = false;
@@ -335,7 +338,7 @@ impl<W: Managed> PipelineSlot<W> {
         self.restarts.with(&[&self.key.to_string()]).inc();
         let failures = self.ends.failures();
         let why = format!("{why}; it starts again in {} s", pause.as_secs());
-        if RESTARTS_UNTIL_UNHEALTHY <= failures {
+        if failures >= RESTARTS_UNTIL_UNHEALTHY {
             let vital = self
                 .vital
                 .get_or_insert_with(|| self.health.vital(self.key.clone()));

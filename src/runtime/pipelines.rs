@@ -14,7 +14,7 @@ use super::services::Services;
 use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
 use crate::health::ConditionKey;
-use crate::loop_guard::OwnWriteLog;
+use crate::own_writes::OwnWriteLog;
 use crate::{sink, source};
 
 /// When pipelines move to a new client one after the other: how long one may hold up the next.
@@ -332,9 +332,10 @@ impl Pipelines {
             .map(|topic| SupervisedPipeline {
                 kind: PipelineKind::Topic,
                 name: topic.topic.clone(),
-                phase: match self.paused.contains(&topic.topic) {
-                    true => PipelinePhase::Paused,
-                    false => self.sink.phase(),
+                phase: if self.paused.contains(&topic.topic) {
+                    PipelinePhase::Paused
+                } else {
+                    self.sink.phase()
                 },
             });
         tables.chain(topics).collect()

@@ -166,7 +166,9 @@ impl ReloadTask {
     fn registry(&self, config: &Config) -> Result<Option<Registry>, ReloadRefusal> {
         let registry = Registry::configured(&config.schema_registry, &self.metrics)
             .map_err(|error| ReloadRefusal::new(ReloadOutcome::Refused, &error))?;
-        if let Some(registry) = registry.as_ref().filter(|_| config.reload_rollback) {
+        if config.reload_rollback
+            && let Some(registry) = &registry
+        {
             registry
                 .probe_mode(&self.stop)
                 .map_err(|error| ReloadRefusal {

@@ -70,7 +70,7 @@ impl ReloadQueue {
         if self.thread.is_some() {
             self.again = true;
             match request {
-                Some(request) if MAX_WAITING_RELOAD_REQUESTS <= self.asked_next.len() => {
+                Some(request) if self.asked_next.len() >= MAX_WAITING_RELOAD_REQUESTS => {
                     request.answer(Err("too many reloads at once".to_owned()));
                 }
                 request => self.asked_next.extend(request),

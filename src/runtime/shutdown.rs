@@ -181,7 +181,8 @@ fn spawn(name: &str, end: impl FnOnce() -> u64 + Send + 'static) -> Option<JoinH
 /// The result of the thread; `None` if it panicked or does not end in time.
 fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> {
     let thread = thread?;
-    // Half a second more than nothing: at a deadline that has passed, most have just ended.
+    // Even when the deadline has passed already, the thread gets this much: it was told to end just
+    // before, and in most cases ends at once.
     let deadline = deadline.max(Instant::now() + SHUTDOWN_RESERVE / 2);
     while !thread.is_finished() && Instant::now() < deadline {
         pause();

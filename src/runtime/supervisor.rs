@@ -197,10 +197,13 @@ impl Supervisor {
             AdminCommand::Pause(name) => self.pause(&name, true),
             AdminCommand::Resume(name) => self.pause(&name, false),
             AdminCommand::PollNow(name) => self.poll_now(&name),
-            AdminCommand::RefreshToken => match self.connections.client.renew_token() {
-                true => Ok("a new access token is being asked for".to_owned()),
-                false => Err("the configured credentials are no tokens".to_owned()),
-            },
+            AdminCommand::RefreshToken => {
+                if self.connections.client.renew_token() {
+                    Ok("a new access token is being asked for".to_owned())
+                } else {
+                    Err("the configured credentials are no tokens".to_owned())
+                }
+            }
             AdminCommand::LogLevel(level) => {
                 self.logging.set_level(level);
                 Ok(format!("logging from {level} on").to_lowercase())

@@ -126,10 +126,11 @@ pub fn fetched_columns(table: &TableConfig) -> Option<Vec<String>> {
         return None;
     }
     let mut fields = table.fields.clone();
-    let cursor = [&*table.identifier_field, &*table.timestamp_field];
-    let version = ["sys_mod_count", "sys_updated_by"];
-    let version = version.into_iter().filter(|_| table.skip_own_writes);
-    for column in cursor.into_iter().chain(version) {
+    let mut needed = vec![&*table.identifier_field, &*table.timestamp_field];
+    if table.skip_own_writes {
+        needed.extend(["sys_mod_count", "sys_updated_by"]);
+    }
+    for column in needed {
         if !fields.iter().any(|field| field == column) {
             fields.push(column.to_owned());
         }

@@ -9,13 +9,13 @@ mod classify;
 mod client_ids;
 mod indeterminate;
 mod journal;
-mod loop_guard;
 mod machine;
 mod messages;
 mod outcome;
 mod record_writer;
 mod requests;
 mod retry_budget;
+mod row_versions;
 
 pub use self::messages::PriorAttempt;
 pub use self::outcome::{WriteKind, WriteOutcome};

@@ -7,8 +7,8 @@ use super::instance::SourceInstance;
 use crate::checkpoint::CheckpointStore;
 use crate::health::Health;
 use crate::kafka::Producer;
-use crate::loop_guard::OwnWriteLog;
 use crate::metrics::Metrics;
+use crate::own_writes::OwnWriteLog;
 use crate::registry::Registry;
 
 /// What a table's pipeline needs from outside.

@@ -109,10 +109,12 @@ impl PageCheck {
         Ok(())
     }
 
-    /// The page as a whole, with the number of rows in its slice if the instance gave one. `None`:
-    /// the count was asked for, is missing and is needed, so the page does not count.
+    /// Judges the page as a whole. `total` is the number of rows in its slice, if the instance gave
+    /// one. `None`: that number was asked for, is needed and is missing, so the page is not used.
     ///
-    /// A page that is full, or that went past the end of its slice, tells the same without a count.
+    /// The number tells whether more rows follow this page. Two pages tell that by themselves: a full
+    /// one, behind which the next is asked for anyway, and one with a row from behind the end of the
+    /// slice, so that no row of the slice can follow.
     pub(super) fn finish(self, total: Option<u64>) -> Option<CheckedPage> {
         let needs_no_count = self.overshot || self.rows >= self.limit;
         if self.counted && total.is_none() && !needs_no_count {

@@ -27,7 +27,7 @@ use self::produce::RecordProducer;
 use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
-use super::loop_guard::OwnRowFilter;
+use super::own_rows::OwnRowFilter;
 use crate::backoff::Backoff;
 use crate::config::TableConfig;
 use crate::health::{Condition, ConditionKey};

@@ -73,9 +73,10 @@ fn the_dictionary_gives_names_and_types() {
 /// An instance whose user may not see the dictionary, and which has `rows` in its table.
 fn hiding(rows: &'static str) -> ScriptedServer {
     ScriptedServer::start(move |_, seen: &SeenRequest| {
-        match seen.line.contains("/table/incident?") {
-            true => answer("200 OK", &[JSON_HEADER], rows),
-            false => answer("200 OK", &[JSON_HEADER], r#"{"result":[]}"#),
+        if seen.line.contains("/table/incident?") {
+            answer("200 OK", &[JSON_HEADER], rows)
+        } else {
+            answer("200 OK", &[JSON_HEADER], r#"{"result":[]}"#)
         }
     })
 }
@@ -133,9 +134,10 @@ fn refusals_of_the_dictionary() {
     ] {
         let rows = r#"{"result":[{"a":"1"}]}"#;
         let server = ScriptedServer::start(move |_, seen: &SeenRequest| {
-            match seen.line.contains("/table/incident?") {
-                true => answer("200 OK", &[JSON_HEADER], rows),
-                false => answer(status, &[JSON_HEADER], body),
+            if seen.line.contains("/table/incident?") {
+                answer("200 OK", &[JSON_HEADER], rows)
+            } else {
+                answer(status, &[JSON_HEADER], body)
             }
         });
         let url = format!("http://{}", server.addr);

@@ -164,7 +164,9 @@ fn what(it: &PipelineStatus, now: f64) -> String {
     if let Some(words) = &it.words {
         return words.clone();
     }
-    if let Some(left) = it.remaining.filter(|_| it.state == PipelineState::Running) {
+    if it.state == PipelineState::Running
+        && let Some(left) = it.remaining
+    {
         return format!("first load, {left:.0} rows left");
     }
     let last = it.last_error.as_ref();

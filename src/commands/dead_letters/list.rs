@@ -58,7 +58,7 @@ pub(super) fn drop(
     let counts = letters.scan(filter, DoneLetters::Skip, &stop, |marks, found| {
         places.push((found.place.partition, found.place.offset));
         result = lines.add(&found, terminal).map_err(CommandFailure::from);
-        if result.is_ok() && !options.dry_run && DROP_COMMIT_LETTERS <= places.len() {
+        if result.is_ok() && !options.dry_run && places.len() >= DROP_COMMIT_LETTERS {
             result = marks.finish(&mut places).map_err(CommandFailure::from);
         }
         flow(result.is_ok())

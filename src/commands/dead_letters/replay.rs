@@ -143,9 +143,9 @@ impl ReplayRun<'_, '_> {
             Err(Unreplayable::Letter(why)) => self.not_sent(found.place, &why),
             Err(Unreplayable::All(error)) => self.failure = Some(error.into()),
         }
-        let due = REPLAY_LOT_LETTERS <= self.lot.len()
-            || REPLAY_LOT_BYTES <= self.bytes
-            || REPLAY_LOT_MAX_AGE <= self.began.elapsed();
+        let due = self.lot.len() >= REPLAY_LOT_LETTERS
+            || self.bytes >= REPLAY_LOT_BYTES
+            || self.began.elapsed() >= REPLAY_LOT_MAX_AGE;
         if due && self.failure.is_none() {
             self.send(marks);
         }
@@ -203,7 +203,7 @@ impl ReplayRun<'_, '_> {
     }
 
     fn tell(&mut self) {
-        if self.terminal.is_live() || PROGRESS_LOG_INTERVAL <= self.told.elapsed() {
+        if self.terminal.is_live() || self.told.elapsed() >= PROGRESS_LOG_INTERVAL {
             self.told = Instant::now();
             let words = plural(self.sent, "letter");
             self.terminal.progress(&format!("{words} replayed so far"));

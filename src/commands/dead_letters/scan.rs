@@ -117,9 +117,10 @@ impl DeadLetterTopic {
                 }
                 counts.found += 1;
                 visit(marks, found)?;
-                match counts.found < limit {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
+                if counts.found < limit {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
                 }
             })?;
         Ok(counts)

@@ -14,9 +14,12 @@ pub(in crate::config) fn registry_urls() -> ValueKind<Vec<String>> {
             .map(|one| url::normalized(one.trim(), EXAMPLE));
         urls.collect::<Result<_, _>>().map(Some)
     };
-    let shown = |urls: &Vec<String>| match urls.is_empty() {
-        true => Value::Null,
-        false => Value::from(urls.join(",")),
+    let shown = |urls: &Vec<String>| {
+        if urls.is_empty() {
+            Value::Null
+        } else {
+            Value::from(urls.join(","))
+        }
     };
     ValueKind::scalar("URLs with commas between them", parse, shown)
 }

@@ -215,9 +215,10 @@ fn a_kept_connection_that_breaks_is_no_reason_to_send_again() {
 fn after_a_401_it_is_sent_again_with_a_new_token() {
     let server = ScriptedServer::start(|_, seen| {
         if seen.line.contains("oauth") {
-            return match seen.body.contains("refresh_token") {
-                true => token("new", 1800),
-                false => token("old", 1800),
+            return if seen.body.contains("refresh_token") {
+                token("new", 1800)
+            } else {
+                token("old", 1800)
             };
         }
         match seen.header("authorization") {

@@ -76,7 +76,7 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<St
 }
 
 fn letter(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
-    if MAX_DEAD_LETTER_BYTES < bytes.len() {
+    if bytes.len() > MAX_DEAD_LETTER_BYTES {
         return Err(wrong("it is too large"));
     }
     let raw: RawDeadLetter = serde_json::from_slice(bytes).map_err(|error| foreign(&error))?;
@@ -93,7 +93,7 @@ fn letter(bytes: &[u8]) -> Result<DeadLetter, InvalidDeadLetter> {
         Ok((header.key, value))
     });
     Ok(DeadLetter {
-        value: value.filter(|_| !raw.payload_omitted),
+        value: if raw.payload_omitted { None } else { value },
         payload_omitted: raw.payload_omitted,
         error: raw.error.unwrap_or_default(),
         time: raw
@@ -129,7 +129,7 @@ fn check(raw: &RawDeadLetter) -> Result<(), InvalidDeadLetter> {
     if texts
         .iter()
         .flatten()
-        .any(|text| MAX_DEAD_LETTER_TEXT_BYTES < text.len())
+        .any(|text| text.len() > MAX_DEAD_LETTER_TEXT_BYTES)
     {
         return Err(wrong("a text is too long"));
     }

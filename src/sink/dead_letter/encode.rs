@@ -19,7 +19,12 @@ fn text(letter: &DeadLetter) -> String {
     let mut object = JsonObjectWriter::default();
     // The Go program's fields come first. `original_payload` is always there: a letter without it
     // would look like one of a tombstone.
-    let (text, base64) = readable(letter.value.as_deref().filter(|_| !omitted));
+    let payload = if omitted {
+        None
+    } else {
+        letter.value.as_deref()
+    };
+    let (text, base64) = readable(payload);
     object.put("original_payload", &text);
     object.put("error", &json!(letter.error));
     object.put("timestamp", &json!(letter.time.to_string()));

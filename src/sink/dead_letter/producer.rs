@@ -142,9 +142,10 @@ impl DeadLetterProducer {
                 return None;
             }
             let batch = Batch::new(wake.clone());
-            let result = match small {
-                false => self.hand_over(&refused.task, &letter, &batch),
-                true => self.hand_over(&refused.task, &letter.without_payload(), &batch),
+            let result = if small {
+                self.hand_over(&refused.task, &letter.without_payload(), &batch)
+            } else {
+                self.hand_over(&refused.task, &letter, &batch)
             };
             match result {
                 Ok(()) => {
@@ -169,11 +170,11 @@ impl DeadLetterProducer {
         batch: &Arc<Batch>,
     ) -> Result<(), SendError> {
         // The key is too large for the record of the letter as well.
-        let key = job
-            .record
-            .key
-            .as_deref()
-            .filter(|_| !letter.payload_omitted);
+        let key = if letter.payload_omitted {
+            None
+        } else {
+            job.record.key.as_deref()
+        };
         let record = ProducerRecord {
             topic: &self.topic,
             key,

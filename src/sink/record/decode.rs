@@ -94,7 +94,9 @@ pub(in crate::sink) fn decode_content<'r>(
         let decides = key_decides(record, topic);
         let read = key_of(bytes, topic, look, decides, held)?;
         // A key that does not identify the row is taken as it is if it cannot be decoded.
-        unread_key = read.as_ref().err().filter(|_| decides).cloned();
+        if decides {
+            unread_key = read.as_ref().err().cloned();
+        }
         key = Some(read.unwrap_or(Cow::Borrowed(bytes)));
     }
     let value = match record.value.as_deref() {

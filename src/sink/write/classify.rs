@@ -34,7 +34,8 @@ fn kind(error: &Error) -> RefusalKind {
     }
 }
 
-/// The kind with the label that the error has in metrics.
+/// The kind of an error by its cause alone. Its label is the one that metrics give to the same error
+/// (`Error::metric_label`), so that dead letters and metrics can be compared.
 fn kind_of_error(error: &Error) -> RefusalKind {
     let cause = match error {
         Error::Setup(_) => return RefusalKind::Setup,

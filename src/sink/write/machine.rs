@@ -37,8 +37,8 @@ pub(super) struct WriteMachine<'a> {
     /// No request but a probe is made before this time. It never moves back.
     earliest: Instant,
     budget: RetryBudget,
-    /// Requests that were made for the record, good and bad; neither probes nor those that the
-    /// instance or the client only put off.
+    /// How many requests were made for this record, whether they succeeded or failed. Probes do not
+    /// count, nor do requests that were put off: by a 429, or because the client let none through.
     attempts: u32,
 }
 

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use super::client_ids::{self, ClientIds, CreatePermit};
 use super::indeterminate::IndeterminateWrites;
 use super::journal::JournalDeduper;
-use super::loop_guard;
-use super::loop_guard::VersionBeforeUpdate;
 use super::machine::WriteMachine;
 use super::messages::{
     Observation, PriorAttempt, ReplyInputs, WriteReply, WriteRequest, WriteRules, WriteStep,
 };
 use super::outcome::{WriteKind, WriteOutcome};
 use super::retry_budget::{RetryBudget, RetryLimits, SuccessCounter};
+use super::row_versions;
+use super::row_versions::VersionBeforeUpdate;
 
 use crate::config::{self, SinkTopicConfig};
-use crate::loop_guard::OwnWriteLog;
+use crate::own_writes::OwnWriteLog;
 use crate::servicenow::{self, InstanceClient};
 use crate::sink::record::{NewRowIdentity, WriteOperation};
 use crate::stop::Stop;
@@ -278,8 +278,8 @@ impl RecordWriter {
             return;
         };
         match (kind, &attempt.version) {
-            (WriteKind::Insert, _) => loop_guard::inserted(own_writes, row),
-            (WriteKind::Update, Some(before)) => loop_guard::updated(own_writes, before, row),
+            (WriteKind::Insert, _) => row_versions::inserted(own_writes, row),
+            (WriteKind::Update, Some(before)) => row_versions::updated(own_writes, before, row),
             (WriteKind::Update, None) | (WriteKind::Delete, _) => {}
         }
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::journal::{JOURNAL_CLOCK_TOLERANCE, JournalQuery, JournalTextKey};
-use super::loop_guard;
-use super::loop_guard::VersionBeforeUpdate;
 use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
 use super::record_writer::{RecordWriter, WriteAttempt};
+use super::row_versions;
+use super::row_versions::VersionBeforeUpdate;
 use crate::servicenow::table_write;
 use crate::servicenow::table_write::{TableWrite, stored_text};
 use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
@@ -52,7 +52,7 @@ impl RecordWriter {
             } => self.search_journal(id, column, first_attempt, attempt),
             WriteRequest::ReadVersion(id) => {
                 attempt.version = None;
-                let read = table_write::row(path, table, id, loop_guard::VERSION_COLUMNS);
+                let read = table_write::row(path, table, id, row_versions::VERSION_COLUMNS);
                 let (row, _) = self.read(&read, attempt)?;
                 attempt.version = VersionBeforeUpdate::of(&row);
                 Ok(WriteReply::Answered)

@@ -186,7 +186,7 @@ impl Case {
             }
             counted = Instant::now();
             let written = bridge.written();
-            if PATIENCE < begun.elapsed() {
+            if begun.elapsed() > PATIENCE {
                 let (all, log) = (self.records, bridge.log_tail());
                 return Err(format!("{written} of {all} records were written: {log}").into());
             }

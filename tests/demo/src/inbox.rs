@@ -51,7 +51,7 @@ impl Inbox {
 
     /// Produces the next record when it is time.
     pub(crate) fn tick(&mut self) -> Result<(), Failure> {
-        if EVERY <= self.last.elapsed() {
+        if self.last.elapsed() >= EVERY {
             self.last = Instant::now();
             self.produce()?;
         }

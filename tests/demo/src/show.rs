@@ -163,7 +163,7 @@ impl Show {
 
     /// Whether it is time for the figures.
     pub(crate) fn is_due(&self) -> bool {
-        STATUS <= self.status_at.elapsed()
+        self.status_at.elapsed() >= STATUS
     }
 
     /// Prints the figures.

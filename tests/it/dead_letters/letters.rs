@@ -106,9 +106,10 @@ impl Rig {
             let record = BaseRecord::<[u8], [u8]>::to(&self.letters).payload(&text);
             producer.send(record).unwrap();
             producer.flush(LONG).unwrap();
-            match commit {
-                true => producer.commit_transaction(LONG).unwrap(),
-                false => producer.abort_transaction(LONG).unwrap(),
+            if *commit {
+                producer.commit_transaction(LONG).unwrap();
+            } else {
+                producer.abort_transaction(LONG).unwrap();
             }
         }
     }

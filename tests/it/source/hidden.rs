@@ -11,9 +11,12 @@ const HIDDEN: &str = "not for everybody";
 fn add(rig: &Rig, ago: i64, count: usize, per_second: u64, hidden: bool) {
     let rows = Generator::new(fastrand::u64(..), 0, rig.sim.now() - ago);
     let rows = rows.rows_per_second(per_second).take(count);
-    let rows = rows.map(|row| match hidden {
-        true => row.set("short_description", HIDDEN),
-        false => row,
+    let rows = rows.map(|row| {
+        if hidden {
+            row.set("short_description", HIDDEN)
+        } else {
+            row
+        }
     });
     rig.sim.insert_many("incident", rows).unwrap();
 }

@@ -74,9 +74,10 @@ fn no_two_constants_share_a_name() {
 
 /// The text of the comment in a line, if there is one.
 fn comment(line: &str) -> Option<&str> {
-    let start = match line.trim_start().starts_with("//") {
-        true => line.find("//")?,
-        false => line.find(" // ")?,
+    let start = if line.trim_start().starts_with("//") {
+        line.find("//")?
+    } else {
+        line.find(" // ")?
     };
     Some(&line[start..])
 }

@@ -41,9 +41,10 @@ pub fn find(oldest: u32) -> Result<PathBuf, String> {
             None => {}
         }
     }
-    Err(match found.is_empty() {
-        true => format!("no Java {oldest} or newer, in PATH or in {JVMS}"),
-        false => format!("no Java {oldest} or newer, only {}", found.join(" and ")),
+    Err(if found.is_empty() {
+        format!("no Java {oldest} or newer, in PATH or in {JVMS}")
+    } else {
+        format!("no Java {oldest} or newer, only {}", found.join(" and "))
     })
 }
 

@@ -150,9 +150,10 @@ impl Writer {
         let what = "run a transaction";
         self.producer.begin_transaction().context(what)?;
         self.write(topic, records)?;
-        match commit {
-            true => self.producer.commit_transaction(DELIVERY).context(what),
-            false => self.producer.abort_transaction(DELIVERY).context(what),
+        if commit {
+            self.producer.commit_transaction(DELIVERY).context(what)
+        } else {
+            self.producer.abort_transaction(DELIVERY).context(what)
         }
     }
 

@@ -109,9 +109,10 @@ impl Server {
     /// included, which must be good.
     pub fn call(&self, method: &str, path: &str, body: &str) -> Result<String, Error> {
         let answer = self.ask(method, &format!("{API}{path}"), body)?;
-        match answer.contains(" 200 ") {
-            true => Ok(answer),
-            false => Err(Error::new(format!("{method} {path}: {answer}"))),
+        if answer.contains(" 200 ") {
+            Ok(answer)
+        } else {
+            Err(Error::new(format!("{method} {path}: {answer}")))
         }
     }
 

@@ -135,7 +135,7 @@ impl<'a> WritePlan<'a> {
                 Transition::written_row(WriteKind::Delete, Some(id.into_owned()))
             }
             (PendingRequest::LookUpById { id, .. }, WriteReply::RowExists) => {
-                self.inserted_row_exists(id)
+                self.identity_exists(id)
             }
             (PendingRequest::FindRow(key), WriteReply::Rows(rows)) => self.found_row(key, &rows),
             (PendingRequest::LookUpByColumn { identity, reason }, WriteReply::Rows(rows)) => {
@@ -308,13 +308,16 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn inserted_row_exists(&mut self, id: &'a str) -> Transition<'a> {
+    /// There is a row with the sys_id that the new row was to have.
+    fn identity_exists(&mut self, id: &'a str) -> Transition<'a> {
         match &self.operation.create {
+            // No other record has this sys_id, so a lost insert of this record made the row.
             NewRowIdentity::Record { .. } => {
                 Transition::written_row(WriteKind::Insert, Some(id.to_owned()))
             }
-            // Another record may have made it: what this one says must still be written. Should the
-            // row be of this record's insert, its journals have the entries already.
+            // Other records may have the same sys_id, and one of them may have made the row: so it is
+            // updated to what this record says. If an insert of this record made it, the journals have
+            // its entries already, so they are searched before.
             _ => {
                 self.sent.suspect_insert();
                 self.update(Cow::Borrowed(id))

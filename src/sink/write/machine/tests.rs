@@ -159,9 +159,10 @@ impl WriteCase {
     fn play(&self, script: &[(&str, ScriptedReply)]) -> WriteStory {
         let start = Instant::now();
         let mut now = start;
-        let prior = match self.suspect {
-            true => PriorAttempt::Possible { since: start },
-            false => PriorAttempt::None,
+        let prior = if self.suspect {
+            PriorAttempt::Possible { since: start }
+        } else {
+            PriorAttempt::None
         };
         let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
         let budget = RetryBudget::new(self.limits, backoff, now, 0);

@@ -3,11 +3,11 @@
 //! A version counts as ours only if no other user's change can be in it: the source has already read
 //! the version before, and ours is the very next. Where that is not certain the change comes out of
 //! the source once more, which is harmless; leaving out another user's change would not be. See
-//! [`crate::loop_guard`].
+//! [`crate::own_writes`].
 
 use serde_json::Value;
 
-use crate::loop_guard::OwnWriteLog;
+use crate::own_writes::OwnWriteLog;
 use crate::servicenow::query::parse_time;
 use crate::servicenow::table_write::{RowAfterWrite, stored_text};
 

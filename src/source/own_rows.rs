@@ -1,13 +1,13 @@
 //! The source's half of the loop guard: finds the rows whose last change is the sink's own write.
 //!
-//! [`crate::loop_guard`] says which those are, and why.
+//! [`crate::own_writes`] says which those are, and why.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::loop_guard::OwnWriteLog;
+use crate::own_writes::OwnWriteLog;
 
 /// Finds the rows of one table that the sink wrote last.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@
 //! human's change in it. So a version is left out only if it is exactly the one that a write of the
 //! sink made, and the version before it was read by the source already or is the sink's as well.
 //!
-//! The sink's half (`sink::write::loop_guard`) finds out which versions those are; the source's half
-//! (`source::loop_guard`) compares the rows that it reads.
+//! The sink's half (`sink::write::row_versions`) finds out which versions those are; the source's half
+//! (`source::own_rows`) compares the rows that it reads.
 
 use std::collections::{HashMap, VecDeque};
 
