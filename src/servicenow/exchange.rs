@@ -273,6 +273,10 @@ impl InstanceTransport {
             };
         }
         let start = error_body::read_start(body);
+        if writes && status == 200 && start.is_empty() {
+            // A gateway that takes the body away may take its type as well.
+            return Err(InstanceFailure::Body("the answer is empty".to_owned()).into());
+        }
         let retry_after = headers::retry_after(&head.headers);
         let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
         Err(ExchangeFailure {

@@ -210,6 +210,12 @@ impl WriteOperation {
         body.end()
     }
 
+    /// The text of a field, if it is a text, a number or a boolean.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        let (_, value) = self.fields.iter().find(|(field, _)| field == name)?;
+        fields::text(value)
+    }
+
     /// The text of a field, if it is one.
     pub fn text(&self, name: &str) -> Option<String> {
         let (_, value) = self.fields.iter().find(|(field, _)| field == name)?;

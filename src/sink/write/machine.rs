@@ -3,7 +3,7 @@
 //!
 //! A request whose answer was lost may have been executed, and the instance may even be working on it
 //! still. Before such a request is sent again the instance is asked what it has, unless sending it
-//! twice does no harm. Which request follows which reply is decided in `plan`, what earlier attempts
+//! twice does no harm. Which request follows which reply is decided in `plan` and `replies`, what earlier attempts
 //! may have done is remembered in `ambiguity`, and this file decides when: back-off, probes, and when
 //! to give up.
 
@@ -11,6 +11,7 @@ mod ambiguity;
 mod journal_entries;
 mod pending;
 mod plan;
+mod replies;
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,9 @@ pub(super) struct WriteMachine<'a> {
     /// No request but a probe is made before this time. It never moves back.
     earliest: Instant,
     budget: RetryBudget,
+    /// After an unreadable answer the row is read at once. Should the write be repeated then, it is not
+    /// before this time.
+    pause_after_check: Option<Instant>,
     /// How many requests were made for this record, whether they succeeded or failed. Probes do not
     /// count, nor do requests that were put off: by a 429, or because the client let none through.
     attempts: u32,
@@ -74,6 +78,7 @@ impl<'a> WriteMachine<'a> {
             state: WriteState::Done(WriteOutcome::Stopped),
             earliest: now,
             budget,
+            pause_after_check: None,
             attempts: 0,
         };
         let first = machine.plan.first();
@@ -146,6 +151,7 @@ impl<'a> WriteMachine<'a> {
             Ok(reply) => {
                 self.attempts = self.attempts.saturating_add(1);
                 let transition = self.plan.after_reply(request, reply);
+                self.end_check();
                 return self.enter(transition);
             }
             Err(error) => error,
@@ -167,6 +173,7 @@ impl<'a> WriteMachine<'a> {
         self.attempts = self.attempts.saturating_add(1);
         if !is_waited_out(&error) {
             let transition = self.plan.after_refusal(request, error);
+            self.end_check();
             return self.enter(transition);
         }
         let scope = if error.is_instance_wide() {
@@ -178,8 +185,25 @@ impl<'a> WriteMachine<'a> {
         let verdict = self.budget.failed(now, inputs.successes, scope, random);
         let transition = self.plan.after_failure(request, &error, inputs.ids_ignored);
         match self.enter(transition) {
+            WriteState::Asking(request)
+                if request.is_check() && self.pause_after_check.is_none() =>
+            {
+                match verdict {
+                    RetryVerdict::Wait(delay) | RetryVerdict::Probe(delay) => {
+                        self.pause_after_check = Some(now + delay);
+                        WriteState::Asking(request)
+                    }
+                    RetryVerdict::GiveUp => self.obey(verdict, request, error, now),
+                }
+            }
             WriteState::Asking(request) => self.obey(verdict, request, error, now),
             over => over,
+        }
+    }
+
+    fn end_check(&mut self) {
+        if let Some(time) = self.pause_after_check.take() {
+            self.not_before(time);
         }
     }
 

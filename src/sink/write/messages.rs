@@ -48,6 +48,13 @@ pub(super) enum WriteRequest<'m> {
     Delete(&'m str),
     /// Find out whether there is a row with this sys_id.
     LookUpRow(&'m str),
+    /// Find out whether this row holds what was sent.
+    CheckUpdate {
+        /// The row's sys_id.
+        id: &'m str,
+        /// When the update was sent.
+        sent: Instant,
+    },
     /// Find up to two rows that hold a value in a column.
     FindRows { column: &'m str, value: &'m str },
     /// Find out whether a journal column of a row holds the record's entry.
@@ -80,6 +87,11 @@ pub(super) enum WriteReply {
     Written(RowAfterWrite),
     /// The row exists.
     RowExists,
+    /// The row was read after an update.
+    RowChecked {
+        /// It holds what was sent, or was changed since.
+        is_updated: bool,
+    },
     /// These rows were found.
     Rows(Vec<FoundRow>),
     /// The journal was read.

@@ -9,6 +9,7 @@ use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
 use super::record_writer::{RecordWriter, WriteAttempt};
 use super::row_versions;
 use super::row_versions::VersionBeforeUpdate;
+use crate::servicenow::query::parse_time;
 use crate::servicenow::table_write;
 use crate::servicenow::table_write::{TableWrite, stored_text};
 use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
@@ -17,6 +18,12 @@ use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
 const ASSUMED_RECORD_AGE: Duration = Duration::from_secs(3600);
 /// Rows that a search asks for: one more than expected shows that the value is not unique.
 const MAX_FOUND_ROWS: u32 = 2;
+
+/// Columns that are compared after an update whose answer was unreadable, so that the request stays short.
+const MAX_CHECKED_COLUMNS: usize = 40;
+/// A row counts as changed after an update was sent even if its stamp seems so much older: stamps have whole
+/// seconds, and nodes of an instance have clocks of their own.
+const CHANGE_CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 impl RecordWriter {
     /// Makes one request and reads its answer.
@@ -44,6 +51,7 @@ impl RecordWriter {
                 let read = table_write::row(path, table, id, "sys_id");
                 self.read(&read, attempt).map(|_| WriteReply::RowExists)
             }
+            WriteRequest::CheckUpdate { id, sent } => self.check_update(id, sent, attempt),
             WriteRequest::FindRows { column, value } => self.find_rows(column, value, attempt),
             WriteRequest::SearchJournal {
                 id,
@@ -79,6 +87,40 @@ impl RecordWriter {
         attempt: &WriteAttempt<'_>,
     ) -> Result<(Value, ResponseHead), Error> {
         self.client.get_result_once(read, attempt.stop)
+    }
+
+    /// Finds out whether a row holds what an update has sent. As rules of the instance may change some of
+    /// it, one column is enough in a row that was changed since.
+    fn check_update(
+        &self,
+        id: &str,
+        sent: Instant,
+        attempt: &WriteAttempt<'_>,
+    ) -> Result<WriteReply, Error> {
+        let fields = &attempt.operation.fields;
+        let is_journal = |name: &str| attempt.operation.journal.contains(&name);
+        let columns = fields.iter().filter(|(name, _)| !is_journal(name));
+        let columns: Vec<&str> = columns
+            .map(|(name, _)| name.as_str())
+            .take(MAX_CHECKED_COLUMNS)
+            .collect();
+        let wanted = format!("sys_updated_on,{}", columns.join(","));
+        let read = table_write::row(&self.table_api_path, &self.rules.table, id, &wanted);
+        let (row, head) = self.read(&read, attempt)?;
+        let holds =
+            |column: &&str| match (attempt.operation.text_of(column), stored_text(&row, column)) {
+                (Some(sent), Some(stored)) => is_same_value(&sent, &stored),
+                // The table has no such column, or it is hidden.
+                (_, None) | (None, _) => true,
+            };
+        let now = head.date.unwrap_or_else(|| seconds(wall_clock()));
+        let since = now.saturating_sub(seconds(sent.elapsed() + CHANGE_CLOCK_TOLERANCE));
+        let changed = stored_text(&row, "sys_updated_on")
+            .and_then(|time| parse_time(time.as_bytes()))
+            .is_some_and(|time| time >= since);
+        let held = columns.iter().filter(|column| holds(column)).count();
+        let is_updated = held == columns.len() || (changed && held > 0);
+        Ok(WriteReply::RowChecked { is_updated })
     }
 
     fn find_rows(
@@ -142,6 +184,16 @@ impl RecordWriter {
             known.note(JournalTextKey::new(id, column, &text), Instant::now());
         }
     }
+}
+
+/// Whether a column holds a value that was sent. Numbers may be written in another way.
+fn is_same_value(sent: &str, stored: &str) -> bool {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let same_number = match (number(sent), number(stored)) {
+        (Some(sent), Some(stored)) => sent.total_cmp(&stored).is_eq(),
+        _ => false,
+    };
+    same_number || sent.trim() == stored.trim()
 }
 
 /// How old an entry of the record may be at most.

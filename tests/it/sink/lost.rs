@@ -187,3 +187,32 @@ fn deletes_whose_answer_is_lost() {
     let applied = rig.applied();
     assert!(applied.iter().all(|it| it.operation == Operation::Delete));
 }
+
+/// A gateway that takes the bodies away, also of a 204: each write is sent once, and the row tells.
+#[test]
+fn answers_without_content() {
+    let rig = SinkRig::new();
+    let writes = Target::writes(TABLE);
+    rig.sim.faults().on(writes, Fault::AppliedEmpty200);
+    let ids: Vec<String> = (0..12).map(|number| rig.row(number)).collect();
+    let (deleted, changed) = ids.split_at(4);
+    let tombstone = |id: &String| real_kafka::Draft::tombstone().key(id.as_str());
+    rig.produce(deleted.iter().map(tombstone));
+    // A rule of the instance may change some of what it is sent.
+    let both = r#"{"sys_id":"ID","state":"2","u_count":"7","work_notes":"looked at it"}"#;
+    let both = |id: &String| real_kafka::Draft::new(both.replace("ID", id)).key(id.as_str());
+    rig.produce(changed[..4].iter().map(both));
+    rig.produce(changed[4..].iter().map(|id| update(id, "active", "false")));
+    rig.produce((0..4).map(create));
+    let config = rig.config().sink("transaction_time: 1s\nconcurrency: 8");
+    let bridge = rig.start(&config.sink_topic("deletes: true"));
+    rig.finish(bridge);
+    assert_eq!(rig.letters().len(), 0);
+    assert_eq!(rig.sim.count(TABLE).unwrap(), 8 + 4);
+    for id in &changed[..4] {
+        assert_eq!(rig.column(id, "state"), "2");
+        assert_eq!(entries(&rig, id, "looked at it"), 1, "row {id}");
+    }
+    // Only updates with an entry are sent again, without it.
+    assert_eq!(rig.sim.writes().len(), 12 + 4 + 4);
+}

@@ -148,6 +148,7 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
         }
         "applied_504" => Fault::AppliedTimeout504,
         "applied_reset" => Fault::AppliedReset,
+        "applied_empty_200" => Fault::AppliedEmpty200,
         "applied_hang" => Fault::AppliedHang(millis("ms").ok_or_else(|| need("ms"))?),
         "late_apply_504" => Fault::LateApply504 {
             after: millis("after_ms").ok_or_else(|| need("after_ms"))?,

@@ -99,6 +99,9 @@ pub enum Fault {
     AppliedReset,
     /// The write is carried out at once, its answer comes only after this time.
     AppliedHang(Duration),
+    /// The write is carried out and answered 200 with an empty body, as a client of real instances reports
+    /// of PATCH and DELETE (demisto/content PR 12364; section 2.6, line 174).
+    AppliedEmpty200,
     /// 504 at once; the request still runs and the write is carried out later.
     LateApply504 {
         /// Time from the answer to the change.
@@ -145,6 +148,7 @@ impl Fault {
             Fault::AppliedTimeout504 => "applied_504",
             Fault::AppliedReset => "applied_reset",
             Fault::AppliedHang(_) => "applied_hang",
+            Fault::AppliedEmpty200 => "applied_empty_200",
             Fault::LateApply504 { .. } => "late_apply_504",
             Fault::InsertedBut403 => "inserted_but_403",
             Fault::BrokenBody201 => "broken_body_201",

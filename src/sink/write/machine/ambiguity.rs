@@ -139,6 +139,12 @@ fn may_still_run(error: &Error) -> bool {
     )
 }
 
+/// Whether the instance, or what stands before it, said that a write was done, in an answer without the
+/// content that it must have. Sending the write again may bring the same answer, so the row is read.
+pub(super) fn is_unreadable_answer(error: &Error) -> bool {
+    matches!(error.cause(), Some(InstanceFailure::Body(_)))
+}
+
 /// Whether the instance may have taken the request, so that it may still be executed after its
 /// repetition. A 503 says that it was not taken.
 pub(super) fn may_come_late(error: &Error) -> bool {

@@ -42,4 +42,11 @@ impl<'a> JournalEntries<'a> {
         let is_left = |(name, _): &(String, _)| !self.written.contains(&name.as_str());
         !self.written.is_empty() && !fields.any(is_left)
     }
+
+    /// Whether the record has other columns, too.
+    pub(super) fn are_beside_columns(&self) -> bool {
+        let journal = &self.operation.journal;
+        let mut fields = self.operation.fields.iter();
+        fields.any(|(name, _)| !journal.contains(&name.as_str()))
+    }
 }

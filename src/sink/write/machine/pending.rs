@@ -24,6 +24,14 @@ pub(super) enum PendingRequest<'a> {
     Update(Cow<'a, str>),
     /// Remove this row.
     Delete(Cow<'a, str>),
+    /// Find out whether this row holds what an update with an unreadable answer has sent.
+    CheckUpdate {
+        id: Cow<'a, str>,
+        /// When the update was sent.
+        sent: Instant,
+    },
+    /// Find out whether this row is gone after a delete with an unreadable answer.
+    CheckDelete(Cow<'a, str>),
     /// Make the row.
     Insert,
     /// Read the row that an insert made, or met, by the sys_id that the insert gave it.
@@ -119,9 +127,19 @@ impl PendingRequest<'_> {
             PendingRequest::FindRow(_)
             | PendingRequest::SearchJournal(_)
             | PendingRequest::ReadVersion(_)
+            | PendingRequest::CheckUpdate { .. }
+            | PendingRequest::CheckDelete(_)
             | PendingRequest::LookUpById { .. }
             | PendingRequest::LookUpByColumn { .. } => false,
         }
+    }
+
+    /// Whether it finds out what a write with an unreadable answer has done.
+    pub(super) fn is_check(&self) -> bool {
+        matches!(
+            self,
+            PendingRequest::CheckUpdate { .. } | PendingRequest::CheckDelete(_)
+        )
     }
 
     /// The request as it is sent. `without`: columns that an update leaves out.
@@ -147,6 +165,10 @@ impl PendingRequest<'_> {
             PendingRequest::LookUpById { id, .. } => WriteRequest::LookUpRow(id),
             PendingRequest::Update(id) => WriteRequest::Update { id, without },
             PendingRequest::Delete(id) => WriteRequest::Delete(id),
+            PendingRequest::CheckUpdate { id, sent } => {
+                WriteRequest::CheckUpdate { id, sent: *sent }
+            }
+            PendingRequest::CheckDelete(id) => WriteRequest::LookUpRow(id),
             PendingRequest::Insert => WriteRequest::Insert,
         }
     }
@@ -166,6 +188,8 @@ impl PendingRequest<'_> {
             PendingRequest::Delete(id) => Some((id, LateEffect::MayRecreate)),
             PendingRequest::Insert => create_id.map(|id| (id, LateEffect::MayModify)),
             PendingRequest::FindRow(_)
+            | PendingRequest::CheckUpdate { .. }
+            | PendingRequest::CheckDelete(_)
             | PendingRequest::LookUpById { .. }
             | PendingRequest::LookUpByColumn { .. } => None,
         }

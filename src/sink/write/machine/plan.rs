@@ -6,33 +6,30 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use super::ambiguity::{Ambiguity, SentWrites, may_come_late};
+use super::ambiguity::{Ambiguity, SentWrites};
 use super::journal_entries::JournalEntries;
 use super::pending::{ColumnValue, JournalSearch, LookUpReason, PendingRequest, Transition};
 use crate::config::OnMissing;
 use crate::servicenow::table_write::RowAfterWrite;
 use crate::servicenow::{Error, InstanceFailure};
 use crate::sink::record::{NewRowIdentity, OperationKind, SkipReason, TargetRow, WriteOperation};
-use crate::sink::refusal::{Refusal, RefusalKind};
 use crate::sink::write::classify::{
     hidden_sys_id, insert_cannot_be_found, is_duplicate_of, key_not_unique, no_row_of_key, refusal,
     search_ignored,
 };
 use crate::sink::write::indeterminate::{IndeterminateWrite, LateEffect};
-use crate::sink::write::messages::{
-    FoundRow, Observation, PriorAttempt, WriteReply, WriteRequest, WriteRules,
-};
+use crate::sink::write::messages::{FoundRow, Observation, PriorAttempt, WriteRequest, WriteRules};
 use crate::sink::write::outcome::{WriteKind, WriteOutcome};
 
 /// What is to be done for one record, and what is known of its row.
 #[derive(Debug)]
 pub(super) struct WritePlan<'a> {
-    operation: &'a WriteOperation,
-    rules: &'a WriteRules,
-    sent: SentWrites,
+    pub(super) operation: &'a WriteOperation,
+    pub(super) rules: &'a WriteRules,
+    pub(super) sent: SentWrites,
     on_missing_row: OnMissingRow<'a>,
-    entries: JournalEntries<'a>,
-    observations: Vec<Observation>,
+    pub(super) entries: JournalEntries<'a>,
+    pub(super) observations: Vec<Observation>,
 }
 
 /// What an update does next whose row is not there.
@@ -117,115 +114,6 @@ impl<'a> WritePlan<'a> {
         request.endangered_row(self.operation.create.sys_id())
     }
 
-    // What a result means.
-
-    /// The request was answered.
-    pub(super) fn after_reply(
-        &mut self,
-        request: PendingRequest<'a>,
-        reply: WriteReply,
-    ) -> Transition<'a> {
-        match (request, reply) {
-            (PendingRequest::Insert, WriteReply::Written(row)) => self.inserted(row),
-            (PendingRequest::Update(id), WriteReply::Written(mut row)) => {
-                row.sys_id.get_or_insert_with(|| id.into_owned());
-                Transition::written(WriteKind::Update, row)
-            }
-            (PendingRequest::Delete(id), WriteReply::Written(_)) => {
-                Transition::written_row(WriteKind::Delete, Some(id.into_owned()))
-            }
-            (PendingRequest::LookUpById { id, .. }, WriteReply::RowExists) => {
-                self.identity_exists(id)
-            }
-            (PendingRequest::FindRow(key), WriteReply::Rows(rows)) => self.found_row(key, &rows),
-            (PendingRequest::LookUpByColumn { identity, reason }, WriteReply::Rows(rows)) => {
-                self.found_identity(identity, reason, &rows)
-            }
-            (PendingRequest::SearchJournal(search), WriteReply::JournalRead { has_entry }) => {
-                self.journal_searched(search, has_entry)
-            }
-            (PendingRequest::ReadVersion(id), _) => Transition::Ask(PendingRequest::Update(id)),
-            _ => Transition::refused(Refusal::unsent(
-                RefusalKind::Internal,
-                "a reply does not fit its request: please report this",
-            )),
-        }
-    }
-
-    /// The instance refused the request for good.
-    pub(super) fn after_refusal(
-        &mut self,
-        request: PendingRequest<'a>,
-        error: Error,
-    ) -> Transition<'a> {
-        let missing = matches!(error.cause(), Some(InstanceFailure::NotFound { .. }));
-        match request {
-            PendingRequest::Insert => self.insert_refused(error),
-            PendingRequest::Update(_) if missing => self.update_without_row(&error),
-            PendingRequest::Delete(_) if missing => self.delete_without_row(),
-            PendingRequest::LookUpById { id, reason } if error.is_api_verdict() => {
-                self.no_inserted_row(id, reason)
-            }
-            // Version 1 of the Table API answers with 404 when nothing is found.
-            PendingRequest::FindRow(_) if missing => self.row_is_missing(None),
-            PendingRequest::LookUpByColumn { reason, .. } if missing => no_identity_found(reason),
-            PendingRequest::SearchJournal(search) => {
-                self.observations.push(Observation::JournalUnreadable);
-                self.journal_searched(search, false)
-            }
-            PendingRequest::ReadVersion(id) => Transition::Ask(PendingRequest::Update(id)),
-            PendingRequest::Update(_)
-            | PendingRequest::Delete(_)
-            | PendingRequest::LookUpById { .. }
-            | PendingRequest::FindRow(_)
-            | PendingRequest::LookUpByColumn { .. } => Transition::refused(refusal(&error)),
-        }
-    }
-
-    /// The request failed in a way that may pass. A write whose outcome is not known is not simply
-    /// sent again. `ids_ignored`: the instance is known to choose the sys_ids of new rows itself.
-    pub(super) fn after_failure(
-        &mut self,
-        request: PendingRequest<'a>,
-        error: &Error,
-        ids_ignored: bool,
-    ) -> Transition<'a> {
-        let Some(sent) = error.possibly_executed_at() else {
-            return Transition::Ask(request);
-        };
-        match request {
-            PendingRequest::Insert => {
-                let id = self.operation.create.sys_id();
-                self.lost(id, LateEffect::MayRecreate, sent, error);
-                self.insert_lost(error, ids_ignored)
-            }
-            PendingRequest::Update(id) => {
-                self.lost(Some(&id), LateEffect::MayModify, sent, error);
-                self.update(id)
-            }
-            PendingRequest::Delete(id) => {
-                self.lost(Some(&id), LateEffect::MayModify, sent, error);
-                Transition::Ask(PendingRequest::Delete(id))
-            }
-            read @ (PendingRequest::FindRow(_)
-            | PendingRequest::SearchJournal(_)
-            | PendingRequest::ReadVersion(_)
-            | PendingRequest::LookUpById { .. }
-            | PendingRequest::LookUpByColumn { .. }) => Transition::Ask(read),
-        }
-    }
-
-    /// Remembers a write whose outcome is not known. `row`: the row it is for, if that is known.
-    fn lost(&mut self, row: Option<&str>, effect: LateEffect, sent: Instant, error: &Error) {
-        self.sent.lost(sent, error);
-        if let Some(row) = row
-            && may_come_late(error)
-        {
-            let until = sent + self.rules.transaction_time;
-            self.sent.leave_behind(row, effect, until);
-        }
-    }
-
     // Inserts.
 
     /// Goes to an insert, or first to what must be known before one.
@@ -269,7 +157,7 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn inserted(&mut self, row: RowAfterWrite) -> Transition<'a> {
+    pub(super) fn inserted(&mut self, row: RowAfterWrite) -> Transition<'a> {
         if let (Some(ours), Some(theirs)) = (self.operation.create.sys_id(), &row.sys_id)
             && !theirs.eq_ignore_ascii_case(ours)
         {
@@ -279,7 +167,7 @@ impl<'a> WritePlan<'a> {
     }
 
     /// The answer of an insert was lost.
-    fn insert_lost(&mut self, error: &Error, ids_ignored: bool) -> Transition<'a> {
+    pub(super) fn insert_lost(&mut self, error: &Error, ids_ignored: bool) -> Transition<'a> {
         if self.operation.create.sys_id().is_none() {
             return self.insert();
         }
@@ -292,7 +180,7 @@ impl<'a> WritePlan<'a> {
     /// An insert may be refused because its row is there: made by an attempt whose answer was lost,
     /// before a crash, or by this very request, as a user may create a row and not be allowed to see
     /// it.
-    fn insert_refused(&mut self, error: Error) -> Transition<'a> {
+    pub(super) fn insert_refused(&mut self, error: Error) -> Transition<'a> {
         let may_be_there = matches!(
             error.cause(),
             Some(
@@ -309,7 +197,7 @@ impl<'a> WritePlan<'a> {
     }
 
     /// There is a row with the sys_id that the new row was to have.
-    fn identity_exists(&mut self, id: &'a str) -> Transition<'a> {
+    pub(super) fn identity_exists(&mut self, id: &'a str) -> Transition<'a> {
         match &self.operation.create {
             // No other record has this sys_id, so a lost insert of this record made the row.
             NewRowIdentity::Record { .. } => {
@@ -325,7 +213,7 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn no_inserted_row(&mut self, id: &str, reason: LookUpReason) -> Transition<'a> {
+    pub(super) fn no_inserted_row(&mut self, id: &str, reason: LookUpReason) -> Transition<'a> {
         let error = match reason {
             LookUpReason::MaybeInserted => return Transition::Ask(PendingRequest::Insert),
             LookUpReason::InsertRefused(error) => error,
@@ -341,7 +229,7 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn found_identity(
+    pub(super) fn found_identity(
         &mut self,
         identity: ColumnValue<'a>,
         reason: LookUpReason,
@@ -361,7 +249,7 @@ impl<'a> WritePlan<'a> {
 
     // Rows that are there, or should be.
 
-    fn found_row(&mut self, key: ColumnValue<'a>, rows: &[FoundRow]) -> Transition<'a> {
+    pub(super) fn found_row(&mut self, key: ColumnValue<'a>, rows: &[FoundRow]) -> Transition<'a> {
         if !key.is_held_by_all(rows) {
             return Transition::refused(search_ignored(&self.rules.table));
         }
@@ -386,7 +274,7 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn update_without_row(&mut self, error: &Error) -> Transition<'a> {
+    pub(super) fn update_without_row(&mut self, error: &Error) -> Transition<'a> {
         // Whatever comes next, a row that is met after this one is met for the second time.
         match std::mem::replace(&mut self.on_missing_row, OnMissingRow::Refuse) {
             OnMissingRow::SearchAgain(key) => Transition::Ask(PendingRequest::FindRow(key)),
@@ -395,7 +283,7 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn row_is_missing(&mut self, error: Option<&Error>) -> Transition<'a> {
+    pub(super) fn row_is_missing(&mut self, error: Option<&Error>) -> Transition<'a> {
         match (self.operation.kind, self.rules.on_missing) {
             (OperationKind::Delete, _) => self.delete_without_row(),
             (OperationKind::Upsert | OperationKind::Insert, _)
@@ -411,7 +299,7 @@ impl<'a> WritePlan<'a> {
     }
 
     /// The goal of a delete is reached; by this record, if it may have been sent before.
-    fn delete_without_row(&mut self) -> Transition<'a> {
+    pub(super) fn delete_without_row(&mut self) -> Transition<'a> {
         if self.sent.may_have_written() {
             Transition::written(WriteKind::Delete, RowAfterWrite::default())
         } else {
@@ -421,7 +309,7 @@ impl<'a> WritePlan<'a> {
 
     /// Goes to an update of this row, or first to what must be known before one: which journals have
     /// the entries of an earlier attempt, as each write of an entry shows.
-    fn update(&mut self, id: Cow<'a, str>) -> Transition<'a> {
+    pub(super) fn update(&mut self, id: Cow<'a, str>) -> Transition<'a> {
         let mut columns = self.entries.to_write();
         if let Some(column) = columns.pop()
             && let Some(ambiguity) = self.sent.take_open()
@@ -442,7 +330,20 @@ impl<'a> WritePlan<'a> {
         }
     }
 
-    fn journal_searched(&mut self, search: JournalSearch<'a>, has_entry: bool) -> Transition<'a> {
+    /// The row was read after an update with an unreadable answer.
+    pub(super) fn update_checked(&mut self, id: Cow<'a, str>, is_updated: bool) -> Transition<'a> {
+        if is_updated && self.entries.to_write().is_empty() {
+            return Transition::written_row(WriteKind::Update, Some(id.into_owned()));
+        }
+        // Of the entries a look at the row says nothing: they are searched first.
+        self.update(id)
+    }
+
+    pub(super) fn journal_searched(
+        &mut self,
+        search: JournalSearch<'a>,
+        has_entry: bool,
+    ) -> Transition<'a> {
         let JournalSearch {
             id,
             column,
@@ -484,7 +385,7 @@ impl<'a> WritePlan<'a> {
 }
 
 /// No row has the identity of a new row.
-fn no_identity_found<'a>(reason: LookUpReason) -> Transition<'a> {
+pub(super) fn no_identity_found<'a>(reason: LookUpReason) -> Transition<'a> {
     match reason {
         LookUpReason::MaybeInserted => Transition::Ask(PendingRequest::Insert),
         LookUpReason::InsertRefused(error) => Transition::refused(refusal(&error)),

@@ -32,6 +32,10 @@ enum ScriptedReply {
     Reads,
     /// It finds rows with this value.
     Finds(&'static [(&'static str, &'static str)]),
+    /// Whether the row holds what was sent.
+    Holds(bool),
+    /// 200 with an empty body.
+    Empty,
     /// Whether the entry is there.
     Entry(bool),
     /// Nothing came in time.
@@ -75,6 +79,8 @@ fn result(does: ScriptedReply, now: Instant) -> Result<WriteReply, Error> {
         })),
         Reads => Ok(WriteReply::RowExists),
         Finds(rows) => Ok(WriteReply::Rows(rows.iter().map(found).collect())),
+        Holds(is_updated) => Ok(WriteReply::RowChecked { is_updated }),
+        Empty => Err(error(InstanceFailure::Body(words("empty")), Some(now))),
         Entry(there) => Ok(WriteReply::JournalRead { has_entry: there }),
         Silent => Err(error(timeout, Some(now))),
         Breaks => Err(error(
@@ -259,6 +265,10 @@ fn name(request: &WriteRequest<'_>) -> String {
         WriteRequest::LookUpRow(id) => {
             assert_eq!(id, ID);
             "row".to_owned()
+        }
+        WriteRequest::CheckUpdate { id, .. } => {
+            assert_eq!(id, ID);
+            "check".to_owned()
         }
         WriteRequest::FindRows { column, value } => format!("{column}={value}"),
         WriteRequest::SearchJournal { column, .. } => column.to_owned(),

@@ -101,6 +101,7 @@ impl Instance {
             | Fault::AppliedTimeout504
             | Fault::AppliedReset
             | Fault::AppliedHang(_)
+            | Fault::AppliedEmpty200
             | Fault::LateApply504 { .. }
             | Fault::InsertedBut403
             | Fault::BrokenBody201 => return None,
@@ -116,6 +117,9 @@ pub(super) fn apply(fault: &Fault, operation: Option<Operation>, answer: &mut An
         Fault::AppliedReset => answer.breakage = Breakage::ResetFirst,
         Fault::AppliedHang(time) => {
             stop.wait(*time);
+        }
+        Fault::AppliedEmpty200 if matches!(answer.status, 200 | 201 | 204) => {
+            *answer = Answer::json(200, "");
         }
         Fault::InsertedBut403 if matches!(answer.status, 200 | 201 | 204) => {
             if let Some(operation) = operation {

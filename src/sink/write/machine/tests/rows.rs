@@ -326,3 +326,52 @@ fn a_stop_ends_it() {
         WriteStep::Done(WriteOutcome::Stopped)
     );
 }
+
+/// A gateway that takes the body away, or an instance under load: the status alone says that it was done.
+#[test]
+fn after_an_answer_without_content_the_row_tells() {
+    let script = [("update", Empty), ("check", Holds(true))];
+    assert_eq!(update().writes("update", &script).seconds, 0);
+    let script = [
+        ("update", Empty),
+        ("check", Holds(false)),
+        ("update", Empty),
+        ("check", Away),
+        ("check", Misses),
+        ("update", Done(ID)),
+    ];
+    update().writes("update", &script);
+    let delete = || case(OperationKind::Delete, by_id(), NewRowIdentity::None);
+    delete().writes("delete", &[("delete", Empty), ("row", Misses)]);
+    let script = [
+        ("delete", Empty),
+        ("row", Reads),
+        ("delete", Empty),
+        ("row", Forbids("no")),
+        ("delete", Done(ID)),
+    ];
+    delete().writes("delete", &script);
+    // Of entries the row tells nothing.
+    let both = || {
+        update().with(|case| {
+            case.op.fields = fields_of(r#"{"a":"1","comments":"x"}"#);
+            case.op.journal = vec!["comments"];
+        })
+    };
+    let script = [
+        ("update", Empty),
+        ("check", Holds(true)),
+        ("comments", Entry(true)),
+        ("update", Empty),
+        ("check", Holds(true)),
+    ];
+    assert_eq!(both().writes("update", &script).without, ["comments"]);
+    let alone = both().with(|case| case.op.fields = fields_of(r#"{"comments":"x"}"#));
+    let script = [("update", Empty), ("comments", Entry(true))];
+    alone.writes("update", &script);
+    // The pause between two tries stays, and with it the bound of tries.
+    let mut script = [("update", Empty), ("check", Holds(false))].repeat(4);
+    script.push(("update", Empty));
+    let case = update().with(|case| case.limits.record = Duration::ZERO);
+    case.refuses("body", &script);
+}
