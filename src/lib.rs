@@ -14,6 +14,7 @@ pub mod control;
 pub mod daemon;
 pub mod health;
 mod http;
+mod json_text;
 pub mod kafka;
 pub mod metrics;
 pub mod own_writes;

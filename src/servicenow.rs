@@ -8,6 +8,7 @@
 //!
 //! No cookies are kept, as an instance runs the requests of one session one after the other.
 
+mod answer;
 mod auth;
 mod client;
 mod error;
@@ -24,6 +25,7 @@ pub mod table_write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use self::answer::{AnswerRow, AnswerRows, WholeAnswer};
 pub use self::client::InstanceClient;
 pub use self::error::{AttemptedRequest, Error, InstanceFailure};
 pub use self::request::ReadRequest;

@@ -145,12 +145,12 @@ fn columns_of_some_rows(
     ];
     params.extend(table.query.clone().map(|query| ("sysparm_query", query)));
     let get = table_api::probe(table_api_path, &table.name, params);
-    let (result, _) = client.get_result_once(&get, stop)?;
+    let (found, _) = client.get_rows_once(&get, stop)?;
     let mut columns = TableColumns::named(&table.name, [""; 0]);
-    for row in result.as_array().into_iter().flatten() {
-        if let Some(more) = TableColumns::of_row(&table.name, row.to_string().as_bytes()) {
-            columns.add(more);
-        }
+    for row in &found.rows {
+        let mut names: Vec<&str> = row.names().collect();
+        names.sort_unstable();
+        columns.add(TableColumns::named(&table.name, names));
     }
     Ok(columns)
 }

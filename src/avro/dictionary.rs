@@ -8,11 +8,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::columns::{ChoiceEntry, TableColumn, TableColumns};
-use crate::servicenow::{Error, InstanceClient, InstanceFailure, ReadRequest, table_api};
+use crate::servicenow::{
+    AnswerRow, Error, InstanceClient, InstanceFailure, ReadRequest, table_api,
+};
 use crate::stop::Stop;
 
 /// Rows of a page of these tables.
@@ -106,59 +105,77 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// A row of `sys_db_object`.
-#[derive(Deserialize)]
 struct DbObjectRow {
-    #[serde(default)]
-    name: TextValue,
-    #[serde(default)]
-    label: TextValue,
-    #[serde(default)]
-    super_class: TextValue,
+    name: String,
+    label: String,
+    super_class: String,
 }
 
 /// A row of `sys_dictionary`.
-#[derive(Deserialize)]
 struct DictionaryRow {
-    name: TextValue,
-    element: TextValue,
-    #[serde(default)]
-    column_label: TextValue,
-    #[serde(default)]
-    internal_type: TextValue,
-    #[serde(default)]
-    reference: TextValue,
-    #[serde(default)]
-    max_length: TextValue,
-    #[serde(default)]
-    attributes: TextValue,
+    name: String,
+    element: String,
+    column_label: String,
+    internal_type: String,
+    reference: String,
+    max_length: String,
+    attributes: String,
 }
 
 /// A row of `sys_choice`.
-#[derive(Deserialize)]
 struct ChoiceRow {
-    name: TextValue,
-    element: TextValue,
-    value: TextValue,
-    #[serde(default)]
-    label: TextValue,
-    #[serde(default)]
-    sequence: TextValue,
+    name: String,
+    element: String,
+    value: String,
+    label: String,
+    sequence: String,
 }
 
-/// A value that is a text, or an object that has the text as its member `value`.
-#[derive(Default)]
-struct TextValue(String);
+/// A row of one of these tables. `None`: it lacks columns that were asked for, so the user may not
+/// read it.
+trait DescribingRow: Sized {
+    fn read(row: &AnswerRow) -> Option<Self>;
+}
 
-impl<'de> Deserialize<'de> for TextValue {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<TextValue, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let value = value.get("value").unwrap_or(&value);
-        Ok(TextValue(match value {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        }))
+impl DescribingRow for DbObjectRow {
+    fn read(row: &AnswerRow) -> Option<DbObjectRow> {
+        Some(DbObjectRow {
+            name: text(row, "name"),
+            label: text(row, "label"),
+            super_class: text(row, "super_class"),
+        })
     }
+}
+
+impl DescribingRow for DictionaryRow {
+    fn read(row: &AnswerRow) -> Option<DictionaryRow> {
+        (row.has("name") && row.has("element")).then(|| DictionaryRow {
+            name: text(row, "name"),
+            element: text(row, "element"),
+            column_label: text(row, "column_label"),
+            internal_type: text(row, "internal_type"),
+            reference: text(row, "reference"),
+            max_length: text(row, "max_length"),
+            attributes: text(row, "attributes"),
+        })
+    }
+}
+
+impl DescribingRow for ChoiceRow {
+    fn read(row: &AnswerRow) -> Option<ChoiceRow> {
+        let complete = ["name", "element", "value"].iter().all(|it| row.has(it));
+        complete.then(|| ChoiceRow {
+            name: text(row, "name"),
+            element: text(row, "element"),
+            value: text(row, "value"),
+            label: text(row, "label"),
+            sequence: text(row, "sequence"),
+        })
+    }
+}
+
+fn text(row: &AnswerRow, column: &str) -> String {
+    row.text(column).unwrap_or_default().to_owned()
 }
 
 struct DictionaryReader<'a> {
@@ -173,20 +190,19 @@ impl DictionaryReader<'_> {
         let mut chain: Vec<(String, String)> = Vec::new();
         let mut query = format!("name={table}");
         while chain.len() < MAX_TABLE_CHAIN {
-            let found: Vec<DbObjectRow> = self.page("sys_db_object", &query, DB_OBJECT_FIELDS)?;
-            let Some(class) = found.into_iter().next() else {
+            let found = self.page("sys_db_object", &query, DB_OBJECT_FIELDS)?;
+            let Some(class) = found.first().and_then(DbObjectRow::read) else {
                 return Err(DictionaryError::Hidden(format!(
                     "sys_db_object shows no row for `{table}` or a table that it extends"
                 )));
             };
-            let again = chain.iter().any(|(name, _)| *name == class.name.0);
-            if again || class.name.0.is_empty() {
+            let again = chain.iter().any(|(name, _)| *name == class.name);
+            if again || class.name.is_empty() {
                 break;
             }
-            chain.push((class.name.0, class.label.0));
-            let TextValue(parent) = class.super_class;
-            // The identifier becomes a part of a query, so nothing else may be in it.
-            if parent.is_empty() || !parent.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            chain.push((class.name, class.label));
+            let parent = class.super_class;
+            if !is_safe_id(&parent) {
                 break;
             }
             query = format!("sys_id={parent}");
@@ -207,10 +223,10 @@ impl DictionaryReader<'_> {
         let distance = |name: &str| names.iter().position(|known| *known == name);
         let mut found: BTreeMap<String, (usize, TableColumn)> = BTreeMap::new();
         for entry in entries {
-            let Some(distance) = distance(&entry.name.0) else {
+            let Some(distance) = distance(&entry.name) else {
                 continue;
             };
-            let nearer = found.get(&entry.element.0);
+            let nearer = found.get(&entry.element);
             if nearer.is_none_or(|(other, _)| distance < *other) {
                 let column = column(entry);
                 found.insert(column.name.clone(), (distance, column));
@@ -250,19 +266,19 @@ impl DictionaryReader<'_> {
         };
         let mut lists: HashMap<String, (usize, Vec<(i64, ChoiceEntry)>)> = HashMap::new();
         for option in options {
-            let Some(distance) = names.iter().position(|name| *name == option.name.0) else {
+            let Some(distance) = names.iter().position(|name| *name == option.name) else {
                 continue;
             };
             let list = lists
-                .entry(option.element.0)
+                .entry(option.element)
                 .or_insert((distance, Vec::new()));
             if distance < list.0 {
                 *list = (distance, Vec::new());
             }
             if distance == list.0 {
-                let (value, label) = (option.value.0, option.label.0);
+                let (value, label) = (option.value, option.label);
                 list.1.push((
-                    option.sequence.0.parse().unwrap_or(0),
+                    option.sequence.parse().unwrap_or(0),
                     ChoiceEntry { value, label },
                 ));
             }
@@ -279,7 +295,7 @@ impl DictionaryReader<'_> {
 
     /// All rows of a query, page by page. Each page begins behind the last identifier of the one before,
     /// so rows that come or go meanwhile do not shift the others.
-    fn pages<T: for<'de> Deserialize<'de>>(
+    fn pages<T: DescribingRow>(
         &self,
         table: &str,
         query: &str,
@@ -292,16 +308,14 @@ impl DictionaryReader<'_> {
                 "" => format!("{query}^ORDERBYsys_id"),
                 last => format!("{query}^sys_id>{last}^ORDERBYsys_id"),
             };
-            let page: Vec<WithSysId<T>> = self.page(table, &behind, fields)?;
+            let page = self.page(table, &behind, fields)?;
             // A page may be shorter than its limit, because access rules hide rows after the limit was
             // applied, so a short page is not the end. One without rows is taken for it.
-            let end = match page.last() {
-                Some(row) if row.sys_id.0 > last && !row.sys_id.0.contains('^') => {
-                    row.sys_id.0.clone()
-                }
+            let end = match page.last().and_then(|row| row.text("sys_id")) {
+                Some(id) if id > last.as_str() && !id.contains('^') => id.to_owned(),
                 _ => String::new(),
             };
-            all.extend(page.into_iter().map(|row| row.row));
+            all.extend(page.iter().filter_map(T::read));
             if end.is_empty() {
                 break;
             }
@@ -310,12 +324,12 @@ impl DictionaryReader<'_> {
         Ok(all)
     }
 
-    fn page<T: for<'de> Deserialize<'de>>(
+    fn page(
         &self,
         name: &str,
         query: &str,
         fields: &str,
-    ) -> Result<Vec<T>, DictionaryError> {
+    ) -> Result<Vec<AnswerRow>, DictionaryError> {
         let params = vec![
             ("sysparm_query", query.to_owned()),
             ("sysparm_fields", fields.to_owned()),
@@ -326,17 +340,18 @@ impl DictionaryReader<'_> {
             ("sysparm_no_count", "true".to_owned()),
         ];
         let request: ReadRequest<'static> = table_api::probe(self.table_api_path, name, params);
-        let (result, _) = self.client.get_result_once(&request, self.stop)?;
-        let Value::Array(rows) = result else {
+        let (found, _) = self.client.get_rows_once(&request, self.stop)?;
+        if !found.is_list {
             let wrong = io::Error::new(io::ErrorKind::InvalidData, "`result` is no list");
             return Err(self.client.body_error(&wrong, &request.what).into());
-        };
-        // A row that lacks columns that were asked for is one that the user may not read.
-        let rows = rows
-            .into_iter()
-            .filter_map(|row| serde_json::from_value(row).ok());
-        Ok(rows.collect())
+        }
+        Ok(found.rows)
     }
+}
+
+/// Whether an identifier may become a part of a query.
+fn is_safe_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 const DB_OBJECT_FIELDS: &str = "name,label,super_class";
@@ -344,22 +359,15 @@ const DICTIONARY_FIELDS: &str =
     "sys_id,name,element,column_label,internal_type,reference,max_length,attributes";
 const CHOICE_FIELDS: &str = "sys_id,name,element,value,label,sequence";
 
-#[derive(Deserialize)]
-struct WithSysId<T> {
-    sys_id: TextValue,
-    #[serde(flatten)]
-    row: T,
-}
-
 fn column(entry: DictionaryRow) -> TableColumn {
-    let mut attributes = entry.attributes.0.split(',');
+    let mut attributes = entry.attributes.split(',');
     let scale = attributes.find_map(|attribute| attribute.trim().strip_prefix("scale="));
     TableColumn {
-        name: entry.element.0,
-        internal_type: entry.internal_type.0,
-        label: entry.column_label.0,
-        reference: Some(entry.reference.0).filter(|table| !table.is_empty()),
-        max_length: entry.max_length.0.parse().ok(),
+        name: entry.element,
+        internal_type: entry.internal_type,
+        label: entry.column_label,
+        reference: Some(entry.reference).filter(|table| !table.is_empty()),
+        max_length: entry.max_length.parse().ok(),
         scale: scale.and_then(|digits| digits.parse().ok()),
         choices: Vec::new(),
     }

@@ -7,6 +7,7 @@
 
 use std::fmt::{self, Write as _};
 
+use memchr::memchr_iter;
 use serde_json::Value;
 
 use super::columns::ChoiceEntry;
@@ -16,6 +17,9 @@ use super::names::mangled;
 pub const AVRO_NAMESPACE: &str = "com.servicenow.bridge";
 /// The field for texts of values that do not fit the types of their fields, by column.
 pub const RAW_FIELD: &str = "_raw";
+
+/// Objects in the text of a schema that is read back: far more than a table has columns and choices.
+const MAX_SCHEMA_OBJECTS: usize = 50_000;
 
 /// The type of a field's value when it is not null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +195,11 @@ impl RecordSchema {
     /// # Errors
     /// The schema is no record, or has a field of a form that this bridge never writes.
     pub fn parse(json: &str) -> Result<RecordSchema, ForeignSchema> {
+        if memchr_iter(b'{', json.as_bytes()).count() > MAX_SCHEMA_OBJECTS {
+            return Err(ForeignSchema(format!(
+                "it has more than {MAX_SCHEMA_OBJECTS} objects"
+            )));
+        }
         let value: Value = serde_json::from_str(json)
             .map_err(|error| ForeignSchema(format!("no JSON (column {})", error.column())))?;
         if text_of(&value, "type") != "record" {

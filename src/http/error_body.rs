@@ -5,7 +5,10 @@
 
 use std::io::Read;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json_text::{JsonText, replace_half_pairs};
 
 /// Letters of a query, and of a server's words, that a message shows.
 pub(crate) const MAX_SHOWN_CHARS: usize = 300;
@@ -22,17 +25,23 @@ pub(crate) fn read_start(body: impl Read) -> Vec<u8> {
     if read.is_err() {
         start.clear();
     }
+    replace_half_pairs(&mut start);
     start
 }
 
 /// `message: detail` of an error body or of its `error` value; `error: error_description` of a token
 /// endpoint (RFC 6749 section 5.2).
 pub(crate) fn error_words(body: &[u8]) -> String {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |value: &Value, name| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let texts = match answer.get("error").unwrap_or(&answer) {
-        Value::String(error) => [Some(error.clone()), text(&answer, "error_description")],
-        inner => [text(inner, "message"), text(inner, "detail")],
+    let answer: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let texts = match answer.error.map(RawValue::get) {
+        Some(code) if code.starts_with('"') => {
+            [serde_json::from_str(code).ok(), answer.error_description.0]
+        }
+        Some(object) => {
+            let words: ErrorWords = serde_json::from_str(object).unwrap_or_default();
+            [words.message.0, words.detail.0]
+        }
+        None => [answer.message.0, answer.detail.0],
     };
     let texts: Vec<String> = texts
         .into_iter()
@@ -44,6 +53,26 @@ pub(crate) fn error_words(body: &[u8]) -> String {
     } else {
         shown(&texts.join(": "))
     }
+}
+
+/// The fields of an error's body that hold words; all others are passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody<'a> {
+    /// The code of a token endpoint, or the object of the Table API.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    error_description: JsonText,
+    message: JsonText,
+    detail: JsonText,
+}
+
+/// The words inside of `error`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorWords {
+    message: JsonText,
+    detail: JsonText,
 }
 
 /// Fit for a message: one line, at most [`MAX_SHOWN_CHARS`] letters.

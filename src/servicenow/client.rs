@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use ureq::http::Method;
 
+use super::answer::{AnswerRows, WholeAnswer, result_of};
 use super::auth::Authenticator;
 use super::error::{AttemptedRequest, Error, InstanceFailure};
 use super::exchange::{
@@ -15,12 +15,13 @@ use super::exchange::{
 use super::rate_limit::RequestLimiter;
 use super::reachability::Reachability;
 use super::request::{ReadRequest, target};
-use super::response::{InstanceResponse, ResponseHead, result_of};
+use super::response::{InstanceResponse, ResponseHead};
 use super::shared::ClientShared;
 use crate::backoff::Backoff;
 use crate::config;
 use crate::health::Health;
 use crate::http::error_body::shown;
+use crate::json_text::replace_half_pairs;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
@@ -92,11 +93,7 @@ impl InstanceClient {
     ///
     /// # Errors
     /// The last error, when it is permanent or `max_retries` are used up.
-    pub fn get_result(
-        &self,
-        request: &ReadRequest<'_>,
-        stop: &Stop,
-    ) -> Result<(Value, ResponseHead), Error> {
+    pub fn get_result(&self, request: &ReadRequest<'_>, stop: &Stop) -> Result<WholeAnswer, Error> {
         let mut backoff = self.backoff();
         loop {
             let error = match self.get_result_once(request, stop) {
@@ -285,14 +282,37 @@ impl InstanceClient {
         &self,
         request: &ReadRequest<'_>,
         stop: &Stop,
-    ) -> Result<(Value, ResponseHead), Error> {
+    ) -> Result<WholeAnswer, Error> {
         let InstanceResponse { meta, body } = self.get(request, stop)?;
         let asked = self.asked(request);
-        let bytes = body
-            .read_all()
+        let mut bytes = body
+            .read_all(request.max_answer_bytes)
             .map_err(|error| self.broken_body(&asked, &error))?;
-        let result = result_of(&bytes).map_err(|cause| self.bad_answer(&asked, cause))?;
-        Ok((result, meta))
+        replace_half_pairs(&mut bytes);
+        let result = result_of(&bytes).and_then(|result| {
+            result.ok_or_else(|| InstanceFailure::Body("the answer has no `result`".to_owned()))
+        });
+        let result = result.map_err(|cause| self.bad_answer(&asked, cause))?;
+        Ok(WholeAnswer {
+            head: meta,
+            result: result.to_owned(),
+        })
+    }
+
+    /// As [`InstanceClient::get_result_once`], for requests for rows: those that were asked for.
+    ///
+    /// # Errors
+    /// The attempt failed, or the answer is no good.
+    pub fn get_rows_once(
+        &self,
+        request: &ReadRequest<'_>,
+        stop: &Stop,
+    ) -> Result<(AnswerRows, ResponseHead), Error> {
+        let answer = self.get_result_once(request, stop)?;
+        match answer.rows(request) {
+            Ok(rows) => Ok((rows, answer.head)),
+            Err(cause) => Err(self.bad_answer(&self.asked(request), cause)),
+        }
     }
 
     fn broken_body(&self, asked: &AttemptedRequest, error: &io::Error) -> Error {

@@ -2,6 +2,11 @@
 
 use crate::http::encoding;
 
+/// Answers to look-ups: one row or two, and few columns of them.
+pub(crate) const MAX_LOOKUP_ANSWER_BYTES: u64 = 64 << 10;
+/// Answers to questions about many rows, or about all columns of one.
+pub(crate) const MAX_WHOLE_ANSWER_BYTES: u64 = 8 << 20;
+
 /// A reading request.
 #[derive(Debug, Clone)]
 pub struct ReadRequest<'a> {
@@ -13,6 +18,8 @@ pub struct ReadRequest<'a> {
     pub endpoint: &'static str,
     /// The object of the request in the user's words: ``table `incident` ``.
     pub what: String,
+    /// Largest answer, where it is read whole: bytes as they are after inflating.
+    pub max_answer_bytes: u64,
     /// `sysparm_query` holds a piece of a record: errors do not show it.
     pub private: bool,
 }

@@ -1,14 +1,10 @@
-//! An answer of the instance: its head, its body, and whether a body that was read whole is a result.
+//! An answer of the instance: its head and its body.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::time::Instant;
 
-use serde_json::Value;
 use ureq::BodyReader;
-
-use super::error::InstanceFailure;
-use crate::http::error_body::error_words;
 
 /// The head of an answer, as far as it is used.
 #[derive(Debug, Clone)]
@@ -51,10 +47,14 @@ impl ResponseBody {
         ResponseBody(reader)
     }
 
-    /// The body in whole.
-    pub(super) fn read_all(mut self) -> io::Result<Vec<u8>> {
+    /// The body in whole, if it is no longer than `limit` bytes.
+    pub(super) fn read_all(self, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.read_to_end(&mut bytes)?;
+        self.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
+            let why = format!("it is longer than {limit} bytes, and so no answer to this question");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         Ok(bytes)
     }
 }
@@ -63,31 +63,4 @@ impl Read for ResponseBody {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf)
     }
-}
-
-/// The value of `result` in an answer that was read whole. A status of 200 alone proves nothing: an
-/// instance that runs out of time answers 200 with an error inside (KB0778443).
-pub(super) fn result_of(bytes: &[u8]) -> Result<Value, InstanceFailure> {
-    // serde's words carry a position, never content.
-    let answer: Value = serde_json::from_slice(bytes)
-        .map_err(|why| InstanceFailure::Body(format!("no JSON: {why}")))?;
-    let Value::Object(mut answer) = answer else {
-        return Err(InstanceFailure::Body(
-            "the answer is no JSON object".to_owned(),
-        ));
-    };
-    if is_failure(&answer) {
-        return Err(InstanceFailure::Failed {
-            words: error_words(bytes),
-        });
-    }
-    answer
-        .remove("result")
-        .ok_or_else(|| InstanceFailure::Body("the answer has no `result`".to_owned()))
-}
-
-/// True for an answer that says of itself that it is an error.
-pub(super) fn is_failure(answer: &serde_json::Map<String, Value>) -> bool {
-    answer.get("status").and_then(Value::as_str) == Some("failure")
-        || answer.get("error").is_some_and(|error| !error.is_null())
 }

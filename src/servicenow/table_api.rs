@@ -1,7 +1,7 @@
 //! The Table API's reading requests. Parameters: ServiceNow documentation "Table API".
 
 use super::query::{EncodedQuery, QueryColumns};
-use super::request::ReadRequest;
+use super::request::{MAX_LOOKUP_ANSWER_BYTES, MAX_WHOLE_ANSWER_BYTES, ReadRequest};
 use crate::config::{DisplayValue, TableConfig};
 
 /// Metric label of requests to a table.
@@ -57,6 +57,7 @@ impl TableRequests {
             params,
             endpoint: TABLE_ENDPOINT_LABEL,
             what: self.what.clone(),
+            max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
             private: false,
         }
     }
@@ -72,17 +73,10 @@ impl TableRequests {
             params,
             endpoint: STATS_ENDPOINT_LABEL,
             what: format!("row count of {}", self.what),
+            max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
             private: false,
         }
     }
-}
-
-/// The count in an answer of the Aggregate API: `{"stats":{"count":"12"}}`.
-pub fn count_of(result: &serde_json::Value) -> Option<u64> {
-    let count = result.get("stats")?.get("count")?;
-    count
-        .as_str()
-        .map_or_else(|| count.as_u64(), |text| text.parse().ok())
 }
 
 /// A request for `path` of the Table API with `params`, for probes.
@@ -96,6 +90,7 @@ pub fn probe(
         params,
         endpoint: TABLE_ENDPOINT_LABEL,
         what: format!("table `{table}`"),
+        max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
         private: false,
     }
 }
@@ -107,7 +102,19 @@ pub fn one_row(table_api_path: &str, table: &str) -> ReadRequest<'static> {
         ("sysparm_fields", "sys_id".to_owned()),
         ("sysparm_limit", "1".to_owned()),
     ];
-    probe(table_api_path, table, params)
+    look_up(table_api_path, table, params)
+}
+
+/// As [`probe`], for a question whose answer is short.
+pub fn look_up(
+    table_api_path: &str,
+    table: &str,
+    params: Vec<(&'static str, String)>,
+) -> ReadRequest<'static> {
+    ReadRequest {
+        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
+        ..probe(table_api_path, table, params)
+    }
 }
 
 /// Names of the cursor columns and the filter of a table.

@@ -6,22 +6,24 @@
 use std::io::Read;
 use std::time::Instant;
 
-use serde_json::Value;
 use ureq::http::Method;
 
+use super::answer::{AnswerRow, result_of, row_of};
 use super::client::InstanceClient;
-use super::error::{AttemptedRequest, Error, InstanceFailure};
+use super::error::{AttemptedRequest, Error};
 use super::exchange::{OutgoingRequest, RequestPayload};
-use super::request::{ReadRequest, target};
-use super::response::{InstanceResponse, is_failure};
+use super::request::{MAX_LOOKUP_ANSWER_BYTES, MAX_WHOLE_ANSWER_BYTES, ReadRequest, target};
+use super::response::InstanceResponse;
 use super::table_api::TABLE_ENDPOINT_LABEL;
-use crate::http::error_body::error_words;
+use crate::json_text::replace_half_pairs;
 use crate::stop::Stop;
 
 /// Metric label of requests to a row.
 const ROW_ENDPOINT_LABEL: &str = "/api/now/table/{table}/{sys_id}";
 /// Bytes of an answer that are read; what is asked for fits in there many times.
 const MAX_WRITE_ANSWER_BYTES: u64 = 64 * 1024;
+/// The columns of a [`RowAfterWrite`].
+const WRITTEN_COLUMNS: [&str; 3] = ["sys_id", "sys_mod_count", "sys_updated_by"];
 /// Entries of a row's journal that are looked at.
 const MAX_JOURNAL_ENTRIES: u32 = 50;
 /// Where journal entries are kept.
@@ -146,7 +148,21 @@ pub fn row(table_api_path: &str, table: &str, sys_id: &str, fields: &str) -> Rea
         ],
         endpoint: ROW_ENDPOINT_LABEL,
         what: words(table),
+        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
         private: true,
+    }
+}
+
+/// As [`row`], for columns that may hold long texts.
+pub fn row_values(
+    table_api_path: &str,
+    table: &str,
+    sys_id: &str,
+    fields: &str,
+) -> ReadRequest<'static> {
+    ReadRequest {
+        max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
+        ..row(table_api_path, table, sys_id, fields)
     }
 }
 
@@ -170,6 +186,7 @@ pub fn find_rows(
         ],
         endpoint: TABLE_ENDPOINT_LABEL,
         what: words(table),
+        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
         private: true,
     }
 }
@@ -179,13 +196,18 @@ pub fn journal_entries(table_api_path: &str, sys_id: &str, column: &str) -> Read
     let query = format!("element_id={sys_id}^element={column}^ORDERBYDESCsys_created_on");
     // The first two show whether the conditions were obeyed.
     let fields = "element_id,element,sys_id,value,sys_created_on";
-    find_rows(
+    let find = find_rows(
         table_api_path,
         JOURNAL_TABLE,
         query,
         fields,
         MAX_JOURNAL_ENTRIES,
-    )
+    );
+    // An entry may hold a long mail.
+    ReadRequest {
+        max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
+        ..find
+    }
 }
 
 impl InstanceClient {
@@ -233,10 +255,11 @@ impl InstanceClient {
         let InstanceResponse { meta, body } = response;
         let mut bytes = Vec::new();
         let read = body.take(MAX_WRITE_ANSWER_BYTES).read_to_end(&mut bytes);
+        replace_half_pairs(&mut bytes);
         let whole = u64::try_from(bytes.len()).is_ok_and(|length| length < MAX_WRITE_ANSWER_BYTES);
         if meta.status == 200 && whole {
             let verdict = match read {
-                Ok(_) => done(&bytes),
+                Ok(_) => result_of(&bytes).map(|_| ()),
                 Err(error) => Err(self.shared.transport.cause_of_read(&error)),
             };
             if let Err(cause) = verdict {
@@ -259,25 +282,13 @@ fn id_of_location(location: &str) -> Option<String> {
     good.then(|| id.to_owned())
 }
 
-/// An error where the body of a 200 does not say that the write was done.
-fn done(bytes: &[u8]) -> Result<(), InstanceFailure> {
-    let answer: Value = serde_json::from_slice(bytes)
-        .map_err(|why| InstanceFailure::Body(format!("no JSON: {why}")))?;
-    match answer {
-        Value::Object(answer) if is_failure(&answer) => Err(InstanceFailure::Failed {
-            words: error_words(bytes),
-        }),
-        Value::Object(_) => Ok(()),
-        _ => Err(InstanceFailure::Body(
-            "the answer is no JSON object".to_owned(),
-        )),
-    }
-}
-
 /// The columns that can be read in an answer.
 fn said(bytes: &[u8]) -> RowAfterWrite {
-    let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let column = |name| answer.get("result").and_then(|row| stored_text(row, name));
+    let result = result_of(bytes).ok().flatten();
+    let row = result.map_or_else(AnswerRow::default, |result| {
+        row_of(result, &WRITTEN_COLUMNS)
+    });
+    let column = |name| row.text(name).map(str::to_owned);
     RowAfterWrite {
         sys_id: column("sys_id").filter(|id| !id.is_empty()),
         mod_count: column("sys_mod_count").and_then(|count| count.parse().ok()),
@@ -285,24 +296,10 @@ fn said(bytes: &[u8]) -> RowAfterWrite {
     }
 }
 
-/// The stored value of a column in an answer's row: a text, a number or a boolean, or the `value` of
-/// an object of forms.
-pub fn stored_text(row: &Value, column: &str) -> Option<String> {
-    let value = row.get(column)?;
-    match value.get("value").unwrap_or(value) {
-        Value::String(text) => Some(text.clone()),
-        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
 /// Asks for no more than is used, as the row is not wanted back.
 fn short_answer() -> Vec<(&'static str, String)> {
     vec![
-        (
-            "sysparm_fields",
-            "sys_id,sys_mod_count,sys_updated_by".to_owned(),
-        ),
+        ("sysparm_fields", WRITTEN_COLUMNS.join(",")),
         ("sysparm_exclude_reference_link", "true".to_owned()),
     ]
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use crate::json_text::JsonText;
 use crate::own_writes::OwnWriteLog;
 
 /// Finds the rows of one table that the sink wrote last.
@@ -17,8 +17,8 @@ pub(super) struct OwnRowFilter(Arc<OwnWriteLog>);
 /// `value`.
 #[derive(Deserialize)]
 struct RowVersionColumns {
-    sys_mod_count: Value,
-    sys_updated_by: Value,
+    sys_mod_count: JsonText,
+    sys_updated_by: JsonText,
 }
 
 impl OwnRowFilter {
@@ -37,8 +37,8 @@ impl OwnRowFilter {
         ) else {
             return false;
         };
-        let count = text(&version.sys_mod_count).and_then(|count| count.parse().ok());
-        match (count, text(&version.sys_updated_by)) {
+        let count = version.sys_mod_count.0.and_then(|count| count.parse().ok());
+        match (count, version.sys_updated_by.0.as_deref()) {
             (Some(count), Some(by)) => self.0.is_own(id, count, by),
             _ => false,
         }
@@ -48,11 +48,6 @@ impl OwnRowFilter {
     pub(super) fn record_read_to(&self, seconds: i64) {
         self.0.record_read_to(seconds);
     }
-}
-
-/// The text of a value, with or without a display value beside it.
-fn text(value: &Value) -> Option<&str> {
-    value.get("value").unwrap_or(value).as_str()
 }
 
 #[cfg(test)]

@@ -317,9 +317,9 @@ impl TablePoller {
     /// small for the rows that follow.
     fn count(&self, query: &EncodedQuery) -> Result<u64, PollError> {
         let get = self.requests.count(query);
-        let (result, meta) = self.instance.client().get_result_once(&get, &self.stop)?;
-        self.instance.observe(&meta);
-        table_api::count_of(&result).ok_or_else(|| {
+        let answer = self.instance.client().get_result_once(&get, &self.stop)?;
+        self.instance.observe(&answer.head);
+        answer.count().ok_or_else(|| {
             PollError::Page(PageError::Malformed(
                 "neither X-Total-Count nor the Aggregate API counts the rows".to_owned(),
             ))

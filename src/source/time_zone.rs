@@ -10,12 +10,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use crate::config::QueryTimeZone;
 use crate::servicenow;
 use crate::servicenow::query::{TimeLiterals, parse_time};
-use crate::servicenow::{InstanceClient, ResponseHead, table_api};
+use crate::servicenow::{AnswerRow, InstanceClient, ResponseHead, table_api};
 use crate::stop::Stop;
 
 /// Users that are looked at for one whose creation time tells the two readings apart.
@@ -140,8 +139,7 @@ impl TimeZoneProbe<'_> {
         let properties = self.rows("sys_properties", params)?;
         properties
             .first()
-            .and_then(|row| row.get("value"))
-            .and_then(Value::as_str)
+            .and_then(|row| row.text("value"))
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
             .ok_or_else(|| {
@@ -153,7 +151,12 @@ impl TimeZoneProbe<'_> {
             })
     }
 
-    fn users(&self, query: &str, columns: &str, limit: &str) -> Result<Vec<Value>, TimeZoneError> {
+    fn users(
+        &self,
+        query: &str,
+        columns: &str,
+        limit: &str,
+    ) -> Result<Vec<AnswerRow>, TimeZoneError> {
         let params = vec![
             ("sysparm_query", query.to_owned()),
             ("sysparm_fields", columns.to_owned()),
@@ -174,19 +177,19 @@ impl TimeZoneProbe<'_> {
         &self,
         table: &str,
         params: Vec<(&'static str, String)>,
-    ) -> Result<Vec<Value>, TimeZoneError> {
-        let request = table_api::probe(self.table_api_path, table, params);
-        let (result, head) = self
+    ) -> Result<Vec<AnswerRow>, TimeZoneError> {
+        let request = table_api::look_up(self.table_api_path, table, params);
+        let (found, head) = self
             .client
-            .get_result_once(&request, self.stop)
+            .get_rows_once(&request, self.stop)
             .map_err(TimeZoneError::Request)?;
         (self.observe)(&head);
-        match result {
-            Value::Array(rows) => Ok(rows),
-            _ => Err(TimeZoneError::Unclear(format!(
+        if !found.is_list {
+            return Err(TimeZoneError::Unclear(format!(
                 "{table} did not answer with a list"
-            ))),
+            )));
         }
+        Ok(found.rows)
     }
 }
 
@@ -199,8 +202,8 @@ struct ProbedUser {
 }
 
 impl ProbedUser {
-    fn read(row: &Value) -> Option<ProbedUser> {
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+    fn read(row: &AnswerRow) -> Option<ProbedUser> {
+        let text = |name: &str| row.text(name).unwrap_or_default();
         // The identifier goes into a query, so nothing else than letters and digits may be in it.
         let id = text("sys_id");
         let safe = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -252,9 +255,12 @@ mod tests {
 
     #[test]
     fn a_user_row_is_read_with_care() {
-        let row = |id: &str| serde_json::json!({"sys_id": id, "sys_created_on": "1970-01-01 00:00:01", "time_zone": ""});
+        let row = |id| {
+            let columns = [("sys_id", id), ("sys_created_on", "1970-01-01 00:00:01")];
+            columns.into_iter().collect::<AnswerRow>()
+        };
         assert_eq!(ProbedUser::read(&row("ab12")).unwrap().created, 1);
         assert!(ProbedUser::read(&row("a^NQsys_idANYTHING")).is_none());
-        assert!(ProbedUser::read(&serde_json::json!({"sys_id": "ab"})).is_none());
+        assert!(ProbedUser::read(&[("sys_id", "ab")].into_iter().collect()).is_none());
     }
 }

@@ -15,7 +15,7 @@ mod wiped;
 use crate::support::config::Config;
 
 /// The configuration with a registry, typed columns and a setting of `source.schema`.
-fn with_registry(mut config: Config, url: &str, schema: &str) -> Config {
+pub(crate) fn with_registry(mut config: Config, url: &str, schema: &str) -> Config {
     config.top.push_str(&format!(
         "\nschema_registry: {{url: '{url}', timeout: 5s}}\n"
     ));

@@ -20,6 +20,7 @@ mod corpus;
 mod crash;
 mod dead_letters;
 mod faults;
+mod hostile;
 mod kafka;
 mod lifecycle;
 mod migrate;

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
         "metrics",
         "own_writes",
         "stop",
+        "json_text",
         "terminal_text",
     ],
     &["config"],

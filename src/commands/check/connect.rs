@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::report::CheckReport;
 use crate::avro::desired_schema;
@@ -18,7 +17,9 @@ use crate::registry::Registry;
 use crate::servicenow::query::{Slice, TimeLiterals};
 use crate::servicenow::table_api;
 use crate::servicenow::table_api::TableRequests;
-use crate::servicenow::{self, InstanceClient, InstanceFailure, ReadRequest, ResponseHead};
+use crate::servicenow::{
+    self, AnswerRow, AnswerRows, InstanceClient, InstanceFailure, ReadRequest, ResponseHead,
+};
 use crate::source::SourceInstance;
 use crate::source::time_zone::TimeZoneError;
 use crate::stop::{self, Stop};
@@ -124,7 +125,7 @@ impl InstanceChecker<'_> {
         }
     }
 
-    fn ask(&mut self, get: &ReadRequest<'_>) -> Result<(Value, ResponseHead), String> {
+    fn ask(&mut self, get: &ReadRequest<'_>) -> Result<(AnswerRows, ResponseHead), String> {
         if self.refused {
             return Err(NOT_TRIED_AFTER_REFUSED_LOGIN.to_owned());
         }
@@ -137,9 +138,10 @@ impl InstanceChecker<'_> {
             answer => answer,
         };
         match answer {
-            Ok((result, meta)) => {
-                self.instance.observe(&meta);
-                Ok((result, meta))
+            Ok(answer) => {
+                self.instance.observe(&answer.head);
+                let rows = answer.rows(get).map_err(|cause| cause.to_string())?;
+                Ok((rows, answer.head))
             }
             Err(error) => {
                 self.refused = refuses_login(&error);
@@ -162,8 +164,8 @@ impl InstanceChecker<'_> {
         };
         let encoded = table_api::query_columns(table).encode(&slice, literals);
         let get = TableRequests::new(path, table).list(&encoded, 1, true);
-        let (result, meta) = self.ask(&get)?;
-        let rows = result.as_array().ok_or("the answer is no list")?;
+        let (found, meta) = self.ask(&get)?;
+        let rows = list_of(found)?;
         let counted = meta
             .total_count
             .map_or("rows not counted".to_owned(), |n| format!("{n} rows"));
@@ -180,8 +182,8 @@ impl InstanceChecker<'_> {
                 narrow.fields = vec![table.identifier_field.clone()];
                 let get =
                     TableRequests::new(path, &narrow).list(&encoded, READABLE_ROW_SAMPLE, false);
-                let (result, _) = self.ask(&get)?;
-                let rows = result.as_array().ok_or("the answer is no list")?;
+                let (found, _) = self.ask(&get)?;
+                let rows = list_of(found)?;
                 let Some(row) = rows.first() else {
                     return Err(format!(
                         "{counted}, none readable; give the integration user read access: a \
@@ -198,9 +200,18 @@ impl InstanceChecker<'_> {
     }
 }
 
-fn has_cursor(row: &Value, table: &TableConfig) -> Result<(), String> {
+fn list_of(found: AnswerRows) -> Result<Vec<AnswerRow>, String> {
+    let wrong = "the answer is no list".to_owned();
+    if found.is_list {
+        Ok(found.rows)
+    } else {
+        Err(wrong)
+    }
+}
+
+fn has_cursor(row: &AnswerRow, table: &TableConfig) -> Result<(), String> {
     let mut columns = [&table.timestamp_field, &table.identifier_field].into_iter();
-    match columns.find(|column| row.get(column.as_str()).is_none()) {
+    match columns.find(|column| !row.has(column)) {
         None => Ok(()),
         Some(column) => Err(format!(
             "the integration user may not read column `{column}`"

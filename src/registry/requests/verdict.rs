@@ -11,7 +11,7 @@ use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::registry::error::RegistryFailure;
 
 /// Bytes of an answer. A schema is far below that; a list of versions too.
-const MAX_REGISTRY_ANSWER_BYTES: u64 = 4 << 20;
+const MAX_REGISTRY_ANSWER_BYTES: u64 = 2 << 20;
 
 /// `schema_registry.timeout` is the only bound that is configured.
 pub(super) const REGISTRY_TIME_LIMITS: TimeLimitWords = TimeLimitWords {

@@ -227,7 +227,7 @@ fn an_endless_body_is_cut_off() {
     });
     let error = of(&server).register().unwrap_err();
     assert!(
-        error.to_string().contains("larger than 4194304 bytes"),
+        error.to_string().contains("larger than 2097152 bytes"),
         "{error}"
     );
     assert!(!error.is_retryable());

@@ -16,6 +16,7 @@ use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
 use crate::http::encoding;
 use crate::http::error_body::error_words;
+use crate::json_text::JsonText;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
@@ -190,7 +191,8 @@ struct TokenRefresher {
 struct TokenAnswer {
     access_token: Zeroizing<String>,
     refresh_token: Option<Zeroizing<String>>,
-    expires_in: Option<serde_json::Value>,
+    #[serde(default)]
+    expires_in: JsonText,
 }
 
 impl TokenRefresher {
@@ -329,7 +331,10 @@ impl TokenRefresher {
         if let Some(refresh) = answer.refresh_token.filter(|refresh| !refresh.is_empty()) {
             self.refresh = Some(refresh);
         }
-        let expires_in = seconds(answer.expires_in.as_ref());
+        let expires_in = answer
+            .expires_in
+            .0
+            .and_then(|text| text.trim().parse().ok());
         Ok(TokenGrant {
             access: answer.access_token,
             expires_in,
@@ -412,14 +417,6 @@ fn bearer(
         let error = Error::request(asked, InstanceFailure::Body(why));
         (error, TokenFailure::Broken)
     })
-}
-
-/// `expires_in` as a number or as text; whatever else is unknown.
-fn seconds(value: Option<&serde_json::Value>) -> Option<u64> {
-    let value = value?;
-    value
-        .as_u64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// Seconds since the epoch of a time to come.

@@ -28,8 +28,9 @@ fn a_good_answer_and_its_request() {
     let bench = bench(&server, |_| {});
     assert!(!bench.health.readiness().ok);
     for _ in 0..3 {
-        let (result, meta) = bench.client.get_result(&request(), &bench.stop).unwrap();
-        assert_eq!(result[0]["sys_id"], "a");
+        let answer = bench.client.get_result(&request(), &bench.stop).unwrap();
+        assert_eq!(answer.result, r#"[{"sys_id":"a"}]"#);
+        let meta = answer.head;
         assert_eq!(meta.date, Some(784_111_777));
         assert_eq!(meta.total_count, Some(12));
     }

@@ -164,7 +164,7 @@ fn abort_ends_a_body() {
     let started = Instant::now();
     let client = bench.client.clone();
     let reading = spawn(move || {
-        let error = response.body.read_all().unwrap_err();
+        let error = response.body.read_all(u64::MAX).unwrap_err();
         client.body_error(&error, "table `incident`")
     });
     bench.client.abort();

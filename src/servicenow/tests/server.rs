@@ -45,10 +45,11 @@ impl ClientBench {
         self.client.get(&request(), &self.stop)
     }
 
+    /// The value of `result`.
     pub(crate) fn result(&self) -> Result<serde_json::Value, Error> {
         self.client
             .get_result(&request(), &self.stop)
-            .map(|(value, _)| value)
+            .map(|answer| serde_json::from_str(&answer.result).unwrap())
     }
 
     /// The whole body, or the error of head or body.
@@ -56,7 +57,7 @@ impl ClientBench {
         let response = self.get()?;
         response
             .body
-            .read_all()
+            .read_all(u64::MAX)
             .map_err(|error| self.client.body_error(&error, "table `incident`"))
     }
 }
@@ -67,6 +68,7 @@ pub(crate) fn request() -> ReadRequest<'static> {
         params: vec![("sysparm_query", "active=true^ORDERBYsys_id".to_owned())],
         endpoint: "/api/now/table/{table}",
         what: "table `incident`".to_owned(),
+        max_answer_bytes: 1 << 20,
         private: false,
     }
 }

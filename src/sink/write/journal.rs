@@ -10,10 +10,8 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
+use crate::servicenow::AnswerRow;
 use crate::servicenow::query::parse_time;
-use crate::servicenow::table_write::stored_text;
 
 /// An entry counts even if it seems so much older than the first attempt, as the clock that stamped it
 /// need not agree with the `Date` header of the answer.
@@ -45,25 +43,27 @@ pub(super) struct JournalQuery<'a> {
 
 impl JournalQuery<'_> {
     /// The sys_ids of the entries in an answer that may be the one.
-    pub(super) fn matching_entries(&self, result: &Value) -> Vec<String> {
-        let entries = result.as_array().map(Vec::as_slice).unwrap_or_default();
+    pub(super) fn matching_entries(&self, entries: &[AnswerRow]) -> Vec<String> {
         let ours = entries.iter().filter(|entry| self.matches(entry));
-        ours.filter_map(|entry| stored_text(entry, "sys_id"))
+        ours.filter_map(|entry| entry.text("sys_id").map(str::to_owned))
             .collect()
     }
 
-    fn matches(&self, entry: &Value) -> bool {
+    fn matches(&self, entry: &AnswerRow) -> bool {
         // An instance drops a condition that it does not understand, so the answer is compared with
         // the two that were sent. They may be hidden.
         let agrees = |column: &str, wanted: &str| {
-            stored_text(entry, column).is_none_or(|text| text.eq_ignore_ascii_case(wanted))
+            entry
+                .text(column)
+                .is_none_or(|text| text.eq_ignore_ascii_case(wanted))
         };
-        let text = stored_text(entry, "value").unwrap_or_default();
-        let time =
-            stored_text(entry, "sys_created_on").and_then(|time| parse_time(time.as_bytes()));
+        let text = entry.text("value").unwrap_or_default();
+        let time = entry
+            .text("sys_created_on")
+            .and_then(|time| parse_time(time.as_bytes()));
         agrees("element_id", self.sys_id)
             && agrees("element", self.column)
-            && plain(&text) == plain(self.text)
+            && plain(text) == plain(self.text)
             && time.is_some_and(|time| time >= self.since)
     }
 }
@@ -121,8 +121,6 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const SOUGHT: JournalQuery<'_> = JournalQuery {
@@ -133,27 +131,38 @@ mod tests {
         since: 1_704_067_200,
     };
 
-    fn entry() -> Value {
-        json!({"sys_id": "e", "element_id": "A1", "element": "comments",
-               "value": " hello\r\nworld\n", "sys_created_on": "2024-01-01 00:00:00"})
-    }
+    const ENTRY: [(&str, &str); 5] = [
+        ("sys_id", "e"),
+        ("element_id", "A1"),
+        ("element", "comments"),
+        ("value", " hello\r\nworld\n"),
+        ("sys_created_on", "2024-01-01 00:00:00"),
+    ];
 
     #[test]
     fn entries_of_ours() {
-        let with = |name: &str, value: Value| {
-            let mut entry = entry();
-            entry[name] = value;
-            SOUGHT.matching_entries(&json!([entry])).len()
+        let matching = |name: &str, value: Option<&'static str>| {
+            let others = ENTRY.into_iter().filter(|(column, _)| *column != name);
+            let changed = value.map(|value| (ENTRY.map(|(column, _)| column), value));
+            let changed = changed.into_iter().flat_map(|(columns, value)| {
+                let column = columns.into_iter().find(|column| *column == name);
+                column.map(|column| (column, value))
+            });
+            SOUGHT.matching_entries(&[others.chain(changed).collect()])
         };
-        assert_eq!(SOUGHT.matching_entries(&json!([entry()])), ["e"]);
-        assert_eq!(with("element_id", Value::Null), 1);
-        assert_eq!(with("element_id", json!("b")), 0);
-        assert_eq!(with("element", json!("work_notes")), 0);
-        assert_eq!(with("value", json!("hello")), 0);
-        assert_eq!(with("value", Value::Null), 0);
-        assert_eq!(with("sys_created_on", json!("2023-12-31 23:59:59")), 0);
-        assert_eq!(with("sys_created_on", json!("soon")), 0);
-        assert!(SOUGHT.matching_entries(&json!({})).is_empty());
+        assert_eq!(matching("", None), ["e"]);
+        for (column, value, count) in [
+            ("element_id", None, 1),
+            ("element_id", Some("b"), 0),
+            ("element", Some("work_notes"), 0),
+            ("value", Some("hello"), 0),
+            ("value", None, 0),
+            ("sys_created_on", Some("2023-12-31 23:59:59"), 0),
+            ("sys_created_on", Some("soon"), 0),
+        ] {
+            assert_eq!(matching(column, value).len(), count, "{column} {value:?}");
+        }
+        assert!(SOUGHT.matching_entries(&[]).is_empty());
     }
 
     fn place() -> JournalTextKey {

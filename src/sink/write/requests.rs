@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::journal::{JOURNAL_CLOCK_TOLERANCE, JournalQuery, JournalTextKey};
 use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
 use super::record_writer::{RecordWriter, WriteAttempt};
@@ -11,8 +9,8 @@ use super::row_versions;
 use super::row_versions::VersionBeforeUpdate;
 use crate::servicenow::query::parse_time;
 use crate::servicenow::table_write;
-use crate::servicenow::table_write::{TableWrite, stored_text};
-use crate::servicenow::{Error, ReadRequest, ResponseHead, table_api};
+use crate::servicenow::table_write::TableWrite;
+use crate::servicenow::{AnswerRow, AnswerRows, Error, ReadRequest, ResponseHead, table_api};
 
 /// How long ago a record without a timestamp was first tried at most, if it was tried before.
 const ASSUMED_RECORD_AGE: Duration = Duration::from_secs(3600);
@@ -61,8 +59,8 @@ impl RecordWriter {
             WriteRequest::ReadVersion(id) => {
                 attempt.version = None;
                 let read = table_write::row(path, table, id, row_versions::VERSION_COLUMNS);
-                let (row, _) = self.read(&read, attempt)?;
-                attempt.version = VersionBeforeUpdate::of(&row);
+                let (found, _) = self.read(&read, attempt)?;
+                attempt.version = found.rows.first().and_then(VersionBeforeUpdate::of);
                 Ok(WriteReply::Answered)
             }
             WriteRequest::Probe => {
@@ -85,8 +83,8 @@ impl RecordWriter {
         &self,
         read: &ReadRequest<'_>,
         attempt: &WriteAttempt<'_>,
-    ) -> Result<(Value, ResponseHead), Error> {
-        self.client.get_result_once(read, attempt.stop)
+    ) -> Result<(AnswerRows, ResponseHead), Error> {
+        self.client.get_rows_once(read, attempt.stop)
     }
 
     /// Finds out whether a row holds what an update has sent. As rules of the instance may change some of
@@ -105,17 +103,18 @@ impl RecordWriter {
             .take(MAX_CHECKED_COLUMNS)
             .collect();
         let wanted = format!("sys_updated_on,{}", columns.join(","));
-        let read = table_write::row(&self.table_api_path, &self.rules.table, id, &wanted);
-        let (row, head) = self.read(&read, attempt)?;
-        let holds =
-            |column: &&str| match (attempt.operation.text_of(column), stored_text(&row, column)) {
-                (Some(sent), Some(stored)) => is_same_value(&sent, &stored),
-                // The table has no such column, or it is hidden.
-                (_, None) | (None, _) => true,
-            };
+        let read = table_write::row_values(&self.table_api_path, &self.rules.table, id, &wanted);
+        let (found, head) = self.read(&read, attempt)?;
+        let row = found.rows.into_iter().next().unwrap_or_default();
+        let holds = |column: &&str| match (attempt.operation.text_of(column), row.text(column)) {
+            (Some(sent), Some(stored)) => is_same_value(&sent, stored),
+            // The table has no such column, or it is hidden.
+            (_, None) | (None, _) => true,
+        };
         let now = head.date.unwrap_or_else(|| seconds(wall_clock()));
         let since = now.saturating_sub(seconds(sent.elapsed() + CHANGE_CLOCK_TOLERANCE));
-        let changed = stored_text(&row, "sys_updated_on")
+        let changed = row
+            .text("sys_updated_on")
             .and_then(|time| parse_time(time.as_bytes()))
             .is_some_and(|time| time >= since);
         let held = columns.iter().filter(|column| holds(column)).count();
@@ -133,15 +132,16 @@ impl RecordWriter {
         let fields = format!("sys_id,{column}");
         let (path, table) = (&self.table_api_path, &self.rules.table);
         let read = table_write::find_rows(path, table, query, &fields, MAX_FOUND_ROWS);
-        let (result, _) = self.read(&read, attempt)?;
-        let row = |row: &Value| FoundRow {
-            sys_id: stored_text(row, "sys_id"),
-            value: stored_text(row, column),
+        let (found, _) = self.read(&read, attempt)?;
+        let row = |row: &AnswerRow| FoundRow {
+            sys_id: row.text("sys_id").map(str::to_owned),
+            value: row.text(column).map(str::to_owned),
         };
-        Ok(WriteReply::Rows(match result.as_array() {
-            Some(rows) => rows.iter().map(row).collect(),
-            // Not a list: as good as a row that does not hold the value.
-            None => vec![FoundRow::default()],
+        Ok(WriteReply::Rows(if found.is_list {
+            found.rows.iter().map(row).collect()
+        } else {
+            // As good as a row that does not hold the value.
+            vec![FoundRow::default()]
         }))
     }
 
@@ -154,7 +154,7 @@ impl RecordWriter {
         attempt: &WriteAttempt<'_>,
     ) -> Result<WriteReply, Error> {
         let read = table_write::journal_entries(&self.table_api_path, id, column);
-        let (result, head) = self.read(&read, attempt)?;
+        let (found, head) = self.read(&read, attempt)?;
         let text = attempt.operation.text(column).unwrap_or_default();
         let age = max_entry_age(first_attempt, attempt.operation.record_time);
         let instance_time = head.date.unwrap_or_else(|| seconds(wall_clock()));
@@ -164,7 +164,7 @@ impl RecordWriter {
             text: &text,
             since: instance_time.saturating_sub(seconds(age)),
         };
-        let entries = query.matching_entries(&result);
+        let entries = query.matching_entries(&found.rows);
         let noted_since = Instant::now().checked_sub(age);
         let key = JournalTextKey::new(id, column, &text);
         let mut known = self.journal_entries.lock();

@@ -5,11 +5,10 @@
 //! the source once more, which is harmless; leaving out another user's change would not be. See
 //! [`crate::own_writes`].
 
-use serde_json::Value;
-
 use crate::own_writes::OwnWriteLog;
+use crate::servicenow::AnswerRow;
 use crate::servicenow::query::parse_time;
-use crate::servicenow::table_write::{RowAfterWrite, stored_text};
+use crate::servicenow::table_write::RowAfterWrite;
 
 /// The columns of a [`VersionBeforeUpdate`].
 pub(super) const VERSION_COLUMNS: &str = "sys_id,sys_mod_count,sys_updated_on,sys_updated_by";
@@ -23,10 +22,10 @@ pub(super) struct VersionBeforeUpdate {
 
 impl VersionBeforeUpdate {
     /// As it was read; `None` if a column is hidden.
-    pub(super) fn of(row: &Value) -> Option<VersionBeforeUpdate> {
+    pub(super) fn of(row: &AnswerRow) -> Option<VersionBeforeUpdate> {
         Some(VersionBeforeUpdate {
-            updated_on: stored_text(row, "sys_updated_on")?,
-            mod_count: stored_text(row, "sys_mod_count")?.parse().ok()?,
+            updated_on: row.text("sys_updated_on")?.to_owned(),
+            mod_count: row.text("sys_mod_count")?.parse().ok()?,
         })
     }
 
@@ -118,15 +117,16 @@ mod tests {
 
     #[test]
     fn versions() {
-        let row = serde_json::json!({"sys_updated_on": "x", "sys_mod_count": "4"});
-        let version = VersionBeforeUpdate::of(&row).unwrap();
+        let row = |columns: &[(&'static str, &'static str)]| columns.iter().copied().collect();
+        let whole = [("sys_updated_on", "x"), ("sys_mod_count", "4")];
+        let version = VersionBeforeUpdate::of(&row(&whole)).unwrap();
         assert_eq!((version.updated_on.as_str(), version.mod_count), ("x", 4));
-        for row in [
-            serde_json::json!({"sys_updated_on": "x"}),
-            serde_json::json!({"sys_mod_count": "4"}),
-            serde_json::json!({"sys_updated_on": "x", "sys_mod_count": "-1"}),
+        for columns in [
+            &whole[..1],
+            &whole[1..],
+            &[("sys_updated_on", "x"), ("sys_mod_count", "-1")],
         ] {
-            assert_eq!(VersionBeforeUpdate::of(&row), None);
+            assert_eq!(VersionBeforeUpdate::of(&row(columns)), None);
         }
     }
 }

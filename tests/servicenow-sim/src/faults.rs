@@ -43,6 +43,14 @@ pub enum Fault {
     QueuedTimeout,
     /// 202 with an empty body: not executed (section 1.7).
     NotExecuted,
+    /// Any status with this body as JSON, whatever was asked. One that begins as gzip does is sent as it
+    /// is (findings, section E: answers that are made to harm).
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// The body.
+        body: Arc<[u8]>,
+    },
     /// 200 `null` (section 2.6, line 174).
     NullBody,
     /// 200 with an empty body (section 2.6, line 174).
@@ -130,6 +138,7 @@ impl Fault {
             Fault::ApiAcl => "api_acl",
             Fault::QueuedTimeout => "queued_timeout",
             Fault::NotExecuted => "not_executed",
+            Fault::Answer { .. } => "answer",
             Fault::NullBody => "null_body",
             Fault::EmptyBody => "empty_body",
             Fault::Reset => "reset",

@@ -42,6 +42,7 @@ pub use clock::{format_stamp, parse_stamp};
 pub use error::Error;
 pub use faults::{Fault, Faults, Rule, RuleId, Target};
 pub use generator::{Generator, random_sys_id};
+pub use http::body::gzipped;
 pub use options::{LiteralTz, NoCount, OAuthClient, Options, UnknownTerm, User};
 pub use requests::LoggedRequest;
 pub use row::{Row, RowView};

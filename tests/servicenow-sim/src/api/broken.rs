@@ -14,6 +14,9 @@ const CHECK_LOGS: &str = "Transaction cancelled: maximum execution time exceeded
 /// Message of a cancelled transaction (section 2.7).
 const CANCELLED: &str = "Transaction cancelled: maximum execution time exceeded";
 
+/// The first bytes of a gzip stream (RFC 1952).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// 302 to the login page (section 10).
 pub(super) fn login() -> Answer {
     Answer::html(302, "").header("Location", "/login.do")
@@ -77,6 +80,14 @@ impl Instance {
             ),
             Fault::QueuedTimeout => Answer::error(500, CANCELLED, Some(CHECK_LOGS)),
             Fault::NotExecuted => Answer::json(202, ""),
+            Fault::Answer { status, body } => {
+                let answer = Answer::json(*status, body.to_vec());
+                if body.starts_with(&GZIP_MAGIC) {
+                    answer.header("Content-Encoding", "gzip")
+                } else {
+                    answer
+                }
+            }
             Fault::NullBody => Answer::json(200, "null"),
             Fault::EmptyBody => Answer::json(200, ""),
             Fault::Delay(time) => {

@@ -38,6 +38,11 @@ pub(crate) fn send(
             keep: false,
         });
     }
+    let encoded = answer
+        .headers
+        .iter()
+        .any(|(name, _)| *name == "Content-Encoding");
+    let gzip = gzip && !encoded;
     let no_body = matches!(answer.status, 202 | 204);
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {
@@ -83,6 +88,21 @@ pub(crate) fn send(
         bytes: writer.finish()?,
         keep,
     })
+}
+
+/// `unit` repeated `times` between `before` and `after`, as gzip.
+///
+/// # Errors
+/// None that memory does not have.
+pub fn gzipped(before: &str, unit: &str, times: usize, after: &str) -> io::Result<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(before.as_bytes())?;
+    let many = unit.repeat(1_000);
+    for _ in 0..times / 1_000 {
+        gzip.write_all(many.as_bytes())?;
+    }
+    gzip.write_all(after.as_bytes())?;
+    gzip.finish()
 }
 
 /// Collects body bytes into chunks.

@@ -1,0 +1,3 @@
+//! Answers and requests that are made to harm.
+
+mod memory;
