@@ -30,8 +30,10 @@ pub use man::man;
 pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
-    JsonOption, ListOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
 };
 pub use parse::{UsageError, parse};
-pub use values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds, Shell};
+pub use values::{
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ProbeQuestion, Shell,
+};
 pub use version::{BUILD_DATE, BUILD_REVISION, BUILD_TARGET, VERSION, version};

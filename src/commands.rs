@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::cli::{self, AdminAction, CliCommand, Invocation};
-use crate::config;
+use crate::cli::{self, CliCommand, Invocation};
+use crate::config::{self, ObservabilityConfig};
 
 mod admin;
 mod check;
@@ -14,6 +14,7 @@ mod checkpoint;
 mod dead_letters;
 mod failure;
 mod load;
+mod probe;
 mod reload;
 mod run;
 mod running_bridge;
@@ -50,7 +51,14 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
         CliCommand::Schema(action, options) => {
             schema::execute(&load(&config)?, action, &options, terminal)
         }
-        CliCommand::Admin(action) => ask(&config, &action, terminal),
+        CliCommand::Admin(action) => admin::execute(&port(&config, terminal)?, &action, terminal),
+        CliCommand::Probe(options) => {
+            let addr = match options.addr {
+                Some(address) => address.0,
+                None => port(&config, terminal)?.addr,
+            };
+            probe::execute(&addr, options.question.unwrap_or_default(), terminal)
+        }
     }
 }
 
@@ -59,9 +67,9 @@ fn print(text: &str, terminal: &mut Terminal<'_>) -> ExitResult {
     Ok(exit_code::DONE)
 }
 
-/// A running bridge can be asked with a configuration that is broken elsewhere: that is when one
-/// wants to ask it.
-fn ask(path: &Path, action: &AdminAction, terminal: &mut Terminal<'_>) -> ExitResult {
+/// Where a running bridge is asked. That can be done with a configuration that is broken elsewhere: that
+/// is when one wants to ask it.
+fn port(path: &Path, terminal: &mut Terminal<'_>) -> Result<ObservabilityConfig, CommandFailure> {
     let (observability, problems) = config::load_observability(path)
         .map_err(|problems| CommandFailure::new(exit_code::CONFIGURATION, problems))?;
     if let Some(problems) = problems {
@@ -69,5 +77,5 @@ fn ask(path: &Path, action: &AdminAction, terminal: &mut Terminal<'_>) -> ExitRe
             "{problems}; asking the running bridge all the same"
         ));
     }
-    admin::execute(&observability, action, terminal)
+    Ok(observability)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
-    JsonOption, ListOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
 };
 use super::values::Shell;
 
@@ -34,6 +34,8 @@ pub enum CliCommand {
     DeadLetters(DeadLetterAction),
     /// Ask something of a running bridge.
     Admin(AdminAction),
+    /// Ask a running bridge how it is, and tell it by the exit code.
+    Probe(ProbeOptions),
     /// Show, compare or register the Avro schema of a table.
     Schema(SchemaAction, SchemaOptions),
     /// Print one line with version and commit.

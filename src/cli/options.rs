@@ -8,7 +8,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use super::input::Input;
-use super::values::{DeadLetterPlace, DeadLetterPlaces, EpochSeconds, Shell};
+use super::values::{
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ProbeQuestion, Shell,
+};
 use crate::sink::RefusalKind;
 
 /// Declares a struct of flags and arguments, their list `INPUTS` for the table of commands, and `read`,
@@ -251,5 +253,15 @@ options! {
     pub(super) struct LogLevelOptions {
         /// one of error, warn, info, debug, trace
         level: String = argument("LEVEL").one_of(log_levels);
+    }
+}
+
+options! {
+    /// What `probe` is asked for.
+    pub struct ProbeOptions {
+        /// live (as without it) or ready
+        question: Option<ProbeQuestion> = optional_argument("QUESTION").one_of(ProbeQuestion::names);
+        /// ask there, as `127.0.0.1:8080`, and read no configuration
+        addr: Option<BridgeAddress> = value("addr", "ADDR");
     }
 }

@@ -27,7 +27,8 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
     (0, "done"),
     (
         1,
-        "some dead letters could not be replayed; the running bridge refused",
+        "some dead letters could not be replayed; the running bridge refused, or is not what \
+         `probe` asked",
     ),
     (64, "the command line makes no sense"),
     (70, "a bug in this program"),

@@ -151,6 +151,32 @@ fn questions_to_a_running_bridge() {
 }
 
 #[test]
+fn probes() {
+    for (text, question, addr) in [
+        ("probe", None, None),
+        ("probe live", Some(ProbeQuestion::Live), None),
+        (
+            "probe ready --addr [::1]:80",
+            Some(ProbeQuestion::Ready),
+            Some("[::1]:80"),
+        ),
+        ("probe --addr=:8080", None, Some(":8080")),
+    ] {
+        let addr = addr.map(|addr| BridgeAddress(addr.to_owned()));
+        check(text, &CliCommand::Probe(ProbeOptions { question, addr }));
+    }
+    for (text, words) in [
+        ("probe alive", "`alive` is none of live, ready"),
+        ("probe --addr 8080", "`--addr 8080` has no port"),
+        ("probe --addr :0", "`--addr :0` has no port"),
+        ("probe --addr a:70000", "`--addr a:70000` has no port"),
+    ] {
+        let usage = line(text).unwrap_err().to_string();
+        assert!(usage.starts_with(words), "{text}: {usage}");
+    }
+}
+
+#[test]
 fn checkpoints() {
     let check = |text: &str, action| check(text, &CliCommand::Checkpoint(action));
     let incident = || "incident".to_owned();

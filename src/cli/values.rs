@@ -142,6 +142,62 @@ impl FromWord for Shell {
     }
 }
 
+/// What `probe` asks a running bridge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProbeQuestion {
+    /// Whether its threads are alive and move: a bridge that is not should be started again.
+    #[default]
+    Live,
+    /// Whether everything is reached and nothing is stuck or held: a bridge that is not waits.
+    Ready,
+}
+
+impl ProbeQuestion {
+    const ALL: [ProbeQuestion; 2] = [ProbeQuestion::Live, ProbeQuestion::Ready];
+
+    fn word(self) -> &'static str {
+        match self {
+            ProbeQuestion::Live => "live",
+            ProbeQuestion::Ready => "ready",
+        }
+    }
+
+    pub(super) fn names() -> Vec<&'static str> {
+        ProbeQuestion::ALL.map(ProbeQuestion::word).to_vec()
+    }
+
+    /// The page of the port that answers it.
+    pub fn path(self) -> &'static str {
+        match self {
+            ProbeQuestion::Live => "/healthz",
+            ProbeQuestion::Ready => "/readyz",
+        }
+    }
+}
+
+impl FromWord for ProbeQuestion {
+    fn from_word(word: &OsStr) -> Result<ProbeQuestion, String> {
+        let mut all = ProbeQuestion::ALL.into_iter();
+        let found = all.find(|question| word == question.word());
+        found.ok_or_else(|| "is not known".to_owned())
+    }
+}
+
+/// Where a bridge listens, written `HOST:PORT`, or `:PORT` for this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeAddress(pub String);
+
+impl FromWord for BridgeAddress {
+    fn from_word(word: &OsStr) -> Result<BridgeAddress, String> {
+        let address = text(word)?;
+        let port = address.rsplit_once(':').and_then(|(_, port)| number(port));
+        match port {
+            None | Some(0_u16) => Err("has no port; write for example `127.0.0.1:8080`".to_owned()),
+            Some(_) => Ok(BridgeAddress(address.to_owned())),
+        }
+    }
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

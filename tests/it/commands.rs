@@ -11,6 +11,7 @@ use crate::support::bridge::{Bridge, run, texts};
 use crate::support::config::Config;
 
 mod packaging;
+mod probe;
 
 /// Output, errors and exit code of a command.
 fn call(folder: &Path, args: &[&str]) -> (String, String, i32) {

@@ -1,14 +1,17 @@
 //! The commands that are asked of a running bridge.
 
 use crate::cli::command::{AdminAction, CliCommand};
-use crate::cli::options::{JsonOption, LogLevelOptions, PipelineOptions, PollOptions};
+use crate::cli::options::{
+    JsonOption, LogLevelOptions, PipelineOptions, PollOptions, ProbeOptions,
+};
 use crate::cli::spec::{CommandSpec, options_of};
 
 /// What the commands have in common.
 const ASK: CommandSpec = CommandSpec {
     details: "\
 Asks a bridge that runs with the same configuration, at `observability.addr` (`:8080` is
-127.0.0.1:8080). All but `status` need `observability.admin_token_file`, which both read.
+127.0.0.1:8080). All but `status` and `probe` need `observability.admin_token_file`, which both
+read.
 
 Of the configuration only `observability` has to be right; other problems are told.",
     exit_codes: &[
@@ -103,6 +106,31 @@ pub(super) static ADMIN_COMMAND: CommandSpec = CommandSpec {
                 Ok(CliCommand::Admin(AdminAction::LogLevel(level)))
             },
             ..ASK
+        },
+        CommandSpec {
+            name: "probe",
+            summary: "say by the exit code whether it is alive, or ready; for containers and scripts",
+            details: "\
+Asks a running bridge for /healthz (`live`) or /readyz (`ready`), prints the answer with its
+reasons, and tells it by the exit code. An image needs neither a shell nor curl for it.
+
+A bridge that is not alive should be started again. One that is not ready waits for something, such
+as Kafka or the instance: starting it again does not help.",
+            inputs: &[options_of(ProbeOptions::INPUTS)],
+            examples: &[
+                "probe",
+                "probe ready -c /etc/servicenow-kafka-bridge/config.yaml",
+                "probe live --addr 127.0.0.1:8080",
+            ],
+            exit_codes: &[
+                (0, "it is"),
+                (1, "it is not, and the answer says why"),
+                (64, "the command line makes no sense"),
+                (75, "no answer within 10 s: it does not run, or is too busy"),
+                (78, "the configuration does not say where it listens"),
+            ],
+            build: |given| Ok(CliCommand::Probe(ProbeOptions::read(given)?)),
+            ..CommandSpec::EMPTY
         },
     ],
     examples: &[
