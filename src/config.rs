@@ -35,8 +35,8 @@ pub use diff::{ConfigDiff, LoadedConfig, TableChange};
 pub use files::ConfigFiles;
 pub use key_info::{KeyEffect, KeyInfo, KeyShape};
 pub use keys::{
-    AdminAccess, CheckpointStorage, Compression, Config, CreateId, CreateTopics, Decimals,
-    DisplayValue, KafkaConfig, KeyFormat, LogFormat, Nulls, OAuthConfig, OAuthGrant,
+    AdminAccess, CheckpointStorage, ClusterConfig, Compression, Config, CreateId, CreateTopics,
+    Decimals, DisplayValue, KafkaConfig, KeyFormat, LogFormat, Nulls, OAuthConfig, OAuthGrant,
     ObservabilityConfig, OffsetConfig, OnError, OnMissing, OnTypeError, Partitioner, ProxyConfig,
     QueryTimeZone, RegistryAuth, SaslConfig, SchemaRegistryConfig, SchemaStyle, ServiceNowAuth,
     ServiceNowConfig, SinkConfig, SinkFormat, SinkKeyFormat, SinkOperation, SinkTopicConfig,

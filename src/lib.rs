@@ -8,6 +8,7 @@ pub mod avro;
 pub mod backoff;
 pub mod checkpoint;
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod control;

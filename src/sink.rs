@@ -11,6 +11,7 @@ mod assignment;
 mod consumer;
 pub mod dead_letter;
 mod direct;
+mod group_check;
 mod keyed_queue;
 mod offset_tracker;
 mod pipeline;

@@ -41,6 +41,10 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
         78,
         "the configuration or the checkpoint file must be put right first",
     ),
+    (
+        79,
+        "another process has taken this bridge's place in the sink's group",
+    ),
 ];
 
 /// All commands, in the order in which they are listed.

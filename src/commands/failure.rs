@@ -18,6 +18,8 @@ pub mod exit_code {
     pub const TRY_AGAIN: u8 = 75;
     /// The configuration must be put right first (EX_CONFIG).
     pub const CONFIGURATION: u8 = 78;
+    /// Another process has taken this one's place, so that starting again would only take it back.
+    pub const FENCED: u8 = 79;
 }
 
 /// The exit code of a command that was executed, or why it ended early.

@@ -236,6 +236,8 @@ impl DiffLines {
             return false;
         }
         let mut parts = sink_parts(before, now);
+        let cluster = fields(old.cluster.changes(&new.cluster)).into_iter();
+        parts.extend(cluster.map(|key| format!("cluster.{key}")));
         let is_guarded = |config: &Config, topic: &SinkTopicConfig| {
             let mut tables = config.source.tables.iter();
             tables.any(|table| table.name == topic.table && skips_own_writes(config, table))

@@ -14,6 +14,7 @@ use super::key_info::{KeyEffect, KeyInfo};
 use super::key_table::{KeyGroup as _, KeyParent};
 use super::kinds::{Nested, Words, flag, time, word};
 
+mod cluster;
 mod kafka;
 mod schema_registry;
 mod servicenow;
@@ -22,6 +23,7 @@ mod source;
 mod state;
 
 pub use crate::config::values::time_zone::QueryTimeZone;
+pub use cluster::ClusterConfig;
 pub use kafka::{Compression, CreateTopics, KafkaConfig, SaslConfig};
 pub use schema_registry::{RegistryAuth, SchemaRegistryConfig, SubjectStrategy};
 pub use servicenow::{
@@ -68,6 +70,9 @@ config_keys! {
 
         /// Where checkpoints are kept: how far each table is delivered.
         offset: OffsetConfig = (), Nested, effect: Some(KeyEffect::AtOnce);
+
+        /// This bridge among those that share the work of the sink.
+        cluster: ClusterConfig = (), Nested, effect: Some(KeyEffect::SinkRestarts);
 
         /// The HTTP port: status page, health, metrics, admin API.
         observability: ObservabilityConfig = (), Nested, effect: Some(KeyEffect::AtOnce);

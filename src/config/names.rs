@@ -88,6 +88,25 @@ pub(super) fn check_topic(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks the name of a group's static member. Kafka takes the same characters as for topics
+/// (`group.instance.id`, KIP-345).
+pub(crate) fn check_instance_id(id: &str) -> Result<(), String> {
+    const MAX_INSTANCE_ID_BYTES: usize = 249; // Kafka's own limit
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if id.is_empty() || id == "." || id == ".." || !id.chars().all(legal) {
+        return Err(format!(
+            "{} cannot name a member of a group: letters, digits, `.`, `_` and `-` only",
+            quoted(id)
+        ));
+    }
+    if id.len() > MAX_INSTANCE_ID_BYTES {
+        return Err(format!(
+            "the name of a member of a group has at most {MAX_INSTANCE_ID_BYTES} characters"
+        ));
+    }
+    Ok(())
+}
+
 /// Checks a table name. It becomes part of a path and of queries.
 pub(super) fn check_table(name: &str) -> Result<(), String> {
     check_identifier(name, 80, |c| {
@@ -158,6 +177,16 @@ mod tests {
             assert!(check_table(bad).is_err(), "{bad}");
         }
         assert!(check_table("a.b").is_err());
+    }
+
+    #[test]
+    fn members_of_a_group() {
+        for good in ["a", "host-1.example_2", &"x".repeat(249)] {
+            assert_eq!(check_instance_id(good), Ok(()), "{good}");
+        }
+        for bad in ["", ".", "..", "a b", "a/b", "é", "a\n", &"x".repeat(250)] {
+            assert!(check_instance_id(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
 use super::error::Error;
+use super::group_membership::GroupMembership;
 use crate::config::{Compression, KafkaConfig, Secret};
 
 /// The name of this client in the brokers' logs and quotas.
@@ -20,7 +21,7 @@ const MIN_RECORD_BYTES_OF_QUEUE: u64 = 256;
 /// Properties, with their aliases, that no entry of `kafka.properties` may set. `config` refuses more
 /// and says why; this list is a second safeguard. It has the aliases because rdkafka applies a hash map:
 /// of two names of one property either could win.
-const GUARDED_PROPERTIES: [&str; 23] = [
+const GUARDED_PROPERTIES: [&str; 24] = [
     "acks",
     "request.required.acks",
     "enable.idempotence",
@@ -33,6 +34,7 @@ const GUARDED_PROPERTIES: [&str; 23] = [
     "max.in.flight.requests.per.connection",
     "queuing.strategy",
     "transactional.id",
+    "group.instance.id",
     "delivery.report.only.error",
     "bootstrap.servers",
     "metadata.broker.list",
@@ -73,7 +75,9 @@ const PRODUCER_GUARANTEES: [(&str, &str); 5] = [
 ];
 
 /// Defaults of a group's consumer. ServiceNow is the slow side, so that little is fetched ahead.
-const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
+const CONSUMER_DEFAULTS: [(&str, &str); 7] = [
+    // How long a member's partitions wait for its next start before others take them over.
+    ("session.timeout.ms", "10000"),
     ("queued.min.messages", "1000"),
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.message.max.bytes", "1048576"),
@@ -138,14 +142,20 @@ impl ClientSettings {
         )
     }
 
-    /// Settings of a member of a consumer group.
-    pub(super) fn consumer(kafka: &KafkaConfig, group: &str) -> Result<ClientSettings, Error> {
+    /// Settings of a static member of a consumer group (KIP-345).
+    pub(super) fn consumer(
+        kafka: &KafkaConfig,
+        membership: &GroupMembership,
+    ) -> Result<ClientSettings, Error> {
         let mut settings = ClientSettings::new(
             kafka,
             |settings| settings.set(&CONSUMER_DEFAULTS),
             &CONSUMER_GUARANTEES,
         )?;
-        settings.client.set("group.id", group);
+        settings.client.set("group.id", &membership.group_id);
+        settings
+            .client
+            .set("group.instance.id", &membership.instance_id);
         Ok(settings)
     }
 

@@ -7,6 +7,7 @@
 //! one thread that polls.
 
 mod context;
+mod coverage;
 mod positions;
 mod rebalance_listener;
 mod start_position;
@@ -22,15 +23,18 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use self::context::GroupContext;
+use self::coverage::coverage;
 use self::positions::OFFSET_QUERY_TIMEOUT;
 use super::client_context::ClientSignals;
 use super::client_settings::ClientSettings;
 use super::consumer_record::ConsumerRecord;
 use super::error::Error;
-use super::topic_partition::{TopicPartition, partition_list};
+use super::group_membership::GroupMembership;
+use super::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::config::KafkaConfig;
 use crate::metrics::Metrics;
 
+pub use self::coverage::GroupCoverage;
 pub use self::rebalance_listener::RebalanceListener;
 pub use self::start_position::StartPosition;
 
@@ -51,29 +55,33 @@ pub enum PollResult {
     OutOfRange,
     /// An error, in words, which ends this consumer. A new one may work.
     Fatal(String),
+    /// A younger process has taken this member's name in the group, and its partitions with it.
+    Fenced,
 }
 
-/// A member of a consumer group. Dropping it calls [`RebalanceListener::revoked`] and leaves the group,
-/// for which it waits for the coordinator, at most about `session.timeout.ms` (45 s).
+/// A static member of a consumer group. Dropping it calls [`RebalanceListener::revoked`] and commits, for
+/// which it waits for the coordinator, at most about `session.timeout.ms`. It does not leave the group:
+/// its partitions wait for its next start until the session time-out is over.
 pub struct Consumer {
     base: BaseConsumer<GroupContext>,
     topics: BTreeMap<String, Arc<str>>,
+    group_id: String,
     settings: ClientSettings,
 }
 
 impl Consumer {
-    /// Joins `group_id` for `topics`. The brokers are contacted by polls.
+    /// Joins the group for `topics`. The brokers are contacted by polls.
     ///
     /// # Errors
     /// librdkafka refuses the settings.
     pub fn start(
         config: &KafkaConfig,
-        group_id: &str,
+        membership: &GroupMembership,
         topics: &[Arc<str>],
         listener: Arc<dyn RebalanceListener>,
         metrics: &Arc<Metrics>,
     ) -> Result<Consumer, Error> {
-        let settings = ClientSettings::consumer(config, group_id)?;
+        let settings = ClientSettings::consumer(config, membership)?;
         let signals = ClientSignals::new(settings.clone(), metrics);
         let context = GroupContext::new(signals, listener, metrics);
         let base: BaseConsumer<GroupContext> = settings
@@ -87,6 +95,7 @@ impl Consumer {
         Ok(Consumer {
             base,
             topics: topics.iter().map(named).collect(),
+            group_id: membership.group_id.clone(),
             settings,
         })
     }
@@ -134,14 +143,75 @@ impl Consumer {
             .map_err(in_words)
     }
 
+    /// Whether this member has a partition.
+    pub fn has_partitions(&self) -> bool {
+        self.base.assignment().is_ok_and(|list| list.count() > 0)
+    }
+
+    /// Whether the members of the group have all partitions of the topics among them, and this one none of
+    /// other topics. Blocks for some seconds at most; for one while no records come, as the broker then takes
+    /// requests up only between two fetches.
+    pub fn group_coverage(&self) -> GroupCoverage {
+        let assigned = self.base.assignment().map(|list| partitions_in(&list));
+        let mut assigned = assigned.unwrap_or_default().into_iter();
+        if let Some(other) = assigned.find(|it| !self.topics.contains_key(&*it.topic)) {
+            return GroupCoverage::Incomplete(format!(
+                "{other} is of a topic that is not consumed"
+            ));
+        }
+        let mut counts = BTreeMap::new();
+        for topic in self.topics.keys() {
+            let metadata = self
+                .base
+                .fetch_metadata(Some(topic), RECOVERY_QUERY_TIMEOUT);
+            let metadata = match metadata {
+                Ok(metadata) => metadata,
+                Err(error) => return GroupCoverage::Unknown(error.to_string()),
+            };
+            let mut found = metadata.topics().iter();
+            let partitions = found.next().map_or(0, |topic| topic.partitions().len());
+            counts.insert(topic.clone(), partitions);
+        }
+        let client = self.base.client();
+        let groups = client.fetch_group_list(Some(&self.group_id), OFFSET_QUERY_TIMEOUT);
+        let groups = match groups {
+            Ok(groups) => groups,
+            Err(error) => return GroupCoverage::Unknown(error.to_string()),
+        };
+        let group = groups.groups().iter().find(|it| it.name() == self.group_id);
+        match group {
+            Some(group) if group.state() == "Stable" => {
+                let members = group.members().iter();
+                coverage(
+                    members.map(|member| member.assignment().unwrap_or_default()),
+                    &counts,
+                )
+            }
+            Some(group) => {
+                GroupCoverage::Unknown(format!("the group is in state {}", group.state()))
+            }
+            None => GroupCoverage::Unknown("there is no such group".to_owned()),
+        }
+    }
+
+    /// Leaves the group and joins it again, so that it distributes all partitions anew.
+    ///
+    /// # Errors
+    /// In words: librdkafka refuses.
+    pub fn rejoin(&self) -> Result<(), String> {
+        let names: Vec<&str> = self.topics.keys().map(String::as_str).collect();
+        self.base.unsubscribe();
+        self.base
+            .subscribe(&names)
+            .map_err(|error| self.settings.scrub(&error.to_string()))
+    }
+
     /// Waits for the next record, for `timeout` at most.
     pub fn poll(&self, timeout: Duration) -> PollResult {
         match self.base.poll(timeout) {
             None => PollResult::Nothing,
             Some(Ok(message)) => PollResult::Record(self.received(&message)),
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                PollResult::Fatal(format!("{code:?}: {code}"))
-            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => self.fatal(code),
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset) => {
                     PollResult::OutOfRange
@@ -149,6 +219,17 @@ impl Consumer {
                 Some(code) => PollResult::Trouble(words(code)),
                 None => PollResult::Nothing,
             },
+        }
+    }
+
+    /// librdkafka says "fatal" and keeps the cause apart.
+    fn fatal(&self, reported: Code) -> PollResult {
+        let cause = self.base.client().fatal_error();
+        let code = cause.map_or(reported, |(code, _)| code);
+        if self.base.context().is_fenced(code) {
+            PollResult::Fenced
+        } else {
+            PollResult::Fatal(format!("{code:?}: {code}"))
         }
     }
 

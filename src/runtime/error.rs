@@ -22,6 +22,8 @@ pub enum Error {
     Admin(admin::Error),
     /// Threads or signals of the operating system.
     System(io::Error),
+    /// Another process has taken this bridge's name in the sink's group.
+    Fenced,
     /// Stopped before everything that was begun had an end.
     Undelivered {
         /// Rows read but not acknowledged, at least.
@@ -34,7 +36,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Exit code: 70 is a bug, 75 safe to start again, 78 a wrong configuration.
+    /// Exit code: 70 is a bug, 75 safe to start again, 78 a wrong configuration, 79 another process in
+    /// this one's place.
     pub fn exit_code(&self) -> u8 {
         match self {
             // The lock is free again when the other process ends; a full disk may be emptied.
@@ -49,6 +52,7 @@ impl Error {
             Error::Registry(_) | Error::Refused(_) | Error::Admin(_) => 78,
             Error::System(_) => 75,
             Error::Undelivered { .. } => 75,
+            Error::Fenced => 79,
         }
     }
 }
@@ -63,6 +67,10 @@ impl fmt::Display for Error {
             Error::Refused(why) => f.write_str(&why.join("; ")),
             Error::Admin(error) => error.fmt(f),
             Error::System(error) => write!(f, "the operating system refuses: {error}"),
+            Error::Fenced => f.write_str(
+                "another process has taken this bridge's name in the sink's group: two bridges must not \
+                 have the same `cluster.instance_id`, nor copies of one file of it",
+            ),
             Error::Undelivered {
                 rows,
                 records,

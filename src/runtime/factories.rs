@@ -15,7 +15,7 @@ use crate::health::ConditionKey;
 use crate::kafka::Producer;
 use crate::own_writes::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
-use crate::{sink, source};
+use crate::{cluster, sink, source};
 
 /// A log of the sink's writes for each table that leaves its own writes out. A log in `known` is kept, as
 /// the sink may go on while the table starts anew.
@@ -111,7 +111,10 @@ pub(super) fn sink(
     own_writes: &BTreeMap<String, Arc<OwnWriteLog>>,
     signals: &StopSignals,
 ) -> Result<sink::SinkPipeline, StartRefusal> {
+    let instance_id = cluster::instance_id(config);
+    let instance_id = instance_id.map_err(|error| StartRefusal::Later(error.to_string()))?;
     let context = sink::SinkServices {
+        instance_id,
         client: Arc::clone(&connections.client),
         producer: Arc::clone(&connections.producer),
         registry: connections.registry.clone(),

@@ -170,6 +170,9 @@ impl Supervisor {
         if !before && let Some(why) = self.pipelines.refusals(config) {
             return Err(Error::Refused(why));
         }
+        if self.pipelines.sink.work().is_some_and(|it| it.is_fenced()) {
+            return Err(Error::Fenced);
+        }
         if self.reloads.is_due(now) {
             log::info!("trying the edited configuration again");
             self.reload(None);

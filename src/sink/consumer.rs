@@ -2,9 +2,11 @@
 //! workers, takes back what is finished, and commits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::assignment::{Assignment, SchemaWait};
+use super::group_check::GroupCheck;
 use super::record::{self, IdentityScope, RecordContent, SchemaRequest};
 use super::schema_resolver::SchemaResolver;
 use super::task::SinkTask;
@@ -12,7 +14,9 @@ use super::topic_context::{RefusalPolicy, TopicContext};
 use crate::backoff::Backoff;
 use crate::config::KafkaConfig;
 use crate::health::{Condition, Heartbeat};
-use crate::kafka::{Consumer, ConsumerRecord, PollResult, RebalanceListener, TopicPartition};
+use crate::kafka::{
+    Consumer, ConsumerRecord, GroupMembership, PollResult, RebalanceListener, TopicPartition,
+};
 use crate::metrics::Metrics;
 use crate::stop::StopSignals;
 
@@ -35,7 +39,9 @@ const CONSUMER_RESTART_BACKOFF: (Duration, Duration) =
 /// What the thread needs.
 pub(super) struct SinkConsumer {
     pub(super) kafka: KafkaConfig,
-    pub(super) group_id: String,
+    pub(super) membership: GroupMembership,
+    /// Is set when a younger process has taken this bridge's name in the group.
+    pub(super) fenced: Arc<AtomicBool>,
     /// Base URL of the instance; part of the identity of new rows.
     pub(super) instance: String,
     pub(super) topics: Vec<Arc<TopicContext>>,
@@ -52,6 +58,8 @@ pub(super) struct SinkConsumer {
 /// Why the loop of a consumer ended.
 enum ConsumerEnd {
     Stopped,
+    /// A younger process has taken this bridge's name in the group: it must not go on.
+    Fenced,
     /// It failed, with the reason; a new one may work.
     Failed(String),
 }
@@ -83,16 +91,21 @@ impl SinkConsumer {
         self.request_schemas();
         let names: Vec<Arc<str>> = self.topics.iter().map(|it| Arc::clone(&it.name)).collect();
         let listener: Arc<dyn RebalanceListener> = Arc::clone(&self.assignment) as _;
-        let consumer =
-            Consumer::start(&self.kafka, &self.group_id, &names, listener, &self.metrics)
-                .map_err(|error| error.to_string())?;
+        let consumer = Consumer::start(
+            &self.kafka,
+            &self.membership,
+            &names,
+            listener,
+            &self.metrics,
+        )
+        .map_err(|error| error.to_string())?;
         let Some(scope) = self.identity_scope(&consumer) else {
             return Ok(0);
         };
         let end = self.serve(&consumer, &scope, backoff);
         self.assignment.end_leases();
         let max_wait = match &end {
-            ConsumerEnd::Stopped => None,
+            ConsumerEnd::Stopped | ConsumerEnd::Fenced => None,
             ConsumerEnd::Failed(why) => {
                 self.condition.fail(why.clone());
                 Some(self.assignment.revoke_wait())
@@ -103,7 +116,31 @@ impl SinkConsumer {
         drop(consumer);
         match end {
             ConsumerEnd::Stopped => Ok(left),
+            ConsumerEnd::Fenced => {
+                self.await_stop();
+                Ok(left)
+            }
             ConsumerEnd::Failed(why) => Err(why),
+        }
+    }
+
+    /// The supervisor is to end the process: two processes that take each other's partitions would do so
+    /// for ever.
+    fn fence(&self) {
+        let id = &self.membership.instance_id;
+        let why = format!(
+            "another process has joined the group {} as {id}, and has the partitions now",
+            self.membership.group_id
+        );
+        log::error!(error = why; "the sink is fenced");
+        self.condition.fail(why);
+        self.fenced.store(true, Relaxed);
+    }
+
+    /// Does nothing until it is stopped.
+    fn await_stop(&self) {
+        while !self.signals.stop.wait(BROKER_RETRY_PAUSE) {
+            self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
         }
     }
 
@@ -131,6 +168,8 @@ impl SinkConsumer {
         backoff: &mut Backoff,
     ) -> ConsumerEnd {
         let mut check_at = None;
+        let mut is_idle = false;
+        let mut group_check = GroupCheck::new(Instant::now());
         let mut look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
         self.condition.ok();
         while !self.signals.stop.is_stopped() {
@@ -151,6 +190,9 @@ impl SinkConsumer {
             if check_at.is_some_and(|at| Instant::now() >= at) {
                 check_at = self.check(consumer);
             }
+            if let Err(why) = group_check.step(consumer, is_idle, Instant::now()) {
+                return ConsumerEnd::Failed(why);
+            }
             if Instant::now() >= look_at {
                 let not_held = |partition: &TopicPartition| !self.assignment.is_held(partition);
                 if let Some(partition) = consumer.position_beyond_end(not_held) {
@@ -165,7 +207,9 @@ impl SinkConsumer {
             } else {
                 IDLE_POLL_TIMEOUT
             };
-            match consumer.poll(turn) {
+            let polled = consumer.poll(turn);
+            is_idle = matches!(polled, PollResult::Nothing);
+            match polled {
                 PollResult::Record(record) => {
                     backoff.reset();
                     if let Err(why) = self.hand_out(record, None, scope) {
@@ -189,6 +233,10 @@ impl SinkConsumer {
                     Err(why) => return ConsumerEnd::Failed(why),
                 },
                 PollResult::Fatal(why) => return ConsumerEnd::Failed(why),
+                PollResult::Fenced => {
+                    self.fence();
+                    return ConsumerEnd::Fenced;
+                }
             }
         }
         ConsumerEnd::Stopped

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::worker::SinkWorker;
 use super::write::{RecordWriter, SuccessCounter};
 use crate::config::{Config, OnError, SinkFormat, SinkTopicConfig};
 use crate::health::{ConditionKey, Health};
-use crate::kafka::Producer;
+use crate::kafka::{GroupMembership, Producer};
 use crate::metrics::Metrics;
 use crate::own_writes::OwnWriteLog;
 use crate::registry::Registry;
@@ -49,11 +50,14 @@ pub struct SinkServices {
     pub metrics: Arc<Metrics>,
     /// Heartbeats and readiness.
     pub health: Arc<Health>,
+    /// The name of this bridge in the sink's group.
+    pub instance_id: String,
 }
 
 /// The running sink.
 pub struct SinkPipeline {
     consumer: JoinHandle<u64>,
+    fenced: Arc<AtomicBool>,
     /// Ends the threads in `others`.
     end: Option<StopTrigger>,
     others: Vec<JoinHandle<()>>,
@@ -122,9 +126,14 @@ impl SinkPipeline {
             &context.health,
             &context.metrics,
         );
+        let fenced = Arc::new(AtomicBool::new(false));
         let consume = SinkConsumer {
             kafka: config.kafka.clone(),
-            group_id: sink.group_id.clone(),
+            membership: GroupMembership {
+                group_id: sink.group_id.clone(),
+                instance_id: context.instance_id.clone(),
+            },
+            fenced: Arc::clone(&fenced),
             instance: config.servicenow.base_url.clone(),
             topics,
             assignment: Arc::new(assignment),
@@ -141,9 +150,16 @@ impl SinkPipeline {
             .spawn(move || consume.run())?;
         Ok(SinkPipeline {
             consumer,
+            fenced,
             end: Some(end),
             others,
         })
+    }
+
+    /// Whether a younger process has taken this bridge's name in the group. The consumer then does nothing
+    /// until it is stopped.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Relaxed)
     }
 
     /// Whether the consumer has left the group: all is written and committed that will be.

@@ -10,6 +10,7 @@ mod group;
 mod held;
 mod late;
 mod lost;
+mod member;
 mod offsets;
 mod operations;
 mod order;

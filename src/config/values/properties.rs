@@ -9,7 +9,7 @@ use crate::config::secret::Secret;
 use crate::config::yaml::Value;
 
 /// Properties with a key of ours. A trailing `*` stands for any end.
-const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
+const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 32] = [
     ("bootstrap.servers", "kafka.brokers"),
     ("metadata.broker.list", "kafka.brokers"),
     (
@@ -44,6 +44,7 @@ const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 31] = [
     ("log_level", "log_level"),
     ("log.queue", "log_level"),
     ("group.id", "sink.group_id"),
+    ("group.instance.id", "cluster.instance_id"),
     ("schema.registry.url", "kafka.schema_registry_url"),
     ("key.serializer", "source.tables[].partitioner"),
     ("value.serializer", "kafka.schema_registry_url"),

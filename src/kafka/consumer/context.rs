@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -25,6 +26,8 @@ pub(super) struct GroupContext {
     callbacks: ClientCallbacks,
     listener: Arc<dyn RebalanceListener>,
     lag: GaugeVec,
+    /// The group has dropped this member, and it has no assignment since.
+    dropped: AtomicBool,
     /// Where each assigned partition began: librdkafka gives no lag before the first commit, which is
     /// then counted from here.
     starts: Mutex<BTreeMap<TopicPartition, StartPosition>>,
@@ -40,8 +43,16 @@ impl GroupContext {
             callbacks: ClientCallbacks(signals),
             listener,
             lag: metrics.sink_lag.clone(),
+            dropped: AtomicBool::new(false),
             starts: Mutex::default(),
         }
+    }
+
+    /// Whether Kafka refuses this member because a younger process has its name. A commit that was held back
+    /// while the session ran out is refused in the same words when the member has joined anew, as it
+    /// bears the member's old number.
+    pub(super) fn is_fenced(&self, cause: Code) -> bool {
+        cause == Code::FencedInstanceId && !self.dropped.load(Relaxed)
     }
 
     /// Remembers where partitions begin, for the lag.
@@ -99,6 +110,7 @@ impl GroupContext {
         {
             log::error!(target: "kafka", error:% = error; "a partition cannot be held");
         }
+        self.dropped.store(false, Relaxed);
         self.remember_starts(&starts);
         self.listener.assigned(&starts);
     }
@@ -108,6 +120,9 @@ impl GroupContext {
         // If the group dropped this member, another one may work on the partitions already, and a
         // commit would overwrite its progress.
         if base.assignment_lost() {
+            if base.client().fatal_error().is_none() {
+                self.dropped.store(true, Relaxed);
+            }
             self.listener.lost(&partitions);
         } else {
             // librdkafka commits them while it takes the partitions away.

@@ -11,7 +11,8 @@ use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -163,6 +164,16 @@ impl Broker {
         let results = block_on(admin.create_topics([&topic], &options))?
             .context(&format!("create topic {name}"))?;
         settled("create topic", results)
+    }
+
+    /// Gives a topic this many partitions.
+    pub fn grow_topic(&self, name: &str, partitions: usize) -> Result<(), Error> {
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+        let admin = self.admin()?;
+        let wanted = NewPartitions::new(name, partitions);
+        let results = block_on(admin.create_partitions([&wanted], &options))?
+            .context(&format!("grow topic {name}"))?;
+        settled("grow topic", results)
     }
 
     /// Deletes a topic.
@@ -325,11 +336,22 @@ fn format(folder: &Path) -> Result<(), Error> {
 }
 
 fn free_ports() -> Result<Ports, Error> {
-    Ok(Ports {
-        plain: free_port()?,
-        controller: free_port()?,
-        sasl: free_port()?,
-    })
+    loop {
+        let ports = Ports {
+            plain: free_port()?,
+            controller: free_port()?,
+            sasl: free_port()?,
+        };
+        // A port that was given back may be given out again.
+        let Ports {
+            plain,
+            controller,
+            sasl,
+        } = ports;
+        if plain != controller && controller != sasl && sasl != plain {
+            return Ok(ports);
+        }
+    }
 }
 
 type Results = Vec<Result<String, (String, rdkafka::types::RDKafkaErrorCode)>>;
