@@ -122,7 +122,7 @@ pub(super) fn check_table(name: &str) -> Result<(), String> {
 }
 
 /// Checks a column name; a dot walks through a reference. It becomes part of queries.
-pub(super) fn check_column(name: &str) -> Result<(), String> {
+pub(crate) fn check_column(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
     let parts = !name.split('.').any(str::is_empty);
     check_identifier(name, 255, legal).and(if parts { Ok(()) } else { Err(()) }).map_err(|()| {

@@ -52,6 +52,8 @@ refusal_kinds! {
         InvalidHeaders = "invalid_headers",
         /// The value of the key field cannot be searched for.
         InvalidKey = "invalid_key",
+        /// A column's value is a list or an object that no column keeps.
+        NestedValue = "nested_value",
         /// The value is not what its Avro schema says.
         InvalidAvro = "invalid_avro",
         /// The schema cannot be used.

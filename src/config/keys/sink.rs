@@ -101,6 +101,11 @@ config_keys! {
         /// other word for a column that is absent.
         nulls: Nulls = Nulls::Clear, word();
 
+        /// A column whose value is an object, or a list of more than plain values: refuse (the record
+        /// cannot be written) or stringify (its JSON is written as a text). Lists of plain values are
+        /// written with commas between them.
+        nested: NestedValues = NestedValues::Refuse, word();
+
         /// Whether a record without a value deletes the row whose sys_id is the key.
         deletes: bool = false, flag();
 
@@ -188,6 +193,14 @@ words! {
         Clear = "clear",
         /// It leaves the column alone.
         Ignore = "ignore",
+    }
+
+    /// `sink.topics[].nested`: what becomes of a value that no column keeps.
+    pub enum NestedValues {
+        /// The record cannot be written.
+        Refuse = "refuse",
+        /// Its JSON is written as a text.
+        Stringify = "stringify",
     }
 
     /// `sink.topics[].on_missing`.

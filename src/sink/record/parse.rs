@@ -150,7 +150,9 @@ impl RecordParser<'_> {
         };
         let fields = match kind {
             OperationKind::Delete => Vec::new(),
-            OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => self.sent(all),
+            OperationKind::Insert | OperationKind::Update | OperationKind::Upsert => {
+                self.sent(all)?
+            }
         };
         if kind == OperationKind::Update && fields.is_empty() {
             return Ok(RecordAction::Skip(SkipReason::NothingToWrite));
@@ -273,14 +275,17 @@ impl RecordParser<'_> {
     }
 
     /// The fields that are sent to the instance.
-    fn sent(&self, all: Vec<RecordField>) -> Vec<RecordField> {
+    fn sent(&self, all: Vec<RecordField>) -> Result<Vec<RecordField>, Refusal> {
         let wanted =
             |name: &String| self.topic.fields.is_empty() || self.topic.fields.contains(name);
         all.into_iter()
             .filter(|(name, _)| name != "sys_id" && !UNWRITABLE_COLUMNS.contains(&name.as_str()))
             .filter(|(name, _)| wanted(name))
             .filter(|(_, value)| self.topic.nulls == Nulls::Clear || !fields::is_null(value))
-            .map(|(name, value)| (name, fields::stored(value)))
+            .map(|(name, value)| {
+                let value = fields::stored(&name, value, self.topic.nested)?;
+                Ok((name, value))
+            })
             .collect()
     }
 
@@ -353,8 +358,10 @@ fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal>
     let Some((_, value)) = all.iter().find(|(name, _)| name == field) else {
         return Ok(None);
     };
-    let text = fields::text(&fields::stored(value.clone()));
-    match text {
+    if fields::is_null(value) {
+        return Ok(None);
+    }
+    match fields::text(&fields::plain_form(value.clone())) {
         Some(text) if text.trim().is_empty() => Ok(None),
         // An encoded query has no escape: the text behind a `^` would be a condition of its own.
         Some(text) if !text.contains(|letter: char| letter == '^' || letter.is_control()) => {

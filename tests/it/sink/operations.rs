@@ -165,7 +165,8 @@ fn what_of_a_record_is_sent() {
         "description": "new",
         "reassignment_count": 7,
         "active": false,
-        "u_cost": {"value": "1.50", "display_value": "$1.50"},
+        "u_cost": {"value": "1.50", "display_value": "$1.50", "currency_display_value": "USD;1.50"},
+        "watch_list": ["a", "b"],
         "assigned_to": {"link": "https://x/y", "value": "abc"},
         "sys_updated_on": "2001-01-01 00:00:00",
         "sys_updated_by": "somebody",
@@ -182,6 +183,7 @@ fn what_of_a_record_is_sent() {
         "reassignment_count": 7,
         "active": false,
         "u_cost": "1.50",
+        "watch_list": "a,b",
         "assigned_to": "abc",
     });
     assert_eq!(body, expected);
