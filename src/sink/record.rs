@@ -1,10 +1,12 @@
 //! A record of Kafka, from its bytes to the write that it asks for. Pure.
 //!
-//! `decode` makes JSON of the bytes, where needed with a schema; `fields` takes that apart without
+//! `decode` makes JSON of the bytes, where needed with a schema; `envelope` takes away what Connect and
+//! Debezium put around a row; `fields` takes JSON apart without
 //! changing how a value is written; `parse` finds out what is asked for, which `operation`
 //! describes; `row_identity` computes the sys_id of a new row.
 
 mod decode;
+mod envelope;
 mod fields;
 mod operation;
 mod parse;

@@ -54,6 +54,8 @@ refusal_kinds! {
         InvalidKey = "invalid_key",
         /// A column's value is a list or an object that no column keeps.
         NestedValue = "nested_value",
+        /// The value is an envelope of Kafka Connect or Debezium without a row.
+        InvalidEnvelope = "invalid_envelope",
         /// The value is not what its Avro schema says.
         InvalidAvro = "invalid_avro",
         /// The schema cannot be used.
@@ -68,6 +70,8 @@ refusal_kinds! {
         InvalidOperation = "invalid_operation",
         /// The sys_id or the header `sn_create_id` is malformed.
         InvalidIdentity = "invalid_identity",
+        /// A new row would have no column of its own.
+        NoColumns = "no_columns",
         /// Nothing says which row is meant.
         NoIdentity = "no_identity",
         /// The instance ignores the key field in a search.

@@ -78,8 +78,8 @@ config_keys! {
         concurrency: usize => 0, up_to(256), default: "5";
 
         /// What the values are: auto (with a schema id at the front as the registry says, else
-        /// JSON), json, avro or json_schema (JSON behind a schema id). With json, keys are left
-        /// alone too.
+        /// JSON), json, avro or json_schema (JSON behind a schema id). All but json take away the
+        /// envelopes of Kafka Connect and Debezium; with json, keys are left alone too.
         format: SinkFormat = SinkFormat::Auto, word();
 
         /// What the keys are: auto (behind a schema id their text, else their bytes) or bytes, for

@@ -151,7 +151,8 @@ pub(super) fn inner_value(value: &RawValue) -> Option<Box<RawValue>> {
     member_value(members(value)?)
 }
 
-fn members(value: &RawValue) -> Option<Vec<RecordField>> {
+/// The members of a value, if it is an object.
+pub(super) fn members(value: &RawValue) -> Option<Vec<RecordField>> {
     let text = value.get();
     text.starts_with('{')
         .then(|| object(text.as_bytes()).ok())?

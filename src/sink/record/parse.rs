@@ -5,13 +5,16 @@
 //! key field part of a query. What does not fit there is refused.
 
 use super::decode::RecordContent;
+use super::envelope::{self, OpenedValue};
 use super::fields::{self, RecordField};
 use super::operation::{
     JOURNAL_COLUMNS, NewRowIdentity, OperationKind, RecordAction, SkipReason, TargetRow,
     WriteOperation,
 };
 use super::row_identity::{self, IdentityScope};
-use crate::config::{CreateId, Nulls, OnMissing, SinkOperation, SinkTopicConfig};
+use crate::config::{
+    CreateId, Nulls, OnMissing, SinkFormat, SinkOperation, SinkTopicConfig, names,
+};
 use crate::kafka::ConsumerRecord;
 use crate::sink::refusal::{Refusal, RefusalKind};
 
@@ -63,10 +66,30 @@ impl RecordParser<'_> {
         if asked == Some(OperationKind::Delete) && !self.topic.deletes {
             return Ok(RecordAction::Skip(SkipReason::DeleteNotEnabled));
         }
-        match &self.content.value {
-            Ok(Some(value)) => self.read_value(asked, value),
-            Ok(None) => self.read_tombstone(asked),
-            Err(refusal) => Err(refusal.clone()),
+        let value = match &self.content.value {
+            Ok(Some(value)) => fields::parse(value)?,
+            Ok(None) => return self.read_tombstone(asked),
+            Err(refusal) => return Err(refusal.clone()),
+        };
+        let opened = if self.topic.format == SinkFormat::Json {
+            OpenedValue::Row(value)
+        } else {
+            envelope::open(value)?
+        };
+        match opened {
+            OpenedValue::Row(row) => self.read_row(asked.unwrap_or_else(|| self.kind(&row)), row),
+            OpenedValue::ChangedRow(row) => {
+                // A change of a row that nothing names must not make one.
+                let kind = match self.kind(&row) {
+                    OperationKind::Insert if self.topic.operation == SinkOperation::Auto => {
+                        OperationKind::Upsert
+                    }
+                    kind => kind,
+                };
+                self.read_row(asked.unwrap_or(kind), row)
+            }
+            OpenedValue::Tombstone => self.read_tombstone(asked),
+            OpenedValue::RemovedRow(before) => self.read_removal(asked, &before),
         }
     }
 
@@ -93,15 +116,35 @@ impl RecordParser<'_> {
         }
     }
 
-    fn read_tombstone(&self, asked: Option<OperationKind>) -> Result<RecordAction, Refusal> {
-        if asked.is_some_and(|kind| kind != OperationKind::Delete) {
-            return Err(Refusal::unsent(
-                RefusalKind::InvalidOperation,
-                format!(
-                    "the header `{OPERATION_HEADER}` asks for a row, but the record has no value"
-                ),
-            ));
+    /// The removal of a row that is named by its columns as they were `before`, else by the key.
+    fn read_removal(
+        &self,
+        asked: Option<OperationKind>,
+        before: &[RecordField],
+    ) -> Result<RecordAction, Refusal> {
+        asks_for_no_row(asked)?;
+        if !self.topic.deletes {
+            return Ok(RecordAction::Skip(SkipReason::DeleteNotEnabled));
         }
+        if let Some(id) = named_row(before)? {
+            return Ok(self.removal(TargetRow::SysId(id)));
+        }
+        if let Some(field) = &self.topic.key_field
+            && let Some(value) = identity(before, field)?
+        {
+            let field = field.clone();
+            return Ok(self.removal(TargetRow::Field { field, value }));
+        }
+        self.read_tombstone(asked)
+    }
+
+    fn removal(&self, row: TargetRow) -> RecordAction {
+        let create = NewRowIdentity::None;
+        RecordAction::Write(self.operation(OperationKind::Delete, row, Vec::new(), create))
+    }
+
+    fn read_tombstone(&self, asked: Option<OperationKind>) -> Result<RecordAction, Refusal> {
+        asks_for_no_row(asked)?;
         if !self.topic.deletes {
             return Ok(RecordAction::Skip(SkipReason::Tombstone));
         }
@@ -113,34 +156,23 @@ impl RecordParser<'_> {
         })?;
         let id = match self.topic.create_id {
             CreateId::Key => row_identity::of_key(key, &self.topic.table, self.scope),
-            _ => std::str::from_utf8(key)
-                .ok()
-                .and_then(sys_id)
-                .ok_or_else(|| {
-                    Refusal::unsent(
-                        RefusalKind::NoIdentity,
-                        "the key of a record without value is no sys_id, so it says not which row \
+            _ => sys_id_of_key(key).ok_or_else(|| {
+                Refusal::unsent(
+                    RefusalKind::NoIdentity,
+                    "the key of a record without value is no sys_id, so it says not which row \
                          to delete",
-                    )
-                })?,
+                )
+            })?,
         };
-        let row = TargetRow::SysId(id);
-        Ok(RecordAction::Write(self.operation(
-            OperationKind::Delete,
-            row,
-            Vec::new(),
-            NewRowIdentity::None,
-        )))
+        Ok(self.removal(TargetRow::SysId(id)))
     }
 
-    fn read_value(
+    fn read_row(
         &self,
-        asked: Option<OperationKind>,
-        value: &[u8],
+        kind: OperationKind,
+        all: Vec<RecordField>,
     ) -> Result<RecordAction, Refusal> {
-        let all = fields::parse(value)?;
         let sys_id = named_row(&all)?;
-        let kind = asked.unwrap_or_else(|| self.kind(sys_id.is_some()));
         let row = self.row(kind, &all, sys_id.clone())?;
         let create = self.create(kind, &row, &all, sys_id)?;
         let row = match (row, &create) {
@@ -157,18 +189,26 @@ impl RecordParser<'_> {
         if kind == OperationKind::Update && fields.is_empty() {
             return Ok(RecordAction::Skip(SkipReason::NothingToWrite));
         }
+        let makes_row = matches!(kind, OperationKind::Insert | OperationKind::Upsert);
+        let may_be_column = |(name, _): &RecordField| names::check_column(name).is_ok();
+        if makes_row && !fields.iter().any(may_be_column) {
+            return Err(Refusal::unsent(
+                RefusalKind::NoColumns,
+                "the record holds no column that a new row could have, so the row would be empty",
+            ));
+        }
         Ok(RecordAction::Write(
             self.operation(kind, row, fields, create),
         ))
     }
 
     /// The operation of a record whose header does not say it.
-    fn kind(&self, names_row: bool) -> OperationKind {
+    fn kind(&self, row: &[RecordField]) -> OperationKind {
         match self.topic.operation {
             SinkOperation::Insert => OperationKind::Insert,
             SinkOperation::Update => OperationKind::Update,
             SinkOperation::Upsert => OperationKind::Upsert,
-            SinkOperation::Auto if names_row => OperationKind::Update,
+            SinkOperation::Auto if names_a_row(row) => OperationKind::Update,
             SinkOperation::Auto if self.topic.key_field.is_some() => OperationKind::Upsert,
             SinkOperation::Auto => OperationKind::Insert,
         }
@@ -319,6 +359,28 @@ impl RecordParser<'_> {
             record_time: self.record.timestamp,
         }
     }
+}
+
+/// A record without a row may ask for a removal only.
+fn asks_for_no_row(asked: Option<OperationKind>) -> Result<(), Refusal> {
+    match asked {
+        None | Some(OperationKind::Delete) => Ok(()),
+        Some(_) => Err(Refusal::unsent(
+            RefusalKind::InvalidOperation,
+            format!("the header `{OPERATION_HEADER}` asks for a row, but the record has no value"),
+        )),
+    }
+}
+
+/// The sys_id that a key is, as it stands or as JSON.
+fn sys_id_of_key(key: &[u8]) -> Option<String> {
+    let plain = std::str::from_utf8(key).ok().and_then(sys_id);
+    plain.or_else(|| sys_id(&envelope::key_text(key)?))
+}
+
+/// Whether a record has a sys_id, good or bad.
+fn names_a_row(all: &[RecordField]) -> bool {
+    !matches!(named_row(all), Ok(None))
 }
 
 /// The sys_id that a record names; an empty one names nothing.

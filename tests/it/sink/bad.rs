@@ -54,6 +54,17 @@ fn bad() -> Vec<(Draft, &'static str, Option<u16>)> {
         (Draft::new(described("acl")), "acl", Some(403)),
         (Draft::new(missing), "not_found", Some(404)),
         (Draft::new(large), "too_large", Some(400)),
+        (Draft::new("{}"), "no_columns", None),
+        (
+            Draft::new(json!({"watch_list": ["Doe, John"]}).to_string()),
+            "nested_value",
+            None,
+        ),
+        (
+            Draft::new(r#"{"schema":null,"payload":"x"}"#),
+            "invalid_envelope",
+            None,
+        ),
         (
             Draft::new("{}").header("sn_operation", "merge"),
             "invalid_operation",
@@ -124,7 +135,8 @@ fn good_records_among_bad_ones_are_all_written() {
         let attempts = letter["attempts"].as_u64().unwrap();
         assert_eq!(attempts > 0, status.is_some(), "{letter}");
         let operation = match kind {
-            "invalid_json" | "invalid_operation" => Value::Null,
+            "invalid_json" | "invalid_operation" | "no_columns" | "nested_value"
+            | "invalid_envelope" => Value::Null,
             "not_found" => json!("update"),
             _ => json!("insert"),
         };

@@ -253,3 +253,43 @@ fn records_of_the_source_go_through() {
     assert!(deletes.iter().all(|it| it.operation != Operation::Delete));
     assert_eq!(bridge.terminate(), 0);
 }
+
+/// Records of Kafka Connect's JSON converter and of Debezium, also one in the other.
+#[test]
+fn rows_in_envelopes() {
+    let rig = SinkRig::new();
+    let [changed, removed] = ["changed", "removed"].map(|name| rig.row(name));
+    let connect = |payload: Value| json!({"schema": {"type": "struct"}, "payload": payload});
+    let change = |op: &str, before: Value, after: Value| json!({"before": before, "after": after, "source": {}, "op": op, "ts_ms": 1});
+    let config = rig.config().sink_topic("deletes: true");
+    let bridge = done(
+        &rig,
+        &config.sink("concurrency: 1"),
+        [
+            record(&connect(json!({"correlation_id": "plain", "state": "1"}))),
+            record(&change(
+                "c",
+                Value::Null,
+                json!({"correlation_id": "created"}),
+            )),
+            record(&connect(change(
+                "u",
+                json!({"sys_id": changed, "state": "1"}),
+                json!({"sys_id": changed, "state": "2"}),
+            ))),
+            record(&change("d", json!({"sys_id": removed}), Value::Null)),
+            // What follows a removal: a record without a value, with a key that Connect wrote.
+            Draft::new(connect(Value::Null).to_string()).key(connect(json!(removed)).to_string()),
+            record(&change("u", Value::Null, json!({"state": "2"}))),
+        ]
+        .map(|draft| draft.partition(0)),
+    );
+    assert_eq!(operations(&rig), ["Insert", "Insert", "Update", "Delete"]);
+    assert_eq!(rig.column(&changed, "state"), "2");
+    assert_eq!(rig.sim.count(TABLE).unwrap(), 3);
+    let rows = rig.sim.rows(TABLE).unwrap();
+    let named = |id: &str| rows.iter().any(|row| row.get("correlation_id") == Some(id));
+    assert!(named("plain") && named("created") && named("row-changed"));
+    assert_eq!(kinds(&rig), ["no_identity"]);
+    assert_eq!(bridge.terminate(), 0);
+}

@@ -10,9 +10,9 @@ fn the_row_of_a_key() {
         ..topic()
     };
     let id = row_identity::of_key(b"k", "incident", &place());
-    let insert = written(&record(Some("{}")), &topic);
+    let insert = written(&record(Some(ROW)), &topic);
     assert_eq!(insert.create, NewRowIdentity::Key(id.clone()));
-    let upsert = written(&asking("upsert", Some("{}")), &topic);
+    let upsert = written(&asking("upsert", Some(ROW)), &topic);
     assert_eq!(
         (upsert.row, upsert.create),
         (by_id(&id), NewRowIdentity::Key(id.clone()))
@@ -21,7 +21,7 @@ fn the_row_of_a_key() {
     assert_eq!(delete.row, by_id(&id));
     let without = ConsumerRecord {
         key: None,
-        ..record(Some("{}"))
+        ..record(Some(ROW))
     };
     assert_eq!(refused(&without, &topic), "no_identity");
     assert_eq!(
@@ -67,7 +67,7 @@ fn identities_in_a_column() {
 
 #[test]
 fn a_replayed_record_keeps_its_identity() {
-    let mut replayed = record(Some("{}"));
+    let mut replayed = record(Some(ROW));
     let header = ("sn_create_id".to_owned(), Some(ID.into()));
     replayed.headers.push(header);
     let create = |create_id| {

@@ -19,6 +19,8 @@ use crate::sink::record::{self, IdentityScope, RecordAction, SkipReason};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
+/// A row of one column.
+const ROW: &str = r#"{"a":"1"}"#;
 
 fn topic() -> SinkTopicConfig {
     SinkTopicConfig {
@@ -400,7 +402,7 @@ fn a_stop_ends_a_long_wait() {
         Arc::default(),
     );
     let fake = plain(vec![]);
-    let operation = fake.operation(&record(1, "{}"));
+    let operation = fake.operation(&record(1, ROW));
     let stop = bench.stop.clone();
     let writing = spawn(move || {
         let watcher = Watcher::default();
@@ -426,7 +428,7 @@ fn an_abort_is_not_the_end_of_trouble() {
     ]));
     let writing = {
         let fake = Arc::clone(&fake);
-        spawn(move || fake.write_with(&record(1, "{}"), PriorAttempt::None))
+        spawn(move || fake.write_with(&record(1, ROW), PriorAttempt::None))
     };
     while fake.server.seen().len() < 2 {
         std::thread::yield_now();

@@ -20,7 +20,7 @@ fn the_row_is_there() {
             ("GET /api/now/table/incident/", result("{}")),
         ]);
         let started = Instant::now();
-        let outcome = fake.write(&record(1, "{}"));
+        let outcome = fake.write(&record(1, ROW));
         assert_eq!(word(&outcome), "insert");
         assert!(started.elapsed() >= Duration::from_millis(silence));
         let seen = fake.seen();
@@ -40,7 +40,7 @@ fn the_row_is_not_there() {
         ("GET", missing()),
         ("POST", answer("201 Created", &[], "no json")),
     ]);
-    let outcome = fake.write(&record(1, "{}"));
+    let outcome = fake.write(&record(1, ROW));
     assert_eq!(outcome, WriteOutcome::Written(WriteKind::Insert, None));
     let seen = fake.seen();
     assert_eq!(seen[0].body, seen[2].body);
@@ -59,7 +59,7 @@ fn a_200_that_is_a_page_is_no_success() {
     ]);
     let update = record(1, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
     assert_eq!(word(&fake.write(&update)), "update");
-    assert_eq!(word(&fake.write(&record(2, "{}"))), "insert");
+    assert_eq!(word(&fake.write(&record(2, ROW))), "insert");
     fake.seen();
 }
 
@@ -76,7 +76,7 @@ fn a_record_that_comes_again_meets_its_row() {
     ]);
     let since = Instant::now();
     for _ in 0..3 {
-        let (outcome, _) = fake.write_with(&record(1, "{}"), PriorAttempt::Possible { since });
+        let (outcome, _) = fake.write_with(&record(1, ROW), PriorAttempt::Possible { since });
         assert_eq!(word(&outcome), "insert");
     }
     fake.seen();
@@ -134,12 +134,12 @@ fn an_identity_in_a_column_waits_for_the_first_request() {
 fn an_instance_that_chooses_ids_itself() {
     let fake = plain(vec![("POST", created(OTHER)), ("PATCH", updated(ID, 1))]);
     assert_eq!(fake.writer.creates_blocked(), None);
-    assert_eq!(sys_id(&fake.write(&record(1, "{}"))), OTHER);
+    assert_eq!(sys_id(&fake.write(&record(1, ROW))), OTHER);
     let blocked = |outcome| match outcome {
         WriteOutcome::Blocked(why) => why,
         other => panic!("{other:?}"),
     };
-    let why = blocked(fake.write(&record(2, "{}")));
+    let why = blocked(fake.write(&record(2, ROW)));
     assert!(why.contains("`create_id: field`"), "{why}");
     assert_eq!(fake.writer.creates_blocked(), Some(why));
     // Rows that are there are written as before.

@@ -34,7 +34,7 @@ fn own_writes_are_told_to_the_source() {
         assert!(own_writes.is_own(ID, 5, "bridge"), "update {number}");
     }
     assert!(!own_writes.is_own(OTHER, 0, "bridge"));
-    assert_eq!(word(&fake.write(&record(2, "{}"))), "insert");
+    assert_eq!(word(&fake.write(&record(2, ROW))), "insert");
     fake.seen();
     assert!(own_writes.is_own(ID, 5, "bridge"));
     assert!(own_writes.is_own(OTHER, 0, "bridge"));
