@@ -3,7 +3,7 @@
 //! It knows connections, not services: how long they may take and how they end ([`agent`]), what
 //! secures them ([`tls`]), where host names lead ([`dns_cache`]), how text is put into a request
 //! ([`encoding`]), what of an answer's head and of an error's body is used ([`headers`],
-//! [`error_body`]), and the words for an exchange that brought no answer ([`transport_error`]).
+//! [`error_body`]) without the secrets that a server may quote ([`redaction`]), and the words for an exchange that brought no answer ([`transport_error`]).
 //! What an answer means is decided by each client on top of it.
 //!
 //! Nothing here follows redirects, keeps cookies or takes a proxy from the environment.
@@ -14,6 +14,7 @@ pub(crate) mod encoding;
 pub(crate) mod error_body;
 pub(crate) mod headers;
 mod proxy;
+pub(crate) mod redaction;
 #[cfg(test)]
 pub(crate) mod test_certs;
 #[cfg(test)]

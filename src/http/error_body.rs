@@ -8,6 +8,7 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::redaction::redact;
 use crate::json_text::{JsonText, replace_half_pairs};
 
 /// Letters of a query, and of a server's words, that a message shows.
@@ -75,8 +76,9 @@ struct ErrorWords {
     detail: JsonText,
 }
 
-/// Fit for a message: one line, at most [`MAX_SHOWN_CHARS`] letters.
+/// Fit for a message: without secrets, on one line, at most [`MAX_SHOWN_CHARS`] letters.
 pub(crate) fn shown(text: &str) -> String {
+    let text = redact(text);
     let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
     let mut out: String = text.chars().take(MAX_SHOWN_CHARS).map(clean).collect();
     if text.chars().nth(MAX_SHOWN_CHARS).is_some() {

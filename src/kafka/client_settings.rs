@@ -8,7 +8,8 @@ use rdkafka::error::KafkaError;
 
 use super::error::Error;
 use super::group_membership::GroupMembership;
-use crate::config::{Compression, KafkaConfig, Secret};
+use crate::config::{Compression, KafkaConfig};
+use crate::http::redaction::{HiddenSecret, hide, hide_password, redact};
 
 /// The name of this client in the brokers' logs and quotas.
 const CLIENT_ID: &str = "servicenow-kafka-bridge";
@@ -123,13 +124,13 @@ const READER_GUARANTEES: [(&str, &str); 7] = [
     ("socket.timeout.ms", "10000"),
 ];
 
-/// librdkafka's settings, and the secrets among them, which no message may show.
+/// librdkafka's settings. The secrets among them are kept out of messages while this lives.
 #[derive(Clone)]
 pub(super) struct ClientSettings {
     pub(super) client: ClientConfig,
     /// `kafka.brokers`, for messages.
     pub(super) brokers: String,
-    secrets: Vec<Secret>,
+    _hidden: Vec<HiddenSecret>,
 }
 
 impl ClientSettings {
@@ -179,7 +180,7 @@ impl ClientSettings {
         let mut settings = ClientSettings {
             client: ClientConfig::new(),
             brokers: kafka.brokers.join(","),
-            secrets: secrets(kafka),
+            _hidden: secrets(kafka),
         };
         settings.client.set_log_level(RDKafkaLogLevel::Info);
         settings.set(&COMMON_DEFAULTS);
@@ -264,10 +265,10 @@ impl ClientSettings {
         Ok(())
     }
 
-    /// `text` without any of the secrets.
+    /// What librdkafka or a broker says, without any secret.
+    #[expect(clippy::unused_self, reason = "the settings keep their secrets hidden")]
     pub(super) fn scrub(&self, text: &str) -> String {
-        let hide = |text: String, secret: &Secret| text.replace(secret.expose(), "[redacted]");
-        self.secrets.iter().fold(text.to_owned(), hide)
+        redact(text).into_owned()
     }
 
     /// The error for a client that librdkafka did not make.
@@ -284,8 +285,11 @@ impl ClientSettings {
 }
 
 /// The secrets in the settings: the SASL password, and properties whose name speaks of one.
-fn secrets(kafka: &KafkaConfig) -> Vec<Secret> {
-    let password = kafka.sasl.iter().map(|sasl| sasl.password.clone());
+fn secrets(kafka: &KafkaConfig) -> Vec<HiddenSecret> {
+    let password = kafka
+        .sasl
+        .iter()
+        .map(|sasl| hide_password(&sasl.username, sasl.password.expose()));
     let private = |name: &str| {
         ["password", "passphrase", "secret", "token", ".pem"]
             .iter()
@@ -295,11 +299,8 @@ fn secrets(kafka: &KafkaConfig) -> Vec<Secret> {
         .properties
         .iter()
         .filter(|(name, _)| private(name))
-        .map(|(_, value)| value.clone());
-    password
-        .chain(properties)
-        .filter(|secret| !secret.expose().is_empty())
-        .collect()
+        .map(|(_, value)| hide(value.expose()));
+    password.chain(properties).collect()
 }
 
 fn utf8(path: &Path) -> Result<&str, Error> {
@@ -310,6 +311,7 @@ fn utf8(path: &Path) -> Result<&str, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
     use crate::config::{SaslConfig, TlsFiles};
 
     fn kafka() -> KafkaConfig {

@@ -15,6 +15,7 @@ use super::subject::{RecordPart, subject};
 use super::{compatibility, references};
 use crate::avro::{RecordSchema, TableColumns};
 use crate::config::{SchemaRegistryConfig, SubjectStrategy, TableConfig};
+use crate::http::error_body::shown;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
@@ -248,7 +249,7 @@ impl Registry {
         let level: LevelAnswer = self
             .transport
             .ask(&RegistryRequest::get(path, subject_name(subject)), stop)?;
-        Ok(level.level)
+        Ok(shown(&level.level))
     }
 
     /// The mode in which the registry takes schemas: `READWRITE`, `READONLY`, `IMPORT` and others. The
@@ -259,7 +260,7 @@ impl Registry {
     pub fn mode(&self, stop: &Stop) -> Result<String, Error> {
         let ask = RegistryRequest::get("/mode".to_owned(), "its mode".to_owned());
         let mode: ModeAnswer = self.transport.ask(&ask, stop)?;
-        Ok(mode.mode)
+        Ok(shown(&mode.mode))
     }
 
     /// Tries the registry out before it is relied on: gives its mode, or `None` where this user may not

@@ -16,6 +16,7 @@ use crate::http::agent::{
     AgentSettings, AgentsByStop, ConnectionProfile, StoppableAgent, TimeBounds,
 };
 use crate::http::error_body::shown;
+use crate::http::redaction::{HiddenSecret, hide, hide_password};
 use crate::http::transport_error::TransportError;
 use crate::http::{self, DnsCache, encoding};
 use crate::metrics::{CounterVec, Metrics};
@@ -103,6 +104,8 @@ pub(super) struct RegistryTransport {
     /// Index of the address that answered last, and well.
     good: AtomicUsize,
     authorization: Option<HeaderValue>,
+    /// Keeps the credential out of words.
+    _hidden: Option<HiddenSecret>,
     timeout: Duration,
     requests: CounterVec,
 }
@@ -121,6 +124,7 @@ impl RegistryTransport {
             urls: config.urls.clone(),
             good: AtomicUsize::new(0),
             authorization: authorization(&config.auth)?,
+            _hidden: hidden(&config.auth),
             timeout: config.timeout,
             requests: metrics.registry_requests.clone(),
         })
@@ -337,6 +341,16 @@ fn agent_settings(config: &SchemaRegistryConfig) -> Result<AgentSettings, Error>
         tls: tls.transpose().map_err(Error::Setup)?,
         dns: DnsCache::default(),
     })
+}
+
+fn hidden(auth: &RegistryAuth) -> Option<HiddenSecret> {
+    match auth {
+        RegistryAuth::None => None,
+        RegistryAuth::Basic { username, password } => {
+            Some(hide_password(username, password.expose()))
+        }
+        RegistryAuth::Bearer { token } => Some(hide(token.expose())),
+    }
 }
 
 fn authorization(auth: &RegistryAuth) -> Result<Option<HeaderValue>, Error> {

@@ -20,6 +20,7 @@ use super::shared::ClientShared;
 use crate::config;
 use crate::health::Health;
 use crate::http::encoding;
+use crate::http::redaction::{HiddenSecret, hide, hide_password};
 use crate::stop::Stop;
 
 /// Gives each request its credential, and spaces attempts that the instance refuses.
@@ -45,7 +46,8 @@ impl Authenticator {
         let source = match config {
             config::ServiceNowAuth::Basic { username, password } => {
                 let value = encoding::basic_authorization(username, password.expose());
-                CredentialSource::Fixed(fixed(header::AUTHORIZATION, value, "auth.basic")?)
+                let hidden = hide_password(username, password.expose());
+                CredentialSource::Fixed(fixed(header::AUTHORIZATION, value, hidden, "auth.basic")?)
             }
             config::ServiceNowAuth::ApiKey { header, key } => {
                 let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
@@ -57,6 +59,7 @@ impl Authenticator {
                 CredentialSource::Fixed(fixed(
                     name,
                     encoding::secret_header(key.expose()),
+                    hide(key.expose()),
                     "auth.api_key",
                 )?)
             }
@@ -138,7 +141,12 @@ impl Authenticator {
 }
 
 /// `value` is `None` where it is no header; `key` is what the user calls it, below `servicenow`.
-fn fixed(name: HeaderName, value: Option<HeaderValue>, key: &str) -> Result<Credential, Error> {
+fn fixed(
+    name: HeaderName,
+    value: Option<HeaderValue>,
+    hidden: HiddenSecret,
+    key: &str,
+) -> Result<Credential, Error> {
     let value = value.ok_or_else(|| {
         Error::Setup(format!(
             "servicenow.{key}: a character in it cannot be sent in a header"
@@ -148,5 +156,6 @@ fn fixed(name: HeaderName, value: Option<HeaderValue>, key: &str) -> Result<Cred
         name,
         value,
         generation: 0,
+        _hidden: hidden,
     })
 }

@@ -19,6 +19,7 @@ use crate::config;
 use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
 use crate::http::error_body::{self, error_words, shown};
 use crate::http::headers::{self, header_text};
+use crate::http::redaction::{HiddenSecret, hide_password};
 use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::http::{self, DnsCache};
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub(super) struct Credential {
     pub(super) value: HeaderValue,
     /// Grows with each token; 0 for fixed credentials.
     pub(super) generation: u64,
+    /// Keeps it out of words while it may be quoted.
+    pub(super) _hidden: HiddenSecret,
 }
 
 /// A request that is ready to go.
@@ -117,6 +120,8 @@ pub(super) struct InstanceTransport {
     /// Taken and dropped to end all requests, which `aborted` then tells.
     abort: Mutex<Option<StopTrigger>>,
     aborted: Stop,
+    /// Keeps the proxy's password out of words.
+    _hidden: Option<HiddenSecret>,
     metrics: Arc<Metrics>,
 }
 
@@ -141,6 +146,7 @@ impl InstanceTransport {
             max_body: config.max_response_bytes,
             abort: Mutex::new(Some(abort)),
             aborted,
+            _hidden: config.proxy.as_ref().and_then(hidden_password),
             metrics: Arc::clone(metrics),
         })
     }
@@ -372,6 +378,12 @@ fn agent_settings(config: &config::ServiceNowConfig, https: bool) -> Result<Agen
         tls: tls.transpose().map_err(Error::Setup)?,
         dns: DnsCache::default(),
     })
+}
+
+fn hidden_password(proxy: &config::ProxyConfig) -> Option<HiddenSecret> {
+    let password = proxy.password.as_ref()?;
+    let name = proxy.username.as_deref().unwrap_or_default();
+    Some(hide_password(name, password.expose()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

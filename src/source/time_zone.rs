@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::QueryTimeZone;
+use crate::http::error_body::shown;
 use crate::servicenow;
 use crate::servicenow::query::{TimeLiterals, parse_time};
 use crate::servicenow::{AnswerRow, InstanceClient, ResponseHead, table_api};
@@ -217,9 +218,8 @@ impl ProbedUser {
 }
 
 fn zone(name: &str) -> Result<TimeZone, TimeZoneError> {
-    TimeZone::get(name).map_err(|_| {
-        TimeZoneError::Unclear(format!("`{}` is no known time zone", name.escape_debug()))
-    })
+    TimeZone::get(name)
+        .map_err(|_| TimeZoneError::Unclear(format!("`{}` is no known time zone", shown(name))))
 }
 
 /// Seconds that `zone` is ahead of UTC at an instant.

@@ -1,5 +1,7 @@
 //! Every way to log in: what tokens cost, what happens when they end, and that secrets stay secret.
 
+mod echo;
+
 use std::time::Duration;
 
 use servicenow_sim::{Fault, Generator, LoggedRequest, OAuthClient, Options, Rule, Target, User};

@@ -7,6 +7,7 @@ use ureq::http::{HeaderMap, Response};
 
 use crate::http::error_body::{self, error_words};
 use crate::http::headers;
+use crate::http::redaction::redact;
 use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::registry::error::RegistryFailure;
 
@@ -79,7 +80,10 @@ fn cause_of_status(status: u16, headers: &HeaderMap, body: &[u8]) -> RegistryFai
 
 fn message(answer: &Value) -> Vec<String> {
     let message = answer.get("message").and_then(Value::as_str);
-    message.map(str::to_owned).into_iter().collect()
+    message
+        .map(|words| redact(words).into_owned())
+        .into_iter()
+        .collect()
 }
 
 impl From<TransportError> for RegistryFailure {

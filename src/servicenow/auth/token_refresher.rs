@@ -16,6 +16,7 @@ use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
 use crate::http::encoding;
 use crate::http::error_body::error_words;
+use crate::http::redaction::{HiddenSecret, hide, hide_password};
 use crate::json_text::JsonText;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
@@ -85,6 +86,7 @@ impl TokenHandle {
             },
             oauth: oauth.clone(),
             refresh: None,
+            hidden: HiddenLogin::of(oauth),
             woken,
             stop,
             heartbeat: health.thread("token"),
@@ -181,9 +183,35 @@ struct TokenRefresher {
     oauth: config::OAuthConfig,
     /// The newest refresh token the instance gave.
     refresh: Option<Zeroizing<String>>,
+    /// What token requests hold, and the newest answer.
+    hidden: HiddenLogin,
     woken: Receiver<()>,
     stop: Stop,
     heartbeat: Heartbeat,
+}
+
+/// Keeps the secrets of token requests out of words.
+struct HiddenLogin {
+    _configured: Vec<HiddenSecret>,
+    /// The refresh token that is used next.
+    refresh: Option<HiddenSecret>,
+}
+
+impl HiddenLogin {
+    fn of(oauth: &config::OAuthConfig) -> HiddenLogin {
+        let client = hide_password(&oauth.client_id, oauth.client_secret.expose());
+        let user = match &oauth.grant {
+            OAuthGrant::Password { username, password } => {
+                Some(hide_password(username, password.expose()))
+            }
+            OAuthGrant::RefreshToken { refresh_token } => Some(hide(refresh_token.expose())),
+            OAuthGrant::ClientCredentials => None,
+        };
+        HiddenLogin {
+            _configured: [client].into_iter().chain(user).collect(),
+            refresh: None,
+        }
+    }
 }
 
 /// The answer's fields that matter. `expires_in` comes as a number or as text.
@@ -329,6 +357,7 @@ impl TokenRefresher {
             }
         };
         if let Some(refresh) = answer.refresh_token.filter(|refresh| !refresh.is_empty()) {
+            self.hidden.refresh = Some(hide(&refresh));
             self.refresh = Some(refresh);
         }
         let expires_in = answer
@@ -344,14 +373,17 @@ impl TokenRefresher {
     /// Puts the result into the shared state and wakes the callers that wait.
     fn post(&self, result: Result<TokenGrant, (Error, TokenFailure)>) {
         let now = Instant::now();
-        let result = result.and_then(|granted| Ok((bearer(&granted, &self.asked)?, granted)));
+        let result = result.and_then(|granted| {
+            let hidden = hide(&granted.access);
+            Ok((bearer(&granted, &self.asked)?, hidden, granted))
+        });
         let label = if result.is_ok() { "ok" } else { "error" };
         // Counted before the token can be used, so that the count is never behind the requests that
         // the token allowed.
         self.shared.metrics.token_requests.with(&[label]).inc();
         let mut state = self.token_state.lock();
         let error = match result {
-            Ok((value, granted)) => match state.schedule.granted(granted, now) {
+            Ok((value, hidden, granted)) => match state.schedule.granted(granted, now) {
                 GrantOutcome::Usable => {
                     if let Some((generation, until)) = state.schedule.newest() {
                         let name = header::AUTHORIZATION;
@@ -359,6 +391,7 @@ impl TokenRefresher {
                             name,
                             value,
                             generation,
+                            _hidden: hidden,
                         });
                         self.shared
                             .metrics

@@ -195,7 +195,7 @@ impl Instance {
         }
         if let Some(answer) = arrival
             .fault
-            .and_then(|fault| self.instead(fault, arrival.stop))
+            .and_then(|fault| self.instead(fault, request, arrival.stop))
         {
             return answer;
         }

@@ -51,6 +51,12 @@ pub enum Fault {
         /// The body.
         body: Arc<[u8]>,
     },
+    /// Any status with a JSON error whose detail repeats the request: its line, its headers, its body
+    /// (findings, section E: words that quote what was sent).
+    Echo {
+        /// HTTP status.
+        status: u16,
+    },
     /// 200 `null` (section 2.6, line 174).
     NullBody,
     /// 200 with an empty body (section 2.6, line 174).
@@ -139,6 +145,7 @@ impl Fault {
             Fault::QueuedTimeout => "queued_timeout",
             Fault::NotExecuted => "not_executed",
             Fault::Answer { .. } => "answer",
+            Fault::Echo { .. } => "echo",
             Fault::NullBody => "null_body",
             Fault::EmptyBody => "empty_body",
             Fault::Reset => "reset",

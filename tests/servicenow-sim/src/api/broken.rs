@@ -3,6 +3,7 @@
 use crate::api::{Instance, refuse};
 use crate::auth::unauthorized;
 use crate::faults::Fault;
+use crate::http::Request;
 use crate::http::answer::{Answer, Body, Breakage};
 use crate::limits;
 use crate::stop::Stop;
@@ -42,9 +43,38 @@ fn page(status: u16, title: &str) -> Answer {
     Answer::html(status, body)
 }
 
+/// An error that repeats the request's credential, body and line, in the words of both the Table API and a token endpoint.
+fn echo(status: u16, request: &Request) -> Answer {
+    // Only those that say who asks: clients cut long words.
+    let own = |name: &str| {
+        ["authorization", "x-sn-apikey"]
+            .iter()
+            .any(|it| name.eq_ignore_ascii_case(it))
+    };
+    let headers = request.headers.iter().filter(|(name, _)| own(name));
+    let headers: Vec<String> = headers
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let body = String::from_utf8_lossy(&request.body);
+    let words = format!(
+        "{body} {} {} {}",
+        headers.join(" "),
+        request.method,
+        request.target
+    );
+    let error = if request.method == "POST" && request.path.starts_with("/oauth") {
+        serde_json::json!({ "error": "invalid_client", "error_description": words })
+    } else if request.path.starts_with("/api/now") {
+        serde_json::json!({ "error": { "message": "Refused", "detail": words }, "status": "failure" })
+    } else {
+        serde_json::json!({ "error_code": status, "message": words })
+    };
+    Answer::json(status, error.to_string())
+}
+
 impl Instance {
     /// The answer that a fault gives in place of the real one; `None` when it only changes it.
-    pub(super) fn instead(&self, fault: &Fault, stop: &Stop) -> Option<Answer> {
+    pub(super) fn instead(&self, fault: &Fault, request: &Request, stop: &Stop) -> Option<Answer> {
         Some(match fault {
             Fault::BadGateway => page(502, "Bad Gateway"),
             Fault::Unavailable => page(503, "Service Temporarily Unavailable"),
@@ -88,6 +118,7 @@ impl Instance {
                     answer
                 }
             }
+            Fault::Echo { status } => echo(*status, request),
             Fault::NullBody => Answer::json(200, "null"),
             Fault::EmptyBody => Answer::json(200, ""),
             Fault::Delay(time) => {
