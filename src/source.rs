@@ -6,6 +6,7 @@
 //! the poller to read again from the last acknowledged row.
 
 mod channels;
+mod clock_watch;
 mod context;
 mod encode;
 mod error;
@@ -16,6 +17,7 @@ mod page_check;
 mod pipeline;
 mod poll_error;
 mod poller;
+mod poller_metrics;
 mod position;
 mod read_ids;
 mod read_progress;
@@ -28,6 +30,6 @@ pub mod window;
 
 pub use context::SourceContext;
 pub use error::Error;
-pub use instance::SourceInstance;
+pub use instance::{CLOCK_DIFFERENCE_SECONDS, SourceInstance, clock_difference};
 pub use pipeline::TablePipeline;
 pub use position::{age, fingerprint};

@@ -10,6 +10,8 @@ use std::fmt;
 pub enum ConditionKey {
     /// The ServiceNow instance answers.
     Instance,
+    /// The instance's clock agrees with this host's.
+    InstanceClock,
     /// A Kafka broker is connected.
     Kafka,
     /// The topics of the configuration exist.
@@ -53,6 +55,7 @@ impl fmt::Display for ConditionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConditionKey::Instance => f.write_str("servicenow"),
+            ConditionKey::InstanceClock => f.write_str("clock"),
             ConditionKey::Kafka => f.write_str("kafka"),
             ConditionKey::Topics => f.write_str("topics"),
             ConditionKey::Checkpoint => f.write_str("checkpoint"),

@@ -120,7 +120,15 @@ impl DeliveryError {
         self.code == format!("{:?}", Code::MessageSizeTooLarge)
     }
 
-    pub(super) fn new(topic: &str, code: Code) -> DeliveryError {
+    /// Whether the broker may refuse the time of the record.
+    pub fn may_be_its_time(&self) -> bool {
+        [Code::InvalidTimestamp, Code::InvalidRecord]
+            .map(|code| format!("{code:?}"))
+            .contains(&self.code)
+    }
+
+    /// An error of this code.
+    pub fn new(topic: &str, code: Code) -> DeliveryError {
         let (permanent, advice) = judge(code);
         DeliveryError {
             topic: topic.to_owned(),
@@ -171,10 +179,15 @@ fn judge(code: Code) -> (bool, &'static str) {
             true,
             "the topic's name is not valid or the topic is internal",
         ),
+        Code::InvalidTimestamp => (
+            true,
+            "the broker refuses the time of the record; check this host's clock and the broker's, and \
+             the topic's message.timestamp.after.max.ms",
+        ),
         Code::PolicyViolation | Code::InvalidRecord => (
             true,
-            "the broker refuses the record; check the topic's policies (a compacted topic takes no \
-             record without a key)",
+            "the broker refuses the record; check this host's clock (a record may not be an hour ahead \
+             of the broker) and the topic's policies (a compacted topic takes no record without a key)",
         ),
         Code::UnsupportedCompressionType => (
             true,

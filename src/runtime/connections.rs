@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::config;
+use crate::health::Health;
 use crate::kafka::Producer;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
@@ -32,10 +33,11 @@ impl Connections {
         producer: Producer,
         registry: Option<Registry>,
         config: &config::ServiceNowConfig,
+        health: &Arc<Health>,
     ) -> Connections {
         let client = Arc::new(client);
         Connections {
-            instance: instance(&client, config),
+            instance: instance(&client, config, health),
             client,
             producer: Arc::new(producer),
             registry: registry.map(Arc::new),
@@ -50,9 +52,10 @@ impl Connections {
         &mut self,
         client: InstanceClient,
         config: &config::ServiceNowConfig,
+        health: &Arc<Health>,
     ) {
         let client = Arc::new(client);
-        self.instance = instance(&client, config);
+        self.instance = instance(&client, config, health);
         let old = std::mem::replace(&mut self.client, client);
         self.old_clients.push(old);
     }
@@ -107,12 +110,14 @@ impl Connections {
 fn instance(
     client: &Arc<InstanceClient>,
     config: &config::ServiceNowConfig,
+    health: &Arc<Health>,
 ) -> Arc<SourceInstance> {
-    Arc::new(SourceInstance::new(
+    let instance = SourceInstance::new(
         Arc::clone(client),
         &config.table_api_path,
         config.query_time_zone.clone(),
-    ))
+    );
+    Arc::new(instance.with_note_in(health))
 }
 
 /// Takes those out that have no other holder.

@@ -106,7 +106,13 @@ impl Supervisor {
         let (watch, changed) = ConfigWatcher::start(loaded.files.clone()).map_err(Error::System)?;
         let (reloads, prepared) = ReloadQueue::new(path, health);
         let supervisor = Supervisor {
-            connections: Connections::new(client, producer, registry, &config.servicenow),
+            connections: Connections::new(
+                client,
+                producer,
+                registry,
+                &config.servicenow,
+                &services.health,
+            ),
             heartbeat: health.thread("supervisor"),
             systemd: Systemd::new(SystemdNotifier::new(&SystemdEnvironment::read())),
             running: loaded,
@@ -297,7 +303,7 @@ impl Supervisor {
         if let Some(new) = client {
             self.services.health.attach(&new.health);
             self.connections
-                .switch_client(new.it, &plan.config.servicenow);
+                .switch_client(new.it, &plan.config.servicenow, &self.services.health);
         }
         if let Some(new) = producer {
             self.services.health.attach(&new.health);

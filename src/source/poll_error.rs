@@ -1,6 +1,7 @@
 //! Why a poll ended early, and what that means for the next attempt.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::channels::RewindRequest;
 use super::time_zone::TimeZoneError;
@@ -21,8 +22,16 @@ pub(super) enum PollError {
     TimeZone(TimeZoneError),
     /// Answers carry no readable `Date` header.
     NoClock,
-    /// The position is ahead of the instance's clock by this many seconds.
+    /// The position is ahead of the instance's clock by this many seconds, more than a clock that was
+    /// set back explains.
     PositionAhead(i64),
+    /// The instance's clock stands before what is read already, so that there was nothing to ask for.
+    ClockBehind {
+        /// Seconds between the clock and the position.
+        ahead: i64,
+        /// How long no rows were asked for.
+        silence: Duration,
+    },
     /// The clock of the node that answered is behind the one by which the upper bound was chosen.
     NodeBehind,
     /// So many hidden rows stand in one second that no page gets past them.
@@ -71,7 +80,17 @@ impl fmt::Display for PollError {
             PollError::PositionAhead(seconds) => write!(
                 f,
                 "the position is {seconds} s ahead of the instance's clock, so nothing would be \
-                 read; correct it with `checkpoint set` or `checkpoint reset`"
+                 read; when the Date header of its answers is wrong, put that right (a proxy may \
+                 write its own); only when the clock is right, correct the position with \
+                 `checkpoint set`"
+            ),
+            PollError::ClockBehind { ahead, silence } => write!(
+                f,
+                "no rows were asked for in the last {} s: by the Date header of its answers the \
+                 instance's clock is {ahead} s before the position; it goes on when the clock is \
+                 there; look whether the clock of the instance, or of a proxy that writes Date, was \
+                 set back",
+                silence.as_secs()
             ),
             PollError::NodeBehind => f.write_str("the node that answered is behind the others"),
             PollError::HiddenRows => f.write_str(
@@ -95,7 +114,7 @@ impl PollError {
             PollError::Page(PageError::Column(_)) => "column",
             PollError::ConditionsIgnored(_) => "disobeyed",
             PollError::TimeZone(_) => "time_zone",
-            PollError::NoClock | PollError::NodeBehind => "clock",
+            PollError::NoClock | PollError::NodeBehind | PollError::ClockBehind { .. } => "clock",
             PollError::PositionAhead(_) => "position",
             PollError::HiddenRows => "hidden",
             PollError::Rewound(_) | PollError::Stopped => "stopped",

@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{SendTimeoutError, select};
 
 use super::channels::{BatchMark, PollerChannels, PollerMessage, RewindRequest};
+use super::clock_watch::ClockWatch;
 use super::context::SourceContext;
 use super::instance::SourceInstance;
 use super::page_buffer::PageBuffer;
 use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
+use super::poller_metrics::PollerMetrics;
 use super::read_progress::ReadProgress;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
 use crate::health::{Condition, ConditionKey, Heartbeat};
-use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 use crate::servicenow;
 use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
 use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
@@ -57,6 +58,7 @@ pub(super) struct TablePoller {
     backoff: Backoff,
     /// The upper bound up to which everything is read.
     read_to: Option<i64>,
+    clock_watch: ClockWatch,
     /// Whether the Aggregate API is asked for the count before each page, as pages carry none.
     counts_first: bool,
     progress: Option<ReadProgress>,
@@ -67,33 +69,6 @@ pub(super) struct TablePoller {
     heartbeat: Heartbeat,
     condition: Condition,
     metrics: PollerMetrics,
-}
-
-struct PollerMetrics {
-    rows: Counter,
-    duration: Histogram,
-    page_size: Gauge,
-    hidden: Gauge,
-    remaining: Gauge,
-    last_success: Gauge,
-    next_poll: Gauge,
-    all: Arc<Metrics>,
-}
-
-impl PollerMetrics {
-    fn new(metrics: &Arc<Metrics>, table: &str) -> PollerMetrics {
-        let labels = [table];
-        PollerMetrics {
-            rows: metrics.source_records.with(&labels),
-            duration: metrics.source_poll_duration.with(&labels),
-            page_size: metrics.source_page_size.with(&labels),
-            hidden: metrics.source_hidden_rows.with(&labels),
-            remaining: metrics.source_remaining_rows.with(&labels),
-            last_success: metrics.source_last_success.with(&labels),
-            next_poll: metrics.source_next_poll.with(&labels),
-            all: Arc::clone(metrics),
-        }
-    }
 }
 
 impl TablePoller {
@@ -125,6 +100,7 @@ impl TablePoller {
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
+            clock_watch: ClockWatch::new(table.slow_poll_interval, Instant::now()),
             counts_first: false,
             progress: None,
             end_is_logged: false,
@@ -156,8 +132,12 @@ impl TablePoller {
                     }
                 }
                 Err(PollError::Stopped) => break,
-                // That answer has set the clock back, so the next poll asks for less.
+                // That answer has set the clock back, so the next poll asks for less, or its `Date`
+                // is an error, and the next one is right.
                 Err(PollError::NodeBehind) => self.table.fast_poll_interval,
+                Err(error @ (PollError::ClockBehind { .. } | PollError::PositionAhead(_))) => {
+                    self.record_standstill(&error)
+                }
                 Err(PollError::Rewound(rewind)) => {
                     self.rewind(rewind);
                     continue;
@@ -177,15 +157,13 @@ impl TablePoller {
         let Some(hi) = self.upper_bound() else {
             return Ok(false);
         };
-        if let Some(cursor) = self.window.cursor()
-            && cursor.seconds > hi.saturating_add(MAX_SECONDS_AHEAD + self.delay)
-        {
-            return Err(PollError::PositionAhead(cursor.seconds.saturating_sub(hi)));
-        }
-        if self.read_to.is_some_and(|read_to| hi <= read_to) {
+        let position = self.window.cursor().map(|cursor| cursor.seconds);
+        let ahead = position.map_or(0, |position| position.saturating_sub(hi));
+        if ahead > 0 || self.read_to == Some(hi) {
             // No second has closed since, so nothing can be new. To look again soon costs nothing.
-            return Ok(true);
+            return self.wait_for_clock(ahead).map(|()| true);
         }
+        self.clock_watch.record_request(Instant::now());
         self.window.begin_round();
         let rows_before = self.metrics.rows.get();
         let mut had_rows = false;
@@ -214,12 +192,13 @@ impl TablePoller {
         self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
         self.instance.literals(&self.stop)?;
         if self.instance.closed_second(Instant::now()).is_none() {
-            let get = table_api::one_row(self.instance.table_api_path(), &self.table.name);
-            let answer = self.instance.client().get(&get, &self.stop)?;
-            self.instance.observe(&answer.meta);
+            self.instance.read_clock(&self.table.name, &self.stop)?;
             if self.instance.closed_second(Instant::now()).is_none() {
                 return Err(PollError::NoClock);
             }
+        }
+        if self.initial_hours.is_some() {
+            self.instance.confirm_clock(&self.table.name, &self.stop)?;
         }
         if let Some(hours) = self.initial_hours
             && let Some(now) = self.instance.closed_second(Instant::now())
@@ -231,6 +210,20 @@ impl TablePoller {
             self.mark(0, None)?;
         }
         Ok(())
+    }
+
+    /// The instance's clock is at what is read already, or this many seconds before the position: reads
+    /// it again every few seconds, as there is nothing else to ask for.
+    fn wait_for_clock(&self, ahead: i64) -> Result<(), PollError> {
+        self.instance
+            .read_clock_if_old(&self.table.name, &self.stop)?;
+        if ahead > MAX_SECONDS_AHEAD + self.delay {
+            return Err(PollError::PositionAhead(ahead));
+        }
+        match self.clock_watch.silence(Instant::now()) {
+            Some(silence) => Err(PollError::ClockBehind { ahead, silence }),
+            None => Ok(()),
+        }
     }
 
     /// The last second to read: it is over on the instance, and `timestamp_delay` has passed.
@@ -258,7 +251,8 @@ impl TablePoller {
         let get = self.requests.list(&query, request.limit, request.count);
         let response = self.instance.client().get(&get, &self.stop)?;
         self.instance.observe(&response.meta);
-        if is_too_early(response.meta.date, hi) {
+        let is_early = is_too_early(response.meta.date, hi);
+        if self.clock_watch.must_ask_again(is_early) {
             return Err(PollError::NodeBehind);
         }
         let total = counted_before.or(response.meta.total_count);
@@ -439,6 +433,17 @@ impl TablePoller {
                 retry_in = retry_in; "the table cannot be read");
         }
         pause
+    }
+
+    /// Says once that the table waits for the instance's clock; gives the pause before the next look.
+    fn record_standstill(&self, error: &PollError) -> Duration {
+        if self.condition.is_ok() {
+            let errors = &self.metrics.all.source_errors;
+            errors.with(&[&self.table.name, error.metric_label()]).inc();
+            log::error!(table = self.table.name, error:% = error; "the table stands still");
+        }
+        self.condition.fail(error.to_string());
+        self.clock_watch.pause(self.table.fast_poll_interval)
     }
 
     fn record_success(&mut self) {

@@ -12,9 +12,9 @@ mod batches;
 mod delivered_position;
 mod heartbeat;
 mod produce;
+mod send_failure;
 
 use std::cell::Cell;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,11 @@ use self::batches::BatchQueue;
 use self::delivered_position::DeliveredPosition;
 use self::heartbeat::SenderHeartbeat;
 use self::produce::RecordProducer;
+use self::send_failure::SendFailure;
 use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
+use super::instance::SourceInstance;
 use super::own_rows::OwnRowFilter;
 use crate::backoff::Backoff;
 use crate::config::TableConfig;
@@ -49,6 +51,7 @@ const DELIVERY_RETRY_PAUSE: (Duration, Duration) =
 pub(super) struct TableSender {
     table: String,
     topic: String,
+    instance: Arc<SourceInstance>,
     records: RecordProducer,
     batches: BatchQueue,
     position: DeliveredPosition,
@@ -73,19 +76,6 @@ struct SenderMetrics {
     all: Arc<Metrics>,
 }
 
-/// Why sending a block stopped.
-enum SendFailure {
-    /// This record cannot be sent. `before` is the row before it, up to which everything is sent and
-    /// belongs to a good page; `None` where that is not so.
-    Record { before: Option<Cursor>, why: String },
-    /// Kafka has given records up.
-    Delivery(String),
-    /// Stopped while a row waited for its schema; all rows before it are sent.
-    Stopped,
-    /// The deadline of a stop has passed.
-    Abandoned,
-}
-
 impl TableSender {
     pub(super) fn new(
         context: &SourceContext,
@@ -107,6 +97,7 @@ impl TableSender {
         TableSender {
             table: table.name.clone(),
             topic: table.topic.clone(),
+            instance: Arc::clone(&context.instance),
             records: RecordProducer::new(context, table),
             batches: BatchQueue::new(),
             position: DeliveredPosition::new(context, table, fingerprint, start),
@@ -253,7 +244,7 @@ impl TableSender {
                 Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
                 Err(RowEncodeError::InvalidRow(why)) => {
                     self.schema_is_known();
-                    return Err(row_failure(id, &why));
+                    return Err(SendFailure::row(id, &why));
                 }
                 Ok(()) => {
                     self.schema_is_known();
@@ -277,7 +268,9 @@ impl TableSender {
                     self.watch();
                 }
                 Err(SendError::Stopped) => return Err(SendFailure::Abandoned),
-                Err(error @ SendError::TooLarge { .. }) => return Err(row_failure(id, &error)),
+                Err(error @ SendError::TooLarge { .. }) => {
+                    return Err(SendFailure::row(id, &error));
+                }
                 Err(error) => return Err(SendFailure::Delivery(error.to_string())),
             }
         }
@@ -363,7 +356,7 @@ impl TableSender {
             .source_errors
             .with(&[&self.table, "produce"])
             .inc();
-        SendFailure::Delivery(error.to_string())
+        SendFailure::given_up(error, self.instance.host_lead())
     }
 
     fn advance(&mut self, mark: BatchMark) {
@@ -478,15 +471,6 @@ impl TableSender {
             }
         }
         Ok(())
-    }
-}
-
-/// This row cannot be sent; whether the rows before it can be marked is not known here.
-fn row_failure(id: &[u8], why: &dyn fmt::Display) -> SendFailure {
-    let id = String::from_utf8_lossy(id);
-    SendFailure::Record {
-        before: None,
-        why: format!("row {id}: {why}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of the simulated instance through the real binary into topics.
 
+mod dates;
 mod hidden;
 mod options;
 mod pages;

@@ -20,12 +20,10 @@ use crate::servicenow::table_api::TableRequests;
 use crate::servicenow::{
     self, AnswerRow, AnswerRows, InstanceClient, InstanceFailure, ReadRequest, ResponseHead,
 };
-use crate::source::SourceInstance;
 use crate::source::time_zone::TimeZoneError;
+use crate::source::{self, SourceInstance};
 use crate::stop::{self, Stop};
 
-/// A clock that is further off than this is worth a word, in seconds.
-const MAX_CLOCK_SKEW_SECONDS: i64 = 5;
 /// Rows in which one is looked for that can be read, when the first cannot.
 const READABLE_ROW_SAMPLE: u32 = 1000;
 /// What is said instead of trying once more.
@@ -90,20 +88,22 @@ fn instance(
             Err(error) => report.bad(&format!("table `{table}` (sink): {error}")),
         }
     }
-    if let Some(closed) = checker.instance.closed_second(Instant::now()) {
-        clock(closed, report);
+    if let Some(lead) = checker.instance.host_lead() {
+        clock(lead, report);
     }
     checker.instance.client().shutdown();
     checker.refused
 }
 
-fn clock(closed: i64, report: &mut CheckReport<'_, '_>) {
-    let skew = closed + 1 - Timestamp::now().as_second();
-    let words = format!("the instance's clock is {skew} s from this host's");
-    if skew.abs() > MAX_CLOCK_SKEW_SECONDS {
-        report.note(&format!("{words}; only the instance's clock is used"));
+/// `lead`: by how many seconds this host's clock is ahead.
+fn clock(lead: f64, report: &mut CheckReport<'_, '_>) {
+    if lead.abs() < source::CLOCK_DIFFERENCE_SECONDS {
+        report.good(&format!(
+            "the instance's clock is {:.0} s from this host's",
+            lead.abs()
+        ));
     } else {
-        report.good(&words);
+        report.note(&source::clock_difference(lead));
     }
 }
 

@@ -360,6 +360,18 @@ fn standard_headers(answer: Answer, new_session: bool, waited: Duration) -> Answ
         )
 }
 
+/// By how many seconds `Date` is off in the answer of this number.
+fn date_shift(fault: &Fault, number: u64) -> i64 {
+    match fault {
+        Fault::DateShift(seconds) => *seconds,
+        Fault::DateScatter(most) => {
+            let mut random = fastrand::Rng::with_seed(number);
+            random.i64(most.saturating_neg()..=*most)
+        }
+        _ => 0,
+    }
+}
+
 impl Service for Instance {
     fn serve(&self, request: &Request, stop: &Stop) -> Reply {
         if let Some(answer) = crate::control::answer(self, request) {
@@ -405,8 +417,10 @@ impl Service for Instance {
             .is_some_and(|it| it.contains("gzip"));
         let gzip = (self.options.gzip && asked && request.path.starts_with("/api/"))
             || matches!(fault, Some(Fault::CutGzip));
+        let shift = fault.as_ref().map_or(0, |fault| date_shift(fault, ticket));
+        let date = now.saturating_add(shift);
         let answer = answer
-            .header("Date", http_date(now))
+            .header("Date", http_date(date))
             .header("Server", "ServiceNow");
         Reply {
             answer,

@@ -83,6 +83,7 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
     let value: Value = serde_json::from_slice(body).map_err(|err| bad(err.to_string()))?;
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let number = |name: &str| value.get(name).and_then(Value::as_u64);
+    let signed = |name: &str| value.get(name).and_then(Value::as_i64);
     let size = |name: &str| number(name).and_then(|it| usize::try_from(it).ok());
     let millis = |name: &str| number(name).map(Duration::from_millis);
     let flag = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or_default();
@@ -138,6 +139,8 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
         },
         "ignore_conditions" => Fault::IgnoreConditions,
         "no_total_count" => Fault::NoTotalCount,
+        "date_shift" => Fault::DateShift(signed("seconds").ok_or_else(|| need("seconds"))?),
+        "date_scatter" => Fault::DateScatter(signed("seconds").ok_or_else(|| need("seconds"))?),
         "drop_columns" => {
             let list = value.get("columns").and_then(Value::as_array);
             let list = list

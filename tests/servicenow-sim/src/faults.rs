@@ -105,6 +105,11 @@ pub enum Fault {
     IgnoreConditions,
     /// `X-Total-Count` is missing.
     NoTotalCount,
+    /// `Date` is off by so many seconds; stamps and conditions go by the clock as before (sections 2.1
+    /// and 8, lines 87 and 371: `Date` is the server's time, but the clocks of nodes differ).
+    DateShift(i64),
+    /// As `DateShift`, by another number of seconds at each answer, up to this many either way.
+    DateScatter(i64),
     /// Rows leave out these columns, whatever was asked for.
     DropColumns(Vec<String>),
     /// The write is carried out, then the load balancer gives up: 504 with HTML (section 10).
@@ -160,6 +165,8 @@ impl Fault {
             Fault::Slow { .. } => "slow",
             Fault::IgnoreConditions => "ignore_conditions",
             Fault::NoTotalCount => "no_total_count",
+            Fault::DateShift(_) => "date_shift",
+            Fault::DateScatter(_) => "date_scatter",
             Fault::DropColumns(_) => "drop_columns",
             Fault::AppliedTimeout504 => "applied_504",
             Fault::AppliedReset => "applied_reset",

@@ -139,6 +139,8 @@ impl Instance {
             | Fault::Slow { .. }
             | Fault::IgnoreConditions
             | Fault::NoTotalCount
+            | Fault::DateShift(_)
+            | Fault::DateScatter(_)
             | Fault::DropColumns(_)
             | Fault::AppliedTimeout504
             | Fault::AppliedReset
