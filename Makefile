@@ -6,20 +6,25 @@ PREFIX ?= /usr/local
 BIN    := servicenow-kafka-bridge
 OUT    := $(or $(CARGO_TARGET_DIR),target)
 
+# cargo calls the makes of OpenSSL and librdkafka, which must not take over variables of this one.
+unexport MAKEFLAGS MFLAGS MAKEOVERRIDES DESTDIR PREFIX TARGET BINARY
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z -]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the release binary: target/release/servicenow-kafka-bridge
 	$(CARGO) build --locked --release --bin $(BIN)
 
+DEMO_PORT ?= 8080
 .PHONY: demo
 demo: ## Show both directions between a simulated instance and an embedded Kafka; Ctrl-C ends it
-	$(CARGO) build --locked --quiet --workspace --bins
-	$(OUT)/debug/bridge-demo $(OUT)/debug/$(BIN)
+	@[ -x $(OUT)/debug/bridge-demo ] || echo "Building the bridge, a simulated instance and an embedded Kafka: about four minutes the first time."
+	$(CARGO) build --locked --workspace --bins
+	@$(OUT)/debug/bridge-demo --port $(DEMO_PORT) --folder $(OUT)/demo $(OUT)/debug/$(BIN)
 
 # Most tests wait for something: more of them at a time than there are cores.
 .PHONY: test
@@ -83,29 +88,30 @@ screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)
 	@ls -l docs/screenshots
 
 .PHONY: static
-static: ## Build the static musl binary, check that it is static and that it runs the demo
-	@command -v musl-gcc >/dev/null || { echo "make static: musl-gcc is missing (Debian: apt install musl-tools)" >&2; exit 1; }
-	@command -v g++ >/dev/null || { echo "make static: g++ is missing (Debian: apt install g++)" >&2; exit 1; }
-	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
-	CC_$(subst -,_,$(TARGET))=musl-gcc CXX_$(subst -,_,$(TARGET))=g++ \
-	$(CARGO) build --locked --release --target $(TARGET) --bin $(BIN)
-	@! readelf -lW $(OUT)/$(TARGET)/release/$(BIN) | grep -q INTERP || { echo "make static: the binary is not static" >&2; exit 1; }
-	$(CARGO) run --locked --quiet -p bridge-demo -- --rows 2000 --until-read $(OUT)/$(TARGET)/release/$(BIN)
+static: ## Build the static musl binary (TARGET=...), with its debug file beside it; check it and run the demo with it
+	TARGET=$(TARGET) CARGO=$(CARGO) packaging/static
+	CARGO=$(CARGO) packaging/check-static $(OUT)/$(TARGET)/release/$(BIN)
 	@ls -l $(OUT)/$(TARGET)/release/$(BIN)
 
+.PHONY: reproducible
+reproducible: ## Build the static binary in two folders and compare
+	TARGET=$(TARGET) CARGO=$(CARGO) packaging/reproducible
+
 .PHONY: install
-install: build ## Install the binary, its manual page, completions, an example configuration and the unit below PREFIX (and DESTDIR)
-	install -D -m 755 $(OUT)/release/$(BIN) $(DESTDIR)$(PREFIX)/bin/$(BIN)
-	install -D -m 644 config.example.yaml $(DESTDIR)/etc/$(BIN)/config.example.yaml
-	install -D -m 644 packaging/$(BIN).sysusers $(DESTDIR)/usr/lib/sysusers.d/$(BIN).conf
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -d $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	$(OUT)/release/$(BIN) man > $(DESTDIR)$(PREFIX)/share/man/man1/$(BIN).1
-	$(OUT)/release/$(BIN) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(BIN)
-	$(OUT)/release/$(BIN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$(BIN)
-	$(OUT)/release/$(BIN) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$(BIN).fish
-	install -d $(DESTDIR)/usr/lib/systemd/system
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/$(BIN).service > $(DESTDIR)/usr/lib/systemd/system/$(BIN).service
+install: ## Install what is built (static first) below PREFIX and DESTDIR, and tell what to do next; builds nothing
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BINARY=$(BINARY) TARGET=$(TARGET) packaging/install install
+
+.PHONY: uninstall
+uninstall: ## Remove what `make install` installed; configuration and checkpoints stay
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install uninstall
+
+.PHONY: deb rpm
+deb rpm: ## Build the Debian package, the RPM package: target/package/*.deb, *.rpm (of the static binary)
+	TARGET=$(TARGET) CARGO=$(CARGO) packaging/build-package $@
+
+.PHONY: test-packaging
+test-packaging: ## Check the packages, and install, upgrade and remove them in roots of their own (needs root, some minutes)
+	TARGET=$(TARGET) CARGO=$(CARGO) packaging/test-packages
 
 .PHONY: clean
 clean: ## Remove what was built

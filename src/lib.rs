@@ -18,6 +18,7 @@ mod http;
 mod json_text;
 pub mod kafka;
 pub mod metrics;
+mod name_lookup;
 pub mod own_writes;
 pub mod registry;
 pub mod runtime;

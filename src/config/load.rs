@@ -208,7 +208,9 @@ fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<ConfigWarning> {
 fn read(path: &Path) -> Result<(String, u32), String> {
     let file = File::open(path).map_err(|err| match err.kind() {
         std::io::ErrorKind::NotFound => {
-            "cannot read it: there is no such file; name one with `--config FILE`".to_owned()
+            "cannot read it: there is no such file; make it from config.example.yaml, or name another \
+             with `--config FILE`"
+                .to_owned()
         }
         _ => format!("cannot read it: {err}"),
     })?;

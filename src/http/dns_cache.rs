@@ -4,6 +4,7 @@
 //! starts a thread for each look-up to be able to bound its time. Remembering makes that one look-up
 //! in half a minute, and requests on kept connections go on while a name server fails.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use crate::name_lookup::LOOKUP_SOURCES;
 use crate::sync::{Mutex, MutexGuard};
 
 /// How long addresses are used without a new look-up.
@@ -85,9 +87,21 @@ impl Resolver for DnsCache {
                 self.remember(name, &addresses, now);
                 Ok(addresses)
             }
-            Err(error) => self.recall(&name, now, ADDRESS_USABLE_FOR).ok_or(error),
+            Err(error) => self
+                .recall(&name, now, ADDRESS_USABLE_FOR)
+                .ok_or_else(|| with_sources(error)),
         }
     }
+}
+
+/// A failed look-up, with the words on where this build looks; a look-up that took too long is as before.
+fn with_sources(error: ureq::Error) -> ureq::Error {
+    let (kind, why) = match error {
+        ureq::Error::Io(error) => (error.kind(), error.to_string()),
+        ureq::Error::HostNotFound => (io::ErrorKind::NotFound, "host not found".to_owned()),
+        other => return other,
+    };
+    ureq::Error::Io(io::Error::new(kind, format!("{why}{LOOKUP_SOURCES}")))
 }
 
 #[cfg(test)]

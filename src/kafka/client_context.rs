@@ -17,6 +17,7 @@ use super::batch::{Batch, DeliveryError};
 use super::client_settings::ClientSettings;
 use super::queue_drain::QueueDrain;
 use crate::metrics::{Histogram, Metrics};
+use crate::name_lookup::LOOKUP_SOURCES;
 use crate::sync::Mutex;
 
 /// An error of one code is logged once in this time, as librdkafka repeats it with each attempt.
@@ -148,7 +149,10 @@ impl ClientContext for ClientCallbacks {
     /// rdkafka 0.39 calls this twice for each error of a producer; all of it may be repeated.
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        let reason = self.0.settings.scrub(reason);
+        let mut reason = self.0.settings.scrub(reason);
+        if code == Code::Resolve {
+            reason.push_str(LOOKUP_SOURCES);
+        }
         let now = Instant::now();
         if let Some(hidden) = self.0.may_log(code, now) {
             log::warn!(target: "kafka", code:debug = code, more = hidden,

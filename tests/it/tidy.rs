@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
         "control",
         "health",
         "metrics",
+        "name_lookup",
         "own_writes",
         "stop",
         "json_text",

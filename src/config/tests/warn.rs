@@ -178,7 +178,7 @@ fn files_are_read_with_bounds() {
     all.push_str(&tried(Some(LEAST.as_bytes()), 0o600));
     all.push_str(&tried(Some(LEAST.as_bytes()), 0o644));
     expect![[r#"
-        config.yaml: cannot read it: there is no such file; name one with `--config FILE`
+        config.yaml: cannot read it: there is no such file; make it from config.example.yaml, or name another with `--config FILE`
         config.yaml: 1 problem
         config.yaml: is not UTF-8 text (line 1); save it as UTF-8
         config.yaml: 1 problem
