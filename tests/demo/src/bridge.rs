@@ -3,7 +3,8 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,6 +23,9 @@ const STOP: Duration = Duration::from_secs(40);
 /// Longest wait for its metrics.
 const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
+/// The checkpoint of an earlier demo, whose instance is gone, must not be there.
+pub(crate) const CHECKPOINT: &str = "offsets.json";
+const TOKEN: &str = "admin-token";
 
 /// A running bridge; killed when dropped.
 pub(crate) struct Bridge {
@@ -30,8 +34,13 @@ pub(crate) struct Bridge {
     url: String,
 }
 
-/// Writes a configuration that needs nothing from outside.
-pub(crate) fn write_config(folder: &Path, url: &str, brokers: &str) -> Result<PathBuf, Failure> {
+/// Writes a configuration that needs nothing from outside, and the token of the admin API beside it.
+pub(crate) fn write_config(
+    folder: &Path,
+    url: &str,
+    brokers: &str,
+    port: u16,
+) -> Result<PathBuf, Failure> {
     let mut text = format!(
         "servicenow:
   base_url: {url}
@@ -59,16 +68,49 @@ source:
   topics:
     - topic: {INBOX}
       table: {}
+offset:
+  file_path: {}
 observability:
-  addr: 127.0.0.1:0
+  addr: 127.0.0.1:{port}
+  admin_token_file: {}
 log_format: json
 ",
         topics::LETTERS,
-        inbox::TABLE
+        inbox::TABLE,
+        folder.join(CHECKPOINT).display(),
+        folder.join(TOKEN).display()
     ));
+    let token: String = std::iter::repeat_with(fastrand::alphanumeric)
+        .take(32)
+        .collect();
+    write_private(&folder.join(TOKEN), &token)?;
     let path = folder.join("config.yaml");
-    fs::write(&path, text).map_err(tried("write the configuration"))?;
+    write_private(&path, &text)?;
     Ok(path)
+}
+
+/// Writes a file for its owner alone, as one with a secret in it earns a warning otherwise.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    let what = tried("write the configuration");
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(what(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = File::options();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(&what)?;
+    file.write_all(text.as_bytes()).map_err(&what)
+}
+
+/// `wish` where it is free, else a free port. Another program may still take it before the bridge does.
+pub(crate) fn free_port(wish: Option<u16>) -> Result<u16, Failure> {
+    let bound =
+        |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());
+    let address = match wish.map(bound) {
+        Some(Ok(address)) => Ok(address),
+        Some(Err(_)) | None => bound(0),
+    };
+    Ok(address.map_err(tried("find a free port"))?.port())
 }
 
 impl Bridge {

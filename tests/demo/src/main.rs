@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -130,11 +130,10 @@ impl World {
 fn demo(args: &Args) -> Result<(), Failure> {
     let (_signals, signals) = signals()?;
     let world = World::start(args.rows)?;
-    let folder = tempfile::Builder::new()
-        .prefix("bridge-demo-")
-        .tempdir()
-        .map_err(tried("make a folder"))?;
-    let config = bridge::write_config(folder.path(), world.sim.url(), world.kafka.bootstrap())?;
+    let folder = Folder::make(args.folder.as_deref())?;
+    let port = bridge::free_port(args.port)?;
+    let (url, brokers) = (world.sim.url(), world.kafka.bootstrap());
+    let config = bridge::write_config(folder.path(), url, brokers, port)?;
     let mut bridge = Bridge::start(&args.program, &config, &signals)?;
     let topics = Topics::follow(world.kafka.bootstrap(), &TABLES.map(|(table, _)| table))?;
     let mut show = Show::new(io::stdout().is_terminal());
@@ -144,6 +143,8 @@ fn demo(args: &Args) -> Result<(), Failure> {
         admin: bridge.url().to_owned(),
         config,
         log: bridge.log_path(),
+        program: args.program.clone(),
+        port: args.port,
     });
     let churn = if args.until_read {
         Vec::new()
@@ -168,6 +169,9 @@ fn demo(args: &Args) -> Result<(), Failure> {
         End::Stopped if args.until_read => Err(Failure("stopped before all had arrived".into())),
         End::Read | End::Stopped if ended.is_clean() => {
             show.total(world.inward(&bridge));
+            if !args.until_read {
+                show.next(matches!(folder, Folder::Kept(_)).then(|| folder.path()));
+            }
             Ok(())
         }
         End::Read | End::Stopped => Err(Failure(format!("the bridge {ended}"))),
@@ -181,6 +185,39 @@ struct Places {
     admin: String,
     config: PathBuf,
     log: PathBuf,
+    program: PathBuf,
+    /// The port that was asked for.
+    port: Option<u16>,
+}
+
+/// Where the bridge runs.
+enum Folder {
+    /// Goes away with this value.
+    Temporary(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn make(kept: Option<&Path>) -> Result<Folder, Failure> {
+        let what = tried("make a folder");
+        let Some(path) = kept else {
+            let folder = tempfile::Builder::new().prefix("bridge-demo-").tempdir();
+            return Ok(Folder::Temporary(folder.map_err(what)?));
+        };
+        std::fs::create_dir_all(path).map_err(&what)?;
+        let path = path.canonicalize().map_err(&what)?;
+        match std::fs::remove_file(path.join(bridge::CHECKPOINT)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(what(error)),
+            Ok(()) | Err(_) => Ok(Folder::Kept(path)),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Temporary(folder) => folder.path(),
+            Folder::Kept(path) => path,
+        }
+    }
 }
 
 /// Why the show is over.

@@ -2,11 +2,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::Places;
 use crate::inbox::{INBOX, TABLE};
-use crate::topics::{Letter, Row};
+use crate::topics::{self, Letter, Row};
 
 /// Rows shown per second; the others are only counted.
 const SHOWN_PER_SECOND: usize = 8;
@@ -72,16 +73,27 @@ impl Show {
             admin,
             config,
             log,
+            program,
+            port,
         } = places;
+        let (program, at) = (program.display(), config.display());
+        if let Some(port) = port
+            && !admin.ends_with(&format!(":{port}"))
+        {
+            self.line(&format!(
+                "Port {port} is taken by another program, so it is another one here."
+            ));
+        }
         self.line(&format!(
             "instance   {instance}  (simulated; user bridge, password secret)\n\
              kafka      {kafka}  (embedded)\n\
-             bridge     {admin}/healthz\n\
-             \x20          {admin}/readyz\n\
-             \x20          {admin}/metrics\n\
-             config     {}\n\
-             log        {}\n",
-            config.display(),
+             bridge     {admin}/  (the status page; also /healthz, /readyz, /metrics)\n\
+             config     {at}\n\
+             log        {}\n\n\
+             Try in another terminal:\n\
+             \x20   {program} status -c {at}\n\
+             \x20   {program} pause incident -c {at}      (and resume incident)\n\
+             \x20   {program} dead-letters list -c {at}\n",
             log.display()
         ));
     }
@@ -100,7 +112,6 @@ impl Show {
              Meanwhile records of {INBOX} are written to {TABLE}; now and then one is no JSON.\n",
             grouped(rows as u64)
         ));
-        self.columns();
     }
 
     fn columns(&mut self) {
@@ -114,7 +125,12 @@ impl Show {
             key,
             partition,
             stamp,
+            headers,
+            value,
         } = row;
+        if self.records == 0 {
+            self.record(row, headers, value);
+        }
         self.records += 1;
         self.seen.insert((table.clone(), key.clone()));
         let now = Instant::now();
@@ -140,6 +156,26 @@ impl Show {
         });
         let time = clock.strftime("%H:%M:%S%.3f").to_string();
         self.line(&columns(&time, table, key, &partition.to_string(), &lag));
+    }
+
+    /// Shows one record in full, then the columns of the others.
+    fn record(&mut self, row: &Row, headers: &[(String, String)], value: &str) {
+        let headers: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        self.line(&format!(
+            "The first record in full, from topic {}, partition {}:\n\
+             key        {}\n\
+             headers    {}\n\
+             value      {}\n",
+            topics::name(&row.table),
+            row.partition,
+            row.key,
+            headers.join("\n           "),
+            value.replace('\n', "\n           ")
+        ));
+        self.columns();
     }
 
     /// Says how many rows were not shown.
@@ -215,6 +251,19 @@ impl Show {
         let (records, rows) = (grouped(self.records), grouped(self.seen.len() as u64));
         self.note(&format!("{records} records of {rows} rows arrived"));
         self.inward(inward);
+    }
+
+    /// What to do after the demo; `folder` has what is left of it.
+    pub(crate) fn next(&mut self, folder: Option<&Path>) {
+        let left = folder.map_or(String::new(), |folder| {
+            format!(
+                "Configuration, log and checkpoint are left in {}.\n",
+                folder.display()
+            )
+        });
+        self.line(&format!(
+            "\n{left}Next, your own instance and Kafka: docs/tutorial.md; docs/install.md installs it."
+        ));
     }
 
     /// Different rows that arrived.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::{Failure, PARTITIONS, tried};
@@ -40,6 +40,10 @@ pub(crate) struct Row {
     pub(crate) partition: i32,
     /// `sys_updated_on` of the row, epoch seconds.
     pub(crate) stamp: Option<i64>,
+    /// The record's headers, as text.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The whole value, readable.
+    pub(crate) value: String,
 }
 
 /// A dead letter.
@@ -137,6 +141,16 @@ fn arrival(message: &BorrowedMessage<'_>) -> Arrival {
         key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
         partition: message.partition(),
         stamp: text("sys_updated_on").and_then(servicenow_sim::parse_stamp),
+        headers: message.headers().map_or(Vec::new(), |headers| {
+            let text = |bytes: Option<&[u8]>| {
+                String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+            };
+            let header = |header: Header<'_, &[u8]>| (header.key.to_owned(), text(header.value));
+            headers.iter().map(header).collect()
+        }),
+        value: value
+            .as_ref()
+            .map_or(String::new(), |value| format!("{value:#}")),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The demo as a newcomer runs it, and as `make static` does.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,9 +60,12 @@ fn ctrl_c_leaves_nothing_behind() {
             return line;
         }
     };
-    let health = line("/healthz");
+    let page = line("(the status page");
     let config = PathBuf::from(line("config ").split_whitespace().last().unwrap());
     assert!(config.exists());
+    line(" status -c ");
+    line("The first record in full, from topic servicenow.");
+    line("\"sys_updated_on\": \"");
     // Rows that changed while it ran, too.
     line(" problem ");
     line("so far");
@@ -84,15 +87,66 @@ fn ctrl_c_leaves_nothing_behind() {
     assert!(!total.contains(" 0 written"), "{total}");
     assert!(demo.wait().unwrap().success());
     assert!(!config.exists(), "{} is left", config.display());
-    let address = health
-        .split_once("http://")
-        .unwrap()
-        .1
-        .trim_end_matches("/healthz");
+    line("docs/tutorial.md");
     assert!(
-        TcpStream::connect(address).is_err(),
+        TcpStream::connect(address_of(&page).unwrap()).is_err(),
         "the bridge still runs"
     );
+}
+
+/// `HOST:PORT` of the page in a line of the output.
+fn address_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("http://")?;
+    Some(rest.split_once('/')?.0)
+}
+
+/// What `make demo` gives: the folder stays, the commands that it names work, and a port that is taken
+/// is told.
+#[test]
+fn a_kept_folder_serves_the_commands_that_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut demo = Command::new(DEMO)
+        .args(["--rows", "20", "--port", &port, "--folder"])
+        .arg(folder.path())
+        .arg(bridge())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut line = |wanted: &str| {
+        let found = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.contains(wanted));
+        found.unwrap_or_else(|| panic!("no `{wanted}`"))
+    };
+    line(&format!("Port {port} is taken"));
+    let page = line("(the status page");
+    assert!(!address_of(&page).unwrap().ends_with(&port), "{page}");
+    line("Try in another terminal");
+    // Each is called as it is printed, but for what stands behind it in brackets.
+    for command in ["status", "pause incident", "dead-letters list"] {
+        let line = line(&format!(" {command} -c "));
+        let words: Vec<&str> = line
+            .split(" (")
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains("mode"), "{line}: {errors}");
+    }
+    let pid = demo.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    line("are left in ");
+    assert!(demo.wait().unwrap().success());
+    for name in ["config.yaml", "bridge.log", "offsets.json"] {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
 }
 
 #[test]
