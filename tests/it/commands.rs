@@ -12,6 +12,7 @@ use crate::support::config::Config;
 
 mod packaging;
 mod probe;
+mod readme;
 
 /// Output, errors and exit code of a command.
 fn call(folder: &Path, args: &[&str]) -> (String, String, i32) {
