@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use super::columns::{ChoiceEntry, TableColumn, TableColumns};
+use crate::servicenow::query::query_value_fault;
 use crate::servicenow::{
     AnswerRow, Error, InstanceClient, InstanceFailure, ReadRequest, table_api,
 };
@@ -312,7 +313,9 @@ impl DictionaryReader<'_> {
             // A page may be shorter than its limit, because access rules hide rows after the limit was
             // applied, so a short page is not the end. One without rows is taken for it.
             let end = match page.last().and_then(|row| row.text("sys_id")) {
-                Some(id) if id > last.as_str() && !id.contains('^') => id.to_owned(),
+                Some(id) if id > last.as_str() && query_value_fault(id.as_bytes()).is_none() => {
+                    id.to_owned()
+                }
                 _ => String::new(),
             };
             all.extend(page.iter().filter_map(T::read));

@@ -8,6 +8,8 @@ use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
 use crate::cli::{CheckpointAction, CheckpointSetOptions};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::servicenow::query::query_value_fault;
+use crate::terminal_text::clean;
 use crate::{runtime, source};
 
 impl From<checkpoint::Error> for CommandFailure {
@@ -60,10 +62,18 @@ fn set(
         let why = "is not in the configuration; a position needs its query";
         CommandFailure::new(exit_code::USAGE, format!("table `{name}` {why}"))
     })?;
+    let identifier = options.last_identifier.unwrap_or_default();
+    if let Some(fault) = query_value_fault(identifier.as_bytes()) {
+        let text = format!(
+            "--last-identifier: `{}` is none of a row: {fault}",
+            clean(&identifier)
+        );
+        return Err(CommandFailure::new(exit_code::USAGE, text));
+    }
     let store = checkpoint::CheckpointStore::open(&config.offset.file_path, &Metrics::new())?;
     let position = CheckpointPosition {
         timestamp: options.timestamp.0,
-        last_identifier: options.last_identifier.unwrap_or_default(),
+        last_identifier: identifier,
     };
     let shown = line(name, &position);
     let fingerprint = Some(source::fingerprint(&config.servicenow.base_url, table));

@@ -98,6 +98,7 @@ pub(super) fn table(
             source::Error::Thread { .. } => StartRefusal::Later(error.to_string()),
             source::Error::OtherQuery { .. }
             | source::Error::NoTime { .. }
+            | source::Error::UnusableIdentifier { .. }
             | source::Error::NoRegistry { .. } => StartRefusal::Never(error.to_string()),
         }
     })

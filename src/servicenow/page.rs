@@ -19,7 +19,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};
-use super::query::parse_time;
+use super::query::{parse_time, query_value_fault};
 use crate::config::DisplayValue;
 use crate::http::error_body::error_words;
 
@@ -291,11 +291,10 @@ impl<'a, R: Read> PageReader<'a, R> {
         for span in self.spans.drain(..) {
             self.locator.locate(&mut block, &span)?;
             let id = block.rows.last().map(|row| block.slice(&row.id));
-            // The identifier becomes part of a query, where `^` begins another condition.
-            if id.is_some_and(|id| id.iter().any(|byte| *byte == b'^' || *byte < b' ')) {
+            if let Some(fault) = id.and_then(query_value_fault) {
                 return Err(PageError::Column(format!(
-                    "an identifier has a `^` or a control character in it, which no query can \
-                     express; choose another identifier_field than `{}`",
+                    "the identifier of a row cannot be part of a query: {fault}; choose another \
+                     identifier_field than `{}`",
                     self.locator.identifier
                 )));
             }

@@ -2,13 +2,20 @@
 //!
 //! Grammar: ServiceNow documentation "Encoded query strings"; `^` joins conditions, `^NQ` begins an
 //! alternative branch that repeats every condition, `ORDERBY` may stand anywhere. There is no escape
-//! for `^`, so every value that goes into a query is checked before.
+//! for `^`, and a value that begins with `javascript:` is evaluated by the instance (ServiceNow
+//! documentation, same page). So every value that goes into a query is checked before, by
+//! [`query_value_fault`].
 
 use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+
+use crate::terminal_text::is_active;
+
+/// The beginning of a value that the instance evaluates.
+const SCRIPT_PREFIX: &str = "javascript:";
 
 /// A place in a table: rows up to it are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +207,47 @@ impl QueryColumns {
     }
 }
 
+/// Why a value cannot become a part of an encoded query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryValueFault {
+    /// It has a `^` in it, behind which another condition would begin.
+    Separator,
+    /// It has a control character or a line break in it, where the instance may cut it.
+    Control,
+    /// The instance would evaluate it as a script.
+    Script,
+}
+
+impl fmt::Display for QueryValueFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            QueryValueFault::Separator => "it has a `^` in it, which begins another condition",
+            QueryValueFault::Control => "it has a control character in it",
+            QueryValueFault::Script => "it begins with `javascript:`, so the instance would run it",
+        })
+    }
+}
+
+/// What is wrong with a value that is to become a part of an encoded query; `None`: nothing.
+pub fn query_value_fault(value: &[u8]) -> Option<QueryValueFault> {
+    // Nearly all are identifiers.
+    if value.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(value);
+    if text.contains('^') {
+        return Some(QueryValueFault::Separator);
+    }
+    let breaks = |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+    if text.contains(breaks) {
+        return Some(QueryValueFault::Control);
+    }
+    let hidden = |letter: char| letter.is_whitespace() || is_active(letter);
+    let start = text.trim_start_matches(hidden).get(..SCRIPT_PREFIX.len());
+    let is_script = start.is_some_and(|start| start.eq_ignore_ascii_case(SCRIPT_PREFIX));
+    is_script.then_some(QueryValueFault::Script)
+}
+
 /// Reads a stored time, `YYYY-MM-DD HH:MM:SS` in UTC, as seconds since 1970.
 pub fn parse_time(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
@@ -348,6 +396,32 @@ mod tests {
                 "{outside}"
             );
         }
+    }
+
+    #[test]
+    fn values_that_the_platform_would_cut_or_run_are_found() {
+        for (value, fault) in [
+            ("", None),
+            ("0a1b", None),
+            ("a b-c_d.e, ü 漢", None),
+            ("see javascript: there", None),
+            ("javascript", None),
+            ("a^b", Some(QueryValueFault::Separator)),
+            ("^NQsys_idISNOTEMPTY", Some(QueryValueFault::Separator)),
+            ("a\nb", Some(QueryValueFault::Control)),
+            ("a\u{0}", Some(QueryValueFault::Control)),
+            ("a\u{85}b", Some(QueryValueFault::Control)),
+            ("a\u{2028}b", Some(QueryValueFault::Control)),
+            ("javascript:gs.getUserID()", Some(QueryValueFault::Script)),
+            ("JavaScript:x", Some(QueryValueFault::Script)),
+            (" \u{a0}\u{200b}javascript:x", Some(QueryValueFault::Script)),
+        ] {
+            assert_eq!(query_value_fault(value.as_bytes()), fault, "{value:?}");
+        }
+        assert_eq!(
+            query_value_fault(b"\xff^"),
+            Some(QueryValueFault::Separator)
+        );
     }
 
     #[test]

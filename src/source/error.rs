@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::servicenow::query::QueryValueFault;
+
 /// Why a table cannot start. The text names the table and says what to do.
 #[derive(Debug)]
 pub enum Error {
@@ -17,6 +19,13 @@ pub enum Error {
         table: String,
         /// The number in the checkpoint.
         seconds: i64,
+    },
+    /// The checkpoint's identifier cannot be a part of a query.
+    UnusableIdentifier {
+        /// The table.
+        table: String,
+        /// What is wrong with it.
+        fault: QueryValueFault,
     },
     /// The table is configured as Avro, and no schema registry is.
     NoRegistry {
@@ -45,6 +54,11 @@ impl fmt::Display for Error {
                 f,
                 "table `{table}`: its checkpoint has the timestamp {seconds}, which is no time in \
                  seconds since 1970; correct it with `checkpoint set` or `checkpoint reset`"
+            ),
+            Error::UnusableIdentifier { table, fault } => write!(
+                f,
+                "table `{table}`: the `last_identifier` of its checkpoint is none of a row: {fault}; \
+                 correct it with `checkpoint set` or `checkpoint reset`"
             ),
             Error::NoRegistry { table } => write!(
                 f,

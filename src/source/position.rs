@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use crate::checkpoint::{CheckpointPosition, CheckpointStore};
 use crate::config::TableConfig;
-use crate::servicenow::query::Cursor;
+use crate::servicenow::query::{Cursor, query_value_fault};
 
 /// The row behind which reading starts: the one in the checkpoint, if the same query made it.
 /// `None` starts with the oldest row.
 ///
 /// # Errors
-/// The checkpoint belongs to another query or instance, or its timestamp is no time.
+/// The checkpoint belongs to another query or instance, or its timestamp or identifier cannot be used.
 pub(super) fn start_position(
     checkpoints: &CheckpointStore,
     table: &TableConfig,
@@ -37,6 +37,12 @@ pub(super) fn start_position(
         return Err(Error::NoTime {
             table: table.name.clone(),
             seconds,
+        });
+    }
+    if let Some(fault) = query_value_fault(id.as_bytes()) {
+        return Err(Error::UnusableIdentifier {
+            table: table.name.clone(),
+            fault,
         });
     }
     Ok(Some(Cursor {

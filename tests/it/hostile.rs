@@ -1,3 +1,4 @@
 //! Answers and requests that are made to harm.
 
 mod memory;
+mod scripts;

@@ -16,6 +16,7 @@ use crate::config::{
     CreateId, Nulls, OnMissing, SinkFormat, SinkOperation, SinkTopicConfig, names,
 };
 use crate::kafka::ConsumerRecord;
+use crate::servicenow::query::query_value_fault;
 use crate::sink::refusal::{Refusal, RefusalKind};
 
 /// The header that says what a record asks for.
@@ -415,6 +416,11 @@ fn sys_id(text: &str) -> Option<String> {
     good.then(|| text.to_owned())
 }
 
+fn unsearchable(field: &str, why: &str) -> Refusal {
+    let words = format!("the value of `{field}` cannot be searched for: {why}");
+    Refusal::unsent(RefusalKind::InvalidKey, words)
+}
+
 /// The value of a column that identifies a row; `None` if it is empty or absent.
 fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal> {
     let Some((_, value)) = all.iter().find(|(name, _)| name == field) else {
@@ -425,16 +431,13 @@ fn identity(all: &[RecordField], field: &str) -> Result<Option<String>, Refusal>
     }
     match fields::text(&fields::plain_form(value.clone())) {
         Some(text) if text.trim().is_empty() => Ok(None),
-        // An encoded query has no escape: the text behind a `^` would be a condition of its own.
-        Some(text) if !text.contains(|letter: char| letter == '^' || letter.is_control()) => {
-            Ok(Some(text))
-        }
-        _ => Err(Refusal::unsent(
-            RefusalKind::InvalidKey,
-            format!(
-                "the value of `{field}` cannot be searched for: it must be a text, a number or a \
-                 boolean, without `^` and control characters"
-            ),
+        Some(text) => match query_value_fault(text.as_bytes()) {
+            None => Ok(Some(text)),
+            Some(fault) => Err(unsearchable(field, &fault.to_string())),
+        },
+        None => Err(unsearchable(
+            field,
+            "it must be a text, a number or a boolean",
         )),
     }
 }
