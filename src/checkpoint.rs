@@ -10,4 +10,4 @@ mod store;
 
 pub use error::Error;
 pub use file::lock_holder;
-pub use store::{CheckpointEntry, CheckpointPosition, CheckpointStore, read_only};
+pub use store::{CheckpointEntry, CheckpointPosition, CheckpointStore, check, read_only};

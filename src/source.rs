@@ -32,4 +32,4 @@ pub use context::SourceContext;
 pub use error::Error;
 pub use instance::{CLOCK_DIFFERENCE_SECONDS, SourceInstance, clock_difference};
 pub use pipeline::TablePipeline;
-pub use position::{age, fingerprint};
+pub use position::{age, check_position, fingerprint};

@@ -128,6 +128,25 @@ impl CheckpointFile {
     }
 }
 
+/// Finds out without changing anything whether [`CheckpointFile::open`] could make use of the path, as
+/// far as that is no question of access rights. Gives the folder that is there, which `run` writes in
+/// or makes further folders in.
+pub(super) fn check(path: &Path) -> Result<PathBuf, Error> {
+    let target = resolve(path).map_err(|source| Error::read(path, source))?;
+    if target.is_dir() {
+        return Err(Error::read(path, ErrorKind::IsADirectory.into()));
+    }
+    let folder = folder_of(&target);
+    let existing = folder.ancestors().find(|it| it.exists());
+    match existing {
+        Some(place) if !place.is_dir() => {
+            Err(Error::folder(&folder, ErrorKind::NotADirectory.into()))
+        }
+        // Of a relative path nothing but the working directory is left.
+        place => Ok(place.unwrap_or(Path::new(".")).to_owned()),
+    }
+}
+
 /// Reads the file without the lock: what it holds is always complete.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let file = match File::open(path) {

@@ -5,7 +5,7 @@
 //! with a fingerprint beside the position. Fields that this version does not know are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -243,6 +243,17 @@ impl CheckpointStore {
             }
         }
     }
+}
+
+/// Whether [`CheckpointStore::open`] could use this path: it or its folder is no file of another kind,
+/// and what is in it is a checkpoint. Nothing is changed. Gives what is in it, and the folder that is
+/// there already, in which `open` writes or makes further folders.
+///
+/// # Errors
+/// What `open` would say.
+pub fn check(path: &Path) -> Result<(BTreeMap<String, CheckpointEntry>, PathBuf), Error> {
+    let folder = file::check(path)?;
+    Ok((read_only(path)?, folder))
 }
 
 /// The checkpoints in a file, without lock: also while another process uses it. A missing file is

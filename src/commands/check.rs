@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use super::failure::{ExitResult, exit_code};
+use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::load::load_with_warnings;
 use super::terminal::Terminal;
 use crate::cli::CheckOptions;
 
 mod connect;
+mod offline;
 mod report;
 
+use self::offline::OfflineFindings;
 use self::report::CheckReport;
 
 /// Executes the command.
@@ -18,13 +20,22 @@ pub(super) fn execute(
     options: &CheckOptions,
     terminal: &mut Terminal<'_>,
 ) -> ExitResult {
-    let (config, warnings) = load_with_warnings(path)?;
+    let (config, mut warnings) = load_with_warnings(path)?;
+    let file = path.display().to_string();
+    let OfflineFindings {
+        problems,
+        warnings: more,
+    } = OfflineFindings::of(&config);
+    if !problems.is_empty() {
+        let text = listed(&file, &problems);
+        return Err(CommandFailure::new(exit_code::CONFIGURATION, text));
+    }
+    warnings.extend(more);
     let counted = match warnings.len() {
         0 => String::new(),
         1 => ", with 1 warning".to_owned(),
         count => format!(", with {count} warnings"),
     };
-    let file = path.display().to_string();
     terminal.line(&format!("{file}: configuration is valid{counted}"))?;
     for warning in &warnings {
         terminal.error(&format!("warning: {}", warning.in_file(&file)));
@@ -44,4 +55,17 @@ pub(super) fn execute(
     } else {
         exit_code::DONE
     })
+}
+
+/// Problems in the form of those that the configuration itself has.
+fn listed(file: &str, problems: &[String]) -> String {
+    let mut text: String = problems
+        .iter()
+        .map(|problem| format!("{file}: {problem}\n"))
+        .collect();
+    text.push_str(&match problems.len() {
+        1 => format!("{file}: 1 problem"),
+        count => format!("{file}: {count} problems"),
+    });
+    text
 }

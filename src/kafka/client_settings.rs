@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
 use super::error::Error;
@@ -130,6 +130,8 @@ pub(super) struct ClientSettings {
     pub(super) client: ClientConfig,
     /// `kafka.brokers`, for messages.
     pub(super) brokers: String,
+    /// The names in `kafka.properties`.
+    properties: Vec<String>,
     _hidden: Vec<HiddenSecret>,
 }
 
@@ -180,6 +182,11 @@ impl ClientSettings {
         let mut settings = ClientSettings {
             client: ClientConfig::new(),
             brokers: kafka.brokers.join(","),
+            properties: kafka
+                .properties
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
             _hidden: secrets(kafka),
         };
         settings.client.set_log_level(RDKafkaLogLevel::Info);
@@ -265,6 +272,15 @@ impl ClientSettings {
         Ok(())
     }
 
+    /// Lets librdkafka make a client without a broker to connect to, and ends it again: everything of
+    /// the settings is looked at, certificates too.
+    pub(super) fn check<C: FromClientConfig>(&self) -> Result<(), Error> {
+        let mut offline = self.client.clone();
+        offline.remove("bootstrap.servers");
+        let client: Result<C, KafkaError> = offline.create();
+        client.map(drop).map_err(|error| self.creation_error(error))
+    }
+
     /// What librdkafka or a broker says, without any secret.
     #[expect(clippy::unused_self, reason = "the settings keep their secrets hidden")]
     pub(super) fn scrub(&self, text: &str) -> String {
@@ -276,7 +292,12 @@ impl ClientSettings {
         Error::Settings(match error {
             // Its `Display` also has the value, which may be a secret.
             KafkaError::ClientConfig(_, description, name, _) => {
-                self.scrub(&format!("{name}: {description}"))
+                let key = if self.properties.contains(&name) {
+                    "kafka.properties."
+                } else {
+                    ""
+                };
+                self.scrub(&format!("{key}{name}: {description}"))
             }
             KafkaError::ClientCreation(text) => self.scrub(&text),
             other => self.scrub(&other.to_string()),

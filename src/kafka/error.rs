@@ -54,7 +54,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Settings(reason) => write!(f, "kafka: cannot make a producer: {reason}"),
+            Error::Settings(reason) => {
+                write!(f, "kafka: librdkafka does not take the settings: {reason}")
+            }
             Error::Property(name) => write!(
                 f,
                 "kafka.properties: `{name}` cannot be set: a guarantee rests on it"

@@ -17,7 +17,7 @@ use self::token_refresher::TokenHandle;
 use super::error::{AttemptedRequest, Error};
 use super::exchange::Credential;
 use super::shared::ClientShared;
-use crate::config;
+use crate::config::{self, Secret};
 use crate::health::Health;
 use crate::http::encoding;
 use crate::http::redaction::{HiddenSecret, hide, hide_password};
@@ -45,23 +45,10 @@ impl Authenticator {
     ) -> Result<Authenticator, Error> {
         let source = match config {
             config::ServiceNowAuth::Basic { username, password } => {
-                let value = encoding::basic_authorization(username, password.expose());
-                let hidden = hide_password(username, password.expose());
-                CredentialSource::Fixed(fixed(header::AUTHORIZATION, value, hidden, "auth.basic")?)
+                CredentialSource::Fixed(basic(username, password)?)
             }
             config::ServiceNowAuth::ApiKey { header, key } => {
-                let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
-                    let header = header.escape_debug();
-                    Error::Setup(format!(
-                        "servicenow.auth: `{header}` is no name of a header"
-                    ))
-                })?;
-                CredentialSource::Fixed(fixed(
-                    name,
-                    encoding::secret_header(key.expose()),
-                    hide(key.expose()),
-                    "auth.api_key",
-                )?)
+                CredentialSource::Fixed(api_key(header, key)?)
             }
             config::ServiceNowAuth::OAuth(oauth) => {
                 CredentialSource::Tokens(TokenHandle::start(oauth, shared, health)?)
@@ -71,6 +58,16 @@ impl Authenticator {
             source,
             door: LoginBreaker::new(),
         })
+    }
+
+    /// Makes the credential that needs no token.
+    pub(super) fn check_settings(config: &config::ServiceNowAuth) -> Result<(), Error> {
+        match config {
+            config::ServiceNowAuth::Basic { username, password } => basic(username, password)?,
+            config::ServiceNowAuth::ApiKey { header, key } => api_key(header, key)?,
+            config::ServiceNowAuth::OAuth(_) => return Ok(()),
+        };
+        Ok(())
     }
 
     /// Waits for permission to try, and for a token.
@@ -138,6 +135,23 @@ impl Authenticator {
             tokens.shutdown();
         }
     }
+}
+
+fn basic(username: &str, password: &Secret) -> Result<Credential, Error> {
+    let value = encoding::basic_authorization(username, password.expose());
+    let hidden = hide_password(username, password.expose());
+    fixed(header::AUTHORIZATION, value, hidden, "auth.basic")
+}
+
+fn api_key(header: &str, key: &Secret) -> Result<Credential, Error> {
+    let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| {
+        let header = header.escape_debug();
+        Error::Setup(format!(
+            "servicenow.auth: `{header}` is no name of a header"
+        ))
+    })?;
+    let value = encoding::secret_header(key.expose());
+    fixed(name, value, hide(key.expose()), "auth.api_key")
 }
 
 /// `value` is `None` where it is no header; `key` is what the user calls it, below `servicenow`.

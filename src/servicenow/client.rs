@@ -65,6 +65,16 @@ impl InstanceClient {
         })
     }
 
+    /// Does of [`InstanceClient::start`] what needs neither a thread nor the network: reads the
+    /// certificates and makes the credentials.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with words on what to change.
+    pub fn check_settings(config: &config::ServiceNowConfig) -> Result<(), Error> {
+        InstanceTransport::new(config, &Arc::new(Metrics::new()))?;
+        Authenticator::check_settings(&config.auth)
+    }
+
     /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for
     /// and for a token, each a minute at most; a 401 brings a new token and one replay.
     ///

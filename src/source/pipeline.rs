@@ -44,7 +44,7 @@ impl TablePipeline {
             });
         }
         let fingerprint = fingerprint(context.instance.base_url(), table);
-        let start = start_position(&context.checkpoints, table, &fingerprint)?;
+        let start = start_position(context.checkpoints.get(&table.name), table, &fingerprint)?;
         let (poller_channels, sender_channels, wake_poller) = channels::connect();
         let sender = TableSender::new(
             context,

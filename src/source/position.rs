@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use crate::checkpoint::{CheckpointPosition, CheckpointStore};
+use crate::checkpoint::{CheckpointEntry, CheckpointPosition};
 use crate::config::TableConfig;
 use crate::servicenow::query::{Cursor, query_value_fault};
 
@@ -14,11 +14,11 @@ use crate::servicenow::query::{Cursor, query_value_fault};
 /// # Errors
 /// The checkpoint belongs to another query or instance, or its timestamp or identifier cannot be used.
 pub(super) fn start_position(
-    checkpoints: &CheckpointStore,
+    entry: Option<CheckpointEntry>,
     table: &TableConfig,
     fingerprint: &str,
 ) -> Result<Option<Cursor>, Error> {
-    let Some(entry) = checkpoints.get(&table.name) else {
+    let Some(entry) = entry else {
         return Ok(None);
     };
     if entry
@@ -49,6 +49,18 @@ pub(super) fn start_position(
         seconds,
         id: (!id.is_empty()).then_some(id),
     }))
+}
+
+/// Whether the table can start at its checkpoint, without starting it.
+///
+/// # Errors
+/// As [`super::TablePipeline::start`], where the checkpoint is the reason.
+pub fn check_position(
+    base_url: &str,
+    table: &TableConfig,
+    entry: Option<CheckpointEntry>,
+) -> Result<(), Error> {
+    start_position(entry, table, &fingerprint(base_url, table)).map(drop)
 }
 
 /// What a position depends on, as 16 hex digits: instance, table, cursor columns and query.

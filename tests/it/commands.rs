@@ -1,6 +1,7 @@
 //! The commands beside `run`: words, exit codes, what they leave alone.
 
 mod connect;
+mod offline;
 
 use std::fs;
 use std::path::Path;

@@ -41,7 +41,8 @@ pub(super) static CHECK_COMMAND: CommandSpec = CommandSpec {
     summary: "check the configuration; with --connect also what it names",
     details: "\
 Checks the configuration as `run` does and lists everything that is wrong, each with its line and
-key. No network is touched.",
+key, then what it names on this machine: certificates, librdkafka's properties, the checkpoint file.
+What passes does not keep `run` from starting. No network is touched and nothing is written.",
     inputs: &[options_of(CheckOptions::INPUTS)],
     examples: &[
         "check",
