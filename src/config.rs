@@ -20,6 +20,7 @@ mod load;
 pub(crate) mod names;
 mod problem;
 mod reader;
+mod regular_file;
 mod secret;
 mod show;
 mod systemd;
@@ -29,6 +30,7 @@ mod url;
 mod values;
 mod watch;
 mod yaml;
+mod yaml_hint;
 
 pub use current::CurrentConfig;
 pub use diff::{ConfigDiff, LoadedConfig, TableChange};
@@ -45,6 +47,7 @@ pub use keys::{
 };
 pub use load::{load, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
+pub(crate) use regular_file::RegularFile;
 pub use secret::Secret;
 pub use show::{show, show_tree};
 pub use systemd::SystemdEnvironment;

@@ -1,13 +1,13 @@
 //! The files that a configuration was read from, with a digest of the content of each.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-/// How many bytes of a file count; no file of a configuration is larger.
+use super::regular_file::RegularFile;
+
+/// No file of a configuration is larger.
 const MAX_DIGESTED_BYTES: u64 = 2 << 20;
 
 /// SHA-256 of a content.
@@ -65,10 +65,8 @@ fn digest(content: &[u8]) -> Digest {
 }
 
 fn digest_of(path: &Path) -> Option<Digest> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::new());
-    let file = File::open(path).ok()?;
-    file.take(MAX_DIGESTED_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(digest(&bytes))
+    let file = RegularFile::read(path, MAX_DIGESTED_BYTES).ok()?;
+    Some(digest(&file.bytes))
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! From a file to the checked tree.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::files::ConfigFiles;
+use super::key_info::KeyInfo;
 use super::key_table::KeyGroup as _;
 use super::keys::{self, Config, ObservabilityConfig};
+use super::names::closest;
 use super::problem::{ConfigProblem, ConfigProblems, ConfigWarning, MAX_LISTED_PROBLEMS};
 use super::reader::{ReadContext, ReadNotes, Remark, Section};
-use super::yaml;
+use super::regular_file::{FileFault, RegularFile, WriteAccess};
+use super::yaml::{self, YamlKind, YamlNode};
 
 /// A larger file is not a configuration of this program.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -99,22 +99,32 @@ fn load_into(
     let file = path.display().to_string();
     let whole = |message: String| ConfigProblems::whole_file(&file, None, message);
     files.note_now(path);
-    let (text, mode) = read(path).map_err(whole)?;
-    files.note(path, text.as_bytes());
+    let (text, read) = read(path).map_err(whole)?;
+    files.note(path, &read.bytes);
+    let access = read.write_access();
+    if let WriteAccess::Refused(words) = access {
+        return Err(whole(words));
+    }
     let (checked, notes) = examine(&file, &text, &environment)?;
     files.extend(&notes.files);
     let config = checked?;
     let mut warnings = warnings(&text, notes.warnings);
-    if notes.has_inline_secret && mode & 0o004 != 0 {
+    let mut warn_of_file = |message| {
         warnings.push(ConfigWarning {
             path: String::new(),
             line: None,
-            message: format!(
-                "holds a secret and everybody on this machine may read it (mode {:04o}); \
-                 `chmod o-r` it, or use a `*_file` key or `${{VAR}}`",
-                mode & 0o7777
-            ),
+            message,
         });
+    };
+    if let WriteAccess::Doubtful(words) = access {
+        warn_of_file(words);
+    }
+    if notes.has_inline_secret && read.mode & 0o004 != 0 {
+        warn_of_file(format!(
+            "holds a secret and everybody on this machine may read it (mode {:04o}); `chmod o-r` \
+             it, or use a `*_file` key or `${{VAR}}`",
+            read.mode & 0o7777
+        ));
     }
     Ok((config, warnings))
 }
@@ -151,9 +161,16 @@ fn examine(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (node, faults) =
         yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
+    let known = keys::keys();
+    if !looks_like_configuration(&node, &known) {
+        let message = "is no configuration of this bridge: at its top there is none of \
+                       `servicenow`, `kafka`, `source`, `sink`; name the right file with \
+                       `--config FILE`";
+        return Err(ConfigProblems::whole_file(file, None, message.to_owned()));
+    }
     let context = ReadContext::new(env);
     let config = Section::root(&context, &node, |root| Config::read(root, ()));
-    let mut notes = context.into_notes(&keys::keys());
+    let mut notes = context.into_notes(&known);
     for fault in faults {
         let path = String::new();
         notes.problems.push(Remark {
@@ -167,6 +184,27 @@ fn examine(
         found => Err(problems(file, text, found)),
     };
     Ok((config, notes))
+}
+
+/// Whether there is a key at the top that a configuration has, or that is close to one. What stands in
+/// any other file may be a secret, so no message quotes it.
+fn looks_like_configuration(node: &YamlNode, known: &[KeyInfo]) -> bool {
+    let at_top = || {
+        let paths = known.iter().map(|info| info.path.as_str());
+        paths.filter(|path| !path.contains('.'))
+    };
+    let fits = |key: &str| {
+        at_top().any(|known| known == key)
+            || key.starts_with("x-")
+            || closest(key, at_top()).is_some()
+    };
+    match &node.kind {
+        YamlKind::Null => true,
+        YamlKind::Mapping(entries) => {
+            entries.is_empty() || entries.iter().any(|entry| fits(&entry.key))
+        }
+        YamlKind::Scalar(_) | YamlKind::Sequence(_) => false,
+    }
 }
 
 fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> ConfigProblems {
@@ -204,40 +242,25 @@ fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<ConfigWarning> {
     remarks.into_iter().map(warning).collect()
 }
 
-/// The text and the mode bits of a file.
-fn read(path: &Path) -> Result<(String, u32), String> {
-    let file = File::open(path).map_err(|err| match err.kind() {
-        std::io::ErrorKind::NotFound => {
+/// The text of a file, and the file.
+fn read(path: &Path) -> Result<(String, RegularFile), String> {
+    let file = RegularFile::read(path, MAX_CONFIG_BYTES).map_err(|fault| match fault {
+        fault if fault.is_missing() => {
             "cannot read it: there is no such file; make it from config.example.yaml, or name another \
              with `--config FILE`"
                 .to_owned()
         }
-        _ => format!("cannot read it: {err}"),
+        FileFault::TooLarge(max) => {
+            format!("is larger than {max} bytes; that is no configuration")
+        }
+        fault => format!("cannot read it: {fault}"),
     })?;
-    let mode = file
-        .metadata()
-        .map_err(|err| format!("cannot read it: {err}"))?
-        .mode();
-    let mut bytes = Vec::new();
-    file.take(MAX_CONFIG_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|err| format!("cannot read it: {err}"))?;
-    if bytes.len() as u64 > MAX_CONFIG_BYTES {
-        return Err(format!(
-            "is larger than {MAX_CONFIG_BYTES} bytes; that is no configuration"
-        ));
-    }
-    let text = String::from_utf8(bytes).map_err(|err| {
-        let good = err.utf8_error().valid_up_to();
-        let lines = err
-            .as_bytes()
-            .iter()
-            .take(good)
-            .filter(|byte| **byte == b'\n')
-            .count();
+    let text = str::from_utf8(&file.bytes).map_err(|err| {
+        let good = file.bytes.iter().take(err.valid_up_to());
+        let lines = good.filter(|byte| **byte == b'\n').count();
         format!("is not UTF-8 text (line {}); save it as UTF-8", lines + 1)
     })?;
-    Ok((text, mode))
+    Ok((text.to_owned(), file))
 }
 
 #[expect(

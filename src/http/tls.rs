@@ -13,7 +13,10 @@ use ureq::tls::{
     Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem,
 };
 
-use crate::config;
+use crate::config::{self, RegularFile};
+
+/// A bundle of every public CA has a quarter of this.
+const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// The TLS settings of an agent. `section` is what the user calls them, as `servicenow.tls`.
 ///
@@ -151,8 +154,8 @@ fn certificates(path: &Path, key: &str) -> Result<Vec<Certificate<'static>>, Str
 }
 
 fn read(path: &Path, key: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(zeroize::Zeroizing::new(bytes)),
+    match RegularFile::read(path, MAX_PEM_BYTES) {
+        Ok(file) => Ok(file.bytes),
         Err(why) => Err(format!("{key}: cannot read {}: {why}", path.display())),
     }
 }

@@ -1,6 +1,7 @@
 //! The commands beside `run`: words, exit codes, what they leave alone.
 
 mod connect;
+mod files;
 mod offline;
 
 use std::fs;

@@ -1,13 +1,13 @@
 //! Single values of a section, among them secrets and files.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::context::ValuePrivacy;
 use super::section::Section;
 use crate::config::env::ExpandedText;
 use crate::config::names::quoted;
+use crate::config::regular_file::{self, RegularFile, WriteAccess};
 use crate::config::secret::Secret;
 
 /// A file larger than this holds something else than a secret.
@@ -42,13 +42,10 @@ impl Section<'_> {
         self.parsed(key, |text| {
             let path = PathBuf::from(text);
             self.context.files.borrow_mut().note_now(&path);
-            match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => {
-                    Err(format!("{} is a directory, not a file", quoted(text)))
-                }
-                Ok(_) => Ok(path),
-                Err(err) => Err(format!("cannot find {}: {err}", quoted(text))),
-            }
+            let access = regular_file::look(&path)
+                .map_err(|fault| format!("cannot use {}: {fault}", quoted(text)))?;
+            self.accept(key, text, access)?;
+            Ok(path)
         })
     }
 
@@ -69,10 +66,11 @@ impl Section<'_> {
                 if !inline.from_env {
                     self.context.has_inline_secret.set(true);
                 }
+                self.noted(key, check_characters(&inline.text))?;
                 Some(Secret::new(inline.text))
             }
             (KeyValue::Absent | KeyValue::Faulty, KeyValue::Text(path)) => {
-                self.noted(file_key, self.read_secret(&path.text))
+                self.noted(file_key, self.read_secret(file_key, &path.text))
             }
             (KeyValue::Absent | KeyValue::Faulty, KeyValue::Absent | KeyValue::Faulty) => None,
         }
@@ -81,23 +79,41 @@ impl Section<'_> {
     /// A secret that is always in a file of its own, and that file.
     pub(in crate::config) fn secret_file(&self, key: &'static str) -> Option<(PathBuf, Secret)> {
         self.parsed(key, |text| {
-            Ok((PathBuf::from(text), self.read_secret(text)?))
+            Ok((PathBuf::from(text), self.read_secret(key, text)?))
         })
     }
 
     /// The secret in a file, which belongs to the configuration from now on, whatever is in it.
-    fn read_secret(&self, name: &str) -> Result<Secret, String> {
+    fn read_secret(&self, key: &str, name: &str) -> Result<Secret, String> {
         let path = Path::new(name);
-        let bytes = read_bounded(path);
+        let unusable = |why: &dyn Display| format!("cannot use {}: {why}", quoted(name));
+        let file = RegularFile::read(path, MAX_SECRET_BYTES);
         let mut files = self.context.files.borrow_mut();
-        match &bytes {
-            Ok(bytes) => files.note(path, bytes),
+        match &file {
+            Ok(file) => files.note(path, &file.bytes),
             Err(_) => files.note_now(path),
         }
         drop(files);
-        bytes
-            .and_then(|bytes| secret_in(&bytes))
-            .map_err(|why| format!("cannot use {}: {why}", quoted(name)))
+        let file = file.map_err(|fault| unusable(&fault))?;
+        self.accept(key, name, file.write_access())?;
+        let secret = secret_in(&file.bytes).map_err(|why| unusable(&why))?;
+        if secret.expose().ends_with(' ') {
+            let message = format!("{} ends with a blank, which is sent too", quoted(name));
+            self.warning(key, message);
+        }
+        Ok(secret)
+    }
+
+    /// Warns of a file that every user may write, or refuses it.
+    fn accept(&self, key: &str, name: &str, access: WriteAccess) -> Result<(), String> {
+        match access {
+            WriteAccess::Restricted => Ok(()),
+            WriteAccess::Doubtful(words) => {
+                self.warning(key, format!("{}: {words}", quoted(name)));
+                Ok(())
+            }
+            WriteAccess::Refused(words) => Err(format!("cannot use {}: {words}", quoted(name))),
+        }
     }
 
     /// Notes what went wrong.
@@ -118,27 +134,31 @@ impl Section<'_> {
     }
 }
 
-/// The bytes of a secret's file.
-fn read_bounded(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::new());
-    let file = File::open(path).map_err(|err| err.to_string())?;
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|err| err.to_string())?;
-    if bytes.len() as u64 > MAX_SECRET_BYTES {
-        return Err(format!("it is larger than {MAX_SECRET_BYTES} bytes"));
-    }
-    Ok(bytes)
-}
-
-/// The secret in its file; one newline at its end is the editor's, not the secret's.
+/// The secret in its file. One newline at its end is the editor's, not the secret's, as is a byte order
+/// mark at its beginning.
 fn secret_in(bytes: &[u8]) -> Result<Secret, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = text
         .strip_suffix('\n')
         .map_or(text, |rest| rest.strip_suffix('\r').unwrap_or(rest));
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
+    check_characters(text).map_err(|why| format!("it {why}"))?;
     Ok(Secret::new(text))
+}
+
+/// Refuses what belongs to no password, token or key, and came with it: a second line, for example.
+fn check_characters(secret: &str) -> Result<(), String> {
+    if secret.contains(['\n', '\r']) {
+        return Err("holds more than one line, and a secret is one".to_owned());
+    }
+    match secret.chars().find(|c| c.is_control()) {
+        Some(c) => Err(format!(
+            "holds the control character U+{:04X}, which belongs to no secret",
+            u32::from(c)
+        )),
+        None => Ok(()),
+    }
 }

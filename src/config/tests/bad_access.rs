@@ -57,7 +57,7 @@ fn log_ins() {
     refused(
         &auth("type: api_key\n    api_key: {key: \"a\\nb\", header: \"a b\"}"),
         expect![[r#"
-            config.yaml:5: servicenow.auth.api_key.key: must be printable ASCII, as it goes into a header
+            config.yaml:5: servicenow.auth.api_key.key: holds more than one line, and a secret is one
             config.yaml:5: servicenow.auth.api_key.header: `a b` cannot be the header of the key
             config.yaml: 2 problems"#]],
     );
@@ -145,8 +145,8 @@ fn instance_settings() {
             config.yaml:4: servicenow.proxy.username: is required with a password
             config.yaml:4: servicenow.proxy.url: must not hold a user name or password; they have keys of their own
             config.yaml:5: servicenow.tls.key_file: is required with `cert_file`
-            config.yaml:5: servicenow.tls.ca_cert: cannot find `/not/there`: No such file or directory (os error 2)
-            config.yaml:5: servicenow.tls.cert_file: `/` is a directory, not a file
+            config.yaml:5: servicenow.tls.ca_cert: cannot use `/not/there`: No such file or directory (os error 2)
+            config.yaml:5: servicenow.tls.cert_file: cannot use `/`: it is a directory, not a regular file
             config.yaml: 7 problems"#]],
     );
     refused_under(
@@ -158,7 +158,7 @@ fn instance_settings() {
     );
     refused_under(
         "servicenow",
-        "proxy: {username: u}\ntls: {key_file: /dev/null}",
+        "proxy: {username: u}\ntls: {key_file: Cargo.toml}",
         expect![[r#"
             config.yaml:2: servicenow.proxy.url: is required with a user name or password
             config.yaml:3: servicenow.tls.cert_file: is required with `key_file`
@@ -218,7 +218,7 @@ fn kafka_log_in() {
     );
     refused_under(
         "kafka",
-        "tls: {enabled: true, cert_file: /dev/null}",
+        "tls: {enabled: true, cert_file: Cargo.toml}",
         expect![[r#"
             config.yaml:7: kafka.tls.key_file: is required with `cert_file`
             config.yaml: 1 problem"#]],

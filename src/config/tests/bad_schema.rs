@@ -107,7 +107,7 @@ fn words_and_times() {
     refused(
         &format!(
             "{LEAST}schema_registry: {{auto_register: maybe, normalize: 2, subject_strategy: topics, \
-             timeout: 10, tls: {{cert_file: /dev/null}}, urll: x}}\n"
+             timeout: 10, tls: {{cert_file: Cargo.toml}}, urll: x}}\n"
         ),
         expect![[r#"
             config.yaml:13: schema_registry.auto_register: `maybe` is not true or false
@@ -227,7 +227,7 @@ fn odd_settings() {
         "#]],
     );
     remarks(
-        "schema_registry: {url: 'http://r:8081', auth: {type: bearer, token: t, username: u}, tls: {ca_cert: /dev/null}}\n",
+        "schema_registry: {url: 'http://r:8081', auth: {type: bearer, token: t, username: u}, tls: {ca_cert: Cargo.toml}}\n",
         &expect![[r#"
             schema_registry.url: is http: the credentials travel unprotected; use https
             schema_registry.auth.username: is not used with `type: bearer`

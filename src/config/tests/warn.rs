@@ -139,9 +139,20 @@ fn secrets_from_files() {
     assert_eq!(read(b"hunter2"), "hunter2");
     assert_eq!(read(b"hunter2\n"), "hunter2");
     assert_eq!(read(b"hunter2\r\n"), "hunter2");
-    assert_eq!(read(b" ${SN_SECRET}\n\n"), " ${SN_SECRET}\n");
+    assert_eq!(read(b" ${SN_SECRET}\n"), " ${SN_SECRET}");
+    assert_eq!(read("\u{feff}hunter2\n".as_bytes()), "hunter2");
     let mut refused = String::new();
-    for content in [&b""[..], b"\n", b"\xff", &[b'x'; 65_537]] {
+    for content in [
+        &b""[..],
+        b"\n",
+        b"\xff",
+        &[b'x'; 65_537],
+        b"hunter2\n\n",
+        b"# the password\nhunter2\n",
+        b"hunter2\rhunter3",
+        b"hun\0ter2",
+        b"hunter2\t",
+    ] {
         refused.push_str(&read(content));
         refused.push('\n');
     }
@@ -154,7 +165,41 @@ fn secrets_from_files() {
         config.yaml: 1 problem
         config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it is larger than 65536 bytes
         config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it holds more than one line, and a secret is one
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it holds more than one line, and a secret is one
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it holds more than one line, and a secret is one
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it holds the control character U+0000, which belongs to no secret
+        config.yaml: 1 problem
+        config.yaml:5: servicenow.auth.basic.password_file: cannot use `FILE`: it holds the control character U+0009, which belongs to no secret
+        config.yaml: 1 problem
     "#]].assert_eq(&refused);
+}
+
+/// They come from a variable, or from a text over several lines.
+#[test]
+fn secrets_in_the_file_itself_are_one_line_too() {
+    let text = least_with(
+        "    basic: {username: u, password: p}",
+        "    basic:\n      username: u\n      password: |\n        hunter2\n",
+    );
+    let problems = parse(&text, &env).unwrap_err().to_string();
+    assert!(problems.contains("more than one line"), "{problems}");
+    assert!(!problems.contains("hunter2"));
+}
+
+#[test]
+fn a_blank_at_the_end_of_a_secret_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "hunter2 \n").unwrap();
+    let text = least_with("password: p", &format!("password_file: {}", file.display()));
+    let (_, warnings) = parse(&text, &env).unwrap();
+    let words: Vec<String> = warnings.into_iter().map(|it| it.message).collect();
+    assert!(words.iter().any(|it| it.contains("blank")), "{words:?}");
+    assert!(!words.concat().contains("hunter2"));
 }
 
 #[test]
