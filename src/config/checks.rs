@@ -22,7 +22,11 @@ impl CheckKeys for Config {
     fn check(root: &Section<'_>, mut config: Config, (): &()) -> Config {
         // The two keys mean the same, and each is shown with what is in effect.
         config.kafka.schema_registry_url = config.schema_registry.urls.clone();
-        if !config.source.enabled && !config.sink.enabled {
+        // A flag that cannot be read is a problem of its own.
+        let is_known = !["source.enabled", "sink.enabled"]
+            .iter()
+            .any(|key| root.has_problem(key));
+        if is_known && !config.source.enabled && !config.sink.enabled {
             root.problem(
                 "source.enabled",
                 "nothing to do: set `source.enabled: true` or `sink.enabled: true`",

@@ -29,7 +29,9 @@ impl VariableFault {
     pub(super) fn message(&self) -> String {
         match self {
             VariableFault::Unset(name) => {
-                format!("environment variable `{name}` is not set; set it (it may be empty)")
+                format!(
+                    "environment variable `{name}` is not set; set it where the bridge is started"
+                )
             }
             VariableFault::Operator(name) => format!(
                 "`${{{name}...}}`: only plain `${{{name}}}` is known, no default inside the \

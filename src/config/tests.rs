@@ -15,6 +15,7 @@ mod example;
 mod good;
 mod hostile;
 mod reference;
+mod syntax;
 mod values;
 mod warn;
 

@@ -27,6 +27,31 @@ pub(super) fn is_loopback(url: &str) -> bool {
     }
 }
 
+/// True if a URL was probably copied from a browser: it has the path of a page of a ServiceNow
+/// instance. The path of a gateway in front of one is another.
+pub(super) fn leads_to_page(url: &str) -> bool {
+    /// First steps of paths in ServiceNow's own interfaces.
+    const PAGES: [&str; 8] = [
+        "now",
+        "nav_to.do",
+        "api",
+        "sp",
+        "esc",
+        "csm",
+        "itil",
+        "login",
+    ];
+    let Ok(uri) = url.parse::<Uri>() else {
+        return false;
+    };
+    let path = uri.path().trim_start_matches('/').to_ascii_lowercase();
+    let is_instance = uri
+        .host()
+        .is_some_and(|host| host.ends_with(".service-now.com"));
+    let first = path.split('/').next().unwrap_or_default();
+    !path.is_empty() && (is_instance || PAGES.contains(&first) || path.ends_with(".do"))
+}
+
 /// Reads a URL with scheme, host, optional port and optional path.
 pub(super) fn parse(text: &str, example: &str) -> Result<Uri, String> {
     let (scheme, rest) = text

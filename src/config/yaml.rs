@@ -16,6 +16,8 @@ use serde::de::{DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, V
 use serde_yaml::Deserializer;
 pub(super) use serde_yaml::{Mapping, Value};
 
+use super::yaml_hint::{YamlComplaint, opened_quote};
+
 /// More nodes than any real configuration has; aliases count as often as they are used.
 const MAX_YAML_NODES: usize = 100_000;
 
@@ -136,41 +138,34 @@ pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
     }
 }
 
-/// serde_yaml's message without its position, with a hint for the usual slips.
+/// serde_yaml's message with its place, and what to look at.
 fn syntax_error(err: &serde_yaml::Error, text: &str, own: Option<String>) -> YamlSyntaxError {
-    let line = err.location().map(|location| location.line());
+    let place = err.location().map(|place| (place.line(), place.column()));
+    let line = place.map(|(line, _)| line);
     if let Some(message) = own {
         return YamlSyntaxError { line, message };
     }
     let full = err.to_string();
+    if let Some((line, column)) = opened_quote(&full) {
+        return YamlSyntaxError {
+            line: Some(line),
+            message: format!(
+                "not valid YAML: the quote that opens here in column {column} is not closed"
+            ),
+        };
+    }
     let message = full.split(" at line ").next().unwrap_or(&full);
-    let content = line
-        .and_then(|n| text.lines().nth(n.saturating_sub(1)))
-        .unwrap_or("");
-    let indent = content.len() - content.trim_start().len();
-    let hint = if content
-        .get(..indent)
-        .is_some_and(|blank| blank.contains('\t'))
-    {
-        ": a tab cannot indent in YAML; use spaces"
-    } else if content.contains("${") && content.contains(['[', '{']) && message.contains("expected")
-    {
-        ": inside `[ ]` and `{ }` put `\"${VAR}\"` in quotes"
-    } else if message.contains("mapping values are not allowed")
-        || message.contains("cannot start any token")
-        || message.contains("unknown anchor")
-    {
-        ": put a value with special characters in quotes"
-    } else if message.contains("recursion limit") {
-        ": the nesting is too deep"
-    } else if message.contains("repetition limit") {
-        ": aliases are repeated too often"
-    } else {
-        ""
+    let content = line.and_then(|line| text.lines().nth(line.saturating_sub(1)));
+    let content = content.unwrap_or_default();
+    let at = place.map_or_else(String::new, |(_, column)| format!(" in column {column}"));
+    let complaint = YamlComplaint { message, content };
+    let hint = match complaint.hint().as_str() {
+        "" => String::new(),
+        hint => format!("; {hint}"),
     };
     YamlSyntaxError {
         line,
-        message: format!("not valid YAML: {message}{hint}"),
+        message: format!("not valid YAML{at}: {message}{hint}"),
     }
 }
 

@@ -21,6 +21,10 @@ impl CheckKeys for ServiceNowConfig {
                 section.warning("tls", "is not used, as `base_url` is http");
             }
         }
+        if url::leads_to_page(&servicenow.base_url) {
+            let message = "leads to a page of the instance; write scheme and host alone";
+            section.warning("base_url", message);
+        }
         let parts = [
             ("read_timeout_seconds", servicenow.read_timeout),
             ("conn_timeout_seconds", servicenow.conn_timeout),

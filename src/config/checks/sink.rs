@@ -3,8 +3,8 @@
 use super::schema;
 use crate::config::key_table::{CheckKeys, FromKeys};
 use crate::config::keys::{
-    Config, CreateId, CreateIdKeys, CreateIdKind, OnError, SinkConfig, SinkFormat, SinkTopicConfig,
-    SinkTopicContext,
+    Config, CreateId, CreateIdKeys, CreateIdKind, OnError, SinkConfig, SinkFormat, SinkOperation,
+    SinkTopicConfig, SinkTopicContext,
 };
 use crate::config::reader::Section;
 
@@ -40,6 +40,15 @@ impl CheckKeys for SinkTopicConfig {
             section.require("table", "");
         }
         schema::needs_registry(section, topic.format == SinkFormat::Avro, sink.avro);
+        let needs_row = matches!(
+            topic.operation,
+            SinkOperation::Update | SinkOperation::Upsert
+        );
+        if needs_row && topic.key_field.is_none() && topic.create_id != CreateId::Key {
+            let message = "is not possible for a record without a `sys_id`, which is refused: set \
+                           `key_field`, or `create_id: key`";
+            section.warning("operation", message);
+        }
         if let Some(key) = &topic.key_field
             && !topic.fields.is_empty()
             && !topic.fields.contains(key)

@@ -1,5 +1,7 @@
 //! Checks of `source` and its tables.
 
+use std::time::Duration;
+
 use super::schema;
 use crate::config::key_table::{CheckKeys, FromKeys};
 use crate::config::keys::{
@@ -11,6 +13,8 @@ use crate::config::reader::Section;
 
 impl CheckKeys for SourceConfig {
     fn check(section: &Section<'_>, source: SourceConfig, _: &bool) -> SourceConfig {
+        let (fast, slow) = (source.fast_poll_interval, source.slow_poll_interval);
+        check_poll_intervals(section, fast, slow);
         if source.enabled && source.tables.is_empty() && section.is_empty("tables") {
             let message = "is required: a list with a `name` for each table to poll";
             section.problem("tables", message);
@@ -36,6 +40,10 @@ impl CheckKeys for TableConfig {
             let message = "is the same column as `timestamp_field`";
             section.problem("identifier_field", message);
         }
+        let (fast, slow) = (table.fast_poll_interval, table.slow_poll_interval);
+        if (fast, slow) != (source.fast_poll_interval, source.slow_poll_interval) {
+            check_poll_intervals(section, fast, slow);
+        }
         remove_doubles(&mut table.fields);
         check_key_columns(section, &table);
         if table.topic.is_empty() && section.is_empty("topic") && !table.name.is_empty() {
@@ -51,6 +59,14 @@ impl CheckKeys for TableConfig {
             section.warning("query", message);
         }
         table
+    }
+}
+
+fn check_poll_intervals(section: &Section<'_>, fast: Duration, slow: Duration) {
+    if fast > slow {
+        let message = "is longer than `slow_poll_interval`: a poll that found rows is followed by a \
+                       longer wait than one that found none";
+        section.warning("fast_poll_interval", message);
     }
 }
 

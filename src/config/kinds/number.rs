@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::value::ValueKind;
+use super::value::{NumberReading, ValueKind};
 use crate::config::duration;
 use crate::config::reader::{Section, in_bounds, parse_integer, parse_number};
 use crate::config::yaml::Value;
@@ -15,14 +15,15 @@ where
     let parse = move |text: &str| {
         let number = i128::from(parse_integer(text)?);
         if number == 0 && min > 0 {
-            return Ok(None);
+            return Ok(NumberReading::zero_for_default());
         }
         let bounds = (i128::from(min), i128::from(max));
         let number = in_bounds(number, bounds, |number| number.to_string())?;
-        Ok(u64::try_from(number).ok().and_then(|it| it.try_into().ok()))
+        let number = u64::try_from(number).ok().and_then(|it| it.try_into().ok());
+        Ok(number.map_or(NumberReading::LeftOut, NumberReading::Value))
     };
     let values = format!("whole number, {min} to {max}");
-    ValueKind::scalar(values, parse, |value: &T| (*value).into())
+    ValueKind::number(values, parse, |value: &T| (*value).into())
 }
 
 /// A whole number up to a bound; 0 and negative numbers mean the same as leaving it out.
@@ -31,14 +32,21 @@ where
     T: TryFrom<u32> + Into<Value> + Copy + 'static,
 {
     let parse = move |text: &str| match parse_integer(text)? {
-        ..=0 => Ok(None),
+        -1 | 0 => Ok(NumberReading::LeftOut),
+        number @ ..=0 => {
+            let words = format!("{number} is taken for -1; write that, or remove the key");
+            Ok(NumberReading::TakenAs(words))
+        }
         number if number > i64::from(max) => {
             Err(format!("{number} is out of range: at most {max}"))
         }
-        number => Ok(u32::try_from(number).ok().and_then(|it| it.try_into().ok())),
+        number => {
+            let number = u32::try_from(number).ok().and_then(|it| it.try_into().ok());
+            Ok(number.map_or(NumberReading::LeftOut, NumberReading::Value))
+        }
     };
     let values = format!("whole number, at most {max}");
-    ValueKind::scalar(values, parse, |value: &T| (*value).into())
+    ValueKind::number(values, parse, |value: &T| (*value).into())
 }
 
 /// A number per second; 0 and negative numbers mean the same as leaving it out.
@@ -46,18 +54,22 @@ pub(in crate::config) fn rate(max: f64) -> ValueKind<f64> {
     const MIN: f64 = 0.001;
     let parse = move |text: &str| {
         let rate = parse_number(text)?;
-        if rate <= 0.0 {
-            return Ok(None);
+        if rate < 0.0 {
+            let words = format!("{rate} is taken for 0, no limit; write that, or remove the key");
+            return Ok(NumberReading::TakenAs(words));
+        }
+        if rate == 0.0 {
+            return Ok(NumberReading::LeftOut);
         }
         if rate < MIN || rate > max {
             return Err(format!(
                 "{rate} is out of range: {MIN} to {max}, or 0 for no limit"
             ));
         }
-        Ok(Some(rate))
+        Ok(NumberReading::Value(rate))
     };
     let values = format!("number, {MIN} to {max}");
-    ValueKind::scalar(values, parse, |value| Value::from(*value))
+    ValueKind::number(values, parse, |value| Value::from(*value))
 }
 
 /// A time with its unit, between two bounds. Where 0 is below the least, it asks for the default.
@@ -66,7 +78,7 @@ pub(in crate::config) fn time(min: Duration, max: Duration) -> ValueKind<Duratio
         let time = duration::parse(text)?;
         time_within(time, min, max, duration::format)
     };
-    ValueKind::scalar(time_values(min, max), parse, time_value)
+    ValueKind::number(time_values(min, max), parse, time_value)
 }
 
 /// A time between two bounds, or `unlimited`, which is shown without one.
@@ -101,7 +113,7 @@ pub(in crate::config) fn seconds(min: Duration, max: Duration) -> ValueKind<Dura
         time_within(time, min, max, write)
     };
     let values = format!("seconds, {} to {}", write(min), write(max));
-    ValueKind::scalar(values, parse, seconds_value)
+    ValueKind::number(values, parse, seconds_value)
 }
 
 /// A whole number of seconds from 0 to a bound.
@@ -116,11 +128,11 @@ fn time_within(
     min: Duration,
     max: Duration,
     write: impl Fn(Duration) -> String,
-) -> Result<Option<Duration>, String> {
+) -> Result<NumberReading<Duration>, String> {
     if time.is_zero() && !min.is_zero() {
-        return Ok(None);
+        return Ok(NumberReading::zero_for_default());
     }
-    in_bounds(time, (min, max), write).map(Some)
+    in_bounds(time, (min, max), write).map(NumberReading::Value)
 }
 
 fn time_values(min: Duration, max: Duration) -> String {

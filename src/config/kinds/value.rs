@@ -44,6 +44,26 @@ pub(in crate::config) struct ValueKind<T> {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Required;
 
+/// What a number in the file means.
+pub(super) enum NumberReading<T> {
+    /// Itself.
+    Value(T),
+    /// The same as if the key were left out, as the documentation of the key says.
+    LeftOut,
+    /// The same as if the key were left out, of which these words warn.
+    TakenAs(String),
+}
+
+impl<T> NumberReading<T> {
+    /// For `0` where the least value is larger.
+    pub(super) fn zero_for_default() -> NumberReading<T> {
+        NumberReading::TakenAs(
+            "0 is taken for the default; write that (`show-config` prints it), or remove the key"
+                .to_owned(),
+        )
+    }
+}
+
 impl<T: 'static> ValueKind<T> {
     /// `values` says which values there are.
     pub(in crate::config) fn new(
@@ -67,6 +87,23 @@ impl<T: 'static> ValueKind<T> {
         shown: impl Fn(&T) -> Value + 'static,
     ) -> ValueKind<T> {
         let read = move |section: &Section<'_>, key| section.parsed(key, &parse).flatten();
+        ValueKind::new(values, read, shown)
+    }
+
+    /// As [`ValueKind::scalar`], of a kind with values that work but are probably not meant.
+    pub(super) fn number(
+        values: impl Into<String>,
+        parse: impl Fn(&str) -> Result<NumberReading<T>, String> + 'static,
+        shown: impl Fn(&T) -> Value + 'static,
+    ) -> ValueKind<T> {
+        let read = move |section: &Section<'_>, key| match section.parsed(key, &parse)? {
+            NumberReading::Value(value) => Some(value),
+            NumberReading::LeftOut => None,
+            NumberReading::TakenAs(words) => {
+                section.warning(key, words);
+                None
+            }
+        };
         ValueKind::new(values, read, shown)
     }
 

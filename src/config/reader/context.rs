@@ -8,6 +8,7 @@ use crate::config::files::ConfigFiles;
 use crate::config::key_info::{KeyInfo, KeyShape};
 use crate::config::names::{closest, quoted};
 use crate::config::yaml::{YamlEntry, YamlKind, YamlNode};
+use crate::config::yaml_hint::odd_blank;
 
 /// A problem or a warning before its line is looked up.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) struct UnknownKey {
 /// State that all sections share while a file is read.
 pub(in crate::config) struct ReadContext<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    problems: RefCell<Vec<Remark>>,
+    pub(super) problems: RefCell<Vec<Remark>>,
     warnings: RefCell<Vec<Remark>>,
     pub(super) unknown: RefCell<Vec<UnknownKey>>,
     pub(super) has_inline_secret: Cell<bool>,
@@ -156,7 +157,9 @@ impl<'a> ReadContext<'a> {
 impl UnknownKey {
     fn into_remark(self, known: &[KeyInfo]) -> Remark {
         let mut message = "unknown key".to_owned();
-        if let Some(guess) = closest(&self.key, self.siblings.iter().copied()) {
+        if let Some(words) = odd_blank(&self.key) {
+            message.push_str(&format!(", which {words}"));
+        } else if let Some(guess) = closest(&self.key, self.siblings.iter().copied()) {
             message.push_str(&format!(", did you mean `{guess}`?"));
         } else if let Some(parent) = section_with(&self.key, known) {
             match parent.as_str() {

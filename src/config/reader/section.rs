@@ -194,6 +194,13 @@ impl<'a> Section<'a> {
         pairs
     }
 
+    /// Whether the value of `key`, which may go down some levels, was found to be wrong.
+    pub(in crate::config) fn has_problem(&self, key: &str) -> bool {
+        let path = join(&self.place.path, key);
+        let problems = self.context.problems.borrow();
+        problems.iter().any(|problem| problem.path == path)
+    }
+
     /// Notes that the value of `key` is wrong, at its line, or that of the section without one.
     pub(in crate::config) fn problem(&self, key: &str, message: impl Into<String>) {
         self.context.problem(&self.place_of(key), message);

@@ -67,7 +67,7 @@ kafka: {}
             config.yaml:5: servicenow.timeout_seconds: `soon` is not a number
             config.yaml:8: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
             config.yaml:8: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
-            config.yaml:9: servicenow.auth.oauth.client_id: environment variable `NOT_SET` is not set; set it (it may be empty)
+            config.yaml:9: servicenow.auth.oauth.client_id: environment variable `NOT_SET` is not set; set it where the bridge is started
             config.yaml:10: servicenow.auth.oauth.username: expected one value, found a list
             config.yaml:12: kafka.brokers: expected a list, found one value; write each item on a line after `- `
             config.yaml:13: kafka.linger: 50 has no unit; write for example `50s` or `50ms`
@@ -115,28 +115,14 @@ fn nothing_at_all() {
     refused(
         "just words",
         expect![[r#"
-            config.yaml:1: expected keys and values, found one value
-            config.yaml: servicenow.base_url: is required
-            config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
-            config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
-            config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
-            config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
-            config.yaml: kafka.brokers: is required: a list of `host:port`
-            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
-            config.yaml: 8 problems"#]],
+            config.yaml: is no configuration of this bridge: at its top there is none of `servicenow`, `kafka`, `source`, `sink`; name the right file with `--config FILE`
+            config.yaml: 1 problem"#]],
     );
     refused(
         "- a\n- b\n",
         expect![[r#"
-            config.yaml:1: expected keys and values, found a list
-            config.yaml: servicenow.base_url: is required
-            config.yaml: servicenow.auth.oauth.client_id: is required with `type: oauth`
-            config.yaml: servicenow.auth.oauth.client_secret: is required with `type: oauth`; or set `client_secret_file`
-            config.yaml: servicenow.auth.oauth.username: is required with `grant_type: password`
-            config.yaml: servicenow.auth.oauth.password: is required with `grant_type: password`; or set `password_file`
-            config.yaml: kafka.brokers: is required: a list of `host:port`
-            config.yaml: source.enabled: nothing to do: set `source.enabled: true` or `sink.enabled: true`
-            config.yaml: 8 problems"#]],
+            config.yaml: is no configuration of this bridge: at its top there is none of `servicenow`, `kafka`, `source`, `sink`; name the right file with `--config FILE`
+            config.yaml: 1 problem"#]],
     );
 }
 
@@ -145,38 +131,38 @@ fn not_yaml() {
     refused(
         "servicenow:\n\tbase_url: x\n",
         expect![[r#"
-        config.yaml:2: not valid YAML: found character that cannot start any token: a tab cannot indent in YAML; use spaces
-        config.yaml: 1 problem"#]],
+            config.yaml:2: not valid YAML in column 1: found character that cannot start any token; a tab cannot indent in YAML; use spaces
+            config.yaml: 1 problem"#]],
     );
     refused(
         "servicenow:\n  base_url: a: b\n",
         expect![[r#"
-        config.yaml:2: not valid YAML: mapping values are not allowed in this context: put a value with special characters in quotes
-        config.yaml: 1 problem"#]],
+            config.yaml:2: not valid YAML in column 14: mapping values are not allowed in this context; put a value that holds `: ` in quotes
+            config.yaml: 1 problem"#]],
     );
     refused(
         "servicenow: {base_url: \"x}\n",
         expect![[r#"
-        config.yaml:2: not valid YAML: found unexpected end of stream
-        config.yaml: 1 problem"#]],
+            config.yaml:1: not valid YAML: the quote that opens here in column 24 is not closed
+            config.yaml: 1 problem"#]],
     );
     refused(
         "password: @home\n",
         expect![[r#"
-        config.yaml:1: not valid YAML: found character that cannot start any token: put a value with special characters in quotes
-        config.yaml: 1 problem"#]],
+            config.yaml:1: not valid YAML in column 11: found character that cannot start any token; put a value with special characters in quotes
+            config.yaml: 1 problem"#]],
     );
     refused(
         "password: *star\n",
         expect![[r#"
-        config.yaml:1: not valid YAML: unknown anchor: put a value with special characters in quotes
-        config.yaml: 1 problem"#]],
+            config.yaml:1: not valid YAML in column 11: unknown anchor; put a value with special characters in quotes
+            config.yaml: 1 problem"#]],
     );
     refused(
         "brokers: [${BROKERS}]\n",
         expect![[r#"
-        config.yaml:1: not valid YAML: did not find expected ',' or ']': inside `[ ]` and `{ }` put `"${VAR}"` in quotes
-        config.yaml: 1 problem"#]],
+            config.yaml:1: not valid YAML in column 12: did not find expected ',' or ']'; inside `[ ]` and `{ }` put `"${VAR}"` in quotes
+            config.yaml: 1 problem"#]],
     );
     refused(
         "a: 1\n---\nb: 2\n",
@@ -193,8 +179,8 @@ fn not_yaml() {
     refused(
         "kafka: \u{7}\n",
         expect![[r#"
-        config.yaml:1: not valid YAML: control characters are not allowed at position 7
-        config.yaml: 1 problem"#]],
+            config.yaml:1: not valid YAML in column 1: control characters are not allowed at position 7
+            config.yaml: 1 problem"#]],
     );
 }
 
@@ -286,8 +272,8 @@ fn variables() {
         "source",
         "batch_size: ${NOT_SET}",
         expect![[r#"
-        config.yaml:9: source.batch_size: environment variable `NOT_SET` is not set; set it (it may be empty)
-        config.yaml: 1 problem"#]],
+            config.yaml:9: source.batch_size: environment variable `NOT_SET` is not set; set it where the bridge is started
+            config.yaml: 1 problem"#]],
     );
     refused_under(
         "source",

@@ -119,6 +119,123 @@ fn without_effect() {
     );
 }
 
+/// Each of these works, in another way than it seems to say.
+#[test]
+fn values_that_are_taken_for_others() {
+    for (under, lines, words) in [
+        (
+            "source",
+            "batch_size: 0",
+            "source.batch_size: 0 is taken for the default",
+        ),
+        (
+            "source",
+            "fast_poll_interval: 0s",
+            "source.fast_poll_interval: 0 is taken",
+        ),
+        (
+            "source",
+            "fast_poll_interval: 1m",
+            "source.fast_poll_interval: is longer than `slow_poll_interval`",
+        ),
+        (
+            "source",
+            "initial_query_hours_ago: -5",
+            "source.initial_query_hours_ago: -5 is taken for -1",
+        ),
+        (
+            "servicenow",
+            "rate_limit_rps: -3",
+            "rate_limit_rps: -3 is taken for 0",
+        ),
+        (
+            "servicenow",
+            "timeout_seconds: 0",
+            "timeout_seconds: 0 is taken",
+        ),
+        (
+            "servicenow",
+            "max_retries: -7",
+            "max_retries: -7 is taken for -1",
+        ),
+    ] {
+        let text = LEAST.replacen(&format!("{under}:\n"), &format!("{under}:\n  {lines}\n"), 1);
+        let (_, warnings) = parse(&text, &env).unwrap();
+        let told: Vec<String> = warnings
+            .iter()
+            .map(|it| it.in_file("config.yaml"))
+            .collect();
+        assert!(
+            told.iter().any(|it| it.contains(words)),
+            "{lines}: {told:?}"
+        );
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+    for lines in [
+        "source:\n  initial_query_hours_ago: -1\n  timestamp_delay_seconds: 0\n",
+        "servicenow:\n  rate_limit_rps: 0\n  max_retries: -1\n",
+    ] {
+        let section = lines.split('\n').next().unwrap();
+        let text = LEAST.replacen(&format!("{section}\n"), lines, 1);
+        assert_eq!(parse(&text, &env).unwrap().1, [], "{lines}");
+    }
+}
+
+#[test]
+fn a_table_of_its_own_intervals_is_looked_at_alone() {
+    let text = format!("{LEAST}      fast_poll_interval: 2m\n");
+    let (_, warnings) = parse(&text, &env).unwrap();
+    let paths: Vec<&str> = warnings.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(paths, ["source.tables[0].fast_poll_interval"]);
+}
+
+#[test]
+fn updates_of_rows_that_no_record_names() {
+    let sink = |more: &str| {
+        let topic = format!("{{topic: in, table: u_x, {more}}}");
+        format!("{LEAST}sink:\n  enabled: true\n  dlq_topic: d\n  topics: [{topic}]\n")
+    };
+    for operation in ["update", "upsert"] {
+        let (_, warnings) = parse(&sink(&format!("operation: {operation}")), &env).unwrap();
+        let told: Vec<String> = warnings
+            .iter()
+            .map(|it| it.in_file("config.yaml"))
+            .collect();
+        assert!(told.concat().contains("set `key_field`"), "{told:?}");
+        for more in ["key_field: u_key", "create_id: key"] {
+            let text = sink(&format!("operation: {operation}, {more}"));
+            assert_eq!(parse(&text, &env).unwrap().1, [], "{more}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_was_copied_from_a_browser() {
+    for (url, is_told) in [
+        ("https://dev1.service-now.com/now/nav/ui", true),
+        ("https://dev1.service-now.com/navpage.do", true),
+        ("https://snow.example.com/navpage.do", true),
+        ("https://snow.example.com/now/nav/ui", true),
+        ("https://dev1.service-now.com/anything", true),
+        ("https://gateway.example.com/servicenow", false),
+        ("https://dev1.service-now.com/", false),
+        ("https://dev1.service-now.com", false),
+    ] {
+        let text = least_with("https://dev1.service-now.com", url);
+        let (_, warnings) = parse(&text, &env).unwrap();
+        let told = warnings.iter().any(|it| it.path == "servicenow.base_url");
+        assert_eq!(told, is_told, "{url}: {warnings:?}");
+    }
+}
+
+/// One slip is one problem.
+#[test]
+fn a_flag_that_cannot_be_read_is_told_once() {
+    let problems = parse(&least_with("enabled: true", "enabled: 1"), &env).unwrap_err();
+    assert_eq!(problems.list.len(), 1, "{problems}");
+    assert!(problems.to_string().contains("`1` is not true or false"));
+}
+
 #[test]
 fn secrets_from_files() {
     let dir = tempfile::tempdir().unwrap();
