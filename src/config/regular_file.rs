@@ -1,5 +1,5 @@
 //! How files are read that the configuration is made of: regular files alone, up to a bound, and
-//! without waiting for anybody to write.
+//! without waiting.
 
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
