@@ -7,6 +7,8 @@ use expect_test::expect;
 
 use super::*;
 
+mod reference;
+
 /// The page without the process's own figures, which differ from run to run.
 fn stable(page: &str) -> String {
     page.lines()
