@@ -1,8 +1,5 @@
 //! What can be seen from outside: metrics, pages, logs.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use real_kafka::Embedded;
 use serde_json::Value;
 use servicenow_sim::{Fault, Row, Sim, Target, format_stamp};
@@ -10,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::bridge::{Bridge, run as run_program, texts};
 use crate::support::config::Config;
+use crate::support::promtool::promtool;
 use crate::support::small::{self, SMALL};
 use crate::support::wait_for;
 
@@ -85,37 +83,7 @@ fn metrics_are_those_of_the_go_program_and_valid() {
     assert!(no_ids, "a sys_id in a label never ends");
     assert_eq!(bridge.get("/nowhere").0, 404);
     assert_eq!(bridge.terminate(), 0);
-    promtool(&text);
-}
-
-/// `promtool check metrics`, where it is installed; on CI it has to be.
-fn promtool(text: &str) {
-    let started = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "promtool: {error}");
-            let words = "promtool is missing (Debian: apt install prometheus): not checked";
-            // Straight to the terminal: what a test prints is shown only when it fails.
-            let mut terminal = std::io::stderr();
-            writeln!(terminal, "{words}").unwrap();
-            return;
-        }
-    };
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{words}\n{text}");
+    promtool(&["check", "metrics"], &text);
 }
 
 /// Neither secrets nor rows, whatever the level.

@@ -1,0 +1,130 @@
+//! The container image and `docker-compose.yml`, as far as they can be tried without a container
+//! engine: the compose file's own environment, mounts, commands and health check.
+
+mod image;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_yaml::Value;
+
+use crate::support::bridge::{PROGRAM, texts};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The compose file with `${NAME:-default}` replaced by the default, as without an `.env`.
+fn compose() -> Value {
+    let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    let mut parts = text.split("${");
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (variable, rest) = part.split_once('}').unwrap();
+        let (_, default) = variable.split_once(":-").expect("each has a default");
+        out.push_str(default);
+        out.push_str(rest);
+    }
+    serde_yaml::from_str(&out).unwrap()
+}
+
+fn services(compose: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let all = compose["services"].as_mapping().unwrap().iter();
+    all.map(|(name, service)| (name.as_str().unwrap(), service))
+}
+
+/// The texts of a list; none when it is not there.
+fn list(value: &Value) -> Vec<&str> {
+    let items = value.as_sequence().into_iter().flatten();
+    items.map(|item| item.as_str().unwrap()).collect()
+}
+
+/// The environment of the service `bridge`.
+fn environment(compose: &Value) -> BTreeMap<String, String> {
+    let variables = compose["services"]["bridge"]["environment"].as_mapping();
+    let pair = |(name, value): (&Value, &Value)| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(name), text(value))
+    };
+    variables.unwrap().iter().map(pair).collect()
+}
+
+#[test]
+fn the_shipped_configuration_is_accepted_as_it_is() {
+    let output = Command::new(PROGRAM)
+        .args(["check", "--config", "config.yaml"])
+        .current_dir(root())
+        .env_clear()
+        .envs(environment(&compose()))
+        .output()
+        .unwrap();
+    let (_, errors, code) = texts(&output);
+    assert_eq!(code, 0, "{errors}");
+}
+
+/// What a user would only see from a container engine: files that are not there, images that change
+/// under the same name, ports that a whole network can reach.
+#[test]
+fn the_compose_file_names_what_is_there_and_opens_nothing_to_others() {
+    let compose = compose();
+    let known: Vec<&str> = services(&compose).map(|(name, _)| name).collect();
+    let volumes = compose["volumes"].as_mapping().unwrap();
+    for (name, service) in services(&compose) {
+        let image = service["image"].as_str().unwrap();
+        let (_, tag) = image.split_once(':').unwrap_or((image, "latest"));
+        assert_ne!(tag, "latest", "{name}");
+        for port in list(&service["ports"]) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        for volume in list(&service["volumes"]) {
+            let from = volume.split(':').next().unwrap();
+            match from.strip_prefix("./") {
+                Some(path) => assert!(root().join(path).exists(), "{name}: {volume}"),
+                None => assert!(volumes.contains_key(from), "{name}: {volume}"),
+            }
+        }
+        for other in list(&service["depends_on"]) {
+            assert!(known.contains(&other), "{name}: {other}");
+        }
+    }
+    let is_always_on = |service: &Value| service["profiles"].is_null();
+    let always: Vec<&str> = services(&compose)
+        .filter(|(_, service)| is_always_on(service))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(always, ["kafka", "bridge"]);
+    for (path, image) in [
+        ("tests/real-kafka/pom.xml", "apache/kafka:"),
+        ("tests/real-registry/pom.xml", "apicurio/apicurio-registry:"),
+    ] {
+        let all = services(&compose).map(|(_, service)| service["image"].as_str().unwrap());
+        let tag = all.filter_map(|it| it.strip_prefix(image)).next().unwrap();
+        let tested = fs::read_to_string(root().join(path)).unwrap();
+        let wanted = format!("<version>{tag}</version>");
+        assert!(
+            tested.contains(&wanted),
+            "{image}{tag} is not what is tested"
+        );
+    }
+}
+
+/// The last stage of the `Dockerfile`: what the image is.
+fn last_stage() -> String {
+    let text = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let text = text.replace("\\\n", " ");
+    let (_, stage) = text.rsplit_once("\nFROM ").unwrap();
+    stage.to_owned()
+}
+
+/// The words behind an instruction that is written as a JSON list.
+fn words(stage: &str, instruction: &str) -> Vec<String> {
+    let mut lines = stage.lines();
+    let line = lines.find(|line| line.starts_with(instruction)).unwrap();
+    serde_json::from_str(&line[line.find('[').unwrap()..]).unwrap()
+}
+
+fn as_text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
