@@ -4,19 +4,19 @@
 //! the folder is synced: after a crash or a power loss there is either the old text or the new one.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use super::lock::CheckpointLock;
+use super::safe_open::{self, Access, chown_like};
 use crate::config::folder_of;
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
 const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
-/// Symbolic links in a row that Linux follows before it fails with `ELOOP` (path_resolution(7)).
-const MAX_SYMLINKS: usize = 40;
 
 /// The file, locked against other processes as long as this lives.
 #[derive(Debug)]
@@ -25,26 +25,25 @@ pub(super) struct CheckpointFile {
     target: PathBuf,
     folder: PathBuf,
     temp: PathBuf,
-    _lock: File,
+    lock: CheckpointLock,
 }
 
 impl CheckpointFile {
     /// Makes the folder if it is missing, takes the lock, and makes sure that the folder can be
     /// written, so that a start fails and not the first write hours later.
     pub(super) fn open(path: &Path) -> Result<CheckpointFile, Error> {
-        let target = resolve(path).map_err(|source| Error::read(path, source))?;
+        let target = safe_open::resolve(path).map_err(|source| Error::read(path, source))?;
         let folder = folder_of(&target);
         fs::create_dir_all(&folder).map_err(|source| Error::folder(&folder, source))?;
         if target.is_dir() {
             return Err(Error::read(path, ErrorKind::IsADirectory.into()));
         }
-        let _lock = lock(&target, &folder)?;
-        let temp = folder.join(beside(&target, ".", ".bridge-new"));
+        let lock = CheckpointLock::take(&target)?;
         let file = CheckpointFile {
+            temp: temp_path(&target),
             target,
             folder,
-            temp,
-            _lock,
+            lock,
         };
         // Also removes what a killed predecessor left behind.
         file.create_temp()
@@ -65,15 +64,21 @@ impl CheckpointFile {
 
     /// Replaces the text, and gives how long the disk was waited for. After an error the old text is
     /// still there, or the new one already is.
-    pub(super) fn replace(&self, text: &str) -> Result<Duration, Error> {
+    pub(super) fn replace(&mut self, text: &str) -> Result<Duration, Error> {
         self.replace_with(|file| file.write_all(text.as_bytes()))
     }
 
     /// [`CheckpointFile::replace`] with the write handed in, so that tests can make it fail.
     pub(super) fn replace_with(
-        &self,
+        &mut self,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<Duration, Error> {
+        if !self.lock.is_in_place() {
+            // Another process may have locked a new file. Where none has, the lock is taken again.
+            self.lock = CheckpointLock::take(&self.target)?;
+            log::warn!(checkpoint:% = self.target.display();
+                "the lock file was removed or replaced while the checkpoint is in use; it is locked again");
+        }
         let filled = self.create_temp().and_then(|mut temp| {
             self.take_over(&temp)?;
             fill(&mut temp)?;
@@ -114,7 +119,7 @@ impl CheckpointFile {
     /// Gives the temporary file mode and owner of the file it will replace. When root edits a
     /// checkpoint, the service must still be able to read it.
     fn take_over(&self, temp: &File) -> io::Result<()> {
-        match fs::metadata(&self.target) {
+        match fs::symlink_metadata(&self.target) {
             Ok(old) => {
                 chown_like(temp, &old);
                 temp.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
@@ -132,7 +137,7 @@ impl CheckpointFile {
 /// far as that is no question of access rights. Gives the folder that is there, which `run` writes in
 /// or makes further folders in.
 pub(super) fn check(path: &Path) -> Result<PathBuf, Error> {
-    let target = resolve(path).map_err(|source| Error::read(path, source))?;
+    let target = safe_open::resolve(path).map_err(|source| Error::read(path, source))?;
     if target.is_dir() {
         return Err(Error::read(path, ErrorKind::IsADirectory.into()));
     }
@@ -147,9 +152,14 @@ pub(super) fn check(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Reads the file without the lock: what it holds is always complete.
-pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
-    let file = match File::open(path) {
+/// Reads the file behind any symbolic links, without the lock: what it holds is always complete.
+pub(super) fn read_unlocked(path: &Path) -> Result<Option<String>, Error> {
+    read(&safe_open::resolve(path).map_err(|source| Error::read(path, source))?)
+}
+
+/// What the file holds is always complete.
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    let file = match safe_open::open(path, Access::Read) {
         Ok(file) => file,
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::read(path, source)),
@@ -166,92 +176,41 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// Locks a file beside `target`: the target itself is a new file after each rename.
-fn lock(target: &Path, folder: &Path) -> Result<File, Error> {
-    let path = folder.join(beside(target, "", ".lock"));
-    let failed = |source| Error::lock(&path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    chown_like(&file, &fs::metadata(folder).map_err(failed)?);
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::locked(target, holder(&file))),
-        Err(TryLockError::Error(source)) => return Err(failed(source)),
-    }
-    // The number only completes the message of `Error::Locked`. The file stays when we end: removing it would let a
-    // third process lock a new file while a second one holds the old.
-    let pid = format!("{}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.write_all(pid.as_bytes()))
-        .ok();
-    Ok(file)
+/// A name in the same folder: hidden, as the file is there for an instant only.
+fn temp_path(target: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".bridge-new");
+    folder_of(target).join(name)
 }
 
-/// The process that works with the checkpoint `path`, as it holds the lock, and the lock file; `None`
-/// when no process does.
-///
-/// # Errors
-/// The lock file cannot be read, or names no process.
-pub fn lock_holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
-    let target = resolve(path).map_err(|source| Error::read(path, source))?;
-    let path = folder_of(&target).join(beside(&target, "", ".lock"));
-    let file = match OpenOptions::new().read(true).open(&path) {
-        Ok(file) => file,
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::lock(&path, source)),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => match holder(&file) {
-            Some(pid) => Ok(Some((pid, path))),
-            None => Err(Error::lock(&path, io::Error::other("it names no process"))),
-        },
-        Err(TryLockError::Error(source)) => Err(Error::lock(&path, source)),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The process id in a lock file; `None` when it cannot be read or is no number.
-fn holder(file: &File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(20).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
-/// Only root may give files away; for others the owner is already right or cannot be helped.
-fn chown_like(file: &File, like: &Metadata) {
-    let ours = file
-        .metadata()
-        .is_ok_and(|is| is.uid() == like.uid() && is.gid() == like.gid());
-    if !ours {
-        fchown(file, Some(like.uid()), Some(like.gid())).ok();
-    }
-}
-
-/// The file behind any symbolic links; it need not exist.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_SYMLINKS {
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_symlink() => {
-                path = folder_of(&path).join(fs::read_link(&path)?);
-            }
-            Ok(_) => return Ok(path),
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(path),
-            Err(err) => return Err(err),
+    /// A second process would lock a new file, so nothing is written until the lock is ours again.
+    #[test]
+    fn a_lock_that_was_removed_is_taken_again_before_the_next_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offsets.json");
+        let mut file = CheckpointFile::open(&path).unwrap();
+        file.replace("first").unwrap();
+        fs::remove_file(folder.path().join("offsets.json.lock")).unwrap();
+        let second = CheckpointFile::open(&path).unwrap();
+        let error = file.replace("second").unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        drop(second);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // Another test that starts a program has, until its child executes it, a copy of that lock.
+        while let Err(error) = file.replace("third") {
+            assert!(Instant::now() < deadline, "{error}");
+            std::thread::yield_now();
         }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "third");
+        assert!(matches!(
+            CheckpointFile::open(&path),
+            Err(Error::Locked { .. })
+        ));
     }
-    Err(io::Error::other("too many symbolic links"))
-}
-
-fn beside(path: &Path, before: &str, after: &str) -> OsString {
-    let mut name = OsString::from(before);
-    name.push(path.file_name().unwrap_or_default());
-    name.push(after);
-    name
 }

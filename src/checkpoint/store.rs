@@ -156,7 +156,7 @@ impl CheckpointStore {
     /// Writes the file if anything changed since it was last written. After an error nothing is
     /// lost: memory is as it was, and the next flush tries again.
     pub fn flush(&self) -> Result<(), Error> {
-        let file = self.file.lock();
+        let mut file = self.file.lock();
         let tables = {
             let mut state = self.state();
             state.is_dirty = false;
@@ -259,7 +259,7 @@ pub fn check(path: &Path) -> Result<(BTreeMap<String, CheckpointEntry>, PathBuf)
 /// The checkpoints in a file, without lock: also while another process uses it. A missing file is
 /// an empty one.
 pub fn read_only(path: &Path) -> Result<BTreeMap<String, CheckpointEntry>, Error> {
-    let tables = match file::read(path)? {
+    let tables = match file::read_unlocked(path)? {
         Some(text) => parse(path, &text)?,
         None => CheckpointTables::new(),
     };

@@ -70,7 +70,7 @@ fn set(
         );
         return Err(CommandFailure::new(exit_code::USAGE, text));
     }
-    let store = checkpoint::CheckpointStore::open(&config.offset.file_path, &Metrics::new())?;
+    let store = open(&config.offset.file_path)?;
     let position = CheckpointPosition {
         timestamp: options.timestamp.0,
         last_identifier: identifier,
@@ -86,8 +86,18 @@ fn set(
     Ok(terminal.line(&shown)?)
 }
 
+/// As the owner of the folder, so that root changes nothing there that the service could not.
+fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
+    checkpoint::become_folder_owner(path).map_err(|error| {
+        let path = path.display();
+        let why = format!("cannot go on as the owner of the folder of {path}: {error}");
+        CommandFailure::new(exit_code::TRY_AGAIN, why)
+    })?;
+    Ok(checkpoint::CheckpointStore::open(path, &Metrics::new())?)
+}
+
 fn reset(path: &Path, table: &str, terminal: &mut Terminal<'_>) -> Result<(), CommandFailure> {
-    let store = checkpoint::CheckpointStore::open(path, &Metrics::new())?;
+    let store = open(path)?;
     if !store.remove(table) {
         let text = format!("{}: no checkpoint of table `{table}`", path.display());
         return Err(CommandFailure::new(exit_code::USAGE, text));

@@ -1,5 +1,6 @@
 //! The commands beside `run`: words, exit codes, what they leave alone.
 
+mod checkpoint_files;
 mod connect;
 mod files;
 mod offline;

@@ -350,7 +350,7 @@ fn a_failed_write_keeps_everything_and_is_tried_again() {
 #[test]
 fn a_full_disk_leaves_no_temporary_file() {
     let place = place(Some(GO_CHECKPOINT));
-    let file = CheckpointFile::open(&place.path).unwrap();
+    let mut file = CheckpointFile::open(&place.path).unwrap();
     let error = file
         .replace_with(|temp| {
             temp.write_all(b"{\"incident\": {\"time")?;
