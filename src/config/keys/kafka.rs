@@ -42,7 +42,9 @@ config_keys! {
         create_topics: Option<CreateTopics> = (), Nested;
 
         /// Further librdkafka properties, as socket.keepalive.enable: true. Those that the
-        /// guarantees rest on, and those with a key of their own, are refused.
+        /// guarantees rest on, those that load code, and those with a key of their own, are
+        /// refused; a name that is not known to tune and nothing else is warned of, and will be
+        /// refused in the next release.
         properties: Vec<(String, Secret)> = Vec::new(), values::properties::properties();
 
         /// The same as schema_registry.url.

@@ -35,6 +35,10 @@ fn properties() {
         "dr_cb",
         "opaque",
         "plugin.library.paths",
+        "interceptors",
+        "ssl.engine.location",
+        "ssl.providers",
+        "sasl.kerberos.kinit.cmd",
         "enable.auto.commit",
         "\"a b\"",
     ];
@@ -70,6 +74,10 @@ fn properties() {
         dr_cb  kafka.properties.dr_cb: cannot be set in a file: it takes code, not text
         opaque  kafka.properties.opaque: cannot be set in a file: it takes code, not text
         plugin.library.paths  kafka.properties.plugin.library.paths: cannot be set: it would load foreign code
+        interceptors  kafka.properties.interceptors: cannot be set: it would load foreign code
+        ssl.engine.location  kafka.properties.ssl.engine.location: cannot be set: it would load foreign code
+        ssl.providers  kafka.properties.ssl.providers: cannot be set: it would load foreign code
+        sasl.kerberos.kinit.cmd  kafka.properties.sasl.kerberos.kinit.cmd: cannot be set: it would run a command
         enable.auto.commit  kafka.properties.enable.auto.commit: cannot be changed: when positions are committed is decided here
         "a b"  kafka.properties.a b: is not the name of a librdkafka property
     "#]],

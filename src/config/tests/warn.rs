@@ -76,6 +76,19 @@ fn unprotected() {
 }
 
 #[test]
+fn properties_that_are_not_known() {
+    warned(
+        &least_with(
+            "source:",
+            "  properties: {sockt.keepalive.enable: true, fetch.wait.max.ms: 5, ssl.new.modules: x.so}\nsource:",
+        ),
+        expect![[r#"
+            config.yaml:8: kafka.properties.sockt.keepalive.enable: is none of the properties that are known to tune a client and do nothing else: it is passed on in this release, and will be refused in the next
+            config.yaml:8: kafka.properties.ssl.new.modules: is none of the properties that are known to tune a client and do nothing else: it is passed on in this release, and will be refused in the next"#]],
+    );
+}
+
+#[test]
 fn without_effect() {
     warned(
         &least_with("kafka:", "  read_timeout_seconds: 60\nkafka:"),

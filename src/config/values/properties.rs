@@ -1,7 +1,9 @@
 //! `kafka.properties`: which librdkafka properties may be set.
 //!
-//! Free are those that tune. Refused are those that the guarantees rest on, those that have a key
-//! of their own, and those that take a pointer instead of a text.
+//! Free are those that tune ([`TUNING_PROPERTIES`]). Refused are those that the guarantees rest on, those
+//! that have a key of their own, those that would run foreign code, and those that take a pointer
+//! instead of a text. Any other name is passed on with a warning in this release, and refused in the
+//! next: a property that a later librdkafka brings may do anything.
 
 use crate::config::kinds::{self, ValueKind};
 use crate::config::reader::Section;
@@ -51,7 +53,7 @@ const PROPERTIES_WITH_OWN_KEY: [(&str, &str); 32] = [
 ];
 
 /// Properties that keep their values, with the guarantee that rests on each.
-const FIXED_PROPERTIES: [(&str, &str); 28] = [
+const FIXED_PROPERTIES: [(&str, &str); 30] = [
     ("acks", WHY_NO_LOSS),
     ("request.required.acks", WHY_NO_LOSS),
     ("enable.idempotence", WHY_NO_LOSS),
@@ -75,11 +77,14 @@ const FIXED_PROPERTIES: [(&str, &str); 28] = [
     ("auto.offset.reset", WHY_COMMITS),
     ("offset.store.*", WHY_COMMITS),
     ("isolation.level", WHY_COMMITS),
+    ("sasl.kerberos.*", WHY_FOREIGN_COMMAND),
     ("sasl.*", WHY_SASL_KEY),
     ("enable.sasl.*", WHY_SASL_KEY),
     ("plugin.library.paths", WHY_FOREIGN_CODE),
     ("interceptors", WHY_FOREIGN_CODE),
     ("ssl.engine.*", WHY_FOREIGN_CODE),
+    // OpenSSL loads a module of that name.
+    ("ssl.providers", WHY_FOREIGN_CODE),
 ];
 
 const WHY_NO_LOSS: &str = "cannot be changed: that no row is lost rests on it";
@@ -91,6 +96,65 @@ const WHY_NO_TRANSACTIONS: &str = "cannot be set: transactions are not part of t
 const WHY_COMMITS: &str = "cannot be changed: when positions are committed is decided here";
 const WHY_SASL_KEY: &str = "is not known here: use `kafka.sasl` with PLAIN or SCRAM";
 const WHY_FOREIGN_CODE: &str = "cannot be set: it would load foreign code";
+const WHY_FOREIGN_COMMAND: &str = "cannot be set: it would run a command";
+
+/// Properties that tune a client and touch nothing else (librdkafka 2.x, CONFIGURATION.md). A trailing `*`
+/// stands for any end.
+const TUNING_PROPERTIES: [&str; 53] = [
+    "api.version.*",
+    "batch.num.messages",
+    "batch.size",
+    "broker.address.*",
+    "broker.version.fallback",
+    "check.crcs",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "client.software.*",
+    "compression.level",
+    "connections.max.idle.ms",
+    "coordinator.query.interval.ms",
+    "debug",
+    "enable.metrics.push",
+    "enable.partition.eof",
+    "enable.random.seed",
+    "enable.ssl.certificate.verification",
+    "fetch.*",
+    "group.protocol",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "https.ca.location",
+    "log.connection.close",
+    "log.thread.name",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "message.copy.max.bytes",
+    "metadata.max.age.ms",
+    "metadata.recovery.*",
+    "partition.assignment.strategy",
+    "queue.buffering.backpressure.threshold",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "receive.buffer.bytes",
+    "receive.message.max.bytes",
+    "reconnect.backoff.*",
+    "request.timeout.ms",
+    "retry.backoff.*",
+    "send.buffer.bytes",
+    "session.timeout.ms",
+    "socket.*",
+    "ssl.ca.certificate.stores",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.curves.list",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.password",
+    "ssl.sigalgs.list",
+    "statistics.interval.ms",
+    "sticky.partitioning.linger.ms",
+    "topic.blacklist",
+    "topic.metadata.*",
+];
 
 /// Checks whether a property may be set.
 fn check(name: &str) -> Result<(), String> {
@@ -118,7 +182,11 @@ pub(in crate::config) fn caution(name: &str) -> Option<&'static str> {
         "enable.ssl.certificate.verification" | "ssl.endpoint.identification.algorithm" => {
             Some("can switch off the check of who the broker is")
         }
-        _ => None,
+        name if TUNING_PROPERTIES.iter().any(|known| matches(known, name)) => None,
+        _ => Some(
+            "is none of the properties that are known to tune a client and do nothing else: it is \
+             passed on in this release, and will be refused in the next",
+        ),
     }
 }
 
