@@ -1,7 +1,7 @@
 //! The admin port of the real program: what it does for those with the token, and what it bears.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -107,6 +107,32 @@ fn the_command_line_asks_a_running_bridge() {
         "{running}"
     );
     assert!(!running.contains("0123456789abcdef"));
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
+fn wrong_tokens_do_not_fill_the_log() {
+    let (_sim, _kafka, folder) = world(5);
+    let bridge = Bridge::start(folder.path());
+    let addr = bridge.url("").trim_start_matches("http://").to_owned();
+    for number in 0..600 {
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        let request = format!(
+            "POST /api/v1/pause?{number} HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer x{number}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
+    let log = bridge.log();
+    let lines = log.lines().filter(|line| line.contains("wrong token"));
+    assert!(lines.count() <= 3, "one in ten seconds");
+    assert!(
+        !log.contains("/api/v1/pause"),
+        "a path that the client chose"
+    );
     assert_eq!(bridge.terminate(), 0);
 }
 
