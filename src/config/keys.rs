@@ -34,8 +34,8 @@ pub use sink::{
     SinkOperation, SinkTopicConfig,
 };
 pub use source::{
-    Decimals, DisplayValue, KeyFormat, OnTypeError, Partitioner, SchemaStyle, SourceConfig,
-    TableConfig, TableFormat, TableSchemaConfig,
+    Decimals, DisplayValue, KeyFormat, OnOversize, OnTypeError, Partitioner, SchemaStyle,
+    SourceConfig, TableConfig, TableFormat, TableSchemaConfig,
 };
 pub use state::{AdminAccess, CheckpointStorage, ObservabilityConfig, OffsetConfig};
 
@@ -116,6 +116,8 @@ impl Config {
     pub fn topics(&self) -> Vec<String> {
         let mut topics = BTreeSet::new();
         topics.extend(self.active_tables().iter().map(|table| &table.topic));
+        let letters = self.active_tables().iter();
+        topics.extend(letters.filter_map(TableConfig::letter_topic));
         topics.extend(self.active_topics().iter().map(|topic| &topic.topic));
         if self.sink.enabled {
             topics.extend(&self.sink.dlq_topic);

@@ -127,6 +127,11 @@ impl DeliveryError {
             .contains(&self.code)
     }
 
+    /// The same of a record of this topic.
+    pub fn is_too_large_for(&self, topic: &str) -> bool {
+        self.topic == topic && self.is_too_large()
+    }
+
     /// An error of this code.
     pub fn new(topic: &str, code: Code) -> DeliveryError {
         let (permanent, advice) = judge(code);

@@ -129,6 +129,8 @@ catalogue! {
     source_page_size: GaugeVec = "bridge_source_page_size_rows" ["table"] of SourceTable;
     /// Rows left out because their last change is the sink's.
     source_own_writes: CounterVec = "bridge_source_own_writes_total" ["table"] of SourceTable;
+    /// Letters that went out in place of rows.
+    source_dead_letters: CounterVec = "bridge_source_dead_letters_total" ["table", "error_kind"] of SourceTable;
     /// Rows counted by the instance but hidden from the integration user, last seen.
     source_hidden_rows: GaugeVec = "bridge_source_hidden_rows" ["table"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.

@@ -11,18 +11,21 @@
 mod batches;
 mod delivered_position;
 mod heartbeat;
+mod hold;
+mod oversize;
 mod produce;
 mod send_failure;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
 use self::batches::BatchQueue;
-use self::delivered_position::DeliveredPosition;
+use self::delivered_position::{DeliveredPosition, cursor_of};
 use self::heartbeat::SenderHeartbeat;
+use self::hold::TableHold;
+use self::oversize::OversizeRows;
 use self::produce::RecordProducer;
 use self::send_failure::SendFailure;
 use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
@@ -30,22 +33,18 @@ use super::context::SourceContext;
 use super::encode::RowEncodeError;
 use super::instance::SourceInstance;
 use super::own_rows::OwnRowFilter;
-use crate::backoff::Backoff;
 use crate::config::TableConfig;
-use crate::health::{Condition, ConditionKey};
-use crate::kafka::{DeliveryError, SendError};
-use crate::metrics::{Counter, Gauge, Metrics};
+use crate::health::ConditionKey;
+use crate::kafka::{Batch, DeliveryError, ProducerRecord, SendError};
+use crate::metrics::{Counter, Metrics};
 use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::Cursor;
-use crate::stop::StopSignals;
+use crate::stop::{Stop, StopSignals};
 
 /// Longest wait without a heartbeat and a look at the lag.
 const SENDER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 /// Without any acknowledgement for this long the table counts as unhealthy.
 const ACKNOWLEDGEMENT_STALL: Duration = Duration::from_secs(60);
-/// First and longest pause before a record that could not be delivered is tried again.
-const DELIVERY_RETRY_PAUSE: (Duration, Duration) =
-    (Duration::from_secs(5), Duration::from_secs(300));
 
 /// The sending half of a table.
 pub(super) struct TableSender {
@@ -53,6 +52,7 @@ pub(super) struct TableSender {
     topic: String,
     instance: Arc<SourceInstance>,
     records: RecordProducer,
+    oversize: OversizeRows,
     batches: BatchQueue,
     position: DeliveredPosition,
     /// Finds the rows that the sink wrote itself, where they are left out.
@@ -60,19 +60,14 @@ pub(super) struct TableSender {
     channels: SenderChannels,
     signals: StopSignals,
     generation: u64,
-    /// Whether the health condition says that Kafka acknowledges nothing.
-    stalled: Cell<bool>,
-    /// Counts the failures of the record that holds the table.
-    backoff: Backoff,
+    hold: TableHold,
     heartbeat: SenderHeartbeat,
-    condition: Condition,
     metrics: SenderMetrics,
 }
 
 struct SenderMetrics {
     produced: Counter,
     own_rows: Counter,
-    held: Gauge,
     all: Arc<Metrics>,
 }
 
@@ -90,15 +85,13 @@ impl TableSender {
         let condition = context
             .health
             .condition(ConditionKey::Delivery(table.name.clone()), "");
-        condition.ok();
         let held = metrics.source_held.with(&labels);
-        // A pipeline that ran before may have ended while its table was held.
-        held.set(0.0);
         TableSender {
             table: table.name.clone(),
             topic: table.topic.clone(),
             instance: Arc::clone(&context.instance),
             records: RecordProducer::new(context, table),
+            oversize: OversizeRows::new(context, table),
             batches: BatchQueue::new(),
             position: DeliveredPosition::new(context, table, fingerprint, start),
             own_rows: context
@@ -109,14 +102,11 @@ impl TableSender {
             channels,
             signals: signals.clone(),
             generation: 0,
-            stalled: Cell::new(false),
-            backoff: Backoff::new(DELIVERY_RETRY_PAUSE.0, DELIVERY_RETRY_PAUSE.1),
+            hold: TableHold::new(condition, held),
             heartbeat: SenderHeartbeat::new(&context.health, &table.name),
-            condition,
             metrics: SenderMetrics {
                 produced: metrics.source_produced.with(&[&table.name, &table.topic]),
                 own_rows: metrics.source_own_writes.with(&labels),
-                held,
                 all: Arc::clone(metrics),
             },
         }
@@ -178,7 +168,11 @@ impl TableSender {
             }
             PollerMessage::Mark { generation, mark } => {
                 if generation == self.generation {
+                    let rows = mark.rows;
                     self.close(mark);
+                    if self.oversize.page_sent(rows) {
+                        return self.drain();
+                    }
                 }
             }
         }
@@ -189,7 +183,9 @@ impl TableSender {
     fn produce(&mut self, block: &RowBlock, checked: bool) -> Result<(), SendFailure> {
         let mut before: Option<&PageRow> = None;
         for row in &block.rows {
-            if self.is_own(block, row) {
+            let (id, text) = (block.slice(&row.id), block.slice(&row.text));
+            let filter = self.own_rows.as_ref();
+            if filter.is_some_and(|own| own.is_own(id, text)) {
                 self.batches.add_own_row();
             } else {
                 self.send(block, row).map_err(|failure| match failure {
@@ -212,12 +208,6 @@ impl TableSender {
         Ok(())
     }
 
-    fn is_own(&self, block: &RowBlock, row: &PageRow) -> bool {
-        self.own_rows
-            .as_ref()
-            .is_some_and(|own| own.is_own(block.slice(&row.id), block.slice(&row.text)))
-    }
-
     /// Sends one row: makes its key, then its value, however long that waits for a schema, then
     /// hands both to Kafka, however long that waits for room.
     fn send(&mut self, block: &RowBlock, row: &PageRow) -> Result<(), SendFailure> {
@@ -229,9 +219,13 @@ impl TableSender {
                 before: None,
                 why: format!("a row is not valid JSON (column {})", error.column()),
             })?;
+        if let Some(why) = self.oversize.refusal(id, text.len()) {
+            return self.send_letter(key.as_deref(), text.len(), id, why);
+        }
         if self.records.is_avro() {
             self.encode(key.as_deref(), text, id)?;
         }
+        self.oversize.sending(id, text.len());
         self.enqueue(key.as_deref(), text, id)
     }
 
@@ -255,23 +249,56 @@ impl TableSender {
     }
 
     /// Hands a record to Kafka, and waits while its queue is full.
-    fn enqueue(&self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
-        let (batch, abandon) = (self.batches.open(), &self.signals.abandon);
+    fn enqueue(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+        let sent = self.when_there_is_room(|records, batch, abandon| {
+            records.try_send(key, text, batch, abandon, SENDER_WAKE_INTERVAL)
+        });
+        match sent {
+            Err(error @ SendError::TooLarge { .. }) if self.oversize.letters().is_some() => {
+                self.send_letter(key, text.len(), id, &error.to_string())
+            }
+            Err(error @ SendError::TooLarge { .. }) => Err(SendFailure::row(id, &error)),
+            sent => sent.map_err(SendFailure::from),
+        }
+    }
+
+    /// Hands Kafka a letter in place of a row that is too large. The position passes the row when the
+    /// letter is acknowledged.
+    fn send_letter(
+        &mut self,
+        key: Option<&[u8]>,
+        bytes: usize,
+        id: &[u8],
+        why: &str,
+    ) -> Result<(), SendFailure> {
+        let letter = self.oversize.letter(id, bytes, why);
+        if let Some(letters) = self.oversize.letters() {
+            let record = ProducerRecord {
+                topic: &letters.name,
+                key,
+                value: Some(&letter),
+                headers: &letters.headers,
+            };
+            self.when_there_is_room(|records, batch, abandon| {
+                records.try_send_other(&record, batch, abandon, SENDER_WAKE_INTERVAL)
+            })?;
+        }
+        self.oversize.letter_sent(id, bytes, why);
+        Ok(())
+    }
+
+    /// Sends, again for as long as the queue is full.
+    fn when_there_is_room(
+        &self,
+        send: impl Fn(&RecordProducer, &Arc<Batch>, &Stop) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         loop {
-            match self
-                .records
-                .try_send(key, text, batch, abandon, SENDER_WAKE_INTERVAL)
-            {
-                Ok(()) => return Ok(()),
+            match send(&self.records, self.batches.open(), &self.signals.abandon) {
                 Err(SendError::Full) => {
                     self.heartbeat.beat();
                     self.watch();
                 }
-                Err(SendError::Stopped) => return Err(SendFailure::Abandoned),
-                Err(error @ SendError::TooLarge { .. }) => {
-                    return Err(SendFailure::row(id, &error));
-                }
-                Err(error) => return Err(SendFailure::Delivery(error.to_string())),
+                sent => return sent,
             }
         }
     }
@@ -315,7 +342,7 @@ impl TableSender {
     fn schema_is_missing(&mut self, why: &str) -> Duration {
         let errors = &self.metrics.all.source_errors;
         errors.with(&[&self.table, "schema"]).inc();
-        self.metrics.held.set(1.0);
+        self.hold.begin_for_schema();
         let pause = self.records.schema_is_missing(why);
         log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
             "there is no schema to write rows with; the table waits");
@@ -326,10 +353,7 @@ impl TableSender {
         if !self.records.schema_is_known() {
             return;
         }
-        // A record that could not be delivered may hold the table as well.
-        if self.backoff.failures() == 0 {
-            self.metrics.held.set(0.0);
-        }
+        self.hold.end_for_schema();
         log::info!(table = self.table; "there is a schema again");
     }
 
@@ -350,7 +374,11 @@ impl TableSender {
         Ok(())
     }
 
-    fn given_up(&self, error: &DeliveryError) -> SendFailure {
+    fn given_up(&mut self, error: &DeliveryError) -> SendFailure {
+        if error.is_too_large_for(&self.topic) {
+            let rows = self.batches.oldest_rows();
+            return self.oversize.batch_refused(rows, error);
+        }
         self.metrics
             .all
             .source_errors
@@ -364,15 +392,7 @@ impl TableSender {
         // The table is no longer held when rows were delivered. When all is read and there were
         // none, the row that held it has left the table.
         let goes_on = mark.rows > 0 || mark.caught_up.is_some();
-        if goes_on && self.backoff.failures() > 0 {
-            self.backoff.reset();
-            self.condition.ok();
-            self.metrics.held.set(0.0);
-            log::info!(table = self.table; "delivers again");
-        }
-        if self.stalled.take() {
-            self.condition.ok();
-        }
+        self.hold.acknowledged(&self.table, goes_on);
         let complete_to = mark.complete_to();
         self.position.advance(mark);
         if let (Some(own), Some(seconds)) = (&self.own_rows, complete_to) {
@@ -384,12 +404,8 @@ impl TableSender {
     /// brokers may answer all the same, for instance with too few replicas in sync.
     fn watch(&self) {
         self.position.show_lag();
-        let is_stalled = self.batches.waits_longer_than(ACKNOWLEDGEMENT_STALL);
-        if is_stalled && !self.stalled.replace(true) {
-            let seconds = ACKNOWLEDGEMENT_STALL.as_secs();
-            let why = format!("Kafka has acknowledged nothing for {seconds} s");
-            log::error!(table = self.table, topic = self.topic, error = why; "no acknowledgement");
-            self.condition.fail(why);
+        if self.batches.waits_longer_than(ACKNOWLEDGEMENT_STALL) {
+            self.hold.stall(&self.table, ACKNOWLEDGEMENT_STALL);
         }
     }
 
@@ -416,29 +432,35 @@ impl TableSender {
                 (why, single_rows)
             }
             SendFailure::Delivery(why) => (why, true),
+            SendFailure::SendSingly(why) => {
+                log::info!(table = self.table, topic = self.topic, error = why;
+                    "a row is too large; the rows are sent one by one to find it");
+                self.batches.discard();
+                self.generation += 1;
+                return self.rewind(true);
+            }
             SendFailure::Stopped | SendFailure::Abandoned => return,
         };
         self.batches.discard();
         self.generation += 1;
-        let pause = self.backoff.ceiling();
-        self.backoff.next(1.0);
-        self.metrics.held.set(1.0);
-        self.condition.hold(why.as_str());
-        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
-            "a record cannot be delivered; the table is held");
+        let pause = self.hold.begin(&self.table, &self.topic, &why);
         self.heartbeat.beat_during(pause);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
         if !self.is_stopped_within(pause) {
-            // The channel has room: the poller has taken the request before this one.
-            self.channels
-                .rewinds
-                .try_send(RewindRequest {
-                    generation: self.generation,
-                    cursor: self.position.acknowledged().cloned(),
-                    single_rows,
-                })
-                .ok();
+            self.rewind(single_rows);
         }
+    }
+
+    fn rewind(&self, single_rows: bool) {
+        // The channel has room: the poller has taken the request before this one.
+        self.channels
+            .rewinds
+            .try_send(RewindRequest {
+                generation: self.generation,
+                cursor: self.position.acknowledged().cloned(),
+                single_rows,
+            })
+            .ok();
     }
 
     /// Waits; true when stopped before `pause` is over.
@@ -471,13 +493,5 @@ impl TableSender {
             }
         }
         Ok(())
-    }
-}
-
-fn cursor_of(block: &RowBlock, row: &PageRow) -> Cursor {
-    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
-    Cursor {
-        seconds: row.seconds,
-        id: Some(id),
     }
 }

@@ -3,6 +3,7 @@
 mod dates;
 mod hidden;
 mod options;
+mod oversize;
 mod pages;
 mod time;
 

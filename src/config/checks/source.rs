@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::schema;
 use crate::config::key_table::{CheckKeys, FromKeys};
 use crate::config::keys::{
-    DisplayValue, Partitioner, PartitionerKeys, PartitionerKind, SchemaStyle, SourceConfig,
-    TableConfig, TableContext, TableFormat,
+    DisplayValue, OnOversize, Partitioner, PartitionerKeys, PartitionerKind, SchemaStyle,
+    SourceConfig, TableConfig, TableContext, TableFormat,
 };
 use crate::config::names;
 use crate::config::reader::Section;
@@ -54,6 +54,7 @@ impl CheckKeys for TableConfig {
         if is_avro {
             check_display_value(section, &table);
         }
+        check_letters(section, &table);
         if table.query.as_deref().is_some_and(looks_percent_encoded) {
             let message = "looks percent-encoded; write it plain, as the list view shows it";
             section.warning("query", message);
@@ -67,6 +68,20 @@ fn check_poll_intervals(section: &Section<'_>, fast: Duration, slow: Duration) {
         let message = "is longer than `slow_poll_interval`: a poll that found rows is followed by a \
                        longer wait than one that found none";
         section.warning("fast_poll_interval", message);
+    }
+}
+
+/// Letters of rows that are too large need a topic, and another one than the rows.
+fn check_letters(section: &Section<'_>, table: &TableConfig) {
+    match (table.on_oversize, &table.dlq_topic) {
+        (OnOversize::DeadLetter, None) => {
+            let message = "is dead_letter, so a `dlq_topic` is required, here or in `source`";
+            section.problem("on_oversize", message);
+        }
+        (OnOversize::DeadLetter, Some(topic)) if *topic == table.topic => {
+            section.problem("dlq_topic", "is the topic of the table's records");
+        }
+        _ => {}
     }
 }
 

@@ -43,6 +43,14 @@ config_keys! {
         /// How a table becomes an Avro schema.
         schema: TableSchemaConfig = TableSchemaConfig::DEFAULT, Nested;
 
+        /// What becomes of a row that is over a limit of size: hold (the table waits at the row and
+        /// readiness names it) or dead_letter (a letter without its content goes to dlq_topic, and
+        /// the table goes on).
+        on_oversize: OnOversize = OnOversize::Hold, word();
+
+        /// Where the letters of on_oversize dead_letter go.
+        dlq_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
+
         /// The tables to poll.
         tables: Vec<TableConfig> => TableContext {
             is_source_enabled: enabled,
@@ -51,6 +59,8 @@ config_keys! {
             slow_poll_interval,
             batch_size,
             schema,
+            on_oversize,
+            dlq_topic: dlq_topic.clone(),
             avro: *avro,
         }, EachOf, example: "one item";
     }
@@ -71,6 +81,10 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) batch_size: u32,
     /// `source.schema`.
     pub(in crate::config) schema: TableSchemaConfig,
+    /// `source.on_oversize`.
+    pub(in crate::config) on_oversize: OnOversize,
+    /// `source.dlq_topic`.
+    pub(in crate::config) dlq_topic: Option<String>,
     /// True if there is a schema registry.
     pub(in crate::config) avro: bool,
 }
@@ -122,6 +136,13 @@ config_keys! {
         /// What the records are. (default: avro if there is a registry)
         format: TableFormat => if source.avro { TableFormat::Avro } else { TableFormat::Json },
             word();
+
+        /// As source.on_oversize, for this table only.
+        on_oversize: OnOversize => source.on_oversize, word(), default: "hold";
+
+        /// As source.dlq_topic, for this table only.
+        dlq_topic: Option<String> => source.dlq_topic.clone(),
+            text(names::check_topic).optional(), values: "topic";
 
         /// As source.schema, for this table only.
         schema: TableSchemaConfig => source.schema, Nested;
@@ -212,6 +233,14 @@ words! {
         Json = "json",
     }
 
+    /// `source.on_oversize`.
+    pub enum OnOversize {
+        /// The table waits at the row.
+        Hold = "hold",
+        /// A letter without the row's content goes out, and the table goes on.
+        DeadLetter = "dead_letter",
+    }
+
     /// `source.schema.style`.
     pub enum SchemaStyle {
         /// Each field is a nullable text, as in the Go program.
@@ -244,5 +273,15 @@ words! {
         String = "string",
         /// Avro's `string`, registered under the key's subject.
         Avro = "avro",
+    }
+}
+
+impl TableConfig {
+    /// Where letters go in place of rows that are too large, if they do.
+    pub fn letter_topic(&self) -> Option<&String> {
+        match self.on_oversize {
+            OnOversize::DeadLetter => self.dlq_topic.as_ref(),
+            OnOversize::Hold => None,
+        }
     }
 }

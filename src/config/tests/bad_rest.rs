@@ -295,3 +295,32 @@ fn the_admin_token() {
     let (_, warnings) = parse(&text, &|_| None).unwrap();
     expect!["config.yaml:13: observability.admin_token_file: names a file with a token that can be guessed; make one with `openssl rand -hex 32`"].assert_eq(&warnings[0].in_file("config.yaml"));
 }
+
+#[test]
+fn letters_of_rows_that_are_too_large() {
+    let under_source = |keys: &str, expected| refused_under("source", keys, expected);
+    under_source(
+        "on_oversize: dead_letter",
+        expect![[r#"
+        config.yaml:13: source.tables[0].on_oversize: is dead_letter, so a `dlq_topic` is required, here or in `source`
+        config.yaml: 1 problem"#]],
+    );
+    under_source(
+        "on_oversize: dead_letter\ndlq_topic: sn.incident",
+        expect![[r#"
+            config.yaml:14: source.tables[0].dlq_topic: is the topic of the table's records
+            config.yaml: 1 problem"#]],
+    );
+    let keys = "on_oversize: dead_letter\ndlq_topic: sn.dead";
+    refused_under(
+        "table",
+        "on_oversize: dead_letter",
+        expect![[r#"
+        config.yaml:13: source.tables[0].on_oversize: is dead_letter, so a `dlq_topic` is required, here or in `source`
+        config.yaml: 1 problem"#]],
+    );
+    assert_eq!(
+        good(&format!("{LEAST}      {}", keys.replace('\n', "\n      "))).topics(),
+        ["sn.dead", "sn.incident"]
+    );
+}

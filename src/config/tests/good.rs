@@ -1,6 +1,7 @@
 //! Accepted configurations, and what they mean.
 
 use super::*;
+use crate::config::OnOversize;
 
 #[test]
 fn the_least_gets_every_default() {
@@ -36,6 +37,8 @@ fn the_least_gets_every_default() {
         display_value: DisplayValue::False,
         skip_own_writes: false,
         format: TableFormat::Json,
+        on_oversize: OnOversize::Hold,
+        dlq_topic: None,
         schema: config.source.schema,
     };
     assert_eq!(config.source.tables, [table]);

@@ -103,6 +103,11 @@ impl BatchQueue {
         Some(Ok(mark))
     }
 
+    /// Rows of the oldest closed batch.
+    pub(super) fn oldest_rows(&self) -> u64 {
+        self.closed.front().map_or(0, |oldest| oldest.mark.rows)
+    }
+
     /// Whether a closed batch is not settled yet.
     pub(super) fn has_closed(&self) -> bool {
         !self.closed.is_empty()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::checkpoint::{CheckpointEntry, CheckpointPosition, CheckpointStore};
 use crate::config::TableConfig;
 use crate::metrics::Gauge;
+use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::Cursor;
 use crate::source::channels::BatchMark;
 use crate::source::context::SourceContext;
@@ -74,5 +75,14 @@ impl DeliveredPosition {
         if let Some(reached) = self.reached {
             self.lag.set(age(reached));
         }
+    }
+}
+
+/// The position behind a row.
+pub(super) fn cursor_of(block: &RowBlock, row: &PageRow) -> Cursor {
+    let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+    Cursor {
+        seconds: row.seconds,
+        id: Some(id),
     }
 }

@@ -158,6 +158,17 @@ impl RecordProducer {
         }
     }
 
+    /// Hands Kafka another record than that of a row; waits for room for `wait` at most.
+    pub(super) fn try_send_other(
+        &self,
+        record: &ProducerRecord<'_>,
+        batch: &Arc<Batch>,
+        abandon: &Stop,
+        wait: Duration,
+    ) -> Result<(), SendError> {
+        self.producer.send(record, batch, abandon, wait)
+    }
+
     /// Hands a record to Kafka; waits for room for `wait` at most. The record of an Avro table is the
     /// one that [`RecordProducer::encode`] made; `key` and `row` are sent as they are otherwise.
     pub(super) fn try_send(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::kafka::DeliveryError;
+use crate::kafka::{DeliveryError, SendError};
 use crate::servicenow::query::Cursor;
 
 /// Seconds by which a broker lets the time of a record lie ahead of its own clock, by default: its
@@ -16,6 +16,8 @@ pub(super) enum SendFailure {
     Record { before: Option<Cursor>, why: String },
     /// Kafka has given records up.
     Delivery(String),
+    /// Kafka refuses a batch as too large; which row it is shows when the rows are sent one by one.
+    SendSingly(String),
     /// Stopped while a row waited for its schema; all rows before it are sent.
     Stopped,
     /// The deadline of a stop has passed.
@@ -47,5 +49,14 @@ impl SendFailure {
             ),
             _ => error.to_string(),
         })
+    }
+}
+
+impl From<SendError> for SendFailure {
+    fn from(error: SendError) -> SendFailure {
+        match error {
+            SendError::Stopped => SendFailure::Abandoned,
+            error => SendFailure::Delivery(error.to_string()),
+        }
     }
 }
