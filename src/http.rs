@@ -15,6 +15,7 @@ pub(crate) mod error_body;
 pub(crate) mod headers;
 mod proxy;
 pub(crate) mod redaction;
+mod tcp;
 #[cfg(test)]
 pub(crate) mod test_certs;
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::{Request, Response};
 use ureq::tls::TlsConfig;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
 use super::dns_cache::DnsCache;
+use super::tcp::WatchedTcpConnector;
 use crate::stop::{Stop, StopHook};
 use crate::sync::Mutex;
 
@@ -61,7 +62,9 @@ impl AgentSettings {
     pub(crate) fn agent(&self, connections: ConnectionProfile, stop: &Stop) -> StoppableAgent {
         let agent = Agent::with_parts(
             self.config(connections),
-            DefaultConnector::new(),
+            ().chain(ConnectProxyConnector::default())
+                .chain(WatchedTcpConnector::default())
+                .chain(RustlsConnector::default()),
             self.dns.clone(),
         );
         let shutdown_on_stop = stop.on_stop({
