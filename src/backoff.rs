@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Backoff {
     first: Duration,
     cap: Duration,
+    /// Upper bound of the first delay.
+    first_cap: Duration,
     failures: u32,
 }
 
@@ -16,14 +18,27 @@ impl Backoff {
         Backoff {
             first,
             cap,
+            first_cap: cap,
             failures: 0,
         }
+    }
+
+    /// The same, but the first delay is at most `first_cap`: a single slip is over at once, and costs no
+    /// long pause.
+    #[must_use]
+    pub fn with_first_within(self, first_cap: Duration) -> Backoff {
+        Backoff { first_cap, ..self }
     }
 
     /// Upper bound of the next delay.
     pub fn ceiling(&self) -> Duration {
         let factor = 1_u32.checked_shl(self.failures.min(20)).unwrap_or(u32::MAX);
-        self.first.saturating_mul(factor).min(self.cap)
+        let ceiling = self.first.saturating_mul(factor).min(self.cap);
+        if self.failures == 0 {
+            ceiling.min(self.first_cap)
+        } else {
+            ceiling
+        }
     }
 
     /// Counts a failure and gives the delay before the next attempt.
@@ -59,6 +74,14 @@ mod tests {
         assert_eq!(delays, [100, 200, 400, 800, 1000, 1000]);
         backoff.reset();
         assert_eq!(backoff.next(0.5), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn the_first_delay_may_be_shorter() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second * 30, second * 300).with_first_within(second);
+        let delays: Vec<u64> = (0..3).map(|_| backoff.next(1.0).as_secs()).collect();
+        assert_eq!(delays, [1, 60, 120]);
     }
 
     #[test]

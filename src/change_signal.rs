@@ -12,7 +12,7 @@ use crate::stop::Stop;
 
 /// Lives beside the state whose changes it announces, under the same lock.
 #[derive(Debug)]
-pub(super) struct ChangeSignal {
+pub(crate) struct ChangeSignal {
     /// Held only to be dropped.
     _sender: Sender<Infallible>,
     receiver: Receiver<Infallible>,
@@ -20,10 +20,10 @@ pub(super) struct ChangeSignal {
 
 /// Waits for the next change.
 #[derive(Debug)]
-pub(super) struct ChangeWaiter(Receiver<Infallible>);
+pub(crate) struct ChangeWaiter(Receiver<Infallible>);
 
 impl ChangeSignal {
-    pub(super) fn new() -> ChangeSignal {
+    pub(crate) fn new() -> ChangeSignal {
         let (sender, receiver) = bounded(0);
         ChangeSignal {
             _sender: sender,
@@ -33,19 +33,19 @@ impl ChangeSignal {
 
     /// To be called while the state is locked, so that no change is missed between reading the state
     /// and waiting.
-    pub(super) fn waiter(&self) -> ChangeWaiter {
+    pub(crate) fn waiter(&self) -> ChangeWaiter {
         ChangeWaiter(self.receiver.clone())
     }
 
     /// Wakes every waiter that was made so far.
-    pub(super) fn announce(&mut self) {
+    pub(crate) fn announce(&mut self) {
         *self = ChangeSignal::new();
     }
 }
 
 impl ChangeWaiter {
     /// Waits for a change, for `time` at most; true when stopped.
-    pub(super) fn wait(&self, time: Duration, stop: &Stop) -> bool {
+    pub(crate) fn wait(&self, time: Duration, stop: &Stop) -> bool {
         select! {
             recv(stop.receiver()) -> _ => true,
             recv(self.0) -> _ => stop.is_stopped(),

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod avro;
 pub mod backoff;
+mod change_signal;
 pub mod checkpoint;
 pub mod cli;
 pub mod cluster;

@@ -13,7 +13,7 @@ use catalogue::SeriesOwner;
 use exposition::ExpositionText;
 pub use family::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MAX_SERIES_PER_FAMILY,
-    MetricFamily, MetricValue, SecondsCounter, SingleMetric,
+    MetricFamily, MetricValue, SecondsCounter, SecondsCounterVec, SingleMetric,
 };
 pub use process::{ProcessFigures, USER_HZ};
 

@@ -27,6 +27,6 @@ pub(crate) mod tests;
 
 pub use self::answer::{AnswerRow, AnswerRows, WholeAnswer};
 pub use self::client::InstanceClient;
-pub use self::error::{AttemptedRequest, Error, InstanceFailure};
+pub use self::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
 pub use self::request::ReadRequest;
 pub use self::response::{InstanceResponse, ResponseBody, ResponseHead};

@@ -58,6 +58,20 @@ pub(crate) struct AgentSettings {
 }
 
 impl AgentSettings {
+    /// The same, with another bound on the connection where that is shorter.
+    pub(crate) fn connecting_within(&self, connect: Duration) -> AgentSettings {
+        AgentSettings {
+            bounds: TimeBounds {
+                connect: self.bounds.connect.min(connect),
+                ..self.bounds
+            },
+            accept: self.accept,
+            proxy: self.proxy.clone(),
+            tls: self.tls.clone(),
+            dns: self.dns.clone(),
+        }
+    }
+
     /// An agent whose requests end when `stop` fires.
     pub(crate) fn agent(&self, connections: ConnectionProfile, stop: &Stop) -> StoppableAgent {
         let agent = Agent::with_parts(

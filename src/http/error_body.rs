@@ -56,6 +56,17 @@ pub(crate) fn error_words(body: &[u8]) -> String {
     }
 }
 
+/// Whether a body has the form of an error of the instance's APIs, `{"error":{"message":..}}`, or for a
+/// `login` that of a token endpoint, `{"error":".."}` (RFC 6749 section 5.2). What refuses on the way to
+/// the instance has other forms.
+pub(crate) fn is_api_error(body: &[u8], login: bool) -> bool {
+    let answer: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
+    answer.error.is_some_and(|error| {
+        let words = serde_json::from_str::<ErrorWords>(error.get());
+        words.is_ok_and(|words| words.message.0.is_some()) || login && error.get().starts_with('"')
+    })
+}
+
 /// The fields of an error's body that hold words; all others are passed over.
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -7,7 +7,7 @@
 
 use super::family::{
     AnyMetric, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, MetricAbout, SecondsCounter,
-    SingleMetric, epoch_seconds,
+    SecondsCounterVec, SingleMetric, epoch_seconds,
 };
 
 /// Buckets in seconds of the Go client library; a poll.
@@ -117,7 +117,7 @@ catalogue! {
     sink_dead_letters: CounterVec = "bridge_sink_dead_letters_total" ["table", "error_kind"] of SinkTable;
     /// Records consumed but not done.
     sink_in_flight: GaugeVec = "bridge_sink_in_flight_records" ["topic"] of SinkTopic;
-    /// Records that are held because they, the instance or the schema registry are in trouble.
+    /// Records that are held because they or the schema registry are in trouble; bridge_outage tells of the instance.
     sink_held: GaugeVec = "bridge_sink_held" ["topic"] of SinkTopic;
     /// Records behind the committed position, or all of them while there is none.
     sink_lag: GaugeVec = "bridge_sink_lag_records" ["topic", "partition"] of SinkTopic;
@@ -164,6 +164,10 @@ catalogue! {
     token_requests: CounterVec = "bridge_sn_token_requests_total" ["result"] of Process;
     /// Time requests waited for rate_limit_rps or for Retry-After, all threads together.
     rate_limit_wait: SingleMetric<SecondsCounter> = "bridge_sn_rate_limit_wait_seconds_total" [] of Process;
+    /// 1 while requests of this kind wait for a place that does not answer, else 0.
+    outage: GaugeVec = "bridge_outage" ["place"] of Process;
+    /// Time for which requests of this kind waited for a place that did not answer.
+    outage_seconds: SecondsCounterVec = "bridge_outage_seconds_total" ["place"] of Process;
     /// Time from handing a record to the producer until Kafka acknowledged it.
     produce_latency: SingleMetric<Histogram> = "bridge_kafka_produce_latency_seconds" [] of Process
         in PRODUCE_SECONDS_BUCKETS;

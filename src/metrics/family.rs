@@ -214,6 +214,8 @@ pub struct MetricFamily<T> {
 
 /// Counters told apart by labels.
 pub type CounterVec = MetricFamily<Counter>;
+/// Sums of times told apart by labels.
+pub type SecondsCounterVec = MetricFamily<SecondsCounter>;
 /// Gauges told apart by labels.
 pub type GaugeVec = MetricFamily<Gauge>;
 /// Histograms told apart by labels.

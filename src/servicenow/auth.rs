@@ -1,7 +1,6 @@
 //! How requests authenticate: with a fixed header (Basic, API key), or with an OAuth access token that
 //! a thread renews. The login breaker spaces attempts that the instance refuses.
 
-mod change_signal;
 mod login_breaker;
 mod refresh_schedule;
 mod token_refresher;

@@ -10,13 +10,13 @@ use super::answer::{AnswerRows, WholeAnswer, result_of};
 use super::auth::Authenticator;
 use super::error::{AttemptedRequest, Error, InstanceFailure};
 use super::exchange::{
-    Credential, ExchangeFailure, InstanceTransport, OutgoingRequest, RequestPayload,
+    Credential, ExchangeFailure, InstanceTransport, OutgoingRequest, RequestKind, RequestPayload,
 };
-use super::rate_limit::RequestLimiter;
+use super::rate_limit::{MAX_WAIT_BEFORE_SENDING, RequestLimiter};
 use super::reachability::Reachability;
 use super::request::{ReadRequest, target};
 use super::response::{InstanceResponse, ResponseHead};
-use super::shared::ClientShared;
+use super::shared::{ClientShared, RequestGates};
 use crate::backoff::Backoff;
 use crate::config;
 use crate::health::Health;
@@ -25,8 +25,9 @@ use crate::json_text::replace_half_pairs;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
-/// Time between two attempts to send while the instance has asked for a pause.
-const HELD_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest pause before the first repetition, whatever `retry_backoff_seconds` says: a single failure is
+/// mostly one that meets a request by chance, as when an outage begins.
+const FIRST_RETRY_WITHIN: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
 const INSTANCE_MAX_BACKOFF: Duration = Duration::from_secs(300);
 
@@ -53,6 +54,7 @@ impl InstanceClient {
         let shared = Arc::new(ClientShared {
             transport: InstanceTransport::new(config, metrics)?,
             limiter: RequestLimiter::new(config.rate_limit_rps, metrics.rate_limit_wait.clone()),
+            gates: RequestGates::new(metrics),
             reachability: Reachability::new(health),
             metrics: Arc::clone(metrics),
             timeout: config.timeout,
@@ -75,8 +77,9 @@ impl InstanceClient {
         Authenticator::check_settings(&config.auth)
     }
 
-    /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for
-    /// and for a token, each a minute at most; a 401 brings a new token and one replay.
+    /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for,
+    /// for the end of an outage and for a token, each a minute at most; a 401 brings a new token and
+    /// one replay.
     ///
     /// # Errors
     /// Everything but a 200 with JSON.
@@ -90,12 +93,7 @@ impl InstanceClient {
             credential: None,
             payload: RequestPayload::None,
         };
-        let result = self.attempt(&out, &asked, stop);
-        match &result {
-            Ok(_) => self.shared.reachability.ok(),
-            Err(error) => self.shared.reachability.failed(error, Instant::now()),
-        }
-        result
+        self.attempt(&out, &asked, stop)
     }
 
     /// As [`InstanceClient::get`], with retries. The answer is read whole and must be a JSON object with
@@ -114,13 +112,13 @@ impl InstanceClient {
                 return Err(error);
             }
             // Nothing was sent, and the wait is over: no attempt was made.
-            if matches!(error.cause(), Some(InstanceFailure::Held { .. })) {
-                if stop.wait(HELD_RECHECK_INTERVAL) {
-                    return Err(Error::Stopped);
-                }
+            if error.is_unsent_wait() {
                 continue;
             }
-            let delay = backoff.next(fastrand::f64());
+            let mut delay = backoff.next(fastrand::f64());
+            if error.is_held_by_client() {
+                delay = Duration::ZERO;
+            }
             if self
                 .max_retries
                 .is_some_and(|retries| retries < backoff.failures())
@@ -136,15 +134,16 @@ impl InstanceClient {
 
     /// How long one attempt may take at most, with what it waits for (see [`InstanceClient::get`]).
     pub fn max_request_time(&self) -> Duration {
-        self.shared.timeout + Duration::from_secs(3 * 60)
+        self.shared.timeout + MAX_WAIT_BEFORE_SENDING * 4
     }
 
-    /// A fresh back-off with the configured first step.
+    /// A fresh back-off with the configured step; the first repetition comes within a second.
     pub fn backoff(&self) -> Backoff {
         Backoff::new(
             self.retry_backoff,
             INSTANCE_MAX_BACKOFF.max(self.retry_backoff),
         )
+        .with_first_within(FIRST_RETRY_WITHIN)
     }
 
     /// How often a request is repeated; `None` is without end.
@@ -204,8 +203,21 @@ impl InstanceClient {
         }
     }
 
-    /// One attempt of any method. Replaying is safe: a 401 means that nothing was executed.
+    /// One attempt of any method, with what it means for readiness. Replaying is safe: a 401 means that nothing was executed.
     pub(super) fn attempt(
+        &self,
+        out: &OutgoingRequest<'_>,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<InstanceResponse, Error> {
+        let result = self.attempt_unjudged(out, asked, stop);
+        if let Err(error) = &result {
+            self.judge_reachability(out.kind(), error);
+        }
+        result
+    }
+
+    fn attempt_unjudged(
         &self,
         out: &OutgoingRequest<'_>,
         asked: &AttemptedRequest,
@@ -250,8 +262,18 @@ impl InstanceClient {
         }
         verdict.map_err(|failure| {
             let error = self.shared.transport.error(asked, failure.cause);
-            error.sent_at(failure.sent)
+            error.sent_at(failure.sent).with_outage(failure.outage)
         })
+    }
+
+    /// A refused table or record is no trouble of the instance: it has answered.
+    fn judge_reachability(&self, kind: RequestKind, error: &Error) {
+        let reachability = &self.shared.reachability;
+        if error.is_api_verdict() {
+            reachability.answered(kind);
+        } else {
+            reachability.failed(kind, error, Instant::now());
+        }
     }
 
     /// Waits for its turn and sends. The outer error is that nothing was sent.
@@ -262,26 +284,12 @@ impl InstanceClient {
         asked: &AttemptedRequest,
         stop: &Stop,
     ) -> Result<Result<InstanceResponse, ExchangeFailure>, Error> {
-        self.shared.limiter.enter(asked, stop)?;
-        let sent = Instant::now();
         let out = OutgoingRequest {
             method: out.method.clone(),
             credential: Some(credential),
             ..*out
         };
-        let mut verdict = self.shared.transport.exchange(&out);
-        match &mut verdict {
-            Err(ExchangeFailure {
-                cause: InstanceFailure::RateLimited { wait, .. },
-                retry_after,
-                ..
-            }) => {
-                *wait = self.shared.limiter.rate_limited(sent, *retry_after);
-            }
-            Ok(_) => self.shared.limiter.answered(sent),
-            Err(_) => {}
-        }
-        Ok(verdict)
+        self.shared.exchange(&out, asked, stop)
     }
 
     /// As [`InstanceClient::get_result`], one attempt only, for callers that decide about retries.
@@ -335,7 +343,6 @@ impl InstanceClient {
             self.shared
                 .transport
                 .count_error(asked.method, error.metric_label());
-            self.shared.reachability.failed(&error, Instant::now());
         }
         error
     }

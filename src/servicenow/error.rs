@@ -1,8 +1,12 @@
 //! Errors of requests to an instance: what was tried, on what, why it failed, what to do about it, and
 //! whether trying again may help.
 
+pub(super) mod failure;
+
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+pub use self::failure::InstanceFailure;
 
 use crate::http::error_body::NO_REASON_GIVEN;
 
@@ -26,7 +30,23 @@ pub enum Error {
         cause: InstanceFailure,
         /// When the request went out; `None` if it certainly did not reach the instance.
         sent: Option<Instant>,
+        /// Whether the instance is away, for all requests of this kind.
+        outage: OutageSign,
     },
+}
+
+/// Whether a failure is one of all requests of its kind, as far as is known. While it is, the client lets
+/// one request at a time through, so that callers come again at once and keep no pause of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OutageSign {
+    /// Others are answered, or the failure says nothing about them.
+    #[default]
+    None,
+    /// The instance itself words the failure, and no other request has been answered since: it may be
+    /// this one alone that fails.
+    Suspected,
+    /// No request is answered.
+    Certain,
 }
 
 /// A request as messages name it.
@@ -44,98 +64,6 @@ pub struct AttemptedRequest {
     pub login: bool,
 }
 
-/// Why a request failed. Texts named `words` are the server's, cut and without control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InstanceFailure {
-    /// Nothing came in time. `connecting`: there was not even a connection.
-    Timeout {
-        /// Which limit it was.
-        limit: String,
-        /// It passed before the request was sent.
-        connecting: bool,
-    },
-    /// No connection, or it broke.
-    Network(String),
-    /// The certificate or the handshake was refused.
-    Tls(String),
-    /// 429, or 503 with `Retry-After`: no thread sends a request before `wait` is over.
-    RateLimited {
-        /// How long all threads leave the instance alone.
-        wait: Duration,
-        /// The server's words.
-        words: String,
-    },
-    /// Nothing was sent, as the instance asked to be left alone for longer than a request waits.
-    Held {
-        /// The rest of that time.
-        wait: Duration,
-    },
-    /// 401, after a new token was tried where tokens are used.
-    Unauthorized {
-        /// The server's words.
-        words: String,
-    },
-    /// 403.
-    Forbidden {
-        /// The server's words.
-        words: String,
-    },
-    /// 404.
-    NotFound {
-        /// The server's words.
-        words: String,
-    },
-    /// 400 and its kin: the request itself is wrong.
-    BadRequest {
-        /// HTTP status.
-        status: u16,
-        /// The server's words.
-        words: String,
-    },
-    /// 3xx: redirects are not followed, as they lead to log-in pages.
-    Redirect {
-        /// Host of the Location header.
-        host: String,
-    },
-    /// 200, but no JSON.
-    NotJson {
-        /// Its content type, as the head says.
-        content_type: String,
-        /// The page says that the instance hibernates.
-        hibernating: bool,
-    },
-    /// 202: the instance did not execute the request.
-    NotExecuted,
-    /// 5xx.
-    Server {
-        /// HTTP status.
-        status: u16,
-        /// The server's words.
-        words: String,
-    },
-    /// A status that this request should not get.
-    Status {
-        /// HTTP status.
-        status: u16,
-    },
-    /// The body is larger than `max_response_bytes`.
-    TooLarge {
-        /// That limit.
-        limit: u64,
-    },
-    /// The head or the body is damaged or ends early.
-    Body(String),
-    /// 200 with an error inside.
-    Failed {
-        /// The server's words.
-        words: String,
-    },
-    /// The token endpoint handed out the very token that the instance refuses.
-    SameToken,
-    /// Another thread's log-in, or the token, did not come in time.
-    NoLogin,
-}
-
 impl Error {
     /// A failed request.
     pub(super) fn request(asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
@@ -143,6 +71,7 @@ impl Error {
             asked: Box::new(asked.clone()),
             cause,
             sent: None,
+            outage: OutageSign::None,
         }
     }
 
@@ -150,6 +79,14 @@ impl Error {
     pub(super) fn sent_at(mut self, when: Option<Instant>) -> Error {
         if let Error::Request { sent, .. } = &mut self {
             *sent = when;
+        }
+        self
+    }
+
+    /// The same, with what it says about the instance.
+    pub(super) fn with_outage(mut self, sign: OutageSign) -> Error {
+        if let Error::Request { outage, .. } = &mut self {
+            *outage = sign;
         }
         self
     }
@@ -168,6 +105,34 @@ impl Error {
             Error::Request { cause, .. } => Some(cause),
             Error::Setup(_) | Error::Stopped => None,
         }
+    }
+
+    /// Whether the instance is away, for all requests of this kind.
+    pub fn outage(&self) -> OutageSign {
+        match self {
+            Error::Request { outage, .. } => *outage,
+            Error::Setup(_) | Error::Stopped => OutageSign::None,
+        }
+    }
+
+    /// True where nothing was sent because the client waited in vain for its turn: no attempt was made.
+    pub fn is_unsent_wait(&self) -> bool {
+        matches!(
+            self.cause(),
+            Some(
+                InstanceFailure::Held { .. }
+                    | InstanceFailure::Away { .. }
+                    | InstanceFailure::NoLogin
+            )
+        )
+    }
+
+    /// True where the client itself holds requests back until the cause is over: a caller comes again
+    /// at once, without a pause of its own, and counts no failure.
+    pub fn is_held_by_client(&self) -> bool {
+        self.outage() != OutageSign::None
+            || self.is_unsent_wait()
+            || matches!(self.cause(), Some(InstanceFailure::RateLimited { .. }))
     }
 
     /// True where the same request may succeed later although nothing is changed in the meantime.
@@ -255,84 +220,6 @@ impl AttemptedRequest {
     }
 }
 
-impl InstanceFailure {
-    /// True where the same request may succeed later. Client errors stay until an operator changes
-    /// something. A 401 may pass by itself (a session that moves between nodes), but each attempt
-    /// counts towards the lock of the account, so the login breaker spaces them.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            InstanceFailure::Timeout { .. }
-            | InstanceFailure::Network(_)
-            | InstanceFailure::RateLimited { .. }
-            | InstanceFailure::Held { .. }
-            | InstanceFailure::NotJson { .. }
-            | InstanceFailure::NotExecuted
-            | InstanceFailure::Server { .. }
-            | InstanceFailure::Body(_)
-            | InstanceFailure::Failed { .. }
-            | InstanceFailure::NoLogin => true,
-            InstanceFailure::Tls(_)
-            | InstanceFailure::Unauthorized { .. }
-            | InstanceFailure::Forbidden { .. }
-            | InstanceFailure::NotFound { .. }
-            | InstanceFailure::BadRequest { .. }
-            | InstanceFailure::Redirect { .. }
-            | InstanceFailure::Status { .. }
-            | InstanceFailure::TooLarge { .. }
-            | InstanceFailure::SameToken => false,
-        }
-    }
-
-    /// True where nothing was executed: the instance says so, or the request was not sent.
-    fn is_refusal(&self) -> bool {
-        match self {
-            InstanceFailure::RateLimited { .. }
-            | InstanceFailure::Held { .. }
-            | InstanceFailure::Unauthorized { .. }
-            | InstanceFailure::Forbidden { .. }
-            | InstanceFailure::NotFound { .. }
-            | InstanceFailure::BadRequest { .. }
-            | InstanceFailure::Redirect { .. }
-            | InstanceFailure::NotExecuted
-            | InstanceFailure::SameToken
-            | InstanceFailure::NoLogin => true,
-            InstanceFailure::Timeout { .. }
-            | InstanceFailure::Network(_)
-            | InstanceFailure::Tls(_)
-            | InstanceFailure::NotJson { .. }
-            | InstanceFailure::Server { .. }
-            | InstanceFailure::Status { .. }
-            | InstanceFailure::TooLarge { .. }
-            | InstanceFailure::Body(_)
-            | InstanceFailure::Failed { .. } => false,
-        }
-    }
-
-    /// A bounded label for metrics.
-    pub fn metric_label(&self) -> &'static str {
-        match self {
-            InstanceFailure::Timeout { .. } => "timeout",
-            InstanceFailure::Network(_) => "network",
-            InstanceFailure::Tls(_) => "tls",
-            InstanceFailure::RateLimited { .. } | InstanceFailure::Held { .. } => "rate_limited",
-            InstanceFailure::Unauthorized { .. }
-            | InstanceFailure::SameToken
-            | InstanceFailure::NoLogin => "unauthorized",
-            InstanceFailure::Forbidden { .. } => "forbidden",
-            InstanceFailure::NotFound { .. } => "not_found",
-            InstanceFailure::BadRequest { .. } => "bad_request",
-            InstanceFailure::Redirect { .. } => "redirect",
-            InstanceFailure::NotJson { .. } => "not_json",
-            InstanceFailure::NotExecuted => "not_executed",
-            InstanceFailure::Server { .. } => "server",
-            InstanceFailure::Status { .. } => "status",
-            InstanceFailure::TooLarge { .. } => "too_large",
-            InstanceFailure::Body(_) => "body",
-            InstanceFailure::Failed { .. } => "failed",
-        }
-    }
-}
-
 impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
@@ -354,61 +241,6 @@ impl fmt::Display for AttemptedRequest {
             write!(f, ", query `{query}`")?;
         }
         f.write_str(")")
-    }
-}
-
-impl fmt::Display for InstanceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InstanceFailure::Timeout { limit, .. } => write!(f, "timed out: {limit}"),
-            InstanceFailure::Network(why) => f.write_str(why),
-            InstanceFailure::Tls(why) => write!(f, "no secure connection: {why}"),
-            InstanceFailure::RateLimited { wait, words } => {
-                write!(
-                    f,
-                    "rate limited: {words}; waiting {} s",
-                    wait.as_secs_f64().ceil()
-                )
-            }
-            InstanceFailure::Held { wait } => {
-                let wait = wait.as_secs_f64().ceil();
-                write!(
-                    f,
-                    "not sent: the instance asked for a pause, {wait} s are left"
-                )
-            }
-            InstanceFailure::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
-            InstanceFailure::Forbidden { words } => write!(f, "403 forbidden: {words}"),
-            InstanceFailure::NotFound { words } => write!(f, "404 not found: {words}"),
-            InstanceFailure::BadRequest { status, words } => {
-                write!(f, "{status} bad request: {words}")
-            }
-            InstanceFailure::Redirect { host } => {
-                write!(f, "redirected to {host}, which is not followed")
-            }
-            InstanceFailure::NotJson {
-                hibernating: true, ..
-            } => f.write_str("the instance hibernates"),
-            InstanceFailure::NotJson { content_type, .. } => {
-                write!(f, "answered with {content_type} where JSON belongs")
-            }
-            InstanceFailure::NotExecuted => {
-                f.write_str("202: the instance did not execute the request")
-            }
-            InstanceFailure::Server { status, words } => {
-                write!(f, "{status} server error: {words}")
-            }
-            InstanceFailure::Status { status } => write!(f, "unexpected status {status}"),
-            InstanceFailure::TooLarge { limit } => {
-                write!(f, "the answer is larger than {limit} bytes")
-            }
-            InstanceFailure::Body(why) => write!(f, "incomplete or damaged answer: {why}"),
-            InstanceFailure::Failed { words } => write!(f, "the answer carries an error: {words}"),
-            InstanceFailure::SameToken => {
-                f.write_str("401 unauthorized: the token endpoint repeats a token that is refused")
-            }
-            InstanceFailure::NoLogin => f.write_str("not sent: the log-in did not finish in time"),
-        }
     }
 }
 
@@ -455,6 +287,10 @@ fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
         InstanceFailure::BadRequest { .. } => "; check the table name, the fields and the query",
         InstanceFailure::Redirect { .. } => {
             "; base_url is wrong, or single sign-on stands before the API: use a local user"
+        }
+        InstanceFailure::Foreign { .. } => {
+            "; a firewall, an IP access list or a gateway on the way refuses, or base_url or \
+             table_api_path is wrong"
         }
         InstanceFailure::NotJson {
             hibernating: true, ..

@@ -13,11 +13,12 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, heade
 pub(super) use self::payload::RequestPayload;
 
 use self::payload::TrackedBody;
-use super::error::{AttemptedRequest, Error, InstanceFailure};
+use super::error::failure::Availability;
+use super::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
 use super::response::{InstanceResponse, ResponseBody, ResponseHead};
 use crate::config;
 use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
-use crate::http::error_body::{self, error_words, shown};
+use crate::http::error_body::{self, error_words, is_api_error, shown};
 use crate::http::headers::{self, header_text};
 use crate::http::redaction::{HiddenSecret, hide_password};
 use crate::http::transport_error::{TimeLimitWords, TransportError};
@@ -44,6 +45,15 @@ const WRITE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     input_bytes: 16 * 1024,
     output_bytes: 16 * 1024,
 };
+/// For probes during an outage: none is kept.
+const PROBE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
+    max_idle: 0,
+    max_idle_age: Duration::ZERO,
+    input_bytes: 128 * 1024,
+    output_bytes: 64 * 1024,
+};
+/// A probe that finds no connection in this time makes way for the next one.
+const PROBE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The keys below `servicenow` that bound a request.
 const INSTANCE_TIME_LIMITS: TimeLimitWords = TimeLimitWords {
     connect: "no connection in conn_timeout_seconds",
@@ -81,10 +91,46 @@ pub(super) struct OutgoingRequest<'a> {
 }
 
 impl OutgoingRequest<'_> {
+    /// It asks for an access token.
+    fn is_login(&self) -> bool {
+        matches!(self.payload, RequestPayload::Form(_))
+    }
+
+    /// What it has to wait with.
+    pub(super) fn kind(&self) -> RequestKind {
+        if self.is_login() {
+            RequestKind::Login
+        } else if self.writes() {
+            RequestKind::Write
+        } else {
+            RequestKind::Read
+        }
+    }
+
     /// It changes rows, so that the status says whether it was done, not the body.
     fn writes(&self) -> bool {
         self.method == Method::DELETE || matches!(self.payload, RequestPayload::Json(_))
     }
+}
+
+/// Which connection a request goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionChoice {
+    /// One that is kept, if there is one.
+    Kept,
+    /// A new one, so that it tells whether the instance is there now.
+    New,
+}
+
+/// The requests that may fail while those of another kind succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestKind {
+    /// Those that change nothing.
+    Read,
+    /// Those that change rows.
+    Write,
+    /// Those for an access token.
+    Login,
 }
 
 /// Why an exchange brought no usable answer.
@@ -96,14 +142,30 @@ pub(super) struct ExchangeFailure {
     pub(super) retry_after: Option<Duration>,
     /// When the request went out; `None` if it did not, or not whole.
     pub(super) sent: Option<Instant>,
+    /// What the outcome says about the instance.
+    pub(super) availability: Availability,
+    /// Whether the instance is away, for all requests of this kind; filled in by the client.
+    pub(super) outage: OutageSign,
+}
+
+impl ExchangeFailure {
+    /// An answer came, but it is of no use.
+    fn unusable(why: String) -> ExchangeFailure {
+        ExchangeFailure {
+            availability: Availability::Answers,
+            ..InstanceFailure::Body(why).into()
+        }
+    }
 }
 
 impl From<InstanceFailure> for ExchangeFailure {
     fn from(cause: InstanceFailure) -> ExchangeFailure {
         ExchangeFailure {
+            availability: cause.availability(None, false),
             cause,
             retry_after: None,
             sent: None,
+            outage: OutageSign::None,
         }
     }
 }
@@ -113,6 +175,7 @@ impl From<InstanceFailure> for ExchangeFailure {
 pub(super) struct InstanceTransport {
     reads: StoppableAgent,
     writes: StoppableAgent,
+    probes: StoppableAgent,
     base_url: String,
     host: String,
     /// Bytes.
@@ -141,6 +204,9 @@ impl InstanceTransport {
         Ok(InstanceTransport {
             reads: settings.agent(READ_CONNECTIONS, &aborted),
             writes: settings.agent(WRITE_CONNECTIONS, &aborted),
+            probes: settings
+                .connecting_within(PROBE_CONNECT_TIMEOUT)
+                .agent(PROBE_CONNECTIONS, &aborted),
             base_url,
             host,
             max_body: config.max_response_bytes,
@@ -165,6 +231,11 @@ impl InstanceTransport {
         drop(trigger);
     }
 
+    /// The client was told to end its requests.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.is_stopped()
+    }
+
     /// The error for `cause`, or [`Error::Stopped`] where the client was told to end its requests.
     pub(super) fn error(&self, asked: &AttemptedRequest, cause: InstanceFailure) -> Error {
         if self.aborted.is_stopped() {
@@ -178,6 +249,7 @@ impl InstanceTransport {
     pub(super) fn exchange(
         &self,
         out: &OutgoingRequest<'_>,
+        connection: ConnectionChoice,
     ) -> Result<InstanceResponse, ExchangeFailure> {
         let method = out.method.as_str();
         self.metrics
@@ -186,14 +258,14 @@ impl InstanceTransport {
             .inc();
         let started = Instant::now();
         let sent = Cell::new(None);
-        let result = self.send(out, &sent);
+        let result = self.send(out, connection, &sent);
         let latency = self.metrics.api_latency.with(&[method, out.endpoint]);
         latency.observe(started.elapsed().as_secs_f64());
         let mut label = None;
         let mut verdict = match result {
             Ok(response) => {
                 label = (response.status() != 200).then(|| response.status().as_str().to_owned());
-                self.judge(response, sent.get().unwrap_or(started), out.writes())
+                self.judge(response, sent.get().unwrap_or(started), out)
             }
             Err(error) => {
                 let error = TransportError::of_exchange(&error, &INSTANCE_TIME_LIMITS);
@@ -220,6 +292,7 @@ impl InstanceTransport {
     fn send(
         &self,
         out: &OutgoingRequest<'_>,
+        connection: ConnectionChoice,
         sent: &Cell<Option<Instant>>,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = Request::builder()
@@ -228,10 +301,10 @@ impl InstanceTransport {
         if let Some(credential) = out.credential {
             request = request.header(credential.name.clone(), credential.value.clone());
         }
-        let agent = if out.writes() {
-            &self.writes
-        } else {
-            &self.reads
+        let agent = match connection {
+            ConnectionChoice::New => &self.probes,
+            ConnectionChoice::Kept if out.writes() => &self.writes,
+            ConnectionChoice::Kept => &self.reads,
         };
         let (kind, bytes) = match out.payload {
             RequestPayload::None => return agent.run(request.body(())?),
@@ -250,7 +323,7 @@ impl InstanceTransport {
         &self,
         response: ureq::http::Response<ureq::Body>,
         sent: Instant,
-        writes: bool,
+        out: &OutgoingRequest<'_>,
     ) -> Result<InstanceResponse, ExchangeFailure> {
         let received = Instant::now();
         let (head, body) = response.into_parts();
@@ -265,7 +338,7 @@ impl InstanceTransport {
                 .and_then(|count| count.parse().ok()),
         };
         let body = ResponseBody::new(body.into_with_config().limit(self.max_body).reader());
-        if writes && matches!(status, 201 | 204) {
+        if out.writes() && matches!(status, 201 | 204) {
             return Ok(InstanceResponse { meta, body });
         }
         if status == 200 && is_json(&head.headers) {
@@ -274,19 +347,30 @@ impl InstanceTransport {
                 None | Some("identity") => Ok(InstanceResponse { meta, body }),
                 Some(other) => {
                     let why = format!("content encoding `{}` was not asked for", shown(other));
-                    Err(InstanceFailure::Body(why).into())
+                    Err(ExchangeFailure::unusable(why))
                 }
             };
         }
         let start = error_body::read_start(body);
-        if writes && status == 200 && start.is_empty() {
+        if out.writes() && status == 200 && start.is_empty() {
             // A gateway that takes the body away may take its type as well.
-            return Err(InstanceFailure::Body("the answer is empty".to_owned()).into());
+            return Err(ExchangeFailure::unusable("the answer is empty".to_owned()));
         }
         let retry_after = headers::retry_after(&head.headers);
-        let cause = self.cause_of_status(status, &head.headers, &start, retry_after);
+        let in_api_words = is_api_error(&start, out.is_login());
+        let cause = match self.cause_of_status(status, &head.headers, &start, retry_after) {
+            InstanceFailure::Forbidden { words }
+            | InstanceFailure::NotFound { words }
+            | InstanceFailure::BadRequest { words, .. }
+                if !in_api_words && is_refusal_on_the_way(status) =>
+            {
+                InstanceFailure::Foreign { status, words }
+            }
+            cause => cause,
+        };
         Err(ExchangeFailure {
             retry_after,
+            availability: cause.availability(Some(status), in_api_words),
             ..cause.into()
         })
     }
@@ -384,6 +468,12 @@ fn hidden_password(proxy: &config::ProxyConfig) -> Option<HiddenSecret> {
     let password = proxy.password.as_ref()?;
     let name = proxy.username.as_deref().unwrap_or_default();
     Some(hide_password(name, password.expose()))
+}
+
+/// Whether a refusal with this status may be of something on the way. The others are about the request
+/// itself, as its size, whatever answers.
+fn is_refusal_on_the_way(status: u16) -> bool {
+    !matches!(status, 400 | 406 | 409 | 411..=417 | 422 | 431)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

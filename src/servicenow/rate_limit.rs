@@ -56,6 +56,11 @@ impl RequestLimiter {
         }
     }
 
+    /// The instance has asked for a pause that is not over.
+    pub(super) fn is_paused(&self, now: Instant) -> bool {
+        !self.gate.lock().wait(now).is_zero()
+    }
+
     fn wait(&self, started: Instant, stop: &Stop) -> Result<(), NotAdmitted> {
         let deadline = started + MAX_WAIT_BEFORE_SENDING;
         self.wait_for_gate(deadline, stop)?;

@@ -1,20 +1,136 @@
 //! The parts of a client that its token thread uses as well.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::exchange::InstanceTransport;
-use super::rate_limit::RequestLimiter;
+use super::error::failure::Availability;
+use super::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
+use super::exchange::{
+    ConnectionChoice, ExchangeFailure, InstanceTransport, OutgoingRequest, RequestKind,
+};
+use super::rate_limit::{MAX_WAIT_BEFORE_SENDING, RequestLimiter};
 use super::reachability::Reachability;
+use super::response::InstanceResponse;
+use crate::http::circuit_breaker::FailureBlame;
+use crate::http::outage_gate::{GatePass, GateRefusal, OutageGate, SharedProbeSpacing};
 use crate::metrics::Metrics;
+use crate::stop::Stop;
 
 /// Everything but the credentials.
 #[derive(Debug)]
 pub(super) struct ClientShared {
     pub(super) transport: InstanceTransport,
     pub(super) limiter: RequestLimiter,
+    pub(super) gates: RequestGates,
     pub(super) reachability: Reachability,
     pub(super) metrics: Arc<Metrics>,
     /// Bound on one request.
     pub(super) timeout: Duration,
+}
+
+/// Where requests wait while the instance is away: one gate for each kind, as the instance may answer
+/// reads and refuse writes.
+#[derive(Debug)]
+pub(super) struct RequestGates {
+    read: OutageGate,
+    write: OutageGate,
+    login: OutageGate,
+}
+
+impl RequestGates {
+    /// All open.
+    pub(super) fn new(metrics: &Metrics) -> RequestGates {
+        let spacing = SharedProbeSpacing::default();
+        let gate = |place| OutageGate::new(place, &spacing, metrics);
+        RequestGates {
+            read: gate("servicenow_read"),
+            write: gate("servicenow_write"),
+            login: gate("servicenow_login"),
+        }
+    }
+
+    fn of(&self, kind: RequestKind) -> &OutageGate {
+        match kind {
+            RequestKind::Read => &self.read,
+            RequestKind::Write => &self.write,
+            RequestKind::Login => &self.login,
+        }
+    }
+}
+
+impl ClientShared {
+    /// Waits for the request's turn, sends it, and takes in what the outcome says about the instance.
+    /// The outer error is that nothing was sent.
+    pub(super) fn exchange(
+        &self,
+        out: &OutgoingRequest<'_>,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<Result<InstanceResponse, ExchangeFailure>, Error> {
+        let kind = out.kind();
+        let pass = self.enter(kind, asked, stop)?;
+        let connection = if pass.is_probe() {
+            ConnectionChoice::New
+        } else {
+            ConnectionChoice::Kept
+        };
+        let sent = Instant::now();
+        let mut verdict = self.transport.exchange(out, connection);
+        match &mut verdict {
+            Ok(_) => {
+                self.limiter.answered(sent);
+                pass.succeeded();
+                self.reachability.answered(kind);
+            }
+            Err(failure) => {
+                if let InstanceFailure::RateLimited { wait, .. } = &mut failure.cause {
+                    *wait = self.limiter.rate_limited(sent, failure.retry_after);
+                }
+                failure.outage = self.blame(pass, failure);
+            }
+        }
+        Ok(verdict)
+    }
+
+    fn enter(
+        &self,
+        kind: RequestKind,
+        asked: &AttemptedRequest,
+        stop: &Stop,
+    ) -> Result<GatePass<'_>, Error> {
+        let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
+        loop {
+            self.limiter.enter(asked, stop)?;
+            let pass = match self.gates.of(kind).enter(deadline, stop) {
+                Ok(pass) => pass,
+                Err(GateRefusal::Stopped) => return Err(Error::Stopped),
+                Err(GateRefusal::Away(words)) => {
+                    return Err(Error::request(asked, InstanceFailure::Away { words }));
+                }
+            };
+            // The instance may have asked for a pause while this request waited for its return.
+            if !self.limiter.is_paused(Instant::now()) {
+                return Ok(pass);
+            }
+        }
+    }
+
+    /// Whether a failure is one of all requests of its kind.
+    fn blame(&self, pass: GatePass<'_>, failure: &ExchangeFailure) -> OutageSign {
+        let sign = match failure.availability {
+            // What a stop of the client ended tells nothing.
+            _ if self.transport.is_aborted() => return OutageSign::None,
+            Availability::Unknown => return OutageSign::None,
+            Availability::Answers => {
+                pass.succeeded();
+                return OutageSign::None;
+            }
+            Availability::Suspect => OutageSign::Suspected,
+            Availability::Away => OutageSign::Certain,
+        };
+        match pass.failed(&failure.cause.to_string()) {
+            FailureBlame::Request => OutageSign::None,
+            FailureBlame::Place => sign,
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! [`Error::possibly_executed_at`] is true, the instance may have executed it.
 
 use std::io::Read;
-use std::time::Instant;
 
 use ureq::http::Method;
 
@@ -229,22 +228,8 @@ impl InstanceClient {
                 .body
                 .map_or(RequestPayload::None, RequestPayload::Json),
         };
-        let reachability = &self.shared.reachability;
-        match self.attempt(&out, &asked, stop) {
-            Ok(response) => {
-                reachability.ok();
-                self.written(&asked, response)
-            }
-            Err(error) => {
-                // A refused record is no trouble of the instance: it has answered.
-                if error.is_api_verdict() {
-                    reachability.ok();
-                } else {
-                    reachability.failed(&error, Instant::now());
-                }
-                Err(error)
-            }
-        }
+        let response = self.attempt(&out, &asked, stop)?;
+        self.written(&asked, response)
     }
 
     fn written(

@@ -51,6 +51,13 @@ impl TableProbe {
                             "the sink's table may not be read: lost answers cannot be looked up");
                         break condition.ok();
                     }
+                    // The client tells of it, and lets the next request through as soon as it may.
+                    Err(error) if error.is_held_by_client() => {
+                        if stop.is_stopped() {
+                            return self.into_conditions();
+                        }
+                        continue;
+                    }
                     Err(error) => {
                         log::warn!(table = name, error:% = error; "the sink's table does not answer");
                         condition.fail(error.to_string());

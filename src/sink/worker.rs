@@ -191,9 +191,16 @@ fn completed(task: SinkTask, outcome: TaskOutcome) -> Completion {
 impl RetryObserver for SinkWorker {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
         self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
-        self.failed.set(true);
-        self.topic.count_error(error.metric_label());
+        if !error.is_unsent_wait() {
+            self.failed.set(true);
+            self.topic.count_error(error.metric_label());
+        }
         self.topic.hold_reasons.record_error(&error.to_string());
+        if error.is_held_by_client() {
+            // All wait for the instance, which has a condition of its own.
+            self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
+            return;
+        }
         if since.elapsed() >= HOLD_REPORT_DELAY {
             let seconds = since.elapsed().as_secs();
             self.topic.hold_reasons.set(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::channels::RewindRequest;
 use super::time_zone::TimeZoneError;
 use crate::servicenow;
+use crate::servicenow::InstanceClient;
 use crate::servicenow::page::PageError;
 
 /// Why a poll ended before everything was read.
@@ -104,6 +105,19 @@ impl fmt::Display for PollError {
 }
 
 impl PollError {
+    /// A page of `table` could not be read to its end.
+    pub(super) fn of_page(error: PageError, client: &InstanceClient, table: &str) -> PollError {
+        match error {
+            PageError::Read(error) => {
+                match client.body_error(&error, &format!("table `{table}`")) {
+                    servicenow::Error::Stopped => PollError::Stopped,
+                    error => PollError::Body(error),
+                }
+            }
+            error => PollError::Page(error),
+        }
+    }
+
     /// The label of the metric of errors; there are few of them.
     pub(super) fn metric_label(&self) -> &'static str {
         match self {
@@ -129,6 +143,33 @@ impl PollError {
             PollError::Page(error) => !matches!(error, PageError::Column(_)),
             _ => false,
         }
+    }
+
+    /// The request that failed, if it was one.
+    fn request(&self) -> Option<&servicenow::Error> {
+        match self {
+            PollError::Request(error)
+            | PollError::Body(error)
+            | PollError::TimeZone(TimeZoneError::Request(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the client holds all requests back until the cause is over, or another table is at it,
+    /// so that this table comes again at once.
+    pub(super) fn is_waited_out_by_client(&self) -> bool {
+        matches!(self, PollError::TimeZone(TimeZoneError::Busy))
+            || self
+                .request()
+                .is_some_and(servicenow::Error::is_held_by_client)
+    }
+
+    /// Whether nothing was sent.
+    pub(super) fn is_unsent_wait(&self) -> bool {
+        matches!(self, PollError::TimeZone(TimeZoneError::Busy))
+            || self
+                .request()
+                .is_some_and(servicenow::Error::is_unsent_wait)
     }
 
     /// Whether trying again soon may help although nothing was changed.

@@ -22,7 +22,6 @@ use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
 use crate::health::{Condition, ConditionKey, Heartbeat};
-use crate::servicenow;
 use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
 use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
 use crate::servicenow::table_api::{self, TableRequests};
@@ -263,7 +262,9 @@ impl TablePoller {
         let mut reader = PageReader::new(response.body, &cursor_columns);
         loop {
             let spare = self.channels.spare_blocks.try_recv().ok();
-            let chunk = reader.next(spare).map_err(|error| self.page_error(error))?;
+            let chunk = reader.next(spare).map_err(|error| {
+                PollError::of_page(error, self.instance.client(), &self.table.name)
+            })?;
             let PageChunk::Rows(mut block) = chunk else {
                 break;
             };
@@ -291,19 +292,6 @@ impl TablePoller {
         let caught_up = (step == WindowStep::CaughtUp).then_some(hi);
         self.mark(page.kept, caught_up)?;
         Ok((step, page.kept))
-    }
-
-    fn page_error(&self, error: PageError) -> PollError {
-        match error {
-            PageError::Read(error) => {
-                let what = format!("table `{}`", self.table.name);
-                match self.instance.client().body_error(&error, &what) {
-                    servicenow::Error::Stopped => PollError::Stopped,
-                    error => PollError::Body(error),
-                }
-            }
-            error => PollError::Page(error),
-        }
     }
 
     /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none.
@@ -398,14 +386,13 @@ impl TablePoller {
 
     /// Counts, logs and shows a failure; gives the pause before the next attempt.
     fn record_failure(&mut self, error: &PollError) -> Duration {
-        self.metrics
-            .all
-            .source_errors
-            .with(&[&self.table.name, error.metric_label()])
-            .inc();
         if error.calls_for_smaller_page() {
             self.window.shrink();
         }
+        if error.is_waited_out_by_client() {
+            return self.record_outage(error);
+        }
+        self.metrics.count_error(error.metric_label());
         self.condition.record_error(&error.to_string());
         let retryable = error.is_retryable();
         let mut pause = self.backoff.next(fastrand::f64());
@@ -438,12 +425,22 @@ impl TablePoller {
     /// Says once that the table waits for the instance's clock; gives the pause before the next look.
     fn record_standstill(&self, error: &PollError) -> Duration {
         if self.condition.is_ok() {
-            let errors = &self.metrics.all.source_errors;
-            errors.with(&[&self.table.name, error.metric_label()]).inc();
+            self.metrics.count_error(error.metric_label());
             log::error!(table = self.table.name, error:% = error; "the table stands still");
         }
         self.condition.fail(error.to_string());
         self.clock_watch.pause(self.table.fast_poll_interval)
+    }
+
+    /// All requests fail or wait, not those of this table alone: the client tells of it and lets the
+    /// next request through as soon as it may, so that the table comes again at once.
+    fn record_outage(&mut self, error: &PollError) -> Duration {
+        if !error.is_unsent_wait() {
+            self.metrics.count_error(error.metric_label());
+        }
+        self.condition.record_error(&error.to_string());
+        log::debug!(table = self.table.name, error:% = error; "a page waits for the instance");
+        Duration::ZERO
     }
 
     fn record_success(&mut self) {

@@ -13,7 +13,8 @@ pub(super) struct PollerMetrics {
     pub(super) remaining: Gauge,
     pub(super) last_success: Gauge,
     pub(super) next_poll: Gauge,
-    pub(super) all: Arc<Metrics>,
+    table: String,
+    all: Arc<Metrics>,
 }
 
 impl PollerMetrics {
@@ -27,7 +28,13 @@ impl PollerMetrics {
             remaining: metrics.source_remaining_rows.with(&labels),
             last_success: metrics.source_last_success.with(&labels),
             next_poll: metrics.source_next_poll.with(&labels),
+            table: table.to_owned(),
             all: Arc::clone(metrics),
         }
+    }
+
+    /// A poll failed in a way with this label.
+    pub(super) fn count_error(&self, label: &str) {
+        self.all.source_errors.with(&[&self.table, label]).inc();
     }
 }

@@ -28,6 +28,7 @@ mod migrate;
 mod monitoring;
 mod observe;
 mod operate;
+mod outage;
 mod page;
 mod predecessor;
 mod registry;

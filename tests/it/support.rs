@@ -10,6 +10,7 @@ pub(crate) mod registry;
 pub(crate) mod rig;
 pub(crate) mod sink;
 pub(crate) mod small;
+pub(crate) mod wire;
 
 use std::time::{Duration, Instant};
 

@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
         "json_text",
         "terminal_text",
     ],
+    &["change_signal"],
     &["config"],
     &["http"],
     &[

@@ -125,9 +125,9 @@ fn refusals_of_the_dictionary() {
     for (status, body, refused) in [
         ("403 Forbidden", ACL, true),
         ("403 Forbidden", API_ACL, true),
-        ("403 Forbidden", "<html>nginx</html>", true),
         // These are no refusals of the instance itself and may pass.
         ("401 Unauthorized", ACL, false),
+        ("403 Forbidden", "<html>nginx</html>", false),
         ("404 Not Found", "<html>nginx</html>", false),
         ("503 Service Unavailable", "<html>nginx</html>", false),
         ("200 OK", r#"{"result":"maintenance"}"#, false),

@@ -38,10 +38,11 @@ config_keys! {
         /// Bound on name lookup, connect and TLS.
         conn_timeout: Duration = secs(10), seconds(ms(1), secs(600)), key: "conn_timeout_seconds";
 
-        /// How often a failed request is tried again. -1 (or 0) is without end.
+        /// How often a request that fails while others succeed is tried again. -1 (or 0) is without end.
         max_retries: Option<u32> = None, up_to(1_000_000).or_shown(-1);
 
-        /// The first wait before trying again. It doubles up to 300 s, with jitter.
+        /// The first wait before a request that fails while others succeed is tried again, a second at
+        /// most. It doubles up to 300 s, with jitter. An outage is waited for without it.
         retry_backoff: Duration = ms(100), seconds(ms(1), secs(300)), key: "retry_backoff_seconds";
 
         /// Requests per second of all tables together. 0 is no limit.

@@ -8,8 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::change_signal::ChangeSignal;
 use crate::backoff::Backoff;
+use crate::change_signal::ChangeSignal;
 use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::stop::Stop;

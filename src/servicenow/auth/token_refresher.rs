@@ -10,16 +10,18 @@ use serde::Deserialize;
 use ureq::http::{HeaderValue, Method, header};
 use zeroize::Zeroizing;
 
-use super::change_signal::ChangeSignal;
 use super::refresh_schedule::{GrantOutcome, RefreshSchedule, TokenFailure, TokenGrant};
+use crate::change_signal::ChangeSignal;
 use crate::config::{self, OAuthGrant};
 use crate::health::{Health, Heartbeat};
 use crate::http::encoding;
 use crate::http::error_body::error_words;
 use crate::http::redaction::{HiddenSecret, hide, hide_password};
 use crate::json_text::JsonText;
-use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure};
-use crate::servicenow::exchange::{Credential, OutgoingRequest, RequestPayload};
+use crate::servicenow::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
+use crate::servicenow::exchange::{
+    Credential, ExchangeFailure, OutgoingRequest, RequestKind, RequestPayload,
+};
 use crate::servicenow::rate_limit::MAX_WAIT_BEFORE_SENDING;
 use crate::servicenow::shared::ClientShared;
 use crate::stop::{self, Stop, StopTrigger};
@@ -50,6 +52,8 @@ struct TokenStateInner {
     credential: Option<Credential>,
     /// Why the last request failed; callers get this instead of causing more requests.
     failure: Option<Error>,
+    /// Outcomes so far.
+    outcomes: u64,
     changed: ChangeSignal,
 }
 
@@ -70,6 +74,7 @@ impl TokenHandle {
             schedule: RefreshSchedule::new(Instant::now()),
             credential: None,
             failure: None,
+            outcomes: 0,
             changed: ChangeSignal::new(),
         })));
         let (wake, woken) = bounded(1);
@@ -109,6 +114,7 @@ impl TokenHandle {
         stop: &Stop,
     ) -> Result<Credential, Error> {
         let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
+        let outcomes_before = self.token_state.lock().outcomes;
         loop {
             let now = Instant::now();
             let change = {
@@ -119,15 +125,22 @@ impl TokenHandle {
                 {
                     return Ok(credential.clone());
                 }
-                if let Some(failure) = &state.failure {
-                    return Err(failure.clone());
+                match &state.failure {
+                    // Of an endpoint that is away the next outcome is waited for.
+                    Some(failure)
+                        if !failure.is_held_by_client()
+                            || outcomes_before < state.outcomes
+                            || now >= deadline =>
+                    {
+                        return Err(failure.clone());
+                    }
+                    None if now >= deadline => {
+                        return Err(Error::request(asked, InstanceFailure::NoLogin));
+                    }
+                    _ => state.changed.waiter(),
                 }
-                state.changed.waiter()
             };
             let left = deadline.saturating_duration_since(now);
-            if left.is_zero() {
-                return Err(Error::request(asked, InstanceFailure::NoLogin));
-            }
             if change.wait(left, stop) {
                 return Err(Error::Stopped);
             }
@@ -242,8 +255,9 @@ impl TokenRefresher {
                 break;
             }
             // Two requests at most: the refresh grant and the configured one.
-            self.heartbeat
-                .beat((MAX_WAIT_BEFORE_SENDING + self.shared.timeout) * 2 + TOKEN_HEARTBEAT_SLACK);
+            self.heartbeat.beat(
+                (MAX_WAIT_BEFORE_SENDING * 2 + self.shared.timeout) * 2 + TOKEN_HEARTBEAT_SLACK,
+            );
             let result = self.ask();
             self.post(result);
         }
@@ -301,13 +315,6 @@ impl TokenRefresher {
 
     fn request(&mut self, form: &str) -> Result<TokenGrant, (Error, TokenFailure)> {
         let shared = Arc::clone(&self.shared);
-        if let Err(error) = shared.limiter.enter(&self.asked, &self.stop) {
-            let wait = match error.cause() {
-                Some(InstanceFailure::Held { wait }) => *wait,
-                _ => Duration::ZERO,
-            };
-            return Err((error, TokenFailure::Pause(wait)));
-        }
         let mut target = String::new();
         encoding::push_path(&mut target, &self.oauth.token_path);
         let out = OutgoingRequest {
@@ -317,28 +324,38 @@ impl TokenRefresher {
             credential: None,
             payload: RequestPayload::Form(form),
         };
-        let sent = Instant::now();
-        let (cause, trouble) = match shared.transport.exchange(&out) {
+        let verdict = match shared.exchange(&out, &self.asked, &self.stop) {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                let wait = match error.cause() {
+                    Some(InstanceFailure::Held { wait }) => *wait,
+                    _ => Duration::ZERO,
+                };
+                return Err((error, TokenFailure::Pause(wait)));
+            }
+        };
+        let (failure, trouble) = match verdict {
             Ok(response) => match self.read(response.body) {
                 Ok(granted) => return Ok(granted),
-                Err(cause) => (cause, TokenFailure::Broken),
+                Err(cause) => (cause.into(), TokenFailure::Broken),
             },
-            Err(failure) => match failure.cause {
-                InstanceFailure::RateLimited { words, .. } => {
-                    let wait = shared.limiter.rate_limited(sent, failure.retry_after);
-                    (
-                        InstanceFailure::RateLimited { wait, words },
-                        TokenFailure::Pause(wait),
-                    )
-                }
-                // RFC 6749 says 400, a real instance says 401.
-                cause @ (InstanceFailure::Unauthorized { .. }
-                | InstanceFailure::BadRequest { .. }
-                | InstanceFailure::Forbidden { .. }) => (cause, TokenFailure::Refused),
-                cause => (cause, TokenFailure::Broken),
-            },
+            Err(failure) => {
+                let trouble = match &failure.cause {
+                    InstanceFailure::RateLimited { wait, .. } => TokenFailure::Pause(*wait),
+                    // The next request waits for its turn like all others.
+                    _ if failure.outage != OutageSign::None => TokenFailure::Pause(Duration::ZERO),
+                    // RFC 6749 says 400, a real instance says 401.
+                    InstanceFailure::Unauthorized { .. }
+                    | InstanceFailure::BadRequest { .. }
+                    | InstanceFailure::Forbidden { .. } => TokenFailure::Refused,
+                    _ => TokenFailure::Broken,
+                };
+                (failure, trouble)
+            }
         };
-        Err((shared.transport.error(&self.asked, cause), trouble))
+        let ExchangeFailure { cause, outage, .. } = failure;
+        let error = shared.transport.error(&self.asked, cause);
+        Err((error.with_outage(outage), trouble))
     }
 
     fn read(&mut self, body: impl std::io::Read) -> Result<TokenGrant, InstanceFailure> {
@@ -413,6 +430,7 @@ impl TokenRefresher {
         // The first one, and the first after trouble, are news.
         let news = state.failure.is_some() || state.schedule.is_first();
         state.failure.clone_from(&error);
+        state.outcomes += 1;
         state.changed.announce();
         drop(state);
         match error {
@@ -426,8 +444,15 @@ impl TokenRefresher {
             }
             Some(Error::Stopped) => {}
             Some(error) => {
-                self.shared.reachability.failed(&error, now);
-                log::warn!(error:% = error, next_ms = wait.as_millis(); "no access token");
+                self.shared
+                    .reachability
+                    .failed(RequestKind::Login, &error, now);
+                let level = if error.is_held_by_client() {
+                    log::Level::Debug
+                } else {
+                    log::Level::Warn
+                };
+                log::log!(level, error:% = error, next_ms = wait.as_millis(); "no access token");
             }
         }
     }

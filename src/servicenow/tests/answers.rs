@@ -98,7 +98,7 @@ fn error_bodies_leave_the_connection_usable() {
         0 => answer(
             "404 Not Found",
             &[JSON_HEADER],
-            &format!(r#"{{"x":"{}"}}"#, "y".repeat(9000)),
+            &format!(r#"{{"error":{{"message":"{}"}}}}"#, "y".repeat(9000)),
         ),
         _ => rows(),
     });
@@ -206,7 +206,11 @@ fn retries_until_it_works_and_not_after_a_permanent_error() {
         0 => vec![ServerAction::Close],
         1 => answer("503 Unavailable", &[], "busy"),
         2 => rows(),
-        _ => answer("403 Forbidden", &[JSON_HEADER], "{}"),
+        _ => answer(
+            "403 Forbidden",
+            &[JSON_HEADER],
+            r#"{"error":{"message":"no"}}"#,
+        ),
     });
     let bench = bench(&server, |_| {});
     bench.result().unwrap();

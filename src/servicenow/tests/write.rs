@@ -8,7 +8,7 @@ use super::server::{
 };
 use crate::servicenow::table_write;
 use crate::servicenow::table_write::{RowAfterWrite, TableWrite};
-use crate::servicenow::{Error, InstanceFailure};
+use crate::servicenow::{Error, InstanceFailure, OutageSign};
 
 const TABLE_API: &str = "/api/now/table";
 const ROW_SYS_ID: &str = "0123456789abcdef0123456789abcdef";
@@ -259,7 +259,8 @@ fn the_door_is_the_instances_trouble() {
     assert!(error.is_instance_wide() && !error.is_api_verdict());
     // A gateway's, not the API's.
     let error = made_of(patch, &answer("404 Not Found", &[], "<html>")).unwrap_err();
-    assert!(error.is_instance_wide());
+    assert_eq!(error.outage(), OutageSign::Certain);
+    assert_eq!(error.metric_label(), "foreign");
 }
 
 #[test]

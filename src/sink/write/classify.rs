@@ -44,7 +44,10 @@ fn kind_of_error(error: &Error) -> RefusalKind {
     };
     match cause {
         InstanceFailure::Timeout { .. } => RefusalKind::Timeout,
-        InstanceFailure::Network(_) => RefusalKind::Network,
+        InstanceFailure::Network(_) | InstanceFailure::Away { .. } => RefusalKind::Network,
+        InstanceFailure::Foreign { status: 403, .. } => RefusalKind::Forbidden,
+        InstanceFailure::Foreign { status: 404, .. } => RefusalKind::NotFound,
+        InstanceFailure::Foreign { .. } => RefusalKind::BadRequest,
         InstanceFailure::Tls(_) => RefusalKind::Tls,
         InstanceFailure::RateLimited { .. } | InstanceFailure::Held { .. } => {
             RefusalKind::RateLimited
@@ -72,6 +75,7 @@ fn status(error: &Error) -> Option<u16> {
         InstanceFailure::Forbidden { .. } => Some(403),
         InstanceFailure::NotFound { .. } => Some(404),
         InstanceFailure::BadRequest { status, .. }
+        | InstanceFailure::Foreign { status, .. }
         | InstanceFailure::Server { status, .. }
         | InstanceFailure::Status { status } => Some(*status),
         InstanceFailure::NotExecuted => Some(202),
@@ -81,6 +85,7 @@ fn status(error: &Error) -> Option<u16> {
         | InstanceFailure::Network(_)
         | InstanceFailure::Tls(_)
         | InstanceFailure::Held { .. }
+        | InstanceFailure::Away { .. }
         | InstanceFailure::Redirect { .. }
         | InstanceFailure::TooLarge { .. }
         | InstanceFailure::Body(_)
@@ -153,7 +158,7 @@ fn words(error: &Error) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servicenow::AttemptedRequest;
+    use crate::servicenow::{AttemptedRequest, OutageSign};
 
     #[test]
     fn labels_of_refusals() {
@@ -162,6 +167,7 @@ mod tests {
                 asked: Box::new(AttemptedRequest::default()),
                 cause,
                 sent: None,
+                outage: OutageSign::None,
             };
             let refusal = refusal(&error).after(3);
             assert_eq!(

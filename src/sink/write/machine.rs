@@ -24,7 +24,7 @@ use super::messages::{
 };
 use super::outcome::WriteOutcome;
 use super::retry_budget::{FailureScope, RetryBudget, RetryVerdict};
-use crate::servicenow::{Error, InstanceFailure};
+use crate::servicenow::{Error, InstanceFailure, OutageSign};
 use crate::sink::record::WriteOperation;
 
 /// Pause before the next try after the client waited in vain for its turn to send.
@@ -163,6 +163,10 @@ impl<'a> WriteMachine<'a> {
                 self.not_before(inputs.now + HELD_REQUEST_PAUSE);
                 return WriteState::Asking(request);
             }
+            Some(InstanceFailure::Away { .. } | InstanceFailure::NoLogin) => {
+                let verdict = self.budget.away(inputs.now);
+                return self.obey(verdict, request, error, inputs.now);
+            }
             // The client itself holds all requests back until the time is over.
             Some(InstanceFailure::RateLimited { .. }) => {
                 self.budget.held(inputs.now);
@@ -176,13 +180,18 @@ impl<'a> WriteMachine<'a> {
             self.end_check();
             return self.enter(transition);
         }
-        let scope = if error.is_instance_wide() {
-            FailureScope::Instance
-        } else {
-            FailureScope::PerhapsRecord
-        };
         let ReplyInputs { now, random, .. } = inputs;
-        let verdict = self.budget.failed(now, inputs.successes, scope, random);
+        let scope = scope_of(&error);
+        let verdict = match self.budget.failed(now, inputs.successes, scope, random) {
+            // The client lets one request at a time through, so that no other pause is needed.
+            RetryVerdict::Wait(_) if error.outage() != OutageSign::None => {
+                RetryVerdict::Wait(Duration::ZERO)
+            }
+            RetryVerdict::Probe(_) if error.outage() != OutageSign::None => {
+                RetryVerdict::Probe(Duration::ZERO)
+            }
+            verdict => verdict,
+        };
         let transition = self.plan.after_failure(request, &error, inputs.ids_ignored);
         match self.enter(transition) {
             WriteState::Asking(request)
@@ -220,7 +229,11 @@ impl<'a> WriteMachine<'a> {
             Ok(_) => Some(true),
             Err(error) => match error.cause() {
                 None => return WriteState::Done(WriteOutcome::Stopped),
-                Some(InstanceFailure::Held { .. } | InstanceFailure::RateLimited { .. }) => None,
+                Some(
+                    InstanceFailure::Held { .. }
+                    | InstanceFailure::Away { .. }
+                    | InstanceFailure::RateLimited { .. },
+                ) => None,
                 Some(_) => Some(error.is_api_verdict()),
             },
         };
@@ -276,10 +289,19 @@ impl<'a> WriteMachine<'a> {
     }
 }
 
+/// What a failure that may pass is about.
+fn scope_of(error: &Error) -> FailureScope {
+    match error.outage() {
+        OutageSign::Certain => FailureScope::Instance,
+        OutageSign::None if error.is_instance_wide() => FailureScope::Instance,
+        OutageSign::None | OutageSign::Suspected => FailureScope::PerhapsRecord,
+    }
+}
+
 /// Whether a failure may pass by itself. Everything else is the instance's final word on the record,
 /// or the end of the program.
 fn is_waited_out(error: &Error) -> bool {
-    error.is_retryable() || error.is_instance_wide()
+    error.is_retryable() || error.is_instance_wide() || error.outage() != OutageSign::None
 }
 
 #[cfg(test)]

@@ -169,6 +169,15 @@ impl RetryBudget {
         }
     }
 
+    /// Nothing was sent, as the instance was away all the time: no attempt, but time that `retry_for`
+    /// limits.
+    pub(super) fn away(&mut self, now: Instant) -> RetryVerdict {
+        self.last_event = now;
+        self.first_failure.get_or_insert(now);
+        self.record_failures = None;
+        self.unless_instance_limit(now, Duration::ZERO)
+    }
+
     /// The instance asked for a pause: the time since the last event does not count.
     pub(super) fn held(&mut self, now: Instant) {
         let pause = now.saturating_duration_since(self.last_event);

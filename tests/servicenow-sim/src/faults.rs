@@ -353,6 +353,14 @@ impl Faults {
         id
     }
 
+    /// Adds a fault that strikes every request of `target` and goes before all other rules.
+    pub fn add_first(&self, target: Target, fault: Fault) -> RuleId {
+        let id = self.add(Rule::new(target, fault));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1.rotate_right(1);
+        id
+    }
+
     /// Removes a rule.
     pub fn remove(&self, id: RuleId) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,6 +59,7 @@ fn error(cause: InstanceFailure, sent: Option<Instant>) -> Error {
         asked: Box::new(AttemptedRequest::default()),
         cause,
         sent,
+        outage: OutageSign::None,
     }
 }
 
