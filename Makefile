@@ -113,6 +113,11 @@ deb rpm: ## Build the Debian package, the RPM package: target/package/*.deb, *.r
 test-packaging: ## Check the packages, and install, upgrade and remove them in roots of their own (needs root, some minutes)
 	TARGET=$(TARGET) CARGO=$(CARGO) packaging/test-packages
 
+.PHONY: test-charts
+test-charts: ## Check docker-compose.yml and the Helm chart (needs python3, and helm or Go)
+	$(CARGO) build --locked --quiet --workspace --bin $(BIN)
+	packaging/test-charts $(OUT)/debug/$(BIN)
+
 .PHONY: clean
 clean: ## Remove what was built
 	$(CARGO) clean
