@@ -89,7 +89,12 @@ impl CheckpointStore {
         let file = CheckpointFile::open(path)?;
         let tables = match file.read()? {
             Some(text) => parse(file.path(), &text)?,
-            None => CheckpointTables::new(),
+            None => {
+                log::warn!(path:% = file.path().display();
+                    "a new checkpoint file: every table begins anew, at its oldest row or as far back \
+                     as source.initial_query_hours_ago says");
+                CheckpointTables::new()
+            }
         };
         let store = CheckpointStore {
             file: Mutex::new(file),

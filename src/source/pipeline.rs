@@ -8,9 +8,10 @@ use super::channels;
 use super::context::SourceContext;
 use super::error::Error;
 use super::poller::TablePoller;
-use super::position::{fingerprint, start_position};
+use super::position::{fingerprint, is_in_future, start_position};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
+use crate::servicenow::query::Cursor;
 use crate::stop::StopSignals;
 
 /// A running table.
@@ -45,6 +46,12 @@ impl TablePipeline {
         }
         let fingerprint = fingerprint(context.instance.base_url(), table);
         let start = start_position(context.checkpoints.get(&table.name), table, &fingerprint)?;
+        if let Some(Cursor { seconds, .. }) = start
+            && is_in_future(seconds, jiff::Timestamp::now().as_second())
+        {
+            log::warn!(table = table.name, position = seconds;
+                "the checkpoint is in the future: no row that changes before then is sent");
+        }
         let (poller_channels, sender_channels, wake_poller) = channels::connect();
         let sender = TableSender::new(
             context,

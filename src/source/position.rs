@@ -84,12 +84,44 @@ pub fn fingerprint(base_url: &str, table: &TableConfig) -> String {
     base16ct::lower::encode_string(hash.finalize().get(..8).unwrap_or_default())
 }
 
-/// Seconds from a position, itself in seconds since 1970, until now: how far a table is behind.
+/// A position that is further ahead of this host's clock was not made by reading: clocks differ by less.
+const MAX_CLOCK_DIFFERENCE_SECONDS: i64 = 300;
+
+/// Seconds from a position, itself in seconds since 1970, until now: how far a table is behind. NaN, not
+/// known, for a position in the future, before which no row is read.
+pub fn age(position: i64) -> f64 {
+    age_at(position, jiff::Timestamp::now().as_second())
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "seconds since 1970 fit a double exactly"
 )]
-pub fn age(position: i64) -> f64 {
-    let now = jiff::Timestamp::now().as_second();
-    now.saturating_sub(position).max(0) as f64
+fn age_at(position: i64, now: i64) -> f64 {
+    if is_in_future(position, now) {
+        f64::NAN
+    } else {
+        now.saturating_sub(position).max(0) as f64
+    }
+}
+
+/// Whether a position lies further ahead than clocks differ.
+pub(super) fn is_in_future(position: i64, now: i64) -> bool {
+    position.saturating_sub(now) > MAX_CLOCK_DIFFERENCE_SECONDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_position_in_the_future_is_not_known() {
+        assert!((age_at(900, 1_000) - 100.0).abs() < f64::EPSILON);
+        for position in [1_000, 1_001, 1_300] {
+            assert!(age_at(position, 1_000).abs() < f64::EPSILON, "{position}");
+        }
+        for position in [1_301, 1_893_456_000, i64::MAX] {
+            assert!(age_at(position, 1_000).is_nan(), "{position}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::avro::desired_schema;
 use crate::commands::schema;
 use crate::config::{Config, TableConfig, TableFormat};
 use crate::health::Health;
-use crate::kafka::Producer;
+use crate::kafka::{self, Producer};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::servicenow::query::{Slice, TimeLiterals};
@@ -278,14 +278,32 @@ fn kafka(
         Ok(producer) => producer,
         Err(error) => return report.bad(&error),
     };
-    let topics = config.topics();
-    match producer.topics(&topics) {
+    let mut topics = config.topics();
+    let mut found = producer.topics(&topics);
+    if let Err(kafka::Error::MissingTopics(missing)) = &found
+        && let Some(how) = &config.kafka.create_topics
+    {
+        for topic in missing {
+            report.note(&format!(
+                "topic {topic} does not exist yet; `run` makes it with {} partitions \
+                 (kafka.create_topics)",
+                how.partitions
+            ));
+        }
+        topics.retain(|topic| !missing.contains(topic));
+        found = producer.topics(&topics);
+    }
+    match found {
         Ok(topics) => {
             let words = topics
                 .iter()
                 .map(|topic| format!("{} ({} partitions)", topic.name, topic.partitions));
             let list: Vec<String> = words.collect();
-            report.good(&format!("kafka answers; topics: {}", list.join(", ")));
+            let list = match list.join(", ") {
+                none if none.is_empty() => "none yet".to_owned(),
+                list => list,
+            };
+            report.good(&format!("kafka answers; topics: {list}"));
         }
         Err(error) => report.bad(&error),
     }

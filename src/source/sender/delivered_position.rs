@@ -65,7 +65,8 @@ impl DeliveredPosition {
             self.checkpoints.advance(&self.table, entry);
         }
         let cursor_second = mark.cursor.as_ref().map(|cursor| cursor.seconds);
-        self.reached = mark.caught_up.or(cursor_second);
+        // A position that was set to a time in the future is not reached by a poll that found nothing.
+        self.reached = mark.caught_up.max(cursor_second);
         self.acknowledged = mark.cursor;
         self.show_lag();
     }

@@ -124,6 +124,32 @@ fn check_connect_says_what_does_not_work() {
     assert!(bad.unwrap().contains("sys_updated_on"), "{output}");
 }
 
+/// `run` would make them, so that nothing is wrong; the check makes none.
+#[test]
+fn check_connect_names_topics_that_would_be_made() {
+    let (_sim, kafka, folder, config) = instance_and_kafka();
+    let create = "create_topics: {enabled: true, partitions: 2, replication_factor: 1}";
+    let mut config = config.kafka(create);
+    config
+        .tables
+        .push("name: problem\ntopic: not.there.yet".to_owned());
+    config.write(folder.path());
+    let (output, errors, code) = call(folder.path(), &["check", "--connect"]);
+    assert_eq!(code, 0, "{output}{errors}");
+    for words in [
+        "note    topic not.there.yet does not exist yet; `run` makes it with 2 partitions",
+        "ok      kafka answers; topics: servicenow.incident (3 partitions)",
+    ] {
+        assert!(output.contains(words), "no `{words}` in {output}");
+    }
+    let (output, _, _) = call(folder.path(), &["check", "--connect"]);
+    assert!(
+        output.contains("not.there.yet does not exist yet"),
+        "{output}"
+    );
+    drop(kafka);
+}
+
 #[test]
 fn check_connect_without_an_instance_ends() {
     let (folder, _) = alone();
