@@ -34,6 +34,7 @@ pub use options::{
 };
 pub use parse::{UsageError, parse};
 pub use values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ProbeQuestion, Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, PointInTime, ProbeQuestion,
+    Shell,
 };
 pub use version::{BUILD_DATE, BUILD_REVISION, BUILD_TARGET, VERSION, version};

@@ -24,7 +24,7 @@ mod terminal;
 
 pub use self::failure::exit_code;
 use self::failure::{CommandFailure, ExitResult, conclude};
-use self::load::load;
+use self::load::{config_file, load, load_needed};
 pub use self::terminal::Terminal;
 
 /// Executes a command; the exit code.
@@ -35,6 +35,7 @@ pub fn execute(invocation: Invocation, terminal: &mut Terminal<'_>) -> u8 {
 
 fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
     let Invocation { config, command } = invocation;
+    let config = config_file(config);
     match command {
         CliCommand::Version => print(&cli::version(), terminal),
         CliCommand::Help(topic) => print(&cli::help(&topic), terminal),
@@ -44,12 +45,17 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
         CliCommand::Check(options) => check::execute(&config, &options, terminal),
         CliCommand::ShowConfig => print(&config::show(&load(&config)?), terminal),
         CliCommand::Reload => reload::execute(&load(&config)?, terminal),
-        CliCommand::Checkpoint(action) => checkpoint::execute(&load(&config)?, action, terminal),
+        CliCommand::Checkpoint(action) => {
+            let config = load_needed(&config, checkpoint::needed_keys(&action))?;
+            checkpoint::execute(&config, action, terminal)
+        }
         CliCommand::DeadLetters(action) => {
-            dead_letters::execute(&load(&config)?, &action, terminal)
+            let config = load_needed(&config, dead_letters::needed_keys(&action))?;
+            dead_letters::execute(&config, &action, terminal)
         }
         CliCommand::Schema(action, options) => {
-            schema::execute(&load(&config)?, action, &options, terminal)
+            let config = load_needed(&config, &schema::NEEDED_KEYS)?;
+            schema::execute(&config, action, &options, terminal)
         }
         CliCommand::Admin(action) => admin::execute(&port(&config, terminal)?, &action, terminal),
         CliCommand::Probe(options) => {

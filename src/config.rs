@@ -34,6 +34,7 @@ mod yaml_hint;
 
 pub use current::CurrentConfig;
 pub use diff::{ConfigDiff, LoadedConfig, TableChange};
+pub(crate) use duration::parse as parse_duration;
 pub use files::ConfigFiles;
 pub use key_info::{KeyEffect, KeyInfo, KeyShape};
 pub use keys::{
@@ -45,7 +46,7 @@ pub use keys::{
     SinkOperation, SinkTopicConfig, SourceConfig, SubjectStrategy, TableConfig, TableFormat,
     TableSchemaConfig, TlsFiles, keys,
 };
-pub use load::{load, load_observability, load_with_files, parse};
+pub use load::{load, load_needed, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
 pub(crate) use regular_file::RegularFile;
 pub use secret::Secret;

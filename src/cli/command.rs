@@ -11,8 +11,8 @@ use super::values::Shell;
 /// A command, and the configuration it works with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// The configuration file; commands without a configuration do not look at it.
-    pub config: PathBuf,
+    /// The configuration file that is named; commands without a configuration do not look at it.
+    pub config: Option<PathBuf>,
     /// What to do.
     pub command: CliCommand,
 }

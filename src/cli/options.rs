@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::input::Input;
 use super::values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ProbeQuestion, Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, PointInTime, ProbeQuestion, Shell,
 };
 use crate::sink::RefusalKind;
 
@@ -67,7 +67,7 @@ pub(super) fn error_kinds() -> Vec<&'static str> {
 options! {
     /// Flags of every command.
     pub(super) struct GlobalOptions {
-        /// the configuration (default: config.yaml)
+        /// the configuration (default: config.yaml, else /etc/servicenow-kafka-bridge/config.yaml)
         config: Option<PathBuf> = value("config", "FILE").short('c').file();
         /// as `version`
         version: bool = switch("version").short('V');
@@ -131,8 +131,8 @@ options! {
     pub struct CheckpointSetOptions {
         /// the name of a table
         table: String = argument("TABLE");
-        /// epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
-        timestamp: EpochSeconds = required_value("timestamp", "TIME");
+        /// epoch seconds, `2026-01-31 08:15:00` (UTC), `2026-01-31T08:15:00Z`, or `2h` for so long ago
+        timestamp: PointInTime = required_value("timestamp", "TIME");
         /// the last row of that second that is done (default: none, so that the whole second is read)
         last_identifier: Option<String> = value("last-identifier", "ID").or_empty();
     }
@@ -157,9 +157,9 @@ options! {
         /// kind of error, see below
         kind: Option<String> = value("kind", "K").one_of(error_kinds);
         /// written at this time or later
-        since: Option<EpochSeconds> = value("since", "TIME");
+        since: Option<PointInTime> = value("since", "TIME");
         /// written before this time
-        until: Option<EpochSeconds> = value("until", "TIME");
+        until: Option<PointInTime> = value("until", "TIME");
         /// key of the record, as it is or as `show` prints it
         key: Option<String> = value("key", "K");
         /// place of the letter: `0:12`, `0:12-20`, or `12-20` in every partition

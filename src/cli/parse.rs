@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
 
 use lexopt::Arg;
 
@@ -16,9 +15,6 @@ use super::options::GlobalOptions;
 use super::spec::CommandSpec;
 use super::suggest;
 use super::table;
-
-/// The file that is read when none is named, as in the Go program.
-const DEFAULT_CONFIG_FILE: &str = "config.yaml";
 
 /// A command line that makes no sense. Its text is one line and a hint where to read more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,9 +54,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Invocation, UsageEr
         None => None,
     };
     let invocation = |command| Invocation {
-        config: global
-            .config
-            .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG_FILE)),
+        config: global.config,
         command,
     };
     // Asking for help works whatever else is wrong with the line.

@@ -27,8 +27,8 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
     (0, "done"),
     (
         1,
-        "some dead letters could not be replayed; the running bridge refused, or is not what \
-         `probe` asked",
+        "not as asked: the running bridge refused or is not what `probe` asks, some dead letters \
+         could not be replayed, or `schema diff` found a difference",
     ),
     (64, "the command line makes no sense"),
     (70, "a bug in this program"),

@@ -15,7 +15,7 @@ fn invocation(text: &str) -> Result<Invocation, UsageError> {
 /// The command of a line that names no configuration.
 fn line(text: &str) -> Result<CliCommand, UsageError> {
     let invocation = invocation(text)?;
-    assert_eq!(invocation.config, PathBuf::from("config.yaml"), "{text}");
+    assert_eq!(invocation.config, None, "{text}");
     Ok(invocation.command)
 }
 
@@ -38,15 +38,15 @@ fn refused(text: &str, expected: Expect) {
 
 #[test]
 fn run_is_the_default() {
-    let check = |text: &str, config: &str| {
+    let check = |text: &str, config: Option<&str>| {
         let expected = Invocation {
-            config: PathBuf::from(config),
+            config: config.map(PathBuf::from),
             command: CliCommand::Run,
         };
         assert_eq!(invocation(text), Ok(expected), "{text}");
     };
-    check("", "config.yaml");
-    check("run", "config.yaml");
+    check("", None);
+    check("run", None);
     for text in [
         "-c x",
         "-cx",
@@ -57,17 +57,20 @@ fn run_is_the_default() {
         "run -c x",
         "-c x run",
     ] {
-        check(text, "x");
+        check(text, Some("x"));
     }
-    check("-c -config=y", "--config=y");
-    check("-config a -config b", "b");
+    check("-c -config=y", Some("--config=y"));
+    check("-config a -config b", Some("b"));
 }
 
 #[test]
 fn a_path_may_be_any_bytes() {
     let args = [OsString::from_vec(b"-config=\xff".to_vec())];
     let config = PathBuf::from(OsString::from_vec(b"\xff".to_vec()));
-    assert_eq!(parse(args.into_iter()).map(|it| it.config), Ok(config));
+    assert_eq!(
+        parse(args.into_iter()).map(|it| it.config),
+        Ok(Some(config))
+    );
 }
 
 #[test]
@@ -198,7 +201,8 @@ fn checkpoints() {
             panic!("{text}: {command:?}");
         };
         assert_eq!(set.table, "incident", "{text}");
-        assert_eq!(set.timestamp, EpochSeconds(1_706_140_800), "{text}");
+        let second = PointInTime::At(EpochSeconds(1_706_140_800));
+        assert_eq!(set.timestamp, second, "{text}");
         assert_eq!(set.last_identifier.as_deref(), identifier, "{text}");
     }
 }
@@ -304,8 +308,8 @@ fn usage_errors() {
     refused(
         "checkpoint set a --timestamp yesterday",
         expect![[r#"
-        `--timestamp yesterday` is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`
-        try `servicenow-kafka-bridge help checkpoint`"#]],
+            `--timestamp yesterday` is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC), `2026-01-31T08:15:00Z`, or how long ago it was, as `90m`, `2h` or `7d`
+            try `servicenow-kafka-bridge help checkpoint`"#]],
     );
     refused(
         "checkpoint reset a --timestamp 5",

@@ -4,21 +4,22 @@ use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::input::{FromWord, text};
+use crate::config::parse_duration;
 
 /// A time in whole seconds since 1970-01-01 00:00:00 UTC, never negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochSeconds(pub i64);
 
-impl FromWord for EpochSeconds {
+impl EpochSeconds {
     /// From epoch seconds, `YYYY-MM-DD HH:MM:SS` in UTC, or RFC 3339.
-    fn from_word(word: &OsStr) -> Result<EpochSeconds, String> {
-        let text = text(word)?;
+    fn parse(text: &str) -> Result<EpochSeconds, String> {
         let seconds = if is_number(text) {
             let seconds: Option<i64> = text.parse().ok();
             seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
@@ -32,11 +33,51 @@ impl FromWord for EpochSeconds {
             Some(seconds) if seconds >= 0 => Ok(EpochSeconds(seconds)),
             Some(_) => Err("is before 1970".to_owned()),
             None => Err(
-                "is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC) or \
-                         `2026-01-31T08:15:00Z`"
+                "is not a time; write epoch seconds, `2026-01-31 08:15:00` (UTC), \
+                 `2026-01-31T08:15:00Z`, or how long ago it was, as `90m`, `2h` or `7d`"
                     .to_owned(),
             ),
         }
+    }
+}
+
+/// A time on the command line: one of the clock, or so long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PointInTime {
+    /// This second.
+    At(EpochSeconds),
+    /// So long before the command begins.
+    Ago(Duration),
+}
+
+impl PointInTime {
+    /// The second that is meant by a command that begins at `now`.
+    pub fn resolve(self, now: EpochSeconds) -> EpochSeconds {
+        match self {
+            PointInTime::At(second) => second,
+            PointInTime::Ago(time) => {
+                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+                EpochSeconds(now.0.saturating_sub(seconds).max(0))
+            }
+        }
+    }
+}
+
+impl FromWord for PointInTime {
+    /// As epoch seconds, a date and time, or a duration: `90m`, `2h`, `7d`.
+    fn from_word(word: &OsStr) -> Result<PointInTime, String> {
+        const DAY: u64 = 86_400;
+        let text = text(word)?;
+        if let Some(days) = text.strip_suffix('d').and_then(number::<u64>) {
+            let seconds = days.saturating_mul(DAY);
+            return Ok(PointInTime::Ago(Duration::from_secs(seconds)));
+        }
+        if text.ends_with(['h', 'm', 's'])
+            && let Ok(time) = parse_duration(text)
+        {
+            return Ok(PointInTime::Ago(time));
+        }
+        EpochSeconds::parse(text).map(PointInTime::At)
     }
 }
 
@@ -217,7 +258,7 @@ mod tests {
 
     #[test]
     fn times_are_read_in_each_form() {
-        let parse = |text: &str| EpochSeconds::from_word(OsStr::new(text));
+        let parse = |text: &str| PointInTime::from_word(OsStr::new(text));
         for (text, expected) in [
             ("0", 0),
             ("1706140800", 1_706_140_800),
@@ -226,10 +267,27 @@ mod tests {
             ("2024-01-25T01:00:00+01:00", 1_706_140_800),
             ("2024-01-25 00:00:00.9Z", 1_706_140_800),
         ] {
-            assert_eq!(parse(text), Ok(EpochSeconds(expected)), "{text}");
+            let expected = PointInTime::At(EpochSeconds(expected));
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        for (text, ago) in [
+            ("90m", 5_400),
+            ("1h30m", 5_400),
+            ("7d", 604_800),
+            ("30s", 30),
+        ] {
+            let time = parse(text).unwrap();
+            assert_eq!(time, PointInTime::Ago(Duration::from_secs(ago)), "{text}");
+            let now = EpochSeconds(1_000_000);
+            let second = 1_000_000 - i64::try_from(ago).unwrap();
+            assert_eq!(time.resolve(now), EpochSeconds(second), "{text}");
         }
         for bad in [
             "",
+            "d",
+            "-1h",
+            "+1d",
+            "1w",
             "-1",
             "yesterday",
             "2024-01-25",

@@ -76,7 +76,7 @@ fn refusal(answer: &PortAnswer) -> CommandFailure {
     let code = match status {
         401 | 403 => exit_code::CONFIGURATION,
         503 | 504 => exit_code::TRY_AGAIN,
-        _ => exit_code::PARTLY_DONE,
+        _ => exit_code::NOT_AS_ASKED,
     };
     CommandFailure::new(code, text)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::terminal::Terminal;
 use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
-use crate::cli::{CheckpointAction, CheckpointSetOptions};
+use crate::cli::{CheckpointAction, CheckpointSetOptions, EpochSeconds};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::servicenow::query::query_value_fault;
@@ -16,6 +16,15 @@ impl From<checkpoint::Error> for CommandFailure {
     fn from(error: checkpoint::Error) -> CommandFailure {
         let error = runtime::Error::Checkpoint(error);
         CommandFailure::new(error.exit_code(), error)
+    }
+}
+
+/// The keys of the configuration that the command uses.
+pub(super) fn needed_keys(action: &CheckpointAction) -> &'static [&'static str] {
+    match action {
+        CheckpointAction::Show(_) | CheckpointAction::Reset(_) => &["offset"],
+        // A position belongs to the query of its table.
+        CheckpointAction::Set(_) => &["offset", "servicenow.base_url", "source.tables"],
     }
 }
 
@@ -71,8 +80,16 @@ fn set(
         return Err(CommandFailure::new(exit_code::USAGE, text));
     }
     let store = open(&config.offset.file_path)?;
+    let now = EpochSeconds(jiff::Timestamp::now().as_second());
+    let EpochSeconds(timestamp) = options.timestamp.resolve(now);
+    if timestamp > now.0 {
+        terminal.note(&format!(
+            "{} is in the future: no row that changes before then is ever sent",
+            time(timestamp)
+        ));
+    }
     let position = CheckpointPosition {
-        timestamp: options.timestamp.0,
+        timestamp,
         last_identifier: identifier,
     };
     let shown = line(name, &position);
@@ -107,8 +124,12 @@ fn reset(path: &Path, table: &str, terminal: &mut Terminal<'_>) -> Result<(), Co
 }
 
 fn line(table: &str, position: &CheckpointPosition) -> String {
-    let time = jiff::Timestamp::from_second(position.timestamp)
-        .map_or_else(|_| position.timestamp.to_string(), |time| time.to_string());
+    let time = time(position.timestamp);
     let line = format!("{table}\t{time}\t{}", position.last_identifier);
     line.trim_end().to_owned()
+}
+
+fn time(second: i64) -> String {
+    jiff::Timestamp::from_second(second)
+        .map_or_else(|_| second.to_string(), |time| time.to_string())
 }

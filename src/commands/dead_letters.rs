@@ -16,6 +16,16 @@ use super::terminal::Terminal;
 use crate::cli::DeadLetterAction;
 use crate::config::Config;
 
+/// The keys of the configuration that the command uses.
+pub(super) fn needed_keys(action: &DeadLetterAction) -> &'static [&'static str] {
+    match action {
+        DeadLetterAction::Replay(_, options) if options.direct => {
+            &["kafka", "sink", "schema_registry", "servicenow"]
+        }
+        _ => &["kafka", "sink"],
+    }
+}
+
 /// Executes the command.
 pub(super) fn execute(
     config: &Config,

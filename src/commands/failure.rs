@@ -8,8 +8,8 @@ use super::terminal::Terminal;
 pub mod exit_code {
     /// All was done.
     pub const DONE: u8 = 0;
-    /// Some of it was done, or the running bridge refused.
-    pub const PARTLY_DONE: u8 = 1;
+    /// The command came to its end, but not all was done, or the answer is no.
+    pub const NOT_AS_ASKED: u8 = 1;
     /// The command line makes no sense (EX_USAGE).
     pub const USAGE: u8 = 64;
     /// A bug in this program (EX_SOFTWARE).

@@ -21,7 +21,7 @@ pub(super) fn execute(
     let answer = bridge.request(path, None, None)?;
     let code = match answer.status {
         200 => exit_code::DONE,
-        503 => exit_code::PARTLY_DONE,
+        503 => exit_code::NOT_AS_ASKED,
         status => {
             let text =
                 format!("what listens at {addr} is no bridge: {path} answers with status {status}");

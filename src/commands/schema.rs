@@ -66,6 +66,14 @@ struct SchemaFindings {
     notes: Vec<String>,
 }
 
+/// The keys of the configuration that the command uses.
+pub(super) const NEEDED_KEYS: [&str; 4] = [
+    "servicenow",
+    "kafka.schema_registry_url",
+    "schema_registry",
+    "source.tables",
+];
+
 /// Executes the command.
 pub(super) fn execute(
     config: &Config,
@@ -433,10 +441,12 @@ fn diff(
     }
     Ok(SchemaAnswer {
         text: text.join("\n"),
-        code: if fit.compatible {
+        code: if !fit.compatible {
+            exit_code::CONFIGURATION
+        } else if findings.next.serves.is_some() {
             exit_code::DONE
         } else {
-            exit_code::CONFIGURATION
+            exit_code::NOT_AS_ASKED
         },
         details: SchemaReportDetails::Fit {
             compatible: fit.compatible,

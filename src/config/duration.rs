@@ -25,7 +25,7 @@ pub(super) const fn secs(seconds: u64) -> Duration {
 }
 
 /// Reads a duration: numbers with units, largest first by habit, fractions allowed; `0` alone.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let malformed = || {
         let quoted = super::names::quoted(text);
         format!("{quoted} is not a duration; write for example `500ms`, `30s`, `5m` or `1h30m`")

@@ -40,6 +40,40 @@ pub fn load_with_files(
     (loaded, files)
 }
 
+/// Reads a file of which only what stands under the keys `needed` has to be right, for commands that use
+/// no more of it: they work without the secrets and the variables of the rest.
+///
+/// # Errors
+/// The file cannot be read, or what is wrong is under one of these keys.
+pub fn load_needed(path: &Path, needed: &[&str]) -> Result<Config, ConfigProblems> {
+    let file = path.display().to_string();
+    let whole = |message: String| ConfigProblems::whole_file(&file, None, message);
+    let (text, read) = read(path).map_err(whole)?;
+    if let WriteAccess::Refused(words) = read.write_access() {
+        return Err(whole(words));
+    }
+    let mut examined = examine(&file, &text, &environment)?;
+    let is_needed = |problem: &Remark| {
+        let path = problem.path.as_str();
+        path.is_empty() || needed.iter().any(|key| overlap(key, path))
+    };
+    examined.problems.retain(is_needed);
+    if examined.problems.is_empty() {
+        Ok(examined.config)
+    } else {
+        Err(listed(&file, &text, examined.problems))
+    }
+}
+
+/// Whether one of two paths of keys is the other, or below it.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_below = |path: &str, top: &str| {
+        path.strip_prefix(top)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    is_below(one, other) || is_below(other, one)
+}
+
 /// Reads `observability` alone: where a running bridge with this file is reached. Commands that only
 /// ask a running bridge work with a file that has problems elsewhere, which come beside the section.
 ///
@@ -105,9 +139,15 @@ fn load_into(
     if let WriteAccess::Refused(words) = access {
         return Err(whole(words));
     }
-    let (checked, notes) = examine(&file, &text, &environment)?;
+    let Examined {
+        config,
+        problems,
+        notes,
+    } = examine(&file, &text, &environment)?;
     files.extend(&notes.files);
-    let config = checked?;
+    if !problems.is_empty() {
+        return Err(listed(&file, &text, problems));
+    }
     let mut warnings = warnings(&text, notes.warnings);
     let mut warn_of_file = |message| {
         warnings.push(ConfigWarning {
@@ -148,16 +188,33 @@ pub(super) fn check(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, ReadNotes), ConfigProblems> {
-    let (config, notes) = examine(file, text, env)?;
-    Ok((config?, notes))
+    let Examined {
+        config,
+        problems,
+        notes,
+    } = examine(file, text, env)?;
+    if problems.is_empty() {
+        Ok((config, notes))
+    } else {
+        Err(listed(file, text, problems))
+    }
 }
 
-/// The tree or its problems, and what else was noted. The outer error is that the text is no YAML.
+/// A text that was read to its end.
+struct Examined {
+    /// The tree, with stand-ins where there are problems.
+    config: Config,
+    problems: Vec<Remark>,
+    /// What else was noted.
+    notes: ReadNotes,
+}
+
+/// Reads a text. The error is that it is no YAML, or no configuration.
 fn examine(
     file: &str,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Result<Config, ConfigProblems>, ReadNotes), ConfigProblems> {
+) -> Result<Examined, ConfigProblems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (node, faults) =
         yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
@@ -171,19 +228,17 @@ fn examine(
     let context = ReadContext::new(env);
     let config = Section::root(&context, &node, |root| Config::read(root, ()));
     let mut notes = context.into_notes(&known);
-    for fault in faults {
-        let path = String::new();
-        notes.problems.push(Remark {
-            id: Some(fault.id),
-            path,
-            message: fault.message,
-        });
-    }
-    let config = match std::mem::take(&mut notes.problems) {
-        found if found.is_empty() => Ok(config),
-        found => Err(problems(file, text, found)),
-    };
-    Ok((config, notes))
+    let mut problems = std::mem::take(&mut notes.problems);
+    problems.extend(faults.into_iter().map(|fault| Remark {
+        id: Some(fault.id),
+        path: String::new(),
+        message: fault.message,
+    }));
+    Ok(Examined {
+        config,
+        problems,
+        notes,
+    })
 }
 
 /// Whether there is a key at the top that a configuration has, or that is close to one. What stands in
@@ -207,7 +262,7 @@ fn looks_like_configuration(node: &YamlNode, known: &[KeyInfo]) -> bool {
     }
 }
 
-fn problems(file: &str, text: &str, mut remarks: Vec<Remark>) -> ConfigProblems {
+fn listed(file: &str, text: &str, mut remarks: Vec<Remark>) -> ConfigProblems {
     // The order of the visit is the order of the file.
     remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
     let unlisted = remarks.len().saturating_sub(MAX_LISTED_PROBLEMS);

@@ -4,6 +4,7 @@ mod checkpoint_files;
 mod connect;
 mod files;
 mod offline;
+mod positions;
 
 use std::fs;
 use std::path::Path;

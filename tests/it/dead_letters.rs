@@ -187,6 +187,9 @@ fn records_come_back_as_they_were_and_once() {
     let (output, errors, code) = call(rig.folder(), "replay");
     assert_eq!((output.as_str(), code), ("", 0), "{errors}");
     assert_eq!(last(&errors), "4 letters replayed, 0 not, 0 done before");
+    for words in ["no filter is given", "comes back as a new letter"] {
+        assert!(errors.contains(words), "{errors}");
+    }
     let records = rig.replayed();
     assert_eq!(records.len(), 4);
     let by_key = |key: &[u8]| {
@@ -221,7 +224,7 @@ fn records_come_back_as_they_were_and_once() {
         ("", "0 letters, 4 done before")
     );
     let (output, errors, _) = call(rig.folder(), "list --all");
-    assert_eq!(last(&errors), "4 letters, 0 done before");
+    assert_eq!(last(&errors), "4 letters, 4 of them done before");
     assert!(output.contains("0:3 done"), "{output}");
 
     rig.put(&[letter(&rig.topic, 9)]);

@@ -39,7 +39,8 @@ The marks of `replay` and `drop` are the committed offsets of the group
 `offsets.retention.minutes` (7 days) after the last replay or drop: do not keep letters longer than
 that in the topic, or use --since. Run one replay at a time.
 
-TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.",
+TIME is epoch seconds, `2026-01-31 08:15:00` (UTC), `2026-01-31T08:15:00Z`, or how long ago it was:
+`90m`, `2h`, `7d`.",
     actions: &[
         CommandSpec {
             name: "list",
@@ -65,8 +66,9 @@ TIME is epoch seconds, `2026-01-31 08:15:00` (UTC) or `2026-01-31T08:15:00Z`.",
         CommandSpec {
             name: "replay",
             summary: "send the records to their topics again, where the sink finds them",
-            details: "It may be interrupted and repeated: what was acknowledged is marked as done, \
-                      not sent again",
+            details: "Without a filter every letter goes that is not done. A record that is refused \
+                      again comes back as a new letter. It may be interrupted and repeated: what \
+                      was acknowledged is marked as done, not sent again",
             inputs: &[FILTERS, options_of(ReplayOptions::INPUTS)],
             build: |given| {
                 let filter = DeadLetterFilter::read(given)?;

@@ -53,7 +53,11 @@ registered already grows and never shrinks. `run` registers by itself unless
         "schema show incident --json | jq .schema",
     ],
     exit_codes: &[
-        (0, "done, whether there is a difference or not"),
+        (0, "done; of `diff`: what is registered serves"),
+        (
+            1,
+            "of `diff`: there is a difference, and the registry would take it",
+        ),
         (64, "the command line makes no sense"),
         (75, "the instance or the registry did not answer"),
         (

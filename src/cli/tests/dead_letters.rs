@@ -59,8 +59,8 @@ fn filters() {
         table: Some("incident".to_owned()),
         topic: Some("t".to_owned()),
         kind: Some("forbidden".to_owned()),
-        since: Some(EpochSeconds(1_706_140_800)),
-        until: Some(EpochSeconds(1_706_227_200)),
+        since: Some(PointInTime::At(EpochSeconds(1_706_140_800))),
+        until: Some(PointInTime::At(EpochSeconds(1_706_227_200))),
         key: Some("K".to_owned()),
         places: Some(DeadLetterPlaces {
             partition: Some(1),

@@ -27,8 +27,9 @@ pub(super) fn ranges(
     chosen.map(narrow).collect()
 }
 
-/// Whether a letter is one of those that are meant. Its place was looked at before.
-pub(super) fn matches(filter: &DeadLetterFilter, found: &FoundLetter) -> bool {
+/// Whether a letter is one of those that are meant by a command that began at `now`. Its place was
+/// looked at before.
+pub(super) fn matches(filter: &DeadLetterFilter, now: EpochSeconds, found: &FoundLetter) -> bool {
     let letter = found.letter.as_ref().ok();
     let table = letter.map(|letter| letter.table.as_str());
     let topic = letter.map(|letter| letter.topic.as_str());
@@ -44,10 +45,10 @@ pub(super) fn matches(filter: &DeadLetterFilter, found: &FoundLetter) -> bool {
         && same(&filter.kind, kind)
         && filter
             .since
-            .is_none_or(|since| second.is_some_and(|second| since <= second))
+            .is_none_or(|since| second.is_some_and(|second| second >= since.resolve(now)))
         && filter
             .until
-            .is_none_or(|until| second.is_some_and(|second| second < until))
+            .is_none_or(|until| second.is_some_and(|second| second < until.resolve(now)))
         && filter.key.as_ref().is_none_or(|wanted| {
             // As it is, or as it is printed.
             let same = |key: &[u8]| key == wanted.as_bytes() || of_bytes(key) == *wanted;
@@ -58,14 +59,18 @@ pub(super) fn matches(filter: &DeadLetterFilter, found: &FoundLetter) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cli::{DeadLetterPlace, DeadLetterPlaces};
+    use crate::cli::{DeadLetterPlace, DeadLetterPlaces, PointInTime};
     use crate::kafka::ConsumerRecord;
     use crate::sink::{DeadLetter, Refusal, RefusalKind};
     use std::ops::RangeInclusive;
+
+    /// One second after the letter of [`found`].
+    const NOW: EpochSeconds = EpochSeconds(2_001);
 
     fn found(text: Option<&[u8]>) -> FoundLetter {
         let mut record = ConsumerRecord {
@@ -100,25 +105,29 @@ mod tests {
             table: some("incident"),
             topic: some("t"),
             kind: some("no_identity"),
-            since: Some(EpochSeconds(2_000)),
-            until: Some(EpochSeconds(2_001)),
+            since: Some(PointInTime::At(EpochSeconds(2_000))),
+            until: Some(PointInTime::At(EpochSeconds(2_001))),
             key: some("K"),
             ..DeadLetterFilter::default()
         };
-        assert!(matches(&DeadLetterFilter::default(), &found(None)) && matches(&all, &found(None)));
+        assert!(
+            matches(&DeadLetterFilter::default(), NOW, &found(None))
+                && matches(&all, NOW, &found(None))
+        );
         type Change = fn(&mut DeadLetterFilter);
-        let changes: [Change; 6] = [
+        let changes: [Change; 7] = [
             |filter| filter.table = Some("problem".to_owned()),
             |filter| filter.topic = Some("u".to_owned()),
             |filter| filter.kind = Some("forbidden".to_owned()),
-            |filter| filter.since = Some(EpochSeconds(2_001)),
-            |filter| filter.until = Some(EpochSeconds(2_000)),
+            |filter| filter.since = Some(PointInTime::At(EpochSeconds(2_001))),
+            |filter| filter.until = Some(PointInTime::At(EpochSeconds(2_000))),
             |filter| filter.key = Some("L".to_owned()),
+            |filter| filter.since = Some(PointInTime::Ago(Duration::ZERO)),
         ];
         for change in changes {
             let mut filter = all.clone();
             change(&mut filter);
-            assert!(!matches(&filter, &found(None)), "{filter:?}");
+            assert!(!matches(&filter, NOW, &found(None)), "{filter:?}");
         }
     }
 
@@ -133,8 +142,8 @@ mod tests {
             key: Some(key.to_owned()),
             ..DeadLetterFilter::default()
         };
-        assert!(matches(&filter("base64:AAAAAAcCaw=="), &framed));
-        assert!(!matches(&filter("k"), &framed));
+        assert!(matches(&filter("base64:AAAAAAcCaw=="), NOW, &framed));
+        assert!(!matches(&filter("k"), NOW, &framed));
     }
 
     #[test]
@@ -142,15 +151,15 @@ mod tests {
         let broken = found(Some(b"{"));
         let mut filter = DeadLetterFilter {
             kind: Some(UNREADABLE_KIND.to_owned()),
-            since: Some(EpochSeconds(1_000)),
-            until: Some(EpochSeconds(1_001)),
+            since: Some(PointInTime::At(EpochSeconds(1_000))),
+            until: Some(PointInTime::At(EpochSeconds(1_001))),
             key: Some("K".to_owned()),
             ..DeadLetterFilter::default()
         };
-        assert!(matches(&filter, &broken));
-        assert!(!matches(&filter, &found(None)));
+        assert!(matches(&filter, NOW, &broken));
+        assert!(!matches(&filter, NOW, &found(None)));
         filter.table = Some("incident".to_owned());
-        assert!(!matches(&filter, &broken));
+        assert!(!matches(&filter, NOW, &broken));
     }
 
     #[test]

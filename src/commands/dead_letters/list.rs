@@ -29,16 +29,19 @@ pub(super) fn list(
     } else {
         DoneLetters::Skip
     };
+    let mut listed_done = 0;
     let counts = letters.scan(filter, marked, &stop, |_, found| {
+        listed_done += u64::from(found.done);
         written = lines.add(&found, terminal);
         flow(written.is_ok())
     })?;
     written.and_then(|()| lines.end(terminal))?;
-    terminal.note(&format!(
-        "{}, {} done before",
-        plural(counts.found, "letter"),
-        counts.done
-    ));
+    let found = plural(counts.found, "letter");
+    terminal.note(&if options.all {
+        format!("{found}, {listed_done} of them done before")
+    } else {
+        format!("{found}, {} done before", counts.done)
+    });
     Ok(exit_code::DONE)
 }
 

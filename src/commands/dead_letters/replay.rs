@@ -41,6 +41,12 @@ pub(super) fn replay(
     if options.dry_run {
         return preview(letters, filter, records, options.json, terminal);
     }
+    if *filter == DeadLetterFilter::default() {
+        terminal.note("no filter is given: every letter that is not done is sent again");
+    }
+    if !options.direct {
+        terminal.note("a record that is refused again comes back as a new letter");
+    }
     let interrupt = InterruptListener::listen()
         .map_err(|error| CommandFailure::new(exit_code::TRY_AGAIN, error))?;
     let mut run = ReplayRun {

@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::filter;
 use super::found::FoundLetter;
-use crate::cli::{DeadLetterFilter, DeadLetterPlace};
+use crate::cli::{DeadLetterFilter, DeadLetterPlace, EpochSeconds};
 use crate::commands::failure::{CommandFailure, exit_code};
 use crate::config::Config;
 use crate::kafka::{ReplayProgress, TopicReadError, TopicReader};
@@ -16,7 +16,7 @@ use crate::stop::Stop;
 impl From<TopicReadError> for CommandFailure {
     fn from(error: TopicReadError) -> CommandFailure {
         let code = match error {
-            TopicReadError::Scattered { .. } => exit_code::PARTLY_DONE,
+            TopicReadError::Scattered { .. } => exit_code::NOT_AS_ASKED,
             _ if error.is_configuration() => exit_code::CONFIGURATION,
             _ => exit_code::TRY_AGAIN,
         };
@@ -47,6 +47,8 @@ pub(super) struct DeadLetterTopic {
     pub(super) group: String,
     pub(super) partitions: BTreeMap<i32, Range<i64>>,
     pub(super) marks: ReplayProgress,
+    /// When the command began.
+    began: EpochSeconds,
 }
 
 impl DeadLetterTopic {
@@ -65,6 +67,7 @@ impl DeadLetterTopic {
             group,
             partitions,
             marks,
+            began: EpochSeconds(jiff::Timestamp::now().as_second()),
         })
     }
 
@@ -90,7 +93,7 @@ impl DeadLetterTopic {
         }
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
         let limit = wanted.limit.map_or(u64::MAX, NonZeroU64::get);
-        let marks = &mut self.marks;
+        let (marks, began) = (&mut self.marks, self.began);
         self.browser
             .read_ranges(&self.topic, &ranges, stop, |record| {
                 let (partition, offset) = (record.partition, record.offset);
@@ -112,7 +115,7 @@ impl DeadLetterTopic {
                     record,
                     done,
                 };
-                if !filter::matches(wanted, &found) {
+                if !filter::matches(wanted, began, &found) {
                     return ControlFlow::Continue(());
                 }
                 counts.found += 1;

@@ -104,10 +104,10 @@ fn a_new_table() {
         "",
         SchemaAction::Diff,
         &expect![[r#"
-        subject sn.incident-value: nothing is registered
-        the registry would take the schema of `schema show`
-        exit 0
-    "#]],
+            subject sn.incident-value: nothing is registered
+            the registry would take the schema of `schema show`
+            exit 1
+        "#]],
     );
     let key = "      schema: {key: avro}\n";
     check(
@@ -131,13 +131,13 @@ fn a_table_that_has_grown() {
         "",
         SchemaAction::Diff,
         &expect![[r#"
-        subject sn.incident-value: version 3, id 7, is registered
-          column `old` is gone; its field stays and is null
-          column `sys_id` is new, as string
-          column `sys_updated_on` is new, as string
-        the registry would take the schema of `schema show`
-        exit 0
-    "#]],
+            subject sn.incident-value: version 3, id 7, is registered
+              column `old` is gone; its field stays and is null
+              column `sys_id` is new, as string
+              column `sys_updated_on` is new, as string
+            the registry would take the schema of `schema show`
+            exit 1
+        "#]],
     );
     check(
         &server,
@@ -199,13 +199,13 @@ fn a_registry_that_compares_nothing_refuses_nothing() {
         "",
         SchemaAction::Diff,
         &expect![[r#"
-        subject sn.incident-value: version 3, id 7, is registered
-          column `old` is gone; its field stays and is null
-          column `sys_id` is new, as string
-          column `sys_updated_on` is new, as string
-        the registry takes the schema of `schema show`: it compares nothing (NONE)
-        exit 0
-    "#]],
+            subject sn.incident-value: version 3, id 7, is registered
+              column `old` is gone; its field stays and is null
+              column `sys_id` is new, as string
+              column `sys_updated_on` is new, as string
+            the registry takes the schema of `schema show`: it compares nothing (NONE)
+            exit 1
+        "#]],
     );
     let mut config = config(&format!("http://{}", server.addr), "");
     config.schema_registry.auto_register = true;
@@ -243,7 +243,12 @@ fn json_has_everything() {
         SchemaAction::Register,
     ] {
         let done = run(&config, action, "incident", true);
-        assert_eq!((done.output.lines().count(), done.code), (1, 0), "{done:?}");
+        let code = u8::from(action == SchemaAction::Diff);
+        assert_eq!(
+            (done.output.lines().count(), done.code),
+            (1, code),
+            "{done:?}"
+        );
         let object: Value = serde_json::from_str(&done.output).unwrap();
         assert_eq!(object["subject"], "sn.incident-value");
         assert_eq!(object["schema"]["fields"][0]["name"], "old");
