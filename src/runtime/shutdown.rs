@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use super::pipeline_slot::PipelineSlot;
 use super::supervisor::{Supervisor, SupervisorInputs};
 use crate::daemon::Signal;
 
@@ -109,6 +110,9 @@ impl Supervisor {
             left.rows += slot.collect();
         }
         left.records = pipelines.sink.collect();
+        // No position moves any more. It writes a last time while Kafka and the client end.
+        let mut flusher = pipelines.flusher;
+        flusher.end(true);
         let (producer, client) = (
             Arc::clone(&self.connections.producer),
             Arc::clone(&self.connections.client),
@@ -126,11 +130,12 @@ impl Supervisor {
         let [kafka, client] = ending.map(|thread| await_end(thread, deadline));
         left.rows = left.rows.max(kafka.unwrap_or(1));
         left.note(client.is_some(), "the instance's client");
-        let mut flusher = pipelines.flusher;
-        flusher.end(true);
-        while Instant::now() < deadline && !flusher.is_over() {
-            pause();
-        }
+        let mut helpers = [pipelines.topics, pipelines.probe];
+        await_all(deadline, || {
+            // Each is asked, as asking joins its thread.
+            let over = helpers.each_mut().map(PipelineSlot::is_over);
+            flusher.is_over() && over == [true, true]
+        });
         if flusher.is_over() {
             // It has written already; this catches an error that it could only log.
             self.services.store.flush().map_err(Error::Checkpoint)?;
@@ -138,8 +143,7 @@ impl Supervisor {
             left.note(false, "the checkpoint writer");
         }
         flusher.collect();
-        for mut slot in [pipelines.topics, pipelines.probe] {
-            slot.is_over();
+        for slot in helpers {
             slot.collect();
         }
         // Joins its thread, which may be in a look at a slow disk.
@@ -181,13 +185,18 @@ fn spawn(name: &str, end: impl FnOnce() -> u64 + Send + 'static) -> Option<JoinH
 /// The result of the thread; `None` if it panicked or does not end in time.
 fn await_end(thread: Option<JoinHandle<u64>>, deadline: Instant) -> Option<u64> {
     let thread = thread?;
-    // Even when the deadline has passed already, the thread gets this much: it was told to end just
-    // before, and in most cases ends at once.
+    await_all(deadline, || thread.is_finished());
+    thread.is_finished().then(|| thread.join().ok()).flatten()
+}
+
+/// Waits until `are_over`, or until the deadline.
+fn await_all(deadline: Instant, mut are_over: impl FnMut() -> bool) {
+    // Even when the deadline has passed already, they get this much: they were told to end just before,
+    // and in most cases end at once.
     let deadline = deadline.max(Instant::now() + SHUTDOWN_RESERVE / 2);
-    while !thread.is_finished() && Instant::now() < deadline {
+    while !are_over() && Instant::now() < deadline {
         pause();
     }
-    thread.is_finished().then(|| thread.join().ok()).flatten()
 }
 
 /// Sleeps until the next look. The threads that are ending send no event when they have ended.

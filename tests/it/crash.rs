@@ -333,6 +333,7 @@ fn a_stop_without_kafka_says_what_is_left_and_the_next_start_sends_it() {
     let (took, log) = (start.elapsed(), bridge.log());
     assert!(took < Duration::from_secs(15), "{took:?} of 25 s\n{log}");
     assert!(log.contains("read but not acknowledged"), "{log}");
+    assert!(!log.contains("left behind"), "all threads ended: {log}");
     assert_eq!(small::position(&folder.path().join("offsets.json")), None);
     kafka.with(|cluster| cluster.broker_up(1)).unwrap().unwrap();
     let bridge = Bridge::start(folder.path());
