@@ -9,6 +9,7 @@ mod connections;
 mod error;
 mod factories;
 mod helper_threads;
+mod pause_display;
 mod pipeline_slot;
 mod pipelines;
 mod reload;

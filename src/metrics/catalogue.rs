@@ -119,6 +119,8 @@ catalogue! {
     sink_in_flight: GaugeVec = "bridge_sink_in_flight_records" ["topic"] of SinkTopic;
     /// Records that are held because they or the schema registry are in trouble; bridge_outage tells of the instance.
     sink_held: GaugeVec = "bridge_sink_held" ["topic"] of SinkTopic;
+    /// 1 while an operator has paused a topic, else 0.
+    sink_paused: GaugeVec = "bridge_sink_paused" ["topic"] of SinkTopic;
     /// Records behind the committed position, or all of them while there is none.
     sink_lag: GaugeVec = "bridge_sink_lag_records" ["topic", "partition"] of SinkTopic;
     /// Commits of positions to Kafka.
@@ -135,6 +137,8 @@ catalogue! {
     source_hidden_rows: GaugeVec = "bridge_source_hidden_rows" ["table"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.
     source_held: GaugeVec = "bridge_source_held" ["table"] of SourceTable;
+    /// 1 while an operator has paused a table, else 0.
+    source_paused: GaugeVec = "bridge_source_paused" ["table"] of SourceTable;
     /// Rows left to read in the first load.
     source_remaining_rows: GaugeVec = "bridge_source_remaining_rows" ["table"] of SourceTable;
     /// When a poll of the table last succeeded, seconds since the epoch; 0 is never.

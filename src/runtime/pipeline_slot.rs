@@ -131,12 +131,16 @@ impl<W: Managed> PipelineSlot<W> {
 
     /// Pauses it, or lets it go on. While it is paused its threads do not run.
     pub(super) fn pause(&mut self, paused: bool) {
+        if paused == self.paused {
+            return;
+        }
         self.paused = paused;
-        self.told = paused.then(|| {
-            let note = self.health.note(self.key.clone());
-            note.fail("paused");
-            note
-        });
+        self.told = paused.then(|| pause_note(&self.health, self.key.clone()));
+    }
+
+    /// An operator has paused it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Its configuration or a client that it uses has changed: it ends and starts again.
@@ -380,6 +384,15 @@ impl<W: Managed> PipelineSlot<W> {
             }
         }
     }
+}
+
+/// The note that a pipeline is paused, since now: a pause is easily forgotten.
+pub(super) fn pause_note(health: &Arc<Health>, key: ConditionKey) -> Condition {
+    let note = health.note(key);
+    let since = jiff::Timestamp::now().as_second();
+    let since = jiff::Timestamp::from_second(since).unwrap_or_default();
+    note.fail(format!("paused since {since}; `resume` lets it go on"));
+    note
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::connections::Connections;
 use super::factories;
 use super::helper_threads::HelperThread;
-use super::pipeline_slot::{Managed, PipelineSlot, StartRefusal, StepInputs};
+use super::pause_display::{self, PausedLag};
+use super::pipeline_slot::{Managed, PipelineSlot, StartRefusal, StepInputs, pause_note};
 use super::services::Services;
 use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
-use crate::health::ConditionKey;
+use crate::health::{Condition, ConditionKey, Health};
 use crate::own_writes::OwnWriteLog;
 use crate::{sink, source};
 
@@ -38,8 +39,10 @@ pub(super) struct Pipelines {
     moving: VecDeque<String>,
     mover: Option<(String, Instant)>,
     sink_moves: bool,
-    /// Sink topics that are paused.
-    pub(super) paused: BTreeSet<String>,
+    /// Sink topics that are paused, each with its note.
+    paused: BTreeMap<String, Condition>,
+    /// The lag of each table that is paused, which goes on growing.
+    paused_lags: BTreeMap<String, PausedLag>,
     /// The tables and topics that metrics have series of: the topic of each table, the table of each
     /// topic.
     shown_tables: BTreeMap<String, String>,
@@ -66,7 +69,8 @@ impl Pipelines {
             moving: VecDeque::new(),
             mover: None,
             sink_moves: false,
-            paused: BTreeSet::new(),
+            paused: BTreeMap::new(),
+            paused_lags: BTreeMap::new(),
             shown_tables: BTreeMap::new(),
             shown_topics: BTreeMap::new(),
         };
@@ -92,8 +96,8 @@ impl Pipelines {
     /// Sets what follows from the configuration as a whole, not from one table.
     fn configure(&mut self, config: &Config) {
         let topics: BTreeSet<&String> = config.sink.topics.iter().map(|it| &it.topic).collect();
-        self.paused.retain(|topic| topics.contains(topic));
-        let consuming = topics.iter().any(|topic| !self.paused.contains(*topic));
+        self.paused.retain(|topic, _| topics.contains(topic));
+        let consuming = topics.iter().any(|topic| !self.paused.contains_key(*topic));
         self.sink.want(config.sink.enabled && consuming);
         self.probe.want(config.sink.enabled);
         self.own_writes = factories::own_writes(config, &self.own_writes);
@@ -146,9 +150,16 @@ impl Pipelines {
     }
 
     /// The sink starts again without its paused topics.
-    pub(super) fn pause_topic(&mut self, topic: &str, paused: bool, config: &Config) {
+    pub(super) fn pause_topic(
+        &mut self,
+        topic: &str,
+        paused: bool,
+        config: &Config,
+        health: &Arc<Health>,
+    ) {
         if paused {
-            self.paused.insert(topic.to_owned());
+            let note = || pause_note(health, ConditionKey::SinkTopic(topic.to_owned()));
+            self.paused.entry(topic.to_owned()).or_insert_with(note);
         } else {
             self.paused.remove(topic);
         }
@@ -216,6 +227,8 @@ impl Pipelines {
                 show_table(shown, table, services);
                 factories::table(services, connections, config, table, own, signals)
             });
+            let paused = slot.is_paused().then_some(slot.is_empty());
+            pause_display::show_table(&mut self.paused_lags, name, paused, inputs.now, services);
             // While Kafka is away nothing begins, and the checkpoint alone tells the lag.
             if !self.shown_tables.contains_key(name)
                 && let Some(entry) = services.store.get(name)
@@ -234,6 +247,7 @@ impl Pipelines {
         for name in names {
             self.tables.remove(&name);
             self.shown_tables.remove(&name);
+            self.paused_lags.remove(&name);
             services.metrics.forget_table(&name);
             services.store.hide_position(&name);
         }
@@ -247,7 +261,7 @@ impl Pipelines {
         services: &Services,
     ) {
         let topics = config.sink.topics.iter().map(|it| &it.topic);
-        let topics = topics.filter(|topic| !self.paused.contains(*topic));
+        let topics = topics.filter(|topic| !self.paused.contains_key(*topic));
         let mut needed = topics.chain(&config.sink.dlq_topic);
         let may_start = needed.all(|topic| self.found.contains(topic));
         let (own, paused) = (&self.own_writes, &self.paused);
@@ -257,7 +271,8 @@ impl Pipelines {
         };
         self.sink.step(inputs, |signals| {
             let mut config = config.clone();
-            config.sink.topics.retain(|it| !paused.contains(&it.topic));
+            let topics = &mut config.sink.topics;
+            topics.retain(|it| !paused.contains_key(&it.topic));
             factories::sink(services, connections, &config, own, signals)
         });
         if self.sink.is_empty() || self.sink.work().is_some() {
@@ -266,6 +281,9 @@ impl Pipelines {
                 .map(|it| (it.topic.clone(), it.table.clone()))
                 .collect();
             show_topics(&mut self.shown_topics, now, services);
+            for topic in self.shown_topics.keys() {
+                pause_display::show_topic(topic, self.paused.contains_key(topic), services);
+            }
         }
     }
 
@@ -332,7 +350,7 @@ impl Pipelines {
             .map(|topic| SupervisedPipeline {
                 kind: PipelineKind::Topic,
                 name: topic.topic.clone(),
-                phase: if self.paused.contains(&topic.topic) {
+                phase: if self.paused.contains_key(&topic.topic) {
                     PipelinePhase::Paused
                 } else {
                     self.sink.phase()

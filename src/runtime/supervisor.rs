@@ -239,7 +239,8 @@ impl Supervisor {
                 "`{name}` is no table of the source and no topic of the sink"
             ));
         }
-        self.pipelines.pause_topic(name, paused, config);
+        self.pipelines
+            .pause_topic(name, paused, config, &self.services.health);
         Ok(format!(
             "topic {name} {word}; the sink joins its group again"
         ))

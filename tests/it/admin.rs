@@ -53,6 +53,55 @@ fn ask(folder: &TempDir, line: &str, code: u8, words: &str) -> String {
     output
 }
 
+/// A pause that was forgotten: the status, the metrics and the notes tell it.
+#[test]
+fn what_is_paused_is_told_until_it_goes_on() {
+    let (_sim, kafka, folder) = world(5);
+    kafka.create_topic("orders").unwrap();
+    let file = folder.path().join("config.yaml");
+    let sink = "sink:\n  enabled: true\n  topics:\n    - {topic: orders, table: u_small}\n";
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{sink}")).unwrap();
+    let mut bridge = Bridge::start(folder.path());
+    bridge.wait_metric(&small::produced("t"), 5.0);
+    bridge.wait_ready();
+    let paused = |bridge: &Bridge| {
+        let table = bridge.metric(&small::series("bridge_source_paused"));
+        (table, bridge.metric("bridge_sink_paused{topic=\"orders\"}"))
+    };
+    assert_eq!(paused(&bridge), (0.0, 0.0));
+    ask(&folder, "pause u_small", 0, "is paused");
+    ask(&folder, "pause orders", 0, "is paused");
+    wait_for("the gauges", || {
+        (paused(&bridge) == (1.0, 1.0)).then_some(())
+    });
+    let (code, body) = bridge.get("/readyz");
+    assert_eq!(code, 200, "{body}");
+    for about in [
+        "table u_small: paused since 20",
+        "sink orders: paused since 20",
+    ] {
+        assert!(body.contains(about), "{body}");
+    }
+    let lag = small::series("bridge_offset_lag_seconds");
+    let frozen = bridge.metric(&lag);
+    bridge.wait_metric(&lag, frozen + 2.5);
+    assert!(
+        !bridge
+            .get("/metrics")
+            .1
+            .contains("bridge_sink_lag_records{")
+    );
+    ask(&folder, "resume u_small", 0, "goes on");
+    ask(&folder, "resume orders", 0, "goes on");
+    wait_for("the gauges", || {
+        (paused(&bridge) == (0.0, 0.0)).then_some(())
+    });
+    let (_, body) = bridge.get("/readyz");
+    assert!(!body.contains("paused"), "{body}");
+    assert_eq!(bridge.terminate(), 0);
+}
+
 #[test]
 fn the_command_line_asks_a_running_bridge() {
     let (sim, kafka, folder) = world(50);
