@@ -3,6 +3,8 @@
 //! [`Metrics`] has one field for each metric of the `catalogue`. It is shared as `Arc<Metrics>`; who
 //! counts holds a handle of its series, and [`Metrics::render`] writes the page.
 
+use std::time::SystemTime;
+
 mod catalogue;
 mod exposition;
 mod family;
@@ -34,10 +36,12 @@ impl Metrics {
         metrics
     }
 
-    /// Records that the configuration was read, and whether it is in use now.
-    pub fn record_reload(&self, used: bool) {
+    /// Records that the configuration was read at this time, and whether it is in use now.
+    pub fn record_reload(&self, used: bool, read_at: SystemTime) {
         self.reload_successful.set(if used { 1.0 } else { 0.0 });
-        self.reload_timestamp.set(family::epoch_seconds());
+        let since = read_at.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.unwrap_or_default().as_secs_f64();
+        self.reload_timestamp.set(seconds);
     }
 
     /// Removes the series of a table that is no longer read.

@@ -21,6 +21,7 @@ mod systemd;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::checkpoint::CheckpointStore;
 use crate::config::{CurrentConfig, LoadedConfig};
@@ -68,7 +69,7 @@ pub fn run(
         control,
         current,
     };
-    metrics.record_reload(true);
+    metrics.record_reload(true, SystemTime::now());
     let inputs = (signals, requests);
     let result = Supervisor::start(path.to_owned(), loaded, services, logging, inputs)
         .and_then(|(supervisor, inputs)| supervisor.run(inputs));

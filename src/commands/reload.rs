@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -17,6 +17,8 @@ use crate::config::Config;
 const RELOAD_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reload may take: the instance is asked whether the credentials work.
 const RELOAD_MAX_WAIT: Duration = Duration::from_secs(60);
+/// After this long without an outcome it is said what the wait is for.
+const RELOAD_TOLD_AFTER: Duration = Duration::from_secs(2);
 /// Between two questions what became of it.
 const RELOAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -26,11 +28,14 @@ pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> ExitResul
     let pid = running(config).map_err(failed)?;
     let addr = &config.observability.addr;
     let bridge = RunningBridge::at(addr, RELOAD_ANSWER_TIMEOUT).ok();
-    let before = bridge.as_ref().and_then(last_reload);
+    // An outcome counts when the configuration was read from now on: an edit before this one may be
+    // under way.
+    let asked = SystemTime::now();
+    let is_shown = bridge.as_ref().and_then(last_reload).is_some();
     kill_process(pid, Signal::HUP)
         .map_err(|error| failed(format!("cannot send SIGHUP to process {pid}: {error}")))?;
-    let outcome = match (bridge, before) {
-        (Some(bridge), Some(before)) => outcome(&bridge, &before),
+    let outcome = match bridge {
+        Some(bridge) if is_shown => outcome(&bridge, asked, pid, terminal)?,
         _ => Ok(format!(
             "; what became of it is in its log, as {addr} does not answer"
         )),
@@ -41,17 +46,32 @@ pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> ExitResul
     Ok(exit_code::DONE)
 }
 
-/// Waits until the bridge has read its configuration again. An error: it does not use it.
-fn outcome(bridge: &RunningBridge, before: &str) -> Result<String, String> {
-    let deadline = Instant::now() + RELOAD_MAX_WAIT;
-    while Instant::now() < deadline {
-        if last_reload(bridge).is_some_and(|now| now != before) {
-            return verdict(bridge);
+/// Waits until the bridge has tried the configuration as it was read after `asked`. An inner error: it
+/// does not use it.
+fn outcome(
+    bridge: &RunningBridge,
+    asked: SystemTime,
+    pid: Pid,
+    terminal: &mut Terminal<'_>,
+) -> Result<Result<String, String>, CommandFailure> {
+    let asked = asked.duration_since(SystemTime::UNIX_EPOCH);
+    let asked = asked.unwrap_or_default().as_secs_f64();
+    let begin = Instant::now();
+    let mut is_told = false;
+    while begin.elapsed() < RELOAD_MAX_WAIT {
+        if last_reload(bridge).is_some_and(|read_at| read_at >= asked) {
+            return Ok(verdict(bridge));
+        }
+        if begin.elapsed() > RELOAD_TOLD_AFTER && !is_told {
+            is_told = true;
+            terminal.line(&format!(
+                "process {pid} is trying the configuration; this may take half a minute"
+            ))?;
         }
         std::thread::park_timeout(RELOAD_POLL_INTERVAL);
     }
     let seconds = RELOAD_MAX_WAIT.as_secs();
-    Ok(format!("; it is not through after {seconds} s"))
+    Ok(Ok(format!("; it is not through after {seconds} s")))
 }
 
 /// The bridge that works with this checkpoint, if it is really one that takes SIGHUP: to others the
@@ -110,10 +130,11 @@ fn verdict(bridge: &RunningBridge) -> Result<String, String> {
     Err(format!(": it does not use this configuration: {why}"))
 }
 
-/// When the bridge last read its configuration, as it writes it.
-fn last_reload(bridge: &RunningBridge) -> Option<String> {
+/// When the bridge read the configuration that it tried last, in seconds since the epoch.
+fn last_reload(bridge: &RunningBridge) -> Option<f64> {
     let page = get(bridge, "/metrics")?;
-    value(&page, "bridge_config_last_reload_timestamp_seconds ")
+    let text = value(&page, "bridge_config_last_reload_timestamp_seconds ")?;
+    text.parse().ok()
 }
 
 fn value(page: &str, series: &str) -> Option<String> {

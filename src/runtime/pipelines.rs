@@ -32,6 +32,8 @@ pub(super) struct Pipelines {
     pub(super) probe: PipelineSlot<HelperThread>,
     /// Topics that are there.
     found: BTreeSet<String>,
+    /// The topics that the thread `topics` was started for: what it says is about them.
+    looked_for: BTreeSet<String>,
     found_in: Sender<BTreeSet<String>>,
     /// The log of the sink's writes for each table that leaves them out.
     own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
@@ -64,6 +66,7 @@ impl Pipelines {
             topics: slot(ConditionKey::TopicLookup),
             probe: slot(ConditionKey::SinkProbe),
             found: BTreeSet::new(),
+            looked_for: config.topics().into_iter().collect(),
             found_in,
             own_writes: BTreeMap::new(),
             moving: VecDeque::new(),
@@ -125,8 +128,9 @@ impl Pipelines {
         if plan.kafka {
             self.found = topics;
         }
-        let wanted = plan.config.topics();
-        if plan.kafka || wanted.iter().any(|topic| !self.found.contains(topic)) {
+        let wanted: BTreeSet<String> = plan.config.topics().into_iter().collect();
+        if plan.kafka || wanted != self.looked_for {
+            self.looked_for = wanted;
             self.topics.renew();
         }
         if plan.flush_interval {
@@ -191,9 +195,9 @@ impl Pipelines {
             factories::flusher(services, config, &signals.stop)
         });
         let (producer, found) = (&connections.producer, &self.found_in);
-        let topics = config.topics().into_iter().collect();
+        let missing = &self.looked_for - &self.found;
         self.topics.step(inputs, |signals| {
-            factories::topics(services, producer, topics, found, &signals.stop)
+            factories::topics(services, producer, missing, found, &signals.stop)
         });
         self.probe.step(inputs, |signals| {
             factories::probe(services, connections, config, &signals.stop)

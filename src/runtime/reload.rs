@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::helper_threads;
 use crate::config::{self, Config, ConfigDiff, ConfigFiles, ConfigProblems, LoadedConfig};
@@ -31,6 +31,9 @@ pub(super) struct ReloadTask {
     /// The configuration that runs.
     pub(super) running: LoadedConfig,
     pub(super) metrics: Arc<Metrics>,
+    /// The contents that the reload before this one has tried, when this one was asked for while that
+    /// one was under way.
+    pub(super) tried: Option<ConfigFiles>,
     pub(super) stop: Stop,
 }
 
@@ -38,7 +41,19 @@ pub(super) struct ReloadTask {
 pub(super) struct PreparedReload {
     /// The files to watch from now on.
     pub(super) files: ConfigFiles,
-    pub(super) result: Result<ReloadReady, ReloadRefusal>,
+    /// When they were read, or a little before.
+    pub(super) read_at: SystemTime,
+    pub(super) result: PreparedResult,
+}
+
+/// What came of preparing a reload.
+pub(super) enum PreparedResult {
+    /// It can be put to use.
+    Ready(Box<ReloadReady>),
+    /// It is not used.
+    Refused(ReloadRefusal),
+    /// The contents are those that the reload before has tried: its outcome is this one's.
+    Tried,
 }
 
 /// A valid edit, and the new clients that it needs.
@@ -80,7 +95,15 @@ impl ReloadRefusal {
 
 impl ReloadTask {
     pub(super) fn run(self) -> PreparedReload {
+        let read_at = SystemTime::now();
         let (loaded, files) = config::load_with_files(&self.path);
+        if self.tried.as_ref() == Some(&files) {
+            return PreparedReload {
+                files,
+                read_at,
+                result: PreparedResult::Tried,
+            };
+        }
         let result =
             loaded
                 .map_err(|problems| invalid(&problems))
@@ -90,7 +113,14 @@ impl ReloadTask {
                     let files = files.clone();
                     self.prepare(LoadedConfig { config, files }, warnings)
                 });
-        PreparedReload { files, result }
+        PreparedReload {
+            files,
+            read_at,
+            result: match result {
+                Ok(ready) => PreparedResult::Ready(Box::new(ready)),
+                Err(refused) => PreparedResult::Refused(refused),
+            },
+        }
     }
 
     fn prepare(
@@ -99,6 +129,14 @@ impl ReloadTask {
         warnings: Vec<String>,
     ) -> Result<ReloadReady, ReloadRefusal> {
         let plan = ConfigDiff::between(&self.running, &new);
+        let tried_out = [
+            (plan.servicenow, "the connection to the instance"),
+            (plan.kafka, "the connection to Kafka"),
+            (plan.registry, "the connection to the schema registry"),
+        ];
+        for (_, what) in tried_out.iter().filter(|(changes, _)| *changes) {
+            log::info!(what = what; "trying the edited configuration before it is used");
+        }
         let client = plan.servicenow.then(|| self.client(&plan.config));
         let client = client.transpose()?;
         let mut topics = BTreeSet::new();

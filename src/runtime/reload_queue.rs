@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::reload::{PreparedReload, ReloadRefusal, ReloadTask};
+use super::reload::{PreparedReload, PreparedResult, ReloadRefusal, ReloadTask};
 use super::services::Services;
 use crate::backoff::Backoff;
 use crate::config::{ConfigFiles, LoadedConfig};
@@ -31,11 +31,23 @@ pub(super) struct ReloadQueue {
     thread: Option<(StopTrigger, JoinHandle<()>)>,
     /// A file changed after the reload under way had read it, so another one follows.
     again: bool,
+    /// What the reload before has tried, for the one that was asked for meanwhile.
+    tried: Option<ConfigFiles>,
+    /// The outcome of the last reload that tried something.
+    last: Option<ReloadConclusion>,
     asked: Vec<CommandRequest>,
     asked_next: Vec<CommandRequest>,
     backoff: Backoff,
     retry_at: Option<Instant>,
     note: Condition,
+}
+
+/// How a reload has ended.
+struct ReloadConclusion {
+    outcome: ReloadOutcome,
+    words: Vec<String>,
+    /// What those are told who have asked for it.
+    answer: Result<String, String>,
 }
 
 impl ReloadQueue {
@@ -50,6 +62,8 @@ impl ReloadQueue {
             pending: prepared.clone(),
             thread: None,
             again: false,
+            tried: None,
+            last: None,
             asked: Vec::new(),
             asked_next: Vec::new(),
             backoff: Backoff::new(RELOAD_RETRY_BACKOFF.0, RELOAD_RETRY_BACKOFF.1),
@@ -79,12 +93,12 @@ impl ReloadQueue {
         }
         self.asked.append(&mut self.asked_next);
         self.asked.extend(request);
-        self.retry_at = None;
         let (trigger, stop) = stop::pair();
         let task = ReloadTask {
             path: self.path.clone(),
             running: running.clone(),
             metrics: Arc::clone(metrics),
+            tried: self.tried.take(),
             stop,
         };
         let results = self.results.clone();
@@ -105,7 +119,8 @@ impl ReloadQueue {
         let ended = self.thread.as_ref().is_some_and(|(_, it)| it.is_finished());
         (ended && self.pending.is_empty()).then(|| PreparedReload {
             files: ConfigFiles::default(),
-            result: Err(ReloadRefusal {
+            read_at: SystemTime::now(),
+            result: PreparedResult::Refused(ReloadRefusal {
                 outcome: ReloadOutcome::Refused,
                 words: vec!["the reload ended by a panic; this is a bug".to_owned()],
                 retry: false,
@@ -118,48 +133,62 @@ impl ReloadQueue {
         self.thread.is_none() && self.retry_at.is_some_and(|at| at <= now)
     }
 
-    /// A reload has ended with these words; whether another one is to follow.
+    /// A reload has ended that read `files` at `read_at`; whether another one is to follow. `result`:
+    /// what it changed or why it is refused, `None` where it was the reload before that tried these
+    /// contents.
     pub(super) fn end(
         &mut self,
-        result: Result<Vec<String>, ReloadRefusal>,
+        (files, read_at): (ConfigFiles, SystemTime),
+        result: Option<Result<Vec<String>, ReloadRefusal>>,
         services: &Services,
     ) -> bool {
         if let Some((_, thread)) = self.thread.take() {
             // It has sent its result, which was the last it did.
             thread.join().ok();
         }
-        services.metrics.record_reload(result.is_ok());
-        let (outcome, words, answer) = match result {
-            Ok(words) => self.used(words),
-            Err(refused) => self.refused(refused),
+        let is_new = result.is_some();
+        let conclusion = match result {
+            Some(Ok(words)) => self.used(words),
+            Some(Err(refused)) => self.refused(refused),
+            None => self.last.take().unwrap_or_else(|| self.used(Vec::new())),
         };
+        services
+            .metrics
+            .record_reload(conclusion.answer.is_ok(), read_at);
         for request in self.asked.drain(..) {
-            request.answer(answer.clone());
+            request.answer(conclusion.answer.clone());
         }
-        services.control.add_reload(ReloadRecord {
-            at: SystemTime::now(),
-            outcome,
-            words,
-        });
-        std::mem::take(&mut self.again)
+        if is_new {
+            services.control.add_reload(ReloadRecord {
+                at: SystemTime::now(),
+                outcome: conclusion.outcome.clone(),
+                words: conclusion.words.clone(),
+            });
+        }
+        self.last = Some(conclusion);
+        let follows = std::mem::take(&mut self.again);
+        self.tried = follows.then_some(files);
+        follows
     }
 
-    fn used(&mut self, words: Vec<String>) -> (ReloadOutcome, Vec<String>, Result<String, String>) {
+    fn used(&mut self, words: Vec<String>) -> ReloadConclusion {
         self.note.ok();
         self.backoff.reset();
+        self.retry_at = None;
         log::info!(changes = words.len(); "the configuration is reloaded");
         let said = if words.is_empty() {
             "nothing has changed".to_owned()
         } else {
             words.join("; ")
         };
-        (ReloadOutcome::Applied, words, Ok(said))
+        ReloadConclusion {
+            outcome: ReloadOutcome::Applied,
+            words,
+            answer: Ok(said),
+        }
     }
 
-    fn refused(
-        &mut self,
-        refused: ReloadRefusal,
-    ) -> (ReloadOutcome, Vec<String>, Result<String, String>) {
+    fn refused(&mut self, refused: ReloadRefusal) -> ReloadConclusion {
         let ReloadRefusal {
             outcome,
             words,
@@ -170,17 +199,21 @@ impl ReloadQueue {
             ReloadOutcome::Refused | ReloadOutcome::Applied => "it is not valid",
         };
         let text = words.join("; ");
-        if retry {
+        self.retry_at = retry.then(|| {
             let pause = self.backoff.ceiling();
             self.backoff.next(1.0);
-            self.retry_at = Some(Instant::now() + pause);
-        }
+            Instant::now() + pause
+        });
         log::error!(reason = why, problems = text, tried_again = retry;
             "the edited configuration is not used; what ran before goes on");
         self.note
             .fail(format!("the last edit is not used: {why}: {text}"));
         let answer = Err(format!("not used, as {why}: {text}"));
-        (outcome, words, answer)
+        ReloadConclusion {
+            outcome,
+            words,
+            answer,
+        }
     }
 
     /// Ends the waiting of a reload under way. It is not joined: it may be in a request.

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, never, select};
 use super::connections::Connections;
 use super::error::Error;
 use super::pipelines::Pipelines;
-use super::reload::PreparedReload;
+use super::reload::{PreparedReload, PreparedResult};
 use super::reload_queue::ReloadQueue;
 use super::services::Services;
 use super::systemd::Systemd;
@@ -268,14 +268,20 @@ impl Supervisor {
 
     /// A reload was prepared: puts it to use, or reports why it is refused.
     fn take(&mut self, prepared: PreparedReload) {
-        let PreparedReload { mut files, result } = prepared;
+        let PreparedReload {
+            mut files,
+            read_at,
+            result,
+        } = prepared;
+        let tried = (files.clone(), read_at);
         files.extend(&self.running.files);
         let words = match result {
-            Ok(ready) => Ok(self.apply(ready, &mut files)),
-            Err(refused) => Err(refused),
+            PreparedResult::Ready(ready) => Some(Ok(self.apply(*ready, &mut files))),
+            PreparedResult::Refused(refused) => Some(Err(refused)),
+            PreparedResult::Tried => None,
         };
         self.watch.follow(files);
-        if self.reloads.end(words, &self.services) {
+        if self.reloads.end(tried, words, &self.services) {
             self.reload(None);
         } else {
             self.systemd.reloaded();

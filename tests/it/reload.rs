@@ -1,5 +1,6 @@
 //! Edits of the configuration while the bridge runs.
 
+mod edits;
 mod sink;
 
 use std::collections::BTreeMap;

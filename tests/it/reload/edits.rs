@@ -1,0 +1,122 @@
+//! Edits that follow each other: what is said of one must not be said of the next.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use servicenow_sim::{Fault, Target};
+
+use super::{SUCCESSFUL, rename_over, wait_log};
+use crate::support::bridge::{Bridge, run, texts};
+use crate::support::rig::Rig;
+use crate::support::sink::SinkRig;
+use crate::support::wait_for;
+
+/// What readiness says of a topic lives as long as the topic is in the configuration.
+#[test]
+fn a_mistyped_topic_that_was_put_right_is_forgotten() {
+    let rig = SinkRig::new();
+    let mut right = rig.config();
+    right.reads = true;
+    rig.create_topic("rows.out", 1);
+    right.tables = vec!["name: incident\ntopic: rows.out".to_owned()];
+    let bridge = rig.start(&right);
+    bridge_ready(&bridge);
+    let mut dead_letters = right.clone();
+    dead_letters.sink = replaced(&right.sink, "dlq_topic: ", "dlq_topic: mistyped.");
+    let mut topic = right.clone();
+    topic.tables = vec!["name: incident\ntopic: mistyped.out".to_owned()];
+    for wrong in [topic, dead_letters] {
+        rename_over(rig.folder.path(), &wrong.text());
+        bridge.wait_not_ready("mistyped.");
+        rename_over(rig.folder.path(), &right.text());
+        bridge_ready(&bridge);
+        let (_, body) = bridge.get("/readyz");
+        assert!(!body.contains("mistyped."), "{body}");
+    }
+    assert_eq!(bridge.terminate(), 0);
+}
+
+fn replaced(text: &str, old: &str, new: &str) -> String {
+    assert!(text.contains(old), "{text}");
+    text.replace(old, new)
+}
+
+fn bridge_ready(bridge: &Bridge) {
+    wait_for("readiness", || {
+        (bridge.get("/readyz").0 == 200).then_some(())
+    });
+}
+
+const TRYING: &str = "trying the edited configuration";
+
+/// A bridge whose instance takes its time, so that an edit of the log-in is under way for a while.
+struct SlowReload {
+    rig: Rig,
+    /// The configuration that runs, with a port that `reload` can ask.
+    text: String,
+    bridge: Bridge,
+}
+
+impl SlowReload {
+    fn new() -> SlowReload {
+        let rig = Rig::new();
+        rig.fill("incident", 3);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = port.local_addr().unwrap().to_string();
+        drop(port);
+        let text = replaced(&rig.config().text(), "127.0.0.1:0", &addr);
+        fs::write(rig.folder.path().join("config.yaml"), &text).unwrap();
+        let mut bridge = Bridge::start(rig.folder.path());
+        rig.wait_rows(&mut bridge, &rig.rows("incident"));
+        let delay = Fault::Delay(Duration::from_secs(3));
+        rig.sim.faults().on(Target::Any, delay);
+        SlowReload { rig, text, bridge }
+    }
+
+    /// Edits the log-in, and waits until that is being tried.
+    fn try_wrong_password(&self) {
+        let wrong = replaced(&self.text, "password: secret", "password: wrong-one");
+        rename_over(self.rig.folder.path(), &wrong);
+        wait_log(&self.bridge, TRYING, 0);
+    }
+
+    fn reload(&self) -> (String, String, i32) {
+        texts(&run(self.rig.folder.path(), &["reload"]))
+    }
+}
+
+#[test]
+fn a_reload_that_is_asked_for_tells_the_outcome_of_its_own_edit() {
+    let it = SlowReload::new();
+    it.try_wrong_password();
+    // The edit under way is refused later on; this one is good.
+    let good = replaced(&it.text, "source:\n", "source:\n  batch_size: 17\n");
+    rename_over(it.rig.folder.path(), &good);
+    let (output, errors, code) = it.reload();
+    let log = it.bridge.log();
+    assert_eq!(code, 0, "{output}{errors}\n{log}");
+    assert!(
+        output.contains("it runs with this configuration now"),
+        "{output}"
+    );
+    assert!(it.bridge.metric(SUCCESSFUL) > 0.5);
+    assert!(log.contains("batch_size"), "{log}");
+    assert_eq!(it.bridge.terminate(), 0);
+}
+
+#[test]
+fn an_edit_is_tried_once_however_often_it_is_asked_for() {
+    let it = SlowReload::new();
+    it.try_wrong_password();
+    let (output, errors, code) = it.reload();
+    assert_eq!(code, 75, "{output}{errors}");
+    assert!(
+        errors.contains("it does not use this configuration"),
+        "{errors}"
+    );
+    assert!(output.contains("is trying the configuration"), "{output}");
+    let log = it.bridge.log();
+    assert_eq!(log.matches(TRYING).count(), 1, "{log}");
+    assert_eq!(it.bridge.terminate(), 0);
+}
