@@ -9,6 +9,7 @@ use crate::cli::CheckOptions;
 
 mod connect;
 mod offline;
+mod query_terms;
 mod report;
 
 use self::offline::OfflineFindings;

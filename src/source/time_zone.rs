@@ -39,7 +39,11 @@ pub enum TimeZoneError {
 impl fmt::Display for TimeZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TimeZoneError::Request(error) => write!(f, "measuring the time zone: {error}"),
+            TimeZoneError::Request(error) if error.is_api_verdict() => {
+                write!(f, "measuring the time zone: {error}")
+            }
+            // A log-in that is refused, or a connection that is not made, has nothing to do with it.
+            TimeZoneError::Request(error) => error.fmt(f),
             TimeZoneError::Unclear(why) => write!(
                 f,
                 "cannot tell how the instance reads times in queries: {why}; set \

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::query_terms::QueryTerms;
 use super::report::CheckReport;
 use crate::avro::desired_schema;
 use crate::commands::schema;
@@ -77,7 +78,10 @@ fn instance(
     };
     for table in config.active_tables() {
         match checker.look(path, table, &literals) {
-            Ok(words) => report.good(&format!("table `{}`: {words}", table.name)),
+            Ok(words) => {
+                report.good(&format!("table `{}`: {words}", table.name));
+                checker.query(path, table, report);
+            }
             Err(error) => report.bad(&format!("table `{}`: {error}", table.name)),
         }
     }
@@ -148,6 +152,93 @@ impl InstanceChecker<'_> {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// Looks up the columns of the table's query, and counts the rows with and without each condition: an
+    /// instance drops a condition that it does not understand, and says nothing.
+    fn query(&mut self, path: &str, table: &TableConfig, report: &mut CheckReport<'_, '_>) {
+        let Some(query) = table.query.as_deref() else {
+            return;
+        };
+        let name = &table.name;
+        let Some(terms) = QueryTerms::of(query) else {
+            report.note(&format!(
+                "table `{name}`: the conditions of its query cannot be compared"
+            ));
+            return;
+        };
+        let compared = self
+            .missing_columns(path, table, &terms)
+            .and_then(|missing| {
+                let with = self.count(path, table, Some(query))?;
+                for (term, rest) in terms.each_without() {
+                    let without = self.count(path, table, rest.as_deref())?;
+                    if with < without || without == 0 {
+                        continue;
+                    }
+                    let term_text = term.text();
+                    let words = format!(
+                        "table `{name}`: the condition `{term_text}` of its query narrows nothing: \
+                     {with} rows with it and without it"
+                    );
+                    match term.columns().find(|column| missing.contains(column)) {
+                    Some(column) => report.bad(&format!(
+                        "{words}; the table has no column `{column}` that the integration user \
+                         may read, so the instance drops the condition"
+                    )),
+                    None => report.note(&format!(
+                        "{words}; an instance drops a condition whose operator or value it does \
+                         not understand"
+                    )),
+                }
+                }
+                Ok(())
+            });
+        if let Err(why) = compared {
+            report.note(&format!(
+                "table `{name}`: the conditions of its query were not compared: {why}"
+            ));
+        }
+    }
+
+    /// The columns of a query that no row shows: they do not exist, or are hidden.
+    fn missing_columns<'q>(
+        &mut self,
+        path: &str,
+        table: &TableConfig,
+        terms: &QueryTerms<'q>,
+    ) -> Result<Vec<&'q str>, String> {
+        let columns = terms.columns();
+        let params = vec![
+            ("sysparm_fields", columns.join(",")),
+            ("sysparm_limit", "1".to_owned()),
+        ];
+        let (found, _) = self.ask(&table_api::look_up(path, &table.name, params))?;
+        Ok(match list_of(found)?.first() {
+            Some(row) => columns
+                .into_iter()
+                .filter(|column| !row.has(column))
+                .collect(),
+            None => Vec::new(),
+        })
+    }
+
+    fn count(
+        &mut self,
+        path: &str,
+        table: &TableConfig,
+        query: Option<&str>,
+    ) -> Result<u64, String> {
+        let mut params = vec![
+            ("sysparm_fields", table.identifier_field.clone()),
+            ("sysparm_limit", "1".to_owned()),
+        ];
+        if let Some(query) = query {
+            params.push(("sysparm_query", query.to_owned()));
+        }
+        let (_, head) = self.ask(&table_api::look_up(path, &table.name, params))?;
+        head.total_count
+            .ok_or_else(|| "the instance does not count the rows of an answer".to_owned())
     }
 
     /// Reads one row the way the source would.

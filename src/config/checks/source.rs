@@ -169,7 +169,7 @@ impl FromKeys for Partitioner {
 }
 
 fn looks_percent_encoded(query: &str) -> bool {
-    ["%5E", "%5e", "%3D", "%3d"]
+    ["%5E", "%5e", "%3D", "%3d", "%20"]
         .iter()
         .any(|part| query.contains(part))
 }

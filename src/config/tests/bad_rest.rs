@@ -182,6 +182,8 @@ fn tables() {
         &[
             "ORDERBYnumber",
             "a=1^ORDERBYDESCnumber",
+            "a=1^TRENDBYsys_created_on,month",
+            "a=1^STARTAT100",
             "^ORa=1",
             "^NQa=1",
             "\"a=1\\nb=2\"",
@@ -190,6 +192,8 @@ fn tables() {
         expect![[r#"
             ORDERBYnumber  source.tables[0].query: must not hold `ORDERBY`: rows are read in the order of the cursor
             a=1^ORDERBYDESCnumber  source.tables[0].query: must not hold `ORDERBY`: rows are read in the order of the cursor
+            a=1^TRENDBYsys_created_on,month  source.tables[0].query: must not hold `TRENDBY`: it is for reports, and rows are read one by one
+            a=1^STARTAT100  source.tables[0].query: must not hold `STARTAT`: where reading starts is told by the checkpoint
             ^ORa=1  source.tables[0].query: must not begin with `^OR` or `^NQ`
             ^NQa=1  source.tables[0].query: must not begin with `^OR` or `^NQ`
             "a=1\nb=2"  source.tables[0].query: must not hold line breaks or other control characters

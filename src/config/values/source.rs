@@ -1,5 +1,13 @@
 //! Single values of `source`.
 
+/// What an encoded query may hold in other places, and why not here.
+const NOT_IN_QUERIES: [(&str, &str); 4] = [
+    ("ORDERBY", "rows are read in the order of the cursor"),
+    ("GROUPBY", "rows are read in the order of the cursor"),
+    ("TRENDBY", "it is for reports, and rows are read one by one"),
+    ("STARTAT", "where reading starts is told by the checkpoint"),
+];
+
 /// An encoded query that can be joined with a time window: it must not sort, and must not begin
 /// with an operator that would tie it to the window.
 pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
@@ -11,11 +19,9 @@ pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
         .strip_suffix("^EQ")
         .unwrap_or(query)
         .trim_end_matches('^');
-    for word in ["ORDERBY", "GROUPBY"] {
+    for (word, why) in NOT_IN_QUERIES {
         if query.split('^').any(|item| item.starts_with(word)) {
-            return Err(format!(
-                "must not hold `{word}`: rows are read in the order of the cursor"
-            ));
+            return Err(format!("must not hold `{word}`: {why}"));
         }
     }
     if query.starts_with("OR") || query.starts_with("NQ") {

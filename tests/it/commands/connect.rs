@@ -59,6 +59,10 @@ fn check_connect_says_what_does_not_work() {
         "{output}"
     );
     assert!(!output.contains("wrong-one"), "{output}");
+    assert!(
+        !output.contains("time zone"),
+        "the log-in is what failed: {output}"
+    );
     // Wrong passwords lock accounts.
     assert_eq!(sim.requests().len(), 1, "{output}");
     let rest = "FAILED  table `incident`: not tried: the log-in was refused";
@@ -157,4 +161,42 @@ fn check_connect_without_an_instance_ends() {
     assert_eq!(code, 75, "{output}");
     assert!(output.matches("FAILED  ").count() >= 2, "{output}");
     assert!(output.contains("127.0.0.1:9"), "{output}");
+}
+
+/// The instance drops what it does not understand, so the whole table would go out.
+#[test]
+fn check_connect_says_which_conditions_narrow_nothing() {
+    let (sim, _kafka, folder, config) = instance_and_kafka();
+    let row = servicenow_sim::Row::new().set("category", "unheard-of");
+    sim.insert("incident", row).unwrap();
+    let with = |query: &str| {
+        let config = config.clone().table(&format!("query: {query}"));
+        config.write(folder.path());
+        call(folder.path(), &["check", "--connect"])
+    };
+    let (output, _, code) = with("category=unheard-of^prioritty=1^stateNOT%20IN100");
+    assert_eq!(code, 75, "{output}");
+    for words in [
+        "FAILED  table `incident`: the condition `prioritty=1` of its query narrows nothing: 1 rows",
+        "no column `prioritty`",
+        "note    table `incident`: the condition `stateNOT%20IN100` of its query narrows nothing",
+        "looks percent-encoded",
+    ] {
+        assert!(output.contains(words), "no `{words}` in {output}");
+    }
+    assert!(
+        !output.contains("`category=unheard-of` of its query narrows"),
+        "{output}"
+    );
+    let (output, _, code) =
+        with("category=unheard-of^ORcategory=nowhere^stateNOT IN100^sys_idISNOTEMPTY");
+    assert_eq!(code, 0, "{output}");
+    assert!(
+        output.contains("`sys_idISNOTEMPTY` of its query narrows nothing"),
+        "{output}"
+    );
+    // A query that finds nothing because of its other conditions says nothing of these.
+    let (output, _, code) = with("category=nowhere");
+    assert_eq!(code, 0, "{output}");
+    assert!(!output.contains("narrows nothing"), "{output}");
 }
