@@ -50,12 +50,15 @@ const GUARDED_PROPERTIES: [&str; 24] = [
 ];
 
 /// Defaults of every client, which `kafka.properties` may change.
-const COMMON_DEFAULTS: [(&str, &str); 6] = [
+const COMMON_DEFAULTS: [(&str, &str); 7] = [
     ("client.id", CLIENT_ID),
     // A mistyped name must not create a topic.
     ("allow.auto.create.topics", "false"),
-    // The default backs off up to 10 s; a broker that comes back is to be found within seconds.
-    ("reconnect.backoff.max.ms", "2000"),
+    // The default backs off up to 10 s; a broker that comes back is to be found within 2 s. librdkafka
+    // adds a jitter of up to a half.
+    ("reconnect.backoff.max.ms", "1000"),
+    // The default of 30 s is one attempt that hangs where packets are dropped without a word.
+    ("socket.connection.setup.timeout.ms", "5000"),
     ("socket.keepalive.enable", "true"),
     // Brokers close idle connections, which needs no log line.
     ("log.connection.close", "false"),

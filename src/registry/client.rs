@@ -132,9 +132,14 @@ impl Registry {
             Err(Error::Request {
                 asked,
                 cause: RegistryFailure::Incompatible { reasons, .. },
+                outage,
             }) => {
                 let cause = self.explain(subject, schema, &reasons, stop);
-                Err(Error::Request { asked, cause })
+                Err(Error::Request {
+                    asked,
+                    cause,
+                    outage,
+                })
             }
             Err(error) => Err(error),
         }

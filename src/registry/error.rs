@@ -20,6 +20,9 @@ pub enum Error {
         asked: Box<AttemptedRegistryRequest>,
         /// Why it failed.
         cause: RegistryFailure,
+        /// No address answers any request, as far as is known: a caller comes again at once, as one
+        /// request at a time is let through.
+        outage: bool,
     },
 }
 
@@ -46,6 +49,11 @@ pub enum RegistryFailure {
     Network(String),
     /// The certificate or the handshake was refused.
     Tls(String),
+    /// Not asked, as no address has answered for as long as a request waits.
+    Away {
+        /// The newest failure, in words.
+        words: String,
+    },
     /// 429.
     RateLimited {
         /// The pause that the registry asked for in `Retry-After`.
@@ -150,6 +158,19 @@ impl Error {
         self.cause().into_iter().chain(others)
     }
 
+    /// The same, of a registry that is away.
+    pub(super) fn in_outage(mut self) -> Error {
+        if let Error::Request { outage, .. } = &mut self {
+            *outage = true;
+        }
+        self
+    }
+
+    /// No address answers any request, as far as is known.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Request { outage: true, .. })
+    }
+
     /// True where the same request may succeed later although nothing is changed in the meantime.
     pub fn is_retryable(&self) -> bool {
         self.cause().is_some_and(RegistryFailure::is_retryable)
@@ -180,10 +201,16 @@ impl RegistryFailure {
             self,
             RegistryFailure::Timeout(_)
                 | RegistryFailure::Network(_)
+                | RegistryFailure::Away { .. }
                 | RegistryFailure::RateLimited { .. }
                 | RegistryFailure::Server { .. }
                 | RegistryFailure::Body(_)
         )
+    }
+
+    /// It asks to be left alone, and is there.
+    pub(super) fn is_rate_limit(&self) -> bool {
+        matches!(self, RegistryFailure::RateLimited { .. })
     }
 
     /// A registry's word on the schema that it was sent, the same at each of its addresses.
@@ -244,6 +271,7 @@ impl RegistryFailure {
         match self {
             RegistryFailure::Timeout(_) => "timeout",
             RegistryFailure::Network(_) => "network",
+            RegistryFailure::Away { .. } => "away",
             RegistryFailure::Tls(_) => "tls",
             RegistryFailure::RateLimited { .. } => "rate_limited",
             RegistryFailure::Unauthorized { .. } => "unauthorized",
@@ -273,7 +301,7 @@ impl fmt::Display for Error {
         match self {
             Error::Setup(why) => f.write_str(why),
             Error::Stopped => f.write_str("stopped"),
-            Error::Request { asked, cause } => {
+            Error::Request { asked, cause, .. } => {
                 write!(
                     f,
                     "schema registry: {} {} ({}): {cause}{}",
@@ -300,6 +328,7 @@ impl fmt::Display for RegistryFailure {
             RegistryFailure::Timeout(limit) => write!(f, "timed out: {limit}"),
             RegistryFailure::Network(why) => f.write_str(why),
             RegistryFailure::Tls(why) => write!(f, "no secure connection: {why}"),
+            RegistryFailure::Away { words } => write!(f, "not asked: it is away: {words}"),
             RegistryFailure::RateLimited { words, .. } => write!(f, "429 rate limited: {words}"),
             RegistryFailure::Unauthorized { words } => write!(f, "401 unauthorized: {words}"),
             RegistryFailure::Forbidden { words } => write!(f, "403 forbidden: {words}"),

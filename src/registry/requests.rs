@@ -3,7 +3,7 @@
 mod verdict;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderValue, Method, Request, header};
@@ -15,7 +15,9 @@ use crate::config::{RegistryAuth, SchemaRegistryConfig};
 use crate::http::agent::{
     AgentSettings, AgentsByStop, ConnectionProfile, StoppableAgent, TimeBounds,
 };
+use crate::http::circuit_breaker::FailureBlame;
 use crate::http::error_body::shown;
+use crate::http::outage_gate::{GatePass, GateRefusal, OutageGate, SharedProbeSpacing};
 use crate::http::redaction::{HiddenSecret, hide, hide_password};
 use crate::http::transport_error::TransportError;
 use crate::http::{self, DnsCache, encoding};
@@ -37,6 +39,8 @@ const REGISTRY_FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const REGISTRY_MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// The longest wait that the registry may ask for.
 const MAX_REGISTRY_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The longest wait for a registry that is away, before the caller gives a sign of life.
+const REGISTRY_OUTAGE_WAIT: Duration = Duration::from_secs(10);
 /// Bound on the look-up and on the connection, so that another address has its turn soon.
 const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The connections of one caller, which asks one address at a time and seldom.
@@ -107,6 +111,8 @@ pub(super) struct RegistryTransport {
     /// Keeps the credential out of words.
     _hidden: Option<HiddenSecret>,
     timeout: Duration,
+    /// Where requests wait while no address answers.
+    gate: OutageGate,
     requests: CounterVec,
 }
 
@@ -126,19 +132,30 @@ impl RegistryTransport {
             authorization: authorization(&config.auth)?,
             _hidden: hidden(&config.auth),
             timeout: config.timeout,
+            gate: OutageGate::new("schema_registry", &SharedProbeSpacing::default(), metrics),
             requests: metrics.registry_requests.clone(),
         })
     }
 
-    /// Asks until there is an answer or no use in asking.
+    /// Asks until there is an answer or no use in asking. While no address answers any thread, one of
+    /// them at a time asks.
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
         ask: &RegistryRequest,
         stop: &Stop,
     ) -> Result<T, Error> {
         let mut backoff = Backoff::new(REGISTRY_FIRST_BACKOFF, REGISTRY_MAX_BACKOFF);
+        let deadline = Instant::now() + REGISTRY_OUTAGE_WAIT;
         loop {
-            let error = match self.ask_once(ask, stop) {
+            let pass = match self.gate.enter(deadline, stop) {
+                Ok(pass) => pass,
+                Err(GateRefusal::Stopped) => return Err(Error::Stopped),
+                Err(GateRefusal::Away(words)) => {
+                    let error = self.error(ask, RegistryFailure::Away { words });
+                    return Err(error.in_outage());
+                }
+            };
+            let error = match self.judged(self.ask_once(ask, stop), pass) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -149,13 +166,40 @@ impl RegistryTransport {
                 .cause()
                 .and_then(RegistryFailure::wait)
                 .unwrap_or_default();
-            let delay = backoff
-                .next(fastrand::f64())
-                .max(asked.min(MAX_REGISTRY_RETRY_AFTER));
+            let mut delay = backoff.next(fastrand::f64());
+            if error.is_outage() {
+                delay = Duration::ZERO;
+            }
+            let delay = delay.max(asked.min(MAX_REGISTRY_RETRY_AFTER));
             log::debug!(error:% = error, delay_ms = delay.as_millis(); "asking the registry again");
             if stop.wait(delay) {
                 return Err(Error::Stopped);
             }
+        }
+    }
+
+    /// Takes in what the outcome says of the registry as a whole. It is away when no address answers;
+    /// where one does, the others are only behind or broken.
+    fn judged<T>(&self, result: Result<T, Error>, pass: GatePass<'_>) -> Result<T, Error> {
+        let error = match result {
+            Ok(answer) => {
+                pass.succeeded();
+                return Ok(answer);
+            }
+            Err(error) => error,
+        };
+        let is_limited = error.causes().any(RegistryFailure::is_rate_limit);
+        if is_limited || matches!(error, Error::Stopped) {
+            return Err(error);
+        }
+        if !error.causes().all(RegistryFailure::is_retryable) {
+            pass.succeeded();
+            return Err(error);
+        }
+        let words = error.cause().map(RegistryFailure::to_string);
+        match pass.failed(&words.unwrap_or_default()) {
+            FailureBlame::Place => Err(error.in_outage()),
+            FailureBlame::Request => Err(error),
         }
     }
 
@@ -165,6 +209,7 @@ impl RegistryTransport {
         let round = self.timeout.saturating_mul(urls);
         round.saturating_mul(MAX_REGISTRY_RETRIES + 1)
             + MAX_REGISTRY_RETRY_AFTER * MAX_REGISTRY_RETRIES
+            + REGISTRY_OUTAGE_WAIT
     }
 
     /// Asks each address once, beginning with the one that answered last, until one gives an answer
@@ -324,6 +369,7 @@ fn error(
     Error::Request {
         asked: Box::new(asked),
         cause,
+        outage: false,
     }
 }
 

@@ -356,7 +356,10 @@ impl InstanceTransport {
             // A gateway that takes the body away may take its type as well.
             return Err(ExchangeFailure::unusable("the answer is empty".to_owned()));
         }
-        let retry_after = headers::retry_after(&head.headers);
+        let retry_after = headers::retry_after(&head.headers).or_else(|| match status {
+            429 => headers::rate_limit_reset(&head.headers),
+            _ => None,
+        });
         let in_api_words = is_api_error(&start, out.is_login());
         let cause = match self.cause_of_status(status, &head.headers, &start, retry_after) {
             InstanceFailure::Forbidden { words }

@@ -21,8 +21,9 @@ const REGISTRY_LAG_GRACE: Duration = Duration::from_secs(15);
 /// long.
 const ABSENCES_TO_BELIEVE_AT_ONCE: usize = 4;
 const ABSENCE_MEMORY: Duration = Duration::from_secs(600);
-/// First and longest pause after a failed request.
-const FETCH_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// First and longest pause after a failed request. The registry's client lets one request at a time
+/// through while it is away.
+const FETCH_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
 /// How long a failed request is remembered when no record waits for its schema any more.
 const FAILED_FETCH_MEMORY: Duration = Duration::from_secs(60);
 /// Bytes of schemas after which all are forgotten, and the number of entries; a sink needs a few.

@@ -234,7 +234,10 @@ impl TableSender {
         loop {
             let stop = &self.signals.stop;
             match self.records.encode(key, text, id, &self.heartbeat, stop) {
-                Err(RowEncodeError::NoSchema(why)) => self.wait_for_schema(&why)?,
+                Err(RowEncodeError::NoSchema(why)) => self.wait_for_schema(&why, Duration::MAX)?,
+                Err(RowEncodeError::Away(why)) => {
+                    self.wait_for_schema(&why, SENDER_WAKE_INTERVAL)?;
+                }
                 Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
                 Err(RowEncodeError::InvalidRow(why)) => {
                     self.schema_is_known();
@@ -312,17 +315,17 @@ impl TableSender {
         {
             None | Some(Err(RowEncodeError::Stopped)) => {}
             Some(Ok(())) => self.schema_is_known(),
-            Some(Err(RowEncodeError::NoSchema(why) | RowEncodeError::InvalidRow(why))) => {
-                self.schema_is_missing(&why);
+            Some(Err(error)) => {
+                self.schema_is_missing(error.words());
             }
         }
     }
 
     /// A row waits here, and the poller with it, while there is no schema to write it with. What is
     /// on its way to Kafka is still settled meanwhile. A stop ends the wait: nothing of this row was
-    /// sent.
-    fn wait_for_schema(&mut self, why: &str) -> Result<(), SendFailure> {
-        let until = Instant::now() + self.schema_is_missing(why);
+    /// sent. `at_most` is for a cause that is waited for elsewhere.
+    fn wait_for_schema(&mut self, why: &str, at_most: Duration) -> Result<(), SendFailure> {
+        let until = Instant::now() + self.schema_is_missing(why).min(at_most);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.heartbeat.beat();
             self.position.show_lag();

@@ -311,3 +311,38 @@ fn addresses_and_tokens_are_checked_at_start() {
     assert_eq!(error.to_string(), "schema_registry.url: is not set");
     assert_eq!(error.metric_label(), "setup");
 }
+
+/// The first thread meets the silence; those that come then wait for the outcome of one request at a time.
+#[test]
+fn of_many_threads_one_at_a_time_asks_a_registry_that_is_away() {
+    const SILENT: usize = 4;
+    let server = ScriptedServer::start(|number, _| {
+        if number < SILENT {
+            vec![ServerAction::Close]
+        } else {
+            ok(r#"{"subject":"t-value","version":3,"id":7,"schema":"\"string\""}"#)
+        }
+    });
+    let bench = Arc::new(of(&server));
+    let ask = || {
+        let bench = Arc::clone(&bench);
+        spawn(move || bench.registry.latest("t-value", &bench.stop).is_ok())
+    };
+    let first = ask();
+    while server.seen().is_empty() {
+        std::thread::yield_now();
+    }
+    // Until the failure is known the others would go out as well.
+    while !first.is_finished() && server.seen().len() < 2 {
+        std::thread::yield_now();
+    }
+    let others: Vec<_> = (0..8).map(|_| ask()).collect();
+    for thread in others.into_iter().chain([first]) {
+        assert!(thread.join().unwrap());
+    }
+    let seen = server.seen();
+    for pair in seen[1..SILENT].windows(2) {
+        let pause = pair[1].at.duration_since(pair[0].at);
+        assert!(pause >= Duration::from_millis(300), "{pause:?}");
+    }
+}

@@ -122,7 +122,7 @@ impl SchemaFinder {
     ) -> Result<Option<FoundSchema>, RowEncodeError> {
         if !self.registry.auto_registers() {
             return match self.look_for_other(id, reports, stop) {
-                Err(RowEncodeError::NoSchema(why)) => {
+                Err(RowEncodeError::NoSchema(why) | RowEncodeError::Away(why)) => {
                     reports.known_schema_stays(&why);
                     Ok(None)
                 }

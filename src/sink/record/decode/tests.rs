@@ -324,6 +324,7 @@ fn only_what_is_about_the_schema_is_the_fault_of_a_record() {
     let error = |cause: RegistryFailure| registry::Error::Request {
         asked: Box::default(),
         cause,
+        outage: false,
     };
     let words = || "x".to_owned();
     for (cause, kind) in [
