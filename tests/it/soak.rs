@@ -15,9 +15,11 @@ use crossbeam_channel::after;
 use real_kafka::{Broker, Embedded, Options as Own, require_or_skip};
 use servicenow_sim::{Fault, Options, Row, Rule, Sim, Target};
 
+use crate::outage::{Outage, Trial};
 use crate::support::bridge::Bridge;
 use crate::support::rig::{self, Rig};
 use crate::support::sink::{Kafka, SinkRig, TABLE, alive, by_row, create, update};
+use crate::support::wire;
 use crate::support::{small, wait_at_most, wait_for};
 
 /// A whole number in the environment, or `default`.
@@ -59,6 +61,49 @@ fn outage(bridge: &mut Bridge, time: Duration, mut each: impl FnMut(u64)) {
 
 /// The pauses between attempts have grown by then: how long everything may take to go on.
 const RECOVERY: Duration = Duration::from_secs(600);
+
+/// An outage of this length in the middle of a first load, live polls and a backlog of the sink: little is
+/// asked meanwhile, all are at work again at once, nothing is lost.
+fn away_for(time: Duration, outage: Outage) {
+    if !wire::require_or_skip() {
+        return;
+    }
+    let mut trial = Trial::start();
+    trial.begin(outage);
+    let requests = trial.last(time);
+    let (status, reasons) = trial.bridge.get("/readyz");
+    assert_eq!(status, 503);
+    trial.end();
+    let back = trial.wait_back();
+    let ready = Instant::now();
+    trial.bridge.wait_ready();
+    let ready = ready.elapsed();
+    println!(
+        "{outage:?} for {time:?}: {requests} requests meanwhile; at work again: {back:?}; ready \
+         {ready:?} after the last of them; before: {reasons}"
+    );
+    assert!(requests <= 40.0 + time.as_secs_f64(), "{requests} requests");
+    trial.finish();
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn ninety_seconds_away() {
+    for outage in [
+        Outage::Unavailable,
+        Outage::Refused,
+        Outage::BlackHole,
+        Outage::Slow,
+    ] {
+        away_for(Duration::from_secs(90), outage);
+    }
+}
+
+#[test]
+#[ignore = "minutes: make soak"]
+fn fifteen_minutes_away() {
+    away_for(Duration::from_secs(15 * 60), Outage::BlackHole);
+}
 
 #[test]
 #[ignore = "minutes: make soak"]
