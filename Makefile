@@ -88,7 +88,7 @@ screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)
 	@ls -l docs/screenshots
 
 .PHONY: static
-static: ## Build the static musl binary (TARGET=...), with its debug file beside it; check it and run the demo with it
+static: ## Build the static musl binary, with its debug file beside it; check it and run the demo with it
 	TARGET=$(TARGET) CARGO=$(CARGO) packaging/static
 	CARGO=$(CARGO) packaging/check-static $(OUT)/$(TARGET)/release/$(BIN)
 	@ls -l $(OUT)/$(TARGET)/release/$(BIN)
