@@ -18,7 +18,7 @@ pub mod threads;
 
 #[doc(hidden)]
 pub use http::request_length;
-pub use server::{AdminServer, Error};
+pub use server::{AdminServer, Error, check_address};
 pub use services::AdminServices;
 
 #[cfg(test)]

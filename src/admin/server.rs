@@ -108,6 +108,9 @@ impl fmt::Display for Error {
                 match source.kind() {
                     ErrorKind::AddrInUse => f.write_str("; stop what uses it or set another port"),
                     ErrorKind::PermissionDenied => f.write_str("; set a port above 1023"),
+                    ErrorKind::AddrNotAvailable => f.write_str(
+                        "; write an address of this machine, or `:port` for all of them",
+                    ),
                     _ => f.write_str("; write `host:port`, or `:port` for all addresses"),
                 }
             }
@@ -156,6 +159,22 @@ fn listen(addr: &str) -> io::Result<Vec<TcpListener>> {
         Err(failed)
     } else {
         Ok(listeners)
+    }
+}
+
+/// Whether an address of `observability.addr` is one of this machine, if it is written in numbers: finding
+/// out what a name means may take the network. The port is left alone.
+///
+/// # Errors
+/// As [`AdminServer::start`].
+pub fn check_address(addr: &str) -> Result<(), Error> {
+    let Ok(mut address) = addr.parse::<SocketAddr>() else {
+        return Ok(());
+    };
+    address.set_port(0);
+    match bind(address) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Listen(addr.to_owned(), source)),
     }
 }
 

@@ -122,10 +122,11 @@ impl InstanceChecker<'_> {
     fn literals(&mut self) -> Result<TimeLiterals, String> {
         match self.instance.literals(self.stop) {
             Ok(literals) => Ok(literals.clone()),
-            Err(error) => {
-                self.refused = matches!(&error, TimeZoneError::Request(why) if refuses_login(why));
-                Err(error.to_string())
+            Err(TimeZoneError::Request(why)) if refuses_login(&why) => {
+                self.refused = true;
+                Err(format!("the log-in was refused: {why}"))
             }
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::config::{Config, ConfigWarning};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
-use crate::{checkpoint, kafka, source};
+use crate::{admin, checkpoint, kafka, source};
 
 /// What is wrong, and what is doubtful.
 #[derive(Default)]
@@ -33,6 +33,7 @@ impl OfflineFindings {
             &config.schema_registry,
             &Metrics::new(),
         ));
+        findings.note(admin::check_address(&config.observability.addr));
         findings.checkpoint(config);
         findings
     }

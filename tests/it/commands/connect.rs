@@ -54,8 +54,9 @@ fn check_connect_says_what_does_not_work() {
         call(folder.path(), &["check", "--connect"])
     };
     assert_eq!(code, 75, "{output}");
+    let refused = "FAILED  the log-in was refused: ";
     assert!(
-        output.contains("FAILED  ") && output.contains("401"),
+        output.contains(refused) && output.contains("401") && !output.contains("time zone"),
         "{output}"
     );
     assert!(!output.contains("wrong-one"), "{output}");

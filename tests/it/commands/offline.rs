@@ -54,6 +54,12 @@ fn check_refuses_what_run_refuses() {
             "offset:\n  file_path: no-cert.pem/offsets.json\n",
             &["checkpoint", "no-cert.pem", "directory"],
         ),
+        // Of the block for documentation (RFC 5737), so of no machine.
+        (
+            "addr: 127.0.0.1:0",
+            "addr: 192.0.2.1:8080",
+            &["observability.addr `192.0.2.1:8080`", "of this machine"],
+        ),
         (
             "offset:\n",
             "offset:\n  file_path: damaged.json\n",
