@@ -218,7 +218,11 @@ impl InstanceClient {
     /// error. What the answer of a 201 or 204 holds does not matter.
     pub fn write(&self, write: &TableWrite<'_>, stop: &Stop) -> Result<RowAfterWrite, Error> {
         let asked = write.asked(self.base_url());
-        let target = target(&write.path, &write.params);
+        // A new row gets its domain from the user.
+        let target = match write.verb {
+            WriteVerb::Insert => target(&write.path, &write.params),
+            WriteVerb::Update | WriteVerb::Delete => self.target(&write.path, &write.params),
+        };
         let out = OutgoingRequest {
             method: write.verb.method(),
             target: &target,

@@ -49,6 +49,14 @@ impl CheckKeys for SinkTopicConfig {
                            `key_field`, or `create_id: key`";
             section.warning("operation", message);
         }
+        if topic.key_is_sys_id && topic.create_id == CreateId::Key {
+            let message = "is for keys that are no sys_ids; remove it or `key_is_sys_id`";
+            section.problem("create_id", message);
+        }
+        if topic.key_is_sys_id && topic.key_field.is_some() {
+            let message = "is not used with `key_is_sys_id: true`, as the key names the row";
+            section.warning("key_field", message);
+        }
         if let Some(key) = &topic.key_field
             && !topic.fields.is_empty()
             && !topic.fields.contains(key)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::declare::{config_keys, words};
 use crate::config::duration::{ms, secs};
 use crate::config::kinds::{
-    Nested, NestedIfUsed, Required, any, choice, existing_file, integer, normal_text, rate,
+    Nested, NestedIfUsed, Required, any, choice, existing_file, flag, integer, normal_text, rate,
     seconds, secret, text, up_to, word,
 };
 use crate::config::secret::Secret;
@@ -56,6 +56,10 @@ config_keys! {
 
         /// Certificates, for https.
         tls: TlsFiles = (), Nested;
+
+        /// Whether rows of all domains are read and written, not only those of the integration user's
+        /// domains. The user needs the role query_no_domain_table_api.
+        query_no_domain: bool = false, flag();
 
         /// How the instance reads times in queries: auto measures it at start; utc; or the time
         /// zone of the integration user, as Europe/Berlin.

@@ -91,6 +91,9 @@ config_keys! {
         /// update, upsert.
         operation: SinkOperation = SinkOperation::Auto, word();
 
+        /// Whether the record's key is the sys_id of its row, as in the records of the source.
+        key_is_sys_id: bool = false, flag();
+
         /// A column that identifies a row instead of its sys_id, as correlation_id.
         key_field: Option<String> = None, text(values::sink::own_column).optional(), values: "column";
 

@@ -112,7 +112,9 @@ pub(in crate::sink) fn decode_content<'r>(
 
 /// Whether the key identifies the row.
 fn key_decides(record: &ConsumerRecord, topic: &SinkTopicConfig) -> bool {
-    topic.create_id == CreateId::Key || (topic.deletes && record.value.is_none())
+    topic.create_id == CreateId::Key
+        || topic.key_is_sys_id
+        || (topic.deletes && record.value.is_none())
 }
 
 /// What the registry's answer says of the schema with this id.

@@ -156,7 +156,9 @@ impl RecordParser<'_> {
             )
         })?;
         let id = match self.topic.create_id {
-            CreateId::Key => row_identity::of_key(key, &self.topic.table, self.scope),
+            CreateId::Key if !self.topic.key_is_sys_id => {
+                row_identity::of_key(key, &self.topic.table, self.scope)
+            }
             _ => sys_id_of_key(key).ok_or_else(|| {
                 Refusal::unsent(
                     RefusalKind::NoIdentity,
@@ -173,7 +175,7 @@ impl RecordParser<'_> {
         kind: OperationKind,
         all: Vec<RecordField>,
     ) -> Result<RecordAction, Refusal> {
-        let sys_id = named_row(&all)?;
+        let sys_id = self.named_row(&all)?;
         let row = self.row(kind, &all, sys_id.clone())?;
         let create = self.create(kind, &row, &all, sys_id)?;
         let row = match (row, &create) {
@@ -209,7 +211,9 @@ impl RecordParser<'_> {
             SinkOperation::Insert => OperationKind::Insert,
             SinkOperation::Update => OperationKind::Update,
             SinkOperation::Upsert => OperationKind::Upsert,
-            SinkOperation::Auto if names_a_row(row) => OperationKind::Update,
+            SinkOperation::Auto if self.topic.key_is_sys_id || names_a_row(row) => {
+                OperationKind::Update
+            }
             SinkOperation::Auto if self.topic.key_field.is_some() => OperationKind::Upsert,
             SinkOperation::Auto => OperationKind::Insert,
         }
@@ -328,6 +332,29 @@ impl RecordParser<'_> {
                 Ok((name, value))
             })
             .collect()
+    }
+
+    /// The sys_id that names the row, in the record or where that is configured in its key.
+    fn named_row(&self, all: &[RecordField]) -> Result<Option<String>, Refusal> {
+        let named = named_row(all)?;
+        if !self.topic.key_is_sys_id {
+            return Ok(named);
+        }
+        let key = self.key()?.ok_or_else(|| {
+            let error = "the record has no key, which names its row by `key_is_sys_id`";
+            Refusal::unsent(RefusalKind::NoIdentity, error)
+        })?;
+        let id = sys_id_of_key(key).ok_or_else(|| {
+            let error = "the record's key is no sys_id, as `key_is_sys_id` says it is";
+            Refusal::unsent(RefusalKind::InvalidIdentity, error)
+        })?;
+        match named {
+            Some(other) if !other.eq_ignore_ascii_case(&id) => Err(Refusal::unsent(
+                RefusalKind::InvalidIdentity,
+                "the record's `sys_id` and its key name two rows",
+            )),
+            _ => Ok(Some(id)),
+        }
     }
 
     /// The record's key, to identify a row by it; `None` if it is empty.

@@ -254,6 +254,33 @@ fn records_of_the_source_go_through() {
     assert_eq!(bridge.terminate(), 0);
 }
 
+/// As the source writes them: the row is named by the key alone.
+#[test]
+fn rows_that_are_named_by_the_key() {
+    let rig = SinkRig::new();
+    let [first, second] = ["first", "second"].map(|name| rig.row(name));
+    let config = rig
+        .config()
+        .sink_topic("key_is_sys_id: true\ndeletes: true\non_missing: insert");
+    let new = "0123456789abcdef0123456789abcdef";
+    let state = |state: &str| record(&json!({"state": state}));
+    let bridge = done(
+        &rig,
+        &config,
+        [
+            state("2").key(first.as_str()),
+            Draft::tombstone().key(second.as_str()),
+            state("3").key(new),
+            state("4").key("no sys_id"),
+        ],
+    );
+    assert_eq!(rig.column(&first, "state"), "2");
+    assert_eq!(rig.column(new, "state"), "3");
+    assert_eq!(rig.sim.count(TABLE).unwrap(), 2);
+    assert_eq!(kinds(&rig), ["invalid_identity"]);
+    assert_eq!(bridge.terminate(), 0);
+}
+
 /// Records of Kafka Connect's JSON converter and of Debezium, also one in the other.
 #[test]
 fn rows_in_envelopes() {

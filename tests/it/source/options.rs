@@ -233,3 +233,36 @@ fn a_count_that_is_missing_is_asked_for() {
             .then_some(())
     });
 }
+
+/// Rows of other domains are not there, and do not count, unless they are asked for.
+#[test]
+fn rows_of_all_domains() {
+    let rig = Rig::with(Options {
+        domain: Some("!!!/own/".to_owned()),
+        ..Options::default()
+    });
+    let row = |domain: &str| {
+        let stamp = servicenow_sim::format_stamp(rig.sim.now() - 600);
+        let row = Row::new().set("sys_domain_path", domain);
+        rig.sim
+            .insert("incident", row.set("sys_updated_on", stamp))
+            .unwrap()
+    };
+    let (own, other) = (row("!!!/own/"), row("!!!/other/"));
+    // Tables without domains are read as before.
+    let config = rig.config();
+    let records = records(&rig, rig.start(&config), 1);
+    assert_eq!(records[0].key_text(), own);
+
+    std::fs::remove_file(rig.folder.path().join("offsets.json")).unwrap();
+    let mut bridge = rig.start(&config.servicenow("query_no_domain: true"));
+    wait_for("the row of the other domain", || {
+        let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
+        records
+            .iter()
+            .any(|record| record.key_text() == other)
+            .then_some(())
+    });
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+}

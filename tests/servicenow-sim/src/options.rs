@@ -60,6 +60,9 @@ pub struct Options {
     pub session_wait: Duration,
     /// Use the indexes; off sends every query through the general evaluator.
     pub use_indexes: bool,
+    /// `sys_domain_path` of the rows that users see without `sysparm_query_no_domain=true`; `None`: the
+    /// instance has no domains (section 2.2).
+    pub domain: Option<String>,
     /// A `sys_id` in the body of a POST becomes the row's; else it is ignored (section 2.1).
     pub honour_client_sys_id: bool,
     /// Status of a POST whose `sys_id` is taken (section 12, open point j).
@@ -115,6 +118,7 @@ impl Default for Options {
             session_waiters: 10,
             session_wait: Duration::from_secs(30),
             use_indexes: true,
+            domain: None,
             honour_client_sys_id: true,
             duplicate_id_status: 403,
             admin_only_sys_fields: false,

@@ -116,3 +116,43 @@ fn who_makes_a_row_that_is_missing() {
     let made = create(&keyed_upsert, &keyed(), OnMissing::Skip);
     assert!(matches!(made, NewRowIdentity::Record { .. }));
 }
+
+#[test]
+fn the_key_may_be_the_sys_id() {
+    let topic = SinkTopicConfig {
+        key_is_sys_id: true,
+        deletes: true,
+        ..topic()
+    };
+    let keyed = |key: &str, value: Option<&str>| ConsumerRecord {
+        key: Some(key.as_bytes().to_vec()),
+        ..record(value)
+    };
+    let operation = written(&keyed(ID, Some(ROW)), &topic);
+    assert_eq!(
+        (operation.kind, operation.row),
+        (OperationKind::Update, by_id(ID))
+    );
+    let quoted = format!("\"{ID}\"");
+    assert_eq!(written(&keyed(&quoted, Some(ROW)), &topic).row, by_id(ID));
+    let both = format!(r#"{{"sys_id":"{}","a":"1"}}"#, ID.to_uppercase());
+    assert_eq!(written(&keyed(ID, Some(&both)), &topic).row, by_id(ID));
+    let mut insert = keyed(ID, Some(ROW));
+    insert
+        .headers
+        .push(("sn_operation".to_owned(), Some(b"insert".to_vec())));
+    let operation = written(&insert, &topic);
+    assert_eq!(operation.create, NewRowIdentity::Given(ID.to_owned()));
+    assert_eq!(
+        written(&keyed(ID, None), &topic).kind,
+        OperationKind::Delete
+    );
+    for (key, value, kind) in [
+        ("k/../x", Some(ROW), "invalid_identity"),
+        ("", Some(ROW), "no_identity"),
+        ("abc", Some(both.as_str()), "invalid_identity"),
+        ("a b", None, "no_identity"),
+    ] {
+        assert_eq!(refused(&keyed(key, value), &topic), kind, "{key}");
+    }
+}

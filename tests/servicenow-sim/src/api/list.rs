@@ -172,6 +172,19 @@ impl Instance {
         if matches!(context.fault, Some(Fault::IgnoreConditions)) {
             query.branches = vec![Vec::new()];
         }
+        if let Some(domain) = &self.options.domain
+            && !request.flag("sysparm_query_no_domain")
+        {
+            // Before the query, so that rows of other domains do not count either.
+            let own = Condition {
+                field: "sys_domain_path".to_owned(),
+                operator: Some(Operator::Equal),
+                value: domain.clone(),
+            };
+            for branch in &mut query.branches {
+                branch.push(vec![own.clone()]);
+            }
+        }
         let session = self.session(context);
         let compiler = Compiler {
             store,
