@@ -55,6 +55,11 @@ impl Metrics {
         self.forget(SeriesOwner::SinkTopic, "topic", topic);
     }
 
+    /// Removes the series of a topic that nothing is produced to any more.
+    pub fn forget_produced_topic(&self, topic: &str) {
+        self.forget(SeriesOwner::ProducedTopic, "topic", topic);
+    }
+
     /// Removes the series of a table that the sink no longer writes to.
     pub fn forget_sink_table(&self, table: &str) {
         self.forget(SeriesOwner::SinkTable, "table", table);

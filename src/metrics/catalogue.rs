@@ -38,6 +38,8 @@ pub(super) enum SeriesOwner {
     SinkTable,
     /// A topic that the sink consumes, by the label `topic`.
     SinkTopic,
+    /// A topic that records are produced to, of tables or dead letters, by the label `topic`.
+    ProducedTopic,
     /// A table or the sink, by the label `pipeline`.
     Pipeline,
 }
@@ -178,7 +180,7 @@ catalogue! {
     /// Records waiting in the producer for their acknowledgement.
     produce_queue: SingleMetric<Gauge> = "bridge_kafka_queue_records" [] of Process;
     /// Records that the producer gave up; they are sent again.
-    produce_errors: CounterVec = "bridge_kafka_produce_errors_total" ["topic"] of Process;
+    produce_errors: CounterVec = "bridge_kafka_produce_errors_total" ["topic"] of ProducedTopic;
     /// 1 while at least one broker is connected, else 0.
     kafka_connected: SingleMetric<Gauge> = "bridge_kafka_connected" [] of Process;
 

@@ -275,8 +275,7 @@ fn no_series_of_a_gone_table_or_topic_is_left_over() {
     metrics.forget_table("gone");
     metrics.forget_sink_topic("gone");
     metrics.forget_sink_table("gone");
-    // The producer is shared: a topic's errors are not those of one table.
-    let kept = BTreeSet::from(["bridge_kafka_produce_errors_total".to_owned()]);
-    assert_eq!(left(&metrics, &gone), kept);
+    metrics.forget_produced_topic("gone");
+    assert_eq!(left(&metrics, &gone), BTreeSet::new());
     assert_eq!(left(&metrics, &pipeline), BTreeSet::new());
 }

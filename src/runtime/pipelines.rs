@@ -34,6 +34,8 @@ pub(super) struct Pipelines {
     found: BTreeSet<String>,
     /// The topics that the thread `topics` was started for: what it says is about them.
     looked_for: BTreeSet<String>,
+    /// Topics that may have left the configuration, whose figures go once no pipeline uses them.
+    left_topics: BTreeSet<String>,
     found_in: Sender<BTreeSet<String>>,
     /// The log of the sink's writes for each table that leaves them out.
     own_writes: BTreeMap<String, Arc<OwnWriteLog>>,
@@ -67,6 +69,7 @@ impl Pipelines {
             probe: slot(ConditionKey::SinkProbe),
             found: BTreeSet::new(),
             looked_for: config.topics().into_iter().collect(),
+            left_topics: BTreeSet::new(),
             found_in,
             own_writes: BTreeMap::new(),
             moving: VecDeque::new(),
@@ -130,7 +133,8 @@ impl Pipelines {
         }
         let wanted: BTreeSet<String> = plan.config.topics().into_iter().collect();
         if plan.kafka || wanted != self.looked_for {
-            self.looked_for = wanted;
+            let before = std::mem::replace(&mut self.looked_for, wanted);
+            self.left_topics.extend(before);
             self.topics.renew();
         }
         if plan.flush_interval {
@@ -205,6 +209,12 @@ impl Pipelines {
         self.move_on(now);
         self.step_tables(inputs, config, connections, services);
         self.step_sink(inputs, config, connections, services);
+        if !self.is_busy() {
+            let left = std::mem::take(&mut self.left_topics);
+            for topic in left.difference(&self.looked_for) {
+                services.metrics.forget_produced_topic(topic);
+            }
+        }
     }
 
     fn step_tables(

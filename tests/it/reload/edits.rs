@@ -4,10 +4,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use real_kafka::{require_or_skip, shared};
 use servicenow_sim::{Fault, Target};
 
 use super::{SUCCESSFUL, rename_over, wait_log};
 use crate::support::bridge::{Bridge, run, texts};
+use crate::support::config::Config;
 use crate::support::rig::Rig;
 use crate::support::sink::SinkRig;
 use crate::support::wait_for;
@@ -46,6 +48,62 @@ fn bridge_ready(bridge: &Bridge) {
     wait_for("readiness", || {
         (bridge.get("/readyz").0 == 200).then_some(())
     });
+}
+
+/// Nothing is left on the page of metrics of a table or topic that left the configuration.
+#[test]
+fn the_figures_of_what_left_the_configuration_go() {
+    if !require_or_skip() {
+        return;
+    }
+    let broker = shared().unwrap();
+    let rig = Rig::new();
+    // No record fits into this one: its produce errors are counted.
+    let small = [("max.message.bytes", "60")];
+    broker.create_topic("figures.problem", 1, &small).unwrap();
+    for topic in ["figures.incident", "figures.orders", "figures.tasks"] {
+        broker.create_topic(topic, 1, &[]).unwrap();
+    }
+    rig.fill("incident", 3);
+    rig.fill("problem", 3);
+    let mut config = Config::new(rig.sim.url(), &broker.plain_addr()).topic("figures.incident");
+    config.sink_topics = vec!["topic: figures.orders\ntable: incident".to_owned()];
+    let mut more = config.clone();
+    more.tables
+        .push("name: problem\ntopic: figures.problem".to_owned());
+    more.sink_topics
+        .push("topic: figures.tasks\ntable: change_request".to_owned());
+    let mut bridge = rig.start(&more);
+    let gone = [
+        "\"problem\"",
+        "table problem\"",
+        "\"figures.problem\"",
+        "\"figures.tasks\"",
+    ];
+    bridge.wait_metric(
+        "bridge_kafka_produce_errors_total{topic=\"figures.problem\"}",
+        1.0,
+    );
+    let page = |bridge: &Bridge| bridge.get("/metrics").1;
+    wait_for("the figures of the second topic", || {
+        page(&bridge).contains("\"figures.tasks\"").then_some(())
+    });
+    rename_over(rig.folder.path(), &config.text());
+    wait_for("the figures to go", || {
+        let page = page(&bridge);
+        let left = gone.iter().any(|label| page.contains(label));
+        (!left).then_some(())
+    });
+    // Those of the others stay.
+    let page = page(&bridge);
+    for kept in [
+        "table=\"incident\"",
+        "topic=\"figures.incident\"",
+        "\"figures.orders\"",
+    ] {
+        assert!(page.contains(kept), "{kept}: {page}");
+    }
+    assert_eq!(bridge.terminate(), 0);
 }
 
 const TRYING: &str = "trying the edited configuration";
