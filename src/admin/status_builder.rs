@@ -284,6 +284,7 @@ impl StatusBuilder<'_> {
         let Some(failing) = all.find(|it| it.state != ConditionState::Ok) else {
             return (PipelineState::Running, None);
         };
+        let held = held || matches!(failing.state, ConditionState::Held(_));
         let state = match failing.last_error {
             _ if held => PipelineState::Held,
             // It fails since it was registered: nothing has gone wrong, it has only just begun.

@@ -338,7 +338,9 @@ impl Assignment {
             topic: partition.topic.to_string(),
             partition: partition.number,
         };
-        Some(self.health.condition(key, &reason))
+        let condition = self.health.condition(key, "");
+        condition.hold(reason);
+        Some(condition)
     }
 
     fn state(&self) -> MutexGuard<'_, AssignmentState> {

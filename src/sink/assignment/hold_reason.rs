@@ -23,7 +23,7 @@ pub(super) fn hold_reason(start: &StartPosition) -> Option<String> {
         "the partition ends before it: was the topic made anew, or data lost?"
     };
     Some(format!(
-        "held: the group has committed offset {committed}, the partition holds {low} to {high}: \
+        "the group has committed offset {committed}, the partition holds {low} to {high}: \
          {why}; to go on, stop the bridge and set a position with kafka-consumer-groups.sh \
          --reset-offsets"
     ))

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use real_kafka::{require_or_skip, shared};
+use real_kafka::{Draft, require_or_skip, shared};
 use servicenow_sim::{Fault, Target};
 
 use super::{SUCCESSFUL, rename_over, wait_log};
@@ -79,15 +79,18 @@ fn the_figures_of_what_left_the_configuration_go() {
         "table problem\"",
         "\"figures.problem\"",
         "\"figures.tasks\"",
+        "\"change_request\"",
     ];
     bridge.wait_metric(
         "bridge_kafka_produce_errors_total{topic=\"figures.problem\"}",
         1.0,
     );
     let page = |bridge: &Bridge| bridge.get("/metrics").1;
-    wait_for("the figures of the second topic", || {
-        page(&bridge).contains("\"figures.tasks\"").then_some(())
-    });
+    let record = Draft::new("{\"short_description\": \"one\"}").key("one");
+    let writer = broker.writer().unwrap();
+    writer.write("figures.tasks", [record]).unwrap();
+    let written = "bridge_sink_records_total{table=\"change_request\",operation=\"insert\"}";
+    bridge.wait_metric(written, 1.0);
     rename_over(rig.folder.path(), &config.text());
     wait_for("the figures to go", || {
         let page = page(&bridge);
