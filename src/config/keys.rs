@@ -34,7 +34,7 @@ pub use sink::{
     SinkOperation, SinkTopicConfig,
 };
 pub use source::{
-    Decimals, DisplayValue, KeyFormat, OnOversize, OnTypeError, Partitioner, SchemaStyle,
+    Decimals, DisplayValue, KeyFormat, OnBadRow, OnOversize, OnTypeError, Partitioner, SchemaStyle,
     SourceConfig, TableConfig, TableFormat, TableSchemaConfig,
 };
 pub use state::{AdminAccess, CheckpointStorage, ObservabilityConfig, OffsetConfig};

@@ -135,6 +135,8 @@ catalogue! {
     source_own_writes: CounterVec = "bridge_source_own_writes_total" ["table"] of SourceTable;
     /// Letters that went out in place of rows.
     source_dead_letters: CounterVec = "bridge_source_dead_letters_total" ["table", "error_kind"] of SourceTable;
+    /// Rows passed over because they cannot be used (`on_bad_row: skip`), each time they were read.
+    source_bad_rows: CounterVec = "bridge_source_bad_rows_total" ["table"] of SourceTable;
     /// Rows counted by the instance but hidden from the integration user, last seen.
     source_hidden_rows: GaugeVec = "bridge_source_hidden_rows" ["table"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.

@@ -5,55 +5,33 @@
 //! error behind them (KB0778443). Rows are handed out while the page arrives; [`PageChunk::End`] says
 //! that the whole page was good.
 
+mod bad_row;
+mod block;
+mod cursor_columns;
 pub mod row;
+mod shape;
 mod splitter;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::ops::Range;
 
-use memchr::memchr;
-use memchr::memmem::Finder;
 use serde::Deserialize;
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+pub use self::bad_row::{BadRow, RowFault};
+pub use self::block::{PageRow, RowBlock};
+pub use self::cursor_columns::CursorColumns;
+
+use self::cursor_columns::json_words;
+use self::shape::{RowShape, has_controls};
 use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};
-use super::query::{parse_time, query_value_fault};
-use crate::config::DisplayValue;
+use crate::config::OnBadRow;
 use crate::http::error_body::error_words;
 
 /// Size of a read buffer in bytes; a block of rows is at most this, or one larger row.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes that are read behind the rows, where the error object of a cancelled transaction may stand.
 const MAX_TAIL_BYTES: usize = 64 * 1024;
-
-/// Rows that arrived together.
-#[derive(Debug, Default)]
-pub struct RowBlock {
-    /// The text the rows point into.
-    pub bytes: Vec<u8>,
-    /// The rows, in the order the instance gave them.
-    pub rows: Vec<PageRow>,
-}
-
-/// One row of a [`RowBlock`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageRow {
-    /// The row as JSON.
-    pub text: Range<usize>,
-    /// Its identifier, unescaped.
-    pub id: Range<usize>,
-    /// Its timestamp column, in seconds since 1970 UTC.
-    pub seconds: i64,
-}
-
-impl RowBlock {
-    /// The bytes of a range, as given by a [`PageRow`].
-    pub fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
-    }
-}
 
 /// The next part of a page.
 #[derive(Debug)]
@@ -73,8 +51,8 @@ pub enum PageError {
     Malformed(String),
     /// The body carries an error beside or instead of rows.
     Failed(String),
-    /// A row without the columns that make the cursor.
-    Column(String),
+    /// A row that cannot be handed on.
+    Row(BadRow),
 }
 
 impl fmt::Display for PageError {
@@ -83,7 +61,11 @@ impl fmt::Display for PageError {
             PageError::Read(error) => write!(f, "reading the answer: {error}"),
             PageError::Malformed(what) => write!(f, "the answer is not a complete list: {what}"),
             PageError::Failed(message) => write!(f, "the instance reports: {message}"),
-            PageError::Column(what) => f.write_str(what),
+            PageError::Row(row) => write!(
+                f,
+                "{row}; the table waits at it until it is corrected, or `source.on_bad_row: skip` \
+                 passes such rows over"
+            ),
         }
     }
 }
@@ -91,105 +73,6 @@ impl fmt::Display for PageError {
 impl From<MalformedRows> for PageError {
     fn from(malformed: MalformedRows) -> PageError {
         PageError::Malformed(malformed.to_string())
-    }
-}
-
-/// Finds the cursor columns of a row.
-#[derive(Debug, Clone)]
-pub struct CursorColumns {
-    timestamp: String,
-    identifier: String,
-    find_timestamp: Finder<'static>,
-    find_identifier: Finder<'static>,
-    display: DisplayValue,
-}
-
-impl CursorColumns {
-    /// For a table's two cursor columns.
-    pub fn new(timestamp: &str, identifier: &str, display: DisplayValue) -> CursorColumns {
-        let finder = |column: &str| Finder::new(&format!("\"{column}\":\"")).into_owned();
-        CursorColumns {
-            timestamp: timestamp.to_owned(),
-            identifier: identifier.to_owned(),
-            find_timestamp: finder(timestamp),
-            find_identifier: finder(identifier),
-            display,
-        }
-    }
-
-    /// Makes `span` a row of `block`.
-    fn locate(&self, block: &mut RowBlock, span: &RowSpan) -> Result<(), PageError> {
-        if span.flat
-            && self.display == DisplayValue::False
-            && let Some(row) = self.locate_flat(&block.bytes, &span.bytes)
-        {
-            block.rows.push(row);
-            return Ok(());
-        }
-        self.locate_parsed(block, span)
-    }
-
-    /// A key with its opening quote of a value can stand only once in a flat row, as quotes inside
-    /// values are escaped.
-    fn locate_flat(&self, bytes: &[u8], text: &Range<usize>) -> Option<PageRow> {
-        let row = bytes.get(text.clone())?;
-        let value = |finder: &Finder<'_>| -> Option<Range<usize>> {
-            let start = finder.find(row)? + finder.needle().len();
-            let rest = row.get(start..)?;
-            let length = memchr(b'"', rest)?;
-            let clean = length > 0 && memchr(b'\\', rest.get(..length)?).is_none();
-            clean.then(|| text.start + start..text.start + start + length)
-        };
-        let id = value(&self.find_identifier)?;
-        let seconds = parse_time(bytes.get(value(&self.find_timestamp)?)?)?;
-        Some(PageRow {
-            text: text.clone(),
-            id,
-            seconds,
-        })
-    }
-
-    /// The careful way: other forms of values, escapes, white space.
-    fn locate_parsed(&self, block: &mut RowBlock, span: &RowSpan) -> Result<(), PageError> {
-        let text = block.slice(&span.bytes);
-        let wanted = [self.identifier.as_str(), self.timestamp.as_str()];
-        let found = row::raw_values(text, &wanted)
-            .map_err(|error| PageError::Malformed(format!("in a row {}", json_words(&error))))?;
-        let column = |at: usize| -> Result<String, PageError> {
-            let value = found
-                .get(at)
-                .cloned()
-                .flatten()
-                .filter(|value| !value.is_empty());
-            value.ok_or_else(|| {
-                let name = wanted.get(at).copied().unwrap_or_default();
-                PageError::Column(format!(
-                    "a row has no value in `{name}`; the integration user needs read access to it, \
-                     and the table must fill it (see timestamp_field and identifier_field)"
-                ))
-            })
-        };
-        let (id, time) = (column(0)?, column(1)?);
-        let seconds = parse_time(time.as_bytes()).ok_or_else(|| {
-            PageError::Column(format!("`{}` of a row is no date and time", self.timestamp))
-        })?;
-        let text = if self.display == DisplayValue::True {
-            let start = block.bytes.len();
-            let row = block.slice(&span.bytes).to_vec();
-            row::display_only(&row, &mut block.bytes)
-                .map_err(|error| PageError::Malformed(json_words(&error)))?;
-            start..block.bytes.len()
-        } else {
-            span.bytes.clone()
-        };
-        let start = block.bytes.len();
-        block.bytes.extend_from_slice(id.as_bytes());
-        block.rows.push(PageRow {
-            text,
-            id: start..block.bytes.len(),
-            seconds,
-        });
-        Ok(())
     }
 }
 
@@ -211,6 +94,10 @@ pub struct PageReader<'a, R> {
     buffer: Vec<u8>,
     filled: usize,
     spans: Vec<RowSpan>,
+    /// Rows so far.
+    rows: u64,
+    shape: RowShape,
+    on_bad_row: OnBadRow,
     tail: Vec<u8>,
     ended: bool,
 }
@@ -225,9 +112,19 @@ impl<'a, R: Read> PageReader<'a, R> {
             buffer: Vec::new(),
             filled: 0,
             spans: Vec::new(),
+            rows: 0,
+            shape: RowShape::default(),
+            on_bad_row: OnBadRow::Hold,
             tail: br#"{"result":[]"#.to_vec(),
             ended: false,
         }
+    }
+
+    /// What becomes of rows that cannot be handed on; without this they are errors.
+    #[must_use]
+    pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> PageReader<'a, R> {
+        self.on_bad_row = on_bad_row;
+        self
     }
 
     /// The next rows, or the end of a good page. `spare` is a used block to take the memory from.
@@ -287,16 +184,23 @@ impl<'a, R: Read> PageReader<'a, R> {
         std::str::from_utf8(bytes.get(..last).unwrap_or_default())
             .map_err(|error| PageError::Malformed(error.to_string()))?;
         rows.clear();
-        let mut block = RowBlock { bytes, rows };
+        let plain = !has_controls(bytes.get(..last).unwrap_or_default());
+        let mut block = RowBlock {
+            bytes,
+            rows,
+            bad: Vec::new(),
+        };
         for span in self.spans.drain(..) {
-            self.locator.locate(&mut block, &span)?;
-            let id = block.rows.last().map(|row| block.slice(&row.id));
-            if let Some(fault) = id.and_then(query_value_fault) {
-                return Err(PageError::Column(format!(
-                    "the identifier of a row cannot be part of a query: {fault}; choose another \
-                     identifier_field than `{}`",
-                    self.locator.identifier
-                )));
+            self.rows += 1;
+            let located = self
+                .locator
+                .locate(&mut block, &span, &mut self.shape, plain);
+            if let Err(fault) = located {
+                let bad = self.locator.pass_over(&mut block, &span, self.rows, fault);
+                match self.on_bad_row {
+                    OnBadRow::Hold => return Err(PageError::Row(bad)),
+                    OnBadRow::Skip => block.bad.push(bad),
+                }
             }
         }
         Ok(PageChunk::Rows(block))
@@ -319,7 +223,10 @@ impl<'a, R: Read> PageReader<'a, R> {
         let seen = self.buffer.get(..self.filled).unwrap_or_default();
         match list_start(seen) {
             ListStart::List(position) => self.state = PageState::Rows(RowSplitter::new(position)),
-            ListStart::Unfinished if !self.ended => self.fill()?,
+            // What is looked at again with each piece must not grow without end.
+            ListStart::Unfinished if !self.ended && self.filled < READ_BUFFER_BYTES => {
+                self.fill()?;
+            }
             ListStart::Unfinished | ListStart::Other => self.read_other()?,
         }
         Ok(())
@@ -373,17 +280,6 @@ impl<'a, R: Read> PageReader<'a, R> {
         self.state = PageState::Done;
         Ok(())
     }
-}
-
-/// Where JSON is wrong. The parser's own words may quote the body, which is not ours to show.
-fn json_words(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        Category::Io => "the text cannot be read",
-        Category::Syntax => "the JSON is not valid",
-        Category::Data => "the JSON has another shape",
-        Category::Eof => "the JSON ends too early",
-    };
-    format!("{what} (line {} column {})", error.line(), error.column())
 }
 
 enum ListStart {

@@ -38,12 +38,16 @@ pub(super) struct PageCheck {
     kept: u64,
     last: Option<Cursor>,
     overshot: bool,
+    /// Rows with the identifier and the second of the row before.
+    repeated: u64,
 }
 
 /// A page that counts.
 pub(super) struct CheckedPage {
     /// Rows that are to be produced.
     pub(super) kept: u64,
+    /// Rows among them that have the identifier and the second of the row before.
+    pub(super) repeated: u64,
     /// What the window needs to know.
     pub(super) summary: PageSummary,
 }
@@ -63,6 +67,7 @@ impl PageCheck {
             kept: 0,
             last: None,
             overshot: false,
+            repeated: 0,
         }
     }
 
@@ -71,15 +76,21 @@ impl PageCheck {
     /// # Errors
     /// In words, what the instance answered with that was not asked for.
     pub(super) fn keep_asked_rows(&mut self, block: &mut RowBlock) -> Result<(), String> {
-        let mut wrong = None;
+        let (mut wrong, mut last) = (None, None);
         let mut rows = std::mem::take(&mut block.rows);
         rows.retain(|row| {
             if wrong.is_some() {
                 return false;
             }
             self.rows += 1;
-            match self.order.check(row.seconds, block.slice(&row.id)) {
-                Ok(RowVerdict::Keep) => true,
+            let verdict = self.order.check(row.seconds, block.slice(&row.id));
+            match verdict {
+                Ok(RowVerdict::Keep | RowVerdict::Repeated) => {
+                    self.repeated += u64::from(verdict == Ok(RowVerdict::Repeated));
+                    last = Some((row.seconds, row.id.clone()));
+                    // Without a text it is passed over, but reading goes on behind it.
+                    !row.text.is_empty()
+                }
                 Ok(RowVerdict::AlreadyRead) => false,
                 Ok(RowVerdict::BeyondSlice) => {
                     self.overshot = true;
@@ -95,13 +106,17 @@ impl PageCheck {
         if let Some(what) = wrong {
             return Err(what);
         }
+        let without_place = block.bad.iter().filter(|bad| bad.id.is_none()).count();
+        self.rows = self
+            .rows
+            .saturating_add(u32::try_from(without_place).unwrap_or(u32::MAX));
         if self.rows > self.limit {
             return Err("more rows than were asked for".to_owned());
         }
-        if let Some(row) = block.rows.last() {
-            let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();
+        if let Some((seconds, id)) = last {
+            let id = String::from_utf8_lossy(block.slice(&id)).into_owned();
             self.last = Some(Cursor {
-                seconds: row.seconds,
+                seconds,
                 id: Some(id),
             });
         }
@@ -122,6 +137,7 @@ impl PageCheck {
         }
         Some(CheckedPage {
             kept: self.kept,
+            repeated: self.repeated,
             summary: PageSummary {
                 rows: self.rows,
                 last: self.last,

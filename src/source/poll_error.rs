@@ -7,7 +7,7 @@ use super::channels::RewindRequest;
 use super::time_zone::TimeZoneError;
 use crate::servicenow;
 use crate::servicenow::InstanceClient;
-use crate::servicenow::page::PageError;
+use crate::servicenow::page::{BadRow, PageError, RowFault};
 
 /// Why a poll ended before everything was read.
 pub(super) enum PollError {
@@ -104,6 +104,18 @@ impl fmt::Display for PollError {
     }
 }
 
+/// Whether a row lacks a column that makes the cursor, which stays so however often it is asked for. A
+/// damaged row may come whole the next time.
+fn has_no_place(error: &PageError) -> bool {
+    matches!(
+        error,
+        PageError::Row(BadRow {
+            fault: RowFault::Column(_),
+            ..
+        })
+    )
+}
+
 impl PollError {
     /// A page of `table` could not be read to its end.
     pub(super) fn of_page(error: PageError, client: &InstanceClient, table: &str) -> PollError {
@@ -125,7 +137,11 @@ impl PollError {
             PollError::Page(PageError::Read(_)) => "read",
             PollError::Page(PageError::Malformed(_)) => "malformed",
             PollError::Page(PageError::Failed(_)) => "failed",
-            PollError::Page(PageError::Column(_)) => "column",
+            PollError::Page(PageError::Row(BadRow {
+                fault: RowFault::Column(_),
+                ..
+            })) => "column",
+            PollError::Page(PageError::Row(_)) => "damaged_row",
             PollError::ConditionsIgnored(_) => "disobeyed",
             PollError::TimeZone(_) => "time_zone",
             PollError::NoClock | PollError::NodeBehind | PollError::ClockBehind { .. } => "clock",
@@ -140,7 +156,7 @@ impl PollError {
         match self {
             PollError::Request(error) => error.calls_for_smaller_page(),
             PollError::Body(_) => true,
-            PollError::Page(error) => !matches!(error, PageError::Column(_)),
+            PollError::Page(error) => !has_no_place(error),
             _ => false,
         }
     }
@@ -179,7 +195,7 @@ impl PollError {
             PollError::Request(error) | PollError::Body(error) => {
                 error.is_retryable() || error.calls_for_smaller_page()
             }
-            PollError::Page(error) => !matches!(error, PageError::Column(_)),
+            PollError::Page(error) => !has_no_place(error),
             PollError::TimeZone(TimeZoneError::Request(error)) => error.is_retryable(),
             PollError::TimeZone(TimeZoneError::Busy) | PollError::NodeBehind => true,
             _ => false,

@@ -18,6 +18,7 @@ use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
 use super::poller_metrics::PollerMetrics;
 use super::read_progress::ReadProgress;
+use super::row_fault_log::RowFaultLog;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
@@ -65,6 +66,7 @@ pub(super) struct TablePoller {
     /// read the last rows again.
     end_is_logged: bool,
     warned_of_hidden: bool,
+    row_faults: RowFaultLog,
     heartbeat: Heartbeat,
     condition: Condition,
     metrics: PollerMetrics,
@@ -104,6 +106,7 @@ impl TablePoller {
             progress: None,
             end_is_logged: false,
             warned_of_hidden: false,
+            row_faults: RowFaultLog::new(table, &context.metrics),
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
                 ConditionKey::Table(table.name.clone()),
@@ -259,7 +262,9 @@ impl TablePoller {
         let mut check = PageCheck::new(query, request, self.window.read_ids());
         let mut buffer = PageBuffer::default();
         let cursor_columns = self.cursor_columns.clone();
-        let mut reader = PageReader::new(response.body, &cursor_columns);
+        let mut reader =
+            PageReader::new(response.body, &cursor_columns).on_bad_row(self.table.on_bad_row);
+        let mut bad_rows = Vec::new();
         loop {
             let spare = self.channels.spare_blocks.try_recv().ok();
             let chunk = reader.next(spare).map_err(|error| {
@@ -271,6 +276,7 @@ impl TablePoller {
             check
                 .keep_asked_rows(&mut block)
                 .map_err(PollError::ConditionsIgnored)?;
+            bad_rows.append(&mut block.bad);
             if let Some(block) = buffer.hold_back(block) {
                 self.hand_over(block, false)?;
             }
@@ -287,6 +293,7 @@ impl TablePoller {
             .duration
             .observe(started.elapsed().as_secs_f64());
         self.metrics.rows.add(page.kept);
+        self.row_faults.report(&bad_rows, page.repeated);
         let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
         let caught_up = (step == WindowStep::CaughtUp).then_some(hi);

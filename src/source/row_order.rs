@@ -19,6 +19,8 @@ use crate::servicenow::query::{Cursor, EncodedQuery, Slice, hex_id};
 pub(super) enum RowVerdict {
     /// It belongs to the slice and is to be produced.
     Keep,
+    /// As [`RowVerdict::Keep`]; it has the identifier of the row before, as rows of a view may.
+    Repeated,
     /// It was read before, and a widened query gives it again.
     AlreadyRead,
     /// It lies beyond the end of the slice, and a widened query gives it too early.
@@ -81,7 +83,7 @@ impl RowOrderCheck {
         if self.is_out_of_order(seconds, id) {
             return Err("rows out of order".to_owned());
         }
-        self.previous = Some((seconds, id));
+        let repeats = self.previous.replace((seconds, id)) == Some((seconds, id));
         let already_read = self.is_already_read(seconds, id);
         if !self.query.widened {
             let beyond = matches!((self.id_to, id), (Some(to), RowId::Ordered(id)) if id > to);
@@ -90,7 +92,7 @@ impl RowOrderCheck {
             } else if beyond {
                 Err("a row outside of the asked identifiers".to_owned())
             } else {
-                Ok(self.keep(seconds, id))
+                Ok(self.keep(seconds, id, repeats))
             };
         }
         Ok(if already_read {
@@ -98,13 +100,17 @@ impl RowOrderCheck {
         } else if seconds > self.to {
             RowVerdict::BeyondSlice
         } else {
-            self.keep(seconds, id)
+            self.keep(seconds, id, repeats)
         })
     }
 
-    fn keep(&mut self, seconds: i64, id: RowId) -> RowVerdict {
+    fn keep(&mut self, seconds: i64, id: RowId, repeats: bool) -> RowVerdict {
         self.read.add(seconds, id);
-        RowVerdict::Keep
+        if repeats {
+            RowVerdict::Repeated
+        } else {
+            RowVerdict::Keep
+        }
     }
 
     /// What is kept of the page's last second, when it is read to its end.
@@ -120,8 +126,8 @@ impl RowOrderCheck {
             return seconds < previous;
         }
         match (previous_id, id) {
-            (RowId::Ordered(before), RowId::Ordered(now)) => now <= before,
-            _ => previous_id == id || self.read.contains(seconds, id),
+            (RowId::Ordered(before), RowId::Ordered(now)) => now < before,
+            _ => previous_id != id && self.read.contains(seconds, id),
         }
     }
 
@@ -187,7 +193,7 @@ mod tests {
                 "{seconds} {number}"
             );
         }
-        for second in [(149, 9), (150, 3), (150, 2)] {
+        for second in [(149, 9), (150, 2)] {
             let mut order = order(false);
             order.check(150, &id(3)).unwrap();
             assert!(order.check(second.0, &id(second.1)).is_err(), "{second:?}");

@@ -1,4 +1,5 @@
 //! Answers and requests that are made to harm.
 
 mod memory;
+mod rows;
 mod scripts;

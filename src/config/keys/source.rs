@@ -40,6 +40,10 @@ config_keys! {
         timestamp_delay: Duration = Duration::ZERO, whole_seconds(86_400),
             key: "timestamp_delay_seconds";
 
+        /// What becomes of a row that is no valid JSON, or has no identifier or time: hold (the table
+        /// waits at it) or skip (it is left out, counted and named in the log).
+        on_bad_row: OnBadRow = OnBadRow::Hold, word();
+
         /// How a table becomes an Avro schema.
         schema: TableSchemaConfig = TableSchemaConfig::DEFAULT, Nested;
 
@@ -58,6 +62,7 @@ config_keys! {
             fast_poll_interval,
             slow_poll_interval,
             batch_size,
+            on_bad_row,
             schema,
             on_oversize,
             dlq_topic: dlq_topic.clone(),
@@ -79,6 +84,8 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) slow_poll_interval: Duration,
     /// `source.batch_size`.
     pub(in crate::config) batch_size: u32,
+    /// `source.on_bad_row`.
+    pub(in crate::config) on_bad_row: OnBadRow,
     /// `source.schema`.
     pub(in crate::config) schema: TableSchemaConfig,
     /// `source.on_oversize`.
@@ -121,6 +128,9 @@ config_keys! {
 
         /// Rows per request, for this table only.
         batch_size: u32 => source.batch_size, integer(1, 100_000), default: "1000";
+
+        /// As source.on_bad_row, for this table only.
+        on_bad_row: OnBadRow => source.on_bad_row, word(), default: "hold";
 
         /// An encoded query that narrows the table, as `active=true^priority<3`. It must not sort.
         query: Option<String> = None, normal_text(values::source::encoded_query).optional(),
@@ -239,6 +249,14 @@ words! {
         Hold = "hold",
         /// A letter without the row's content goes out, and the table goes on.
         DeadLetter = "dead_letter",
+    }
+
+    /// `source.on_bad_row`.
+    pub enum OnBadRow {
+        /// The table waits at the row.
+        Hold = "hold",
+        /// The row is left out, counted and named in the log.
+        Skip = "skip",
     }
 
     /// `source.schema.style`.

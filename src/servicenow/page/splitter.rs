@@ -3,8 +3,8 @@
 //! A page is `{"result":[{..},{..}],..}`. Where a row ends is known from braces and quotes alone, so
 //! the text is searched for braces and backslashes with vector instructions, and the quotes between
 //! two finds are only counted: an odd number means that the find is inside a string. Separators
-//! between rows are checked; what stands inside a row is not validated. Anything unexpected is an
-//! error, never data.
+//! between rows are checked here; what stands inside a row is checked by `shape`, or by a parser where
+//! that does not know it. Anything unexpected is an error, never data.
 
 use std::fmt;
 use std::ops::Range;

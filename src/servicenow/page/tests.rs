@@ -1,6 +1,7 @@
 use std::io::{self, Read};
 
 use super::*;
+use crate::config::DisplayValue;
 
 /// Gives its bytes in pieces of a fixed size, then an error if there is one.
 struct SlowReader<'a>(&'a [u8], usize, Option<io::ErrorKind>);
@@ -139,7 +140,7 @@ fn what_is_no_good_page_is_refused() {
         ),
         (
             r#"{"result":[{"sys_id":"a","sys_updated_on":"today"}]}"#.into(),
-            "no date and time",
+            "something else than a date and time",
         ),
         (
             r#"{"result":[{"sys_id":"","sys_updated_on":"1970-01-01 00:00:00"}]}"#.into(),
@@ -153,6 +154,13 @@ fn what_is_no_good_page_is_refused() {
             assert!(error.contains(words), "{page}: {error}");
         }
     }
+}
+
+#[test]
+fn blanks_before_the_rows_are_looked_at_once() {
+    let page = format!("{}{{\"result\":[{}]}}", " ".repeat(8 << 20), row(1, 5));
+    let rows = read(&page, 100, DisplayValue::False).unwrap();
+    assert_eq!(rows.len(), 1);
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn block(seconds: &[i64]) -> RowBlock {
     RowBlock {
         bytes: b"a".to_vec(),
         rows: seconds.iter().map(row).collect(),
+        bad: Vec::new(),
     }
 }
 

@@ -133,7 +133,7 @@ fn a_column_of_the_cursor_that_is_unreadable_is_named() {
         .faults()
         .on(Target::table("incident"), Fault::DropColumns(columns));
     let mut bridge = rig.start(&rig.config());
-    bridge.wait_not_ready("a row has no value in `sys_updated_on`");
+    bridge.wait_not_ready("row 1 of the page has no value in `sys_updated_on`");
     rig.sim.faults().remove(fault);
     bridge.wait_ready();
     rig.finish(bridge, &rig.rows("incident"), 0);

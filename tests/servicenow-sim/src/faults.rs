@@ -110,6 +110,9 @@ pub enum Fault {
     DateShift(i64),
     /// As `DateShift`, by another number of seconds at each answer, up to this many either way.
     DateScatter(i64),
+    /// The page is sent with these texts in it replaced (findings, section E: one damaged row in a good
+    /// page).
+    Garble(Vec<(String, String)>),
     /// Rows leave out these columns, whatever was asked for.
     DropColumns(Vec<String>),
     /// The write is carried out, then the load balancer gives up: 504 with HTML (section 10).
@@ -167,6 +170,7 @@ impl Fault {
             Fault::NoTotalCount => "no_total_count",
             Fault::DateShift(_) => "date_shift",
             Fault::DateScatter(_) => "date_scatter",
+            Fault::Garble(_) => "garble",
             Fault::DropColumns(_) => "drop_columns",
             Fault::AppliedTimeout504 => "applied_504",
             Fault::AppliedReset => "applied_reset",

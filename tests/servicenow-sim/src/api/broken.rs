@@ -141,6 +141,7 @@ impl Instance {
             | Fault::NoTotalCount
             | Fault::DateShift(_)
             | Fault::DateScatter(_)
+            | Fault::Garble(_)
             | Fault::DropColumns(_)
             | Fault::AppliedTimeout504
             | Fault::AppliedReset
@@ -178,6 +179,12 @@ pub(super) fn apply(fault: &Fault, operation: Option<Operation>, answer: &mut An
             let mut bytes = body.into_bytes();
             bytes.truncate(bytes.len() / 2);
             answer.body = Body::Bytes(bytes);
+        }
+        Fault::Garble(texts) => {
+            let body = std::mem::replace(&mut answer.body, Body::Bytes(Vec::new()));
+            let text = String::from_utf8(body.into_bytes()).unwrap_or_default();
+            let replace = |text: String, (from, to): &(String, String)| text.replace(from, to);
+            answer.body = Body::Bytes(texts.iter().fold(text, replace).into_bytes());
         }
         Fault::ResetMidBody { after } => answer.breakage = Breakage::ResetMidBody(*after),
         Fault::CutChunks { after } => answer.breakage = Breakage::CutChunks(*after),

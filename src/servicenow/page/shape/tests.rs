@@ -1,0 +1,78 @@
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::*;
+
+const ROW: &str = r#"{"a":"","b":"x","c":"","d":""}"#;
+
+fn fits(row: &str) -> bool {
+    let mut shape = RowShape::default();
+    shape.learn(ROW.as_bytes());
+    shape.fits(row.as_bytes())
+}
+
+#[test]
+fn rows_of_the_same_columns_fit() {
+    for row in [
+        ROW,
+        r#"{"a":"1","b":"2","c":"3","d":"4"}"#,
+        r#"{"a":"\\\"\u00e4\n","b":"","c":"ü","d":"a text of more than eight letters"}"#,
+    ] {
+        assert!(fits(row), "{row}");
+    }
+}
+
+#[test]
+fn damaged_rows_and_others_do_not() {
+    for row in [
+        r#"{"a":"","b":tru,"c":"","d":""}"#,
+        r#"{"a":"","b":"x",,"c":"","d":""}"#,
+        r#"{"a":"","b":"\q","c":"","d":""}"#,
+        r#"{"a":"","b":"\u00g0","c":"","d":""}"#,
+        r#"{"a":"","b":'x',"c":"","d":""}"#,
+        r#"{"a":"","b":01,"c":"","d":""}"#,
+        r#"{"a":"","b":["x","c":"","d":""}"#,
+        r#"{"a":"","b":"x","c":"","d":""}}"#,
+        r#"{"a":"","b":"x","c":"","d":"}"#,
+        r#"{"a":"","b":"x","c":"","d":""#,
+        r#"{"a":"","b":"x","c":""}"#,
+        r#"{"a":"","b":"x","c":"","e":""}"#,
+        "",
+    ] {
+        assert!(!fits(row), "{row}");
+    }
+}
+
+#[test]
+fn only_plain_rows_are_learned() {
+    for row in [
+        r#"{"a":"","a":""}"#,
+        r#"{"a":1}"#,
+        r#"{"a": ""}"#,
+        r#"{"a\n":""}"#,
+        "{}",
+    ] {
+        let mut shape = RowShape::default();
+        shape.learn(row.as_bytes());
+        assert!(!shape.fits(row.as_bytes()), "{row}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_fits_is_json(
+        values in prop::collection::vec(r#"[a\\"u0-9,:{}\[\]ü]{0,20}"#, 4),
+        cut in 0_usize..60,
+        put in r#"[",:{}\[\]\\a1]{0,2}"#,
+    ) {
+        let row = format!(
+            r#"{{"a":"{}","b":"{}","c":"{}","d":"{}"}}"#,
+            values[0], values[1], values[2], values[3]
+        );
+        let (start, end) = row.split_at_checked(cut).unwrap_or((&row, ""));
+        for text in [row.clone(), format!("{start}{put}{end}")] {
+            let parsed: Result<&RawValue, _> = serde_json::from_str(&text);
+            prop_assert!(!fits(&text) || parsed.is_ok(), "{text}");
+        }
+    }
+}
