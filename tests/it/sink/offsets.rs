@@ -110,9 +110,7 @@ fn records_that_are_deleted_while_nothing_can_be_written_are_not_thrown_away() {
     if !require_or_skip() {
         return;
     }
-    // Slow, and not refusing: after refusals of that length the pauses are minutes.
-    let slow = Fault::Delay(Duration::from_secs(60));
-    let (rig, mut bridge, out) = cut_off("offsets-outage", slow);
+    let (rig, mut bridge, out) = cut_off("offsets-outage", Fault::Hold);
     let topic = rig.topic();
     // Positions are looked at each half a minute.
     let looked = after(Duration::from_secs(40));

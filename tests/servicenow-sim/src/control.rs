@@ -120,6 +120,7 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
         },
         "cut_gzip" => Fault::CutGzip,
         "cut_json" => Fault::CutJson,
+        "hold" => Fault::Hold,
         "delay" => Fault::Delay(millis("ms").ok_or_else(|| need("ms"))?),
         "hang" => Fault::Hang(millis("ms").ok_or_else(|| need("ms"))?),
         "stall_mid_body" => Fault::StallMidBody(millis("ms").ok_or_else(|| need("ms"))?),

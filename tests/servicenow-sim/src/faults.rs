@@ -79,6 +79,8 @@ pub enum Fault {
     CutJson,
     /// Silence before the answer, then the answer.
     Delay(Duration),
+    /// Silence until the rule is removed, ten minutes at most, then the answer.
+    Hold,
     /// Silence before the answer, then the end of the connection.
     Hang(Duration),
     /// Half of the body, silence, then the end of the connection.
@@ -162,6 +164,7 @@ impl Fault {
             Fault::CutGzip => "cut_gzip",
             Fault::CutJson => "cut_json",
             Fault::Delay(_) => "delay",
+            Fault::Hold => "hold",
             Fault::Hang(_) => "hang",
             Fault::StallMidBody(_) => "stall_mid_body",
             Fault::PartialResult { .. } => "partial_result",
@@ -369,6 +372,13 @@ impl Faults {
     pub fn remove(&self, id: RuleId) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.1.retain(|active| active.id != id);
+    }
+
+    /// Whether requests are held back.
+    pub(crate) fn holds(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = state.1.iter();
+        rules.any(|active| matches!(active.rule.fault, Fault::Hold))
     }
 
     /// Removes all rules.

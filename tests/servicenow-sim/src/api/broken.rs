@@ -1,5 +1,7 @@
 //! Answers that are not what was asked for (servicenow_api.md sections 2.6, 2.7, 7 and 10).
 
+use std::time::{Duration, Instant};
+
 use crate::api::{Instance, refuse};
 use crate::auth::unauthorized;
 use crate::faults::Fault;
@@ -14,6 +16,9 @@ const CHECK_LOGS: &str = "Transaction cancelled: maximum execution time exceeded
      glide.rest.debug property to verify REST request processing";
 /// Message of a cancelled transaction (section 2.7).
 const CANCELLED: &str = "Transaction cancelled: maximum execution time exceeded";
+
+/// A request that is held back goes on after this time at the latest.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
 
 /// The first bytes of a gzip stream (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -123,6 +128,15 @@ impl Instance {
             Fault::EmptyBody => Answer::json(200, ""),
             Fault::Delay(time) => {
                 stop.wait(*time);
+                return None;
+            }
+            Fault::Hold => {
+                let begin = Instant::now();
+                while self.faults.holds() && begin.elapsed() < LONGEST_HOLD {
+                    if stop.wait(Duration::from_millis(20)) {
+                        break;
+                    }
+                }
                 return None;
             }
             Fault::Hang(time) => {
