@@ -20,12 +20,16 @@ Every metric of `/metrics`, by what its series belong to. This page is made from
 ";
 
 /// Sections of the page: whose series they are, and its heading.
-const SECTIONS: [(SeriesOwner, &str); 5] = [
+const SECTIONS: [(SeriesOwner, &str); 6] = [
     (SeriesOwner::SourceTable, "Of each table that is read"),
     (SeriesOwner::SinkTable, "Of each table that the sink writes"),
     (
         SeriesOwner::SinkTopic,
         "Of each topic that the sink consumes",
+    ),
+    (
+        SeriesOwner::ProducedTopic,
+        "Of each topic that records are produced to",
     ),
     (SeriesOwner::Pipeline, "Of each pipeline"),
     (SeriesOwner::Process, "Of the process"),
@@ -56,6 +60,9 @@ fn words<'a>(line: &'a str, start: &str) -> (&'a str, &'a str) {
 
 fn page() -> String {
     let metrics = Metrics::without_series();
+    let has_section = |owner| SECTIONS.iter().any(|(of, _)| *of == owner);
+    let owners = metrics.all().into_iter().map(|(owner, _)| owner);
+    assert!(owners.into_iter().all(has_section), "a section is missing");
     let mut out = PAGE_HEAD.to_owned();
     for (owner, heading) in SECTIONS {
         let table = "| metric | kind | labels | meaning |\n|---|---|---|---|\n";
