@@ -207,7 +207,10 @@ fn generic(kind: FieldType, text: &str) -> Option<Avro> {
         FieldType::Long => {
             let (whole, part) = text.split_once('.').unwrap_or((text, ""));
             let is_whole = part.bytes().all(|digit| digit == b'0');
-            Avro::Long(whole.parse().ok().filter(|_| is_whole)?)
+            if !is_whole {
+                return None;
+            }
+            Avro::Long(whole.parse().ok()?)
         }
         FieldType::Double => Avro::Double(text.parse().ok().filter(|v: &f64| v.is_finite())?),
         FieldType::Decimal { precision, scale } => {

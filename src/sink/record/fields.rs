@@ -110,8 +110,10 @@ fn joined(list: &RawValue) -> Result<String, NoPlainValue> {
     let mut joined = String::new();
     for (index, value) in values.into_iter().enumerate() {
         let value = plain_form(value);
-        let text = text(&value).filter(|_| value.get() != "null");
-        let text = text.ok_or(NoPlainValue::NestedList)?;
+        if value.get() == "null" {
+            return Err(NoPlainValue::NestedList);
+        }
+        let text = text(&value).ok_or(NoPlainValue::NestedList)?;
         if text.contains(',') {
             return Err(NoPlainValue::CommaInList);
         }

@@ -117,9 +117,9 @@ impl OversizeRows {
 
     /// The row that Kafka has refused alone twice; `None`: it is still to be found.
     fn refused_row(&mut self, rows: u64) -> Option<SizedRow> {
-        let alone = self.last_sent.take().filter(|_| rows == 1);
+        let last = self.last_sent.take();
         let was_searching = std::mem::replace(&mut self.is_searching, true);
-        let Some(row) = alone.filter(|_| was_searching) else {
+        let (Some(row), true) = (last, rows == 1 && was_searching) else {
             self.suspect = None;
             return None;
         };

@@ -83,12 +83,13 @@ fn version() -> Result<String, String> {
         let asked = Command::new("python3").args(["-c", VERSION]).output();
         let output = asked.map_err(|error| format!("no python3: {error}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        match output.status.success() {
-            true => Ok(text(&output.stdout)),
-            false => Err(format!(
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(format!(
                 "python3 makes no environments (Debian: apt install python3-venv): {}",
                 text(&output.stderr).lines().last().unwrap_or_default()
-            )),
+            ))
         }
     };
     VERSION_OF.get_or_init(look).clone()

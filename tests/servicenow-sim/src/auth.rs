@@ -40,7 +40,7 @@ impl Auth {
         // An API key needs an access policy that maps it, else 401 (section 1.5).
         if let Some(key) = request.header("x-sn-apikey") {
             let valid = options.api_key.as_deref() == Some(key);
-            return options.users.first().filter(|_| valid);
+            return if valid { options.users.first() } else { None };
         }
         let (scheme, credentials) = request.header("authorization")?.split_once(' ')?;
         let name = if scheme.eq_ignore_ascii_case("basic") {

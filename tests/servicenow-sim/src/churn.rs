@@ -105,8 +105,8 @@ fn change(instance: &Instance, table: &str, rows: &mut Generator) -> Result<(), 
     };
     let known = store.table(table)?.by_id().rows();
     let victim = fastrand::choice(known).map(|row| row.sys_id().to_owned());
-    match victim.filter(|_| fastrand::u8(..5) > 0) {
-        Some(id) => {
+    match victim {
+        Some(id) if fastrand::u8(..5) > 0 => {
             let text = format!("changed {}", fastrand::u32(..));
             store.update(
                 table,
@@ -115,7 +115,7 @@ fn change(instance: &Instance, table: &str, rows: &mut Generator) -> Result<(), 
                 actor,
             )
         }
-        None => {
+        _ => {
             // A stand-in for the number that the platform generates.
             let row = rows.content().set("number", "");
             let built = store.build(table, std::iter::once(row), actor)?;

@@ -147,10 +147,16 @@ impl Renderer<'_> {
 
     fn value(&self, out: &mut String, row: &Stored, path: &Path) {
         let value = self.evaluator.value(path, row);
-        let target = path.reference.as_deref().filter(|_| !value.is_empty());
-        let link = target
-            .filter(|_| !self.exclude_link)
-            .map(|target| format!("{}table/{target}/{value}", self.api));
+        let target = if value.is_empty() {
+            None
+        } else {
+            path.reference.as_deref()
+        };
+        let link = if self.exclude_link {
+            None
+        } else {
+            target.map(|target| format!("{}table/{target}/{value}", self.api))
+        };
         if self.display == Display::False {
             match link {
                 Some(link) => pairs(out, &[("link", Some(&link)), ("value", Some(&value))]),

@@ -124,9 +124,13 @@ impl<'a> WritePlan<'a> {
             // update that has just found no row was a look.
             let looked = self.operation.kind != OperationKind::Insert
                 && matches!(self.operation.row, TargetRow::SysId(_));
-            let look_up = self.look_up(LookUpReason::MaybeInserted);
-            let first = look_up.filter(|_| self.sent.is_open() && !looked);
-            return Transition::Ask(first.unwrap_or(PendingRequest::Insert));
+            if self.sent.is_open()
+                && !looked
+                && let Some(look_up) = self.look_up(LookUpReason::MaybeInserted)
+            {
+                return Transition::Ask(look_up);
+            }
+            return Transition::Ask(PendingRequest::Insert);
         }
         // The lost insert must be over, so that a row which is not there then cannot appear afterwards.
         let look_up = match (create, &self.operation.row) {

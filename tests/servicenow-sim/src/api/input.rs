@@ -53,9 +53,12 @@ impl Input<'_> {
         let mut row = Row::new();
         for (name, value) in fields {
             let column = schema.find(name).and_then(|at| schema.column(at));
-            let Some(column) = column.filter(|_| self.takes(name, value)) else {
+            let Some(column) = column else {
                 continue;
             };
+            if !self.takes(name, value) {
+                continue;
+            }
             let value = if self.display {
                 self.stored(column, value, store)
             } else {

@@ -235,10 +235,11 @@ impl Instance {
         };
         let mut fields: Vec<Field> = Vec::with_capacity(names.len());
         for name in names {
+            if fields.iter().any(|field| field.key == name) {
+                continue;
+            }
             // Unknown names are ignored: the key is absent (section 2.2).
-            let known = compiler
-                .lookup(name)
-                .filter(|_| !fields.iter().any(|f| f.key == name));
+            let known = compiler.lookup(name);
             fields.extend(known.map(|path| Field {
                 key: name.to_owned(),
                 path,

@@ -97,7 +97,9 @@ impl Store {
         let mut values = job.values.clone();
         if job.suppress {
             for name in MOVED {
-                if let Some(at) = old.class.find(name).filter(|_| values.get(name).is_none()) {
+                if values.get(name).is_none()
+                    && let Some(at) = old.class.find(name)
+                {
                     values.put(Cow::Borrowed(name), old.value(at));
                 }
             }
