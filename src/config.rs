@@ -41,10 +41,10 @@ pub use keys::{
     AdminAccess, CheckpointStorage, ClusterConfig, Compression, Config, CreateId, CreateTopics,
     Decimals, DisplayValue, KafkaConfig, KeyFormat, LogFormat, NestedValues, Nulls, OAuthConfig,
     OAuthGrant, ObservabilityConfig, OffsetConfig, OnBadRow, OnError, OnMissing, OnOversize,
-    OnTypeError, Partitioner, ProxyConfig, QueryTimeZone, RegistryAuth, SaslConfig,
-    SchemaRegistryConfig, SchemaStyle, ServiceNowAuth, ServiceNowConfig, SinkConfig, SinkFormat,
-    SinkKeyFormat, SinkOperation, SinkTopicConfig, SourceConfig, SubjectStrategy, TableConfig,
-    TableFormat, TableSchemaConfig, TlsFiles, keys,
+    OnTypeError, OnUnknownColumn, Partitioner, ProxyConfig, QueryTimeZone, RegistryAuth,
+    SaslConfig, SchemaRegistryConfig, SchemaStyle, ServiceNowAuth, ServiceNowConfig, SinkConfig,
+    SinkFormat, SinkKeyFormat, SinkOperation, SinkTopicConfig, SourceConfig, SubjectStrategy,
+    TableConfig, TableFormat, TableSchemaConfig, TlsFiles, keys,
 };
 pub use load::{load, load_needed, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};

@@ -30,8 +30,8 @@ pub use servicenow::{
     OAuthConfig, OAuthGrant, ProxyConfig, ServiceNowAuth, ServiceNowConfig, TlsFiles,
 };
 pub use sink::{
-    CreateId, NestedValues, Nulls, OnError, OnMissing, SinkConfig, SinkFormat, SinkKeyFormat,
-    SinkOperation, SinkTopicConfig,
+    CreateId, NestedValues, Nulls, OnError, OnMissing, OnUnknownColumn, SinkConfig, SinkFormat,
+    SinkKeyFormat, SinkOperation, SinkTopicConfig,
 };
 pub use source::{
     Decimals, DisplayValue, KeyFormat, OnBadRow, OnOversize, OnTypeError, Partitioner, SchemaStyle,

@@ -72,6 +72,8 @@ refusal_kinds! {
         InvalidIdentity = "invalid_identity",
         /// A new row would have no column of its own.
         NoColumns = "no_columns",
+        /// The table has no such column.
+        UnknownColumn = "unknown_column",
         /// Nothing says which row is meant.
         NoIdentity = "no_identity",
         /// The instance ignores the key field in a search.

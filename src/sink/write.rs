@@ -7,6 +7,7 @@
 
 mod classify;
 mod client_ids;
+mod column_check;
 mod indeterminate;
 mod journal;
 mod machine;

@@ -3,6 +3,7 @@
 mod avro;
 mod avro_down;
 mod bad;
+mod columns;
 mod crash;
 mod creates;
 mod dead;

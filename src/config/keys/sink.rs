@@ -109,6 +109,11 @@ config_keys! {
         /// written with commas between them.
         nested: NestedValues = NestedValues::Refuse, word();
 
+        /// What becomes of a column that the table does not have, as the dictionary says: ignore (the
+        /// instance leaves it out without a word), warn (the same, with one warning for each column)
+        /// or dead_letter (the record cannot be written).
+        on_unknown_column: OnUnknownColumn = OnUnknownColumn::Ignore, word();
+
         /// Whether a record without a value deletes the row whose sys_id is the key.
         deletes: bool = false, flag();
 
@@ -204,6 +209,16 @@ words! {
         Refuse = "refuse",
         /// Its JSON is written as a text.
         Stringify = "stringify",
+    }
+
+    /// `sink.topics[].on_unknown_column`.
+    pub enum OnUnknownColumn {
+        /// It is left out.
+        Ignore = "ignore",
+        /// It is left out with a warning.
+        Warn = "warn",
+        /// The record cannot be written.
+        DeadLetter = "dead_letter",
     }
 
     /// `sink.topics[].on_missing`.

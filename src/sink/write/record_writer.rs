@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::client_ids::{self, ClientIds, CreatePermit};
+use super::column_check::ColumnCheck;
 use super::indeterminate::IndeterminateWrites;
 use super::journal::JournalDeduper;
 use super::machine::WriteMachine;
@@ -42,6 +43,8 @@ pub struct RecordWriter {
     pub(super) journal_entries: Mutex<JournalDeduper>,
     /// Writes that were lost and may still be executed, over those that follow.
     indeterminate: IndeterminateWrites,
+    /// Finds columns that the table lacks, where that is wanted.
+    columns: Option<ColumnCheck>,
     /// Whether the instance takes the sys_ids that are sent with new rows.
     client_ids: ClientIds,
     /// Why no row is made any more.
@@ -86,6 +89,7 @@ impl RecordWriter {
             own_writes: None,
             journal_entries: Mutex::default(),
             indeterminate: IndeterminateWrites::default(),
+            columns: ColumnCheck::new(&topic.table, topic.on_unknown_column),
             client_ids: ClientIds::default(),
             creates_blocked: Mutex::default(),
             journal_warned: AtomicBool::new(false),
@@ -110,6 +114,12 @@ impl RecordWriter {
         stop: &Stop,
         observer: &dyn RetryObserver,
     ) -> WriteOutcome {
+        if let Some(columns) = &self.columns {
+            let path = &self.table_api_path;
+            if let Some(outcome) = columns.objection(operation, &self.client, path, stop) {
+                return outcome;
+            }
+        }
         let now = Instant::now();
         let backoff = self.client.backoff();
         let budget = RetryBudget::new(self.limits, backoff, now, self.successes.count());
