@@ -76,6 +76,8 @@ struct ConditionEntry {
     kind: ConditionKind,
     key: ConditionKey,
     state: ConditionState,
+    /// Its owner has not told anything yet.
+    is_untold: bool,
     last_error: Option<LastError>,
 }
 
@@ -212,6 +214,7 @@ impl Health {
             kind,
             key,
             state,
+            is_untold: true,
             last_error: None,
         };
         registered.conditions.insert(id, entry);
@@ -338,9 +341,12 @@ impl HealthEntries {
         self.next
     }
 
-    /// One line for each failing condition of a kind.
+    /// One line for each failing condition of a kind. Last are those that only wait for a first word: what
+    /// they wait for is among the others.
     fn failing(&self, kind: ConditionKind) -> impl Iterator<Item = String> {
         let conditions = self.conditions.values().filter(move |it| it.kind == kind);
+        let (untold, told): (Vec<_>, Vec<_>) = conditions.partition(|it| it.is_untold);
+        let conditions = told.into_iter().chain(untold);
         conditions.filter_map(|it| Some(format!("{}: {}", it.key, it.state.reason()?)))
     }
 }
@@ -437,6 +443,7 @@ impl Condition {
     fn set(&self, state: ConditionState) {
         if let Some(entry) = self.health.registered().conditions.get_mut(&self.id) {
             entry.state = state;
+            entry.is_untold = false;
         }
     }
 }

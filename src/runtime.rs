@@ -5,6 +5,7 @@
 //! follow step by step. Decisions are pure where they can be (`config::ConfigDiff`, `pipeline_slot`); one
 //! loop (`supervisor`) acts on them.
 
+mod activity_log;
 mod connections;
 mod error;
 mod factories;

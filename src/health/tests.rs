@@ -200,3 +200,17 @@ fn the_report_is_bounded() {
     drop(failing);
     assert!(health.readiness().ok);
 }
+
+#[test]
+fn what_only_waits_for_a_first_word_comes_last() {
+    let health = Arc::new(Health::new());
+    let waiting = health.condition(ConditionKey::Instance, "no answer yet");
+    let guilty = health.condition(ConditionKey::Kafka, "no broker answers yet");
+    guilty.fail("no broker answers: connection refused");
+    let lines = health.readiness().lines;
+    assert!(lines[0].contains("connection refused"), "{lines:?}");
+    assert!(lines[1].contains("no answer yet"), "{lines:?}");
+    waiting.fail("503");
+    let lines = health.readiness().lines;
+    assert!(lines[0].contains("503"), "{lines:?}");
+}

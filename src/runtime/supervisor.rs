@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
+use super::activity_log::ActivityLog;
 use super::connections::Connections;
 use super::error::Error;
 use super::pipelines::Pipelines;
@@ -82,6 +83,7 @@ pub(super) struct Supervisor {
     pub(super) reloads: ReloadQueue,
     pub(super) watch: ConfigWatcher,
     pub(super) systemd: Systemd,
+    pub(super) activity: ActivityLog,
     pub(super) heartbeat: Heartbeat,
 }
 
@@ -115,6 +117,7 @@ impl Supervisor {
             ),
             heartbeat: health.thread("supervisor"),
             systemd: Systemd::new(SystemdNotifier::new(&SystemdEnvironment::read())),
+            activity: ActivityLog::new(Instant::now()),
             running: loaded,
             services,
             logging,
@@ -186,6 +189,7 @@ impl Supervisor {
         if let Some(prepared) = self.reloads.lost() {
             self.take(prepared);
         }
+        self.activity.step(now, &self.services.metrics);
         let config = &self.running.config;
         self.systemd
             .step(now, &self.services, self.pipelines.some_run());

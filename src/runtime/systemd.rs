@@ -1,5 +1,6 @@
 //! The messages to systemd: readiness, status line, watchdog.
 
+use std::ops::Add as _;
 use std::time::{Duration, Instant};
 
 use super::services::Services;
@@ -105,7 +106,8 @@ impl Systemd {
 /// Rates per second and what is behind.
 fn line(read: u64, written: u64, metrics: &Metrics) -> String {
     let lag = metrics.offset_lag.values().into_iter().fold(0.0, f64::max);
-    let behind: f64 = metrics.sink_lag.values().into_iter().sum();
+    // The sum of no numbers is -0 otherwise.
+    let behind = metrics.sink_lag.values().into_iter().fold(0.0, f64::add);
     format!(
         "source {read} rows/s, {lag:.0} s behind; sink {written} records/s, {behind:.0} records behind"
     )
@@ -114,6 +116,12 @@ fn line(read: u64, written: u64, metrics: &Metrics) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_sink_nothing_is_behind() {
+        let line = line(0, 0, &Metrics::new());
+        assert!(line.ends_with("records/s, 0 records behind"), "{line}");
+    }
 
     #[test]
     fn the_line_has_rates_and_lags() {

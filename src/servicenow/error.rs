@@ -58,7 +58,8 @@ pub struct AttemptedRequest {
     pub url: String,
     /// In the user's words: ``table `incident` ``.
     pub what: String,
-    /// The encoded query, cut to 300 letters.
+    /// The encoded query, cut to 300 letters. An error shows it with `{:#}` only, as it is long; the log has
+    /// it at level debug.
     pub query: Option<String>,
     /// This was a request for an access token.
     pub login: bool,
@@ -228,7 +229,13 @@ impl fmt::Display for Error {
             Error::Setup(why) => f.write_str(why),
             Error::Stopped => f.write_str("stopped"),
             Error::Request { asked, cause, .. } => {
-                write!(f, "{asked}: {cause}{}", hint(asked, cause))
+                write!(f, "{cause} ({asked}")?;
+                if f.alternate()
+                    && let Some(query) = &asked.query
+                {
+                    write!(f, ", query `{query}`")?;
+                }
+                write!(f, "){}", hint(asked, cause))
             }
         }
     }
@@ -236,11 +243,7 @@ impl fmt::Display for Error {
 
 impl fmt::Display for AttemptedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({}", self.method, self.url, self.what)?;
-        if let Some(query) = &self.query {
-            write!(f, ", query `{query}`")?;
-        }
-        f.write_str(")")
+        write!(f, "{} {}, {}", self.method, self.url, self.what)
     }
 }
 

@@ -58,6 +58,23 @@ impl RequestGates {
     }
 }
 
+/// One line at level debug for each request, so that a quiet bridge can be watched.
+fn log_exchange(
+    asked: &AttemptedRequest,
+    connection: ConnectionChoice,
+    sent: Instant,
+    verdict: &Result<InstanceResponse, ExchangeFailure>,
+) {
+    let outcome = match verdict {
+        Ok(response) => response.meta.status.to_string(),
+        Err(failure) => failure.cause.to_string(),
+    };
+    log::debug!(method = asked.method, url = asked.url, what = asked.what,
+        query = asked.query.as_deref().unwrap_or_default(), outcome = outcome,
+        new_connection = connection == ConnectionChoice::New, ms = sent.elapsed().as_millis();
+        "a request");
+}
+
 impl ClientShared {
     /// Waits for the request's turn, sends it, and takes in what the outcome says about the instance.
     /// The outer error is that nothing was sent.
@@ -76,6 +93,7 @@ impl ClientShared {
         };
         let sent = Instant::now();
         let mut verdict = self.transport.exchange(out, connection);
+        log_exchange(asked, connection, sent, &verdict);
         match &mut verdict {
             Ok(_) => {
                 self.limiter.answered(sent);

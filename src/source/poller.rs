@@ -294,6 +294,7 @@ impl TablePoller {
             .observe(started.elapsed().as_secs_f64());
         self.metrics.rows.add(page.kept);
         self.row_faults.report(&bad_rows, page.repeated);
+        log::debug!(table = self.table.name, rows = page.kept, total:? = total; "a page");
         let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
         let caught_up = (step == WindowStep::CaughtUp).then_some(hi);
@@ -439,8 +440,7 @@ impl TablePoller {
         self.clock_watch.pause(self.table.fast_poll_interval)
     }
 
-    /// All requests fail or wait, not those of this table alone: the client tells of it and lets the
-    /// next request through as soon as it may, so that the table comes again at once.
+    /// The client tells of an outage and lets the next request through, so that no pause is needed.
     fn record_outage(&mut self, error: &PollError) -> Duration {
         if !error.is_unsent_wait() {
             self.metrics.count_error(error.metric_label());

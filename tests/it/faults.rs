@@ -260,7 +260,7 @@ fn retries_that_are_used_up_make_the_table_unready_but_not_dead() {
     // Which is answered, so that the fault is the first table's own.
     config.tables.push("name: problem".to_owned());
     let mut bridge = rig.start(&config);
-    bridge.wait_not_ready("table incident: GET http");
+    bridge.wait_not_ready("table incident: 503 server error");
     let log = bridge.log();
     let first = |text: &str| log.lines().position(|line| line.contains(text));
     let failed = log

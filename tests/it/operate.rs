@@ -263,6 +263,12 @@ fn kafka_that_is_down_at_the_start_is_waited_for() {
     bridge.wait_not_ready("kafka: no broker answers: ");
     bridge.wait_not_ready("Connection refused");
     bridge.wait_not_ready("topics: ");
+    let reasons: serde_json::Value = serde_json::from_str(&bridge.get("/readyz").1).unwrap();
+    let first = reasons["reasons"][0].as_str().unwrap();
+    assert!(
+        first.starts_with("kafka: "),
+        "the guilty one first: {reasons}"
+    );
     assert_eq!(
         bridge.get("/healthz"),
         (200, r#"{"status":"healthy"}"#.to_owned())

@@ -199,6 +199,7 @@ impl Trial {
         self.rig.assert_created_once(CREATES + self.changed.len());
         assert_changed_in_order(&self.rig, &self.changed);
         assert_eq!(self.rig.letters().len(), 0);
+        assert!(log.contains("\"a request\"") && log.contains("\"a page\""));
         let told = |words: &str, place: &str| {
             let lines = log.lines().filter(|line| {
                 line.contains(words) && line.contains(place) && !line.contains("\"debug\"")

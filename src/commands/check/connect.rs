@@ -150,7 +150,7 @@ impl InstanceChecker<'_> {
             }
             Err(error) => {
                 self.refused = refuses_login(&error);
-                Err(error.to_string())
+                Err(format!("{error:#}"))
             }
         }
     }

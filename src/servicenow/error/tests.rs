@@ -23,17 +23,17 @@ fn messages_say_what_to_do() {
             status: 400,
             words: "Invalid table incidnt".into(),
         },
-        &expect![[
-            "GET https://dev1.service-now.com/api/now/table/incident (table `incident`, query `active=true^ORDERBYsys_id`): 400 bad request: Invalid table incidnt; check the table name"
-        ]],
+        &expect![
+            "400 bad request: Invalid table incidnt (GET https://dev1.service-now.com/api/now/table/incident, table `incident`); check the table name"
+        ],
     );
     check(
         InstanceFailure::Redirect {
             host: "login.example.com".into(),
         },
-        &expect![[
-            "GET https://dev1.service-now.com/api/now/table/incident (table `incident`, query `active=true^ORDERBYsys_id`): redirected to login.example.com, which is not followed; base_url is wrong, or single sign-on stands before the API: use a local user"
-        ]],
+        &expect![
+            "redirected to login.example.com, which is not followed (GET https://dev1.service-now.com/api/now/table/incident, table `incident`); base_url is wrong, or single sign-on stands before the API: use a local user"
+        ],
     );
 }
 

@@ -72,10 +72,7 @@ fn statuses_become_errors() {
             "{error}"
         );
         assert!(error.to_string().contains("table `incident`"), "{error}");
-        assert!(
-            error.to_string().contains("active=true^ORDERBYsys_id"),
-            "{error}"
-        );
+        assert!(!error.to_string().contains("ORDERBY"), "{error}");
         let code = status.split(' ').next().unwrap();
         assert_eq!(bench.metrics.api_errors.with(&["GET", code]).get(), 1);
     };

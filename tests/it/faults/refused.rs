@@ -15,7 +15,7 @@ fn refused(fault: Fault, words: &[&str]) {
     let mut config = rig.config();
     config.tables.push("name: problem".to_owned());
     let mut bridge = rig.start(&config);
-    bridge.wait_not_ready("table incident: GET http");
+    bridge.wait_not_ready("table incident: 40");
     let body = wait_for("one reason", || {
         let body = bridge.get("/readyz").1;
         let value: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -48,7 +48,7 @@ fn by_403() {
     refused(
         Fault::ApiAcl,
         &[
-            "/api/now/table/incident (table `incident`",
+            "/api/now/table/incident, table `incident`",
             "403 forbidden: User Not Authorized",
             "give the integration user read access",
         ],
@@ -79,6 +79,7 @@ fn a_table_that_does_not_exist() {
     let mut config = rig.config();
     config.tables.push("name: incidnet".to_owned());
     let bridge = rig.start(&config);
-    bridge.wait_not_ready("Invalid table incidnet; check the table name");
+    bridge.wait_not_ready("400 bad request: Invalid table incidnet (GET http");
+    bridge.wait_not_ready("; check the table name");
     rig.finish(bridge, &rig.rows("incident"), 0);
 }
