@@ -25,7 +25,10 @@ mod topic_partition;
 mod topic_reader;
 
 pub use self::batch::{Batch, DeliveryError};
-pub use self::consumer::{Consumer, GroupCoverage, PollResult, RebalanceListener, StartPosition};
+pub use self::consumer::{
+    CommitNote, Consumer, GroupCoverage, OffsetCommit, PartitionStart, PollResult,
+    RebalanceListener, StartPosition,
+};
 pub use self::consumer_record::ConsumerRecord;
 pub use self::error::Error;
 pub use self::group_membership::GroupMembership;

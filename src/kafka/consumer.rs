@@ -6,8 +6,10 @@
 //! held and reported. Where to begin is decided here. All calls, the callbacks among them, run on the
 //! one thread that polls.
 
+mod commit_note;
 mod context;
 mod coverage;
+mod offset_commit;
 mod positions;
 mod rebalance_listener;
 mod start_position;
@@ -22,7 +24,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use self::context::GroupContext;
+use self::context::{GroupContext, note_opened, opening_commits};
 use self::coverage::coverage;
 use self::positions::OFFSET_QUERY_TIMEOUT;
 use super::client_context::ClientSignals;
@@ -34,9 +36,11 @@ use super::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::config::KafkaConfig;
 use crate::metrics::Metrics;
 
+pub use self::commit_note::CommitNote;
 pub use self::coverage::GroupCoverage;
+pub use self::offset_commit::OffsetCommit;
 pub use self::rebalance_listener::RebalanceListener;
-pub use self::start_position::StartPosition;
+pub use self::start_position::{PartitionStart, StartPosition};
 
 /// Bound on one question of [`Consumer::check`]; the group waits for this member meanwhile.
 const RECOVERY_QUERY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -256,8 +260,14 @@ impl Consumer {
     }
 
     /// Has these positions committed within 250 ms; [`RebalanceListener::committed`] gets the outcome.
-    pub fn store(&self, positions: &[(TopicPartition, i64)]) {
-        positions::store(&self.base, positions);
+    pub fn store(&self, commits: &[OffsetCommit]) {
+        positions::store(&self.base, commits);
+    }
+
+    /// Commits what must be committed before partitions begin. Gives the partitions for which that is done.
+    /// Blocks for some seconds at most.
+    pub fn open(&self, commits: &[OffsetCommit]) -> Vec<TopicPartition> {
+        positions::open(&self.base, commits)
     }
 
     /// One of the wanted partitions that ends before the position in it, if Kafka answers and there is
@@ -276,9 +286,13 @@ impl Consumer {
     ///
     /// # Errors
     /// Kafka does not answer.
-    pub fn restart_lost_positions(&self) -> Result<Vec<(TopicPartition, StartPosition)>, String> {
-        let starts = positions::restart_lost_positions(&self.base)
+    pub fn restart_lost_positions(&self) -> Result<Vec<PartitionStart>, String> {
+        let mut starts = positions::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))?;
+        let opened = self.open(&opening_commits(&starts));
+        note_opened(&mut starts, &opened);
+        let unopened = starts.iter().filter(|start| start.open_at.is_some());
+        self.pause(unopened.map(|start| &start.partition));
         self.base.context().remember_starts(&starts);
         Ok(starts)
     }

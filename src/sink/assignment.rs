@@ -9,6 +9,8 @@ mod awaiting_schema;
 mod hold_reason;
 mod in_flight;
 mod partition;
+mod row_waits;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,17 +21,22 @@ use crossbeam_channel::Receiver;
 use self::awaiting_schema::DeferredRecord;
 use self::hold_reason::{hold_reason, is_cut_off};
 use self::in_flight::InFlight;
-use self::partition::{AssignedPartition, StartedRecord};
+use self::partition::{AssignedPartition, AssignmentTerms, StartedRecord, WaitingRecord};
+use self::state::{AssignmentState, CommitHealth, names};
 use super::offset_tracker::OffsetTracker;
 use super::record::SchemaRequest;
-use super::task::{Completion, RecordHandle, TaskOutcome};
+use super::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
 use crate::health::{Condition, ConditionKey, Health};
-use crate::kafka::{ConsumerRecord, RebalanceListener, StartPosition, TopicPartition};
+use crate::kafka::{
+    CommitNote, ConsumerRecord, OffsetCommit, PartitionStart, RebalanceListener, StartPosition,
+    TopicPartition,
+};
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(super) use self::awaiting_schema::SchemaWait;
+pub(super) use self::state::AssignmentTimes;
 
 /// How long the consumer waits, when no more records may be handed out, for one to come back before
 /// partitions are paused.
@@ -46,22 +53,6 @@ pub(super) struct Assignment {
     metrics: Arc<Metrics>,
 }
 
-struct AssignmentState {
-    partitions: BTreeMap<TopicPartition, AssignedPartition>,
-    in_flight: InFlight,
-    /// Number of the last assignment of a partition.
-    epoch: u64,
-    /// Records whose writing was begun and abandoned.
-    abandoned: usize,
-    commits: CommitHealth,
-}
-
-/// Whether commits succeed.
-struct CommitHealth {
-    condition: Condition,
-    failing: bool,
-}
-
 /// Partitions to pause and to resume.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FlowControl {
@@ -75,7 +66,7 @@ impl Assignment {
     pub(super) fn new(
         limits: &[(Arc<str>, usize)],
         completions: Receiver<Completion>,
-        revoke_wait: Duration,
+        times: AssignmentTimes,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Assignment {
@@ -84,8 +75,12 @@ impl Assignment {
         let state = AssignmentState {
             partitions: BTreeMap::new(),
             in_flight: InFlight::new(limits, metrics),
+            transaction_time: times.transaction_time,
+            late_writes: vec![None; limits.len()],
             epoch: 0,
             abandoned: 0,
+            is_ending: false,
+            unconfirmed: BTreeMap::new(),
             commits: CommitHealth {
                 condition,
                 failing: false,
@@ -94,26 +89,90 @@ impl Assignment {
         Assignment {
             state: Mutex::new(state),
             completions,
-            revoke_wait,
+            revoke_wait: times.revoke_wait,
             health: Arc::clone(health),
             metrics: Arc::clone(metrics),
         }
     }
 
-    /// Hands out the next record of a partition, which holds `bytes`. `None`: the partition is not
+    /// What had to be committed first is committed for these partitions.
+    pub(super) fn opened(&self, partitions: &[TopicPartition]) {
+        let mut state = self.state();
+        for partition in partitions {
+            if let Some(assigned) = state.partitions.get_mut(partition) {
+                assigned.open_at = None;
+            }
+        }
+    }
+
+    /// Hands out the next record of a partition, which holds `bytes`. `row`: the row that it is for, if its
+    /// order matters. One that has to wait is given to [`Assignment::set_aside`]. `None`: the partition is not
     /// assigned (any more), so that the record comes again to its next owner.
     pub(super) fn begin(
         &self,
         partition: TopicPartition,
         offset: i64,
         bytes: usize,
+        row: Option<u64>,
     ) -> Option<StartedRecord> {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&partition)?;
-        let started = assigned.begin(partition, offset, bytes)?;
-        state.in_flight.add(started.handle.topic, bytes);
+        let started = assigned.begin(partition, offset, bytes, row)?;
+        if started.not_before.is_none() {
+            state.in_flight.add(started.handle.topic, bytes);
+        }
         Some(started)
+    }
+
+    /// Keeps a record that waits for writes of the last owner of its partition.
+    pub(super) fn set_aside(&self, task: SinkTask, until: Instant) {
+        let mut state = self.state();
+        let state = &mut *state;
+        if let Some(assigned) = state.partitions.get_mut(&task.handle.partition) {
+            state
+                .in_flight
+                .add_waiting(task.handle.topic, task.handle.bytes);
+            assigned.waiting.push_back(WaitingRecord { task, until });
+        }
+    }
+
+    /// Takes out a record that has waited long enough and for which its topic has room.
+    pub(super) fn take_due(&self, now: Instant) -> Option<SinkTask> {
+        let mut state = self.state();
+        let state = &mut *state;
+        for assigned in state.partitions.values_mut() {
+            if !assigned.waiting.is_empty()
+                && state.in_flight.has_room(assigned.topic)
+                && let Some(task) = assigned.take_due(now)
+            {
+                state.in_flight.start_waiting(assigned.topic);
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// Until when the instance may still execute writes of this topic whose answers were lost.
+    pub(super) fn note_late_writes(&self, topic: usize, until: Option<Instant>) {
+        if let Some(late) = self.state().late_writes.get_mut(topic) {
+            *late = until;
+        }
+    }
+
+    /// What is to be committed before the first records of new partitions are handed out.
+    pub(super) fn opening_commits(&self) -> Vec<OffsetCommit> {
+        let state = self.state();
+        let partitions = state.partitions.iter();
+        partitions
+            .filter_map(|(partition, assigned)| {
+                Some(OffsetCommit {
+                    partition: partition.clone(),
+                    offset: assigned.open_at?,
+                    note: CommitNote::default(),
+                })
+            })
+            .collect()
     }
 
     /// Takes a record back that was begun and could not be given to a worker.
@@ -164,7 +223,8 @@ impl Assignment {
             let too_many = state.in_flight.max_uncommitted(assigned.topic);
             let pause = state.in_flight.is_paused(assigned.topic)
                 || assigned.uncommitted() >= too_many
-                || assigned.deferred.is_some();
+                || assigned.deferred.is_some()
+                || assigned.open_at.is_some();
             if assigned.paused == pause || assigned.hold.is_some() {
                 continue;
             }
@@ -182,11 +242,13 @@ impl Assignment {
     /// Whether records are in flight or partitions paused, so that a poll should be short.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        state.in_flight.is_any() || state.partitions.values().any(|assigned| assigned.paused)
+        let is_waiting =
+            |assigned: &AssignedPartition| assigned.paused || !assigned.waiting.is_empty();
+        state.in_flight.is_any() || state.partitions.values().any(is_waiting)
     }
 
     /// The positions that have moved since the last call.
-    pub(super) fn take_positions(&self) -> Vec<(TopicPartition, i64)> {
+    pub(super) fn take_positions(&self) -> Vec<OffsetCommit> {
         let mut state = self.state();
         let state = &mut *state;
         let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
@@ -194,7 +256,7 @@ impl Assignment {
             // The partitions whose commits failed are gone.
             state.commits.succeeded();
         }
-        state.take_positions(|_| true)
+        state.next_commits()
     }
 
     /// Whether a partition is held, as its next records are gone.
@@ -209,17 +271,17 @@ impl Assignment {
     /// Where a partition begins anew, its records in flight no longer count. Where its next records were
     /// deleted it is held; its records in flight are written to the end, as Kafka cannot give them
     /// again.
-    pub(super) fn restarted(&self, starts: &[(TopicPartition, StartPosition)]) {
+    pub(super) fn restarted(&self, starts: &[PartitionStart]) {
         let (cut_off, begun): (Vec<_>, Vec<_>) = starts
             .iter()
             .cloned()
-            .partition(|(_, start)| is_cut_off(start));
-        for (partition, start) in &cut_off {
-            if let Some(assigned) = self.state().partitions.get_mut(partition) {
-                assigned.hold = self.hold(partition, start);
+            .partition(|start| is_cut_off(&start.position));
+        for start in &cut_off {
+            if let Some(assigned) = self.state().partitions.get_mut(&start.partition) {
+                assigned.hold = self.hold(&start.partition, &start.position);
             }
         }
-        let partitions: Vec<TopicPartition> = begun.iter().map(|(it, _)| it.clone()).collect();
+        let partitions: Vec<TopicPartition> = begun.iter().map(|it| it.partition.clone()).collect();
         let paused = self.state().remove(&partitions);
         self.assigned(&begun);
         // librdkafka still pauses those that were paused, and resumes them only on request.
@@ -233,7 +295,11 @@ impl Assignment {
 
     /// A new consumer begins, to which nothing is assigned.
     pub(super) fn clear(&self) {
-        self.state().partitions.clear();
+        let mut state = self.state();
+        let partitions: Vec<TopicPartition> = state.partitions.keys().cloned().collect();
+        state.is_ending = false;
+        state.remove(&partitions);
+        state.unconfirmed.clear();
     }
 
     /// How long writes in flight are waited for when partitions or the whole consumer go away.
@@ -246,6 +312,7 @@ impl Assignment {
     pub(super) fn end_leases(&self) {
         let mut state = self.state();
         state.abandoned = 0;
+        state.is_ending = true;
         for assigned in state.partitions.values_mut() {
             assigned.end_lease();
         }
@@ -254,6 +321,11 @@ impl Assignment {
     /// The number of records whose writing was begun and abandoned since the leases ended.
     pub(super) fn abandoned(&self) -> usize {
         self.state().abandoned
+    }
+
+    /// The number of finished records, since the leases ended, whose commit Kafka has not confirmed.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.state().unconfirmed.values().sum()
     }
 
     /// Waits until no record is in flight, but not beyond `deadline`. Gives the number that still are.
@@ -349,23 +421,39 @@ impl Assignment {
 }
 
 impl RebalanceListener for Assignment {
-    fn assigned(&self, partitions: &[(TopicPartition, StartPosition)]) {
+    fn assigned(&self, partitions: &[PartitionStart]) {
         let mut state = self.state();
         let state = &mut *state;
-        for (partition, start) in partitions {
-            let Some(topic) = state.in_flight.topic_index(&partition.topic) else {
+        let mut unclean = Vec::new();
+        for start in partitions {
+            let Some(topic) = state.in_flight.topic_index(&start.partition.topic) else {
                 continue;
             };
             state.epoch += 1;
-            let hold = self.hold(partition, start);
-            let max_uncommitted = state.in_flight.max_uncommitted(topic);
-            let assigned = AssignedPartition::new(topic, state.epoch, max_uncommitted, hold);
-            state.partitions.insert(partition.clone(), assigned);
+            let terms = AssignmentTerms {
+                topic,
+                epoch: state.epoch,
+                max_uncommitted: state.in_flight.max_uncommitted(topic),
+                transaction_time: state.transaction_time,
+                hold: self.hold(&start.partition, &start.position),
+            };
+            if start.last_note.is_some_and(|note| note.ended.is_none()) && terms.hold.is_none() {
+                unclean.push(&start.partition);
+            }
+            let assigned = AssignedPartition::new(start, terms);
+            state.partitions.insert(start.partition.clone(), assigned);
         }
-        log::info!(partitions = names(partitions.iter().map(|(it, _)| it)); "partitions are ours");
+        log::info!(partitions = names(partitions.iter().map(|it| &it.partition)); "partitions are ours");
+        if !unclean.is_empty() {
+            let seconds = state.transaction_time.as_secs_f64();
+            log::info!(partitions = names(unclean.into_iter()), seconds = seconds;
+                "their last owner did not end cleanly: of each row among the records that come again, the \
+                 first is written at once and the next one after this time, when no write of the last \
+                 owner can run any more");
+        }
     }
 
-    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)> {
+    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<OffsetCommit> {
         for partition in partitions {
             if let Some(assigned) = self.state().partitions.get_mut(partition) {
                 assigned.end_lease();
@@ -378,10 +466,10 @@ impl RebalanceListener for Assignment {
                 "partitions are given back while writes still run; the next owner repeats them");
         }
         let mut state = self.state();
-        let positions = state.take_positions(revoked);
+        let commits = state.last_commits(partitions);
         state.remove(partitions);
         log::info!(partitions = names(partitions.iter()); "partitions are given back");
-        positions
+        commits
     }
 
     fn lost(&self, partitions: &[TopicPartition]) {
@@ -397,9 +485,7 @@ impl RebalanceListener for Assignment {
         match result {
             Ok(positions) => {
                 for (partition, position) in positions {
-                    if let Some(assigned) = state.partitions.get_mut(partition) {
-                        assigned.tracker.committed(*position);
-                    }
+                    state.committed(partition, *position);
                 }
                 if state.commits.failing {
                     state.commits.succeeded();
@@ -409,82 +495,6 @@ impl RebalanceListener for Assignment {
             Err(why) => state.commits.failed(&why),
         }
     }
-}
-
-impl AssignmentState {
-    fn complete(&mut self, completion: &Completion) {
-        let handle = &completion.handle;
-        self.in_flight.remove(handle.topic, handle.bytes);
-        let assigned = self.partitions.get_mut(&handle.partition);
-        let counts = assigned.is_some_and(|assigned| assigned.complete(completion));
-        if counts && completion.outcome == TaskOutcome::Abandoned {
-            self.abandoned += 1;
-        }
-    }
-
-    /// Whether no topic with an assigned partition may have another record in flight.
-    fn is_full(&self) -> bool {
-        let is_assigned = |topic| {
-            self.partitions
-                .values()
-                .any(|assigned| assigned.topic == topic)
-        };
-        !self.partitions.is_empty() && self.in_flight.is_full(is_assigned)
-    }
-
-    fn in_flight_of(&self, wanted: &impl Fn(&TopicPartition) -> bool) -> usize {
-        let partitions = self.partitions.iter();
-        partitions
-            .filter(|(partition, _)| wanted(partition))
-            .map(|(_, assigned)| assigned.in_flight)
-            .sum()
-    }
-
-    fn take_positions(
-        &mut self,
-        wanted: impl Fn(&TopicPartition) -> bool,
-    ) -> Vec<(TopicPartition, i64)> {
-        let partitions = self.partitions.iter_mut();
-        partitions
-            .filter(|(partition, _)| wanted(partition))
-            .filter_map(|(partition, assigned)| {
-                Some((partition.clone(), assigned.tracker.take_position()?))
-            })
-            .collect()
-    }
-
-    /// Forgets partitions. Gives those of them that were paused.
-    fn remove(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
-        let mut paused = Vec::new();
-        for partition in partitions {
-            let removed = self.partitions.remove(partition);
-            if removed.is_some_and(|assigned| assigned.paused) {
-                paused.push(partition.clone());
-            }
-        }
-        paused
-    }
-}
-
-impl CommitHealth {
-    fn succeeded(&mut self) {
-        self.failing = false;
-        self.condition.ok();
-    }
-
-    fn failed(&mut self, why: &str) {
-        if !self.failing {
-            log::warn!(error = why; "positions cannot be committed; trying again");
-        }
-        self.failing = true;
-        self.condition
-            .fail(format!("positions cannot be committed: {why}"));
-    }
-}
-
-fn names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> String {
-    let names: Vec<String> = partitions.map(TopicPartition::to_string).collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

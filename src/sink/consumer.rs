@@ -28,6 +28,8 @@ const IDLE_POLL_TIMEOUT: Duration = Duration::from_millis(500);
 const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Time between two checks whether each position still lies inside of its partition.
 const LOST_POSITION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between two attempts to commit what must be committed before a partition begins.
+const OPENING_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause while no broker answers at the start.
 const BROKER_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long the thread may give no heartbeat: a revocation waits for writes in flight.
@@ -113,7 +115,10 @@ impl SinkConsumer {
         };
         let left = self.finish(&consumer, max_wait);
         self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
+        self.note_late_writes();
+        // Gives the partitions back, which commits their positions.
         drop(consumer);
+        let left = left + self.assignment.unconfirmed();
         match end {
             ConsumerEnd::Stopped => Ok(left),
             ConsumerEnd::Fenced => {
@@ -169,13 +174,16 @@ impl SinkConsumer {
     ) -> ConsumerEnd {
         let mut check_at = None;
         let mut is_idle = false;
+        let mut open_at = Instant::now() + OPENING_RETRY_INTERVAL;
         let mut group_check = GroupCheck::new(Instant::now());
         let mut look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
         self.condition.ok();
         while !self.signals.stop.is_stopped() {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             self.assignment.take_completions();
-            if let Err(why) = self.hand_out_deferred(scope) {
+            self.note_late_writes();
+            let handed_out = self.hand_out_due();
+            if let Err(why) = handed_out.and_then(|()| self.hand_out_deferred(scope)) {
                 return ConsumerEnd::Failed(why);
             }
             self.request_schemas();
@@ -189,6 +197,11 @@ impl SinkConsumer {
             consumer.store(&self.assignment.take_positions());
             if check_at.is_some_and(|at| Instant::now() >= at) {
                 check_at = self.check(consumer);
+            }
+            if Instant::now() >= open_at {
+                let opened = consumer.open(&self.assignment.opening_commits());
+                self.assignment.opened(&opened);
+                open_at = Instant::now() + OPENING_RETRY_INTERVAL;
             }
             if let Err(why) = group_check.step(consumer, is_idle, Instant::now()) {
                 return ConsumerEnd::Failed(why);
@@ -258,6 +271,24 @@ impl SinkConsumer {
         }
     }
 
+    /// Hands out the records that have waited long enough for writes of the last owner of their partition.
+    fn hand_out_due(&self) -> Result<(), String> {
+        while let Some(task) = self.assignment.take_due(Instant::now()) {
+            let topic = self.topics.get(task.handle.topic);
+            let topic = topic.ok_or("a record is of no topic; this is a bug")?;
+            self.push(topic, task)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the assignment which writes may still run on the instance, for the notes beside commits.
+    fn note_late_writes(&self) {
+        for (index, topic) in self.topics.iter().enumerate() {
+            self.assignment
+                .note_late_writes(index, topic.writer.late_until());
+        }
+    }
+
     /// Hands out the deferred records whose schemas are known by now. They come before all other records
     /// of their partitions, as these are still paused.
     fn hand_out_deferred(&self, scope: &IdentityScope) -> Result<(), String> {
@@ -319,7 +350,11 @@ impl SinkConsumer {
         let decision = record::parse_action(&record, &content, &topic.config, scope);
         let ordering_key = record::ordering_key(content.key.as_deref(), &decision);
         let bytes = record.size() + content.made();
-        let Some(started) = self.assignment.begin(partition, record.offset, bytes) else {
+        let offset = record.offset;
+        let started = self
+            .assignment
+            .begin(partition, offset, bytes, ordering_key);
+        let Some(started) = started else {
             // Its partition has just gone away: the next owner gets the record.
             return Ok(());
         };
@@ -331,8 +366,19 @@ impl SinkConsumer {
             lease: started.lease,
             handle: started.handle,
         };
+        match started.not_before {
+            Some(until) => {
+                self.assignment.set_aside(task, until);
+                Ok(())
+            }
+            None => self.push(topic, task),
+        }
+    }
+
+    /// Gives a record to the workers of its topic.
+    fn push(&self, topic: &TopicContext, task: SinkTask) -> Result<(), String> {
         // The topic is paused before the queue, which holds all records in flight, can be full.
-        topic.queue.push(ordering_key, task).map_err(|task| {
+        topic.queue.push(task.ordering_key, task).map_err(|task| {
             let partition = task.handle.partition.clone();
             // No worker gives it back, and a revocation would wait for it.
             self.assignment.withdraw(task.handle);

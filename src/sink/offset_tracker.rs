@@ -50,6 +50,20 @@ impl OffsetTracker {
         self.open.front().map(|(offset, _)| *offset).or(self.next)
     }
 
+    /// Number of records that were handed out, from the first that is not finished on.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many of those there are up to the last finished one, and up to this offset.
+    pub(super) fn begun_until(&self, offset: Option<i64>) -> usize {
+        let is_begun = |(at, done): &(i64, bool)| *done || offset.is_some_and(|last| *at <= last);
+        self.open
+            .iter()
+            .rposition(is_begun)
+            .map_or(0, |last| last + 1)
+    }
+
     /// The position, if it has moved since the last call.
     pub(super) fn take_position(&mut self) -> Option<i64> {
         let position = self.position()?;
@@ -74,6 +88,11 @@ impl OffsetTracker {
     /// Whether Kafka has committed the position.
     pub(super) fn is_committed(&self) -> bool {
         self.passed == self.committed
+    }
+
+    /// The number of records before the position that are not committed.
+    pub(super) fn finished_uncommitted(&self) -> u64 {
+        self.passed.saturating_sub(self.committed)
     }
 
     /// The number of records that would come again after a crash, finished or not.

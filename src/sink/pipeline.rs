@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::assignment::Assignment;
+use super::assignment::{Assignment, AssignmentTimes};
 use super::consumer::SinkConsumer;
 use super::dead_letter::DeadLetterProducer;
 use super::keyed_queue::KeyedQueue;
@@ -118,11 +118,14 @@ impl SinkPipeline {
             .iter()
             .map(|topic| (Arc::clone(&topic.name), limit(&topic.config)))
             .collect();
-        let revoke_wait = (config.servicenow.timeout + REVOKE_WRITE_GRACE).min(MAX_REVOKE_WAIT);
+        let times = AssignmentTimes {
+            revoke_wait: (config.servicenow.timeout + REVOKE_WRITE_GRACE).min(MAX_REVOKE_WAIT),
+            transaction_time: sink.transaction_time,
+        };
         let assignment = Assignment::new(
             &limits,
             completions,
-            revoke_wait,
+            times,
             &context.health,
             &context.metrics,
         );

@@ -13,9 +13,11 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
-use super::positions::{start_positions, store};
+use super::commit_note::CommitNote;
+use super::offset_commit::OffsetCommit;
+use super::positions::{open, start_positions, store};
 use super::rebalance_listener::RebalanceListener;
-use super::start_position::StartPosition;
+use super::start_position::{PartitionStart, StartPosition};
 use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
 use crate::kafka::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::metrics::{GaugeVec, Metrics};
@@ -56,14 +58,15 @@ impl GroupContext {
     }
 
     /// Remembers where partitions begin, for the lag.
-    pub(super) fn remember_starts(&self, starts: &[(TopicPartition, StartPosition)]) {
-        for (partition, start) in starts {
+    pub(super) fn remember_starts(&self, starts: &[PartitionStart]) {
+        for start in starts {
             // Such a partition is not fetched from, so that the statistics have no lag of it.
-            if let StartPosition::Gone { low, high, .. } = start {
-                self.show_lag(partition, as_f64(high.saturating_sub(*low)));
+            if let StartPosition::Gone { low, high, .. } = start.position {
+                self.show_lag(&start.partition, as_f64(high.saturating_sub(low)));
             }
         }
-        self.starts().extend(starts.iter().cloned());
+        let each = |start: &PartitionStart| (start.partition.clone(), start.position.clone());
+        self.starts().extend(starts.iter().map(each));
     }
 
     fn show_lag(&self, partition: &TopicPartition, records: f64) {
@@ -77,10 +80,17 @@ impl GroupContext {
 
     fn assign(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
         let partitions = partitions_in(list);
-        let starts = start_positions(base, &partitions);
+        let mut starts = start_positions(base, &partitions);
+        let opened = open(base, &opening_commits(&starts));
+        note_opened(&mut starts, &opened);
         let mut wanted = TopicPartitionList::new();
-        for (partition, start) in &starts {
-            let offset = match start {
+        for PartitionStart {
+            partition,
+            position,
+            ..
+        } in &starts
+        {
+            let offset = match position {
                 StartPosition::Committed(offset) => Offset::Offset(*offset),
                 StartPosition::Oldest => Offset::Beginning,
                 StartPosition::Unknown => Offset::Stored,
@@ -103,10 +113,12 @@ impl GroupContext {
             log::error!(target: "kafka", error:% = error; "an assignment was not taken");
             return;
         }
-        let gone = starts.iter().filter(|(_, start)| start.is_gone());
-        let gone = partition_list(gone.map(|(partition, _)| partition));
-        if gone.count() > 0
-            && let Err(error) = base.pause(&gone)
+        let kept_back =
+            |start: &&PartitionStart| start.position.is_gone() || start.open_at.is_some();
+        let kept_back = starts.iter().filter(kept_back);
+        let kept_back = partition_list(kept_back.map(|start| &start.partition));
+        if kept_back.count() > 0
+            && let Err(error) = base.pause(&kept_back)
         {
             log::error!(target: "kafka", error:% = error; "a partition cannot be held");
         }
@@ -125,7 +137,8 @@ impl GroupContext {
             }
             self.listener.lost(&partitions);
         } else {
-            // librdkafka commits them while it takes the partitions away.
+            // librdkafka commits what is stored while it takes the partitions away, also where the position is
+            // committed already and only the note beside it is new.
             store(base, &self.listener.revoked(&partitions));
         }
         let done = match base.rebalance_protocol() {
@@ -139,6 +152,27 @@ impl GroupContext {
             self.starts().remove(partition);
             // The lag is the next owner's to know.
             self.show_lag(partition, f64::NAN);
+        }
+    }
+}
+
+/// What is committed before records of these partitions are handed out.
+pub(super) fn opening_commits(starts: &[PartitionStart]) -> Vec<OffsetCommit> {
+    let opening = |start: &PartitionStart| {
+        Some(OffsetCommit {
+            partition: start.partition.clone(),
+            offset: start.open_at?,
+            note: CommitNote::default(),
+        })
+    };
+    starts.iter().filter_map(opening).collect()
+}
+
+/// These partitions have nothing to be committed first any more.
+pub(super) fn note_opened(starts: &mut [PartitionStart], opened: &[TopicPartition]) {
+    for start in starts {
+        if opened.contains(&start.partition) {
+            start.open_at = None;
         }
     }
 }

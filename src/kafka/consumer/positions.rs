@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::start_position::StartPosition;
+use super::commit_note::CommitNote;
+use super::offset_commit::OffsetCommit;
+use super::start_position::{PartitionStart, StartPosition};
 use crate::kafka::topic_partition::{TopicPartition, partition_list, partitions_in};
 
 /// Bound on one question about offsets.
@@ -17,11 +19,14 @@ const COMMITTED_OFFSETS_DEADLINE: Duration = Duration::from_secs(20);
 /// Pause before committed offsets are asked for again.
 const COMMITTED_OFFSETS_RETRY_PAUSE: Duration = Duration::from_millis(200);
 
+/// What the group has committed for a partition; `None`: nothing.
+type Committed = Option<(i64, CommitNote)>;
+
 /// Finds out where each of these new partitions begins.
 pub(super) fn start_positions<C: ConsumerContext>(
     base: &BaseConsumer<C>,
     partitions: &[TopicPartition],
-) -> Vec<(TopicPartition, StartPosition)> {
+) -> Vec<PartitionStart> {
     let deadline = Instant::now() + COMMITTED_OFFSETS_DEADLINE;
     let commits = loop {
         match committed_offsets(base, partitions) {
@@ -33,23 +38,53 @@ pub(super) fn start_positions<C: ConsumerContext>(
             Err(_) => std::thread::park_timeout(COMMITTED_OFFSETS_RETRY_PAUSE),
         }
     };
-    let start = |partition: &TopicPartition| match commits.get(partition) {
-        None => StartPosition::Unknown,
-        Some(None) => StartPosition::Oldest,
-        Some(_) if Instant::now() >= deadline => StartPosition::Unknown,
-        Some(committed) => match bounds(base, partition) {
-            Ok(bounds) => StartPosition::of(*committed, bounds),
-            Err(_) => StartPosition::Unknown,
-        },
+    let start = |partition: &TopicPartition| {
+        let found = match commits.get(partition) {
+            Some(committed) if Instant::now() < deadline => {
+                let bounds = bounds(base, partition).ok();
+                bounds.map(|bounds| partition_start(partition, *committed, bounds))
+            }
+            _ => None,
+        };
+        // The note of an owner that is not known is that of one that was killed.
+        found.unwrap_or_else(|| PartitionStart {
+            partition: partition.clone(),
+            position: StartPosition::Unknown,
+            offset: None,
+            last_note: Some(CommitNote::default()),
+            open_at: None,
+        })
     };
-    let each = |partition: &TopicPartition| (partition.clone(), start(partition));
-    partitions.iter().map(each).collect()
+    partitions.iter().map(start).collect()
+}
+
+/// Decides from what is committed and from the bounds of the partition.
+fn partition_start(
+    partition: &TopicPartition,
+    committed: Committed,
+    bounds: (i64, i64),
+) -> PartitionStart {
+    let position = StartPosition::of(committed.map(|(offset, _)| offset), bounds);
+    let last_note = committed.map(|(_, note)| note);
+    let offset = match &position {
+        StartPosition::Oldest => Some(bounds.0),
+        StartPosition::Committed(offset) => Some(*offset),
+        StartPosition::Unknown | StartPosition::Gone { .. } => None,
+    };
+    let says_nothing = last_note.is_some_and(|note| note.ended.is_none());
+    PartitionStart {
+        partition: partition.clone(),
+        position,
+        offset,
+        last_note,
+        open_at: offset.filter(|_| !says_nothing),
+    }
 }
 
 /// See [`super::Consumer::restart_lost_positions`].
 pub(super) fn restart_lost_positions<C: ConsumerContext>(
     base: &BaseConsumer<C>,
-) -> KafkaResult<Vec<(TopicPartition, StartPosition)>> {
+) -> KafkaResult<Vec<PartitionStart>> {
     let assigned = partitions_in(&base.assignment()?);
     let positions = offsets(&base.position()?, &assigned);
     let commits = committed_offsets(base, &assigned)?;
@@ -63,9 +98,10 @@ pub(super) fn restart_lost_positions<C: ConsumerContext>(
         // A new group has committed nothing yet. If its position is below the oldest record, records
         // that it had not finished were deleted; if it is above the end, the topic was made anew.
         let committed = commits.get(&partition).copied().flatten();
-        let committed = committed.or(position.filter(|position| *position < low));
-        let start = StartPosition::of(committed, (low, high));
-        let target = match &start {
+        let below = position.filter(|position| *position < low);
+        let committed = committed.or(below.map(|position| (position, CommitNote::default())));
+        let start = partition_start(&partition, committed, (low, high));
+        let target = match &start.position {
             StartPosition::Committed(offset) => Some(*offset),
             StartPosition::Oldest | StartPosition::Unknown => Some(low),
             StartPosition::Gone { .. } => None,
@@ -81,7 +117,7 @@ pub(super) fn restart_lost_positions<C: ConsumerContext>(
             }
             None => base.pause(&partition_list(std::iter::once(&partition)))?,
         }
-        moved.push((partition, start));
+        moved.push(start);
     }
     Ok(moved)
 }
@@ -107,17 +143,24 @@ pub(super) fn ends_before<C: ConsumerContext>(
     Ok(None)
 }
 
-/// The offset that the group has committed for each of these partitions; `None`: it has committed none.
+/// What the group has committed for each of these partitions.
 fn committed_offsets<C: ConsumerContext>(
     base: &BaseConsumer<C>,
     partitions: &[TopicPartition],
-) -> KafkaResult<BTreeMap<TopicPartition, Option<i64>>> {
-    let committed =
-        base.committed_offsets(partition_list(partitions.iter()), OFFSET_QUERY_TIMEOUT)?;
-    for element in committed.elements() {
+) -> KafkaResult<BTreeMap<TopicPartition, Committed>> {
+    let found = base.committed_offsets(partition_list(partitions.iter()), OFFSET_QUERY_TIMEOUT)?;
+    for element in found.elements() {
         element.error()?;
     }
-    Ok(offsets(&committed, partitions))
+    let committed = |partition: &TopicPartition| {
+        let element = found.find_partition(&partition.topic, partition.number)?;
+        match element.offset() {
+            Offset::Offset(offset) => Some((offset, CommitNote::from_metadata(element.metadata()))),
+            _ => None,
+        }
+    };
+    let each = |partition: &TopicPartition| (partition.clone(), committed(partition));
+    Ok(partitions.iter().map(each).collect())
 }
 
 /// The offset of each of these partitions in a list of librdkafka; `None`: the list has none for it.
@@ -144,29 +187,55 @@ fn bounds<C: ConsumerContext>(
     base.fetch_watermarks(&partition.topic, partition.number, OFFSET_QUERY_TIMEOUT)
 }
 
-/// Gives positions to librdkafka, which commits them: every 250 ms, before partitions go, and when the
-/// consumer is dropped.
-pub(super) fn store<C: ConsumerContext>(
-    base: &BaseConsumer<C>,
-    positions: &[(TopicPartition, i64)],
-) {
-    if positions.is_empty() {
+/// Gives positions to librdkafka, which commits them: every 250 ms those that have moved, and all of them before
+/// partitions go and when the consumer is dropped.
+pub(super) fn store<C: ConsumerContext>(base: &BaseConsumer<C>, commits: &[OffsetCommit]) {
+    if commits.is_empty() {
         return;
     }
-    if let Err(error) = base.store_offsets(&offset_list(positions)) {
+    if let Err(error) = base.store_offsets(&offset_list(commits)) {
         log::warn!(target: "kafka", error:% = error; "positions cannot be stored");
     }
 }
 
-fn offset_list(positions: &[(TopicPartition, i64)]) -> TopicPartitionList {
+/// Commits what must be committed before partitions begin, and asks whether it was. Gives the partitions of
+/// which Kafka says so.
+pub(super) fn open<C: ConsumerContext>(
+    base: &BaseConsumer<C>,
+    commits: &[OffsetCommit],
+) -> Vec<TopicPartition> {
+    if commits.is_empty() {
+        return Vec::new();
+    }
+    if let Err(error) = base.commit(&offset_list(commits), CommitMode::Async) {
+        log::warn!(target: "kafka", error:% = error; "positions cannot be committed");
+    }
+    // librdkafka tells no outcome of it. The coordinator answers one request after the other.
+    let partitions: Vec<TopicPartition> = commits.iter().map(|it| it.partition.clone()).collect();
+    let committed = committed_offsets(base, &partitions).unwrap_or_default();
+    let is_open = |commit: &&OffsetCommit| {
+        let found = committed.get(&commit.partition).copied().flatten();
+        found == Some((commit.offset, commit.note))
+    };
+    let opened = commits.iter().filter(is_open);
+    opened.map(|commit| commit.partition.clone()).collect()
+}
+
+fn offset_list(commits: &[OffsetCommit]) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
-    for (partition, offset) in positions {
-        let added =
-            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset));
+    for commit in commits {
+        let TopicPartition { topic, number } = &commit.partition;
+        let added = list.add_partition_offset(topic, *number, Offset::Offset(commit.offset));
         // Only a negative offset is refused, and no record has one.
         if let Err(error) = added {
-            log::error!(target: "kafka", partition:% = partition, error:% = error;
+            log::error!(target: "kafka", partition:% = commit.partition, error:% = error;
                 "a position cannot be committed");
+        }
+        let metadata = commit.note.to_metadata();
+        if !metadata.is_empty()
+            && let Some(mut element) = list.find_partition(topic, *number)
+        {
+            element.set_metadata(metadata);
         }
     }
     list

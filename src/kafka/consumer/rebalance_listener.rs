@@ -1,6 +1,7 @@
 //! The interface through which the owner of a group's consumer hears of its partitions.
 
-use super::start_position::StartPosition;
+use super::offset_commit::OffsetCommit;
+use super::start_position::PartitionStart;
 use crate::kafka::topic_partition::TopicPartition;
 
 /// Is told when the group assigns partitions to this member or takes them away, and what became of
@@ -8,12 +9,13 @@ use crate::kafka::topic_partition::TopicPartition;
 /// when the consumer is dropped.
 pub trait RebalanceListener: Send + Sync + 'static {
     /// These partitions belong to this member from now on, and begin at these positions. Those that
-    /// begin with [`StartPosition::Gone`] are paused already.
-    fn assigned(&self, partitions: &[(TopicPartition, StartPosition)]);
+    /// cannot begin ([`StartPosition::Gone`](super::StartPosition::Gone)), and those for which something is
+    /// committed first, are paused already.
+    fn assigned(&self, partitions: &[PartitionStart]);
 
-    /// These partitions go to another member. Gives the positions to commit before they go: of each
-    /// partition the first offset that is not finished. The group waits for the return of this call.
-    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, i64)>;
+    /// These partitions go to another member, or the consumer ends. Gives what to commit before they go.
+    /// The group waits for the return of this call.
+    fn revoked(&self, partitions: &[TopicPartition]) -> Vec<OffsetCommit>;
 
     /// These partitions were taken away without a notice, and another member may work on them
     /// already. Nothing may be committed for them any more.

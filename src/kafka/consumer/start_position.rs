@@ -1,6 +1,25 @@
 //! Where a partition begins: behind the committed offset, at its oldest record for a new group, or
 //! nowhere, when Kafka does not hold the record at the committed offset any more.
 
+use super::commit_note::CommitNote;
+use crate::kafka::topic_partition::TopicPartition;
+
+/// A partition that is assigned, where it begins, and what its last owner has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStart {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Where it begins.
+    pub position: StartPosition,
+    /// The offset of that place, if it is known.
+    pub offset: Option<i64>,
+    /// What the last owner wrote down; `None`: the group has committed nothing, so that no record was begun.
+    pub last_note: Option<CommitNote>,
+    /// The offset to commit before a record is handed out, so that the clean end of the last owner, or the
+    /// absence of a commit, is not taken for this owner's. `None`: nothing has to be committed first.
+    pub open_at: Option<i64>,
+}
+
 /// Where a partition begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartPosition {

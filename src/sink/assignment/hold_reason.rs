@@ -24,7 +24,7 @@ pub(super) fn hold_reason(start: &StartPosition) -> Option<String> {
     };
     Some(format!(
         "the group has committed offset {committed}, the partition holds {low} to {high}: \
-         {why}; to go on, stop the bridge and set a position with kafka-consumer-groups.sh \
-         --reset-offsets"
+         {why}; to go on, stop the bridge, wait for the end of its session (10 s) and set a position \
+         with kafka-consumer-groups.sh --reset-offsets"
     ))
 }

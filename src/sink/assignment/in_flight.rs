@@ -22,8 +22,11 @@ struct TopicInFlight {
     name: Arc<str>,
     limit: usize,
     records: usize,
+    /// Records that wait for writes of the last owner of their partition. They are not in flight, but hold memory.
+    waiting: usize,
     paused: bool,
     gauge: Gauge,
+    waiting_gauge: Gauge,
 }
 
 impl InFlight {
@@ -34,8 +37,10 @@ impl InFlight {
             name: Arc::clone(name),
             limit: *limit,
             records: 0,
+            waiting: 0,
             paused: false,
             gauge: metrics.sink_in_flight.with(&[name]),
+            waiting_gauge: metrics.sink_waiting.with(&[name]),
         };
         InFlight {
             topics: limits.iter().map(topic).collect(),
@@ -59,6 +64,30 @@ impl InFlight {
         self.bytes += bytes;
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.records += 1;
+        }
+    }
+
+    /// A record waits for writes of the last owner of its partition.
+    pub(super) fn add_waiting(&mut self, topic: usize, bytes: usize) {
+        self.bytes += bytes;
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.waiting += 1;
+        }
+    }
+
+    /// A record that waited is in flight now.
+    pub(super) fn start_waiting(&mut self, topic: usize) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.waiting = topic.waiting.saturating_sub(1);
+            topic.records += 1;
+        }
+    }
+
+    /// Records that waited went away with their partition.
+    pub(super) fn drop_waiting(&mut self, topic: usize, records: usize, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.waiting = topic.waiting.saturating_sub(records);
         }
     }
 
@@ -114,6 +143,7 @@ impl InFlight {
     pub(super) fn show(&self) {
         for topic in &self.topics {
             topic.gauge.set(as_f64(topic.records));
+            topic.waiting_gauge.set(as_f64(topic.waiting));
         }
     }
 }

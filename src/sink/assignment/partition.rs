@@ -1,12 +1,14 @@
 //! One partition that is assigned to this member of the group.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::awaiting_schema::{DeferredRecord, SchemaWait};
+use super::row_waits::RowWaits;
 use crate::health::Condition;
-use crate::kafka::TopicPartition;
+use crate::kafka::{CommitNote, OffsetCommit, PartitionStart, TopicPartition};
 use crate::sink::offset_tracker::OffsetTracker;
-use crate::sink::task::{Completion, RecordHandle, TaskOutcome};
+use crate::sink::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
 use crate::stop::{self, Stop, StopTrigger};
 
 /// A partition from its assignment until it goes away.
@@ -30,10 +32,42 @@ pub(super) struct AssignedPartition {
     /// Dropping it ends the lease of all its records in flight.
     lease: Option<StopTrigger>,
     lease_end: Stop,
+    /// When the writes of records that come again were made at the latest.
     since: Instant,
     /// How many of the next records may have been written before this assignment: by another member,
     /// or by this one before a crash. As many as can come again.
     possibly_written: usize,
+    /// The last record that was handed out of those.
+    last_possibly_written: Option<i64>,
+    /// Where it began, if that is known.
+    start: Option<i64>,
+    /// What is to be committed before its first record is handed out; `None`: nothing, or that is done.
+    pub(super) open_at: Option<i64>,
+    /// `None`: the last owner has ended cleanly.
+    row_waits: Option<RowWaits>,
+    /// Records that wait for writes of the last owner, in their order. They are handed out but not in flight.
+    pub(super) waiting: VecDeque<WaitingRecord>,
+    /// Writing was begun for one of its records and abandoned, so that the instance may still be at work on it.
+    was_abandoned: bool,
+}
+
+/// A record that waits until no write of its partition's last owner can run any more.
+pub(super) struct WaitingRecord {
+    pub(super) task: SinkTask,
+    pub(super) until: Instant,
+}
+
+/// What a new assignment of a partition needs to know.
+pub(super) struct AssignmentTerms {
+    /// Index of its topic in `sink.topics`.
+    pub(super) topic: usize,
+    pub(super) epoch: u64,
+    /// How many of its records may come again.
+    pub(super) max_uncommitted: usize,
+    /// How long a request may run on the instance.
+    pub(super) transaction_time: Duration,
+    /// Why it cannot begin, if so.
+    pub(super) hold: Option<Condition>,
 }
 
 /// A record that may be written now.
@@ -43,30 +77,50 @@ pub(in crate::sink) struct StartedRecord {
     pub(in crate::sink) lease: Stop,
     /// When the partition was assigned, if the record may have been written before that.
     pub(in crate::sink) possibly_written_before: Option<Instant>,
+    /// Until when it waits for writes of the last owner of its partition.
+    pub(in crate::sink) not_before: Option<Instant>,
 }
 
 impl AssignedPartition {
-    /// The partition is assigned now. `hold` if it cannot begin.
-    pub(super) fn new(
-        topic: usize,
-        epoch: u64,
-        max_uncommitted: usize,
-        hold: Option<Condition>,
-    ) -> AssignedPartition {
+    /// The partition is assigned now.
+    pub(super) fn new(start: &PartitionStart, terms: AssignmentTerms) -> AssignedPartition {
         let (lease, lease_end) = stop::pair();
+        let now = Instant::now();
+        let AssignmentTerms {
+            topic,
+            epoch,
+            max_uncommitted,
+            transaction_time,
+            hold,
+        } = terms;
+        let note = start.last_note;
+        let late = note.and_then(|note| remaining(note.late_until?));
+        let ended = note.map_or(Some(0), |note| note.ended);
         AssignedPartition {
             topic,
             tracker: OffsetTracker::default(),
             in_flight: 0,
-            paused: false,
+            // By the consumer, as long as something is committed first.
+            paused: start.open_at.is_some(),
             deferred: None,
             barred: hold.is_some(),
             hold,
             epoch,
             lease: Some(lease),
             lease_end,
-            since: Instant::now(),
-            possibly_written: max_uncommitted,
+            // What a clean end has left behind is over.
+            since: match ended {
+                Some(_) => now.checked_sub(transaction_time).unwrap_or(now),
+                None => now,
+            },
+            possibly_written: ended.unwrap_or(max_uncommitted).min(max_uncommitted),
+            last_possibly_written: None,
+            start: start.offset,
+            open_at: start.open_at,
+            row_waits: (ended.is_none() || late.is_some())
+                .then(|| RowWaits::new(now, transaction_time, late)),
+            waiting: VecDeque::new(),
+            was_abandoned: false,
         }
     }
 
@@ -76,16 +130,23 @@ impl AssignedPartition {
         partition: TopicPartition,
         offset: i64,
         bytes: usize,
+        row: Option<u64>,
     ) -> Option<StartedRecord> {
         if self.barred {
             return None;
         }
         self.tracker.begin(offset);
-        self.in_flight += 1;
         let possibly_written_before = self.possibly_written.checked_sub(1).map(|left| {
             self.possibly_written = left;
+            self.last_possibly_written = Some(offset);
             self.since
         });
+        let not_before = self.row_waits.as_mut().and_then(|waits| {
+            waits.not_before(row, possibly_written_before.is_some(), Instant::now())
+        });
+        if not_before.is_none() {
+            self.in_flight += 1;
+        }
         Some(StartedRecord {
             handle: RecordHandle {
                 partition,
@@ -96,6 +157,7 @@ impl AssignedPartition {
             },
             lease: self.lease_end.clone(),
             possibly_written_before,
+            not_before,
         })
     }
 
@@ -105,10 +167,53 @@ impl AssignedPartition {
             return false;
         }
         self.in_flight = self.in_flight.saturating_sub(1);
-        if completion.outcome == TaskOutcome::Finished {
-            self.tracker.finish(completion.handle.offset);
+        match completion.outcome {
+            TaskOutcome::Finished => self.tracker.finish(completion.handle.offset),
+            TaskOutcome::NotStarted => {}
+            TaskOutcome::Abandoned => self.was_abandoned = true,
         }
         true
+    }
+
+    /// Takes out the first waiting record whose time has come. Those of one row keep their order, as a later
+    /// one waits as long as an earlier one or longer.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<SinkTask> {
+        let due = self.waiting.iter().position(|it| it.until <= now)?;
+        let record = self.waiting.remove(due)?;
+        self.in_flight += 1;
+        Some(record.task)
+    }
+
+    /// What is committed when its owner gives it away. `late`: until when writes of its topic may still run whose
+    /// answers were lost.
+    pub(super) fn last_commit(
+        &mut self,
+        partition: &TopicPartition,
+        late: Option<Instant>,
+    ) -> Option<OffsetCommit> {
+        let moved = self.tracker.take_position();
+        let is_clean = self.in_flight == 0 && !self.was_abandoned && !self.barred;
+        if moved.is_none() && (!is_clean || self.open_at.is_some()) {
+            return None;
+        }
+        let offset = moved.or_else(|| self.tracker.position()).or(self.start)?;
+        let ended = is_clean.then(|| {
+            let begun = self.tracker.begun_until(self.last_possibly_written);
+            match self.possibly_written {
+                0 => begun,
+                left => self.tracker.open() + left,
+            }
+        });
+        // The next owner does not know which rows the waits of this one are for.
+        let waits = self.row_waits.as_ref().and_then(RowWaits::end);
+        Some(OffsetCommit {
+            partition: partition.clone(),
+            offset,
+            note: CommitNote {
+                ended,
+                late_until: late.max(waits).and_then(epoch_seconds),
+            },
+        })
     }
 
     /// Lets no other record begin. A record that has begun finishes the request that is under way but
@@ -130,8 +235,42 @@ impl AssignedPartition {
         Some(deferred.wait(partition, self.topic))
     }
 
+    /// The position to commit while it is worked on, if it has moved.
+    pub(super) fn next_commit(
+        &mut self,
+        partition: &TopicPartition,
+        late: Option<Instant>,
+    ) -> Option<OffsetCommit> {
+        Some(OffsetCommit {
+            partition: partition.clone(),
+            offset: self.tracker.take_position()?,
+            note: CommitNote {
+                ended: None,
+                late_until: late.and_then(epoch_seconds),
+            },
+        })
+    }
+
+    /// About what its waiting records hold in memory.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().map(|it| it.task.handle.bytes).sum()
+    }
+
     /// Its records that would come again after a crash.
     pub(super) fn uncommitted(&self) -> usize {
         usize::try_from(self.tracker.uncommitted()).unwrap_or(usize::MAX)
     }
+}
+
+/// A moment of this process's clock as seconds since the epoch, rounded up; `None`: it is over.
+fn epoch_seconds(moment: Instant) -> Option<u64> {
+    let left = moment.checked_duration_since(Instant::now())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some((now + left).as_secs() + 1)
+}
+
+/// The time from now to these seconds since the epoch; `None`: they are over.
+fn remaining(epoch_seconds: u64) -> Option<Duration> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Duration::from_secs(epoch_seconds).checked_sub(now)
 }

@@ -1,4 +1,5 @@
 mod awaiting_schema;
+mod clean_end;
 
 use super::in_flight::MAX_IN_FLIGHT_BYTES;
 use super::*;
@@ -6,6 +7,10 @@ use crate::stop;
 use crossbeam_channel::{Sender, bounded};
 
 const SOON: Duration = Duration::from_millis(50);
+const TIMES: AssignmentTimes = AssignmentTimes {
+    revoke_wait: SOON,
+    transaction_time: Duration::from_secs(60),
+};
 
 struct Rig {
     assignment: Assignment,
@@ -19,7 +24,7 @@ fn rig(limit: usize) -> Rig {
     let limits = [(Arc::from("in"), limit)];
     let metrics = Arc::new(Metrics::new());
     Rig {
-        assignment: Assignment::new(&limits, finished, SOON, &health, &metrics),
+        assignment: Assignment::new(&limits, finished, TIMES, &health, &metrics),
         done,
         health,
     }
@@ -32,16 +37,47 @@ fn partition(number: i32) -> TopicPartition {
     }
 }
 
+/// A partition whose last owner has left this note.
+fn start(number: i32, position: StartPosition, last_note: Option<CommitNote>) -> PartitionStart {
+    let offset = match &position {
+        StartPosition::Committed(offset) => Some(*offset),
+        _ => None,
+    };
+    PartitionStart {
+        partition: partition(number),
+        position,
+        offset,
+        last_note,
+        open_at: None,
+    }
+}
+
+/// A partition whose last owner was killed.
+fn killed(number: i32, position: StartPosition) -> PartitionStart {
+    start(number, position, Some(CommitNote::default()))
+}
+
+/// The positions among what is committed.
+fn positions(commits: Vec<OffsetCommit>) -> Vec<(TopicPartition, i64)> {
+    let commits = commits.into_iter();
+    commits.map(|it| (it.partition, it.offset)).collect()
+}
+
 impl Rig {
+    /// The positions that have moved.
+    fn moved(&self) -> Vec<(TopicPartition, i64)> {
+        positions(self.assignment.take_positions())
+    }
+
     fn assign(&self, number: i32) {
-        let start = StartPosition::Committed(0);
-        self.assignment.assigned(&[(partition(number), start)]);
+        self.assignment
+            .assigned(&[killed(number, StartPosition::Committed(0))]);
     }
 
     /// Hands a record out: its handle, its lease, and when the partition came if the record may have
     /// been written before.
     fn begin(&self, number: i32, offset: i64) -> (RecordHandle, Stop, Option<Instant>) {
-        let started = self.assignment.begin(partition(number), offset, 10);
+        let started = self.assignment.begin(partition(number), offset, 10, None);
         let started = started.unwrap();
         (
             started.handle,
@@ -107,7 +143,7 @@ fn a_full_topic_waits_for_the_next_record_to_come_back() {
         FlowControl::default(),
         "not paused"
     );
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 1)]);
+    assert_eq!(rig.moved(), [(partition(0), 1)]);
     rig.begin(0, 2);
     drop(trigger);
     assert!(!rig.assignment.wait_for_room(&stop), "nothing comes back");
@@ -128,7 +164,9 @@ fn a_partition_that_comes_while_its_topic_is_paused_is_paused() {
 fn many_bytes_pause_as_well() {
     let rig = rig(100);
     rig.assign(0);
-    let big = rig.assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES);
+    let big = rig
+        .assignment
+        .begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None);
     assert!(big.is_some());
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
 }
@@ -143,14 +181,14 @@ fn a_revocation_waits_for_what_runs_and_commits_it() {
     let (_, other, _) = rig.begin(1, 9);
     rig.finish(&first, true);
     rig.finish(&second, false);
-    let positions = rig.assignment.revoked(&[partition(0)]);
+    let positions = positions(rig.assignment.revoked(&[partition(0)]));
     assert_eq!(
         positions,
         [(partition(0), 6)],
         "what was not done comes again"
     );
     assert!(lease.is_stopped() && !other.is_stopped());
-    let again = rig.assignment.begin(partition(0), 5, 10);
+    let again = rig.assignment.begin(partition(0), 5, 10, None);
     assert!(again.is_none(), "the partition is gone");
 }
 
@@ -164,14 +202,10 @@ fn a_revocation_does_not_wait_for_ever() {
     let (again, ..) = rig.begin(0, 5);
     rig.finish(&running, true);
     rig.assignment.take_completions();
-    assert_eq!(
-        rig.assignment.take_positions(),
-        [],
-        "that was under the old assignment"
-    );
+    assert_eq!(rig.moved(), [], "that was under the old assignment");
     rig.finish(&again, true);
     rig.assignment.take_completions();
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+    assert_eq!(rig.moved(), [(partition(0), 6)]);
 }
 
 #[test]
@@ -183,7 +217,7 @@ fn what_was_lost_is_not_committed() {
     assert!(lease.is_stopped());
     rig.finish(&handle, true);
     rig.assignment.take_completions();
-    assert_eq!(rig.assignment.take_positions(), []);
+    assert_eq!(rig.moved(), []);
     assert!(!rig.assignment.is_busy(), "its place is free again");
 }
 
@@ -194,8 +228,8 @@ fn a_failing_commit_is_told_until_one_succeeds() {
     let (handle, ..) = rig.begin(0, 5);
     rig.finish(&handle, true);
     rig.assignment.take_completions();
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
-    assert_eq!(rig.assignment.take_positions(), []);
+    assert_eq!(rig.moved(), [(partition(0), 6)]);
+    assert_eq!(rig.moved(), []);
     rig.assignment.committed(Err("no coordinator".to_owned()));
     assert_eq!(
         rig.health.readiness().lines,
@@ -213,7 +247,7 @@ fn a_partition_that_cannot_begin_is_told_and_never_resumed() {
         low: 7,
         high: 9,
     };
-    rig.assignment.assigned(&[(partition(0), gone)]);
+    rig.assignment.assigned(&[killed(0, gone)]);
     let said = rig.health.readiness().lines.concat();
     assert!(
         said.contains("sink in/0: held: the group has committed offset 3"),
@@ -236,7 +270,7 @@ fn what_would_come_again_is_bounded() {
         rig.assignment.take_completions();
     }
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 4)]);
+    assert_eq!(rig.moved(), [(partition(0), 4)]);
     assert_eq!(
         rig.assignment.flow_control(),
         FlowControl::default(),
@@ -263,7 +297,7 @@ fn a_record_that_is_not_handed_out_is_not_waited_for() {
     let (handle, ..) = rig.begin(0, 5);
     rig.assignment.withdraw(handle);
     assert_eq!(rig.assignment.wait_until_idle(Instant::now() + SOON), 0);
-    assert_eq!(rig.assignment.take_positions(), [], "it comes again");
+    assert_eq!(rig.moved(), [], "it comes again");
 }
 
 #[test]
@@ -273,11 +307,11 @@ fn a_failed_commit_is_forgotten_with_its_partition() {
     let (handle, ..) = rig.begin(0, 5);
     rig.finish(&handle, true);
     rig.assignment.take_completions();
-    rig.assignment.take_positions();
+    rig.moved();
     rig.assignment.committed(Err("not a member".to_owned()));
     rig.assignment.lost(&[partition(0)]);
     assert!(!rig.health.readiness().ok);
-    assert_eq!(rig.assignment.take_positions(), []);
+    assert_eq!(rig.moved(), []);
     assert!(rig.health.readiness().ok, "there is nothing to commit");
 }
 
@@ -289,7 +323,7 @@ fn what_begins_anew_while_it_is_paused_is_resumed() {
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     rig.finish(&handle, true);
     rig.assignment
-        .restarted(&[(partition(0), StartPosition::Oldest)]);
+        .restarted(&[killed(0, StartPosition::Oldest)]);
     rig.assignment.take_completions();
     assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
@@ -300,18 +334,21 @@ fn large_records_of_one_topic_do_not_stop_another() {
     let (_done, finished) = bounded(100);
     let limits = [(Arc::from("in"), 10), (Arc::from("other"), 10)];
     let metrics = Arc::new(Metrics::new());
-    let assignment = Assignment::new(&limits, finished, SOON, &health, &metrics);
+    let assignment = Assignment::new(&limits, finished, TIMES, &health, &metrics);
     let other = TopicPartition {
         topic: Arc::from("other"),
         number: 0,
     };
     for partition in [partition(0), other.clone()] {
-        assignment.assigned(&[(partition, StartPosition::Oldest)]);
+        assignment.assigned(&[PartitionStart {
+            partition,
+            ..killed(0, StartPosition::Oldest)
+        }]);
     }
-    let large = assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES);
+    let large = assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None);
     assert!(large.is_some());
     assert_eq!(assignment.flow_control().pause, [partition(0)]);
-    assert!(assignment.begin(other.clone(), 0, 10).is_some());
+    assert!(assignment.begin(other.clone(), 0, 10, None).is_some());
     assert_eq!(assignment.flow_control().pause, [other], "one at a time");
 }
 
@@ -323,8 +360,8 @@ fn nothing_of_a_held_partition_is_handed_out() {
         low: 7,
         high: 9,
     };
-    rig.assignment.assigned(&[(partition(0), gone)]);
-    assert!(rig.assignment.begin(partition(0), 9, 10).is_none());
+    rig.assignment.assigned(&[killed(0, gone)]);
+    assert!(rig.assignment.begin(partition(0), 9, 10, None).is_none());
 }
 
 /// Its records in flight, and those that wait in its queue, are nowhere else any more.
@@ -341,7 +378,7 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
             high,
         }
     };
-    rig.assignment.restarted(&[(partition(0), gone(5))]);
+    rig.assignment.restarted(&[killed(0, gone(5))]);
     assert!(rig.assignment.is_held(&partition(0)) && !lease.is_stopped());
     assert_eq!(
         rig.assignment.flow_control(),
@@ -353,9 +390,9 @@ fn a_partition_that_is_cut_off_goes_on_with_what_it_has() {
         rig.finish(handle, true);
     }
     rig.assignment.take_completions();
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 6)]);
+    assert_eq!(rig.moved(), [(partition(0), 6)]);
     // One that ends before the position is another topic.
     let (_, lease, _) = rig.begin(0, 6);
-    rig.assignment.restarted(&[(partition(0), gone(10))]);
+    rig.assignment.restarted(&[killed(0, gone(10))]);
     assert!(rig.assignment.is_held(&partition(0)) && lease.is_stopped());
 }

@@ -34,15 +34,23 @@ pub(super) enum LateEffect {
     MayModify,
 }
 
-/// The last such write of each row, by the row's sys_id in small letters.
+/// The last such write of each row.
 #[derive(Debug, Default)]
-pub(super) struct IndeterminateWrites(Mutex<HashMap<String, (LateEffect, Instant)>>);
+pub(super) struct IndeterminateWrites {
+    /// By the row's sys_id in small letters.
+    rows: Mutex<HashMap<String, (LateEffect, Instant)>>,
+    /// When none of them can be executed any more.
+    last: Mutex<Option<Instant>>,
+}
 
 impl IndeterminateWrites {
     /// Remembers a write at `now`. It replaces an earlier one of the same row: the record that left it behind
     /// waited for that one's end before its own request, where the earlier one could spoil it.
     pub(super) fn note(&self, write: &IndeterminateWrite, now: Instant) {
-        let mut rows = self.0.lock();
+        let mut last = self.last.lock();
+        *last = (*last).max(Some(write.until));
+        drop(last);
+        let mut rows = self.rows.lock();
         rows.retain(|_, (_, until)| *until > now);
         if rows.len() >= MAX_INDETERMINATE_ROWS {
             let soonest = rows.iter().min_by_key(|(_, (_, until))| *until);
@@ -53,9 +61,14 @@ impl IndeterminateWrites {
         rows.insert(write.row.to_ascii_lowercase(), (write.effect, write.until));
     }
 
+    /// When none of the writes can be executed any more; `None`: there was none.
+    pub(super) fn last_end(&self) -> Option<Instant> {
+        *self.last.lock()
+    }
+
     /// Until when a write with at least this effect may still be executed on a row.
     pub(super) fn until(&self, row: &str, effect: LateEffect) -> Option<Instant> {
-        let rows = self.0.lock();
+        let rows = self.rows.lock();
         let (late, until) = rows.get(&row.to_ascii_lowercase())?;
         (*late >= effect).then_some(*until)
     }
@@ -115,7 +128,7 @@ mod tests {
                 now,
             );
         }
-        assert_eq!(late.0.lock().len(), MAX_INDETERMINATE_ROWS);
+        assert_eq!(late.rows.lock().len(), MAX_INDETERMINATE_ROWS);
         assert_eq!(late.until("0", LateEffect::MayModify), None);
         assert_eq!(late.until("1", LateEffect::MayModify), Some(until(1)));
     }

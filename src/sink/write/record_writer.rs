@@ -29,6 +29,9 @@ use crate::sync::Mutex;
 /// sys_ids of new rows.
 const CREATE_PERMIT_INTERVAL: Duration = Duration::from_millis(20);
 
+/// A wait before the first request of a record that is at least so long is logged.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
 /// Writes the records of one topic; shared by its workers.
 pub struct RecordWriter {
     pub(super) client: Arc<InstanceClient>,
@@ -133,6 +136,7 @@ impl RecordWriter {
         let mut notifier = RetryNotifier {
             observer,
             notified: false,
+            waits: false,
         };
         let outcome = self.drive(&mut machine, &mut attempt, &mut notifier);
         self.end_trial(&mut attempt);
@@ -146,6 +150,11 @@ impl RecordWriter {
             self.note_own_write(&attempt, &outcome);
         }
         outcome
+    }
+
+    /// When no write whose answer was lost can be executed any more; `None`: there was none.
+    pub fn late_until(&self) -> Option<Instant> {
+        self.indeterminate.last_end()
     }
 
     /// Why creates of the topic are not sent any more, if the instance was seen to choose sys_ids itself.
@@ -163,6 +172,7 @@ impl RecordWriter {
         loop {
             match machine.next(Instant::now(), &self.indeterminate) {
                 WriteStep::Wait(time) => {
+                    notifier.waiting(time, &self.rules.table);
                     if attempt.stop.wait(time) {
                         return WriteOutcome::Stopped;
                     }
@@ -317,9 +327,21 @@ fn id_of_create<'a>(request: &WriteRequest<'_>, operation: &'a WriteOperation) -
 struct RetryNotifier<'a> {
     observer: &'a dyn RetryObserver,
     notified: bool,
+    /// It was logged that the record waits for an earlier write.
+    waits: bool,
 }
 
 impl RetryNotifier<'_> {
+    /// The record waits, without that a request for it has failed.
+    fn waiting(&mut self, time: Duration, table: &str) {
+        if !self.notified && !self.waits && time >= LONG_WAIT {
+            self.waits = true;
+            let seconds = time.as_secs();
+            log::info!(table, seconds;
+                "a record waits until an earlier write of it, or of its row, cannot run any more on the instance");
+        }
+    }
+
     fn retry_scheduled(&mut self, error: &servicenow::Error, since: Instant, table: &str) {
         if !self.notified {
             log::debug!(table, error:% = error; "a record waits for the instance");

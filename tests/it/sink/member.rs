@@ -2,12 +2,16 @@
 
 use std::fs;
 
-use real_kafka::require_or_skip;
-use servicenow_sim::Options;
+use std::time::Duration;
 
+use real_kafka::{Draft, require_or_skip};
+use serde_json::json;
+use servicenow_sim::{Fault, Options, Rule, Target};
+
+use super::crash::SOON;
 use crate::support::bridge::Bridge;
-use crate::support::sink::{SinkRig, TABLE, create};
-use crate::support::wait_for;
+use crate::support::sink::{SinkRig, TABLE, create, update};
+use crate::support::{wait_at_most, wait_for};
 
 /// So long that a test which waits for it fails.
 const LONG_SESSION: &str = "properties: {session.timeout.ms: 300000}";
@@ -93,4 +97,137 @@ fn topics_and_partitions_that_came_or_went_during_a_stop() {
     });
     rig.finish(bridge);
     rig.assert_created_once(60);
+}
+
+/// The group would wait for the end of the session, which is minutes away. That it does not, is the cause of the
+/// short time; the bound itself is five times what is promised.
+#[test]
+fn a_sink_that_was_killed_is_back_at_once() {
+    const BOUND: Duration = Duration::from_secs(15);
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("member-kill", Options::default());
+    let mut bridge = rig.start(&rig.config().kafka(LONG_SESSION));
+    rig.produce((0..20).map(create));
+    rig.wait_rows(&mut bridge, 20);
+    for life in 1..4 {
+        bridge.kill();
+        rig.produce((life * 20..life * 20 + 20).map(create));
+        bridge = rig.restart();
+        wait_at_most(BOUND, "the rows of this life", || {
+            (rig.sim.count(TABLE).unwrap() >= life * 20 + 20).then_some(())
+        });
+    }
+    rig.finish(bridge);
+    rig.assert_created_once(80);
+}
+
+/// A member is killed while the instance is at work on an update, which it carries out later, when the record has
+/// been written again. What is written to the row after it must not be undone by it.
+fn an_update_in_flight_at_the_kill(name: &str, is_other_member: bool) {
+    const LATE: Duration = Duration::from_secs(4);
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared(name, Options::default());
+    let (row, other) = (rig.row(1), rig.row(2));
+    let config = rig.config().kafka(SOON).sink("transaction_time: 9s");
+    let slow = Rule::new(Target::writes(TABLE), Fault::Delay(LATE));
+    let slow = rig.sim.faults().add(slow.method("PATCH").times(1));
+    let mut killed = rig.start(&config);
+    let folder = tempfile::tempdir().unwrap();
+    rig.produce([update(&row, "state", 1), update(&row, "state", 6)]);
+    wait_for("a request under way", || {
+        assert!(killed.try_exit().is_none(), "{}", killed.log());
+        (rig.sim.faults().fired(slow) == 1).then_some(())
+    });
+    killed.kill();
+    let mut next = if is_other_member {
+        config.write(folder.path());
+        Bridge::start(folder.path())
+    } else {
+        rig.restart()
+    };
+    rig.produce([update(&other, "state", 2)]);
+    wait_for("the line about the end before", || {
+        assert!(next.try_exit().is_none(), "{}", next.log());
+        next.log().contains("did not end cleanly").then_some(())
+    });
+    let waiting = format!("bridge_sink_waiting_records{{topic=\"{}\"}}", rig.topic());
+    next.wait_metric(&waiting, 1.0);
+    rig.wait_done(&mut next);
+    wait_for("the end of the waits", || {
+        (next.metric(&waiting) == 0.0).then_some(())
+    });
+    assert_eq!(next.terminate(), 0);
+    let states: Vec<String> = rig
+        .applied()
+        .iter()
+        .map(|write| write.field("state").unwrap_or_default().to_owned())
+        .collect();
+    // The other row does not wait, and the two writes of the first record may come in any order.
+    let mut sorted = states.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["1", "1", "2", "6"]);
+    assert_eq!(states.last().map(String::as_str), Some("6"), "{states:?}");
+    assert_eq!(rig.column(&row, "state"), "6");
+}
+
+#[test]
+fn an_update_in_flight_at_the_kill_is_not_carried_out_last() {
+    an_update_in_flight_at_the_kill("member-late", false);
+}
+
+#[test]
+fn nor_is_it_when_another_member_takes_over() {
+    an_update_in_flight_at_the_kill("member-late-other", true);
+}
+
+/// A clean end is known: nothing waits for a transaction of the process before, and nothing is looked up that it
+/// may have written.
+#[test]
+fn after_a_clean_end_nothing_waits() {
+    if !require_or_skip() {
+        return;
+    }
+    let rig = SinkRig::shared("member-clean", Options::default());
+    let row = rig.row(1);
+    let note = |text: &str| {
+        let value = json!({"sys_id": row, "work_notes": text});
+        Draft::new(value.to_string()).key(row.clone())
+    };
+    let config = rig.config().kafka(SOON);
+    rig.produce([note("first"), note("second")]);
+    rig.finish(rig.start(&config));
+    rig.produce([note("third"), note("fourth")]);
+    let mut bridge = rig.restart();
+    rig.wait_done(&mut bridge);
+    let log = bridge.log();
+    assert_eq!(bridge.terminate(), 0);
+    assert!(!log.contains("did not end cleanly"), "{log}");
+    assert!(!log.contains("a record waits until"), "{log}");
+    let looked_up = rig.sim.requests();
+    let looked_up = looked_up
+        .iter()
+        .filter(|it| it.path.contains("sys_journal_field"));
+    assert_eq!(looked_up.count(), 0, "no entry may be there already");
+
+    // What the release before has committed says nothing about its end.
+    let reader = rig.reader();
+    for (partition, _, end) in reader.ends(&rig.topic()).unwrap() {
+        wait_for("the group to be without a member", || {
+            let committed = reader.commit(&rig.group(), &rig.topic(), partition, end);
+            committed.ok()
+        });
+    }
+    rig.produce([note("fifth")]);
+    let mut bridge = rig.start(&config.sink("transaction_time: 3s"));
+    rig.wait_done(&mut bridge);
+    let log = bridge.log();
+    assert_eq!(bridge.terminate(), 0);
+    assert!(log.contains("did not end cleanly"), "{log}");
+    assert!(log.contains("a record waits until"), "{log}");
+    let notes = rig.applied();
+    assert_eq!(notes.len(), 5, "each entry was written once");
 }

@@ -104,14 +104,15 @@ fn no_position_passes_it_and_nothing_waits_for_it() {
     rig.defer(0, 5, 7);
     rig.finish(&handle, true);
     rig.assignment.take_completions();
-    assert_eq!(rig.assignment.take_positions(), [(partition(0), 5)]);
+    assert_eq!(rig.moved(), [(partition(0), 5)]);
     assert_eq!(
         rig.assignment.wait_until_idle(Instant::now()),
         0,
         "a stop is quick"
     );
     assert_eq!(rig.assignment.abandoned(), 0);
-    assert_eq!(rig.assignment.revoked(&[partition(0)]), []);
+    let given_back = positions(rig.assignment.revoked(&[partition(0)]));
+    assert_eq!(given_back, [(partition(0), 5)]);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn it_goes_away_with_its_partition() {
         |rig: &Rig| drop(rig.assignment.revoked(&[partition(0)])),
         |rig: &Rig| rig.assignment.lost(&[partition(0)]),
         |rig: &Rig| {
-            let start = (partition(0), StartPosition::Oldest);
+            let start = killed(0, StartPosition::Oldest);
             rig.assignment.restarted(&[start]);
         },
         |rig: &Rig| rig.assignment.clear(),
@@ -147,7 +148,7 @@ fn a_record_of_a_partition_that_is_not_ours_is_dropped() {
         low: 7,
         high: 9,
     };
-    rig.assignment.assigned(&[(partition(1), gone)]);
+    rig.assignment.assigned(&[killed(1, gone)]);
     rig.defer(1, 8, 7);
     assert_eq!(rig.waiting(), []);
 }
@@ -159,7 +160,7 @@ fn a_partition_that_begins_anew_is_resumed() {
     rig.defer(0, 5, 7);
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
     rig.assignment
-        .restarted(&[(partition(0), StartPosition::Oldest)]);
+        .restarted(&[killed(0, StartPosition::Oldest)]);
     assert_eq!(rig.assignment.flow_control().resume, [partition(0)]);
 }
 
@@ -223,7 +224,7 @@ impl Play {
                 self.fetch[at].1 = paused;
             }
         }
-        let taken = self.rig.assignment.take_positions();
+        let taken = self.rig.moved();
         self.rig.assignment.committed(Ok(&taken));
         self.committed(&taken);
     }

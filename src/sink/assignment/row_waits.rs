@@ -1,0 +1,114 @@
+//! Which records wait after the last owner of their partition did not end cleanly (pure).
+//!
+//! At a kill the instance may be at work on a record of each row, and may go on with it for as long as a
+//! transaction takes. The records that were not finished come again, and the first one of a row is that which
+//! may be under way: to write it again does no harm. But what is written to the row after it could be undone by
+//! the old request, so that the second record of the row waits until no old request can run any more. Rows
+//! without a record among those that come again had nothing under way.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// The waits of one partition, from its assignment on.
+#[derive(Debug)]
+pub(super) struct RowWaits {
+    /// When no request of the last owner can run any more.
+    until: Instant,
+    /// Before this time a write may still run whose record has been finished and committed already, so that
+    /// it is not known which row it is for. Not behind `until`.
+    all_until: Option<Instant>,
+    /// Rows of which a record has come that the last owner may have begun.
+    rows: HashSet<u64>,
+}
+
+impl RowWaits {
+    /// The partition was assigned at `since`; a request runs for `transaction_time` at most. `late`: how long a
+    /// write may still run that the last owner has written down.
+    pub(super) fn new(
+        since: Instant,
+        transaction_time: Duration,
+        late: Option<Duration>,
+    ) -> RowWaits {
+        RowWaits {
+            until: since + transaction_time,
+            // The clocks of two hosts may differ.
+            all_until: late.map(|late| since + late.min(transaction_time)),
+            rows: HashSet::new(),
+        }
+    }
+
+    /// When the waits are over, if a row has any.
+    pub(super) fn end(&self) -> Option<Instant> {
+        (!self.rows.is_empty()).then_some(self.until)
+    }
+
+    /// Until when the next record of the partition waits; `None`: not at all. `row`: the row that it is for, if
+    /// its order matters. `may_be_begun`: it is one of those that come again.
+    pub(super) fn not_before(
+        &mut self,
+        row: Option<u64>,
+        may_be_begun: bool,
+        now: Instant,
+    ) -> Option<Instant> {
+        let row = row?;
+        if now >= self.until {
+            self.rows = HashSet::new();
+            return None;
+        }
+        let is_later_record = if may_be_begun {
+            !self.rows.insert(row)
+        } else {
+            self.rows.contains(&row)
+        };
+        let until = if is_later_record {
+            Some(self.until)
+        } else {
+            self.all_until
+        };
+        until.filter(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSACTION: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_first_record_of_a_row_flows_and_the_next_waits() {
+        let since = Instant::now();
+        let over = Some(since + TRANSACTION);
+        let mut waits = RowWaits::new(since, TRANSACTION, None);
+        // (row, one that comes again, when, until when it waits)
+        let cases = [
+            (Some(1), true, 0, None),
+            (Some(2), true, 0, None),
+            (Some(1), true, 1, over),
+            (None, true, 1, None),
+            (Some(3), false, 2, None),
+            (Some(3), false, 2, None),
+            (Some(2), false, 59, over),
+            (Some(2), false, 60, None),
+            (Some(1), true, 61, None),
+        ];
+        for (number, (row, again, seconds, wait)) in cases.into_iter().enumerate() {
+            let now = since + Duration::from_secs(seconds);
+            assert_eq!(waits.not_before(row, again, now), wait, "case {number}");
+        }
+    }
+
+    #[test]
+    fn where_the_row_of_a_late_write_is_not_known_all_rows_wait() {
+        let since = Instant::now();
+        let late = Some(Duration::from_secs(20));
+        let mut waits = RowWaits::new(since, TRANSACTION, late);
+        let at = |seconds| since + Duration::from_secs(seconds);
+        assert_eq!(waits.not_before(Some(1), false, at(1)), Some(at(20)));
+        assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(20)));
+        assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(60)));
+        assert_eq!(waits.not_before(Some(3), false, at(20)), None);
+        let mut far = RowWaits::new(since, TRANSACTION, Some(Duration::from_secs(9_999)));
+        assert_eq!(far.not_before(Some(1), false, at(1)), Some(at(60)));
+    }
+}
