@@ -63,7 +63,7 @@ impl<'r> RecordContent<'r> {
         RecordContent {
             key: record.key.as_deref().map(Cow::Borrowed),
             unread_key: None,
-            value: Ok(record.value.as_deref().map(Cow::Borrowed)),
+            value: Ok(record.value.as_deref().map(json_text)),
         }
     }
 
@@ -158,10 +158,10 @@ fn value_of<'r>(
 ) -> Result<Result<Cow<'r, [u8]>, Refusal>, SchemaRequest> {
     let (id, body) = match (format, decode::frame(bytes)) {
         (SinkFormat::Json, _) | (SinkFormat::Auto, WireFrame::Plain) => {
-            return Ok(Ok(Cow::Borrowed(bytes)));
+            return Ok(Ok(json_text(bytes)));
         }
         (SinkFormat::JsonSchema, WireFrame::Framed { body, .. }) => {
-            return Ok(Ok(Cow::Borrowed(body)));
+            return Ok(Ok(json_text(body)));
         }
         (SinkFormat::Avro | SinkFormat::JsonSchema, WireFrame::Plain) => {
             let error = "the record's value does not begin with the id of a schema, as the \
@@ -185,6 +185,13 @@ fn value_of<'r>(
         or_none: false,
     };
     Ok(find(needs, look, held)?.and_then(|writer| with_schema(&writer, format, body)))
+}
+
+/// JSON without the mark of its encoding, which some programs put in front of it and a parser may ignore
+/// (RFC 8259, section 8.1).
+fn json_text(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+    Cow::Borrowed(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes))
 }
 
 /// The schema, or why the record is refused without it.
@@ -229,7 +236,7 @@ fn with_schema<'r>(
             })?;
             Ok(Cow::Owned(json))
         }
-        (SchemaFormat::Json, SinkFormat::Auto) => Ok(Cow::Borrowed(body)),
+        (SchemaFormat::Json, SinkFormat::Auto) => Ok(json_text(body)),
         (SchemaFormat::Json, _) => Err(unsupported(format!(
             "schema {id} is a JSON Schema, not Avro as the `format` of its topic says"
         ))),
@@ -262,7 +269,7 @@ fn key_of<'r>(
         return Ok(Ok(raw));
     };
     let bytes = topic.format == SinkFormat::Json || topic.key_format == SinkKeyFormat::Bytes;
-    if bytes || !is_id(id) {
+    if bytes || !is_id_of_key(id) {
         return Ok(Ok(raw));
     }
     let needs = SchemaRequest {
@@ -298,9 +305,14 @@ fn text(writer: &RegisteredSchema, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether a registry can have this id: they count from 1, in an `int` of Java.
+/// Whether a registry can have this id, which is an `int` of Java. Some count from 0.
 fn is_id(id: u32) -> bool {
-    (1..=i32::MAX.cast_unsigned()).contains(&id)
+    i32::try_from(id).is_ok()
+}
+
+/// The same for a key. A number of eight bytes begins as the id 0 does, and is far more usual as a key.
+fn is_id_of_key(id: u32) -> bool {
+    id > 0 && is_id(id)
 }
 
 fn unsupported(error: impl Into<String>) -> Refusal {

@@ -111,6 +111,9 @@ fn values_are_what_the_format_and_the_registry_say() {
         (Avro, &json, Err("unsupported_format")),
         (Auto, &b"{}".to_vec(), Ok("{}")),
         (Json, &b"{}".to_vec(), Ok("{}")),
+        (Auto, &b"\xEF\xBB\xBF{}".to_vec(), Ok("{}")),
+        (Json, &b"\xEF\xBB\xBF{}".to_vec(), Ok("{}")),
+        (JsonSchema, &framed(4, b"\xEF\xBB\xBF{}"), Ok("{}")),
         (Avro, &b"{}".to_vec(), Err("unsupported_format")),
         (JsonSchema, &b"{}".to_vec(), Err("unsupported_format")),
         (Auto, &b"\0\0\0\0".to_vec(), Ok("\0\0\0\0")),
@@ -120,7 +123,6 @@ fn values_are_what_the_format_and_the_registry_say() {
         (Auto, &framed(7, b""), Err("invalid_schema")),
         (Auto, &framed(8, ROW), Err("unknown_schema")),
         (Auto, &framed(u32::MAX, ROW), Err("unknown_schema")),
-        (Auto, &framed(0, ROW), Err("unknown_schema")),
         (Auto, &framed(1, b"\x02\x08INC"), Err("invalid_avro")),
         (Auto, &framed(2, b"\x02k"), Err("invalid_avro")),
     ] {
@@ -146,6 +148,7 @@ fn a_schema_that_is_not_known_is_asked_for() {
     };
     let (new, newer) = (framed(40, b"\x02k"), framed(41, ROW));
     assert_eq!(needs(b"k", &newer, SinkFormat::Auto), Some(41));
+    assert_eq!(needs(b"k", &framed(0, ROW), SinkFormat::Auto), Some(0));
     assert_eq!(needs(&new, &newer, SinkFormat::Avro), Some(40));
     assert_eq!(needs(&new, b"{}", SinkFormat::Auto), Some(40));
     assert_eq!(needs(b"k", &newer, SinkFormat::JsonSchema), None);
