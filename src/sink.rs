@@ -8,6 +8,7 @@
 //! over, or have their dead letter.
 
 mod assignment;
+mod commit_pace;
 mod consumer;
 pub mod dead_letter;
 mod direct;

@@ -267,7 +267,19 @@ impl Consumer {
     /// Commits what must be committed before partitions begin. Gives the partitions for which that is done.
     /// Blocks for some seconds at most.
     pub fn open(&self, commits: &[OffsetCommit]) -> Vec<TopicPartition> {
-        positions::open(&self.base, commits)
+        let opened = positions::open(&self.base, commits);
+        self.base.context().note_committed(opened.iter().cloned());
+        opened
+    }
+
+    /// The partitions for which the group has committed an offset that Kafka does not have any more: their topic
+    /// was deleted, and may have been made anew. Blocks for a second at most.
+    ///
+    /// # Errors
+    /// In words: Kafka does not answer.
+    pub fn vanished_commits(&self) -> Result<Vec<TopicPartition>, String> {
+        let vanished = self.base.context().vanished(&self.base);
+        vanished.map_err(|error| self.settings.scrub(&error.to_string()))
     }
 
     /// One of the wanted partitions that ends before the position in it, if Kafka answers and there is
@@ -295,6 +307,12 @@ impl Consumer {
         self.pause(unopened.map(|start| &start.partition));
         self.base.context().remember_starts(&starts);
         Ok(starts)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.base.context().close();
     }
 }
 

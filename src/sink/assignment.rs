@@ -28,8 +28,7 @@ use super::record::SchemaRequest;
 use super::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
 use crate::health::{Condition, ConditionKey, Health};
 use crate::kafka::{
-    CommitNote, ConsumerRecord, OffsetCommit, PartitionStart, RebalanceListener, StartPosition,
-    TopicPartition,
+    ConsumerRecord, OffsetCommit, PartitionStart, RebalanceListener, StartPosition, TopicPartition,
 };
 use crate::metrics::Metrics;
 use crate::stop::Stop;
@@ -95,14 +94,14 @@ impl Assignment {
         }
     }
 
+    /// What is to be committed before the first records of new partitions are handed out.
+    pub(super) fn opening_commits(&self) -> Vec<OffsetCommit> {
+        self.state().opening_commits()
+    }
+
     /// What had to be committed first is committed for these partitions.
     pub(super) fn opened(&self, partitions: &[TopicPartition]) {
-        let mut state = self.state();
-        for partition in partitions {
-            if let Some(assigned) = state.partitions.get_mut(partition) {
-                assigned.open_at = None;
-            }
-        }
+        self.state().opened(partitions);
     }
 
     /// Hands out the next record of a partition, which holds `bytes`. `row`: the row that it is for, if its
@@ -160,21 +159,6 @@ impl Assignment {
         }
     }
 
-    /// What is to be committed before the first records of new partitions are handed out.
-    pub(super) fn opening_commits(&self) -> Vec<OffsetCommit> {
-        let state = self.state();
-        let partitions = state.partitions.iter();
-        partitions
-            .filter_map(|(partition, assigned)| {
-                Some(OffsetCommit {
-                    partition: partition.clone(),
-                    offset: assigned.open_at?,
-                    note: CommitNote::default(),
-                })
-            })
-            .collect()
-    }
-
     /// Takes a record back that was begun and could not be given to a worker.
     pub(super) fn withdraw(&self, handle: RecordHandle) {
         let outcome = TaskOutcome::NotStarted;
@@ -228,7 +212,7 @@ impl Assignment {
             if assigned.paused == pause || assigned.hold.is_some() {
                 continue;
             }
-            assigned.paused = pause;
+            assigned.set_paused(pause);
             let list = if pause {
                 &mut flow.pause
             } else {
@@ -245,6 +229,13 @@ impl Assignment {
         let is_waiting =
             |assigned: &AssignedPartition| assigned.paused || !assigned.waiting.is_empty();
         state.in_flight.is_any() || state.partitions.values().any(is_waiting)
+    }
+
+    /// Whether a position may have moved since they were taken, or commits fail.
+    pub(super) fn has_moved(&self) -> bool {
+        let state = self.state();
+        let mut trackers = state.partitions.values().map(|assigned| &assigned.tracker);
+        state.commits.failing || trackers.any(|tracker| !tracker.is_committed())
     }
 
     /// The positions that have moved since the last call.
@@ -288,7 +279,7 @@ impl Assignment {
         let mut state = self.state();
         for partition in paused {
             if let Some(assigned) = state.partitions.get_mut(&partition) {
-                assigned.paused = true;
+                assigned.set_paused(true);
             }
         }
     }
@@ -444,13 +435,7 @@ impl RebalanceListener for Assignment {
             state.partitions.insert(start.partition.clone(), assigned);
         }
         log::info!(partitions = names(partitions.iter().map(|it| &it.partition)); "partitions are ours");
-        if !unclean.is_empty() {
-            let seconds = state.transaction_time.as_secs_f64();
-            log::info!(partitions = names(unclean.into_iter()), seconds = seconds;
-                "their last owner did not end cleanly: of each row among the records that come again, the \
-                 first is written at once and the next one after this time, when no write of the last \
-                 owner can run any more");
-        }
+        state.log_unclean(&unclean);
     }
 
     fn revoked(&self, partitions: &[TopicPartition]) -> Vec<OffsetCommit> {
@@ -476,6 +461,12 @@ impl RebalanceListener for Assignment {
         self.state().remove(partitions);
         log::warn!(partitions = names(partitions.iter());
             "partitions were taken from us; the next owner repeats their records in flight");
+    }
+
+    fn read_up_to(&self, partition: &TopicPartition, offset: i64, at: Instant) {
+        if let Some(assigned) = self.state().partitions.get_mut(partition) {
+            assigned.read_up_to(offset, at);
+        }
     }
 
     fn committed(&self, result: Result<&[(TopicPartition, i64)], String>) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::assignment::{Assignment, SchemaWait};
+use super::commit_pace::CommitPace;
 use super::group_check::GroupCheck;
 use super::record::{self, IdentityScope, RecordContent, SchemaRequest};
 use super::schema_resolver::SchemaResolver;
@@ -28,6 +29,10 @@ const IDLE_POLL_TIMEOUT: Duration = Duration::from_millis(500);
 const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Time between two checks whether each position still lies inside of its partition.
 const LOST_POSITION_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the end of the consumer waits for the last commit of positions.
+const LAST_COMMIT_WAIT: Duration = Duration::from_secs(2);
+/// How long a registry may take for a schema before the partition is paused that needs it.
+const SCHEMA_WAIT_BEFORE_PAUSE: Duration = Duration::from_millis(200);
 /// Time between two attempts to commit what must be committed before a partition begins.
 const OPENING_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause while no broker answers at the start.
@@ -113,9 +118,10 @@ impl SinkConsumer {
                 Some(self.assignment.revoke_wait())
             }
         };
-        let left = self.finish(&consumer, max_wait);
+        let left = self.finish(max_wait);
         self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
         self.note_late_writes();
+        self.confirm_positions(&consumer);
         // Gives the partitions back, which commits their positions.
         drop(consumer);
         let left = left + self.assignment.unconfirmed();
@@ -174,6 +180,7 @@ impl SinkConsumer {
     ) -> ConsumerEnd {
         let mut check_at = None;
         let mut is_idle = false;
+        let mut commits = CommitPace::new(Instant::now());
         let mut open_at = Instant::now() + OPENING_RETRY_INTERVAL;
         let mut group_check = GroupCheck::new(Instant::now());
         let mut look_at = Instant::now() + LOST_POSITION_CHECK_INTERVAL;
@@ -187,14 +194,18 @@ impl SinkConsumer {
                 return ConsumerEnd::Failed(why);
             }
             self.request_schemas();
+            if self.await_schema() {
+                continue;
+            }
+            if let Err(why) = commits.step(consumer, &self.assignment, Instant::now()) {
+                return ConsumerEnd::Failed(why);
+            }
             if self.assignment.wait_for_room(&self.signals.stop) {
-                consumer.store(&self.assignment.take_positions());
                 continue;
             }
             let flow = self.assignment.flow_control();
             pause(consumer, &flow.pause);
             resume(consumer, &flow.resume);
-            consumer.store(&self.assignment.take_positions());
             if check_at.is_some_and(|at| Instant::now() >= at) {
                 check_at = self.check(consumer);
             }
@@ -306,6 +317,22 @@ impl SinkConsumer {
         Ok(())
     }
 
+    /// Waits for the schema of a record that was deferred just now, before its partition is paused. True: an
+    /// answer came.
+    ///
+    /// To pause throws away what librdkafka has fetched ahead, and the fetch after that waits for the end of the
+    /// last one, which takes half a second while no records come. A registry answers sooner.
+    fn await_schema(&self) -> bool {
+        let Some(schemas) = self.active_schemas() else {
+            return false;
+        };
+        let waits = self.assignment.schema_waits();
+        let left = waits
+            .iter()
+            .filter_map(|wait| SCHEMA_WAIT_BEFORE_PAUSE.checked_sub(wait.since.elapsed()));
+        left.max().is_some_and(|left| schemas.await_fetched(left))
+    }
+
     fn request_schemas(&self) {
         if let Some(schemas) = self.active_schemas() {
             schemas.request(&self.assignment.schema_waits(), &self.topics);
@@ -415,7 +442,7 @@ impl SinkConsumer {
 
     /// Waits for the records in flight, for `max_wait` at most. Gives the number of records whose writes
     /// were begun and not finished.
-    fn finish(&self, consumer: &Consumer, max_wait: Option<Duration>) -> u64 {
+    fn finish(&self, max_wait: Option<Duration>) -> u64 {
         let deadline = max_wait.map(|wait| Instant::now() + wait);
         let left = loop {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
@@ -427,9 +454,20 @@ impl SinkConsumer {
                 break left;
             }
         };
-        // librdkafka commits them when the consumer leaves the group.
-        consumer.store(&self.assignment.take_positions());
         (left + self.assignment.abandoned()) as u64
+    }
+
+    /// Has the last positions committed while Kafka's answer can still be received. What is committed while the
+    /// consumer is dropped has no outcome that is always told.
+    fn confirm_positions(&self, consumer: &Consumer) {
+        let deadline = Instant::now() + LAST_COMMIT_WAIT;
+        if consumer.vanished_commits().is_ok_and(|it| it.is_empty()) {
+            consumer.store(&self.assignment.take_positions());
+        }
+        while self.assignment.has_moved() && Instant::now() < deadline {
+            // Records that come are dropped: they are not handed out, so that they come again.
+            consumer.poll(BUSY_POLL_TIMEOUT);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -87,6 +87,17 @@ impl SchemaResolver {
     pub(super) fn take_fetched(&self) {
         for FetchedSchema { id, result } in self.answers.try_iter() {
             self.cache.borrow_mut().answered(id, result, Instant::now());
+        }
+    }
+
+    /// Waits for the next answer of the fetcher, for `max_wait` at most. False: none came.
+    pub(super) fn await_fetched(&self, max_wait: Duration) -> bool {
+        let fetched = self.answers.recv_timeout(max_wait);
+        if let Ok(FetchedSchema { id, result }) = fetched {
+            self.cache.borrow_mut().answered(id, result, Instant::now());
+            true
+        } else {
+            false
         }
     }
 

@@ -1,8 +1,9 @@
 //! librdkafka's callbacks of a group's consumer: rebalances, commits, and the lag from its statistics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -15,13 +16,16 @@ use serde::Deserialize;
 
 use super::commit_note::CommitNote;
 use super::offset_commit::OffsetCommit;
-use super::positions::{open, start_positions, store};
+use super::positions::{forget_stored, open, start_positions, store, without_commit};
 use super::rebalance_listener::RebalanceListener;
 use super::start_position::{PartitionStart, StartPosition};
 use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
 use crate::kafka::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::metrics::{GaugeVec, Metrics};
 use crate::sync::{Mutex, MutexGuard};
+
+/// Bound on one look whether what the group has committed is still there.
+const COMMIT_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The context of one consumer.
 pub(super) struct GroupContext {
@@ -33,6 +37,12 @@ pub(super) struct GroupContext {
     /// Where each assigned partition began: librdkafka gives no lag before the first commit, which is
     /// then counted from here.
     starts: Mutex<BTreeMap<TopicPartition, StartPosition>>,
+    /// Assigned partitions for which the group has committed an offset, so that it is gone if Kafka has none.
+    committed: Mutex<BTreeSet<TopicPartition>>,
+    /// Those of them for which it was found to be gone.
+    vanished: Mutex<BTreeSet<TopicPartition>>,
+    closing: AtomicBool,
+    created: Instant,
 }
 
 impl GroupContext {
@@ -47,7 +57,57 @@ impl GroupContext {
             lag: metrics.sink_lag.clone(),
             dropped: AtomicBool::new(false),
             starts: Mutex::default(),
+            committed: Mutex::default(),
+            vanished: Mutex::default(),
+            closing: AtomicBool::new(false),
+            created: Instant::now(),
         }
+    }
+
+    /// For these assigned partitions the group has committed an offset.
+    pub(super) fn note_committed(&self, partitions: impl Iterator<Item = TopicPartition>) {
+        self.committed.lock().extend(partitions);
+    }
+
+    /// The assigned partitions for which the group has committed an offset that Kafka does not have any more: their
+    /// topic was deleted, and with it what was committed for it. The positions in it are committed no more.
+    ///
+    /// # Errors
+    /// Kafka does not answer.
+    pub(super) fn vanished(
+        &self,
+        base: &BaseConsumer<GroupContext>,
+    ) -> KafkaResult<Vec<TopicPartition>> {
+        let known: Vec<TopicPartition> = self.committed.lock().iter().cloned().collect();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        let vanished = without_commit(base, &known, COMMIT_LOOK_TIMEOUT)?;
+        forget_stored(base, &vanished);
+        self.vanished.lock().extend(vanished.iter().cloned());
+        Ok(vanished)
+    }
+
+    /// The consumer is about to be dropped.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// What may be committed of these positions: a topic that was made anew must not get those of the old one.
+    fn still_valid(
+        &self,
+        base: &BaseConsumer<GroupContext>,
+        mut commits: Vec<OffsetCommit>,
+    ) -> Vec<OffsetCommit> {
+        // A consumer that is being dropped gets no answer any more.
+        if !self.closing.load(Relaxed)
+            && let Err(error) = self.vanished(base)
+        {
+            log::debug!(target: "kafka", error:% = error; "Kafka does not say what is committed");
+        }
+        let vanished = self.vanished.lock();
+        commits.retain(|commit| !vanished.contains(&commit.partition));
+        commits
     }
 
     /// Whether Kafka refuses this member because a younger process has its name. A commit that was held back
@@ -67,6 +127,10 @@ impl GroupContext {
         }
         let each = |start: &PartitionStart| (start.partition.clone(), start.position.clone());
         self.starts().extend(starts.iter().map(each));
+        let is_committed =
+            |start: &&PartitionStart| start.offset.is_some() && start.open_at.is_none();
+        let committed = starts.iter().filter(is_committed);
+        self.note_committed(committed.map(|start| start.partition.clone()));
     }
 
     fn show_lag(&self, partition: &TopicPartition, records: f64) {
@@ -139,7 +203,8 @@ impl GroupContext {
         } else {
             // librdkafka commits what is stored while it takes the partitions away, also where the position is
             // committed already and only the note beside it is new.
-            store(base, &self.listener.revoked(&partitions));
+            let commits = self.listener.revoked(&partitions);
+            store(base, &self.still_valid(base, commits));
         }
         let done = match base.rebalance_protocol() {
             RebalanceProtocol::Cooperative => base.incremental_unassign(list),
@@ -150,6 +215,8 @@ impl GroupContext {
         }
         for partition in &partitions {
             self.starts().remove(partition);
+            self.committed.lock().remove(partition);
+            self.vanished.lock().remove(partition);
             // The lag is the next owner's to know.
             self.show_lag(partition, f64::NAN);
         }
@@ -198,15 +265,19 @@ impl ClientContext for GroupContext {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let Ok(ConsumerStatistics { topics }) = serde_json::from_slice(statistics) else {
+        let Ok(ConsumerStatistics { age, topics }) = serde_json::from_slice(statistics) else {
             return;
         };
+        let made_at = self.created + Duration::from_micros(age);
         for (partition, start) in self.starts().iter() {
             let topic = topics.get(&*partition.topic);
             let number = partition.number.to_string();
             let found = topic.and_then(|topic| topic.partitions.get(number.as_str()));
             if let Some(records) = found.and_then(|found| found.lag(start)) {
                 self.show_lag(partition, as_f64(records));
+            }
+            if let Some(offset) = found.and_then(PartitionStatistics::read_up_to) {
+                self.listener.read_up_to(partition, offset, made_at);
             }
         }
     }
@@ -268,6 +339,9 @@ fn committed(offsets: &TopicPartitionList) -> Vec<(TopicPartition, i64)> {
 /// The part of librdkafka's statistics that tells the lag (see STATISTICS.md of librdkafka).
 #[derive(Debug, Deserialize)]
 struct ConsumerStatistics<'a> {
+    /// Microseconds since the client was made.
+    #[serde(default)]
+    age: u64,
     #[serde(borrow, default)]
     topics: BTreeMap<&'a str, TopicStatistics<'a>>,
 }
@@ -286,9 +360,20 @@ struct PartitionStatistics {
     lo_offset: i64,
     /// The last stable offset: the end, without records of transactions that are still open.
     ls_offset: i64,
+    /// The next offset to fetch.
+    #[serde(default)]
+    next_offset: i64,
+    /// Records that were fetched and not polled yet, of all partitions.
+    #[serde(default)]
+    fetchq_cnt: i64,
 }
 
 impl PartitionStatistics {
+    /// The offset before which all records have been polled, if none waits for that.
+    fn read_up_to(&self) -> Option<i64> {
+        (self.fetchq_cnt == 0 && self.next_offset > 0).then_some(self.next_offset)
+    }
+
     /// The number of records from the committed offset to the end; while this process has committed
     /// nothing, from where the partition began.
     fn lag(&self, start: &StartPosition) -> Option<i64> {
@@ -314,6 +399,8 @@ mod tests {
             consumer_lag,
             lo_offset,
             ls_offset,
+            next_offset: 0,
+            fetchq_cnt: 0,
         };
         let begun = StartPosition::Committed(40);
         assert_eq!(offsets(7, 0, 90).lag(&begun), Some(7));

@@ -58,6 +58,20 @@ pub(super) fn start_positions<C: ConsumerContext>(
     partitions.iter().map(start).collect()
 }
 
+/// Those of these partitions for which the group has committed nothing.
+pub(super) fn without_commit<C: ConsumerContext>(
+    base: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    timeout: Duration,
+) -> KafkaResult<Vec<TopicPartition>> {
+    let found = base.committed_offsets(partition_list(partitions.iter()), timeout)?;
+    let has_none = |partition: &&TopicPartition| {
+        let element = found.find_partition(&partition.topic, partition.number);
+        element.is_some_and(|it| it.error().is_ok() && it.offset() == Offset::Invalid)
+    };
+    Ok(partitions.iter().filter(has_none).cloned().collect())
+}
+
 /// Decides from what is committed and from the bounds of the partition.
 fn partition_start(
     partition: &TopicPartition,
@@ -195,6 +209,23 @@ pub(super) fn store<C: ConsumerContext>(base: &BaseConsumer<C>, commits: &[Offse
     }
     if let Err(error) = base.store_offsets(&offset_list(commits)) {
         log::warn!(target: "kafka", error:% = error; "positions cannot be stored");
+    }
+}
+
+/// Takes back the positions of these partitions, which librdkafka would commit when they go.
+pub(super) fn forget_stored<C: ConsumerContext>(
+    base: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+) {
+    if partitions.is_empty() {
+        return;
+    }
+    let mut list = partition_list(partitions.iter());
+    let forgotten = list
+        .set_all_offsets(Offset::Invalid)
+        .and_then(|()| base.store_offsets(&list));
+    if let Err(error) = forgotten {
+        log::warn!(target: "kafka", error:% = error; "positions cannot be taken back");
     }
 }
 

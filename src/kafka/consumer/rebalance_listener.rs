@@ -1,5 +1,7 @@
 //! The interface through which the owner of a group's consumer hears of its partitions.
 
+use std::time::Instant;
+
 use super::offset_commit::OffsetCommit;
 use super::start_position::PartitionStart;
 use crate::kafka::topic_partition::TopicPartition;
@@ -23,4 +25,8 @@ pub trait RebalanceListener: Send + Sync + 'static {
 
     /// These positions were committed, or the reason why a commit failed; it is tried again.
     fn committed(&self, result: Result<&[(TopicPartition, i64)], String>);
+
+    /// All records of a partition before this offset had been polled at that moment. What lies between the last of
+    /// them and the offset is none: markers of transactions, and records that were aborted or compacted away.
+    fn read_up_to(&self, partition: &TopicPartition, offset: i64, at: Instant);
 }

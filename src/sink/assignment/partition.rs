@@ -11,6 +11,10 @@ use crate::sink::offset_tracker::OffsetTracker;
 use crate::sink::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
 use crate::stop::{self, Stop, StopTrigger};
 
+/// What librdkafka's statistics say of a partition may be older by this than they are, and from before it was
+/// moved.
+const STEADY_TIME: Duration = Duration::from_secs(2);
+
 /// A partition from its assignment until it goes away.
 pub(super) struct AssignedPartition {
     /// Index of its topic in `sink.topics`.
@@ -20,6 +24,8 @@ pub(super) struct AssignedPartition {
     pub(super) in_flight: usize,
     /// Whether librdkafka was told to pause it.
     pub(super) paused: bool,
+    /// When it was assigned, paused or resumed last.
+    steady_since: Instant,
     /// Its next record, which waits for a schema. It is not in flight: no position passes it, and it
     /// goes away with its partition.
     pub(super) deferred: Option<DeferredRecord>,
@@ -102,6 +108,7 @@ impl AssignedPartition {
             in_flight: 0,
             // By the consumer, as long as something is committed first.
             paused: start.open_at.is_some(),
+            steady_since: now,
             deferred: None,
             barred: hold.is_some(),
             hold,
@@ -173,6 +180,29 @@ impl AssignedPartition {
             TaskOutcome::Abandoned => self.was_abandoned = true,
         }
         true
+    }
+
+    /// All its records before this offset had been polled at that moment. If all of them are finished the position
+    /// follows, as no record comes that would take it past the marker of a transaction.
+    pub(super) fn read_up_to(&mut self, offset: i64, at: Instant) {
+        let is_steady = at.saturating_duration_since(self.steady_since) >= STEADY_TIME
+            && !self.paused
+            && self.deferred.is_none()
+            && self.hold.is_none();
+        let position = self.tracker.position().or(self.start);
+        if is_steady
+            && self.tracker.open() == 0
+            && position.is_some_and(|position| offset > position)
+        {
+            self.tracker.begin(offset - 1);
+            self.tracker.finish(offset - 1);
+        }
+    }
+
+    /// It was paused, or goes on.
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        self.steady_since = Instant::now();
     }
 
     /// Takes out the first waiting record whose time has come. Those of one row keep their order, as a later

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::in_flight::InFlight;
 use super::partition::AssignedPartition;
 use crate::health::Condition;
-use crate::kafka::{OffsetCommit, TopicPartition};
+use crate::kafka::{CommitNote, OffsetCommit, TopicPartition};
 use crate::sink::task::{Completion, TaskOutcome};
 
 /// Times that an assignment needs to know.
@@ -118,6 +118,38 @@ impl AssignmentState {
             }
         }
         paused
+    }
+
+    pub(super) fn opening_commits(&self) -> Vec<OffsetCommit> {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter_map(|(partition, assigned)| {
+                Some(OffsetCommit {
+                    partition: partition.clone(),
+                    offset: assigned.open_at?,
+                    note: CommitNote::default(),
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn opened(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            if let Some(assigned) = self.partitions.get_mut(partition) {
+                assigned.open_at = None;
+            }
+        }
+    }
+
+    /// Says what follows from the unclean end of the last owner of these partitions.
+    pub(super) fn log_unclean(&self, partitions: &[&TopicPartition]) {
+        if !partitions.is_empty() {
+            let seconds = self.transaction_time.as_secs_f64();
+            log::info!(partitions = names(partitions.iter().copied()), seconds = seconds;
+                "their last owner did not end cleanly: of each row among the records that come again, the \
+                 first is written at once and the next one after this time, when no write of the last \
+                 owner can run any more");
+        }
     }
 
     /// Kafka has committed a position of a partition.

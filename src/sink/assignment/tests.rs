@@ -3,6 +3,7 @@ mod clean_end;
 
 use super::in_flight::MAX_IN_FLIGHT_BYTES;
 use super::*;
+use crate::kafka::CommitNote;
 use crate::stop;
 use crossbeam_channel::{Sender, bounded};
 

@@ -78,19 +78,16 @@ fn an_instance_that_is_down_does_not_hold_up_a_stop() {
     rig.assert_created_once(20);
 }
 
-#[test]
-fn a_kafka_that_is_down_does_not_hold_up_a_stop() {
+fn stopped_without_kafka(name: &str, session_ms: u32) {
     if !require_or_skip() {
         return;
     }
     let broker = Broker::start(&Own::default()).unwrap();
-    let rig = SinkRig::on(Kafka::Own(broker), "stop-kafka", slow(100));
+    let rig = SinkRig::on(Kafka::Own(broker), name, slow(100));
     rig.produce((0..300).map(create));
-    // Longer than the stop: a member whose session is over has lost its partitions, and then there is
-    // nothing left to commit.
-    let mut config = rig
-        .config()
-        .kafka("properties: {session.timeout.ms: 15000, heartbeat.interval.ms: 1000}");
+    let session =
+        format!("properties: {{session.timeout.ms: {session_ms}, heartbeat.interval.ms: 500}}");
+    let mut config = rig.config().kafka(&session);
     config.top.push_str("\nshutdown_timeout: 8s");
     let mut bridge = rig.start(&config);
     rig.wait_rows(&mut bridge, 50);
@@ -101,6 +98,17 @@ fn a_kafka_that_is_down_does_not_hold_up_a_stop() {
     rig.broker().restart().unwrap();
     rig.finish(rig.restart());
     rig.assert_created_once(300);
+}
+
+#[test]
+fn a_kafka_that_is_down_does_not_hold_up_a_stop() {
+    stopped_without_kafka("stop-kafka", 15_000);
+}
+
+/// The member loses its partitions meanwhile, and with them what it could have committed.
+#[test]
+fn a_session_that_ends_during_a_stop_leaves_work_behind() {
+    stopped_without_kafka("stop-session", 2_000);
 }
 
 #[test]
