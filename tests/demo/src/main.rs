@@ -143,7 +143,11 @@ fn demo(args: &Args) -> Result<(), Failure> {
         admin: bridge.url().to_owned(),
         config,
         log: bridge.log_path(),
-        program: args.program.clone(),
+        // The commands are for another terminal, in whatever folder that is.
+        program: args
+            .program
+            .canonicalize()
+            .unwrap_or_else(|_| args.program.clone()),
         port: args.port,
     });
     let churn = if args.until_read {
