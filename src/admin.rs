@@ -7,6 +7,7 @@
 mod api;
 mod connection;
 mod history;
+mod host;
 mod http;
 mod page;
 mod pages;

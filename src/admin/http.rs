@@ -35,6 +35,8 @@ pub(super) struct AdminRequest {
     pub(super) method: AdminMethod,
     /// Path without the query.
     pub(super) path: String,
+    /// The name, with its port, by which the client asks.
+    pub(super) host: Option<String>,
     /// The client may send another request on this connection.
     pub(super) keep_alive: bool,
     /// The token behind `Authorization: Bearer`.
@@ -50,7 +52,7 @@ pub(super) enum AdminMethod {
     Other,
 }
 
-/// Looks for a request at the start of `bytes`. `Host` is ignored: no page depends on it.
+/// Looks for a request at the start of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
     let mut headers = [httparse::EMPTY_HEADER; MAX_REQUEST_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
@@ -73,6 +75,7 @@ pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
     };
     let mut keep_alive = head.version == Some(1);
     let mut bearer = None;
+    let mut host = None;
     let mut body_length = None;
     for header in head.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -86,6 +89,13 @@ pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
                     body_length = Some(length);
                 }
                 _ => return ParsedRequest::Refused(400),
+            }
+        }
+        if is("host") {
+            let name = String::from_utf8_lossy(header.value).into_owned();
+            // RFC 9112 section 3.2.
+            if host.replace(name).is_some() {
+                return ParsedRequest::Refused(400);
             }
         }
         if is("authorization") {
@@ -116,6 +126,7 @@ pub(super) fn parse(bytes: &[u8]) -> ParsedRequest {
         length,
         method,
         path: path.to_owned(),
+        host,
         keep_alive,
         bearer,
         body: body.to_vec(),
@@ -247,6 +258,7 @@ fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         409 => "Conflict",
         413 => "Content Too Large",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",

@@ -3,11 +3,17 @@
 use std::time::Instant;
 
 use super::history::PipelineHistory;
+use super::host::{MachineNames, without_port};
 use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
 use super::page::StatusPage;
 use super::services::AdminServices;
 use super::{api, status_builder};
 use crate::health::HealthReport;
+
+/// What is answered to a request by another name.
+const UNKNOWN_NAME: &str = "421 this port answers to addresses, to localhost and to the names of this machine; \
+                            put the name that was used (the Host of the request) into \
+                            observability.allowed_hosts to have it answered too\n";
 
 /// Answers requests; holds what the pages are made of.
 #[derive(Debug)]
@@ -15,6 +21,7 @@ pub(super) struct AdminPages {
     services: AdminServices,
     history: PipelineHistory,
     page: StatusPage,
+    names: MachineNames,
 }
 
 impl AdminPages {
@@ -23,6 +30,7 @@ impl AdminPages {
             services,
             history: PipelineHistory::default(),
             page: StatusPage::new(),
+            names: MachineNames::read(),
         }
     }
 
@@ -41,6 +49,12 @@ impl AdminPages {
 
     /// The answer to a request.
     pub(super) fn answer(&self, request: &AdminRequest) -> AdminReply {
+        if !self.is_asked_by_its_name(request) {
+            return AdminReply::Now(AdminResponse {
+                body: UNKNOWN_NAME.to_owned(),
+                ..AdminResponse::plain(421)
+            });
+        }
         if let Some(path) = request.path.strip_prefix("/api/") {
             return api::answer(&self.services, path, request);
         }
@@ -56,6 +70,16 @@ impl AdminPages {
             AdminMethod::Get | AdminMethod::Head => page(self),
             AdminMethod::Post | AdminMethod::Other => AdminResponse::only("GET, HEAD"),
         })
+    }
+
+    /// Whether the request names this machine, so that it comes from no page of another site.
+    fn is_asked_by_its_name(&self, request: &AdminRequest) -> bool {
+        let config = self.services.config.get();
+        let observability = &config.observability;
+        let allowed = observability.allowed_hosts.iter().map(String::as_str);
+        let own = without_port(&observability.addr);
+        self.names
+            .allow(request.host.as_deref(), allowed.chain([own]))
     }
 
     fn status(&self) -> AdminResponse {

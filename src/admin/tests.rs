@@ -76,7 +76,7 @@ fn exchange(server: &AdminServer, request: &str) -> String {
 fn get(server: &AdminServer, path: &str) -> String {
     exchange(
         server,
-        &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"),
     )
 }
 
@@ -220,7 +220,7 @@ fn a_connection_takes_many_requests() {
 fn a_head_may_come_in_pieces() {
     let (server, _) = server();
     let mut stream = connect(&server);
-    for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" {
+    for byte in b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" {
         stream.write_all(&[*byte]).unwrap();
     }
     let mut start = [0; 15];
@@ -319,7 +319,7 @@ fn bad_addresses_are_refused_with_words() {
         (
             "192.0.2.1:0",
             expect![
-                "cannot listen on observability.addr `192.0.2.1:0`: Cannot assign requested address (os error 99); write `host:port`, or `:port` for all addresses"
+                "cannot listen on observability.addr `192.0.2.1:0`: Cannot assign requested address (os error 99); write an address of this machine, or `:port` for all of them"
             ],
         ),
     ] {

@@ -71,6 +71,17 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Checks a Kafka topic name.
+pub(super) fn check_host_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name == "*" || (!name.is_empty() && name.chars().all(legal)) {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{name}` is no name of a host: without scheme, port and path"
+        ))
+    }
+}
+
 pub(super) fn check_topic(name: &str) -> Result<(), String> {
     const MAX_TOPIC_BYTES: usize = 249; // Kafka's own limit: the name is a folder on the broker
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -160,6 +160,46 @@ fn the_command_line_asks_a_running_bridge() {
 }
 
 #[test]
+fn only_names_of_this_machine_and_configured_ones_are_answered() {
+    let (_sim, _kafka, folder) = world(5);
+    let known = "observability:\n  allowed_hosts: [bridge.svc]";
+    edit(folder.path(), "observability:", known);
+    let bridge = Bridge::start(folder.path());
+    let addr = bridge.url("").trim_start_matches("http://").to_owned();
+    let status = |host: &str| {
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        let request = format!("GET /healthz HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for name in [
+        &addr,
+        "localhost:1",
+        "10.1.2.3:80",
+        "[::1]",
+        "bridge.svc:80",
+        hostname.trim(),
+    ] {
+        let answer = status(&format!("Host: {name}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
+    }
+    assert!(status("").starts_with("HTTP/1.1 200"), "no browser");
+    for name in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "bridge.svc.evil.example",
+    ] {
+        let answer = status(&format!("Host: {name}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 421"), "{name}: {answer}");
+        assert!(answer.contains("observability.allowed_hosts"), "{answer}");
+    }
+    assert!(status("Host: localhost\r\nHost: evil.example\r\n").starts_with("HTTP/1.1 400"));
+}
+
+#[test]
 fn wrong_tokens_do_not_fill_the_log() {
     let (_sim, _kafka, folder) = world(5);
     let bridge = Bridge::start(folder.path());

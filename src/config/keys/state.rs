@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::declare::{config_keys, words};
 use crate::config::duration::{ms, secs};
 use crate::config::key_info::KeyEffect;
-use crate::config::kinds::{ValueKind, path, path_value, text, time, word};
+use crate::config::kinds::{ValueKind, path, path_value, text, texts, time, word};
 use crate::config::reader::Section;
 use crate::config::secret::Secret;
 use crate::config::{names, values};
@@ -52,6 +52,12 @@ config_keys! {
         /// address of this machine, v6 and v4.
         addr: String = ":8080", text(values::state::listen_address),
             values: "address and port", effect: Some(KeyEffect::NextStart);
+
+        /// Further names by which the port may be asked, as those of a service in Kubernetes or
+        /// Compose; "*" is any. Addresses, localhost and the names of this machine always are. Other
+        /// names get 421, so that no page of another site can read the port in a browser.
+        allowed_hosts: Vec<String> = Vec::new(), texts(names::check_host_name),
+            values: "list of host names", effect: Some(KeyEffect::AtOnce);
 
         /// A file with the token that opens the admin API (pause, resume, poll and so on; `help
         /// admin`). Without a value the port is read-only. As there is no TLS here, keep addr on

@@ -179,7 +179,7 @@ impl Bridge {
         stream.set_read_timeout(Some(ANSWER)).ok()?;
         write!(
             stream,
-            "GET /metrics HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         )
         .ok()?;
         let mut page = String::new();
