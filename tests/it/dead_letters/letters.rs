@@ -49,12 +49,10 @@ impl Rig {
         };
         broker.create_topic(&rig.topic, 3, &[]).unwrap();
         broker.create_topic(&rig.letters, 1, &[]).unwrap();
-        let sink = format!(
-            "dlq_topic: {letters}\n  group_id: {name}\n  topics: [{{topic: {topic}, table: incident}}]",
-            letters = rig.letters,
-            topic = rig.topic
-        );
-        rig.config(&sink).write(rig.folder());
+        let config = Config::new("http://127.0.0.1:9", &broker.plain_addr())
+            .consume(&rig.topic, "incident", name)
+            .sink(&format!("dlq_topic: {}", rig.letters));
+        config.write(rig.folder());
         rig
     }
 

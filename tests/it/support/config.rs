@@ -80,6 +80,12 @@ impl Config {
         self
     }
 
+    /// Consumes one topic into a table, as this group.
+    pub(crate) fn consume(mut self, topic: &str, table: &str, group: &str) -> Config {
+        self.sink_topics = vec![format!("topic: {topic}\ntable: {table}")];
+        self.sink(&format!("group_id: {group}"))
+    }
+
     /// Adds lines to the last topic of the sink.
     pub(crate) fn sink_topic(mut self, lines: &str) -> Config {
         let _ = write!(self.sink_topics.last_mut().unwrap(), "\n{lines}");

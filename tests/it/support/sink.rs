@@ -142,8 +142,7 @@ impl SinkRig {
             config = config
                 .kafka("properties: {session.timeout.ms: '4000', heartbeat.interval.ms: '500'}");
         }
-        config.sink_topics = vec![format!("topic: {}\ntable: {TABLE}", self.topic())];
-        config.sink(&format!("group_id: {}", self.group()))
+        config.consume(&self.topic(), TABLE, &self.group())
     }
 
     /// A bridge with this configuration.
