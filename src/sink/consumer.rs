@@ -106,6 +106,8 @@ impl SinkConsumer {
             &self.metrics,
         )
         .map_err(|error| error.to_string())?;
+        log::info!(group = self.membership.group_id, instance_id = self.membership.instance_id;
+            "the sink joins its group");
         let Some(scope) = self.identity_scope(&consumer) else {
             return Ok(0);
         };
