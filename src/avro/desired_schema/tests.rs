@@ -83,7 +83,8 @@ fn hiding(rows: &'static str) -> ScriptedServer {
 
 #[test]
 fn columns_come_from_rows_where_the_dictionary_is_hidden() {
-    let server = hiding(r#"{"result":[{"b":"1","a":"2"},{"c":"","a":"3"}]}"#);
+    // A text may end in half a letter, as ServiceNow cuts by UTF-16 units.
+    let server = hiding(r#"{"result":[{"b":"\ud83d","a":"2"},{"c":"","a":"3"}]}"#);
     let url = format!("http://{}", server.addr);
     let of_rows = ask(&url, "");
     assert_eq!(columns(&of_rows), ["a", "b", "c"]);

@@ -156,6 +156,16 @@ fn what_is_no_good_page_is_refused() {
     }
 }
 
+/// ServiceNow cuts texts by UTF-16 units.
+#[test]
+fn half_a_letter_in_a_row_is_no_damage() {
+    let half = row(1, 5).replace('{', r#"{"text":"cut \ud83d","#);
+    let later = row(2, 6).replace('{', r#"{"text":"\ud83d","#);
+    let page = format!("{{\"result\":[{half},{later},{half}]}}");
+    let rows = read(&page, 1000, DisplayValue::False).unwrap();
+    assert_eq!(rows.len(), 3);
+}
+
 #[test]
 fn blanks_before_the_rows_are_looked_at_once() {
     let page = format!("{}{{\"result\":[{}]}}", " ".repeat(8 << 20), row(1, 5));
