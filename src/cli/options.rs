@@ -1,6 +1,6 @@
 //! Flags and arguments of every command.
 //!
-//! [`options!`] declares a struct together with its part of the table of commands. A field is written
+//! `options!` declares a struct together with its part of the table of commands. A field is written
 //! once: its doc comment is what `--help`, the manual page and the shells say of it, its initialiser
 //! says how it looks on the command line, and its type says how its value is read.
 
@@ -18,7 +18,7 @@ use crate::sink::RefusalKind;
 ///
 /// The initialiser of a field is a constructor of [`Input`] without its first parameter, which is the
 /// doc comment, and may be followed by others of its methods. The values come from the method of
-/// [`GivenArguments`] with the same name as the constructor.
+/// `GivenArguments` with the same name as the constructor.
 macro_rules! options {
     ($(#[$about:meta])* $visible:vis struct $name:ident {
         $($(#[doc = $doc:literal])+ $field:ident: $type:ty =
