@@ -142,3 +142,74 @@ fn retry_for_ends_the_waiting() {
     }
     assert_eq!(bridge.terminate(), 0);
 }
+
+/// A firewall (KB0793431: 403, often with HTML) and gateways that refuse everything, or every write, in
+/// their own words.
+#[test]
+fn what_refuses_on_the_way_in_its_own_words_makes_no_dead_letter() {
+    let (any, writes) = (Target::Any, Target::writes(TABLE));
+    for (target, place, status, body) in [
+        (
+            any.clone(),
+            "servicenow_read",
+            403,
+            "<html>Access denied</html>",
+        ),
+        (
+            writes,
+            "servicenow_write",
+            403,
+            r#"{"message":"Forbidden"}"#,
+        ),
+        (
+            any,
+            "servicenow_read",
+            404,
+            r#"{"message":"no Route matched with those values"}"#,
+        ),
+    ] {
+        let rig = SinkRig::new();
+        rig.produce((0..20).map(create));
+        let refusal = Fault::Answer {
+            status,
+            body: body.as_bytes().into(),
+        };
+        let refusal = rig.sim.faults().on(target, refusal);
+        let mut bridge = rig.start(&rig.config());
+        bridge.wait_metric(&format!("bridge_outage{{place=\"{place}\"}}"), 1.0);
+        bridge.wait_not_ready(&format!("{status} in words that are not the instance's"));
+        assert_eq!(rig.letters().len(), 0, "{body}");
+        rig.sim.faults().remove(refusal);
+        rig.finish(bridge);
+        rig.assert_created_once(20);
+        assert_eq!(rig.letters().len(), 0, "{body}");
+    }
+}
+
+/// The same words for one record alone are that record's, as others are written.
+#[test]
+fn what_only_one_record_meets_on_the_way_is_its_own() {
+    let rig = SinkRig::new();
+    let refusal = Fault::Answer {
+        status: 403,
+        body: b"<html>Access denied</html>".as_slice().into(),
+    };
+    let rule = Rule::new(Target::writes(TABLE), refusal);
+    let is_bad = |request: &servicenow_sim::LoggedRequest| {
+        String::from_utf8_lossy(&request.body).contains("c-bad")
+    };
+    rig.sim.faults().add(rule.when(is_bad));
+    rig.produce((0..10).map(create).chain([create("bad")]));
+    let mut bridge = rig.start(&rig.config().sink("record_retry_for: 1s"));
+    for number in 10.. {
+        if !rig.letters().is_empty() {
+            break;
+        }
+        rig.produce([create(number)]);
+        rig.wait_rows(&mut bridge, number + 1);
+    }
+    rig.finish(bridge);
+    let letters = rig.letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].1["status"], 403, "{}", letters[0].1);
+}
