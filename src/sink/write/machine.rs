@@ -182,15 +182,11 @@ impl<'a> WriteMachine<'a> {
         }
         let ReplyInputs { now, random, .. } = inputs;
         let scope = scope_of(&error);
-        let verdict = match self.budget.failed(now, inputs.successes, scope, random) {
-            // The client lets one request at a time through, so that no other pause is needed.
-            RetryVerdict::Wait(_) if error.outage() != OutageSign::None => {
-                RetryVerdict::Wait(Duration::ZERO)
-            }
-            RetryVerdict::Probe(_) if error.outage() != OutageSign::None => {
-                RetryVerdict::Probe(Duration::ZERO)
-            }
-            verdict => verdict,
+        // In an outage the client lets one request at a time through, so that no other pause is needed.
+        let verdict = match error.outage() {
+            OutageSign::Certain => self.budget.away(now),
+            OutageSign::Suspected => self.budget.suspected(now, inputs.successes, random),
+            OutageSign::None => self.budget.failed(now, inputs.successes, scope, random),
         };
         let transition = self.plan.after_failure(request, &error, inputs.ids_ignored);
         match self.enter(transition) {
@@ -291,10 +287,10 @@ impl<'a> WriteMachine<'a> {
 
 /// What a failure that may pass is about.
 fn scope_of(error: &Error) -> FailureScope {
-    match error.outage() {
-        OutageSign::Certain => FailureScope::Instance,
-        OutageSign::None if error.is_instance_wide() => FailureScope::Instance,
-        OutageSign::None | OutageSign::Suspected => FailureScope::PerhapsRecord,
+    if error.is_instance_wide() {
+        FailureScope::Instance
+    } else {
+        FailureScope::PerhapsRecord
     }
 }
 

@@ -169,13 +169,26 @@ impl RetryBudget {
         }
     }
 
-    /// Nothing was sent, as the instance was away all the time: no attempt, but time that `retry_for`
-    /// limits.
+    /// The instance is away, for all. That is no failure of the record, but time that `retry_for` limits; the
+    /// pause after the next failure is a short one again.
     pub(super) fn away(&mut self, now: Instant) -> RetryVerdict {
         self.last_event = now;
+        self.backoff.reset();
         self.first_failure.get_or_insert(now);
         self.record_failures = None;
         self.unless_instance_limit(now, Duration::ZERO)
+    }
+
+    /// The instance words a failure, and no other request has been answered since: as
+    /// [`RetryBudget::failed`], without a pause.
+    pub(super) fn suspected(&mut self, now: Instant, successes: u64, random: f64) -> RetryVerdict {
+        let verdict = self.failed(now, successes, FailureScope::PerhapsRecord, random);
+        self.backoff.reset();
+        match verdict {
+            RetryVerdict::Wait(_) => RetryVerdict::Wait(Duration::ZERO),
+            RetryVerdict::Probe(_) => RetryVerdict::Probe(Duration::ZERO),
+            RetryVerdict::GiveUp => RetryVerdict::GiveUp,
+        }
     }
 
     /// The instance asked for a pause: the time since the last event does not count.
@@ -356,6 +369,26 @@ mod tests {
             assert_eq!(bench.fail(1), WAIT);
         }
         assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
+    }
+
+    #[test]
+    fn after_an_outage_pauses_begin_anew() {
+        let mut bench = bench();
+        bench.budget.backoff = Backoff::new(SECOND, SECOND * 300);
+        for seconds in [1, 2, 4] {
+            assert_eq!(bench.fail(1), RetryVerdict::Wait(SECOND * seconds));
+        }
+        for _ in 0..20 {
+            bench.now += SECOND * 2;
+            assert_eq!(
+                bench.budget.away(bench.now),
+                RetryVerdict::Wait(Duration::ZERO)
+            );
+        }
+        assert_eq!(bench.fail(1), WAIT);
+        let suspected = bench.budget.suspected(bench.now, bench.successes, 1.0);
+        assert_eq!(suspected, RetryVerdict::Wait(Duration::ZERO));
+        assert_eq!(bench.fail(1), WAIT);
     }
 
     #[test]
