@@ -187,9 +187,13 @@ impl CircuitBreaker {
         pass: PassKind,
         now: Instant,
     ) -> Option<Duration> {
-        self.last_success = Some(now);
         self.failures.remove(&requester);
         self.released(pass);
+        if matches!(self.state, CircuitState::Open(_)) && pass != PassKind::Probe {
+            // It went out before the outage began, and says nothing about the time since.
+            return None;
+        }
+        self.last_success = Some(now);
         match &mut self.state {
             CircuitState::Closed => None,
             CircuitState::Open(open) => {

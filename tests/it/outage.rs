@@ -202,7 +202,7 @@ impl Trial {
         assert!(log.contains("\"a request\"") && log.contains("\"a page\""));
         let told = |words: &str, place: &str| {
             let lines = log.lines().filter(|line| {
-                line.contains(words) && line.contains(place) && !line.contains("\"debug\"")
+                line.contains(words) && line.contains(place) && !line.contains("\"DEBUG\"")
             });
             lines.count()
         };

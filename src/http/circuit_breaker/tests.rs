@@ -196,6 +196,18 @@ fn what_was_sent_before_the_outage_changes_nothing_when_it_fails_late() {
 }
 
 #[test]
+fn an_answer_to_what_was_sent_before_the_outage_does_not_end_it() {
+    let mut bench = Bench::new();
+    let (early, pass) = (bench.pass(), bench.pass());
+    assert_eq!(bench.fail(A, pass), FailureBlame::Place);
+    assert_eq!(bench.succeed(B, early), None);
+    assert!(bench.breaker.open_since().is_some());
+    bench.now += SECOND;
+    let probe = bench.pass();
+    assert!(bench.succeed(B, probe).is_some());
+}
+
+#[test]
 fn kinds_of_requests_share_one_probe_a_second_in_a_long_outage() {
     let mut spacing = ProbeSpacing::default();
     let mut now = Instant::now();
