@@ -72,7 +72,7 @@ impl Trial {
         });
         rig.produce((0..CREATES).map(create));
         rig.produce(changes);
-        let mut config = rig.config().sink("concurrency: 3");
+        let mut config = rig.config().sink("concurrency: 3\ntransaction_time: 4s");
         config.servicenow = config.servicenow.replace(rig.sim.url(), &wire.url());
         let mut config = config
             .servicenow("read_timeout_seconds: 1")
