@@ -5,7 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "one reads along for half an hour")]
 
+mod broker_return;
 mod checkpoint;
+mod killed_sink;
 
 use std::collections::HashSet;
 use std::fs;
