@@ -95,6 +95,10 @@ fn the_compose_file_names_what_is_there_and_opens_nothing_to_others() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(always, ["kafka", "bridge"]);
+    // The bridge answers to its own names only.
+    let scraped = fs::read_to_string(root().join("packaging/monitoring/prometheus.yml")).unwrap();
+    let name = compose["services"]["bridge"]["hostname"].as_str().unwrap();
+    assert!(scraped.contains(&format!("[{name}:8080]")), "{scraped}");
     for (path, image) in [
         ("tests/real-kafka/pom.xml", "apache/kafka:"),
         ("tests/real-registry/pom.xml", "apicurio/apicurio-registry:"),
