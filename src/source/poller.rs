@@ -17,7 +17,7 @@ use super::page_buffer::PageBuffer;
 use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
 use super::poller_metrics::PollerMetrics;
-use super::read_progress::ReadProgress;
+use super::read_progress::{ReadProgress, log_page};
 use super::row_fault_log::RowFaultLog;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
@@ -294,7 +294,7 @@ impl TablePoller {
             .observe(started.elapsed().as_secs_f64());
         self.metrics.rows.add(page.kept);
         self.row_faults.report(&bad_rows, page.repeated);
-        log::debug!(table = self.table.name, rows = page.kept, total:? = total; "a page");
+        log_page(&self.table.name, page.kept, total);
         let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
         let caught_up = (step == WindowStep::CaughtUp).then_some(hi);

@@ -13,6 +13,14 @@ pub(super) struct ReadProgress {
     rows: u64,
 }
 
+/// Tells of a page at level debug. `total`: how many rows the instance counts in its slice.
+pub(super) fn log_page(table: &str, rows: u64, total: Option<u64>) {
+    match total {
+        Some(total) => log::debug!(table, rows, total; "a page"),
+        None => log::debug!(table, rows; "a page"),
+    }
+}
+
 impl ReadProgress {
     /// Begins with `rows` on the table's row counter.
     pub(super) fn new(rows: u64) -> ReadProgress {
