@@ -224,6 +224,7 @@ impl InstanceClient {
         asked: &AttemptedRequest,
         stop: &Stop,
     ) -> Result<InstanceResponse, Error> {
+        let _under_way = self.shared.reachability.begin(out.kind());
         let result = self.attempt_unjudged(out, asked, stop);
         if let Err(error) = &result {
             self.judge_reachability(out.kind(), error);
@@ -284,7 +285,7 @@ impl InstanceClient {
     fn judge_reachability(&self, kind: RequestKind, error: &Error) {
         let reachability = &self.shared.reachability;
         if error.is_api_verdict() {
-            reachability.answered(kind);
+            reachability.answered(kind, Instant::now());
         } else {
             reachability.failed(kind, error, Instant::now());
         }

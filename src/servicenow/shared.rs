@@ -98,7 +98,7 @@ impl ClientShared {
             Ok(_) => {
                 self.limiter.answered(sent);
                 pass.succeeded();
-                self.reachability.answered(kind);
+                self.reachability.answered(kind, Instant::now());
             }
             Err(failure) => {
                 if let InstanceFailure::RateLimited { wait, .. } = &mut failure.cause {
