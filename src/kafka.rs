@@ -12,6 +12,7 @@ mod consumer;
 mod consumer_record;
 mod error;
 mod group_membership;
+mod librdkafka_words;
 mod offset_set;
 mod producer;
 mod producer_record;

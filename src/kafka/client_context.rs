@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::batch::{Batch, DeliveryError};
 use super::client_settings::ClientSettings;
+use super::librdkafka_words::no_broker_words;
 use super::queue_drain::QueueDrain;
 use crate::metrics::{Histogram, Metrics};
 use crate::name_lookup::LOOKUP_SOURCES;
@@ -150,8 +151,10 @@ impl ClientContext for ClientCallbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let mut reason = self.0.settings.scrub(reason);
-        if code == Code::Resolve {
-            reason.push_str(LOOKUP_SOURCES);
+        match code {
+            Code::Resolve => reason.push_str(LOOKUP_SOURCES),
+            Code::AllBrokersDown => reason = no_broker_words(&self.0.settings.brokers),
+            _ => {}
         }
         let now = Instant::now();
         if let Some(hidden) = self.0.may_log(code, now) {

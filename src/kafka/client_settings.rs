@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 
 use super::error::Error;
 use super::group_membership::GroupMembership;
+use super::librdkafka_words::without_repetitions;
 use crate::config::{Compression, KafkaConfig};
 use crate::http::redaction::{HiddenSecret, hide, hide_password, redact};
 
@@ -284,10 +285,10 @@ impl ClientSettings {
         client.map(drop).map_err(|error| self.creation_error(error))
     }
 
-    /// What librdkafka or a broker says, without any secret.
+    /// What librdkafka or a broker says, without any secret and without a count of repetitions.
     #[expect(clippy::unused_self, reason = "the settings keep their secrets hidden")]
     pub(super) fn scrub(&self, text: &str) -> String {
-        redact(text).into_owned()
+        redact(&without_repetitions(text)).into_owned()
     }
 
     /// The error for a client that librdkafka did not make.

@@ -32,6 +32,7 @@ use super::client_settings::ClientSettings;
 use super::consumer_record::ConsumerRecord;
 use super::error::Error;
 use super::group_membership::GroupMembership;
+use super::librdkafka_words::code_words;
 use super::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::config::KafkaConfig;
 use crate::metrics::Metrics;
@@ -123,7 +124,7 @@ impl Consumer {
     /// In words: what is wrong, and what to do.
     pub fn check(&self) -> Result<(), String> {
         let in_words = |error: KafkaError| match error.rdkafka_error_code() {
-            Some(code) => words(code),
+            Some(code) => self.words(code),
             None => error.to_string(),
         };
         for topic in self.topics.keys() {
@@ -134,7 +135,7 @@ impl Consumer {
             let mut topics = metadata.topics().iter();
             let error = topics.find_map(|topic| topic.error());
             if let Some(error) = error.map(Code::from) {
-                return Err(format!("topic {topic}: {}", words(error)));
+                return Err(format!("topic {topic}: {}", self.words(error)));
             }
         }
         let mut any = TopicPartitionList::new();
@@ -220,10 +221,27 @@ impl Consumer {
                 Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset) => {
                     PollResult::OutOfRange
                 }
-                Some(code) => PollResult::Trouble(words(code)),
+                Some(code) => PollResult::Trouble(self.words(code)),
                 None => PollResult::Nothing,
             },
         }
+    }
+
+    /// An error that librdkafka retries, in words, and what to do about it.
+    fn words(&self, code: Code) -> String {
+        let advice = match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                "; a topic of sink.topics does not exist: create it, or correct its name"
+            }
+            Code::TopicAuthorizationFailed => {
+                "; grant the Kafka user Read on the topics of the sink"
+            }
+            Code::GroupAuthorizationFailed => {
+                "; grant the Kafka user Read on the group sink.group_id"
+            }
+            _ => "",
+        };
+        code_words(code, &self.settings.brokers) + advice
     }
 
     /// librdkafka says "fatal" and keeps the cause apart.
@@ -314,17 +332,4 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.base.context().close();
     }
-}
-
-/// An error that librdkafka retries, in words, and what to do about it.
-fn words(code: Code) -> String {
-    let advice = match code {
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-            "; a topic of sink.topics does not exist: create it, or correct its name"
-        }
-        Code::TopicAuthorizationFailed => "; grant the Kafka user Read on the topics of the sink",
-        Code::GroupAuthorizationFailed => "; grant the Kafka user Read on the group sink.group_id",
-        _ => "",
-    };
-    format!("{code:?}: {code}{advice}")
 }

@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client_settings::ClientSettings;
 use super::error::Error;
+use super::librdkafka_words::NO_BROKER_WORDS;
 use super::read_error::TopicReadError;
 use crate::config::KafkaConfig;
 use crate::sync::Mutex;
@@ -83,6 +84,7 @@ impl ReaderContext {
                 let reason = "the brokers' offset.metadata.max.bytes is below Kafka's 4096";
                 TopicReadError::Refused(reason.to_owned())
             }
+            Code::AllBrokersDown => self.unreachable(NO_BROKER_WORDS).into(),
             code if is_transient(code) => self.unreachable(&format!("{code:?}")).into(),
             code => TopicReadError::Refused(format!("{code:?}")),
         }

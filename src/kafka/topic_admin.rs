@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client_context::ClientCallbacks;
 use super::error::Error;
+use super::librdkafka_words::NO_BROKER_WORDS;
 use super::producer::client::{ProducerClient, ProducerShared};
 use crate::config::CreateTopics;
 
@@ -97,7 +98,11 @@ fn look_up(
     deadline: Instant,
 ) -> Result<TopicLookup, Error> {
     let unreachable = |code: Option<Code>| {
-        let code = code.map_or_else(|| "no answer".to_owned(), |code| format!("{code:?}"));
+        let code = match code {
+            None => "no answer".to_owned(),
+            Some(Code::AllBrokersDown) => NO_BROKER_WORDS.to_owned(),
+            Some(code) => format!("{code:?}"),
+        };
         Error::Unreachable {
             brokers: shared.settings.brokers.clone(),
             reason: shared.signals.cause().unwrap_or(code),

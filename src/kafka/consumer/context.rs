@@ -20,6 +20,7 @@ use super::positions::{forget_stored, open, start_positions, store, without_comm
 use super::rebalance_listener::RebalanceListener;
 use super::start_position::{PartitionStart, StartPosition};
 use crate::kafka::client_context::{ClientCallbacks, ClientSignals};
+use crate::kafka::librdkafka_words::NO_BROKER_WORDS;
 use crate::kafka::topic_partition::{TopicPartition, partition_list, partitions_in};
 use crate::metrics::{GaugeVec, Metrics};
 use crate::sync::{Mutex, MutexGuard};
@@ -246,6 +247,7 @@ pub(super) fn note_opened(starts: &mut [PartitionStart], opened: &[TopicPartitio
 
 fn commit_words(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
+        Some(Code::AllBrokersDown) => NO_BROKER_WORDS.to_owned(),
         Some(code) => format!("{code:?}: {code}"),
         None => error.to_string(),
     }
