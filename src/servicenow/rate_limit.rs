@@ -109,14 +109,25 @@ impl RequestLimiter {
     /// `sent` is when the refused request was sent.
     pub(super) fn rate_limited(&self, sent: Instant, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
-        let mut gate = self.gate.lock();
-        gate.close(sent, now, retry_after, fastrand::f64());
-        gate.wait(now)
+        let (begins, wait) = {
+            let mut gate = self.gate.lock();
+            let begins = gate.close(sent, now, retry_after, fastrand::f64());
+            (begins, gate.wait(now))
+        };
+        if begins {
+            let seconds = format!("{:.1}s", wait.as_secs_f64());
+            log::warn!(wait = seconds; "the instance asks for a pause; all requests to it wait");
+        }
+        wait
     }
 
     /// The instance answered a request that was sent at `sent`.
     pub(super) fn answered(&self, sent: Instant) {
-        self.gate.lock().answered(sent);
+        let ended = self.gate.lock().answered(sent, Instant::now());
+        if let Some(lasted) = ended {
+            let seconds = format!("{:.1}s", lasted.as_secs_f64());
+            log::info!(lasted = seconds; "the pause of the instance is over; requests go on");
+        }
     }
 }
 
@@ -140,6 +151,8 @@ fn sleep(time: Duration, stop: &Stop) -> Result<(), NotAdmitted> {
 struct RetryAfterGate {
     until: Option<Instant>,
     closed: Option<Instant>,
+    /// When the first pause began, until a request is answered: pauses that follow each other are one.
+    begun: Option<Instant>,
     pauses: Backoff,
 }
 
@@ -148,6 +161,7 @@ impl RetryAfterGate {
         RetryAfterGate {
             until: None,
             closed: None,
+            begun: None,
             pauses: Backoff::new(UNTIMED_PAUSE_BOUNDS.0, UNTIMED_PAUSE_BOUNDS.1),
         }
     }
@@ -158,11 +172,11 @@ impl RetryAfterGate {
     }
 
     /// Requests in flight when the gate closed bring more 429s; those do not make the pause longer,
-    /// unless they carry a `Retry-After`.
-    fn close(&mut self, sent: Instant, now: Instant, asked: Option<Duration>, random: f64) {
+    /// unless they carry a `Retry-After`. True for the first pause since the last answered request.
+    fn close(&mut self, sent: Instant, now: Instant, asked: Option<Duration>, random: f64) -> bool {
         let pause = match asked {
             Some(pause) => pause,
-            None if self.closed.is_some_and(|closed| sent < closed) => return,
+            None if self.closed.is_some_and(|closed| sent < closed) => return false,
             // At least half of the back-off, as a queue needs some time to drain.
             None => {
                 let ceiling = self.pauses.ceiling();
@@ -172,12 +186,17 @@ impl RetryAfterGate {
         let until = now + pause;
         self.closed = Some(now);
         self.until = Some(self.until.map_or(until, |old| old.max(until)));
+        self.begun.replace(self.begun.unwrap_or(now)).is_none()
     }
 
-    fn answered(&mut self, sent: Instant) {
-        if self.closed.is_none_or(|closed| closed < sent) {
-            self.pauses.reset();
+    /// Takes an answer to what was sent then; gives how long the requests were held when that is over.
+    fn answered(&mut self, sent: Instant, now: Instant) -> Option<Duration> {
+        if self.closed.is_some_and(|closed| sent <= closed) {
+            return None;
         }
+        self.pauses.reset();
+        let begun = self.begun.take()?;
+        Some(now.saturating_duration_since(begun))
     }
 }
 

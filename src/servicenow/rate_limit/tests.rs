@@ -60,11 +60,32 @@ fn silent_429s_double_once_per_round() {
     gate.close(again, again, None, 1.0);
     assert_eq!(gate.wait(again), SECOND * 2);
     // An answer to what was sent before the gate closed proves nothing.
-    gate.answered(start);
-    gate.answered(again + ms(1));
+    assert_eq!(gate.answered(start, again), None);
+    gate.answered(again + ms(1), again + ms(1));
     let last = again + SECOND * 5;
     gate.close(last, last, None, 1.0);
     assert_eq!(gate.wait(last), SECOND);
+}
+
+#[test]
+fn pauses_that_follow_each_other_begin_and_end_once() {
+    let mut gate = RetryAfterGate::new();
+    let start = Instant::now();
+    let at = |seconds| start + SECOND * seconds;
+    assert_eq!(gate.answered(start, start), None, "there was none");
+    assert!(gate.close(start, start, Some(SECOND), 0.0));
+    assert!(
+        !gate.close(start, at(1), Some(SECOND * 5), 0.0),
+        "in flight"
+    );
+    assert!(
+        !gate.close(at(7), at(7), Some(SECOND), 0.0),
+        "the next pause"
+    );
+    assert_eq!(gate.answered(at(2), at(8)), None, "sent before the pause");
+    assert_eq!(gate.answered(at(8), at(9)), Some(SECOND * 9));
+    assert_eq!(gate.answered(at(10), at(10)), None, "told already");
+    assert!(gate.close(at(11), at(11), Some(SECOND), 0.0), "a new one");
 }
 
 #[test]
