@@ -10,6 +10,7 @@ mod clock_watch;
 mod context;
 mod encode;
 mod error;
+mod failure_log;
 mod instance;
 mod own_rows;
 mod page_buffer;

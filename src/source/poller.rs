@@ -12,6 +12,7 @@ use crossbeam_channel::{SendTimeoutError, select};
 use super::channels::{BatchMark, PollerChannels, PollerMessage, RewindRequest};
 use super::clock_watch::ClockWatch;
 use super::context::SourceContext;
+use super::failure_log::{PollFailure, PollFailureLog};
 use super::instance::SourceInstance;
 use super::page_buffer::PageBuffer;
 use super::page_check::{PageCheck, is_too_early};
@@ -67,6 +68,7 @@ pub(super) struct TablePoller {
     end_is_logged: bool,
     warned_of_hidden: bool,
     row_faults: RowFaultLog,
+    failures: PollFailureLog,
     heartbeat: Heartbeat,
     condition: Condition,
     metrics: PollerMetrics,
@@ -106,6 +108,7 @@ impl TablePoller {
             progress: None,
             end_is_logged: false,
             warned_of_hidden: false,
+            failures: PollFailureLog::new(&table.name),
             row_faults: RowFaultLog::new(table, &context.metrics),
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
@@ -120,7 +123,7 @@ impl TablePoller {
 
     /// Polls until stopped.
     pub(super) fn run(mut self) {
-        log::info!(table = self.table.name, topic = self.table.topic, from = self.position_text();
+        log::info!(table = self.table.name, topic = self.table.topic, from = self.window.position_text();
             "polling starts");
         while !self.stop.is_stopped() {
             self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
@@ -363,14 +366,8 @@ impl TablePoller {
         if rewind.single_rows {
             self.window.request_single_rows();
         }
-        log::info!(table = self.table.name, from = self.position_text();
+        log::info!(table = self.table.name, from = self.window.position_text();
             "reading again from the last delivered row");
-    }
-
-    /// Where reading goes on, in words.
-    fn position_text(&self) -> String {
-        let cursor = self.window.cursor();
-        cursor.map_or_else(|| "the beginning".to_owned(), Cursor::to_string)
     }
 
     /// Waits for the next poll. A stop, a wake-up and a request to read again end the wait.
@@ -419,14 +416,14 @@ impl TablePoller {
         if !retryable || exhausted || attempts >= FAILURES_UNTIL_UNHEALTHY {
             self.condition.fail(error.to_string());
         }
-        let retry_in = format!("{:.1}s", pause.as_secs_f64());
-        if retryable && !exhausted {
-            log::warn!(table = self.table.name, error:% = error, attempt = attempts,
-                retry_in = retry_in, page_size = self.window.page_size(); "a page failed");
-        } else {
-            log::error!(table = self.table.name, error:% = error, attempt = attempts,
-                retry_in = retry_in; "the table cannot be read");
-        }
+        let failure = PollFailure {
+            error,
+            attempt: attempts,
+            wait: pause,
+            page_size: self.window.page_size(),
+            is_passing: retryable && !exhausted,
+        };
+        self.failures.report(&failure, Instant::now());
         pause
     }
 
@@ -452,6 +449,7 @@ impl TablePoller {
 
     fn record_success(&mut self) {
         self.condition.ok();
+        self.failures.succeeded();
         self.backoff.reset();
         self.metrics.last_success.set_time(Duration::ZERO);
     }

@@ -145,6 +145,12 @@ impl Window {
         self.hidden
     }
 
+    /// Where reading goes on, in words.
+    pub fn position_text(&self) -> String {
+        let cursor = self.cursor();
+        cursor.map_or_else(|| "the beginning".to_owned(), Cursor::to_string)
+    }
+
     /// Rows per page now.
     pub fn page_size(&self) -> u32 {
         self.limit
