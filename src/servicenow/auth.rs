@@ -6,6 +6,7 @@ mod refresh_schedule;
 mod token_refresher;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderName, HeaderValue, header};
 
@@ -112,6 +113,15 @@ impl Authenticator {
                 true
             }
         }
+    }
+
+    /// How long no request goes out because log-ins were refused.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let token_wait = match &self.source {
+            CredentialSource::Fixed(_) => Duration::ZERO,
+            CredentialSource::Tokens(tokens) => tokens.wait(now),
+        };
+        self.door.wait(now).max(token_wait)
     }
 
     /// The instance refused this credential for good.

@@ -150,6 +150,11 @@ impl InstanceClient {
         .with_first_within(FIRST_RETRY_WITHIN)
     }
 
+    /// How long no request goes out because log-ins were refused.
+    pub fn login_wait(&self, now: Instant) -> Duration {
+        self.auth.wait(now)
+    }
+
     /// How often a request is repeated; `None` is without end.
     pub fn max_retries(&self) -> Option<u32> {
         self.max_retries

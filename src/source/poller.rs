@@ -416,10 +416,12 @@ impl TablePoller {
         if !retryable || exhausted || attempts >= FAILURES_UNTIL_UNHEALTHY {
             self.condition.fail(error.to_string());
         }
+        // After a refused log-in the next request waits longer than this table.
+        let login_wait = self.instance.client().login_wait(Instant::now());
         let failure = PollFailure {
             error,
             attempt: attempts,
-            wait: pause,
+            wait: pause.max(login_wait),
             page_size: self.window.page_size(),
             is_passing: retryable && !exhausted,
         };

@@ -247,6 +247,16 @@ fn a_wrong_password_is_tried_seldom_and_told_without_it() {
     assert!((1..=3).contains(&attempts), "{attempts} attempts");
     let text = bridge.log() + &body;
     assert!(!text.contains("wrong-5f5f"), "{text}");
+    // A table's own first pause is a second at most; the next log-in comes after five.
+    let told = |line: &&str| line.contains("\"the table cannot be read\"");
+    let log = bridge.log();
+    assert_eq!(log.lines().filter(told).count(), 4, "one for each: {log}");
+    let waits = log.lines().filter(told).filter_map(|line| {
+        let (_, wait) = line.split_once("\"retry_in\":\"")?;
+        wait.split_once("s\"")?.0.parse::<f64>().ok()
+    });
+    let longest = waits.fold(0.0, f64::max);
+    assert!(longest > 1.0, "{longest}: {log}");
     assert_eq!(rig.kafka.reader().count(TOPIC).unwrap(), 0);
     assert_eq!(bridge.terminate(), 0);
 }

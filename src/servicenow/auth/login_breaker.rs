@@ -108,6 +108,15 @@ impl LoginBreaker {
         }
     }
 
+    /// How long no request goes out after a refusal.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let state = self.lock();
+        let open = state.open.as_ref();
+        open.map_or(Duration::ZERO, |open| {
+            open.until.saturating_duration_since(now)
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.0.lock()
     }
@@ -221,6 +230,19 @@ mod tests {
                 LoginAdmission::Wait(MAX_WAIT_BEFORE_SENDING)
             );
         }
+    }
+
+    #[test]
+    fn the_wait_after_a_refusal_is_known() {
+        let breaker = LoginBreaker::new();
+        let start = Instant::now();
+        assert_eq!(breaker.wait(start), Duration::ZERO);
+        breaker.lock().open(start, start, "no");
+        let again = start + SECOND;
+        assert_eq!(breaker.wait(start), SECOND);
+        breaker.lock().open(again, again, "no");
+        assert_eq!(breaker.wait(again), SECOND * 2);
+        assert_eq!(breaker.wait(again + SECOND * 3), Duration::ZERO);
     }
 
     #[test]

@@ -147,6 +147,15 @@ impl TokenHandle {
         }
     }
 
+    /// How long there is no token, as the next one is asked for later.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let state = self.token_state.lock();
+        match state.schedule.usable(now) {
+            Some(_) => Duration::ZERO,
+            None => state.schedule.due().saturating_duration_since(now),
+        }
+    }
+
     /// The API refused the token of `generation`: it is not given out again.
     pub(super) fn refused(&self, generation: u64) {
         let mut state = self.token_state.lock();
