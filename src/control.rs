@@ -1,5 +1,5 @@
-//! Between the supervisor and the admin port: commands with their answers, the state of each pipeline,
-//! and the outcomes of the last reloads.
+//! Between the supervisor and the admin port: commands with their answers, the state of each pipeline, the
+//! outages of now, the sink's member, and the outcomes of the last reloads.
 //!
 //! The supervisor alone acts. The admin port sends an [`AdminCommand`] through [`Control::ask`] or
 //! [`Control::send`], and reads the states and outcomes that the supervisor last set.
@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
@@ -127,6 +127,26 @@ pub struct SupervisedPipeline {
     pub phase: PipelinePhase,
 }
 
+/// A place that does not answer now: the instance's reads, its writes, its log-in, or the schema registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOutage {
+    /// The place as the label of metrics names it, for example `servicenow_read`.
+    pub place: &'static str,
+    /// When the outage began.
+    pub since: Instant,
+    /// The newest failure that counts as part of it, in words without secrets.
+    pub error: String,
+}
+
+/// Who the sink's consumer is in its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkMember {
+    /// `group.id`.
+    pub group_id: String,
+    /// `group.instance.id`.
+    pub instance_id: String,
+}
+
 /// The outcome of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadOutcome {
@@ -159,6 +179,8 @@ pub struct Control {
 #[derive(Debug, Default)]
 struct ControlState {
     states: Vec<SupervisedPipeline>,
+    outages: Vec<PlaceOutage>,
+    sink_member: Option<SinkMember>,
     reloads: VecDeque<ReloadRecord>,
 }
 
@@ -200,6 +222,16 @@ impl Control {
         self.state().states.clone()
     }
 
+    /// The places that do not answer now; empty while all do.
+    pub fn outages(&self) -> Vec<PlaceOutage> {
+        self.state().outages.clone()
+    }
+
+    /// The sink's member; `None` while no sink runs.
+    pub fn sink_member(&self) -> Option<SinkMember> {
+        self.state().sink_member.clone()
+    }
+
     /// The last reloads, the newest first.
     pub fn reloads(&self) -> Vec<ReloadRecord> {
         self.state().reloads.iter().cloned().collect()
@@ -208,6 +240,16 @@ impl Control {
     /// For the supervisor: what all pipelines are doing now.
     pub fn set_pipelines(&self, states: Vec<SupervisedPipeline>) {
         self.state().states = states;
+    }
+
+    /// For the supervisor: the places that do not answer now.
+    pub fn set_outages(&self, outages: Vec<PlaceOutage>) {
+        self.state().outages = outages;
+    }
+
+    /// For the supervisor: the member of the sink that runs now.
+    pub fn set_sink_member(&self, member: Option<SinkMember>) {
+        self.state().sink_member = member;
     }
 
     /// For the supervisor: a reload has ended.

@@ -31,6 +31,12 @@ pub struct BridgeStatus {
     pub servicenow: InstanceStatus,
     /// Kafka.
     pub kafka: KafkaStatus,
+    /// The places that do not answer now; empty while all do.
+    pub outages: Vec<OutageStatus>,
+    /// The sink's member of its group; null while no sink runs.
+    pub sink_member: Option<SinkMemberStatus>,
+    /// The checkpoint file.
+    pub checkpoint: CheckpointStatus,
     /// The process.
     pub process: ProcessFigures,
     /// Tables that are read, in the order of the configuration.
@@ -81,6 +87,36 @@ pub struct KafkaStatus {
     pub errors: u64,
 }
 
+/// A place that does not answer: requests to it wait.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutageStatus {
+    /// `servicenow_read`, `servicenow_write`, `servicenow_login` or `schema_registry`.
+    pub place: String,
+    /// When it began.
+    pub since: f64,
+    /// The newest failure.
+    pub words: String,
+}
+
+/// Who the sink is in its group.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SinkMemberStatus {
+    /// `sink.group_id`.
+    pub group_id: String,
+    /// `cluster.instance_id`, or the name that was made in its place.
+    pub instance_id: String,
+}
+
+/// The checkpoint file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckpointStatus {
+    /// Seconds that a write waits for the disk (fsync), the mean since the start; null before the first.
+    pub fsync_mean: Option<f64>,
+}
+
 /// A table that is read or a topic that is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -108,6 +144,8 @@ pub struct PipelineStatus {
     pub next_poll: Option<f64>,
     /// Records of a topic that are consumed but not done.
     pub in_flight: Option<f64>,
+    /// Records of a topic that wait, after an unclean end, for writes that may still run.
+    pub waiting: Option<f64>,
     /// Records of a topic that were passed over.
     pub skipped: Option<u64>,
     /// Records of a topic that went to the dead letter topic.

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
 use super::services::AdminServices;
 use super::status::{
-    BridgeStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus, PipelineState,
-    PipelineStatus, ReloadStatus,
+    BridgeStatus, CheckpointStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus,
+    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus,
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
-use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome};
+use crate::control::{PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, SinkMember};
 use crate::health::{ConditionKey, ConditionReport, ConditionState};
 use crate::metrics::{Gauge, GaugeVec, ProcessFigures};
 
@@ -57,6 +57,15 @@ pub(super) fn status(
         unhealthy: health.liveness(now).lines,
         servicenow: view.instance(&config),
         kafka: view.kafka(&config),
+        outages: control
+            .outages()
+            .into_iter()
+            .map(|it| outage(it, now))
+            .collect(),
+        sink_member: control.sink_member().map(sink_member),
+        checkpoint: CheckpointStatus {
+            fsync_mean: metrics.checkpoint_sync.mean(),
+        },
         process: ProcessFigures::read(),
         tables: config
             .active_tables()
@@ -134,6 +143,22 @@ fn gauge(family: &GaugeVec, label: &str) -> Option<f64> {
 
 fn seconds(time: SystemTime) -> f64 {
     Timestamp::try_from(time).map_or(0.0, |time| time.as_duration().as_secs_f64())
+}
+
+fn outage(outage: PlaceOutage, now: Instant) -> OutageStatus {
+    let lasts = now.saturating_duration_since(outage.since);
+    OutageStatus {
+        place: outage.place.to_owned(),
+        since: seconds(SystemTime::now()) - lasts.as_secs_f64(),
+        words: outage.error,
+    }
+}
+
+fn sink_member(member: SinkMember) -> SinkMemberStatus {
+    SinkMemberStatus {
+        group_id: member.group_id,
+        instance_id: member.instance_id,
+    }
 }
 
 fn reload(reload: crate::control::ReloadRecord) -> ReloadStatus {
@@ -246,6 +271,7 @@ impl StatusBuilder<'_> {
             rate: self.rate(PipelineKind::Topic, name, rows),
             lag: lag_of_topic(self.services, topic),
             in_flight: gauge(&metrics.sink_in_flight, name),
+            waiting: gauge(&metrics.sink_waiting, name),
             skipped: Some(metrics.sink_skipped.sum_for(table)),
             dead_letters: Some(metrics.sink_dead_letters.sum_for(table)),
             errors: metrics.sink_errors.sum_for(table),

@@ -12,6 +12,7 @@ use super::circuit_breaker::{
     RequesterId,
 };
 use crate::change_signal::ChangeSignal;
+use crate::control::PlaceOutage;
 use crate::metrics::{Gauge, Metrics, SecondsCounter};
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
@@ -107,6 +108,16 @@ impl OutageGate {
             state.changed.announce();
         }
         result
+    }
+
+    /// The outage of now, if there is one.
+    pub(crate) fn outage(&self) -> Option<PlaceOutage> {
+        let state = self.lock();
+        Some(PlaceOutage {
+            place: self.place,
+            since: state.breaker.open_since()?,
+            error: state.error.clone(),
+        })
     }
 
     fn wait(

@@ -114,6 +114,13 @@ impl Histogram {
         self.0.sum.fetch_update(Relaxed, Relaxed, add).ok();
     }
 
+    /// The mean of all observations; `None` before the first.
+    #[expect(clippy::cast_precision_loss, reason = "a count is far below 2^52")]
+    pub fn mean(&self) -> Option<f64> {
+        let count = self.count();
+        (count > 0).then(|| f64::from_bits(self.0.sum.load(Relaxed)) / count as f64)
+    }
+
     /// How many observations there were.
     pub fn count(&self) -> u64 {
         self.0.counts.iter().map(|count| count.load(Relaxed)).sum()

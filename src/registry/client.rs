@@ -15,6 +15,7 @@ use super::subject::{RecordPart, subject};
 use super::{compatibility, references};
 use crate::avro::{RecordSchema, TableColumns};
 use crate::config::{SchemaRegistryConfig, SubjectStrategy, TableConfig};
+use crate::control::PlaceOutage;
 use crate::http::error_body::shown;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
@@ -68,6 +69,11 @@ impl Registry {
     /// Schemas are registered where they are missing (`schema_registry.auto_register`).
     pub fn auto_registers(&self) -> bool {
         self.auto_register
+    }
+
+    /// The outage of now, if no address answers.
+    pub fn outage(&self) -> Option<PlaceOutage> {
+        self.transport.outage()
     }
 
     /// How long one request may take at most, with its repetitions, all addresses together.

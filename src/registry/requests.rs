@@ -12,6 +12,7 @@ use self::verdict::{REGISTRY_TIME_LIMITS, judge};
 use super::error::{AttemptedRegistryRequest, Error, RegistryFailure};
 use crate::backoff::Backoff;
 use crate::config::{RegistryAuth, SchemaRegistryConfig};
+use crate::control::PlaceOutage;
 use crate::http::agent::{
     AgentSettings, AgentsByStop, ConnectionProfile, StoppableAgent, TimeBounds,
 };
@@ -201,6 +202,11 @@ impl RegistryTransport {
             FailureBlame::Place => Err(error.in_outage()),
             FailureBlame::Request => Err(error),
         }
+    }
+
+    /// The outage of now, if no address answers.
+    pub(super) fn outage(&self) -> Option<PlaceOutage> {
+        self.gate.outage()
     }
 
     /// How long [`RegistryTransport::ask`] may take at most.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::config;
+use crate::control::PlaceOutage;
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::registry::Registry;
@@ -69,6 +70,12 @@ impl Connections {
     /// Pipelines that start from now on use this client of the registry.
     pub(super) fn switch_registry(&mut self, registry: Option<Registry>) {
         self.registry = registry.map(Arc::new);
+    }
+
+    /// The places that do not answer the clients of new pipelines now.
+    pub(super) fn outages(&self) -> Vec<PlaceOutage> {
+        let registry = self.registry.iter().filter_map(|it| it.outage());
+        self.client.outages().chain(registry).collect()
     }
 
     /// Ends the requests of all clients.

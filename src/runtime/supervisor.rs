@@ -15,7 +15,7 @@ use super::reload_queue::ReloadQueue;
 use super::services::Services;
 use super::systemd::Systemd;
 use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
-use crate::control::{AdminCommand, AdminCommandResult, CommandRequest};
+use crate::control::{AdminCommand, AdminCommandResult, CommandRequest, SinkMember};
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
@@ -173,9 +173,14 @@ impl Supervisor {
         self.pipelines
             .step(now, config, &self.connections, &self.services);
         self.connections.retire_unused();
-        self.services
-            .control
-            .set_pipelines(self.pipelines.states(config));
+        let control = &self.services.control;
+        control.set_pipelines(self.pipelines.states(config));
+        control.set_outages(self.connections.outages());
+        let sink = self.pipelines.sink.work();
+        control.set_sink_member(sink.map(|sink| SinkMember {
+            group_id: sink.membership().group_id.clone(),
+            instance_id: sink.membership().instance_id.clone(),
+        }));
         if !before && let Some(why) = self.pipelines.refusals(config) {
             return Err(Error::Refused(why));
         }

@@ -19,6 +19,7 @@ use super::response::{InstanceResponse, ResponseHead};
 use super::shared::{ClientShared, RequestGates};
 use crate::backoff::Backoff;
 use crate::config;
+use crate::control::PlaceOutage;
 use crate::health::Health;
 use crate::http::error_body::shown;
 use crate::json_text::replace_half_pairs;
@@ -79,6 +80,11 @@ impl InstanceClient {
     pub fn check_settings(config: &config::ServiceNowConfig) -> Result<(), Error> {
         InstanceTransport::new(config, &Arc::new(Metrics::new()))?;
         Authenticator::check_settings(&config.auth)
+    }
+
+    /// What the instance does not answer now: reads, writes, log-ins.
+    pub fn outages(&self) -> impl Iterator<Item = PlaceOutage> {
+        self.shared.gates.outages()
     }
 
     /// One authenticated attempt. It waits for the rate limit, for a pause the instance asked for,

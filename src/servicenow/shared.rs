@@ -11,6 +11,7 @@ use super::exchange::{
 use super::rate_limit::{MAX_WAIT_BEFORE_SENDING, RequestLimiter};
 use super::reachability::Reachability;
 use super::response::InstanceResponse;
+use crate::control::PlaceOutage;
 use crate::http::circuit_breaker::FailureBlame;
 use crate::http::outage_gate::{GatePass, GateRefusal, OutageGate, SharedProbeSpacing};
 use crate::metrics::Metrics;
@@ -47,6 +48,12 @@ impl RequestGates {
             write: gate("servicenow_write"),
             login: gate("servicenow_login"),
         }
+    }
+
+    /// The outages of now.
+    pub(super) fn outages(&self) -> impl Iterator<Item = PlaceOutage> {
+        let gates = [&self.read, &self.write, &self.login];
+        gates.into_iter().filter_map(OutageGate::outage)
     }
 
     fn of(&self, kind: RequestKind) -> &OutageGate {

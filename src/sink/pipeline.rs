@@ -57,6 +57,7 @@ pub struct SinkServices {
 /// The running sink.
 pub struct SinkPipeline {
     consumer: JoinHandle<u64>,
+    membership: GroupMembership,
     fenced: Arc<AtomicBool>,
     /// Ends the threads in `others`.
     end: Option<StopTrigger>,
@@ -130,12 +131,13 @@ impl SinkPipeline {
             &context.metrics,
         );
         let fenced = Arc::new(AtomicBool::new(false));
+        let membership = GroupMembership {
+            group_id: sink.group_id.clone(),
+            instance_id: context.instance_id.clone(),
+        };
         let consume = SinkConsumer {
             kafka: config.kafka.clone(),
-            membership: GroupMembership {
-                group_id: sink.group_id.clone(),
-                instance_id: context.instance_id.clone(),
-            },
+            membership: membership.clone(),
             fenced: Arc::clone(&fenced),
             instance: config.servicenow.base_url.clone(),
             topics,
@@ -153,10 +155,16 @@ impl SinkPipeline {
             .spawn(move || consume.run())?;
         Ok(SinkPipeline {
             consumer,
+            membership,
             fenced,
             end: Some(end),
             others,
         })
+    }
+
+    /// Who its consumer is in the group.
+    pub fn membership(&self) -> &GroupMembership {
+        &self.membership
     }
 
     /// Whether a younger process has taken this bridge's name in the group. The consumer then does nothing

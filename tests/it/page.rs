@@ -114,10 +114,10 @@ fn the_page_is_legible_in_both_themes_and_on_a_phone() {
         &json!({"timezoneId": "UTC"}),
     );
     for (name, width, height, theme) in [
-        ("light", 1280, 1130, "light"),
-        ("dark", 1280, 1130, "dark"),
-        ("phone", 390, 1500, "light"),
-        ("phone-dark", 390, 1500, "dark"),
+        ("light", 1280, 1370, "light"),
+        ("dark", 1280, 1370, "dark"),
+        ("phone", 390, 1700, "light"),
+        ("phone-dark", 390, 1700, "dark"),
     ] {
         browser.window(width, height, theme);
         browser.open(&bridge.url("/"));
@@ -131,6 +131,9 @@ fn the_page_is_legible_in_both_themes_and_on_a_phone() {
         let dark = "getComputedStyle(document.body).backgroundColor === 'rgb(14, 18, 22)'";
         assert_eq!(browser.value(dark), theme == "dark", "{name}");
         assert_eq!(browser.value(CONTRAST), json!([]), "{name}");
+        let outage = "document.querySelector('#outages').innerText";
+        let words = "Schema registry, for 84 s: connection refused";
+        assert_eq!(browser.value(outage), words, "{name}");
         assert_semantics(&mut browser);
         assert_eq!(browser.complaints(), [] as [serde_json::Value; 0]);
         if let Some(folder) = std::env::var_os("SCREENSHOTS") {

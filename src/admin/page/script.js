@@ -283,7 +283,7 @@
     while (parts.list.children.length > 2 * lines.length) parts.list.lastChild.remove();
   }
   function allFacts() {
-    const { servicenow: instance, kafka, process, started } = status;
+    const { servicenow: instance, kafka, process, started, sink_member: member, checkpoint } = status;
     const token = () => (instance.token_expires > now() ? "in " + time(instance.token_expires - now()) : ago(instance.token_expires));
     fact("ServiceNow", instance.ok, instance.ok ? "answers" : "in trouble", instance.words, [
       ["Requests", () => number(instance.requests)],
@@ -296,6 +296,14 @@
       ["Waiting for an answer", () => number(kafka.queue)],
       ["Sent again", () => number(kafka.errors)],
     ]);
+    if (member) {
+      const waiting = status.topics.reduce((sum, it) => sum + (it.waiting || 0), 0);
+      fact("Sink", true, "", "", [
+        ["Group", () => member.group_id],
+        ["Member", () => member.instance_id],
+        ["Waiting for older writes", () => whole(waiting) + (waiting === 1 ? " record" : " records")],
+      ]);
+    }
     const dead = status.unhealthy;
     fact("Process", !dead.length, dead.length ? "in trouble" : "healthy", dead.join("; "), [
       ["Runs for", () => time(now() - started)],
@@ -303,6 +311,7 @@
       ["CPU time", () => time(process.cpu_seconds)],
       ["Threads", () => number(process.threads)],
       ["Descriptors", () => number(process.open_fds) + " of " + number(process.max_fds)],
+      ["Disk, per checkpoint", () => (known(checkpoint.fsync_mean) ? number(checkpoint.fsync_mean * 1000) + " ms" : "–")],
     ]);
   }
 
@@ -314,6 +323,16 @@
     $(list).dataset.words = wanted;
     $(list).replaceChildren(...words.map((line) => make("li", "", line)));
   }
+  const PLACES = { servicenow_read: "ServiceNow, reads", servicenow_write: "ServiceNow, writes", servicenow_login: "ServiceNow, log-in", schema_registry: "Schema registry" };
+  // Items are kept, so that the time of an outage goes on and is not read out anew.
+  function outages(list) {
+    $("away").hidden = list.length === 0;
+    while ($("outages").children.length > list.length) $("outages").lastChild.remove();
+    list.forEach((it, at) => {
+      const item = $("outages").children[at] || $("outages").appendChild(make("li"));
+      ticking(item, () => (PLACES[it.place] || it.place) + ", for " + time(Math.max(0, now() - it.since)) + ": " + it.words);
+    });
+  }
   function show() {
     const { tables, topics, reloads, history } = status;
     const host = status.servicenow.url.replace(/^[a-z]+:\/\//, "");
@@ -322,6 +341,7 @@
     document.title = (status.ready ? "" : "▲ ") + host + " – servicenow-kafka-bridge";
     lines("trouble", "reasons", status.reasons);
     lines("known", "notes", status.notes);
+    outages(status.outages);
     const changes = [...pipelines("tables", TABLES, tables), ...pipelines("topics", TOPICS, topics)];
     const ready = states.get("ready");
     states.set("ready", status.ready);

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::super::status::{BridgeStatus, PipelineState};
 use super::*;
-use crate::control::{PipelineKind, PipelinePhase, ReloadOutcome, ReloadRecord};
+use crate::control::{
+    PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, ReloadRecord, SinkMember,
+};
 use crate::health::ConditionKey;
 
 const SINK_CONFIG: &str = "
@@ -119,6 +121,46 @@ fn figures_come_from_the_metrics() {
     assert_eq!(status.history.points, 180);
     // To look makes no series.
     assert!(!metrics.render().contains("bridge_source_held{"));
+}
+
+#[test]
+fn outages_the_member_and_the_checkpoint_are_told() {
+    const AGE: Duration = Duration::from_secs(90);
+    let (shown, _requests) = shown(config(SINK_CONFIG));
+    let server = AdminServer::start("127.0.0.1:0", shown.clone()).unwrap();
+    let before = status(&server);
+    assert_eq!((before.outages.len(), before.sink_member), (0, None));
+    assert_eq!(before.checkpoint.fsync_mean, None);
+    assert_eq!(before.topics[0].waiting, None);
+    let since = Instant::now().checked_sub(AGE).unwrap();
+    shown.control.set_outages(vec![PlaceOutage {
+        place: "servicenow_write",
+        since,
+        error: "503 <b>".to_owned(),
+    }]);
+    shown.control.set_sink_member(Some(SinkMember {
+        group_id: "bridge".to_owned(),
+        instance_id: "skb-1".to_owned(),
+    }));
+    shown.metrics.sink_waiting.with(&["in"]).set(2.0);
+    for seconds in [0.25, 0.75] {
+        shown.metrics.checkpoint_sync.observe(seconds);
+    }
+    let status = status(&server);
+    let outage = &status.outages[0];
+    assert_eq!(
+        (outage.place.as_str(), outage.words.as_str()),
+        ("servicenow_write", "503 <b>")
+    );
+    let age = status.time - outage.since;
+    assert!((age - since.elapsed().as_secs_f64()).abs() < 30.0, "{age}");
+    let member = status.sink_member.unwrap();
+    assert_eq!(
+        (member.group_id.as_str(), member.instance_id.as_str()),
+        ("bridge", "skb-1")
+    );
+    assert_eq!(status.checkpoint.fsync_mean, Some(0.5));
+    assert_eq!(status.topics[0].waiting, Some(2.0));
 }
 
 #[test]

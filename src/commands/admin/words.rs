@@ -51,7 +51,22 @@ pub(super) fn status(status: &BridgeStatus, terminal: &mut Terminal<'_>) -> io::
         terminal.line(&format!("  {reason}"))?;
     }
     terminal.line("")?;
-    for line in [instance(status), kafka(status), process(status)] {
+    terminal.line(&instance(status))?;
+    for outage in &status.outages {
+        let lasts = time(status.time - outage.since);
+        let line = format!("away        {} for {lasts}: {}", outage.place, outage.words);
+        terminal.line(&line)?;
+    }
+    terminal.line(&kafka(status))?;
+    if let Some(line) = sink(status) {
+        terminal.line(&line)?;
+    }
+    terminal.line(&process(status))?;
+    if let Some(fsync) = status.checkpoint.fsync_mean {
+        let line = format!(
+            "checkpoint  {:.1} ms for the disk, on average",
+            fsync * 1_000.0
+        );
         terminal.line(&line)?;
     }
     if let Some(reload) = status.reloads.first() {
@@ -108,6 +123,17 @@ fn kafka(status: &BridgeStatus) -> String {
         "kafka       {brokers}: {state}, {} records waiting",
         it.queue
     )
+}
+
+fn sink(status: &BridgeStatus) -> Option<String> {
+    let member = status.sink_member.as_ref()?;
+    let waiting: f64 = status.topics.iter().filter_map(|it| it.waiting).sum();
+    let waiting = match waiting {
+        none if none <= 0.0 => String::new(),
+        some => format!(", {some} records wait for writes of the process before"),
+    };
+    let (group, id) = (&member.group_id, &member.instance_id);
+    Some(format!("sink        member {id} of group {group}{waiting}"))
 }
 
 fn process(status: &BridgeStatus) -> String {
@@ -258,6 +284,9 @@ mod tests {
             "kafka": {"brokers": ["a:9092", "b:9092"], "ok": true, "queue": 12.0},
             "process": {"cpu_seconds": 81.2, "resident_bytes": 14_889_779, "open_fds": 31,
                 "max_fds": 1024, "threads": 27},
+            "outages": [{"place": "servicenow_write", "since": 9_915.0, "words": "503"}],
+            "sink_member": {"group_id": "bridge", "instance_id": "skb-1"},
+            "checkpoint": {"fsync_mean": 0.004_21},
             "reloads": [{"at": 9_000.0, "outcome": "rolled_back", "words": ["401\u{1b}[31m"]}],
             "tables": [
                 {"name": "incident", "state": "running", "rows": 1_284_311, "rate": 15.2,
@@ -269,7 +298,7 @@ mod tests {
                 {"name": "cmdb_ci", "state": "paused"},
             ],
             "topics": [{"name": "in", "to": "task", "state": "running", "rows": 7, "lag": 11.0,
-                "dead_letters": 2}],
+                "dead_letters": 2, "waiting": 3.0}],
         });
         let value: BridgeStatus = serde_json::from_value(value).unwrap();
         expect![[r#"
@@ -277,8 +306,11 @@ mod tests {
               delivery of change_request: too large
 
             servicenow  https://dev1.service-now.com: answers, 418 requests, 3 failed, token expires in 20 min
+            away        servicenow_write for 85 s: 503
             kafka       a:9092, b:9092: connected, 12 records waiting
+            sink        member skb-1 of group bridge, 3 records wait for writes of the process before
             process     14.2 MiB, 81 s CPU time, 27 threads, 31 of 1024 descriptors
+            checkpoint  4.2 ms for the disk, on average
             reload      rolled back 16 min ago: 401�[31m
 
             TABLE           STATE       ROWS  PER S    LAG  NEXT  ERRORS  WHAT

@@ -110,7 +110,7 @@ fn topics() -> Vec<Made> {
             "incident",
             curve(|x, noise| 8.0 + 3.0 * (x / 9.0).sin() + 2.0 * noise),
             curve(|_, noise| (20.0 + 15.0 * noise).round()),
-            &json!({"rows": 220_114, "in_flight": 12.0, "skipped": 0, "dead_letters": 3,
+            &json!({"rows": 220_114, "in_flight": 12.0, "waiting": 2.0, "skipped": 0, "dead_letters": 3,
                 "errors": 9, "last_error": {"at": NOW - 4100.0, "words": missing}}),
         ),
         made(
@@ -153,6 +153,11 @@ pub(super) fn status() -> Value {
             "limit_wait": 12.4},
         "kafka": {"brokers": ["kafka-1:9092", "kafka-2:9092"], "ok": true, "words": null,
             "queue": 128.0, "errors": 0},
+        "outages": [{"place": "schema_registry", "since": NOW - 84.0,
+            "words": "connection refused"}],
+        "sink_member": {"group_id": "servicenow-kafka-bridge",
+            "instance_id": "skb-0b7e4c5a-2f0d-4a53-9d6e-6a1f3f0c9b21"},
+        "checkpoint": {"fsync_mean": 0.0042},
         "process": {"cpu_seconds": 812.3, "resident_bytes": 14_889_779, "open_fds": 31,
             "max_fds": 65_536, "threads": 27},
         "reloads": [

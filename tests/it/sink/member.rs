@@ -155,7 +155,14 @@ fn an_update_in_flight_at_the_kill(name: &str, is_other_member: bool) {
         next.log().contains("did not end cleanly").then_some(())
     });
     let waiting = format!("bridge_sink_waiting_records{{topic=\"{}\"}}", rig.topic());
-    next.wait_metric(&waiting, 1.0);
+    let status = wait_for("a record that waits", || {
+        let status = next.status();
+        (status["topics"][0]["waiting"] == 1.0).then_some(status)
+    });
+    let member = &status["sink_member"];
+    assert_eq!(member["group_id"], rig.group(), "{status}");
+    let id = format!("\"instance_id\":{}", member["instance_id"]);
+    assert!(next.log().contains(&id), "{id}");
     rig.wait_done(&mut next);
     wait_for("the end of the waits", || {
         (next.metric(&waiting) == 0.0).then_some(())

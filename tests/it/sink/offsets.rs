@@ -83,8 +83,7 @@ fn records_that_are_deleted_while_it_is_behind_hold_their_partition() {
     let topic = rig.topic();
     rig.sim.faults().clear();
     bridge.wait_not_ready(&format!("{topic}/0: held: the group has committed offset"));
-    let (_, status) = bridge.get("/status.json");
-    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let status = bridge.status();
     assert_eq!(status["topics"][0]["state"], "held", "{status}");
     rig.produce((1_000..1_010).map(|number| create(number).partition(1)));
     wait_for("the other partition", || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use servicenow_sim::{Fault, Options, Rule, Target};
 
 use crate::support::sink::{SinkRig, TABLE, by_row, create, update};
-use crate::support::wait_at_most;
+use crate::support::{wait_at_most, wait_for};
 
 /// Creates, and changes of ten rows that must keep their order.
 fn load(rig: &SinkRig) -> Vec<String> {
@@ -178,8 +178,18 @@ fn what_refuses_on_the_way_in_its_own_words_makes_no_dead_letter() {
         let mut bridge = rig.start(&rig.config());
         bridge.wait_metric(&format!("bridge_outage{{place=\"{place}\"}}"), 1.0);
         bridge.wait_not_ready(&format!("{status} in words that are not the instance's"));
+        let outage = wait_for("the outage in the status", || {
+            let outage = bridge.status()["outages"][0].clone();
+            outage.is_object().then_some(outage)
+        });
+        assert_eq!(outage["place"], place, "{outage}");
+        let words = outage["words"].as_str().unwrap();
+        assert!(words.contains(&status.to_string()), "{words}");
         assert_eq!(rig.letters().len(), 0, "{body}");
         rig.sim.faults().remove(refusal);
+        wait_for("the end of the outage in the status", || {
+            (bridge.status()["outages"] == serde_json::json!([])).then_some(())
+        });
         rig.finish(bridge);
         rig.assert_created_once(20);
         assert_eq!(rig.letters().len(), 0, "{body}");

@@ -98,6 +98,12 @@ impl Bridge {
         self.try_get(path).expect("the admin port answers")
     }
 
+    /// What `/status.json` says.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let (_, body) = self.get("/status.json");
+        serde_json::from_str(&body).unwrap()
+    }
+
     fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
         let addr = self.addr.expect("the port is known");
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
