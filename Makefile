@@ -29,7 +29,7 @@ demo: ## Show both directions between a simulated instance and an embedded Kafka
 # Most tests wait for something: more of them at a time than there are cores.
 .PHONY: test
 test: ## Run all tests, with a real Kafka 4.1 and a real registry where Java and Maven are found
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --quiet --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --locked --quiet --workspace
 
 # --workspace everywhere: without it cargo builds the dependencies again.
 .PHONY: check
