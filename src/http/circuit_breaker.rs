@@ -31,6 +31,10 @@ const RAMP_STEP_TIME: Duration = Duration::from_secs(1);
 const SPACED_OUTAGE_AGE: Duration = Duration::from_secs(10);
 /// Shortest time between two probes of any kind in a long outage.
 const PROBE_SPACING: Duration = Duration::from_secs(1);
+/// A requester whose fault was seen to be its own is not taken for a sign of an outage while another one was
+/// answered so recently. Without that, a request that always fails would open the breaker between any two
+/// answers that others get.
+const OWN_FAULT_MEMORY: Duration = Duration::from_secs(5);
 /// Requesters whose failures are remembered.
 const MAX_REMEMBERED_REQUESTERS: usize = 4096;
 /// How long a request waits before it looks again, where another one's outcome is announced.
@@ -79,10 +83,17 @@ pub(crate) struct CircuitBreaker {
     state: CircuitState,
     last_success: Option<Instant>,
     /// The last failure of each requester that has not succeeded since.
-    failures: BTreeMap<RequesterId, Instant>,
+    failures: BTreeMap<RequesterId, LastFailure>,
     queue: VecDeque<QueueTicket>,
     tickets: u64,
     ramps: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LastFailure {
+    at: Instant,
+    /// This one or one before was the requester's own fault.
+    is_own_fault: bool,
 }
 
 #[derive(Debug, Default)]
@@ -227,14 +238,17 @@ impl CircuitBreaker {
         random: f64,
     ) -> FailureBlame {
         self.released(pass);
-        let before = self.failures.insert(requester, now);
+        let before = self.failures.get(&requester).copied();
+        let is_own_fault = self.is_own_fault(before, sent, now);
+        let failure = LastFailure {
+            at: now,
+            is_own_fault: is_own_fault || before.is_some_and(|it| it.is_own_fault),
+        };
+        self.failures.insert(requester, failure);
         if self.failures.len() > MAX_REMEMBERED_REQUESTERS {
             self.failures.clear();
         }
-        let others_succeed = self
-            .last_success
-            .is_some_and(|success| success > before.unwrap_or(sent).min(sent));
-        if others_succeed {
+        if is_own_fault {
             return FailureBlame::Request;
         }
         let since = match &self.state {
@@ -249,6 +263,16 @@ impl CircuitBreaker {
             probes_in_flight: 0,
         });
         FailureBlame::Place
+    }
+
+    /// Whether others were answered while this requester failed.
+    fn is_own_fault(&self, before: Option<LastFailure>, sent: Instant, now: Instant) -> bool {
+        let Some(success) = self.last_success else {
+            return false;
+        };
+        let since = before.map_or(sent, |it| it.at.min(sent));
+        let is_recent = now.saturating_duration_since(success) < OWN_FAULT_MEMORY;
+        success > since || (is_recent && before.is_some_and(|it| it.is_own_fault))
     }
 
     /// A request ended, or was not sent after all, and its outcome says nothing about the place.

@@ -281,3 +281,34 @@ proptest! {
         }
     }
 }
+
+/// Each failure at once behind an answer to another one is its own fault; the next ones must not be taken
+/// for an outage, or they would hold up the others again and again.
+#[test]
+fn a_requester_that_always_fails_does_not_open_it_again_and_again() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.fail(A, PassKind::Free), FailureBlame::Place);
+    bench.now += SECOND;
+    let pass = bench.pass();
+    bench.succeed(B, pass);
+    for _ in 0..20 {
+        for _ in 0..3 {
+            assert_eq!(bench.fail(A, PassKind::Free), FailureBlame::Request);
+            bench.now += SECOND;
+        }
+        assert!(bench.breaker.open_since().is_none());
+        bench.succeed(B, PassKind::Free);
+    }
+    // An outage that begins then is still seen, by another one at once and by this one soon.
+    let mut alone = Bench::new();
+    alone.succeed(B, PassKind::Free);
+    let sent = alone.now - MS * 20;
+    let first = alone
+        .breaker
+        .failed(A, PassKind::Free, sent, alone.now, 1.0);
+    assert_eq!(first, FailureBlame::Request);
+    alone.now += OWN_FAULT_MEMORY;
+    assert_eq!(alone.fail(A, PassKind::Free), FailureBlame::Place);
+    bench.now += MS;
+    assert_eq!(bench.fail(C, PassKind::Free), FailureBlame::Place);
+}

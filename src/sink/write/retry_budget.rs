@@ -170,12 +170,15 @@ impl RetryBudget {
     }
 
     /// The instance is away, for all. That is no failure of the record, but time that `retry_for` limits; the
-    /// pause after the next failure is a short one again.
+    /// pause after the next failure is a short one again. What the record has failed by itself stays: a
+    /// record that always fails may be the only one that is tried for a while.
     pub(super) fn away(&mut self, now: Instant) -> RetryVerdict {
+        if let Some(failures) = &mut self.record_failures {
+            failures.since += now.saturating_duration_since(self.last_event);
+        }
         self.last_event = now;
         self.backoff.reset();
         self.first_failure.get_or_insert(now);
-        self.record_failures = None;
         self.unless_instance_limit(now, Duration::ZERO)
     }
 
@@ -343,6 +346,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_record_fails_by_itself_counts_across_outages() {
+        let mut bench = bench();
+        for _ in 0..4 {
+            assert_eq!(bench.fail(1), WAIT);
+            for _ in 0..100 {
+                bench.now += SECOND * 2;
+                assert_eq!(
+                    bench.budget.away(bench.now),
+                    RetryVerdict::Wait(Duration::ZERO)
+                );
+            }
+        }
+        assert_eq!(bench.fail(1), RetryVerdict::GiveUp);
+        // The time of the outages alone gives no record up.
+        let mut bench = self::bench();
+        bench.budget.limits.record = SECOND * 20;
+        for _ in 0..5 {
+            assert_eq!(bench.fail(1), WAIT);
+            bench.now += SECOND * 100;
+            bench.budget.away(bench.now);
+        }
+    }
+
+    #[test]
     fn what_fails_for_all_is_never_the_records() {
         let mut bench = bench();
         for _ in 0..100 {
@@ -375,6 +402,7 @@ mod tests {
     fn after_an_outage_pauses_begin_anew() {
         let mut bench = bench();
         bench.budget.backoff = Backoff::new(SECOND, SECOND * 300);
+        bench.budget.limits.record = SECOND * 3600;
         for seconds in [1, 2, 4] {
             assert_eq!(bench.fail(1), RetryVerdict::Wait(SECOND * seconds));
         }
