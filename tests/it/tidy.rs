@@ -1,6 +1,7 @@
 //! Rules about the sources themselves.
 
 mod arrows;
+mod links;
 mod names;
 mod page;
 mod purity;
