@@ -53,9 +53,10 @@ pub(crate) struct QueueTicket(u64);
 pub(crate) enum PassKind {
     /// The breaker was closed.
     Free,
-    /// It was open, and this request finds out whether the place works.
-    Probe,
-    /// The place works again; counted in the ramp of this number.
+    /// It was open, and this request finds out whether the place works; counted in the phase of this
+    /// number.
+    Probe(u64),
+    /// The place works again; counted in the phase of this number.
     Ramp(u64),
 }
 
@@ -86,7 +87,9 @@ pub(crate) struct CircuitBreaker {
     failures: BTreeMap<RequesterId, LastFailure>,
     queue: VecDeque<QueueTicket>,
     tickets: u64,
-    ramps: u64,
+    /// How often the state became another one: the number of the present phase. A probe or a request of a
+    /// ramp that ends in a later phase than its own is neither counted there nor tells of it.
+    phase: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -177,8 +180,8 @@ impl CircuitBreaker {
         let admission = match &mut self.state {
             CircuitState::Closed => CircuitAdmission::Send(PassKind::Free),
             _ if !is_first => CircuitAdmission::Wait(UNTIL_ANNOUNCED),
-            CircuitState::Open(open) => open.admit(now, spacing, random),
-            CircuitState::Ramp(ramp) => ramp.admit(now, self.ramps),
+            CircuitState::Open(open) => open.admit(now, self.phase, spacing, random),
+            CircuitState::Ramp(ramp) => ramp.admit(now, self.phase),
         };
         if matches!(admission, CircuitAdmission::Send(_)) {
             self.leave(ticket);
@@ -186,7 +189,7 @@ impl CircuitBreaker {
         if let CircuitState::Ramp(ramp) = &self.state
             && ramp.is_over(now)
         {
-            self.state = CircuitState::Closed;
+            self.enter(CircuitState::Closed);
         }
         admission
     }
@@ -200,32 +203,35 @@ impl CircuitBreaker {
     ) -> Option<Duration> {
         self.failures.remove(&requester);
         self.released(pass);
-        if matches!(self.state, CircuitState::Open(_)) && pass != PassKind::Probe {
-            // It went out before the outage began, and says nothing about the time since.
-            return None;
-        }
-        self.last_success = Some(now);
         match &mut self.state {
-            CircuitState::Closed => None,
+            CircuitState::Closed => {}
+            // It went out before the outage began, and says nothing about the time since.
+            CircuitState::Open(_) if pass != PassKind::Probe(self.phase) => return None,
             CircuitState::Open(open) => {
                 let since = open.since;
-                self.ramps += 1;
-                self.state = CircuitState::Ramp(RampUp {
+                self.last_success = Some(now);
+                self.enter(CircuitState::Ramp(RampUp {
                     began: now,
                     outage_since: since,
                     in_flight: 0,
                     successes: 0,
-                });
-                Some(now.saturating_duration_since(since))
+                }));
+                return Some(now.saturating_duration_since(since));
             }
             CircuitState::Ramp(ramp) => {
                 ramp.successes += 1;
                 if ramp.is_over(now) {
-                    self.state = CircuitState::Closed;
+                    self.enter(CircuitState::Closed);
                 }
-                None
             }
         }
+        self.last_success = Some(now);
+        None
+    }
+
+    fn enter(&mut self, state: CircuitState) {
+        self.state = state;
+        self.phase += 1;
     }
 
     /// A request that went out at `sent` failed in a way that looks like an outage.
@@ -256,12 +262,12 @@ impl CircuitBreaker {
             CircuitState::Closed => now,
             CircuitState::Ramp(ramp) => ramp.outage_since,
         };
-        self.state = CircuitState::Open(OpenCircuit {
+        self.enter(CircuitState::Open(OpenCircuit {
             since,
             next_probe: now + jittered(FIRST_PROBE_INTERVAL, random),
             probes_sent: 0,
             probes_in_flight: 0,
-        });
+        }));
         FailureBlame::Place
     }
 
@@ -278,10 +284,10 @@ impl CircuitBreaker {
     /// A request ended, or was not sent after all, and its outcome says nothing about the place.
     pub(crate) fn released(&mut self, pass: PassKind) {
         match (&mut self.state, pass) {
-            (CircuitState::Open(open), PassKind::Probe) => {
+            (CircuitState::Open(open), PassKind::Probe(phase)) if phase == self.phase => {
                 open.probes_in_flight = open.probes_in_flight.saturating_sub(1);
             }
-            (CircuitState::Ramp(ramp), PassKind::Ramp(number)) if number == self.ramps => {
+            (CircuitState::Ramp(ramp), PassKind::Ramp(phase)) if phase == self.phase => {
                 ramp.in_flight = ramp.in_flight.saturating_sub(1);
             }
             _ => {}
@@ -290,7 +296,13 @@ impl CircuitBreaker {
 }
 
 impl OpenCircuit {
-    fn admit(&mut self, now: Instant, spacing: &mut ProbeSpacing, random: f64) -> CircuitAdmission {
+    fn admit(
+        &mut self,
+        now: Instant,
+        phase: u64,
+        spacing: &mut ProbeSpacing,
+        random: f64,
+    ) -> CircuitAdmission {
         if self.probes_in_flight >= MAX_PROBES_IN_FLIGHT {
             return CircuitAdmission::Wait(UNTIL_ANNOUNCED);
         }
@@ -304,15 +316,15 @@ impl OpenCircuit {
         // From its start, not from its end: a probe that is not answered holds no other one up.
         let interval = FIRST_PROBE_INTERVAL * (1 << self.probes_sent.min(8));
         self.next_probe = now + jittered(interval.min(MAX_PROBE_INTERVAL), random);
-        CircuitAdmission::Send(PassKind::Probe)
+        CircuitAdmission::Send(PassKind::Probe(phase))
     }
 }
 
 impl RampUp {
-    fn admit(&mut self, now: Instant, number: u64) -> CircuitAdmission {
+    fn admit(&mut self, now: Instant, phase: u64) -> CircuitAdmission {
         if self.in_flight < FIRST_RAMP_LIMIT << self.step(now) {
             self.in_flight += 1;
-            return CircuitAdmission::Send(PassKind::Ramp(number));
+            return CircuitAdmission::Send(PassKind::Ramp(phase));
         }
         CircuitAdmission::Wait(RAMP_STEP_TIME)
     }

@@ -174,7 +174,7 @@ impl GatePass<'_> {
     /// The request should go over a connection of its own, so that it tells of the place and not of an
     /// old connection.
     pub(crate) fn is_probe(&self) -> bool {
-        self.kind == PassKind::Probe
+        matches!(self.kind, PassKind::Probe(_))
     }
 
     /// The place answered.

@@ -48,6 +48,24 @@ impl Bench {
         self.now += MS * 10;
         self.breaker.succeeded(who, pass, self.now)
     }
+
+    /// One whose place has been away for a second.
+    fn in_outage() -> Bench {
+        let mut bench = Bench::new();
+        let pass = bench.pass();
+        assert_eq!(bench.fail(A, pass), FailureBlame::Place);
+        bench.now += SECOND;
+        bench
+    }
+
+    /// One whose place has just come back.
+    fn after_outage() -> Bench {
+        let mut bench = Bench::in_outage();
+        let probe = bench.pass();
+        let outage = bench.succeed(A, probe);
+        assert!(outage.is_some_and(|time| time >= SECOND));
+        bench
+    }
 }
 
 #[test]
@@ -66,37 +84,32 @@ fn probes_come_soon_then_every_two_seconds_each_by_the_next_that_waits() {
         };
         assert!(wait <= MS * pause, "{wait:?} of {pause} ms");
         bench.now += wait;
-        assert_eq!(bench.admit(first), CircuitAdmission::Send(PassKind::Probe));
-        assert_eq!(bench.fail(A, PassKind::Probe), FailureBlame::Place);
+        let CircuitAdmission::Send(probe @ PassKind::Probe(_)) = bench.admit(first) else {
+            panic!("no probe goes out");
+        };
+        assert_eq!(bench.fail(A, probe), FailureBlame::Place);
         tickets = [second, bench.breaker.join()];
     }
 }
 
 #[test]
 fn a_probe_that_is_not_answered_makes_way_for_the_next() {
-    let mut bench = Bench::new();
-    let pass = bench.pass();
-    bench.fail(A, pass);
-    for _ in 0..MAX_PROBES_IN_FLIGHT {
+    let mut bench = Bench::in_outage();
+    let mut probe = bench.pass();
+    for _ in 1..MAX_PROBES_IN_FLIGHT {
         bench.now += SECOND * 2;
-        assert_eq!(bench.pass(), PassKind::Probe);
+        probe = bench.pass();
     }
     bench.now += SECOND * 60;
     let ticket = bench.breaker.join();
     assert_eq!(bench.admit(ticket), CircuitAdmission::Wait(UNTIL_ANNOUNCED));
-    bench.breaker.released(PassKind::Probe);
-    assert_eq!(bench.admit(ticket), CircuitAdmission::Send(PassKind::Probe));
+    bench.breaker.released(probe);
+    assert_eq!(bench.admit(ticket), CircuitAdmission::Send(probe));
 }
 
 #[test]
 fn what_waits_goes_on_in_a_ramp() {
-    let mut bench = Bench::new();
-    let pass = bench.pass();
-    bench.fail(A, pass);
-    bench.now += SECOND;
-    let pass = bench.pass();
-    let outage = bench.succeed(A, pass);
-    assert!(outage.is_some_and(|time| time >= SECOND));
+    let mut bench = Bench::after_outage();
     let mut under_way: VecDeque<PassKind> = VecDeque::new();
     let mut most = Vec::new();
     while !bench.breaker.is_closed() {
@@ -119,12 +132,7 @@ fn what_waits_goes_on_in_a_ramp() {
 
 #[test]
 fn a_ramp_goes_on_without_answers_and_ends() {
-    let mut bench = Bench::new();
-    let pass = bench.pass();
-    bench.fail(A, pass);
-    bench.now += SECOND;
-    let pass = bench.pass();
-    bench.succeed(A, pass);
+    let mut bench = Bench::after_outage();
     let (_, _) = (bench.pass(), bench.pass());
     let ticket = bench.breaker.join();
     assert_eq!(bench.admit(ticket), CircuitAdmission::Wait(RAMP_STEP_TIME));
@@ -137,12 +145,7 @@ fn a_ramp_goes_on_without_answers_and_ends() {
 
 #[test]
 fn a_place_that_fails_again_in_the_ramp_is_waited_for_again() {
-    let mut bench = Bench::new();
-    let pass = bench.pass();
-    bench.fail(A, pass);
-    bench.now += SECOND;
-    let pass = bench.pass();
-    bench.succeed(A, pass);
+    let mut bench = Bench::after_outage();
     let pass = bench.pass();
     assert_eq!(bench.fail(B, pass), FailureBlame::Place);
     assert!(bench.breaker.open_since().is_some());
@@ -205,6 +208,36 @@ fn an_answer_to_what_was_sent_before_the_outage_does_not_end_it() {
     bench.now += SECOND;
     let probe = bench.pass();
     assert!(bench.succeed(B, probe).is_some());
+}
+
+#[test]
+fn an_outcome_of_a_probe_of_an_earlier_outage_is_not_taken_for_one_of_this() {
+    let again = || {
+        let mut bench = Bench::in_outage();
+        let (slow, quick) = (bench.pass(), {
+            bench.now += SECOND;
+            bench.pass()
+        });
+        assert!(bench.succeed(A, quick).is_some());
+        let pass = bench.pass();
+        bench.now += SECOND;
+        assert_eq!(bench.fail(B, pass), FailureBlame::Place);
+        (bench, slow)
+    };
+    let (mut bench, slow) = again();
+    assert_eq!(bench.succeed(C, slow), None);
+    assert!(bench.breaker.open_since().is_some());
+
+    // Nor does its end make room for one more.
+    let (mut bench, slow) = again();
+    for _ in 0..MAX_PROBES_IN_FLIGHT {
+        bench.now += SECOND * 2;
+        bench.pass();
+    }
+    bench.now += SECOND * 2;
+    bench.breaker.released(slow);
+    let ticket = bench.breaker.join();
+    assert_eq!(bench.admit(ticket), CircuitAdmission::Wait(UNTIL_ANNOUNCED));
 }
 
 #[test]
