@@ -115,6 +115,8 @@ pub enum RegistryFailure {
         /// The registry's words.
         words: String,
     },
+    /// The request has no form in which it can be sent.
+    Unsendable(String),
     /// 3xx: not followed, as it would take the credentials elsewhere.
     Redirect {
         /// Host of the Location header.
@@ -208,9 +210,12 @@ impl RegistryFailure {
         )
     }
 
-    /// It asks to be left alone, and is there.
-    pub(super) fn is_rate_limit(&self) -> bool {
-        matches!(self, RegistryFailure::RateLimited { .. })
+    /// It says nothing of whether the registry works: it asks to be left alone, or was asked nothing.
+    pub(super) fn tells_nothing(&self) -> bool {
+        matches!(
+            self,
+            RegistryFailure::RateLimited { .. } | RegistryFailure::Unsendable(_)
+        )
     }
 
     /// A registry's word on the schema that it was sent, the same at each of its addresses.
@@ -283,7 +288,7 @@ impl RegistryFailure {
             RegistryFailure::Incompatible { .. } => "incompatible",
             RegistryFailure::InvalidSchema { .. } => "invalid_schema",
             RegistryFailure::ReadOnly { .. } => "read_only",
-            RegistryFailure::BadRequest { .. } => "bad_request",
+            RegistryFailure::BadRequest { .. } | RegistryFailure::Unsendable(_) => "bad_request",
             RegistryFailure::Redirect { .. } => "redirect",
             RegistryFailure::Server { .. } => "server",
             RegistryFailure::Status(_) => "status",
@@ -347,6 +352,7 @@ impl fmt::Display for RegistryFailure {
             RegistryFailure::BadRequest { status, words } => {
                 write!(f, "{status} bad request: {words}")
             }
+            RegistryFailure::Unsendable(why) => write!(f, "cannot be sent: {why}"),
             RegistryFailure::Redirect { host } => {
                 write!(f, "redirected to {host}, which is not followed")
             }

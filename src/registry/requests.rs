@@ -189,8 +189,8 @@ impl RegistryTransport {
             }
             Err(error) => error,
         };
-        let is_limited = error.causes().any(RegistryFailure::is_rate_limit);
-        if is_limited || matches!(error, Error::Stopped) {
+        let tells_nothing = error.causes().any(RegistryFailure::tells_nothing);
+        if tells_nothing || matches!(error, Error::Stopped) {
             return Err(error);
         }
         if !error.causes().all(RegistryFailure::is_retryable) {

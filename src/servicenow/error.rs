@@ -284,7 +284,8 @@ fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
         InstanceFailure::BadRequest { .. } if asked.writes() => {
             "; check the table name and the record's fields"
         }
-        InstanceFailure::BadRequest { status: 414, .. } => {
+        InstanceFailure::Unsendable(_) if asked.writes() => "; check the table name and the sys_id",
+        InstanceFailure::BadRequest { status: 414, .. } | InstanceFailure::Unsendable(_) => {
             "; shorten the query or the list of fields"
         }
         InstanceFailure::BadRequest { .. } => "; check the table name, the fields and the query",

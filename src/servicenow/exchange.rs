@@ -442,7 +442,7 @@ impl From<TransportError> for InstanceFailure {
             },
             TransportError::Network(why) => InstanceFailure::Network(why),
             TransportError::Tls(why) => InstanceFailure::Tls(why),
-            TransportError::Unsendable(words) => InstanceFailure::BadRequest { status: 400, words },
+            TransportError::Unsendable(why) => InstanceFailure::Unsendable(why),
             TransportError::TooLarge(limit) => InstanceFailure::TooLarge { limit },
             TransportError::Damaged(why) => InstanceFailure::Body(why),
         }

@@ -170,6 +170,7 @@ fn tolerance(error: &Error) -> Option<Duration> {
         | InstanceFailure::Forbidden { .. }
         | InstanceFailure::NotFound { .. }
         | InstanceFailure::BadRequest { .. }
+        | InstanceFailure::Unsendable(_)
         | InstanceFailure::Redirect { .. }
         | InstanceFailure::NotJson { .. }
         | InstanceFailure::Server { .. }

@@ -96,7 +96,7 @@ refusal_kinds! {
         Unauthorized = "unauthorized",
         /// The row is not there.
         NotFound = "not_found",
-        /// The instance takes the request for malformed.
+        /// The instance takes the request for malformed, or it cannot be sent.
         BadRequest = "bad_request",
         /// The record, or the answer, is over a limit of size.
         TooLarge = "too_large",

@@ -92,7 +92,7 @@ impl From<TransportError> for RegistryFailure {
             TransportError::Timeout { limit, .. } => RegistryFailure::Timeout(limit.to_owned()),
             TransportError::Network(why) => RegistryFailure::Network(why),
             TransportError::Tls(why) => RegistryFailure::Tls(why),
-            TransportError::Unsendable(words) => RegistryFailure::BadRequest { status: 400, words },
+            TransportError::Unsendable(why) => RegistryFailure::Unsendable(why),
             TransportError::TooLarge(limit) => RegistryFailure::TooLarge(limit),
             TransportError::Damaged(why) => RegistryFailure::Body(why),
         }

@@ -63,6 +63,8 @@ pub enum InstanceFailure {
         /// The server's words.
         words: String,
     },
+    /// The request has no form in which it can be sent, as one with too long a URL.
+    Unsendable(String),
     /// 3xx: redirects are not followed, as they lead to log-in pages.
     Redirect {
         /// Host of the Location header.
@@ -140,7 +142,6 @@ impl InstanceFailure {
             InstanceFailure::Server { .. } if in_api_words => Availability::Suspect,
             InstanceFailure::Server { .. } => Availability::Away,
             InstanceFailure::RateLimited { .. } if status == Some(503) => Availability::Away,
-            InstanceFailure::BadRequest { .. } if status.is_none() => Availability::Unknown,
             InstanceFailure::Unauthorized { .. }
             | InstanceFailure::Forbidden { .. }
             | InstanceFailure::NotFound { .. }
@@ -149,6 +150,7 @@ impl InstanceFailure {
             | InstanceFailure::Failed { .. } => Availability::Answers,
             InstanceFailure::RateLimited { .. }
             | InstanceFailure::NotExecuted
+            | InstanceFailure::Unsendable(_)
             | InstanceFailure::Held { .. }
             | InstanceFailure::Away { .. }
             | InstanceFailure::SameToken
@@ -178,6 +180,7 @@ impl InstanceFailure {
             | InstanceFailure::Forbidden { .. }
             | InstanceFailure::NotFound { .. }
             | InstanceFailure::BadRequest { .. }
+            | InstanceFailure::Unsendable(_)
             | InstanceFailure::Redirect { .. }
             | InstanceFailure::Status { .. }
             | InstanceFailure::TooLarge { .. }
@@ -196,6 +199,7 @@ impl InstanceFailure {
             | InstanceFailure::Forbidden { .. }
             | InstanceFailure::NotFound { .. }
             | InstanceFailure::BadRequest { .. }
+            | InstanceFailure::Unsendable(_)
             | InstanceFailure::Redirect { .. }
             | InstanceFailure::NotExecuted
             | InstanceFailure::SameToken
@@ -226,7 +230,7 @@ impl InstanceFailure {
             | InstanceFailure::NoLogin => "unauthorized",
             InstanceFailure::Forbidden { .. } => "forbidden",
             InstanceFailure::NotFound { .. } => "not_found",
-            InstanceFailure::BadRequest { .. } => "bad_request",
+            InstanceFailure::BadRequest { .. } | InstanceFailure::Unsendable(_) => "bad_request",
             InstanceFailure::Redirect { .. } => "redirect",
             InstanceFailure::NotJson { .. } => "not_json",
             InstanceFailure::NotExecuted => "not_executed",
@@ -271,6 +275,7 @@ impl fmt::Display for InstanceFailure {
             InstanceFailure::BadRequest { status, words } => {
                 write!(f, "{status} bad request: {words}")
             }
+            InstanceFailure::Unsendable(why) => write!(f, "cannot be sent: {why}"),
             InstanceFailure::Redirect { host } => {
                 write!(f, "redirected to {host}, which is not followed")
             }

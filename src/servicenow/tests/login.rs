@@ -91,6 +91,39 @@ fn a_good_answer_lets_all_through_again() {
     assert!(bench.health.readiness().ok);
 }
 
+/// A URL has 64 KiB at most.
+#[test]
+fn a_request_that_cannot_be_sent_proves_neither_the_password_nor_the_instance() {
+    let server = ScriptedServer::start(|_, _| unauthorized());
+    let mut bench = bench(&server, |_| {});
+    let mut long = request();
+    long.params = vec![("sysparm_query", "a".repeat(1 << 16))];
+    let error = bench.client.get(&long, &bench.stop).unwrap_err();
+    assert!(server.seen().is_empty());
+    assert!(!error.is_api_verdict() && !error.is_retryable());
+    assert!(error.possibly_executed_at().is_none());
+    let words = error.to_string();
+    assert!(words.starts_with("cannot be sent: "), "{words}");
+    assert!(words.contains("shorten the query"), "{words}");
+    assert!(!bench.health.readiness().ok);
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, stop) = (bench.client.clone(), bench.stop.clone());
+            spawn(move || client.get(&request(), &stop).map(|_| ()))
+        })
+        .collect();
+    let (_hold, clock) = crate::stop::pair();
+    while server.seen().len() < 2 {
+        assert!(!clock.wait(Duration::from_millis(5)));
+    }
+    let seen = server.seen();
+    assert!(seen[1].at.duration_since(seen[0].at) >= Duration::from_secs(1));
+    drop(bench.trigger.take());
+    for thread in threads {
+        thread.join().unwrap().unwrap_err();
+    }
+}
+
 #[test]
 fn what_cannot_be_set_up_is_said_at_once() {
     let server = ScriptedServer::start(|_, _| rows());

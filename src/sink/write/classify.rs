@@ -57,7 +57,9 @@ fn kind_of_error(error: &Error) -> RefusalKind {
         | InstanceFailure::NoLogin => RefusalKind::Unauthorized,
         InstanceFailure::Forbidden { .. } => RefusalKind::Forbidden,
         InstanceFailure::NotFound { .. } => RefusalKind::NotFound,
-        InstanceFailure::BadRequest { .. } => RefusalKind::BadRequest,
+        InstanceFailure::BadRequest { .. } | InstanceFailure::Unsendable(_) => {
+            RefusalKind::BadRequest
+        }
         InstanceFailure::Redirect { .. } => RefusalKind::Redirect,
         InstanceFailure::NotJson { .. } => RefusalKind::NotJson,
         InstanceFailure::NotExecuted => RefusalKind::NotExecuted,
@@ -84,6 +86,7 @@ fn status(error: &Error) -> Option<u16> {
         InstanceFailure::Timeout { .. }
         | InstanceFailure::Network(_)
         | InstanceFailure::Tls(_)
+        | InstanceFailure::Unsendable(_)
         | InstanceFailure::Held { .. }
         | InstanceFailure::Away { .. }
         | InstanceFailure::Redirect { .. }
