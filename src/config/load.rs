@@ -10,7 +10,7 @@ use super::names::closest;
 use super::problem::{ConfigProblem, ConfigProblems, ConfigWarning, MAX_LISTED_PROBLEMS};
 use super::reader::{ReadContext, ReadNotes, Remark, Section};
 use super::regular_file::{FileFault, RegularFile, WriteAccess};
-use super::yaml::{self, YamlKind, YamlNode};
+use super::yaml::{self, BYTE_ORDER_MARK, YamlKind, YamlNode};
 
 /// A larger file is not a configuration of this program.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -47,11 +47,7 @@ pub fn load_with_files(
 /// The file cannot be read, or what is wrong is under one of these keys.
 pub fn load_needed(path: &Path, needed: &[&str]) -> Result<Config, ConfigProblems> {
     let file = path.display().to_string();
-    let whole = |message: String| ConfigProblems::whole_file(&file, None, message);
-    let (text, read) = read(path).map_err(whole)?;
-    if let WriteAccess::Refused(words) = read.write_access() {
-        return Err(whole(words));
-    }
+    let (text, _) = read(path)?;
     let mut examined = examine(&file, &text, &environment)?;
     let is_needed = |problem: &Remark| {
         let path = problem.path.as_str();
@@ -82,44 +78,32 @@ fn overlap(one: &str, other: &str) -> bool {
 pub fn load_observability(
     path: &Path,
 ) -> Result<(ObservabilityConfig, Option<ConfigProblems>), ConfigProblems> {
-    let problems = match load(path) {
-        Ok((config, _)) => return Ok((config.observability, None)),
-        Err(problems) => problems,
+    let file = path.display().to_string();
+    let (text, _) = read(path)?;
+    let (examined, whole) = match examine(&file, &text, &environment) {
+        Ok(examined) => (examined, None),
+        Err(whole) => match examine(&file, &block(&text, "observability:"), &environment) {
+            Ok(examined) => (examined, Some(whole)),
+            Err(_) => return Err(whole),
+        },
     };
-    let Ok((text, _)) = read(path) else {
-        return Err(problems);
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let part;
-    let parsed = match yaml::parse(text) {
-        Ok(parsed) => Ok(parsed),
-        Err(_) => {
-            part = block(text, "observability:");
-            yaml::parse(&part)
-        }
-    };
-    let Ok((node, _)) = parsed else {
-        return Err(problems);
-    };
-    let context = ReadContext::new(&environment);
-    let found = Section::root(&context, &node, |root| {
-        root.section("observability", |section| {
-            ObservabilityConfig::read(section, ())
-        })
+    let mut problems = examined.problems.iter();
+    let is_wrong = problems.any(|problem| overlap("observability", &problem.path));
+    let problems = whole.or_else(|| {
+        let is_bad = !examined.problems.is_empty();
+        is_bad.then(|| listed(&file, &text, examined.problems))
     });
-    let wrong = context.into_notes(&keys::keys()).problems;
-    let within = |remark: &Remark| remark.path.starts_with("observability");
-    if wrong.iter().any(within) {
-        Err(problems)
-    } else {
-        Ok((found, Some(problems)))
+    match problems {
+        Some(problems) if is_wrong => Err(problems),
+        problems => Ok((examined.config.observability, problems)),
     }
 }
 
 /// The lines of a top key and its section. They can be read even if a slip elsewhere keeps the file as a
 /// whole from being YAML.
 fn block(text: &str, key: &str) -> String {
-    let lines = text.lines().skip_while(|line| !line.starts_with(key));
+    let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines();
+    let lines = lines.skip_while(|line| !line.starts_with(key));
     let inside =
         |(at, line): &(usize, &str)| *at == 0 || line.is_empty() || line.starts_with([' ', '#']);
     let lines = lines.enumerate().take_while(inside);
@@ -131,14 +115,9 @@ fn load_into(
     files: &mut ConfigFiles,
 ) -> Result<(Config, Vec<ConfigWarning>), ConfigProblems> {
     let file = path.display().to_string();
-    let whole = |message: String| ConfigProblems::whole_file(&file, None, message);
     files.note_now(path);
-    let (text, read) = read(path).map_err(whole)?;
+    let (text, read) = read(path)?;
     files.note(path, &read.bytes);
-    let access = read.write_access();
-    if let WriteAccess::Refused(words) = access {
-        return Err(whole(words));
-    }
     let Examined {
         config,
         problems,
@@ -156,7 +135,7 @@ fn load_into(
             message,
         });
     };
-    if let WriteAccess::Doubtful(words) = access {
+    if let WriteAccess::Doubtful(words) = read.write_access() {
         warn_of_file(words);
     }
     if notes.has_inline_secret && read.mode & 0o004 != 0 {
@@ -215,7 +194,6 @@ fn examine(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Examined, ConfigProblems> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (node, faults) =
         yaml::parse(text).map_err(|err| ConfigProblems::whole_file(file, err.line, err.message))?;
     let known = keys::keys();
@@ -283,7 +261,6 @@ fn listed(file: &str, text: &str, mut remarks: Vec<Remark>) -> ConfigProblems {
 }
 
 fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<ConfigWarning> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     remarks.sort_by_key(|remark| remark.id.unwrap_or(usize::MAX));
     remarks.truncate(MAX_LISTED_PROBLEMS);
     let warning = |Remark { id, path, message }| {
@@ -297,9 +274,26 @@ fn warnings(text: &str, mut remarks: Vec<Remark>) -> Vec<ConfigWarning> {
     remarks.into_iter().map(warning).collect()
 }
 
-/// The text of a file, and the file.
-fn read(path: &Path) -> Result<(String, RegularFile), String> {
-    let file = RegularFile::read(path, MAX_CONFIG_BYTES).map_err(|fault| match fault {
+/// The text of a file, and the file. What every user may write tells root nothing.
+fn read(path: &Path) -> Result<(String, RegularFile), ConfigProblems> {
+    let whole = |message| ConfigProblems::whole_file(&path.display().to_string(), None, message);
+    let file = RegularFile::read(path, MAX_CONFIG_BYTES).map_err(|fault| whole(unread(&fault)))?;
+    if let WriteAccess::Refused(words) = file.write_access() {
+        return Err(whole(words));
+    }
+    let text = str::from_utf8(&file.bytes).map_err(|err| {
+        let good = file.bytes.iter().take(err.valid_up_to());
+        let lines = good.filter(|byte| **byte == b'\n').count();
+        whole(format!(
+            "is not UTF-8 text (line {}); save it as UTF-8",
+            lines + 1
+        ))
+    })?;
+    Ok((text.to_owned(), file))
+}
+
+fn unread(fault: &FileFault) -> String {
+    match fault {
         fault if fault.is_missing() => {
             "cannot read it: there is no such file; make it from config.example.yaml, or name another \
              with `--config FILE`"
@@ -309,13 +303,7 @@ fn read(path: &Path) -> Result<(String, RegularFile), String> {
             format!("is larger than {max} bytes; that is no configuration")
         }
         fault => format!("cannot read it: {fault}"),
-    })?;
-    let text = str::from_utf8(&file.bytes).map_err(|err| {
-        let good = file.bytes.iter().take(err.valid_up_to());
-        let lines = good.filter(|byte| **byte == b'\n').count();
-        format!("is not UTF-8 text (line {}); save it as UTF-8", lines + 1)
-    })?;
-    Ok((text.to_owned(), file))
+    }
 }
 
 #[expect(
@@ -328,6 +316,8 @@ fn environment(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn addr(text: &str) -> Option<(String, bool)> {
@@ -355,5 +345,17 @@ mod tests {
         for line in ["adr: localhost:1", "addr: localhost", "addr: ["] {
             assert_eq!(addr(&format!("observability:\n  {line}\n")), None, "{line}");
         }
+    }
+
+    /// Its writer would tell a command of root where to send the admin token.
+    #[test]
+    fn root_uses_no_part_of_a_file_that_every_user_may_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "observability: {addr: \"localhost:1\"}\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        assert_eq!(load_needed(&file, &["observability"]).is_err(), is_root);
+        assert_eq!(load_observability(&file).is_err(), is_root);
     }
 }

@@ -18,6 +18,9 @@ pub(super) use serde_yaml::{Mapping, Value};
 
 use super::yaml_hint::{YamlComplaint, opened_quote};
 
+/// What some editors put in front of a text in UTF-8.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// More nodes than any real configuration has; aliases count as often as they are used.
 const MAX_YAML_NODES: usize = 100_000;
 
@@ -99,6 +102,7 @@ impl YamlSyntaxError {
 /// # Errors
 /// When it is not YAML, or too large a tree. Faults of shape come beside the tree.
 pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntaxError> {
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
     let flows = text.bytes().filter(is_opening).count();
     let directives = text.lines().filter(|line| line.starts_with('%')).count();
@@ -132,6 +136,7 @@ pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
         fail_at: Some(id),
         ..YamlPass::default()
     };
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     match ShapeReader(&pass).deserialize(Deserializer::from_str(text).next()?) {
         Err(err) if pass.hit.get() => Some(err.location()?.line()),
         Err(_) | Ok(_) => None,

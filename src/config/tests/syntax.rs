@@ -52,6 +52,21 @@ fn slips_of_yaml_are_told_with_their_place() {
     }
 }
 
+/// Some editors put a byte order mark in front.
+#[test]
+fn a_byte_order_mark_takes_no_line_away() {
+    let text = format!(
+        "\u{feff}{}",
+        least_with("[localhost:9092]", "[localhost:no]")
+    );
+    let line = text
+        .lines()
+        .position(|line| line.contains("[localhost:no]"));
+    let place = format!("config.yaml:{}:", line.unwrap() + 1);
+    refused_with(&text, &[&place]);
+    refused_with("\u{feff}kafka:\n\tlinger: 1s\n", &["config.yaml:2:"]);
+}
+
 /// A file that was named by mistake may hold secrets.
 #[test]
 fn what_is_no_configuration_is_not_quoted() {
