@@ -35,7 +35,7 @@ pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> ExitResul
     kill_process(pid, Signal::HUP)
         .map_err(|error| failed(format!("cannot send SIGHUP to process {pid}: {error}")))?;
     let outcome = match bridge {
-        Some(bridge) if is_shown => outcome(&bridge, asked, pid, terminal)?,
+        Some(bridge) if is_shown => outcome(&bridge, asked, pid, terminal),
         _ => Ok(format!(
             "; what became of it is in its log, as {addr} does not answer"
         )),
@@ -46,32 +46,32 @@ pub(super) fn execute(config: &Config, terminal: &mut Terminal<'_>) -> ExitResul
     Ok(exit_code::DONE)
 }
 
-/// Waits until the bridge has tried the configuration as it was read after `asked`. An inner error: it
-/// does not use it.
+/// Waits until the bridge has tried the configuration as it was read after `asked`. An error: it does not
+/// use it.
 fn outcome(
     bridge: &RunningBridge,
     asked: SystemTime,
     pid: Pid,
     terminal: &mut Terminal<'_>,
-) -> Result<Result<String, String>, CommandFailure> {
+) -> Result<String, String> {
     let asked = asked.duration_since(SystemTime::UNIX_EPOCH);
     let asked = asked.unwrap_or_default().as_secs_f64();
     let begin = Instant::now();
     let mut is_told = false;
     while begin.elapsed() < RELOAD_MAX_WAIT {
         if last_reload(bridge).is_some_and(|read_at| read_at >= asked) {
-            return Ok(verdict(bridge));
+            return verdict(bridge);
         }
         if begin.elapsed() > RELOAD_TOLD_AFTER && !is_told {
             is_told = true;
-            terminal.line(&format!(
+            terminal.progress(&format!(
                 "process {pid} is trying the configuration; this may take half a minute"
-            ))?;
+            ));
         }
         std::thread::park_timeout(RELOAD_POLL_INTERVAL);
     }
     let seconds = RELOAD_MAX_WAIT.as_secs();
-    Ok(Ok(format!("; it is not through after {seconds} s")))
+    Ok(format!("; it is not through after {seconds} s"))
 }
 
 /// The bridge that works with this checkpoint, if it is really one that takes SIGHUP: to others the
