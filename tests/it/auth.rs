@@ -4,7 +4,9 @@ mod echo;
 
 use std::time::Duration;
 
-use servicenow_sim::{Fault, Generator, LoggedRequest, OAuthClient, Options, Rule, Target, User};
+use servicenow_sim::{
+    Fault, Generator, LoggedRequest, OAuthClient, Options, Rule, Sim, Target, User,
+};
 
 use crate::support::bridge::Bridge;
 use crate::support::config::Config;
@@ -57,11 +59,19 @@ fn refusals(rig: &Rig) -> usize {
         .count_requests(|request| !request.is_token() && request.status == 401)
 }
 
-/// No secret, and no token that the instance gave, is in the log, in readiness or in the metrics.
+/// No secret, and no token that the instance gave, is in the log or on a page.
 fn nothing_leaks(rig: &Rig, bridge: &Bridge) {
-    let text = bridge.log() + &bridge.get("/readyz").1 + &bridge.get("/metrics").1;
+    let pages = ["/readyz", "/status.json", "/metrics"].map(|page| bridge.get(page).1);
+    let text = bridge.log() + &pages.concat();
+    for secret in secrets(&rig.sim) {
+        assert!(!text.contains(&secret), "{secret} is in: {text}");
+    }
+}
+
+/// What the instance was asked with, as it was sent.
+fn secrets(sim: &Sim) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned(), CLIENT_SECRET.into(), API_KEY.into()];
-    for request in rig.sim.requests() {
+    for request in sim.requests() {
         let header = request.header("authorization").unwrap_or_default();
         secrets.extend(header.split_once(' ').map(|(_, secret)| secret.to_owned()));
         let body = form(&request);
@@ -72,9 +82,7 @@ fn nothing_leaks(rig: &Rig, bridge: &Bridge) {
     }
     secrets.sort_unstable();
     secrets.dedup();
-    for secret in secrets {
-        assert!(!text.contains(&secret), "{secret} is in: {text}");
-    }
+    secrets
 }
 
 /// Loads a table and follows a change.

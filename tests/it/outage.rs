@@ -19,7 +19,7 @@ const LIVE: &str = "change_request";
 /// Records of the sink's backlog that make a row. Each is looked up first, as it may have been tried before.
 const CREATES: usize = 100;
 /// Records that change a row.
-const CHANGES: usize = 500;
+const CHANGES: usize = 1_500;
 /// Rows that are changed.
 const CHANGED_ROWS: usize = 10;
 /// Rows of the first load.

@@ -12,9 +12,6 @@ fn check_refuses_what_run_refuses() {
     fs::create_dir(place.join("a-folder")).unwrap();
     fs::write(place.join("no-cert.pem"), "nothing\n").unwrap();
     fs::write(place.join("damaged.json"), "{").unwrap();
-    let other_query =
-        r#"{"incident":{"timestamp":1,"last_identifier":"","fingerprint":"0123456789abcdef"}}"#;
-    fs::write(place.join("other-query.json"), other_query).unwrap();
     let pem = place.join("no-cert.pem").display().to_string();
     for (from, to, words) in [
         (

@@ -366,7 +366,8 @@ fn date_shift(fault: &Fault, number: u64) -> i64 {
         Fault::DateShift(seconds) => *seconds,
         Fault::DateScatter(most) => {
             let mut random = fastrand::Rng::with_seed(number);
-            random.i64(most.saturating_neg()..=*most)
+            let most = i64::from(*most);
+            random.i64(-most..=most)
         }
         _ => 0,
     }

@@ -141,7 +141,10 @@ fn script(body: &[u8]) -> Result<Rule, Error> {
         "ignore_conditions" => Fault::IgnoreConditions,
         "no_total_count" => Fault::NoTotalCount,
         "date_shift" => Fault::DateShift(signed("seconds").ok_or_else(|| need("seconds"))?),
-        "date_scatter" => Fault::DateScatter(signed("seconds").ok_or_else(|| need("seconds"))?),
+        "date_scatter" => {
+            let most = number("seconds").and_then(|it| u32::try_from(it).ok());
+            Fault::DateScatter(most.ok_or_else(|| need("seconds, not negative,"))?)
+        }
         "drop_columns" => {
             let list = value.get("columns").and_then(Value::as_array);
             let list = list

@@ -111,7 +111,7 @@ pub enum Fault {
     /// and 8, lines 87 and 371: `Date` is the server's time, but the clocks of nodes differ).
     DateShift(i64),
     /// As `DateShift`, by another number of seconds at each answer, up to this many either way.
-    DateScatter(i64),
+    DateScatter(u32),
     /// The page is sent with these texts in it replaced (findings, section E: one damaged row in a good
     /// page).
     Garble(Vec<(String, String)>),

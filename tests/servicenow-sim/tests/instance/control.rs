@@ -104,6 +104,7 @@ fn faults_of_writes_are_scripted() {
         control(&sim, "DELETE", "/sim/faults", &Value::Null);
     }
     for bad in [
+        json!({ "fault": "date_scatter", "seconds": -1 }),
         json!({ "fault": "applied_hang" }),
         json!({ "fault": "late_apply_504" }),
     ] {
