@@ -44,7 +44,7 @@ predecessor: ## Start on the files of the release before and go back: BRIDGE_BEF
 	$(CARGO) test --locked --quiet --workspace --test it predecessor -- --ignored
 
 .PHONY: soak
-soak: ## Run the long trials: outages of minutes, many seeds (about half an hour)
+soak: ## Run the long trials: outages of minutes, many seeds (about an hour)
 	$(CARGO) test --locked --workspace --test it -- soak:: --ignored --nocapture --test-threads 2
 
 .PHONY: lint

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use servicenow_sim::{Fault, Generator, LoggedRequest, Options, RuleId, Target};
+use servicenow_sim::{Fault, Generator, LoggedRequest, OAuthClient, Options, RuleId, Target};
 
 use crate::support::bridge::Bridge;
 use crate::support::rig::{self, Rows};
@@ -24,6 +24,10 @@ const CHANGES: usize = 1_500;
 const CHANGED_ROWS: usize = 10;
 /// Rows of the first load.
 const LOADED_ROWS: usize = 4_000;
+/// The secret of the bridge's OAuth client.
+const CLIENT_SECRET: &str = "s3cret";
+/// How long a token lives where the log-in is to be part of the outage.
+pub(crate) const SHORT_TOKEN: Duration = Duration::from_secs(20);
 /// By when all must be at work again: five times what is promised, as the machine may be busy.
 pub(crate) const BACK_AT_WORK: Duration = Duration::from_secs(25);
 
@@ -51,9 +55,12 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    pub(crate) fn start() -> Trial {
+    /// `token_life`: how long a token of the instance is good.
+    pub(crate) fn start(token_life: Duration) -> Trial {
         let rig = SinkRig::with(Options {
             write_latency: Duration::from_millis(20),
+            oauth_clients: vec![OAuthClient::new("bridge", CLIENT_SECRET)],
+            token_life,
             ..Options::default()
         });
         let wire = Wire::to(rig.sim.url());
@@ -73,7 +80,11 @@ impl Trial {
         rig.produce((0..CREATES).map(create));
         rig.produce(changes);
         let mut config = rig.config().sink("concurrency: 3\ntransaction_time: 4s");
-        config.servicenow = config.servicenow.replace(rig.sim.url(), &wire.url());
+        config.servicenow = format!(
+            "base_url: {}\nauth: {{type: oauth, oauth: {{grant_type: client_credentials, client_id: bridge, \
+             client_secret: {CLIENT_SECRET}}}}}",
+            wire.url()
+        );
         let mut config = config
             .servicenow("read_timeout_seconds: 1")
             .source("batch_size: 20");
@@ -154,7 +165,8 @@ impl Trial {
         values.map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
-    /// Waits until each of the three is at work again, and gives the time that each took.
+    /// Waits until each of them is at work again, and gives the time that each took. None goes on without a
+    /// token: where the last one ended in the outage, its successor is the first that came back.
     pub(crate) fn wait_back(&self) -> [(&'static str, Duration); 3] {
         let back = Instant::now();
         let good = |what: &'static str, wanted: &dyn Fn(&LoggedRequest) -> bool| {
@@ -178,6 +190,15 @@ impl Trial {
             good("the live table", &of(LIVE)),
             good("the sink", &|request| request.operation().is_some()),
         ]
+    }
+
+    /// When the instance gave out tokens.
+    pub(crate) fn log_ins(&self) -> Vec<Instant> {
+        let requests = self.rig.sim.requests();
+        let good = requests
+            .iter()
+            .filter(|request| request.is_token() && request.status == 200);
+        good.map(|request| request.at).collect()
     }
 
     /// Everything arrives, once, and nothing is a dead letter.
@@ -260,7 +281,7 @@ fn three_seconds_of(outage: Outage) {
     if !wire::require_or_skip() {
         return;
     }
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(Duration::from_secs(1_800));
     trial.begin(outage);
     let requests = trial.last(Duration::from_secs(3));
     trial.end();

@@ -8,16 +8,18 @@
 mod broker_return;
 mod checkpoint;
 mod killed_sink;
+mod registry_return;
 
 use std::collections::HashSet;
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::after;
 use real_kafka::{Broker, Embedded, Options as Own, require_or_skip};
 use servicenow_sim::{Fault, Options, Row, Rule, Sim, Target};
 
-use crate::outage::{Outage, Trial};
+use crate::outage::{Outage, SHORT_TOKEN, Trial};
 use crate::support::bridge::Bridge;
 use crate::support::rig::{self, Rig};
 use crate::support::sink::{Kafka, SinkRig, TABLE, alive, by_row, create, update};
@@ -65,24 +67,28 @@ fn outage(bridge: &mut Bridge, time: Duration, mut each: impl FnMut(u64)) {
 const RECOVERY: Duration = Duration::from_secs(600);
 
 /// An outage of this length in the middle of a first load, live polls and a backlog of the sink: little is
-/// asked meanwhile, all are at work again at once, nothing is lost.
+/// asked meanwhile, all are at work again at once, nothing is lost. The token ends meanwhile, so that the log-in
+/// comes first.
 fn away_for(time: Duration, outage: Outage) {
     if !wire::require_or_skip() {
         return;
     }
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(SHORT_TOKEN);
     trial.begin(outage);
     let requests = trial.last(time);
     let (status, reasons) = trial.bridge.get("/readyz");
     assert_eq!(status, 503);
+    let ended = Instant::now();
     trial.end();
     let back = trial.wait_back();
+    let log_in = trial.log_ins().into_iter().find(|at| *at > ended);
+    let log_in = log_in.expect("a new token").duration_since(ended);
     let ready = Instant::now();
     trial.bridge.wait_ready();
     let ready = ready.elapsed();
     println!(
-        "{outage:?} for {time:?}: {requests} requests meanwhile; at work again: {back:?}; ready \
-         {ready:?} after the last of them; before: {reasons}"
+        "{outage:?} for {time:?}: {requests} requests meanwhile; token {log_in:?}; at work again: \
+         {back:?}; ready {ready:?} after the last of them; before: {reasons}"
     );
     assert!(requests <= 40.0 + time.as_secs_f64(), "{requests} requests");
     trial.finish();
@@ -104,7 +110,16 @@ fn ninety_seconds_away() {
 #[test]
 #[ignore = "minutes: make soak"]
 fn fifteen_minutes_away() {
-    away_for(Duration::from_secs(15 * 60), Outage::BlackHole);
+    thread::scope(|scope| {
+        for outage in [
+            Outage::Unavailable,
+            Outage::Refused,
+            Outage::BlackHole,
+            Outage::Slow,
+        ] {
+            scope.spawn(move || away_for(Duration::from_secs(15 * 60), outage));
+        }
+    });
 }
 
 #[test]
