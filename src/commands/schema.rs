@@ -67,11 +67,13 @@ struct SchemaFindings {
 }
 
 /// The keys of the configuration that the command uses.
-pub(super) const NEEDED_KEYS: [&str; 4] = [
+pub(super) const NEEDED_KEYS: [&str; 6] = [
     "servicenow",
     "kafka.schema_registry_url",
     "schema_registry",
+    "source.schema",
     "source.tables",
+    "source.topic_prefix",
 ];
 
 /// Executes the command.

@@ -347,6 +347,37 @@ mod tests {
         }
     }
 
+    /// What follows from a problem elsewhere is none of its own: it would be told where the cause is not.
+    #[test]
+    fn a_problem_under_keys_that_are_not_needed_is_none_of_the_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        let load = |text: &str, needed: &[&str]| {
+            std::fs::write(&file, text).unwrap();
+            load_needed(&file, needed).map_err(|problems| problems.to_string())
+        };
+        let tables = "tables: [{name: incident, format: avro}]";
+        for registry in [
+            "schema_registry: {url: \"${NOT_SET}\"}",
+            "kafka: {schema_registry_url: \"ftp://a\"}",
+        ] {
+            let text =
+                format!("{registry}\nsource: {{enabled: true, topic_prefix: a, {tables}}}\n");
+            load(&text, &["source.tables"]).unwrap();
+        }
+        let url = "schema_registry: {url: \"http://localhost:1\"}";
+        for prefix in ["\"${NOT_SET}\"", "[a]"] {
+            let text =
+                format!("{url}\nsource: {{enabled: true, topic_prefix: {prefix}, {tables}}}\n");
+            load(&text, &["source.tables"]).unwrap();
+            let told = load(&text, &["source.topic_prefix", "source.tables"]).unwrap_err();
+            assert!(
+                told.contains("source.topic_prefix") && told.ends_with("1 problem"),
+                "{told}"
+            );
+        }
+    }
+
     /// Its writer would tell a command of root where to send the admin token.
     #[test]
     fn root_uses_no_part_of_a_file_that_every_user_may_write() {

@@ -12,6 +12,9 @@ use crate::config::reader::Section;
 use crate::config::secret::Secret;
 use crate::config::url;
 
+/// The keys that name the registry.
+const REGISTRY_URL_KEYS: [&str; 2] = ["schema_registry.url", "kafka.schema_registry_url"];
+
 impl CheckKeys for SchemaRegistryConfig {
     fn check(
         section: &Section<'_>,
@@ -126,9 +129,10 @@ impl CheckKeys for TableSchemaConfig {
     }
 }
 
-/// Avro of a table or a topic needs a registry.
+/// Avro of a table or a topic needs a registry. One whose address is wrong is no matter of the table.
 pub(super) fn needs_registry(section: &Section<'_>, is_avro: bool, has_registry: bool) {
-    if is_avro && !has_registry {
+    let is_wrong = |path: &&str| section.is_wrong_elsewhere(path);
+    if is_avro && !has_registry && !REGISTRY_URL_KEYS.iter().any(is_wrong) {
         section.problem("format", "needs a registry: set `schema_registry.url`");
     }
 }

@@ -44,9 +44,10 @@ impl CheckKeys for SinkTopicConfig {
             topic.operation,
             SinkOperation::Update | SinkOperation::Upsert
         );
-        if needs_row && topic.key_field.is_none() && topic.create_id != CreateId::Key {
+        let has_other_identity = topic.key_field.is_some() || topic.create_id == CreateId::Key;
+        if needs_row && !has_other_identity && !topic.key_is_sys_id {
             let message = "is not possible for a record without a `sys_id`, which is refused: set \
-                           `key_field`, or `create_id: key`";
+                           `key_field`, `key_is_sys_id` or `create_id: key`";
             section.warning("operation", message);
         }
         if topic.key_is_sys_id && topic.create_id == CreateId::Key {

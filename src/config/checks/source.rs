@@ -92,7 +92,7 @@ fn remove_doubles(names: &mut Vec<String>) {
 
 fn default_topic(section: &Section<'_>, table: &str, source: &TableContext) -> String {
     if source.topic_prefix.is_empty() {
-        if source.is_source_enabled {
+        if source.is_source_enabled && !section.is_wrong_elsewhere("source.topic_prefix") {
             section.problem("topic", "is required, as there is no `source.topic_prefix`");
         }
         return String::new();

@@ -92,6 +92,11 @@ impl<'a> ReadContext<'a> {
         self.warnings.borrow_mut().push(place.remark(message));
     }
 
+    pub(super) fn has_problem(&self, path: &str) -> bool {
+        let problems = self.problems.borrow();
+        problems.iter().any(|problem| problem.path == path)
+    }
+
     /// The entries of a node that should be a mapping. A section with nothing in it is null.
     pub(super) fn mapping(&self, place: &KeyPath, node: &'a YamlNode) -> &'a [YamlEntry] {
         match &node.kind {

@@ -196,9 +196,12 @@ impl<'a> Section<'a> {
 
     /// Whether the value of `key`, which may go down some levels, was found to be wrong.
     pub(in crate::config) fn has_problem(&self, key: &str) -> bool {
-        let path = join(&self.place.path, key);
-        let problems = self.context.problems.borrow();
-        problems.iter().any(|problem| problem.path == path)
+        self.context.has_problem(&join(&self.place.path, key))
+    }
+
+    /// Whether the value at a path from the top of the file was found to be wrong.
+    pub(in crate::config) fn is_wrong_elsewhere(&self, path: &str) -> bool {
+        self.context.has_problem(path)
     }
 
     /// Notes that the value of `key` is wrong, at its line, or that of the section without one.

@@ -215,7 +215,7 @@ fn updates_of_rows_that_no_record_names() {
             .map(|it| it.in_file("config.yaml"))
             .collect();
         assert!(told.concat().contains("set `key_field`"), "{told:?}");
-        for more in ["key_field: u_key", "create_id: key"] {
+        for more in ["key_field: u_key", "create_id: key", "key_is_sys_id: true"] {
             let text = sink(&format!("operation: {operation}, {more}"));
             assert_eq!(parse(&text, &env).unwrap().1, [], "{more}");
         }

@@ -106,6 +106,22 @@ fn check_reads_the_checkpoint() {
     assert_eq!(names.count(), 2, "no lock and no other file");
 }
 
+/// It would show, and register, another schema or subject than the bridge.
+#[test]
+fn schema_uses_no_key_that_is_wrong() {
+    let (folder, good) = alone();
+    for (key, value) in [("schema", "{style: tpyed}"), ("topic_prefix", "[a]")] {
+        let text = good.text().replace("  topic_prefix: servicenow\n", "");
+        let text = text.replacen("source:\n", &format!("source:\n  {key}: {value}\n"), 1);
+        let registry = "schema_registry: {url: 'http://127.0.0.1:9'}\nsource:\n";
+        let text = text.replacen("source:\n", registry, 1);
+        fs::write(folder.path().join("config.yaml"), text).unwrap();
+        let (output, errors, code) = call(folder.path(), &["schema", "show", "incident"]);
+        assert_eq!((output.as_str(), code), ("", 78), "{errors}");
+        assert!(errors.contains(&format!("source.{key}")), "{errors}");
+    }
+}
+
 #[test]
 fn check_names_all_that_is_wrong_and_makes_nothing() {
     let (folder, good) = alone();
