@@ -13,7 +13,7 @@ use super::circuit_breaker::{
 };
 use crate::change_signal::ChangeSignal;
 use crate::control::PlaceOutage;
-use crate::metrics::{Gauge, Metrics, SecondsCounter};
+use crate::metrics::{Metrics, SecondsCounter};
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -30,7 +30,6 @@ pub(crate) struct OutageGate {
     place: &'static str,
     state: Mutex<GateState>,
     spacing: SharedProbeSpacing,
-    open: Gauge,
     outage_time: SecondsCounter,
 }
 
@@ -67,14 +66,14 @@ pub(crate) struct GatePass<'a> {
 }
 
 impl OutageGate {
-    /// Open for all. `place` is the label of metrics.
+    /// Open for all. `place` is the label of metrics; its gauge is set by those who know that the client
+    /// of this gate is the one in use.
     pub(crate) fn new(
         place: &'static str,
         spacing: &SharedProbeSpacing,
         metrics: &Metrics,
     ) -> OutageGate {
-        let open = metrics.outage.with(&[place]);
-        open.set(0.0);
+        metrics.outage.with(&[place]);
         OutageGate {
             place,
             state: Mutex::new(GateState {
@@ -86,7 +85,6 @@ impl OutageGate {
                 is_logged: false,
             }),
             spacing: Arc::clone(spacing),
-            open,
             outage_time: metrics.outage_seconds.with(&[place]),
         }
     }
@@ -190,7 +188,6 @@ impl GatePass<'_> {
         let Some(length) = ended else {
             return;
         };
-        self.gate.open.set(0.0);
         self.gate.count_time(&mut state, now);
         state.counted_to = None;
         let is_logged = std::mem::take(&mut state.is_logged);
@@ -219,7 +216,6 @@ impl GatePass<'_> {
             return blame;
         }
         error.clone_into(&mut state.error);
-        self.gate.open.set(1.0);
         self.gate.count_time(&mut state, now);
         state.counted_to = Some(now);
         if was_open {

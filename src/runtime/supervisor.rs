@@ -175,7 +175,12 @@ impl Supervisor {
         self.connections.retire_unused();
         let control = &self.services.control;
         control.set_pipelines(self.pipelines.states(config));
-        control.set_outages(self.connections.outages());
+        let outages = self.connections.outages();
+        self.services.metrics.outage.visit(|place, gauge| {
+            let is_away = outages.iter().any(|outage| place == [outage.place]);
+            gauge.set(f64::from(u8::from(is_away)));
+        });
+        control.set_outages(outages);
         let sink = self.pipelines.sink.work();
         control.set_sink_member(sink.map(|sink| SinkMember {
             group_id: sink.membership().group_id.clone(),

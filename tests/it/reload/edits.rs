@@ -39,6 +39,35 @@ fn a_mistyped_topic_that_was_put_right_is_forgotten() {
     assert_eq!(bridge.terminate(), 0);
 }
 
+/// The client of an edit that is rolled back fails, and not the one that runs.
+#[test]
+fn an_edit_that_leads_nowhere_is_no_outage_of_what_runs() {
+    let rig = Rig::new();
+    rig.fill("incident", 10);
+    let mut config = rig.config();
+    let mut bridge = rig.start(&config);
+    rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    let url = rig.sim.url();
+    config.servicenow = replaced(&config.servicenow, &url, "http://127.0.0.1:1");
+    rename_over(rig.folder.path(), &config.text());
+    wait_log(&bridge, "the edited configuration is not used", 0);
+    let (_, page) = bridge.get("/metrics");
+    let mut outages: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("bridge_outage{"))
+        .collect();
+    outages.sort_unstable();
+    assert_eq!(
+        outages,
+        [
+            "bridge_outage{place=\"servicenow_login\"} 0",
+            "bridge_outage{place=\"servicenow_read\"} 0",
+            "bridge_outage{place=\"servicenow_write\"} 0",
+        ]
+    );
+    rig.finish(bridge, &rig.rows("incident"), 0);
+}
+
 fn replaced(text: &str, old: &str, new: &str) -> String {
     assert!(text.contains(old), "{text}");
     text.replace(old, new)
