@@ -79,8 +79,10 @@ impl CursorColumns {
         number: u64,
         fault: RowFault,
     ) -> BadRow {
-        let place = self
-            .locate_flat(&block.bytes, &span.bytes)
+        let place = span
+            .flat
+            .then(|| self.locate_flat(&block.bytes, &span.bytes))
+            .flatten()
             .filter(|row| query_value_fault(block.slice(&row.id)).is_none());
         let id = place.map(|row| {
             let id = String::from_utf8_lossy(block.slice(&row.id)).into_owned();

@@ -166,6 +166,24 @@ fn half_a_letter_in_a_row_is_no_damage() {
     assert_eq!(rows.len(), 3);
 }
 
+/// The identifier inside of another object is not the row's.
+#[test]
+fn a_damaged_row_with_an_object_in_it_has_no_place() {
+    let object = r#"{"sys_id":"other","sys_updated_on":"1970-01-01 00:00:01"}"#;
+    let flat = row(1, 5).replace("xxxxx", "\\q");
+    let nested = flat.replace('{', &format!("{{\"caller\":{object},"));
+    let locator = CursorColumns::new("sys_updated_on", "sys_id", DisplayValue::False);
+    for (bad, id) in [(flat, Some(format!("{:032x}", 1))), (nested, None)] {
+        let page = format!("{{\"result\":[{bad}]}}");
+        let mut reader = PageReader::new(page.as_bytes(), &locator).on_bad_row(OnBadRow::Skip);
+        let PageChunk::Rows(block) = reader.next(None).unwrap() else {
+            panic!("no rows");
+        };
+        assert_eq!(block.bad[0].id, id);
+        assert_eq!(block.rows.len(), usize::from(id.is_some()));
+    }
+}
+
 #[test]
 fn blanks_before_the_rows_are_looked_at_once() {
     let page = format!("{}{{\"result\":[{}]}}", " ".repeat(8 << 20), row(1, 5));

@@ -48,7 +48,7 @@ fn an_edit_that_leads_nowhere_is_no_outage_of_what_runs() {
     let mut bridge = rig.start(&config);
     rig.wait_rows(&mut bridge, &rig.rows("incident"));
     let url = rig.sim.url();
-    config.servicenow = replaced(&config.servicenow, &url, "http://127.0.0.1:1");
+    config.servicenow = replaced(&config.servicenow, url, "http://127.0.0.1:1");
     rename_over(rig.folder.path(), &config.text());
     wait_log(&bridge, "the edited configuration is not used", 0);
     let (_, page) = bridge.get("/metrics");
