@@ -165,3 +165,31 @@ fn the_contents_name_each_page() {
         );
     }
 }
+
+/// The words in which keys of conditions are shown, up to the name of a table or topic in them.
+fn condition_words() -> Vec<String> {
+    let source = fs::read_to_string(root().join("src/health/condition_key.rs")).unwrap();
+    let (_, display) = source.split_once("impl fmt::Display").unwrap();
+    let texts = display.split('"').skip(1).step_by(2);
+    texts
+        .map(|text| text.split(['{', '/']).next().unwrap().trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn troubleshooting_has_every_reason_of_readiness() {
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    let (_, reasons) = page.split_once("\n## Reasons of /readyz\n").unwrap();
+    let words = condition_words();
+    assert!(words.len() > 15, "{words:?}");
+    for words in words {
+        let is_there = reasons.lines().any(|line| {
+            let key = line.split(" | ").next().unwrap();
+            line.starts_with("| `") && key.contains(&format!("`{words}"))
+        });
+        assert!(
+            is_there,
+            "docs/troubleshooting.md does not say what `{words}` in /readyz means"
+        );
+    }
+}
