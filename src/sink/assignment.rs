@@ -132,7 +132,7 @@ impl Assignment {
             state
                 .in_flight
                 .add_waiting(task.handle.topic, task.handle.bytes);
-            assigned.waiting.push_back(WaitingRecord { task, until });
+            assigned.set_aside(WaitingRecord { task, until });
         }
     }
 

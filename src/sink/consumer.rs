@@ -393,6 +393,7 @@ impl SinkConsumer {
             ordering_key,
             possibly_written_before: started.possibly_written_before,
             lease: started.lease,
+            front: started.front,
             handle: started.handle,
         };
         match started.not_before {

@@ -50,6 +50,12 @@ impl OffsetTracker {
         self.open.front().map(|(offset, _)| *offset).or(self.next)
     }
 
+    /// The offsets of the records that were handed out and are not finished, ascending.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = i64> {
+        let unfinished = self.open.iter().filter(|(_, done)| !done);
+        unfinished.map(|(offset, _)| *offset)
+    }
+
     /// Number of records that were handed out, from the first that is not finished on.
     pub(super) fn open(&self) -> usize {
         self.open.len()

@@ -1,5 +1,7 @@
 //! A record on its way from the consumer thread through a worker, and its way back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::record::RecordAction;
@@ -20,7 +22,31 @@ pub(super) struct SinkTask {
     pub(super) possibly_written_before: Option<Instant>,
     /// Stopped when the partition goes away: then no further request may be made for this record.
     pub(super) lease: Stop,
+    /// How far the records before it in its partition are.
+    pub(super) front: PartitionFront,
     pub(super) handle: RecordHandle,
+}
+
+/// The offset of the first record of a partition that is in flight: all before it are finished, or wait for
+/// writes of the partition's last owner. The assignment moves it, workers read it.
+#[derive(Debug, Clone)]
+pub(super) struct PartitionFront(Arc<AtomicI64>);
+
+impl PartitionFront {
+    /// No record is in flight.
+    pub(super) fn new() -> PartitionFront {
+        PartitionFront(Arc::new(AtomicI64::new(i64::MAX)))
+    }
+
+    /// `first`: the first record in flight.
+    pub(super) fn set(&self, first: Option<i64>) {
+        self.0.store(first.unwrap_or(i64::MAX), Relaxed);
+    }
+
+    /// Whether the record at this offset is the first one.
+    pub(super) fn is_at(&self, offset: i64) -> bool {
+        self.0.load(Relaxed) == offset
+    }
 }
 
 /// Identifies a handed out record, so that its [`Completion`] can be counted. Only the assignment of its

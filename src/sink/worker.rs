@@ -102,7 +102,8 @@ impl SinkWorker {
         match &task.decision {
             Ok(RecordAction::Write(operation)) => {
                 let writer = &self.topic.writer;
-                let outcome = writer.write(operation, history, &task.lease, self);
+                let observer = TaskObserver { worker: self, task };
+                let outcome = writer.write(operation, history, &task.lease, &observer);
                 if let Some(why) = writer.creates_blocked() {
                     self.topic.hold_reasons.set_of_topic(why);
                 }
@@ -188,34 +189,53 @@ fn completed(task: SinkTask, outcome: TaskOutcome) -> Completion {
     Completion { handle, outcome }
 }
 
-impl RetryObserver for SinkWorker {
+/// What the writer tells of a record, and asks.
+struct TaskObserver<'a> {
+    worker: &'a SinkWorker,
+    task: &'a SinkTask,
+}
+
+impl RetryObserver for TaskObserver<'_> {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
-        self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+        self.worker.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
         if !error.is_unsent_wait() {
-            self.failed.set(true);
-            self.topic.count_error(error.metric_label());
+            self.worker.failed.set(true);
+            self.worker.topic.count_error(error.metric_label());
         }
-        self.topic.hold_reasons.record_error(&error.to_string());
+        self.worker
+            .topic
+            .hold_reasons
+            .record_error(&error.to_string());
         if error.is_held_by_client() {
             // All wait for the instance, which has a condition of its own.
-            self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
+            self.worker
+                .topic
+                .hold_reasons
+                .clear(HeldBy::Worker(self.worker.number));
             return;
         }
         if since.elapsed() >= HOLD_REPORT_DELAY {
             let seconds = since.elapsed().as_secs();
-            self.topic.hold_reasons.set(
-                HeldBy::Worker(self.number),
+            self.worker.topic.hold_reasons.set(
+                HeldBy::Worker(self.worker.number),
                 format!("for {seconds} s: {error}"),
             );
         }
     }
 
     fn waits_for_another_create(&self) {
-        self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+        self.worker.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+    }
+
+    fn is_first_of_its_partition(&self) -> bool {
+        self.task.front.is_at(self.task.handle.offset)
     }
 
     fn retries_ended(&self) {
-        self.topic.hold_reasons.clear(HeldBy::Worker(self.number));
+        self.worker
+            .topic
+            .hold_reasons
+            .clear(HeldBy::Worker(self.worker.number));
     }
 }
 

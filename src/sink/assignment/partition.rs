@@ -8,7 +8,7 @@ use super::row_waits::RowWaits;
 use crate::health::Condition;
 use crate::kafka::{CommitNote, OffsetCommit, PartitionStart, TopicPartition};
 use crate::sink::offset_tracker::OffsetTracker;
-use crate::sink::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
+use crate::sink::task::{Completion, PartitionFront, RecordHandle, SinkTask, TaskOutcome};
 use crate::stop::{self, Stop, StopTrigger};
 
 /// What librdkafka's statistics say of a partition may be older by this than they are, and from before it was
@@ -22,6 +22,8 @@ pub(super) struct AssignedPartition {
     pub(super) tracker: OffsetTracker,
     /// Its records in flight.
     pub(super) in_flight: usize,
+    /// The first of them.
+    front: PartitionFront,
     /// Whether librdkafka was told to pause it.
     pub(super) paused: bool,
     /// When it was assigned, paused or resumed last.
@@ -81,6 +83,7 @@ pub(in crate::sink) struct StartedRecord {
     pub(in crate::sink) handle: RecordHandle,
     /// Stopped when the partition goes away.
     pub(in crate::sink) lease: Stop,
+    pub(in crate::sink) front: PartitionFront,
     /// When the partition was assigned, if the record may have been written before that.
     pub(in crate::sink) possibly_written_before: Option<Instant>,
     /// Until when it waits for writes of the last owner of its partition.
@@ -106,6 +109,7 @@ impl AssignedPartition {
             topic,
             tracker: OffsetTracker::default(),
             in_flight: 0,
+            front: PartitionFront::new(),
             // By the consumer, as long as something is committed first.
             paused: start.open_at.is_some(),
             steady_since: now,
@@ -151,8 +155,11 @@ impl AssignedPartition {
         let not_before = self.row_waits.as_mut().and_then(|waits| {
             waits.not_before(row, possibly_written_before.is_some(), Instant::now())
         });
+        // The time of a waiting one may be over already, without that it was taken out.
+        let not_before = not_before.max(self.last_wait(row));
         if not_before.is_none() {
             self.in_flight += 1;
+            self.move_front();
         }
         Some(StartedRecord {
             handle: RecordHandle {
@@ -163,6 +170,7 @@ impl AssignedPartition {
                 bytes,
             },
             lease: self.lease_end.clone(),
+            front: self.front.clone(),
             possibly_written_before,
             not_before,
         })
@@ -179,6 +187,7 @@ impl AssignedPartition {
             TaskOutcome::NotStarted => {}
             TaskOutcome::Abandoned => self.was_abandoned = true,
         }
+        self.move_front();
         true
     }
 
@@ -205,13 +214,41 @@ impl AssignedPartition {
         self.steady_since = Instant::now();
     }
 
+    /// Until when the last waiting record of this row waits.
+    fn last_wait(&self, row: Option<u64>) -> Option<Instant> {
+        let row = row?;
+        let mut waiting = self.waiting.iter().rev();
+        let last = waiting.find(|it| it.task.ordering_key == Some(row))?;
+        Some(last.until)
+    }
+
+    /// Keeps a record that waits. Those of a partition come in the order of their offsets.
+    pub(super) fn set_aside(&mut self, record: WaitingRecord) {
+        self.waiting.push_back(record);
+    }
+
     /// Takes out the first waiting record whose time has come. Those of one row keep their order, as a later
     /// one waits as long as an earlier one or longer.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<SinkTask> {
         let due = self.waiting.iter().position(|it| it.until <= now)?;
         let record = self.waiting.remove(due)?;
         self.in_flight += 1;
+        self.move_front();
         Some(record.task)
+    }
+
+    /// Tells the workers which record in flight is the first one.
+    fn move_front(&self) {
+        let mut waiting = self.waiting.iter().map(|it| it.task.handle.offset);
+        let mut waits = waiting.next();
+        let mut unfinished = self.tracker.unfinished();
+        let first = unfinished.find(|offset| {
+            while waits.is_some_and(|waits| waits < *offset) {
+                waits = waiting.next();
+            }
+            waits != Some(*offset)
+        });
+        self.front.set(first);
     }
 
     /// What is committed when its owner gives it away. `late`: until when writes of its topic may still run whose

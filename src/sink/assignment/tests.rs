@@ -1,5 +1,6 @@
 mod awaiting_schema;
 mod clean_end;
+mod row_order;
 
 use super::in_flight::MAX_IN_FLIGHT_BYTES;
 use super::*;
@@ -20,12 +21,16 @@ struct Rig {
 }
 
 fn rig(limit: usize) -> Rig {
+    rig_with(limit, TIMES)
+}
+
+fn rig_with(limit: usize, times: AssignmentTimes) -> Rig {
     let health = Arc::new(Health::new());
     let (done, finished) = bounded(100);
     let limits = [(Arc::from("in"), limit)];
     let metrics = Arc::new(Metrics::new());
     Rig {
-        assignment: Assignment::new(&limits, finished, TIMES, &health, &metrics),
+        assignment: Assignment::new(&limits, finished, times, &health, &metrics),
         done,
         health,
     }

@@ -10,7 +10,7 @@ use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::metrics::Metrics;
 use crate::servicenow::tests::server::{ScriptedServer, answer, bench};
 use crate::sink::keyed_queue::KeyedQueue;
-use crate::sink::task::RecordHandle;
+use crate::sink::task::{PartitionFront, RecordHandle};
 use crate::sink::topic_context::HoldReasons;
 use crate::sink::write::{RecordWriter, SuccessCounter};
 use crate::stop::{self, Stop};
@@ -51,6 +51,7 @@ fn task(offset: i64, lease: &Stop) -> SinkTask {
         ordering_key: Some(7),
         possibly_written_before: None,
         lease: lease.clone(),
+        front: PartitionFront::new(),
         handle: RecordHandle {
             partition: TopicPartition {
                 topic: name,

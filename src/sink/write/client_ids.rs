@@ -4,6 +4,10 @@
 //! nothing where the instance, or a rule of the table, chooses another one: a create that is sent again then
 //! makes a row again. The first create tells. Until its answer is there no other create is sent, and where
 //! the answer names another sys_id, none is sent any more.
+//!
+//! The one that tells is the first unfinished record of its partition: all behind it are held when it has told
+//! that sys_ids are not taken, but it is finished, and so committed, and does not come again under the identity
+//! of a better configuration.
 
 use crate::sink::record::{NewRowIdentity, WriteOperation};
 use crate::sync::Mutex;
@@ -38,26 +42,31 @@ enum Acceptance {
 /// Whether a create may be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CreatePermit {
-    /// It may. With `is_trial` no other one is sent before [`ClientIds::learned`] or [`ClientIds::give_back`].
-    Granted { is_trial: bool },
+    /// It may.
+    Granted,
+    /// It may, and no other one before [`ClientIds::learned`] or [`ClientIds::give_back`].
+    Trial,
     /// Another create is under way whose answer will tell.
-    Later,
+    TrialRuns,
+    /// No create has told yet, and this one should not be the one.
+    TrialReserved,
     /// It would get a sys_id of the instance's choice.
     Refused,
 }
 
 impl ClientIds {
-    /// Asks to send a create with this sys_id.
-    pub(super) fn permit(&self, id: &str) -> CreatePermit {
+    /// Asks to send a create with this sys_id. `may_try`: it may be the one that tells.
+    pub(super) fn permit(&self, id: &str, may_try: bool) -> CreatePermit {
         let mut known = self.0.lock();
         let acceptance = known.of(id);
         match acceptance {
-            Acceptance::Unknown => {
+            Acceptance::Unknown if may_try => {
                 *acceptance = Acceptance::Trying;
-                CreatePermit::Granted { is_trial: true }
+                CreatePermit::Trial
             }
-            Acceptance::Trying => CreatePermit::Later,
-            Acceptance::Taken => CreatePermit::Granted { is_trial: false },
+            Acceptance::Unknown => CreatePermit::TrialReserved,
+            Acceptance::Trying => CreatePermit::TrialRuns,
+            Acceptance::Taken => CreatePermit::Granted,
             Acceptance::Ignored => CreatePermit::Refused,
         }
     }
@@ -129,22 +138,21 @@ mod tests {
 
     const USUAL: &str = "0123456789abcdef0123456789ABCDEF";
     const UNUSUAL: &str = "employee-17";
-    const TRIAL: CreatePermit = CreatePermit::Granted { is_trial: true };
 
     #[test]
     fn one_create_tells_for_all() {
         let ids = ClientIds::default();
-        assert_eq!(ids.permit(USUAL), TRIAL);
-        assert_eq!(ids.permit(USUAL), CreatePermit::Later);
+        assert_eq!(ids.permit(USUAL, false), CreatePermit::TrialReserved);
+        assert_eq!(ids.permit(USUAL, true), CreatePermit::Trial);
+        assert_eq!(ids.permit(USUAL, true), CreatePermit::TrialRuns);
         // It was not answered: the next one tells.
         ids.give_back(USUAL);
-        assert_eq!(ids.permit(USUAL), TRIAL);
+        assert_eq!(ids.permit(USUAL, true), CreatePermit::Trial);
         ids.learned(USUAL, true);
         ids.give_back(USUAL);
-        let open = CreatePermit::Granted { is_trial: false };
-        assert_eq!(ids.permit(USUAL), open);
+        assert_eq!(ids.permit(USUAL, false), CreatePermit::Granted);
         ids.learned(USUAL, false);
-        assert_eq!(ids.permit(USUAL), CreatePermit::Refused);
+        assert_eq!(ids.permit(USUAL, true), CreatePermit::Refused);
         assert!(ids.are_ignored(USUAL));
     }
 
@@ -152,7 +160,7 @@ mod tests {
     fn one_form_tells_nothing_of_the_other() {
         let ids = ClientIds::default();
         ids.learned(USUAL, true);
-        assert_eq!(ids.permit(UNUSUAL), TRIAL);
+        assert_eq!(ids.permit(UNUSUAL, true), CreatePermit::Trial);
         ids.learned(UNUSUAL, false);
         assert!(ids.are_ignored(UNUSUAL) && !ids.are_ignored(USUAL));
     }

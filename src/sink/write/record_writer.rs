@@ -29,6 +29,10 @@ use crate::sync::Mutex;
 /// sys_ids of new rows.
 const CREATE_PERMIT_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long a create waits for records before it in its partition when no create has told that yet. Such a
+/// record may be held, and its worker with it, and creates of other partitions need workers too.
+const MAX_TRIAL_WAIT: Duration = Duration::from_secs(10);
+
 /// A wait before the first request of a record that is at least so long is logged.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
@@ -62,6 +66,10 @@ pub trait RetryObserver {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant);
     /// The record waits for the answer to a create of another one.
     fn waits_for_another_create(&self) {}
+    /// Whether all records before it in its partition are finished.
+    fn is_first_of_its_partition(&self) -> bool {
+        true
+    }
     /// The record is done, written or not. Called only after [`RetryObserver::retry_scheduled`].
     fn retries_ended(&self);
 }
@@ -132,6 +140,7 @@ impl RecordWriter {
             stop,
             version: None,
             has_trial: false,
+            waits_for_trial: None,
         };
         let mut notifier = RetryNotifier {
             observer,
@@ -179,9 +188,9 @@ impl RecordWriter {
                 }
                 WriteStep::Send(request) => {
                     let id = id_of_create(&request, attempt.operation);
-                    match id.map(|id| self.permit(id, attempt)) {
-                        None | Some(CreatePermit::Granted { .. }) => {}
-                        Some(CreatePermit::Later) => {
+                    match id.map(|id| self.permit(id, attempt, notifier.observer)) {
+                        None | Some(CreatePermit::Granted | CreatePermit::Trial) => {}
+                        Some(CreatePermit::TrialRuns | CreatePermit::TrialReserved) => {
                             notifier.observer.waits_for_another_create();
                             if attempt.stop.wait(CREATE_PERMIT_INTERVAL) {
                                 return WriteOutcome::Stopped;
@@ -217,12 +226,24 @@ impl RecordWriter {
     }
 
     /// Whether a create, or the look-up before it, may be sent.
-    fn permit(&self, id: &str, attempt: &mut WriteAttempt<'_>) -> CreatePermit {
+    fn permit(
+        &self,
+        id: &str,
+        attempt: &mut WriteAttempt<'_>,
+        observer: &dyn RetryObserver,
+    ) -> CreatePermit {
         if attempt.has_trial {
-            return CreatePermit::Granted { is_trial: true };
+            return CreatePermit::Trial;
         }
-        let permit = self.client_ids.permit(id);
-        attempt.has_trial = permit == CreatePermit::Granted { is_trial: true };
+        let waited_long = |since: Instant| since.elapsed() >= MAX_TRIAL_WAIT;
+        let may_try = observer.is_first_of_its_partition()
+            || attempt.waits_for_trial.is_some_and(waited_long);
+        let permit = self.client_ids.permit(id, may_try);
+        attempt.has_trial = permit == CreatePermit::Trial;
+        attempt.waits_for_trial = match permit {
+            CreatePermit::TrialReserved => attempt.waits_for_trial.or_else(|| Some(Instant::now())),
+            _ => None,
+        };
         permit
     }
 
@@ -313,6 +334,8 @@ pub(super) struct WriteAttempt<'a> {
     pub(super) version: Option<VersionBeforeUpdate>,
     /// Its create tells whether the instance takes the sys_ids of new rows.
     has_trial: bool,
+    /// Since when no create tells that and this one waits for records before it.
+    waits_for_trial: Option<Instant>,
 }
 
 /// The sys_id that is sent with the new row, if the request is a create or the look at its row.

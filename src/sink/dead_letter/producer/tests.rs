@@ -7,7 +7,7 @@ use crate::config::{Compression, KafkaConfig};
 use crate::health::{ConditionKey, Health};
 use crate::kafka::{ConsumerRecord, TopicPartition};
 use crate::sink::refusal::{Refusal, RefusalKind};
-use crate::sink::task::RecordHandle;
+use crate::sink::task::{PartitionFront, RecordHandle};
 use crate::stop;
 
 /// Letters of more than a thousand bytes are refused; for others there is no broker.
@@ -41,6 +41,7 @@ fn refused(lease: &Stop) -> RefusedRecord {
         ordering_key: None,
         possibly_written_before: None,
         lease: lease.clone(),
+        front: PartitionFront::new(),
         handle: RecordHandle {
             partition: TopicPartition { topic, number: 0 },
             offset: 7,
