@@ -29,8 +29,8 @@ pub use help::help;
 pub use man::man;
 pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
-    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
-    JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
+    DropOptions, JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
 };
 pub use parse::{UsageError, parse};
 pub use values::{

@@ -12,8 +12,10 @@ mod admin;
 mod check;
 mod checkpoint;
 mod dead_letters;
+mod doctor;
 mod failure;
 mod load;
+mod offline;
 mod probe;
 mod reload;
 mod run;
@@ -43,6 +45,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
         CliCommand::Completions(shell) => print(&cli::completions(shell), terminal),
         CliCommand::Run => run::run(&config),
         CliCommand::Check(options) => check::execute(&config, &options, terminal),
+        CliCommand::Doctor(options) => doctor::execute(&config, &options, terminal),
         CliCommand::ShowConfig => print(&config::show(&load(&config)?), terminal),
         CliCommand::Reload => reload::execute(&load(&config)?, terminal),
         CliCommand::Checkpoint(action) => {

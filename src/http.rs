@@ -18,6 +18,7 @@ pub(crate) mod error_body;
 pub(crate) mod headers;
 pub(crate) mod outage_gate;
 mod proxy;
+pub(crate) mod reach;
 pub(crate) mod redaction;
 mod tcp;
 #[cfg(test)]

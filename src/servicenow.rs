@@ -29,4 +29,4 @@ pub use self::answer::{AnswerRow, AnswerRows, WholeAnswer};
 pub use self::client::InstanceClient;
 pub use self::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
 pub use self::request::ReadRequest;
-pub use self::response::{InstanceResponse, ResponseBody, ResponseHead};
+pub use self::response::{InstanceResponse, LimitHeaders, ResponseBody, ResponseHead};

@@ -32,6 +32,30 @@ pub enum TableDescription {
     Hidden(String),
 }
 
+/// The names of `table` and of the tables that it extends, up to the root; `None`: this user may not see
+/// them.
+///
+/// # Errors
+/// The instance could not be asked.
+pub fn lineage(
+    client: &InstanceClient,
+    table_api_path: &str,
+    table: &str,
+    stop: &Stop,
+) -> Result<Option<Vec<String>>, Error> {
+    let reader = DictionaryReader {
+        client,
+        table_api_path,
+        stop,
+    };
+    match reader.chain(table) {
+        Ok(chain) => Ok(Some(chain.into_iter().map(|(name, _)| name).collect())),
+        Err(DictionaryError::Hidden(_)) => Ok(None),
+        Err(DictionaryError::Error(error)) if is_refusal(&error) => Ok(None),
+        Err(DictionaryError::Error(error)) => Err(error),
+    }
+}
+
 /// Asks for the columns of `table`, including those of its parents.
 ///
 /// ```no_run

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::options::{
-    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DropOptions,
-    JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
+    DropOptions, JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
 };
 use super::values::Shell;
 
@@ -24,6 +24,8 @@ pub enum CliCommand {
     Run,
     /// Check the configuration, and perhaps all that it names.
     Check(CheckOptions),
+    /// Look at everything that a first day can go wrong with.
+    Doctor(DoctorOptions),
     /// Print every setting in effect.
     ShowConfig,
     /// Let the running bridge read its configuration again.

@@ -93,6 +93,14 @@ options! {
 }
 
 options! {
+    /// What `doctor` is asked for.
+    pub struct DoctorOptions {
+        /// print one JSON object: the worst level, and each finding with level, what was seen and the cure
+        json: bool = switch("json");
+    }
+}
+
+options! {
     /// What `show-config` is asked for.
     pub(super) struct ShowConfigOptions {
         /// ask the running bridge what it runs with, as JSON (see `help admin`)

@@ -28,7 +28,11 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
     (
         1,
         "not as asked: the running bridge refused or is not what `probe` asks, some dead letters \
-         could not be replayed, or `schema diff` found a difference",
+         could not be replayed, `schema diff` found a difference, or `doctor` something to warn of",
+    ),
+    (
+        2,
+        "`doctor` found what keeps rows or records from getting through",
     ),
     (64, "the command line makes no sense"),
     (70, "a bug in this program"),
@@ -48,9 +52,10 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
 ];
 
 /// All commands, in the order in which they are listed.
-pub(super) static COMMANDS: [&CommandSpec; 12] = [
+pub(super) static COMMANDS: [&CommandSpec; 13] = [
     &RUN_COMMAND,
     &local::CHECK_COMMAND,
+    &local::DOCTOR_COMMAND,
     &local::SHOW_CONFIG_COMMAND,
     &local::RELOAD_COMMAND,
     &checkpoint::CHECKPOINT_COMMAND,

@@ -130,7 +130,7 @@ fn questions_to_a_running_bridge() {
         ),
         (
             "pause a --json",
-            "`--json` belongs to `dead-letters`, `schema`, `status` and `threads`, not to `pause`",
+            "`--json` belongs to `doctor`, `dead-letters`, `schema`, `status` and `threads`, not to `pause`",
         ),
         (
             "status --all",

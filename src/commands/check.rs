@@ -2,18 +2,12 @@
 
 use std::path::Path;
 
+use super::doctor::{self, FindingLevel, FindingReport, ReportStyle};
 use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::load::load_with_warnings;
+use super::offline::OfflineFindings;
 use super::terminal::Terminal;
 use crate::cli::CheckOptions;
-
-mod connect;
-mod offline;
-mod query_terms;
-mod report;
-
-use self::offline::OfflineFindings;
-use self::report::CheckReport;
 
 /// Executes the command.
 pub(super) fn execute(
@@ -44,17 +38,11 @@ pub(super) fn execute(
     if !options.connect {
         return Ok(exit_code::DONE);
     }
-    let mut report = CheckReport {
-        terminal,
-        written: Ok(()),
-        has_failures: false,
-    };
-    connect::check(&config, &mut report);
-    report.written?;
-    Ok(if report.has_failures {
-        exit_code::TRY_AGAIN
-    } else {
-        exit_code::DONE
+    let mut report = FindingReport::new(terminal, ReportStyle::Lines);
+    doctor::examine_remote(&config, &mut report)?;
+    Ok(match report.end()? {
+        FindingLevel::Ok | FindingLevel::Warning => exit_code::DONE,
+        FindingLevel::Failure => exit_code::TRY_AGAIN,
     })
 }
 

@@ -10,6 +10,8 @@ pub mod exit_code {
     pub const DONE: u8 = 0;
     /// The command came to its end, but not all was done, or the answer is no.
     pub const NOT_AS_ASKED: u8 = 1;
+    /// `doctor` found what keeps rows or records from getting through.
+    pub const FAILURES_FOUND: u8 = 2;
     /// The command line makes no sense (EX_USAGE).
     pub const USAGE: u8 = 64;
     /// A bug in this program (EX_SOFTWARE).

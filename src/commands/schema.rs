@@ -169,7 +169,7 @@ fn wanted(
     )?)
 }
 
-/// Whether rows of an Avro table can be written, for `check --connect`.
+/// Whether rows of an Avro table can be written, for `doctor` and `check --connect`.
 pub(super) fn check(
     config: &Config,
     table: &TableConfig,
@@ -183,10 +183,9 @@ pub(super) fn check(
     } else {
         check_pinned(table, registry, notes, &stop)
     };
-    let start = format!("schema of `{}`: ", table.name);
     match checked {
-        Ok(words) => Ok(format!("{start}subject {subject}: {words}")),
-        Err(CommandFailure { text, .. }) => Err(format!("{start}{text}")),
+        Ok(words) => Ok(format!("subject {subject}: {words}")),
+        Err(CommandFailure { text, .. }) => Err(text),
     }
 }
 

@@ -73,6 +73,17 @@ fn no_roots(section: &str, reasons: &[String]) -> String {
     )
 }
 
+/// The same certificates, for a connection that is made without an agent.
+///
+/// # Errors
+/// Words on which file is wrong and why.
+pub(super) fn root_store(section: &str, tls: &config::TlsFiles) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    let roots = roots(section, tls.ca_cert.as_deref())?;
+    store.add_parsable_certificates(roots.iter().map(|root| CertificateDer::from(root.der())));
+    Ok(store)
+}
+
 /// ureq silently leaves out roots it cannot parse.
 fn check_roots(path: &Path, key: &str, roots: &[Certificate<'static>]) -> Result<(), String> {
     let mut store = RootCertStore::empty();

@@ -15,7 +15,7 @@ pub(super) use self::payload::RequestPayload;
 use self::payload::TrackedBody;
 use super::error::failure::Availability;
 use super::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
-use super::response::{InstanceResponse, ResponseBody, ResponseHead};
+use super::response::{InstanceResponse, LimitHeaders, ResponseBody, ResponseHead};
 use crate::config;
 use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
 use crate::http::error_body::{self, error_words, is_api_error, shown};
@@ -336,6 +336,7 @@ impl InstanceTransport {
             location: header_text(&head.headers, &header::LOCATION).map(shown),
             total_count: header_text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
+            limits: LimitHeaders::of(&head.headers),
         };
         let body = ResponseBody::new(body.into_with_config().limit(self.max_body).reader());
         if out.writes() && matches!(status, 201 | 204) {

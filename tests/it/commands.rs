@@ -2,6 +2,7 @@
 
 mod checkpoint_files;
 mod connect;
+mod doctor;
 mod files;
 mod offline;
 mod positions;

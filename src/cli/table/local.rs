@@ -1,7 +1,9 @@
 //! Commands that need nothing but their configuration, or not even that.
 
 use crate::cli::command::{AdminAction, CliCommand, HelpTopic};
-use crate::cli::options::{CheckOptions, CompletionsOptions, HelpOptions, ShowConfigOptions};
+use crate::cli::options::{
+    CheckOptions, CompletionsOptions, DoctorOptions, HelpOptions, ShowConfigOptions,
+};
 use crate::cli::spec::{CommandSpec, options_of};
 
 pub(in crate::cli) static RUN_COMMAND: CommandSpec = CommandSpec {
@@ -57,6 +59,36 @@ What passes does not keep `run` from starting. No network is touched and nothing
         (78, "the configuration must be put right first"),
     ],
     build: |given| Ok(CliCommand::Check(CheckOptions::read(given)?)),
+    ..CommandSpec::EMPTY
+};
+
+pub(super) static DOCTOR_COMMAND: CommandSpec = CommandSpec {
+    name: "doctor",
+    summary: "look at everything a first day can go wrong with, and say what to do",
+    details: "\
+Looks at the configuration; at this host (room and speed of the checkpoint's folder, limits); at
+the instance (name lookup, TLS, proxy, log-in, clock, limits, and each table: rows, hidden rows,
+columns, index); at Kafka (brokers, topics, sizes, rights, the sink's group); and at the schema
+registry. Each line says `ok`, `warning` or `FAILED`, what was seen, and below it what to do.
+
+It writes nothing to the instance, Kafka or the registry, and does not disturb a bridge that runs:
+it takes no lock, joins no group, and logs in once. Rights and limits are those of the user who
+calls it: call it as the user who runs the bridge. It takes some seconds, five minutes at most.
+
+`check --connect` looks at the same of the instance, Kafka and the registry, a line each.",
+    inputs: &[options_of(DoctorOptions::INPUTS)],
+    examples: &[
+        "doctor -c /etc/servicenow-kafka-bridge/config.yaml",
+        "doctor --json | jq '.findings[] | select(.level != \"ok\")'",
+    ],
+    exit_codes: &[
+        (0, "everything is well"),
+        (1, "there are warnings"),
+        (2, "there are failures, of the configuration too"),
+        (64, "the command line makes no sense"),
+        (75, "the output could not be written"),
+    ],
+    build: |given| Ok(CliCommand::Doctor(DoctorOptions::read(given)?)),
     ..CommandSpec::EMPTY
 };
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::servicenow::LimitHeaders;
 
 /// A request for some columns of some rows.
 fn asking(fields: Option<&'static str>, limit: &str) -> ReadRequest<'static> {
@@ -24,6 +25,7 @@ fn answer(result: &str) -> WholeAnswer {
             status: 200,
             location: None,
             total_count: None,
+            limits: LimitHeaders::default(),
         },
         result: result.to_owned(),
     }

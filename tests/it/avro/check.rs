@@ -23,7 +23,7 @@ fn it_says_what_will_become_of_schemas() {
     let (output, code) = check(&rig, &config);
     assert_eq!(code, 0, "{output}");
     assert!(
-        output.contains("ok      the schema registry answers; its mode is READWRITE"),
+        output.contains("ok      schema registry: answers; its mode is READWRITE"),
         "{output}"
     );
     let words = format!("ok      schema of `incident`: subject {SUBJECT}: nothing is registered");

@@ -1,4 +1,4 @@
-//! What `check` finds without the network beyond the configuration's own rules: all for which `run`
+//! What `check` and `doctor` find without the network beyond the configuration's own rules: all for which `run`
 //! would end with exit code 78.
 
 use std::path::Path;
@@ -13,17 +13,17 @@ use crate::{admin, checkpoint, kafka, source};
 
 /// What is wrong, and what is doubtful.
 #[derive(Default)]
-pub(super) struct OfflineFindings {
+pub(in crate::commands) struct OfflineFindings {
     /// For each of these `run` does not start.
-    pub(super) problems: Vec<String>,
+    pub(in crate::commands) problems: Vec<String>,
     /// With these it starts.
-    pub(super) warnings: Vec<ConfigWarning>,
+    pub(in crate::commands) warnings: Vec<ConfigWarning>,
 }
 
 impl OfflineFindings {
     /// Makes what `run` makes first, and ends it again: clients without a connection, with their
     /// certificates. Reads the checkpoint.
-    pub(super) fn of(config: &Config) -> OfflineFindings {
+    pub(in crate::commands) fn of(config: &Config) -> OfflineFindings {
         let mut findings = OfflineFindings::default();
         findings.note(InstanceClient::check_settings(&config.servicenow));
         let consumes = !config.active_topics().is_empty();
