@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use real_kafka::Embedded;
+use real_kafka::{Embedded, java::free_port};
 use servicenow_sim::{Row, Sim};
 use tempfile::TempDir;
 
@@ -27,8 +27,7 @@ fn world(rows: usize) -> (Sim, Embedded, TempDir) {
     small::fill(&sim, rows);
     let folder = tempfile::tempdir().unwrap();
     small::config(&sim, kafka.bootstrap(), "t").write(folder.path());
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = free.local_addr().unwrap();
+    let addr = format!("127.0.0.1:{}", free_port().unwrap());
     let token = folder.path().join("token");
     fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
     let lines = format!("addr: {addr}\n  admin_token_file: {}", token.display());
@@ -41,6 +40,15 @@ fn edit(folder: &Path, old: &str, new: &str) {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(old), "{text}");
     fs::write(&file, text.replace(old, new)).unwrap();
+}
+
+/// What is answered to the bytes of a request, which asks for the end of its connection.
+fn answer(bridge: &Bridge, request: &str) -> String {
+    let mut stream = TcpStream::connect(bridge.addr()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[track_caller]
@@ -165,14 +173,10 @@ fn only_names_of_this_machine_and_configured_ones_are_answered() {
     let known = "observability:\n  allowed_hosts: [bridge.svc]";
     edit(folder.path(), "observability:", known);
     let bridge = Bridge::start(folder.path());
-    let addr = bridge.url("").trim_start_matches("http://").to_owned();
+    let addr = bridge.addr().to_string();
     let status = |host: &str| {
-        let mut stream = TcpStream::connect(&addr).unwrap();
         let request = format!("GET /healthz HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        answer(&bridge, &request)
     };
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     for name in [
@@ -203,17 +207,14 @@ fn only_names_of_this_machine_and_configured_ones_are_answered() {
 fn wrong_tokens_do_not_fill_the_log() {
     let (_sim, _kafka, folder) = world(5);
     let bridge = Bridge::start(folder.path());
-    let addr = bridge.url("").trim_start_matches("http://").to_owned();
+    let addr = bridge.addr();
     let began = Instant::now();
     for number in 0..600 {
-        let mut stream = TcpStream::connect(&addr).unwrap();
         let request = format!(
             "POST /api/v1/pause?{number} HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer x{number}\r\n\
              Content-Length: 0\r\nConnection: close\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = answer(&bridge, &request);
         assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     }
     let log = bridge.log();
@@ -294,7 +295,7 @@ fn a_reload_and_a_new_token() {
 }
 
 /// Half of a request, on as many connections.
-fn half_open(addr: &str, count: usize) -> Vec<TcpStream> {
+fn half_open(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
     let open = |_| {
         let mut stream = TcpStream::connect(addr).unwrap();
         // Some are given up already.
@@ -332,8 +333,8 @@ fn a_probe_is_answered_beside_400_half_open_clients() {
     let mut bridge = Bridge::start(folder.path());
     bridge.wait_ready();
     let before = descriptors(&bridge);
-    let addr = bridge.url("").replace("http://", "");
-    let clients = half_open(&addr, 400);
+    let addr = bridge.addr();
+    let clients = half_open(addr, 400);
     probes(&bridge);
     assert!(
         descriptors(&bridge) <= before + 70,
@@ -350,9 +351,9 @@ fn ten_thousand_connections_leave_nothing_behind() {
     let mut bridge = Bridge::start(folder.path());
     bridge.wait_ready();
     let before = descriptors(&bridge);
-    let addr = bridge.url("").replace("http://", "");
+    let addr = bridge.addr();
     for number in 0..10_000 {
-        let mut stream = TcpStream::connect(&addr).unwrap();
+        let mut stream = TcpStream::connect(addr).unwrap();
         match number % 3 {
             0 => {}
             1 => drop(stream.write_all(b"GET /met")),
@@ -371,7 +372,7 @@ fn a_spell_without_descriptors_is_survived() {
     let (sim, _kafka, folder) = world(5);
     let mut bridge = Bridge::start(folder.path());
     bridge.wait_ready();
-    let addr = bridge.url("").replace("http://", "");
+    let addr = bridge.addr();
     let limit = |soft: usize| {
         let mut prlimit = Command::new("prlimit");
         prlimit.args(["--pid", &bridge.pid().to_string()]);
@@ -380,7 +381,7 @@ fn a_spell_without_descriptors_is_survived() {
     };
     let before = descriptors(&bridge);
     limit(before + 10);
-    let clients = half_open(&addr, 100);
+    let clients = half_open(addr, 100);
     // What is asked of the instance meanwhile may fail, the port may not.
     probes(&bridge);
     // Some may have been opened between the count and the limit.

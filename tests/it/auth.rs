@@ -10,7 +10,7 @@ use servicenow_sim::{
 
 use crate::support::bridge::Bridge;
 use crate::support::config::Config;
-use crate::support::rig::{Rig, TABLES, TOPIC, wait_rows};
+use crate::support::rig::{Rig, TABLES, TOPIC, topic_of, wait_rows};
 use crate::support::wait_for;
 
 const PASSWORD: &str = "pass-4e1b";
@@ -210,7 +210,7 @@ fn all_tokens_revoked_at_once() {
     bridge.wait_ready();
     for table in TABLES {
         rig.insert(table);
-        let topic = format!("servicenow.{table}");
+        let topic = topic_of(table);
         let rows = rig.rows(table);
         wait_rows(&rig.kafka.reader(), &mut bridge, (table, &topic), &rows);
     }

@@ -13,6 +13,7 @@ mod source;
 mod wiped;
 
 use crate::support::config::Config;
+use crate::support::rig;
 
 /// The configuration with a registry, typed columns and a setting of `source.schema`.
 pub(crate) fn with_registry(mut config: Config, url: &str, schema: &str) -> Config {
@@ -24,10 +25,5 @@ pub(crate) fn with_registry(mut config: Config, url: &str, schema: &str) -> Conf
 
 /// The count of acknowledged records of a table in its default topic.
 fn produced(table: &str) -> String {
-    produced_to(table, &format!("servicenow.{table}"))
-}
-
-/// The count of acknowledged records of a table in a topic.
-fn produced_to(table: &str, topic: &str) -> String {
-    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
+    rig::produced(table, &rig::topic_of(table))
 }

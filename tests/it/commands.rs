@@ -8,7 +8,9 @@ mod offline;
 mod positions;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -22,6 +24,14 @@ mod readme;
 /// Output, errors and exit code of a command.
 fn call(folder: &Path, args: &[&str]) -> (String, String, i32) {
     texts(&run(folder, args))
+}
+
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// A folder with a good configuration whose instance and Kafka do not exist: nothing listens there.

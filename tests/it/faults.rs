@@ -8,7 +8,7 @@ use real_kafka::Record;
 use servicenow_sim::{Fault, Generator, LoggedRequest, Options, Row, Rule, Target, format_stamp};
 
 use crate::support::LONG;
-use crate::support::rig::{Rig, TOPIC};
+use crate::support::rig::{Rig, TOPIC, produced};
 
 /// A load of ten pages; three requests in its middle and the first one meet the fault. Every row
 /// arrives once: no page reaches 4 MiB.
@@ -178,10 +178,7 @@ fn a_page_that_begins_anew_is_found_out_whatever_the_identifiers_look_like() {
     }
     faults.remove(fault);
     bridge.wait_ready();
-    bridge.wait_metric(
-        "bridge_source_produce_total{table=\"incident\",topic=\"servicenow.incident\"}",
-        3.0,
-    );
+    bridge.wait_metric(&produced("incident", TOPIC), 3.0);
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
     let mut keys: Vec<String> = records.iter().map(Record::key_text).collect();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use servicenow_sim::{Generator, Row, Sim, format_stamp, parse_stamp};
 
 use crate::support::bridge::{Bridge, PROGRAM};
+use crate::support::rig::produced;
 use crate::support::{LONG, wait_for};
 
 /// Every key that the Go program knows, as its users write them.
@@ -141,9 +142,6 @@ fn a_go_configuration_and_its_offsets_go_on_where_they_were() {
     fs::write(&file, &before).unwrap();
 
     let mut bridge = start(&folder, &sim, &kafka);
-    let produced = |table: &str, topic: &str| {
-        format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
-    };
     bridge.wait_metric(&produced("incident", "servicenow.incident"), 106.0);
     bridge.wait_metric(&produced("problem", "problems.all"), 30.0);
     bridge.wait_ready();

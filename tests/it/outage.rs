@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use servicenow_sim::{Fault, Generator, LoggedRequest, OAuthClient, Options, RuleId, Target};
 
 use crate::support::bridge::Bridge;
-use crate::support::rig::{self, Rows};
-use crate::support::sink::{SinkRig, by_row, create, update};
+use crate::support::rig::{self, produced, rows_of, topic_of};
+use crate::support::sink::{SinkRig, create, update};
 use crate::support::wire::{self, Wire};
 use crate::support::{wait_at_most, wait_for};
 
@@ -98,26 +98,20 @@ impl Trial {
             rule: None,
             changed,
         };
-        trial.insert();
+        rig::insert(&trial.rig.sim, LIVE);
         trial.wait_under_way();
         trial
     }
 
-    /// A row that carries the current second.
-    fn insert(&self) {
-        let mut rows = Generator::new(fastrand::u64(..), 0, 0);
-        self.rig.sim.insert(LIVE, rows.content()).unwrap();
-    }
-
     /// Each of the three has begun and is not at its end.
     fn wait_under_way(&mut self) {
-        let live = produced(LIVE);
+        let [live, load] = [LIVE, LOAD].map(|table| produced(table, &topic_of(table)));
         self.bridge.wait_metric(&live, 1.0);
-        self.bridge.wait_metric(&produced(LOAD), 100.0);
+        self.bridge.wait_metric(&load, 100.0);
         wait_for("the first writes", || {
             (self.rig.applied().len() > CREATES + 50).then_some(())
         });
-        assert!(self.bridge.metric(&produced(LOAD)) < LOADED_ROWS as f64);
+        assert!(self.bridge.metric(&load) < LOADED_ROWS as f64);
         assert!(self.rig.applied().len() < CREATES + CHANGES);
     }
 
@@ -150,7 +144,7 @@ impl Trial {
         let end = Instant::now() + time;
         while Instant::now() < end {
             tick.recv().unwrap();
-            self.insert();
+            rig::insert(&self.rig.sim, LIVE);
         }
         self.requests() - before
     }
@@ -205,7 +199,7 @@ impl Trial {
     pub(crate) fn finish(mut self) {
         for table in [LOAD, LIVE] {
             let topic = topic_of(table);
-            let rows = self.rows(table);
+            let rows = rows_of(&self.rig.sim, table);
             let reader = self.rig.reader();
             rig::wait_rows(&reader, &mut self.bridge, (table, &topic), &rows);
         }
@@ -214,11 +208,12 @@ impl Trial {
         let log = self.bridge.log();
         assert_eq!(self.bridge.terminate(), 0);
         for table in [LOAD, LIVE] {
-            let rows = rows_of(&self.rig, table);
+            let rows = rows_of(&self.rig.sim, table);
             rig::check(&self.rig.reader(), &topic_of(table), &rows, 0);
         }
         self.rig.assert_created_once(CREATES + self.changed.len());
-        assert_changed_in_order(&self.rig, &self.changed);
+        self.rig
+            .assert_states_in_order(&self.changed, CHANGES / CHANGED_ROWS);
         assert_eq!(self.rig.letters().len(), 0);
         assert!(log.contains("\"a request\"") && log.contains("\"a page\""));
         let told = |words: &str, place: &str| {
@@ -240,41 +235,6 @@ impl Trial {
             );
         }
     }
-
-    fn rows(&self, table: &str) -> Rows {
-        rows_of(&self.rig, table)
-    }
-}
-
-/// Each row went through all of its states, once and in order.
-fn assert_changed_in_order(rig: &SinkRig, changed: &[String]) {
-    let writes = rig.applied();
-    let rows = by_row(&writes);
-    for id in changed {
-        let states = rows[id.as_str()].iter();
-        let mut states: Vec<usize> = states
-            .map(|write| write.field("state").unwrap().parse().unwrap())
-            .collect();
-        assert!(states.is_sorted(), "row {id}: {states:?}");
-        states.dedup();
-        assert_eq!(states.len(), CHANGES / CHANGED_ROWS, "row {id}");
-    }
-}
-
-fn rows_of(rig: &SinkRig, table: &str) -> Rows {
-    let rows = rig.sim.rows(table).unwrap();
-    rows.iter()
-        .map(|row| (rig::id_of(row), rig::text_of(row)))
-        .collect()
-}
-
-fn topic_of(table: &str) -> String {
-    format!("servicenow.{table}")
-}
-
-fn produced(table: &str) -> String {
-    let topic = topic_of(table);
-    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
 }
 
 fn three_seconds_of(outage: Outage) {

@@ -10,16 +10,17 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use real_kafka::java::free_port;
 use servicenow_sim::{Fault, Target};
 
 use crate::support::bridge::{self, Bridge};
 use crate::support::config::Config;
-use crate::support::rig::{self, Rig, TOPIC};
+use crate::support::rig::{self, Rig};
 use crate::support::wait_for;
 
 const TIMESTAMP: &str = "bridge_config_last_reload_timestamp_seconds";
 const SUCCESSFUL: &str = "bridge_config_last_reload_successful";
-const PROBLEM: (&str, &str) = ("problem", "servicenow.problem");
+const PROBLEM: &str = "problem";
 
 /// Threads by id with their names.
 fn threads(bridge: &Bridge) -> BTreeMap<u32, String> {
@@ -64,8 +65,15 @@ fn rename_over(folder: &Path, text: &str) {
     fs::rename(folder.join("config.new"), folder.join("config.yaml")).unwrap();
 }
 
-fn produced((table, topic): (&str, &str)) -> String {
-    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
+/// Each row of the second table is in its topic once.
+fn assert_problems(rig: &Rig) {
+    let (reader, topic) = (rig.kafka.reader(), rig::topic_of(PROBLEM));
+    rig::check(&reader, &topic, &rig.rows(PROBLEM), 0);
+}
+
+/// The count of acknowledged records of a table.
+fn produced(table: &str) -> String {
+    rig::produced(table, &rig::topic_of(table))
 }
 
 /// The longest time between two polls of a table since `since`.
@@ -125,7 +133,7 @@ fn tables_come_change_and_go_and_the_others_do_not_notice() {
         last.params
             .contains(&("sysparm_limit".to_owned(), "7".to_owned()))
     );
-    rig::check(&rig.kafka.reader(), PROBLEM.1, &rig.rows("problem"), 0);
+    assert_problems(&rig);
     // Removed, with all that is told of it.
     config.write(rig.folder.path());
     wait_for("its figures to go", || {
@@ -144,7 +152,7 @@ fn tables_come_change_and_go_and_the_others_do_not_notice() {
     edited.write(rig.folder.path());
     rig.insert("problem");
     bridge.wait_metric(&produced(PROBLEM), 1.0);
-    rig::check(&rig.kafka.reader(), PROBLEM.1, &rig.rows("problem"), 0);
+    assert_problems(&rig);
     rig.finish(bridge, &rig.rows("incident"), 0);
 }
 
@@ -189,7 +197,7 @@ fn a_broken_edit_and_a_wrong_one_keep_what_runs_until_a_good_one_comes() {
     assert!(!bridge.get("/readyz").1.contains("notes"));
     rig.insert("problem");
     bridge.wait_metric(&produced(PROBLEM), 101.0);
-    rig::check(&rig.kafka.reader(), PROBLEM.1, &rig.rows("problem"), 0);
+    assert_problems(&rig);
     assert_eq!(
         (ids_of(&bridge, "incident"), bridge.pid()),
         (untouched, pid)
@@ -304,7 +312,7 @@ fn edits_during_a_first_load_lose_nothing_and_repeat_nothing() {
     let mut config = rig.config();
     config.tables[0].push_str("\nbatch_size: 100");
     let mut bridge = rig.start(&config);
-    let series = produced(("incident", TOPIC));
+    let series = produced("incident");
     for (part, size) in [(1_u32, 101), (2, 102), (3, 103)] {
         bridge.wait_metric(&series, f64::from(part) * 1_000.0);
         assert!(
@@ -343,7 +351,7 @@ fn a_new_query_stops_its_table_with_words_and_no_other() {
     bridge.wait_ready();
     rig.insert("problem");
     bridge.wait_metric(&produced(PROBLEM), 31.0);
-    rig::check(&rig.kafka.reader(), PROBLEM.1, &rig.rows("problem"), 0);
+    assert_problems(&rig);
     rig.finish(bridge, &rig.rows("incident"), 0);
 }
 
@@ -395,9 +403,7 @@ fn the_reload_command_tells_what_became_of_it() {
     rig.fill("incident", 10);
     let config = rig.config();
     // The command asks the port that the file names.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = port.local_addr().unwrap().to_string();
-    drop(port);
+    let addr = format!("127.0.0.1:{}", free_port().unwrap());
     config.write(rig.folder.path());
     let with_port = |config: &Config| config.text().replace("127.0.0.1:0", &addr);
     fs::write(rig.folder.path().join("config.yaml"), with_port(&config)).unwrap();
@@ -434,13 +440,7 @@ fn the_reload_command_tells_what_became_of_it() {
 fn footprint(bridge: &Bridge) -> (usize, usize, u64) {
     let folder = format!("/proc/{}", bridge.pid());
     let fds = fs::read_dir(format!("{folder}/fd")).unwrap().count();
-    let status = fs::read_to_string(format!("{folder}/status")).unwrap();
-    let rss = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let rss = rss.trim().trim_end_matches(" kB").parse().unwrap();
-    (threads(bridge).len(), fds, rss)
+    (threads(bridge).len(), fds, bridge.memory_kib("VmRSS"))
 }
 
 #[test]

@@ -11,7 +11,6 @@ mod killed_sink;
 mod registry_return;
 
 use std::collections::HashSet;
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use servicenow_sim::{Fault, Options, Row, Rule, Sim, Target};
 use crate::outage::{Outage, SHORT_TOKEN, Trial};
 use crate::support::bridge::Bridge;
 use crate::support::rig::{self, Rig};
-use crate::support::sink::{Kafka, SinkRig, TABLE, alive, by_row, create, update};
+use crate::support::sink::{Kafka, SinkRig, TABLE, alive, create, update};
 use crate::support::wire;
 use crate::support::{small, wait_at_most, wait_for};
 
@@ -40,21 +39,13 @@ fn seeds() -> std::ops::Range<u64> {
     0..number("SOAK_SEEDS", 20)
 }
 
-/// Resident memory of a bridge in KiB.
-fn resident(bridge: &Bridge) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", bridge.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.unwrap().split_whitespace().nth(1);
-    number.unwrap().parse().unwrap()
-}
-
 /// Lets `time` pass, doing `each` every second; the bridge stays alive, healthy, unready and small.
 fn outage(bridge: &mut Bridge, time: Duration, mut each: impl FnMut(u64)) {
     let (end, mut second) = (after(time), 0);
     while !end.is_full() {
         alive(bridge);
         assert_eq!(bridge.get("/healthz").0, 200, "{}", bridge.log_tail());
-        let kib = resident(bridge);
+        let kib = bridge.memory_kib("VmRSS");
         assert!(kib < 64 << 10, "{kib} KiB after {second} s");
         each(second);
         second += 1;
@@ -151,23 +142,8 @@ fn an_instance_that_is_away_for_minutes_costs_the_sink_nothing() {
     );
     assert_eq!(bridge.terminate(), 0);
     rig.assert_created_once(ids.len() + rounds);
-    assert_in_order(&rig, &ids, rounds);
+    rig.assert_states_in_order(&ids, rounds);
     assert_eq!(rig.letters().len(), 0);
-}
-
-/// Each row went through all of its states, once and in order.
-fn assert_in_order(rig: &SinkRig, ids: &[String], rounds: usize) {
-    let writes = rig.applied();
-    let rows = by_row(&writes);
-    for id in ids {
-        let states = rows[id.as_str()].iter();
-        let mut states: Vec<usize> = states
-            .map(|write| write.field("state").unwrap().parse().unwrap())
-            .collect();
-        assert!(states.is_sorted(), "row {id}: {states:?}");
-        states.dedup();
-        assert_eq!(states, (0..rounds).collect::<Vec<_>>(), "row {id}");
-    }
 }
 
 #[test]
@@ -279,7 +255,7 @@ fn lost_answers_of_many_seeds_make_no_second_row() {
         println!("lost answers: seed {seed}, {struck} faults");
         assert!(struck >= 20, "seed {seed}: only {struck} faults");
         rig.assert_created_once(ids.len() + ROUNDS * 10);
-        assert_in_order(&rig, &ids, ROUNDS);
+        rig.assert_states_in_order(&ids, ROUNDS);
         assert_eq!(rig.letters().len(), 0, "seed {seed}");
     }
 }
@@ -374,7 +350,7 @@ fn a_table_that_never_rests_arrives_as_it_is() {
     let end = after(minutes());
     while !end.is_full() {
         alive(&mut bridge);
-        assert!(resident(&bridge) < 64 << 10);
+        assert!(bridge.memory_kib("VmRSS") < 64 << 10);
         after(Duration::from_secs(1)).recv().unwrap();
     }
     drop(churn);

@@ -1,11 +1,11 @@
 //! A table moves to another format, and so to another topic.
 
-use super::{produced, produced_to, with_registry};
+use super::{produced, with_registry};
 use crate::support::LONG;
 use crate::support::avro::framed;
 use crate::support::bridge::{run, texts};
 use crate::support::registry::FakeRegistry;
-use crate::support::rig::{Rig, TOPIC};
+use crate::support::rig::{self, Rig, TOPIC};
 
 const NEW: &str = "servicenow.incident.typed";
 
@@ -25,7 +25,7 @@ fn a_new_topic_has_all_rows_after_a_reset() {
     config.tables = vec![format!("name: incident\ntopic: {NEW}")];
     rig.insert("incident");
     let mut bridge = rig.start(&config);
-    bridge.wait_metric(&produced_to("incident", NEW), 1.0);
+    bridge.wait_metric(&rig::produced("incident", NEW), 1.0);
     bridge.wait_ready();
     assert_eq!(bridge.terminate(), 0);
 
@@ -35,7 +35,7 @@ fn a_new_topic_has_all_rows_after_a_reset() {
     ));
     assert_eq!(code, 0, "{errors}");
     let mut bridge = rig.start(&config);
-    bridge.wait_metric(&produced_to("incident", NEW), 4.0);
+    bridge.wait_metric(&rig::produced("incident", NEW), 4.0);
     assert_eq!(bridge.terminate(), 0);
     let read = |topic: &str| rig.kafka.reader().read_to_end(topic, LONG).unwrap();
     assert_eq!(read(TOPIC).len(), 3);

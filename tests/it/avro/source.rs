@@ -7,10 +7,10 @@ use real_registry::{require_or_skip, shared};
 use serde_json::Value;
 use servicenow_sim::{Column, Kind, Row, Table};
 
-use super::{produced, produced_to, with_registry};
+use super::{produced, with_registry};
 use crate::support::avro::{Schemas, assert_equal, framed, key_of};
 use crate::support::bridge::{Bridge, run, texts};
-use crate::support::rig::Rig;
+use crate::support::rig::{self, Rig};
 use crate::support::{LONG, fastavro, wait_for};
 
 /// A table with every type of column. All tests share a registry, so each has a
@@ -62,7 +62,7 @@ fn finish(
     topic: &str,
     rows: &BTreeMap<String, Row>,
 ) -> (BTreeMap<String, Value>, String) {
-    bridge.wait_metric(&produced_to(PETS, topic), rows.len() as f64);
+    bridge.wait_metric(&rig::produced(PETS, topic), rows.len() as f64);
     bridge.wait_ready();
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(topic, LONG).unwrap();
@@ -144,11 +144,11 @@ fn values_that_do_not_fit_are_kept_counted_or_hold_the_table() {
     let topic = "avro.misfits";
     let bridge = start(&rig, topic, "style: typed, on_type_error: hold");
     bridge.wait_not_ready(&format!("row {odd}: the value of `u_legs` is no long"));
-    assert_eq!(bridge.metric(&produced_to(PETS, topic)), 0.0);
+    assert_eq!(bridge.metric(&rig::produced(PETS, topic)), 0.0);
     assert_eq!(bridge.terminate(), 0, "nothing of it was begun");
 
     let mut bridge = start(&rig, topic, "style: typed, on_type_error: string_field");
-    bridge.wait_metric(&produced_to(PETS, topic), 1.0);
+    bridge.wait_metric(&rig::produced(PETS, topic), 1.0);
     let misfits = format!("bridge_source_type_errors_total{{table=\"{PETS}\",column=\"u_legs\"}}");
     assert_eq!(bridge.metric(&misfits), 1.0);
     let log = bridge.log();
@@ -182,7 +182,7 @@ fn dot_walked_columns_have_names_of_their_own() {
     let fields = "[u_owner.user_name, u_owner_user_name]";
     config.tables = vec![format!("name: {PETS}\ntopic: {topic}\nfields: {fields}")];
     let mut bridge = rig.start(&config);
-    bridge.wait_metric(&produced_to(PETS, topic), 151.0);
+    bridge.wait_metric(&rig::produced(PETS, topic), 151.0);
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(topic, LONG).unwrap();
     let values = Schemas::at(&url).read(&records, None);

@@ -3,9 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::call;
+use super::{call, is_root, make_pipe};
 use crate::support::config::Config;
 
 /// A user without an account.
@@ -68,10 +67,6 @@ impl Place {
     }
 }
 
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
 /// Puts something that is no ordinary file at a path.
 type Obstacle = fn(&Path, &Path);
 
@@ -85,7 +80,7 @@ fn what_stands_in_the_place_of_the_lock_is_neither_followed_nor_changed() {
             fs::hard_link(victim, path).unwrap();
         }),
         ("it is no regular file", |_, path| {
-            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+            make_pipe(path);
         }),
         ("s a directory", |_, path| fs::create_dir(path).unwrap()),
     ];

@@ -1,19 +1,12 @@
 //! The files that a configuration is made of: what they may be, and who may write them.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt as _;
 
-use super::{alone, call};
+use super::{alone, call, is_root, make_pipe};
 use crate::support::bridge::Bridge;
 use crate::support::config::Config;
 use crate::support::wait_for;
-
-fn make_pipe(path: &Path) {
-    fs::remove_file(path).ok();
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-}
 
 /// A folder with a configuration whose password is in `secret`.
 fn with_secret_file() -> (tempfile::TempDir, Config) {
@@ -63,6 +56,7 @@ fn a_named_pipe_is_refused_wherever_a_file_belongs() {
 fn a_pipe_in_the_place_of_a_secret_holds_up_no_reload() {
     let (folder, config) = with_secret_file();
     let mut bridge = Bridge::start(folder.path());
+    fs::remove_file(folder.path().join("secret")).unwrap();
     make_pipe(&folder.path().join("secret"));
     bridge.signal("HUP");
     wait_for("the refusal of the pipe", || {
@@ -84,12 +78,11 @@ fn a_pipe_in_the_place_of_a_secret_holds_up_no_reload() {
 fn files_that_every_user_may_write_are_told_and_for_root_refused() {
     let (folder, _) = with_secret_file();
     let place = folder.path();
-    let is_root = fs::metadata(place).unwrap().uid() == 0;
     for name in ["config.yaml", "secret"] {
         let file = place.join(name);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
         let (_, errors, code) = call(place, &["check"]);
-        assert_eq!(code, if is_root { 78 } else { 0 }, "{errors}");
+        assert_eq!(code, if is_root() { 78 } else { 0 }, "{errors}");
         for words in [name, "everybody on this machine may write it (mode 0666)"] {
             assert!(errors.contains(words), "no `{words}` in {errors}");
         }

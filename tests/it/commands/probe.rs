@@ -28,7 +28,7 @@ fn each_state_has_its_exit_code() {
     small::config(&sim, "127.0.0.1:9", "t").write(folder.path());
     let bridge = Bridge::start(folder.path());
     bridge.wait_not_ready("broker");
-    let addr = bridge.url("").trim_start_matches("http://").to_owned();
+    let addr = bridge.addr();
     let asked = |question: &str| format!("probe {question} --addr {addr} -c nowhere.yaml");
     probe(&asked("live"), 0, r#"{"status":"healthy""#);
     probe(&asked("ready"), 1, "broker");

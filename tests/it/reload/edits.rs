@@ -1,10 +1,9 @@
 //! Edits that follow each other: what is said of one must not be said of the next.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use real_kafka::{Draft, require_or_skip, shared};
+use real_kafka::{Draft, java::free_port, require_or_skip, shared};
 use servicenow_sim::{Fault, Target};
 
 use super::{SUCCESSFUL, rename_over, wait_log};
@@ -153,9 +152,7 @@ impl SlowReload {
     fn of_a_wrong_password() -> SlowReload {
         let rig = Rig::new();
         rig.fill("incident", 3);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = port.local_addr().unwrap().to_string();
-        drop(port);
+        let addr = format!("127.0.0.1:{}", free_port().unwrap());
         let text = replaced(&rig.config().text(), "127.0.0.1:0", &addr);
         fs::write(rig.folder.path().join("config.yaml"), &text).unwrap();
         let mut bridge = Bridge::start(rig.folder.path());

@@ -9,7 +9,7 @@ use real_kafka::{Broker, Options as Own, require_or_skip};
 use servicenow_sim::{Fault, Generator, Options, Target};
 
 use crate::support::bridge::Bridge;
-use crate::support::rig::{self, Rows};
+use crate::support::rig::{self, rows_of, topic_of};
 use crate::support::sink::{Kafka, SinkRig, TABLE, alive, create};
 use crate::support::{LONG, wait_at_most, wait_for};
 
@@ -26,26 +26,9 @@ const AWAY: Duration = Duration::from_secs(30);
 /// Five times what is promised, as the machine may be busy.
 const BOUND: Duration = Duration::from_secs(10);
 
-fn topic_of(table: &str) -> String {
-    format!("servicenow.{table}")
-}
-
+/// The count of acknowledged records of a table.
 fn produced(table: &str) -> String {
-    let topic = topic_of(table);
-    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
-}
-
-fn rows_of(rig: &SinkRig, table: &str) -> Rows {
-    let rows = rig.sim.rows(table).unwrap();
-    rows.iter()
-        .map(|row| (rig::id_of(row), rig::text_of(row)))
-        .collect()
-}
-
-/// A row that carries the current second.
-fn insert(rig: &SinkRig) {
-    let mut rows = Generator::new(fastrand::u64(..), 0, 0);
-    rig.sim.insert(LIVE, rows.content()).unwrap();
+    rig::produced(table, &topic_of(table))
 }
 
 /// A load, a table that is polled and a backlog, each begun and not at its end.
@@ -67,7 +50,7 @@ fn under_way(rig: &SinkRig) -> Bridge {
     config.reads = true;
     config.tables = vec![format!("name: {LOAD}"), format!("name: {LIVE}")];
     let mut bridge = rig.start(&config);
-    insert(rig);
+    rig::insert(&rig.sim, LIVE);
     bridge.wait_metric(&produced(LIVE), 1.0);
     bridge.wait_metric(&produced(LOAD), 100.0);
     wait_for("the first writes", || {
@@ -126,7 +109,7 @@ fn a_broker_that_comes_back() {
     while gone.elapsed() < AWAY {
         second.recv().unwrap();
         alive(&mut bridge);
-        insert(&rig);
+        rig::insert(&rig.sim, LIVE);
     }
     let before = [LOAD, LIVE].map(|table| bridge.metric(&produced(table)));
     let written = rig.applied();
@@ -155,7 +138,7 @@ fn a_broker_that_comes_back() {
         answers - accepts
     );
     for table in [LOAD, LIVE] {
-        let rows = rows_of(&rig, table);
+        let rows = rows_of(&rig.sim, table);
         let (reader, topic) = (rig.reader(), topic_of(table));
         rig::wait_rows(&reader, &mut bridge, (table, &topic), &rows);
     }
@@ -165,7 +148,7 @@ fn a_broker_that_comes_back() {
     });
     rig.finish(bridge);
     for table in [LOAD, LIVE] {
-        let rows = rows_of(&rig, table);
+        let rows = rows_of(&rig.sim, table);
         rig::check(&rig.reader(), &topic_of(table), &rows, 0);
     }
     rig.assert_created_once(CREATES);

@@ -7,13 +7,14 @@ use servicenow_sim::{Fault, Generator, NoCount, Options, Row, Target};
 use sha2::{Digest, Sha256};
 
 use super::served;
-use crate::support::rig::{Rig, Rows, TOPIC, check, id_of, text_of, text_with, wait_rows};
+use crate::support::rig::{
+    Rig, Rows, TOPIC, check, id_of, produced, text_of, text_with, wait_rows,
+};
 use crate::support::{LONG, wait_for};
 
 /// Waits for `count` records, stops the bridge and gives what the topic holds.
 fn records(rig: &Rig, mut bridge: crate::support::bridge::Bridge, count: usize) -> Vec<Record> {
-    let series = format!("bridge_source_produce_total{{table=\"incident\",topic=\"{TOPIC}\"}}");
-    bridge.wait_metric(&series, count as f64);
+    bridge.wait_metric(&produced("incident", TOPIC), count as f64);
     rig.wait_polls("incident", 2);
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
@@ -58,8 +59,7 @@ fn display_values_do_not_confuse_the_cursor() {
         let config = rig.config().table(&format!("display_value: {mode}"));
         let mut bridge = rig.start(&config.source("batch_size: 50"));
         let ids = rig.rows("incident").into_keys().collect::<BTreeSet<_>>();
-        let series = format!("bridge_source_produce_total{{table=\"incident\",topic=\"{TOPIC}\"}}");
-        bridge.wait_metric(&series, 130.0);
+        bridge.wait_metric(&produced("incident", TOPIC), 130.0);
         rig.insert("incident");
         let records = records(&rig, bridge, 131);
         let keys: BTreeSet<String> = records.iter().map(Record::key_text).collect();

@@ -88,9 +88,14 @@ impl Bridge {
         value["addr"].as_str()?.parse().ok()
     }
 
+    /// The admin port.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr.expect("the port is known")
+    }
+
     /// The address of a page of the admin port.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr.expect("the port is known"))
+        format!("http://{}{path}", self.addr())
     }
 
     /// Answer of the admin port: status and body.
@@ -105,7 +110,7 @@ impl Bridge {
     }
 
     fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
-        let addr = self.addr.expect("the port is known");
+        let addr = self.addr();
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(
@@ -181,10 +186,15 @@ impl Bridge {
 
     /// The most memory that it has had so far.
     pub(crate) fn peak_memory_mib(&self) -> u64 {
+        self.memory_kib("VmHWM") >> 10
+    }
+
+    /// One of the figures of proc(5), `status`, such as `VmRSS`.
+    pub(crate) fn memory_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let line = status.lines().find(|line| line.starts_with(name));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        kib.unwrap() >> 10
+        kib.unwrap_or_else(|| panic!("{name} in {status}"))
     }
 
     /// Process id.

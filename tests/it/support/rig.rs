@@ -46,7 +46,7 @@ impl Rig {
     pub(crate) fn with(options: Options) -> Rig {
         let kafka = Embedded::start(4).unwrap();
         for table in TABLES {
-            kafka.create_topic(&format!("servicenow.{table}")).unwrap();
+            kafka.create_topic(&topic_of(table)).unwrap();
         }
         Rig {
             sim: Sim::start(options).unwrap(),
@@ -74,13 +74,12 @@ impl Rig {
 
     /// Inserts a row that carries the current second.
     pub(crate) fn insert(&self, table: &str) -> String {
-        let mut rows = Generator::new(fastrand::u64(..), 0, 0);
-        self.sim.insert(table, rows.content()).unwrap()
+        insert(&self.sim, table)
     }
 
     /// All rows of a table.
     pub(crate) fn rows(&self, table: &str) -> Rows {
-        self.rows_where(table, |_| true)
+        rows_of(&self.sim, table)
     }
 
     /// The rows of a table for which `wanted` is true.
@@ -124,6 +123,28 @@ impl Rig {
     }
 }
 
+/// The topic of a table by default.
+pub(crate) fn topic_of(table: &str) -> String {
+    format!("servicenow.{table}")
+}
+
+/// The count of acknowledged records of a table in a topic.
+pub(crate) fn produced(table: &str, topic: &str) -> String {
+    format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}")
+}
+
+/// Inserts a row that carries the current second.
+pub(crate) fn insert(sim: &Sim, table: &str) -> String {
+    let mut rows = Generator::new(fastrand::u64(..), 0, 0);
+    sim.insert(table, rows.content()).unwrap()
+}
+
+/// All rows of a table.
+pub(crate) fn rows_of(sim: &Sim, table: &str) -> Rows {
+    let rows = sim.rows(table).unwrap();
+    rows.iter().map(|row| (id_of(row), text_of(row))).collect()
+}
+
 /// Waits until all `rows` are in the topic.
 pub(crate) fn wait_rows(
     reader: &Reader,
@@ -131,8 +152,7 @@ pub(crate) fn wait_rows(
     (table, topic): (&str, &str),
     rows: &Rows,
 ) {
-    let series = format!("bridge_source_produce_total{{table=\"{table}\",topic=\"{topic}\"}}");
-    bridge.wait_metric(&series, rows.len() as f64);
+    bridge.wait_metric(&produced(table, topic), rows.len() as f64);
     wait_for("every row by its key", || {
         let records = reader.read_to_end(topic, LONG).unwrap();
         let keys: std::collections::HashSet<String> =

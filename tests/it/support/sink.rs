@@ -244,6 +244,21 @@ impl SinkRig {
         records.into_iter().map(decode).collect()
     }
 
+    /// Each row went through all of its states from 0 on, in order.
+    pub(crate) fn assert_states_in_order(&self, ids: &[String], count: usize) {
+        let writes = self.applied();
+        let rows = by_row(&writes);
+        for id in ids {
+            let states = rows[id.as_str()].iter();
+            let mut states: Vec<usize> = states
+                .map(|write| write.field("state").unwrap().parse().unwrap())
+                .collect();
+            // A write whose answer was lost may be there twice.
+            states.dedup();
+            assert_eq!(states, (0..count).collect::<Vec<_>>(), "row {id}");
+        }
+    }
+
     /// Each of these creates has one row, and no other row is there.
     pub(crate) fn assert_created_once(&self, count: usize) {
         let twice = self.sim.duplicates(TABLE, "correlation_id").unwrap();
