@@ -6,13 +6,15 @@
 # Without git in the build the version line gets its commit from --build-arg REVISION and its day from
 # --build-arg SOURCE_DATE_EPOCH (seconds since 1970).
 
-FROM rust:1.95.0-bookworm AS toolchain
-RUN apt-get update && apt-get install -y --no-install-recommends g++ make musl-tools perl python3-pip python3-venv \
+# The channel of rust-toolchain.toml.
+ARG RUST=1.95.0
+FROM rust:${RUST}-bookworm AS toolchain
+RUN apt-get update && apt-get install -y --no-install-recommends g++ make musl-tools perl python3 \
     && rm -rf /var/lib/apt/lists/*
-# For arm64 the C compiler is zig's, as for every build of that target.
-RUN if [ "$(uname -m)" = aarch64 ]; then pip install --break-system-packages --no-cache-dir ziglang; fi
 # The toolchain of the image, without the components that rust-toolchain.toml names for development.
-ENV RUSTUP_TOOLCHAIN=1.95.0
+ARG RUST
+ENV RUSTUP_TOOLCHAIN=$RUST
+RUN rustup target add "$(uname -m)-unknown-linux-musl"
 # The name stays out of the binary: packaging/static checks that no such path is left in it.
 WORKDIR /bridge-source
 COPY . .
@@ -28,8 +30,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM toolchain AS build-simulated-instance
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/bridge-source/target \
-    rustup target add "$(uname -m)-unknown-linux-musl" \
-    && cargo build --locked --release -p servicenow-sim --target "$(uname -m)-unknown-linux-musl" \
+    cargo build --locked --release -p servicenow-sim --target "$(uname -m)-unknown-linux-musl" \
     && packaging/container/rootfs /rootfs "target/$(uname -m)-unknown-linux-musl/release/servicenow-sim"
 
 FROM scratch AS simulated-instance

@@ -51,6 +51,35 @@ fn environment(compose: &Value) -> BTreeMap<String, String> {
     variables.unwrap().iter().map(pair).collect()
 }
 
+/// What stands behind `before` on the line of a file that begins with it, without quotes.
+fn value_of(file: &str, before: &str) -> String {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(before));
+    let value = line.unwrap_or_else(|| panic!("no line `{before}` in {file}"));
+    value.trim_matches('"').to_owned()
+}
+
+/// Each is written in several places, of which no tool keeps the others.
+#[test]
+fn version_compiler_and_user_are_the_same_wherever_they_are_named() {
+    let chart = "packaging/helm/servicenow-kafka-bridge/Chart.yaml";
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(value_of(chart, "version: "), version);
+    assert_eq!(value_of(chart, "appVersion: "), version);
+    let compiler = value_of("rust-toolchain.toml", "channel = ");
+    assert_eq!(value_of("Dockerfile", "ARG RUST="), compiler);
+
+    let user = value_of("packaging/container/rootfs", "user=");
+    let user = user.split(' ').next().unwrap();
+    let deployment = "packaging/helm/servicenow-kafka-bridge/templates/deployment.yaml";
+    for key in ["runAsUser: ", "runAsGroup: ", "fsGroup: "] {
+        assert_eq!(value_of(deployment, &format!("        {key}")), user);
+    }
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let mut users = dockerfile.lines().filter(|line| line.starts_with("USER "));
+    assert!(users.all(|line| line == format!("USER {user}:{user}")));
+}
+
 #[test]
 fn the_shipped_configuration_is_accepted_as_it_is() {
     let output = Command::new(PROGRAM)
