@@ -7,10 +7,8 @@ mod error;
 mod file;
 mod flush_pacing;
 mod lock;
-mod safe_open;
 mod store;
 
 pub use error::Error;
 pub use lock::lock_holder;
-pub use safe_open::become_folder_owner;
 pub use store::{CheckpointEntry, CheckpointPosition, CheckpointStore, check, read_only};

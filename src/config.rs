@@ -20,7 +20,6 @@ mod load;
 pub(crate) mod names;
 mod problem;
 mod reader;
-mod regular_file;
 mod secret;
 mod show;
 mod systemd;
@@ -48,11 +47,9 @@ pub use keys::{
 };
 pub use load::{load, load_needed, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
-pub(crate) use regular_file::RegularFile;
 pub use secret::Secret;
 pub use show::{show, show_tree};
 pub use systemd::SystemdEnvironment;
 pub use watch::ConfigWatcher;
-pub(crate) use watch::folder_of;
 #[doc(hidden)]
 pub use yaml::is_yaml;

@@ -22,6 +22,7 @@ pub mod metrics;
 mod name_lookup;
 pub mod own_writes;
 pub mod registry;
+mod regular_file;
 pub mod runtime;
 pub mod servicenow;
 pub mod sink;

@@ -1,19 +1,15 @@
-//! The checkpoint file on disk: lock, read, and a replacement that is atomic and durable.
-//!
-//! A write goes to a temporary file in the same folder, is synced, renamed over the old file, and
-//! the folder is synced: after a crash or a power loss there is either the old text or the new one.
+//! The checkpoint file on disk: its lock, what it holds, and its replacement.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::Error;
 use super::lock::CheckpointLock;
-use super::safe_open::{self, Access, chown_like};
-use crate::config::folder_of;
+use crate::regular_file::{
+    self, Access, FileFault, FileReplacement, Links, existing_folder, folder_of,
+};
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
 const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
@@ -21,10 +17,7 @@ const MAX_CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// The file, locked against other processes as long as this lives.
 #[derive(Debug)]
 pub(super) struct CheckpointFile {
-    /// The file itself, behind any symbolic links.
-    target: PathBuf,
-    folder: PathBuf,
-    temp: PathBuf,
+    replacement: FileReplacement,
     lock: CheckpointLock,
 }
 
@@ -32,34 +25,28 @@ impl CheckpointFile {
     /// Makes the folder if it is missing, takes the lock, and makes sure that the folder can be
     /// written, so that a start fails and not the first write hours later.
     pub(super) fn open(path: &Path) -> Result<CheckpointFile, Error> {
-        let target = safe_open::resolve(path).map_err(|source| Error::read(path, source))?;
+        let target = regular_file::resolve(path).map_err(|source| Error::read(path, source))?;
         let folder = folder_of(&target);
         fs::create_dir_all(&folder).map_err(|source| Error::folder(&folder, source))?;
         if target.is_dir() {
             return Err(Error::read(path, ErrorKind::IsADirectory.into()));
         }
         let lock = CheckpointLock::take(&target)?;
-        let file = CheckpointFile {
-            temp: temp_path(&target),
-            target,
-            folder,
-            lock,
-        };
-        // Also removes what a killed predecessor left behind.
-        file.create_temp()
-            .and_then(|_| fs::remove_file(&file.temp))
-            .map_err(|source| Error::folder(&file.folder, source))?;
-        Ok(file)
+        let replacement = FileReplacement::of(target);
+        replacement
+            .try_folder()
+            .map_err(|source| Error::folder(&folder, source))?;
+        Ok(CheckpointFile { replacement, lock })
     }
 
     /// The text; `None` when there is no file.
     pub(super) fn read(&self) -> Result<Option<String>, Error> {
-        read(&self.target)
+        read(self.path())
     }
 
     /// The path for messages.
     pub(super) fn path(&self) -> &Path {
-        &self.target
+        self.replacement.target()
     }
 
     /// Replaces the text, and gives how long the disk was waited for. After an error the old text is
@@ -75,61 +62,12 @@ impl CheckpointFile {
     ) -> Result<Duration, Error> {
         if !self.lock.is_in_place() {
             // Another process may have locked a new file. Where none has, the lock is taken again.
-            self.lock = CheckpointLock::take(&self.target)?;
-            log::warn!(checkpoint:% = self.target.display();
+            self.lock = CheckpointLock::take(self.path())?;
+            log::warn!(checkpoint:% = self.path().display();
                 "the lock file was removed or replaced while the checkpoint is in use; it is locked again");
         }
-        let filled = self.create_temp().and_then(|mut temp| {
-            self.take_over(&temp)?;
-            fill(&mut temp)?;
-            let begin = Instant::now();
-            temp.sync_all()?;
-            let waited = begin.elapsed();
-            fs::rename(&self.temp, &self.target)?;
-            Ok(waited)
-        });
-        let waited = filled.map_err(|source| {
-            // A full disk must not be kept full by our half; the next write tries again anyway.
-            fs::remove_file(&self.temp).ok();
-            Error::write(&self.target, source)
-        })?;
-        let begin = Instant::now();
-        match File::open(&self.folder).and_then(|folder| folder.sync_all()) {
-            // Some network file systems cannot sync a folder.
-            Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
-            done => done.map_err(|source| Error::write(&self.target, source))?,
-        }
-        Ok(waited + begin.elapsed())
-    }
-
-    /// A new, empty temporary file; an old one is removed. The name is fixed, as the lock lets
-    /// only one process write.
-    fn create_temp(&self) -> io::Result<File> {
-        match fs::remove_file(&self.temp) {
-            Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
-            _ => {}
-        }
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.temp)
-    }
-
-    /// Gives the temporary file mode and owner of the file it will replace. When root edits a
-    /// checkpoint, the service must still be able to read it.
-    fn take_over(&self, temp: &File) -> io::Result<()> {
-        match fs::symlink_metadata(&self.target) {
-            Ok(old) => {
-                chown_like(temp, &old);
-                temp.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
-            }
-            Err(err) if err.kind() == ErrorKind::NotFound => {
-                chown_like(temp, &fs::metadata(&self.folder)?);
-                Ok(())
-            }
-            Err(err) => Err(err),
-        }
+        let replaced = self.replacement.replace(fill);
+        replaced.map_err(|source| Error::write(self.path(), source))
     }
 }
 
@@ -137,56 +75,46 @@ impl CheckpointFile {
 /// far as that is no question of access rights. Gives the folder that is there, which `run` writes in
 /// or makes further folders in.
 pub(super) fn check(path: &Path) -> Result<PathBuf, Error> {
-    let target = safe_open::resolve(path).map_err(|source| Error::read(path, source))?;
+    let target = regular_file::resolve(path).map_err(|source| Error::read(path, source))?;
     if target.is_dir() {
         return Err(Error::read(path, ErrorKind::IsADirectory.into()));
     }
     let folder = folder_of(&target);
-    let existing = folder.ancestors().find(|it| it.exists());
-    match existing {
-        Some(place) if !place.is_dir() => {
-            Err(Error::folder(&folder, ErrorKind::NotADirectory.into()))
-        }
-        // Of a relative path nothing but the working directory is left.
-        place => Ok(place.unwrap_or(Path::new(".")).to_owned()),
+    let place = existing_folder(&target);
+    if place.is_dir() {
+        Ok(place)
+    } else {
+        Err(Error::folder(&folder, ErrorKind::NotADirectory.into()))
     }
 }
 
 /// Reads the file behind any symbolic links, without the lock: what it holds is always complete.
 pub(super) fn read_unlocked(path: &Path) -> Result<Option<String>, Error> {
-    read(&safe_open::resolve(path).map_err(|source| Error::read(path, source))?)
+    read(&regular_file::resolve(path).map_err(|source| Error::read(path, source))?)
 }
 
 /// What the file holds is always complete.
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    let file = match safe_open::open(path, Access::Read) {
-        Ok(file) => file,
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::read(path, source)),
+    let opened = regular_file::open(path, Access::Read, Links::Refuse);
+    let bytes = opened.and_then(|file| regular_file::read_up_to(&file, MAX_CHECKPOINT_BYTES));
+    let mut bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.is_missing() => return Ok(None),
+        Err(FileFault::TooLarge(_)) => {
+            return Err(Error::damaged(path, "it is larger than 16 MiB"));
+        }
+        Err(fault) => return Err(Error::read(path, fault.into())),
     };
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_CHECKPOINT_BYTES + 1).read_to_end(&mut bytes);
-    let length = read.map_err(|source| Error::read(path, source))?;
-    if u64::try_from(length).unwrap_or(u64::MAX) > MAX_CHECKPOINT_BYTES {
-        return Err(Error::damaged(path, "it is larger than 16 MiB"));
-    }
-    match String::from_utf8(bytes) {
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => Ok(Some(text)),
         Err(_) => Err(Error::damaged(path, "it is not UTF-8 text")),
     }
 }
 
-/// A name in the same folder: hidden, as the file is there for an instant only.
-fn temp_path(target: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".bridge-new");
-    folder_of(target).join(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     /// A second process would lock a new file, so nothing is written until the lock is ours again.
     #[test]

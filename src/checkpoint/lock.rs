@@ -1,14 +1,12 @@
 //! The lock of a checkpoint: a file beside it, as the checkpoint itself is a new file after each write.
 
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::safe_open::{self, Access};
-use crate::config::folder_of;
+use crate::regular_file::{self, Access, Links, sibling};
 
 /// The lock, held as long as this lives.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ impl CheckpointLock {
     pub(super) fn take(target: &Path) -> Result<CheckpointLock, Error> {
         let path = lock_path(target);
         let failed = |source| Error::lock(&path, source);
-        let mut file = safe_open::open_or_create(&path, &folder_of(&path)).map_err(failed)?;
+        let mut file = regular_file::open_or_create(&path).map_err(|fault| failed(fault.into()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::locked(target, holder(&file))),
@@ -63,12 +61,12 @@ impl CheckpointLock {
 /// # Errors
 /// The lock file cannot be read, or names no process.
 pub fn lock_holder(path: &Path) -> Result<Option<(u32, PathBuf)>, Error> {
-    let target = safe_open::resolve(path).map_err(|source| Error::read(path, source))?;
+    let target = regular_file::resolve(path).map_err(|source| Error::read(path, source))?;
     let path = lock_path(&target);
-    let file = match safe_open::open(&path, Access::Read) {
+    let file = match regular_file::open(&path, Access::Read, Links::Refuse) {
         Ok(file) => file,
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::lock(&path, source)),
+        Err(fault) if fault.is_missing() => return Ok(None),
+        Err(fault) => return Err(Error::lock(&path, fault.into())),
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(None),
@@ -88,7 +86,5 @@ fn holder(file: &File) -> Option<u32> {
 }
 
 fn lock_path(target: &Path) -> PathBuf {
-    let mut name = OsString::from(target.file_name().unwrap_or_default());
-    name.push(".lock");
-    folder_of(target).join(name)
+    sibling(target, "", ".lock")
 }

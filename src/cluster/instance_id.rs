@@ -1,14 +1,12 @@
 //! The name of this bridge among the members of the sink's group: configured, or made once and kept
 //! beside the checkpoint file, so that each start of one installation has the same name.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, folder_of, names};
+use crate::config::{Config, names};
+use crate::regular_file::{self, Access, FileFault, FileReplacement, Links, sibling};
 
 /// Begins each name that is made here, so that an operator who lists the members of a group knows them.
 const INSTANCE_ID_PREFIX: &str = "servicenow-kafka-bridge-";
@@ -72,12 +70,14 @@ pub fn instance_id(config: &Config) -> Result<String, InstanceIdError> {
 }
 
 fn kept_instance_id(checkpoint: &Path) -> Result<String, InstanceIdError> {
-    let path = with_ending(checkpoint, ".instance-id");
+    let path = sibling(checkpoint, "", ".instance-id");
     if let Some(id) = read(&path)? {
         return Ok(id);
     }
     let id = format!("{INSTANCE_ID_PREFIX}{:032x}", fastrand::u128(..));
-    if let Err(source) = write(&path, &id) {
+    // As a whole or not at all: a process that is killed meanwhile leaves no half of a name.
+    let replacement = FileReplacement::of(path.clone());
+    if let Err(source) = replacement.replace(|file| writeln!(file, "{id}")) {
         let action = "write";
         return Err(InstanceIdError::File {
             path,
@@ -101,65 +101,25 @@ fn read(path: &Path) -> Result<Option<String>, InstanceIdError> {
         path: path.to_owned(),
         why,
     };
-    // A pipe would block the opening, and a link could lead to a file of another user.
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Err(damaged("it is not a regular file".to_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed(source)),
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| {
-            let mut file = file.take(MAX_INSTANCE_ID_FILE_BYTES + 1);
-            file.read_to_end(&mut bytes)
-        })
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_INSTANCE_ID_FILE_BYTES {
-        return Err(damaged(format!(
-            "it is longer than {MAX_INSTANCE_ID_FILE_BYTES} bytes"
-        )));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".to_owned()))?;
+    let opened = regular_file::open(path, Access::Read, Links::Refuse);
+    let bytes = opened.and_then(|file| regular_file::read_up_to(&file, MAX_INSTANCE_ID_FILE_BYTES));
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.is_missing() => return Ok(None),
+        Err(FileFault::Io(source)) => return Err(failed(source)),
+        Err(fault) => return Err(damaged(fault.to_string())),
+    };
+    let text = str::from_utf8(&bytes).map_err(|_| damaged("it is not UTF-8 text".to_owned()))?;
     let id = text.trim_end_matches(['\r', '\n']);
     names::check_instance_id(id).map_err(damaged)?;
     Ok(Some(id.to_owned()))
 }
 
-/// Writes the file as a whole or not at all: a process that is killed meanwhile leaves no half of a name.
-fn write(path: &Path, id: &str) -> io::Result<()> {
-    let temp = with_ending(path, ".new");
-    match fs::remove_file(&temp) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        // Left behind by a process that was killed, or not there.
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(&temp);
-    let written = opened.and_then(|mut file| {
-        writeln!(file, "{id}")?;
-        file.sync_all()?;
-        fs::rename(&temp, path)
-    });
-    if let Err(error) = written {
-        fs::remove_file(&temp).ok();
-        return Err(error);
-    }
-    // Some network file systems cannot sync a folder.
-    File::open(folder_of(path))?.sync_all().ok();
-    Ok(())
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
     #[test]
     fn a_name_is_made_once_and_kept() {
@@ -198,6 +158,19 @@ mod tests {
         symlink(&aim, &file).unwrap();
         assert!(kept_instance_id(&checkpoint).is_err());
         assert_eq!(fs::read_to_string(&aim).unwrap(), "abc");
+    }
+
+    /// The first `run` of root leaves a file that the service can read.
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), Some(1234), Some(1235)).unwrap();
+        kept_instance_id(&folder.path().join("offsets.json")).unwrap();
+        let file = fs::metadata(folder.path().join("offsets.json.instance-id")).unwrap();
+        assert_eq!((file.uid(), file.gid()), (1234, 1235));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::servicenow::query::query_value_fault;
 use crate::terminal_text::clean;
-use crate::{runtime, source};
+use crate::{regular_file, runtime, source};
 
 impl From<checkpoint::Error> for CommandFailure {
     fn from(error: checkpoint::Error) -> CommandFailure {
@@ -105,7 +105,7 @@ fn set(
 
 /// As the owner of the folder, so that root changes nothing there that the service could not.
 fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
-    checkpoint::become_folder_owner(path).map_err(|error| {
+    regular_file::become_folder_owner(path).map_err(|error| {
         let path = path.display();
         let why = format!("cannot go on as the owner of the folder of {path}: {error}");
         CommandFailure::new(exit_code::TRY_AGAIN, why)

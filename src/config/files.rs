@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::regular_file::RegularFile;
+use crate::regular_file::RegularFile;
 
 /// No file of a configuration is larger.
 const MAX_DIGESTED_BYTES: u64 = 2 << 20;

@@ -9,8 +9,8 @@ use super::keys::{self, Config, ObservabilityConfig};
 use super::names::closest;
 use super::problem::{ConfigProblem, ConfigProblems, ConfigWarning, MAX_LISTED_PROBLEMS};
 use super::reader::{ReadContext, ReadNotes, Remark, Section};
-use super::regular_file::{FileFault, RegularFile, WriteAccess};
 use super::yaml::{self, BYTE_ORDER_MARK, YamlKind, YamlNode};
+use crate::regular_file::{FileFault, RegularFile, WriteAccess};
 
 /// A larger file is not a configuration of this program.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;

@@ -17,6 +17,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::files::ConfigFiles;
+use crate::regular_file::folder_of;
 use crate::stop::{self, Stop, StopTrigger};
 
 /// A change is complete when no further event comes for this long: an editor causes several.
@@ -207,14 +208,6 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
         folders.push(folder_of(&real));
     }
     folders
-}
-
-/// The folder that holds the file `path`; `.` for a bare file name.
-pub(crate) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use ureq::tls::{
     Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem,
 };
 
-use crate::config::{self, RegularFile};
+use crate::config;
+use crate::regular_file::RegularFile;
 
 /// A bundle of every public CA has a quarter of this.
 const MAX_PEM_BYTES: u64 = 1 << 20;

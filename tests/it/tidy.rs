@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
         "metrics",
         "name_lookup",
         "own_writes",
+        "regular_file",
         "stop",
         "json_text",
         "terminal_text",

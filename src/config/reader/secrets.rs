@@ -7,8 +7,8 @@ use super::context::ValuePrivacy;
 use super::section::Section;
 use crate::config::env::ExpandedText;
 use crate::config::names::quoted;
-use crate::config::regular_file::{self, RegularFile, WriteAccess};
 use crate::config::secret::Secret;
+use crate::regular_file::{self, RegularFile, WriteAccess};
 
 /// A file larger than this holds something else than a secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

@@ -79,7 +79,7 @@ fn what_stands_in_the_place_of_the_lock_is_neither_followed_nor_changed() {
         ("a hard link", |victim, path| {
             fs::hard_link(victim, path).unwrap();
         }),
-        ("it is no regular file", |_, path| {
+        ("not a regular file", |_, path| {
             make_pipe(path);
         }),
         ("s a directory", |_, path| fs::create_dir(path).unwrap()),
