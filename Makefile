@@ -59,6 +59,8 @@ lint: ## Check the format, the lints, the documentation, the dependencies and th
 .PHONY: audit
 audit: ## Look up the dependencies in the list of known vulnerabilities (needs the internet)
 	"$$(.ci/tool cargo-deny)" --log-level error check advisories
+	"$$(.ci/tool cargo-audit)" audit --quiet
+	"$$(.ci/tool cargo-audit)" audit --quiet --file tests/fuzz/Cargo.lock
 
 .PHONY: coverage
 coverage: ## Run the tests of the library and of the binary, and tell which share of the lines they reach
@@ -108,6 +110,10 @@ uninstall: ## Remove what `make install` installed; configuration and checkpoint
 .PHONY: deb rpm
 deb rpm: ## Build the Debian package, the RPM package: target/package/*.deb, *.rpm (of the static binary)
 	TARGET=$(TARGET) CARGO=$(CARGO) packaging/build-package $@
+
+.PHONY: sbom
+sbom: ## Write what the binary is made of as CycloneDX: target/package/*.cdx.json
+	TARGET=$(TARGET) packaging/sbom
 
 .PHONY: test-packaging
 test-packaging: ## Check the packages, and install, upgrade and remove them in roots of their own (needs root, some minutes)

@@ -5,6 +5,7 @@ mod links;
 mod names;
 mod page;
 mod purity;
+mod workflows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
