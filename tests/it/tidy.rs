@@ -4,6 +4,7 @@ mod arrows;
 mod links;
 mod names;
 mod page;
+mod pasted;
 mod purity;
 mod workflows;
 

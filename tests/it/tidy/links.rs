@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::root;
 
 /// The Markdown files that are read on their own: those at the top, and all below `docs`.
-fn pages() -> Vec<PathBuf> {
+pub(super) fn pages() -> Vec<PathBuf> {
     let mut found = markdown_in(&root());
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
