@@ -8,6 +8,7 @@ mod batch;
 mod broker_health;
 mod client_context;
 mod client_settings;
+mod cluster_survey;
 mod consumer;
 mod consumer_record;
 mod error;
@@ -26,6 +27,10 @@ mod topic_partition;
 mod topic_reader;
 
 pub use self::batch::{Batch, DeliveryError};
+pub use self::client_settings::CLIENT_ID;
+pub use self::cluster_survey::{
+    BrokerAddress, ClusterSurveyor, FoundTopic, GroupSurvey, TopicSettings, TopicSurvey,
+};
 pub use self::consumer::{
     CommitNote, Consumer, GroupCoverage, OffsetCommit, PartitionStart, PollResult,
     RebalanceListener, StartPosition,

@@ -12,8 +12,8 @@ use super::librdkafka_words::without_repetitions;
 use crate::config::{Compression, KafkaConfig};
 use crate::http::redaction::{HiddenSecret, hide, hide_password, redact};
 
-/// The name of this client in the brokers' logs and quotas.
-const CLIENT_ID: &str = "servicenow-kafka-bridge";
+/// The name of this client in the brokers' logs and quotas, unless `kafka.properties` gives another.
+pub const CLIENT_ID: &str = "servicenow-kafka-bridge";
 
 /// The size from which on records count with their bytes alone. The queue's number of records is limited
 /// to `kafka.queue_bytes` divided by this, as librdkafka needs a few hundred bytes for each record

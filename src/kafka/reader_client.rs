@@ -42,7 +42,7 @@ pub(super) struct ReaderContext {
 }
 
 impl ReaderContext {
-    fn new(settings: ClientSettings, group: &str) -> ReaderContext {
+    pub(super) fn new(settings: ClientSettings, group: &str) -> ReaderContext {
         ReaderContext {
             settings,
             group: group.to_owned(),

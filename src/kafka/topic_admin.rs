@@ -233,7 +233,7 @@ fn owned(names: &BTreeSet<&str>) -> Vec<String> {
 
 /// Waits on this thread for a future, until `deadline`. rdkafka's admin client answers with futures, and
 /// one short wait at the start is no reason for an async runtime.
-fn block_on<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+pub(super) fn block_on<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

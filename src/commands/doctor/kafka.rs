@@ -1,57 +1,132 @@
-//! Kafka: brokers and topics.
+//! Kafka: brokers, topics with their settings and rights, the group of the sink.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::finding::FindingArea;
+use super::finding::{Finding, FindingArea, FindingLevel};
+use super::judge;
+use super::judge::kafka::TopicUse;
+use super::judge::reach::JudgedWay;
 use super::report::FindingReport;
 use crate::config::Config;
-use crate::health::Health;
-use crate::kafka::{self, Producer};
-use crate::metrics::Metrics;
+use crate::http::reach::{ReachTarget, reach};
+use crate::kafka::{BrokerAddress, CLIENT_ID, ClusterSurveyor, TopicReadError, TopicSurvey};
 use crate::stop::Stop;
 
-pub(super) fn examine(config: &Config, _stop: &Stop, report: &mut FindingReport<'_, '_>) {
-    // A look must not make topics.
-    let mut settings = config.kafka.clone();
-    settings.create_topics = None;
-    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let producer = match Producer::start(&settings, &metrics, &health) {
-        Ok(producer) => producer,
-        Err(error) => return report.add(FindingArea::Kafka.error("client", &error)),
+/// Bound on each step of the way to a broker.
+const BROKER_REACH_BOUND: Duration = Duration::from_secs(5);
+/// Most brokers that are looked at one by one.
+const MAX_LOOKED_AT_BROKERS: usize = 50;
+
+/// Looks at Kafka as the sink's group, without joining it.
+pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'_, '_>) {
+    let area = FindingArea::Kafka;
+    let surveyor = match ClusterSurveyor::start(&config.kafka, &config.sink.group_id, stop) {
+        Ok(surveyor) => surveyor,
+        Err(error) => return report.add(area.error("client", &error)),
     };
-    look_up_topics(config, &producer, report);
-    producer.shutdown(Instant::now() + Duration::from_secs(1));
+    let names = config.topics();
+    let brokers = match surveyor.brokers(names.first().map_or("", String::as_str)) {
+        Ok(brokers) => brokers,
+        Err(error) => return report.add(area.error("brokers", &error)),
+    };
+    report.extend(look_at_brokers(config, &brokers, stop));
+    let topics = match surveyor.topics(&names) {
+        Ok(topics) => topics,
+        Err(error) => return report.add(area.error("topics", &error)),
+    };
+    let made = config
+        .kafka
+        .create_topics
+        .as_ref()
+        .map(|how| how.partitions);
+    for (name, topic) in &topics {
+        let used = TopicUse::of(config, name);
+        report.extend(judge::kafka::topic(name, topic, used, made));
+    }
+    if !config.active_topics().is_empty() {
+        report.extend(look_at_sink(config, &surveyor, &topics));
+    }
 }
 
-fn look_up_topics(config: &Config, producer: &Producer, report: &mut FindingReport<'_, '_>) {
-    let mut topics = config.topics();
-    let mut found = producer.topics(&topics);
-    if let Err(kafka::Error::MissingTopics(missing)) = &found
-        && let Some(how) = &config.kafka.create_topics
-    {
-        for topic in missing {
-            let seen = format!(
-                "does not exist yet; `run` makes it with {} partitions (kafka.create_topics)",
-                how.partitions
-            );
-            report.add(FindingArea::Kafka.ok(format!("topic {topic}"), seen));
+/// Goes to each broker by the address that the cluster gives to its clients: that of `kafka.brokers` may
+/// be another one.
+fn look_at_brokers(config: &Config, brokers: &[BrokerAddress], stop: &Stop) -> Vec<Finding> {
+    let tls = config.kafka.tls.as_ref();
+    let mut findings = Vec::new();
+    for broker in brokers.iter().take(MAX_LOOKED_AT_BROKERS) {
+        if stop.is_stopped() {
+            break;
         }
-        topics.retain(|topic| !missing.contains(topic));
-        found = producer.topics(&topics);
+        let host = &broker.host;
+        let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+        let host = if is_bare_ipv6 {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
+        let target = ReachTarget {
+            host: &host,
+            port: broker.port,
+            tls: tls.map(|files| ("kafka.tls", files)),
+            proxy: None,
+        };
+        let (seen, _) = reach(&target, BROKER_REACH_BOUND);
+        let way = JudgedWay {
+            area: FindingArea::Kafka,
+            place: &format!("broker {} ({host}:{})", broker.id, broker.port),
+            address_key: "advertised.listeners of the broker",
+            tls_section: "kafka.tls",
+            through_proxy: false,
+        };
+        let now = jiff::Timestamp::now().as_second();
+        findings.extend(judge::reach::judge(&way, &seen, now));
     }
-    match found {
-        Ok(topics) => {
-            let words = topics
-                .iter()
-                .map(|topic| format!("{} ({} partitions)", topic.name, topic.partitions));
-            let list: Vec<String> = words.collect();
-            let list = match list.join(", ") {
-                none if none.is_empty() => "none yet".to_owned(),
-                list => list,
-            };
-            report.add(FindingArea::Kafka.ok("topics", list));
+    findings
+}
+
+/// What the sink needs: to read its topics, and to commit in its group.
+fn look_at_sink(
+    config: &Config,
+    surveyor: &ClusterSurveyor<'_>,
+    topics: &[(String, TopicSurvey)],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut read = Vec::new();
+    for (name, topic) in topics {
+        let TopicSurvey::Found(found) = topic else {
+            continue;
+        };
+        if !TopicUse::of(config, name).reads {
+            continue;
         }
-        Err(error) => report.add(FindingArea::Kafka.error("topics", &error)),
+        read.push((name.clone(), found.partitions));
+        findings.push(match surveyor.prove_read(name) {
+            Ok(proven) => judge::kafka::read_right(name, proven),
+            Err(error) => refused(format!("topic {name}"), &error),
+        });
     }
+    let group = &config.sink.group_id;
+    findings.push(match surveyor.group(group, &read) {
+        Ok(seen) => judge::kafka::group(group, &seen, own_name(config)),
+        Err(error) => refused(format!("group {group}"), &error),
+    });
+    findings
+}
+
+/// The name under which the bridge's clients show themselves.
+fn own_name(config: &Config) -> &str {
+    let mut properties = config.kafka.properties.iter();
+    let given = properties.find(|(name, _)| name == "client.id");
+    given.map_or(CLIENT_ID, |(_, name)| name.expose())
+}
+
+/// A right that is missing is a failure; what was not answered may be answered later.
+fn refused(subject: String, error: &TopicReadError) -> Finding {
+    let level = match error {
+        TopicReadError::Forbidden { .. } => FindingLevel::Failure,
+        TopicReadError::Kafka(_)
+        | TopicReadError::Refused(_)
+        | TopicReadError::Scattered { .. } => FindingLevel::Warning,
+    };
+    FindingArea::Kafka.worded(level, subject, &error.to_string())
 }

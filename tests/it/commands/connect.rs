@@ -32,7 +32,7 @@ fn check_connect_says_what_works() {
         "ok      time zone: times in queries are read as UTC",
         "ok      table `incident`: 10 rows, 10 of the first 10 readable",
         "s from this host's",
-        "ok      topics: servicenow.incident (3 partitions)",
+        "ok      topic servicenow.incident: 3 partitions",
     ] {
         assert!(output.contains(words), "no `{words}` in {output}");
     }
@@ -143,7 +143,7 @@ fn check_connect_names_topics_that_would_be_made() {
     assert_eq!(code, 0, "{output}{errors}");
     for words in [
         "ok      topic not.there.yet: does not exist yet; `run` makes it with 2 partitions",
-        "ok      topics: servicenow.incident (3 partitions)",
+        "ok      topic servicenow.incident: 3 partitions",
     ] {
         assert!(output.contains(words), "no `{words}` in {output}");
     }

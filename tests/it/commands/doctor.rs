@@ -25,7 +25,7 @@ fn a_healthy_set_up_has_no_warning() {
         "ok      clock: the instance's clock is 0 s from this host's",
         "ok      requests per hour: no rule limits them for this user",
         "ok      semaphores: a request waited up to 0 ms",
-        "ok      topics: servicenow.incident (3 partitions)",
+        "ok      topic servicenow.incident: 3 partitions",
         ", warnings: 0, failures: 0\n",
     ] {
         assert!(output.contains(words), "no `{words}` in {output}");
@@ -107,4 +107,41 @@ fn private(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::Permissions::from_mode(0o600);
     fs::set_permissions(folder.join("config.yaml"), mode).unwrap();
+}
+
+/// With a sink, against a real Kafka: its settings are told, and no member joins the group.
+#[test]
+fn a_healthy_sink_on_a_real_kafka_has_no_warning() {
+    if !real_kafka::require_or_skip() {
+        return;
+    }
+    let kafka = real_kafka::shared().unwrap();
+    for topic in ["doctor.out", "doctor.in", "doctor.letters"] {
+        kafka.create_topic(topic, 2, &[]).unwrap();
+    }
+    let (sim, _mock, folder, config) = connect::instance_and_kafka();
+    let mut config = config.topic("doctor.out");
+    config.kafka = format!("brokers: ['{}']", kafka.plain_addr());
+    config
+        .consume("doctor.in", "problem", "doctor.group")
+        .sink("dlq_topic: doctor.letters")
+        .write(folder.path());
+    private(folder.path());
+    let (output, errors, code) = call(folder.path(), &["doctor"]);
+    assert_eq!((errors.as_str(), code), ("", 0), "{output}");
+    for words in [
+        "ok      way to broker 1 (127.0.0.1:",
+        "ok      topic doctor.out: 2 partitions, max.message.bytes 1048588",
+        "ok      topic doctor.letters: 2 partitions",
+        "ok      topic doctor.in: may be read",
+        "ok      group doctor.group: ",
+        "ok      table `problem` (sink, from doctor.in): answers",
+    ] {
+        assert!(output.contains(words), "no `{words}` in {output}");
+    }
+    assert!(
+        output.contains(", 0 members, committed partitions: 0"),
+        "{output}"
+    );
+    assert!(sim.writes().is_empty());
 }

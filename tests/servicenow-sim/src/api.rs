@@ -225,7 +225,8 @@ impl Instance {
         let context = Context { arrival, user };
         let answer = self.rated(&context, &route);
         drop(held);
-        standard_headers(answer, cookie.is_none(), slot.waited)
+        let waited = slot.waited.max(self.options.semaphore_wait);
+        standard_headers(answer, cookie.is_none(), waited)
     }
 
     /// Answers as far as the rate rule allows it; a rule is for one API resource (section 7).

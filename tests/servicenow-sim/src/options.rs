@@ -84,6 +84,9 @@ pub struct Options {
     pub no_audit_delete: Vec<String>,
     /// Table API requests per hour of a rate rule; `None` is no rule (section 7).
     pub rate_limit_per_hour: Option<u64>,
+    /// `sem_wait` of `Server-Timing` is at least this (section 1.8, line 87): the other users of the node
+    /// keep its semaphores.
+    pub semaphore_wait: Duration,
     /// Requests that run and requests that wait at most, 4 and 50 on a real node (section 7);
     /// `None` is no limit.
     pub semaphore: Option<(usize, usize)>,
@@ -129,6 +132,7 @@ impl Default for Options {
             audit_delete_loss: 0.0,
             no_audit_delete: Vec::new(),
             rate_limit_per_hour: None,
+            semaphore_wait: Duration::ZERO,
             semaphore: None,
         }
     }

@@ -24,6 +24,14 @@ pub(crate) fn tables() -> Vec<Table> {
             .texts(&["name", "element", "value", "label", "language"])
             .column(Column::new("inactive", Kind::Boolean))
             .column(Column::new("sequence", Kind::Integer)),
+        // Rows are what the platform's own script include `IndexCreator` writes: the columns of an index
+        // in one text, with commas. A new instance here lists none.
+        Table::new("sys_index")
+            .label("Table Index")
+            .display("col_name_string")
+            .texts(&["logical_table_name", "col_name_string"])
+            .column(Column::reference("table", "sys_db_object"))
+            .column(Column::new("unique_index", Kind::Boolean)),
         user(),
         Table::new("sys_user_group")
             .label("Group")

@@ -1,1 +1,222 @@
-//! Brokers and topics.
+//! Brokers, topics and the sink's group.
+
+use crate::commands::doctor::finding::{Finding, FindingArea};
+use crate::config::{Config, Partitioner};
+use crate::kafka::{FoundTopic, GroupSurvey, TopicSurvey};
+
+/// What the bridge does with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands::doctor) struct TopicUse {
+    pub(in crate::commands::doctor) writes: bool,
+    pub(in crate::commands::doctor) reads: bool,
+    /// Records without keys are written.
+    pub(in crate::commands::doctor) without_keys: bool,
+    /// Largest record that is written, in bytes.
+    pub(in crate::commands::doctor) max_record_bytes: u64,
+}
+
+impl TopicUse {
+    pub(in crate::commands::doctor) fn of(config: &Config, topic: &str) -> TopicUse {
+        let mut reads = config.active_topics().iter();
+        let reads = reads.any(|it| it.topic == topic);
+        let tables = config.active_tables().iter();
+        let tables: Vec<_> = tables.filter(|table| table.topic == topic).collect();
+        TopicUse {
+            reads,
+            writes: !reads || !tables.is_empty(),
+            without_keys: tables
+                .iter()
+                .any(|table| matches!(table.partitioner, Partitioner::RoundRobin)),
+            max_record_bytes: u64::from(config.kafka.max_message_bytes),
+        }
+    }
+}
+
+/// `made`: how many partitions a missing topic will get, where the bridge makes it.
+pub(in crate::commands::doctor) fn topic(
+    name: &str,
+    seen: &TopicSurvey,
+    used: TopicUse,
+    made: Option<u16>,
+) -> Vec<Finding> {
+    let subject = format!("topic {name}");
+    let rights = match (used.writes, used.reads) {
+        (true, true) => "Describe, Write and Read",
+        (true, false) => "Describe and Write",
+        (false, _) => "Describe and Read",
+    };
+    let area = FindingArea::Kafka;
+    match (seen, made) {
+        (TopicSurvey::Found(found), _) => judge_found(&subject, found, used),
+        (TopicSurvey::Forbidden, _) => {
+            let cure = format!("grant the Kafka user {rights} on it");
+            vec![area.failure(subject, "may not be described by this Kafka user", cure)]
+        }
+        (TopicSurvey::Missing, Some(partitions)) => {
+            let seen = format!(
+                "does not exist yet; `run` makes it with {partitions} partitions \
+                 (kafka.create_topics)"
+            );
+            vec![area.ok(subject, seen)]
+        }
+        (TopicSurvey::Missing, None) => {
+            let cure = format!(
+                "create it (kafka-topics.sh --create --topic {name}), or set \
+                 kafka.create_topics.enabled: true"
+            );
+            vec![area.failure(subject, "does not exist", cure)]
+        }
+    }
+}
+
+fn judge_found(subject: &str, found: &FoundTopic, used: TopicUse) -> Vec<Finding> {
+    let area = FindingArea::Kafka;
+    let settings = found.settings.clone().unwrap_or_default();
+    let mut words = format!("{} partitions", found.partitions);
+    match settings.max_message_bytes {
+        Some(bytes) => words.push_str(&format!(", max.message.bytes {bytes}")),
+        None => words.push_str(", settings not told"),
+    }
+    let mut findings = Vec::new();
+    if found.leaderless > 0 {
+        let seen = format!("{words}, of which {} have no leader", found.leaderless);
+        let cure = "see which brokers are down: nothing gets into these partitions or out of them";
+        findings.push(area.failure(subject, seen, cure));
+    }
+    let needed = settings.min_in_sync.unwrap_or(1);
+    if used.writes && found.leaderless == 0 && found.fewest_in_sync < needed {
+        let seen = format!(
+            "{words}; a partition has {} replicas in sync, and min.insync.replicas is {needed}",
+            found.fewest_in_sync
+        );
+        let cure = "see which brokers are down, or lower min.insync.replicas of the topic: Kafka \
+                    refuses every record until then";
+        findings.push(area.failure(subject, seen, cure));
+    }
+    let is_compacted = settings
+        .cleanup_policy
+        .as_ref()
+        .is_some_and(|policy| policy.contains("compact"));
+    if is_compacted && used.without_keys {
+        let seen = format!("{words}; is compacted, and `partitioner: round_robin` sends no keys");
+        let cure = "set another partitioner, or cleanup.policy=delete: Kafka refuses every record \
+                    without a key";
+        findings.push(area.failure(subject, seen, cure));
+    }
+    if let Some(bytes) = settings.max_message_bytes
+        && used.writes
+        && bytes < used.max_record_bytes
+    {
+        let seen = format!(
+            "{words}, less than kafka.max_message_bytes ({})",
+            used.max_record_bytes
+        );
+        let cure = "raise max.message.bytes of the topic, or lower kafka.max_message_bytes: a record \
+                    between the two holds its table";
+        findings.push(area.warning(subject, seen, cure));
+    }
+    if findings.is_empty() {
+        findings.push(area.ok(subject, words));
+    }
+    findings
+}
+
+/// `proven`: whether reading was tried with success in time.
+pub(in crate::commands::doctor) fn read_right(topic: &str, proven: bool) -> Finding {
+    let subject = format!("topic {topic}");
+    if proven {
+        return FindingArea::Kafka.ok(subject, "may be read");
+    }
+    let cure = "see whether the leader of its partition 0 answers";
+    FindingArea::Kafka.warning(subject, "a fetch brought no answer in time", cure)
+}
+
+/// The group of the sink. `own`: the client name under which the bridge joins it.
+pub(in crate::commands::doctor) fn group(name: &str, seen: &GroupSurvey, own: &str) -> Finding {
+    let subject = format!("group {name}");
+    let mut words = format!(
+        "{}, {} members, committed partitions: {}",
+        seen.state,
+        seen.members.len(),
+        seen.committed
+    );
+    let is_foreign = |member: &&String| !member.starts_with(&format!("{own} at "));
+    if let Some(member) = seen.members.iter().find(is_foreign) {
+        words.push_str(&format!("; {member} is one of them"));
+        let cure = "give the bridge a group of its own (sink.group_id): records that another program \
+                    takes never reach the instance";
+        return FindingArea::Kafka.warning(subject, words, cure);
+    }
+    FindingArea::Kafka.ok(subject, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::doctor::finding::FindingLevel::{self, Failure, Ok, Warning};
+    use crate::kafka::TopicSettings;
+
+    const WRITES: TopicUse = TopicUse {
+        writes: true,
+        reads: false,
+        without_keys: true,
+        max_record_bytes: 1_000_000,
+    };
+
+    fn found(change: fn(&mut FoundTopic)) -> FindingLevel {
+        let mut topic = FoundTopic {
+            partitions: 3,
+            leaderless: 0,
+            fewest_in_sync: 2,
+            settings: Some(TopicSettings {
+                max_message_bytes: Some(1_048_588),
+                min_in_sync: Some(2),
+                cleanup_policy: Some("delete".to_owned()),
+            }),
+        };
+        change(&mut topic);
+        let seen = TopicSurvey::Found(topic);
+        let findings = super::topic("t", &seen, WRITES, None);
+        findings.iter().map(|finding| finding.level).max().unwrap()
+    }
+
+    fn set(topic: &mut FoundTopic) -> &mut TopicSettings {
+        topic.settings.as_mut().unwrap()
+    }
+
+    #[test]
+    fn a_topic_takes_what_is_written() {
+        assert_eq!(found(|_| {}), Ok);
+        assert_eq!(found(|it| it.settings = None), Ok);
+        assert_eq!(found(|it| it.leaderless = 1), Failure);
+        assert_eq!(found(|it| it.fewest_in_sync = 1), Failure);
+        assert_eq!(
+            found(|it| set(it).max_message_bytes = Some(999_999)),
+            Warning
+        );
+        assert_eq!(
+            found(|it| set(it).cleanup_policy = Some("compact".to_owned())),
+            Failure
+        );
+        let level = |seen: &TopicSurvey, made| topic("t", seen, WRITES, made)[0].level;
+        assert_eq!(level(&TopicSurvey::Missing, None), Failure);
+        assert_eq!(level(&TopicSurvey::Missing, Some(3)), Ok);
+        assert_eq!(level(&TopicSurvey::Forbidden, Some(3)), Failure);
+    }
+
+    #[test]
+    fn a_group_belongs_to_the_bridge() {
+        let seen = |members: &[&str]| GroupSurvey {
+            state: "Stable".to_owned(),
+            members: members.iter().map(|it| (*it).to_owned()).collect(),
+            committed: 3,
+        };
+        let level = |members: &[&str]| group("g", &seen(members), "bridge").level;
+        assert_eq!(level(&[]), Ok);
+        assert_eq!(level(&["bridge at /10.0.0.1", "bridge at /10.0.0.2"]), Ok);
+        assert_eq!(
+            level(&["bridge at /10.0.0.1", "other at /10.0.0.3"]),
+            Warning
+        );
+    }
+}
