@@ -55,7 +55,7 @@ impl ActivitySums {
         ActivitySums {
             rows: metrics.source_produced.sum(),
             records: metrics.sink_records.sum(),
-            dead_letters: metrics.sink_dead_letters.sum(),
+            dead_letters: metrics.sink_dead_letters.sum() + metrics.source_dead_letters.sum(),
             requests: metrics.api_requests.sum(),
             failed_requests: metrics.api_errors.sum(),
         }
@@ -88,7 +88,8 @@ mod tests {
         log.step(now + ACTIVITY_LOG_INTERVAL, &metrics);
         assert_eq!(log.before.rows, 5);
         metrics.source_produced.with(&["a", "t"]).add(2);
+        metrics.source_dead_letters.with(&["a", "too_large"]).add(1);
         let moved = ActivitySums::read(&metrics).since(log.before);
-        assert_eq!(moved.rows, 2);
+        assert_eq!((moved.rows, moved.dead_letters), (2, 1));
     }
 }

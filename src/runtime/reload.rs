@@ -134,7 +134,8 @@ impl ReloadTask {
             (plan.kafka, "the connection to Kafka"),
             (plan.registry, "the connection to the schema registry"),
         ];
-        for (_, what) in tried_out.iter().filter(|(changes, _)| *changes) {
+        let is_tried = |changes: bool| changes && plan.config.reload_rollback;
+        for (_, what) in tried_out.iter().filter(|(changes, _)| is_tried(*changes)) {
             log::info!(what = what; "trying the edited configuration before it is used");
         }
         let client = plan.servicenow.then(|| self.client(&plan.config));

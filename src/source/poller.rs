@@ -62,11 +62,9 @@ pub(super) struct TablePoller {
     clock_watch: ClockWatch,
     /// Whether the Aggregate API is asked for the count before each page, as pages carry none.
     counts_first: bool,
-    progress: Option<ReadProgress>,
-    /// Whether the log has the end of this read already: it was reached before the sender asked to
-    /// read the last rows again.
-    end_is_logged: bool,
-    warned_of_hidden: bool,
+    /// Whether the log has it that the table waits for the instance's clock.
+    stands_still: bool,
+    progress: ReadProgress,
     row_faults: RowFaultLog,
     failures: PollFailureLog,
     heartbeat: Heartbeat,
@@ -105,9 +103,8 @@ impl TablePoller {
             read_to: None,
             clock_watch: ClockWatch::new(table.slow_poll_interval, Instant::now()),
             counts_first: false,
-            progress: None,
-            end_is_logged: false,
-            warned_of_hidden: false,
+            stands_still: false,
+            progress: ReadProgress::new(&table.name),
             failures: PollFailureLog::new(&table.name),
             row_faults: RowFaultLog::new(table, &context.metrics),
             heartbeat: context.health.thread(&format!("read:{}", table.name)),
@@ -181,13 +178,16 @@ impl TablePoller {
             self.backoff.reset();
             self.condition.ok();
             match step {
-                WindowStep::More => self.report_progress(rows_before),
+                WindowStep::More => {
+                    let left = self.window.remaining();
+                    self.progress.report(left, rows_before, &self.metrics);
+                }
                 WindowStep::CaughtUp => break,
                 WindowStep::Stuck => return Err(PollError::HiddenRows),
             }
         }
         self.read_to = Some(hi);
-        self.record_caught_up();
+        self.progress.caught_up(self.window.hidden(), &self.metrics);
         Ok(had_rows)
     }
 
@@ -361,7 +361,9 @@ impl TablePoller {
 
     fn rewind(&mut self, rewind: RewindRequest) {
         self.generation = rewind.generation;
-        self.end_is_logged |= self.read_to.take().is_some();
+        if self.read_to.take().is_some() {
+            self.progress.reads_again();
+        }
         self.window.rewind(rewind.cursor);
         if rewind.single_rows {
             self.window.request_single_rows();
@@ -430,8 +432,8 @@ impl TablePoller {
     }
 
     /// Says once that the table waits for the instance's clock; gives the pause before the next look.
-    fn record_standstill(&self, error: &PollError) -> Duration {
-        if self.condition.is_ok() {
+    fn record_standstill(&mut self, error: &PollError) -> Duration {
+        if !std::mem::replace(&mut self.stands_still, true) {
             self.metrics.count_error(error.metric_label());
             log::error!(table = self.table.name, error:% = error; "the table stands still");
         }
@@ -450,51 +452,10 @@ impl TablePoller {
     }
 
     fn record_success(&mut self) {
+        self.stands_still = false;
         self.condition.ok();
         self.failures.succeeded();
         self.backoff.reset();
         self.metrics.last_success.set_time(Duration::ZERO);
-    }
-
-    fn record_caught_up(&mut self) {
-        self.report_hidden();
-        self.metrics.remaining.set(0.0);
-        let is_logged = std::mem::take(&mut self.end_is_logged);
-        if let Some(progress) = self.progress.take()
-            && !is_logged
-        {
-            progress.end(&self.table.name, self.metrics.rows.get());
-        }
-    }
-
-    /// Shows how many rows are hidden from the integration user. In the next round they lie behind
-    /// the cursor and are not counted again, so the gauge keeps the last number that is not zero.
-    /// Rows are often hidden on purpose: one warning is enough.
-    fn report_hidden(&mut self) {
-        let hidden = self.window.hidden();
-        if hidden == 0 {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        self.metrics.hidden.set(hidden as f64);
-        if !self.warned_of_hidden {
-            self.warned_of_hidden = true;
-            log::warn!(table = self.table.name, rows = hidden;
-                "rows are hidden from the integration user and do not arrive");
-        }
-    }
-
-    /// Writes a log line every now and then while much is left to read.
-    fn report_progress(&mut self, rows_before: u64) {
-        let left = self.window.remaining();
-        if let Some(left) = left {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            self.metrics.remaining.set(left as f64);
-        }
-        let rows = self.metrics.rows.get();
-        let progress = self
-            .progress
-            .get_or_insert_with(|| ReadProgress::new(rows_before));
-        progress.report(&self.table.name, rows, left);
     }
 }

@@ -1,12 +1,24 @@
-//! Log lines about a long read.
+//! Log lines and gauges about a long read, its end, and rows that are hidden.
 
 use std::time::{Duration, Instant};
+
+use super::poller_metrics::PollerMetrics;
 
 /// Time between two lines.
 const READ_PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A read that takes more than one page.
+/// What is said of the reads of one table.
 pub(super) struct ReadProgress {
+    table: String,
+    current: Option<LongRead>,
+    /// Whether the log has the end of this read already: it was reached before the sender asked to
+    /// read the last rows again.
+    end_is_logged: bool,
+    warned_of_hidden: bool,
+}
+
+/// A read that takes more than one page.
+struct LongRead {
     started: Instant,
     reported: Instant,
     /// The table's row counter when the read began.
@@ -22,10 +34,67 @@ pub(super) fn log_page(table: &str, rows: u64, total: Option<u64>) {
 }
 
 impl ReadProgress {
-    /// Begins with `rows` on the table's row counter.
-    pub(super) fn new(rows: u64) -> ReadProgress {
-        let now = Instant::now();
+    pub(super) fn new(table: &str) -> ReadProgress {
         ReadProgress {
+            table: table.to_owned(),
+            current: None,
+            end_is_logged: false,
+            warned_of_hidden: false,
+        }
+    }
+
+    /// More is to come: `left` rows, if that is known. The read began with `rows_before` on the table's
+    /// row counter.
+    pub(super) fn report(&mut self, left: Option<u64>, rows_before: u64, metrics: &PollerMetrics) {
+        if let Some(left) = left {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics.remaining.set(left as f64);
+        }
+        let current = self
+            .current
+            .get_or_insert_with(|| LongRead::new(rows_before));
+        current.report(&self.table, metrics.rows.get(), left);
+    }
+
+    /// All is read, but for `hidden` rows.
+    pub(super) fn caught_up(&mut self, hidden: u64, metrics: &PollerMetrics) {
+        self.report_hidden(hidden, metrics);
+        metrics.remaining.set(0.0);
+        let is_logged = std::mem::take(&mut self.end_is_logged);
+        if let Some(current) = self.current.take()
+            && !is_logged
+        {
+            current.end(&self.table, metrics.rows.get());
+        }
+    }
+
+    /// The last rows are read again after all had been read once.
+    pub(super) fn reads_again(&mut self) {
+        self.end_is_logged = true;
+    }
+
+    /// Shows how many rows are hidden from the integration user. In the next round they lie behind
+    /// the cursor and are not counted again, so the gauge keeps the last number that is not zero.
+    /// Rows are often hidden on purpose: one warning is enough.
+    fn report_hidden(&mut self, hidden: u64, metrics: &PollerMetrics) {
+        if hidden == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        metrics.hidden.set(hidden as f64);
+        if !self.warned_of_hidden {
+            self.warned_of_hidden = true;
+            log::warn!(table = self.table, rows = hidden;
+                "rows are hidden from the integration user and do not arrive");
+        }
+    }
+}
+
+impl LongRead {
+    /// Begins with `rows` on the table's row counter.
+    fn new(rows: u64) -> LongRead {
+        let now = Instant::now();
+        LongRead {
             started: now,
             reported: now,
             rows,
@@ -34,7 +103,7 @@ impl ReadProgress {
 
     /// Writes a line if the last one is long enough ago. `rows` is the row counter; `left` rows are still
     /// to come, if that is known.
-    pub(super) fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
+    fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
         let now = Instant::now();
         if now.duration_since(self.reported) < READ_PROGRESS_LOG_INTERVAL {
             return;
@@ -50,7 +119,7 @@ impl ReadProgress {
     }
 
     /// Writes the last line: all is read.
-    pub(super) fn end(&self, table: &str, rows: u64) {
+    fn end(&self, table: &str, rows: u64) {
         let seconds = self.started.elapsed().as_secs();
         log::info!(table = table, rows = rows - self.rows, seconds = seconds;
             "the table is read to its end");

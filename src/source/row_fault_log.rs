@@ -34,8 +34,8 @@ impl RowFaultLog {
         for row in bad.iter().take(MAX_NAMED_ROWS) {
             log::warn!(table = self.table, row:% = row; "a row was passed over (on_bad_row: skip)");
         }
-        if bad.len() > MAX_NAMED_ROWS {
-            log::warn!(table = self.table, rows = bad.len(); "more rows of that page were passed over");
+        if let Some(more @ 1..) = bad.len().checked_sub(MAX_NAMED_ROWS) {
+            log::warn!(table = self.table, rows = more; "more rows of that page were passed over");
         }
         if repeated > 0 && !self.warned_of_repeats {
             self.warned_of_repeats = true;

@@ -234,15 +234,12 @@ impl TableSender {
         loop {
             let stop = &self.signals.stop;
             match self.records.encode(key, text, id, &self.heartbeat, stop) {
-                Err(RowEncodeError::NoSchema(why)) => self.wait_for_schema(&why, Duration::MAX)?,
-                Err(RowEncodeError::Away(why)) => {
-                    self.wait_for_schema(&why, SENDER_WAKE_INTERVAL)?;
-                }
                 Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
                 Err(RowEncodeError::InvalidRow(why)) => {
                     self.schema_is_known();
                     return Err(SendFailure::row(id, &why));
                 }
+                Err(error) => self.wait_for_schema(&error)?,
                 Ok(()) => {
                     self.schema_is_known();
                     return Ok(());
@@ -316,16 +313,16 @@ impl TableSender {
             None | Some(Err(RowEncodeError::Stopped)) => {}
             Some(Ok(())) => self.schema_is_known(),
             Some(Err(error)) => {
-                self.schema_is_missing(error.words());
+                self.schema_is_missing(&error);
             }
         }
     }
 
     /// A row waits here, and the poller with it, while there is no schema to write it with. What is
     /// on its way to Kafka is still settled meanwhile. A stop ends the wait: nothing of this row was
-    /// sent. `at_most` is for a cause that is waited for elsewhere.
-    fn wait_for_schema(&mut self, why: &str, at_most: Duration) -> Result<(), SendFailure> {
-        let until = Instant::now() + self.schema_is_missing(why).min(at_most);
+    /// sent.
+    fn wait_for_schema(&mut self, error: &RowEncodeError) -> Result<(), SendFailure> {
+        let until = Instant::now() + self.schema_is_missing(error);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.heartbeat.beat();
             self.position.show_lag();
@@ -342,12 +339,12 @@ impl TableSender {
     }
 
     /// Counts, logs and shows that there is no schema; gives the pause before the next look-up.
-    fn schema_is_missing(&mut self, why: &str) -> Duration {
+    fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
         let errors = &self.metrics.all.source_errors;
         errors.with(&[&self.table, "schema"]).inc();
         self.hold.begin_for_schema();
-        let pause = self.records.schema_is_missing(why);
-        log::error!(table = self.table, topic = self.topic, error = why, retry_in:? = pause;
+        let pause = self.records.schema_is_missing(error);
+        log::error!(table = self.table, topic = self.topic, error = error.words(), retry_in:? = pause;
             "there is no schema to write rows with; the table waits");
         pause
     }

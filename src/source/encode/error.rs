@@ -1,8 +1,13 @@
 //! Why a row has no Avro record.
 
+use std::time::Duration;
+
 use crate::avro::desired_schema::SchemaUnavailable;
 use crate::registry;
 use crate::servicenow;
+
+/// Longest pause while the schema's place is away, which its client waits for.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why there is no record of a row.
 #[derive(Debug)]
@@ -19,6 +24,15 @@ pub(in crate::source) enum RowEncodeError {
 }
 
 impl RowEncodeError {
+    /// The longest pause that makes sense before the next look-up.
+    pub(in crate::source) fn longest_pause(&self) -> Duration {
+        match self {
+            RowEncodeError::Away(_) => AWAY_PAUSE,
+            RowEncodeError::NoSchema(_) | RowEncodeError::InvalidRow(_) => Duration::MAX,
+            RowEncodeError::Stopped => Duration::ZERO,
+        }
+    }
+
     /// What is wrong, in words.
     pub(in crate::source) fn words(&self) -> &str {
         match self {

@@ -135,13 +135,14 @@ impl RecordProducer {
         Some(looked_up)
     }
 
-    /// There is no schema for a row, for the reason `why`. Gives the pause before the next look-up.
-    pub(super) fn schema_is_missing(&mut self, why: &str) -> Duration {
+    /// There is no schema for a row. Gives the pause before the next look-up.
+    pub(super) fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
         let Some(avro) = &mut self.avro else {
             return Duration::ZERO;
         };
-        avro.condition.fail(why.to_owned());
+        avro.condition.fail(error.words().to_owned());
         let pause = avro.backoff.next(fastrand::f64());
+        let pause = pause.min(error.longest_pause());
         avro.next_lookup = Instant::now() + pause;
         pause
     }

@@ -40,6 +40,25 @@ fn a_registry_that_is_away_holds_the_table() {
     assert_eq!(bridge.metric("bridge_source_held{table=\"incident\"}"), 1.0);
     assert_eq!(bridge.get("/healthz").0, 200, "restarting would not help");
     assert_eq!(rig.checkpoint(), serde_json::Value::Null);
+    // The registry's client waits for its end, so no pause of the table's own is long.
+    let waits = wait_for("three lines about it", || {
+        let log = bridge.log();
+        let told = log
+            .lines()
+            .filter(|line| line.contains("there is no schema to write"));
+        let waits: Vec<f64> = told
+            .map(|line| {
+                let (_, wait) = line.split_once("\"retry_in\":\"").unwrap();
+                let (wait, _) = wait.split_once("s\"").unwrap();
+                match wait.strip_suffix('m') {
+                    Some(ms) => ms.parse::<f64>().unwrap() / 1_000.0,
+                    None => wait.parse().unwrap(),
+                }
+            })
+            .collect();
+        (waits.len() >= 3).then_some(waits)
+    });
+    assert!(waits.iter().all(|wait| *wait <= 1.0), "{waits:?}");
     registry.down(false);
     bridge.wait_metric(&produced("incident"), 300.0);
     bridge.wait_ready();

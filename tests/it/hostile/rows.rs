@@ -73,6 +73,12 @@ fn damaged_rows_are_passed_over_by_choice() {
             "{log}"
         );
     }
+    // Ten are named.
+    let line = log
+        .lines()
+        .find(|line| line.contains("more rows of that page"));
+    let rest = format!("\"rows\":{}", DAMAGES.len() - 10);
+    assert!(line.unwrap().contains(&rest), "{line:?}");
     assert_eq!(bridge.terminate(), 0);
 }
 

@@ -139,6 +139,21 @@ fn the_figures_of_what_left_the_configuration_go() {
 
 const TRYING: &str = "trying the edited configuration";
 
+#[test]
+fn without_rollback_no_edit_is_said_to_be_tried() {
+    let rig = Rig::new();
+    let mut config = rig.config();
+    config.top.push_str("\nreload_rollback: false");
+    let mut bridge = rig.start(&config);
+    bridge.wait_ready();
+    let config = config.servicenow("timeout_seconds: 29");
+    config.write(rig.folder.path());
+    wait_log(&bridge, "moves to a new client", 0);
+    let log = bridge.log();
+    assert!(!log.contains(TRYING), "{log}");
+    assert_eq!(bridge.terminate(), 0);
+}
+
 /// A bridge with an edit of the log-in under way: the instance does not answer yet.
 struct SlowReload {
     rig: Rig,

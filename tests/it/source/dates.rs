@@ -99,6 +99,23 @@ fn dates_that_stay_back_are_told_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_position_ahead_of_the_clock_from_the_start_on_is_logged_and_counted_once() {
+    let rig = Rig::new();
+    rig.fill("incident", 3);
+    let ahead = rig.sim.now() + 10 * 86_400;
+    let checkpoint = format!(r#"{{"incident":{{"timestamp":{ahead},"last_identifier":"x"}}}}"#);
+    std::fs::write(rig.folder.path().join("offsets.json"), checkpoint).unwrap();
+    let mut bridge = rig.start(&rig.config());
+    let errors = "bridge_source_errors_total{table=\"incident\",error_type=\"position\"}";
+    bridge.wait_metric(errors, 1.0);
+    bridge.wait_not_ready("s ahead of the instance's clock");
+    rig.wait_polls("incident", 2);
+    assert_eq!(bridge.log().matches("the table stands still").count(), 1);
+    assert!((bridge.metric(errors) - 1.0).abs() < 0.5, "told once");
+    assert_eq!(bridge.terminate(), 0);
+}
+
+#[test]
 fn a_clock_that_differs_from_this_hosts_is_told() {
     for (skew_seconds, words) in [
         (-60, "s behind this host's"),
