@@ -92,7 +92,7 @@ impl Show {
              log        {}\n\n\
              Try in another terminal:\n\
              \x20   {program} status -c {at}\n\
-             \x20   {program} pause incident -c {at}      (and resume incident)\n\
+             \x20   {program} pause incident -c {at}      # and: resume incident\n\
              \x20   {program} dead-letters list -c {at}\n",
             log.display()
         ));
