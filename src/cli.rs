@@ -30,11 +30,12 @@ pub use man::man;
 pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
-    DropOptions, JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
+    SchemaOptions, ShowOptions,
 };
 pub use parse::{UsageError, parse};
 pub use values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, PointInTime, ProbeQuestion,
-    Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, MigrationSource, PointInTime,
+    ProbeQuestion, Shell,
 };
 pub use version::{BUILD_DATE, BUILD_REVISION, BUILD_TARGET, VERSION, version};

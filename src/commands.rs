@@ -15,6 +15,7 @@ mod dead_letters;
 mod doctor;
 mod failure;
 mod load;
+mod migrate;
 mod offline;
 mod probe;
 mod reload;
@@ -60,6 +61,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
             let config = load_needed(&config, &schema::NEEDED_KEYS)?;
             schema::execute(&config, action, &options, terminal)
         }
+        CliCommand::Migrate(options) => migrate::execute(&options, terminal),
         CliCommand::Admin(action) => admin::execute(&port(&config, terminal)?, &action, terminal),
         CliCommand::Probe(options) => {
             let addr = match options.addr {

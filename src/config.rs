@@ -53,3 +53,6 @@ pub use systemd::SystemdEnvironment;
 pub use watch::ConfigWatcher;
 #[doc(hidden)]
 pub use yaml::is_yaml;
+pub(crate) use yaml::{
+    YamlKind, YamlNode, line_of as yaml_line, parse as parse_yaml, scalar as yaml_scalar,
+};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
-    DropOptions, JsonOption, ListOptions, ProbeOptions, ReplayOptions, SchemaOptions, ShowOptions,
+    DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
+    SchemaOptions, ShowOptions,
 };
 use super::values::Shell;
 
@@ -40,6 +41,8 @@ pub enum CliCommand {
     Probe(ProbeOptions),
     /// Show, compare or register the Avro schema of a table.
     Schema(SchemaAction, SchemaOptions),
+    /// Make a configuration from those of other programs.
+    Migrate(MigrateOptions),
     /// Print one line with version and commit.
     Version,
     /// Print a help text.

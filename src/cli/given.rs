@@ -52,6 +52,18 @@ impl GivenArguments {
         value.ok_or_else(|| format!("`{}` needs {}", self.command, argument.doc()))
     }
 
+    pub(super) fn arguments<T: FromWord>(&self, argument: &Input) -> Result<Vec<T>, String> {
+        let all = self.arguments.iter();
+        let words = all.filter(|(name, _)| *name == argument.name);
+        let values: Vec<T> = words
+            .map(|(_, word)| read(argument, word))
+            .collect::<Result<_, _>>()?;
+        if values.is_empty() || self.arguments.iter().any(|(_, word)| word.is_empty()) {
+            return Err(format!("`{}` needs {}", self.command, argument.doc()));
+        }
+        Ok(values)
+    }
+
     pub(super) fn optional_argument<T: FromWord>(
         &self,
         argument: &Input,

@@ -16,6 +16,8 @@ pub(super) enum InputKind {
     Argument,
     /// `[TABLE]`, known by its place: may be left out.
     OptionalArgument,
+    /// `FILE...`, the last by its place: one or more.
+    Arguments,
 }
 
 /// A flag or an argument of a command: one field of a struct in `options`.
@@ -72,6 +74,10 @@ impl Input {
         Input::new(InputKind::OptionalArgument, name, doc)
     }
 
+    pub(super) const fn arguments(doc: &'static str, name: &'static str) -> Input {
+        Input::new(InputKind::Arguments, name, doc)
+    }
+
     pub(super) const fn short(mut self, letter: char) -> Input {
         self.letter = Some(letter);
         self
@@ -99,13 +105,19 @@ impl Input {
     }
 
     pub(super) fn is_flag(&self) -> bool {
-        !matches!(self.kind, InputKind::Argument | InputKind::OptionalArgument)
+        !matches!(
+            self.kind,
+            InputKind::Argument | InputKind::OptionalArgument | InputKind::Arguments
+        )
     }
 
     pub(super) fn value_name(&self) -> Option<&'static str> {
         match self.kind {
             InputKind::Value(name) | InputKind::RequiredValue(name) => Some(name),
-            InputKind::Switch | InputKind::Argument | InputKind::OptionalArgument => None,
+            InputKind::Switch
+            | InputKind::Argument
+            | InputKind::OptionalArgument
+            | InputKind::Arguments => None,
         }
     }
 
@@ -140,6 +152,7 @@ impl Input {
             InputKind::Value(value) => format!("[{word} {value}]"),
             InputKind::RequiredValue(value) => format!("{word} {value}"),
             InputKind::Argument => word,
+            InputKind::Arguments => format!("{word}..."),
         }
     }
 }

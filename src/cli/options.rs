@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use super::input::Input;
 use super::values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, PointInTime, ProbeQuestion, Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, MigrationSource, PointInTime, ProbeQuestion,
+    Shell,
 };
 use crate::sink::RefusalKind;
 
@@ -229,6 +230,22 @@ options! {
         table: String = argument("TABLE");
         /// print one JSON object
         json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What `migrate` is asked for.
+    pub struct MigrateOptions {
+        /// the configurations; `-` is standard input
+        files: Vec<PathBuf> = arguments("FILE").file();
+        /// what they are: auto (as without it: found out), go or connect
+        from: Option<MigrationSource> = value("from", "KIND").one_of(MigrationSource::names);
+        /// write the configuration there, instead of to standard output
+        output: Option<PathBuf> = value("output", "FILE").short('o').file();
+        /// also make a checkpoint file from these offsets of a source connector
+        offsets: Option<PathBuf> = value("offsets", "FILE").file();
+        /// write the checkpoint file there (default: offsets.json, beside --output)
+        checkpoint: Option<PathBuf> = value("checkpoint", "FILE").file();
     }
 }
 

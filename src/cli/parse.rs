@@ -11,6 +11,7 @@ use lexopt::Arg;
 
 use super::command::{CliCommand, HelpTopic, Invocation};
 use super::given::GivenArguments;
+use super::input::InputKind;
 use super::options::GlobalOptions;
 use super::spec::CommandSpec;
 use super::suggest;
@@ -143,11 +144,13 @@ fn command(
         return Err(suggest::misplaced_flag(flag.name, name, &given.command));
     }
     for input in spec.inputs() {
-        if !input.is_flag()
-            && let Some(word) = words.next()
-        {
-            given.arguments.push((input.name, word));
-        }
+        let count = match input.kind {
+            InputKind::Argument | InputKind::OptionalArgument => 1,
+            InputKind::Arguments => usize::MAX,
+            InputKind::Switch | InputKind::Value(_) | InputKind::RequiredValue(_) => 0,
+        };
+        let own = words.by_ref().take(count);
+        given.arguments.extend(own.map(|word| (input.name, word)));
     }
     match words.next() {
         Some(extra) => Err(format!("one argument too many: {extra:?}")),

@@ -13,6 +13,7 @@ use super::spec::CommandSpec;
 pub(super) mod checkpoint;
 pub(super) mod dead_letters;
 pub(super) mod local;
+pub(super) mod migrate;
 pub(super) mod running_bridge;
 pub(super) mod schema;
 
@@ -28,7 +29,8 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
     (
         1,
         "not as asked: the running bridge refused or is not what `probe` asks, some dead letters \
-         could not be replayed, `schema diff` found a difference, or `doctor` something to warn of",
+         could not be replayed, `schema diff` found a difference, `migrate` something to \
+         decide, or `doctor` something to warn of",
     ),
     (
         2,
@@ -52,7 +54,7 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
 ];
 
 /// All commands, in the order in which they are listed.
-pub(super) static COMMANDS: [&CommandSpec; 13] = [
+pub(super) static COMMANDS: [&CommandSpec; 14] = [
     &RUN_COMMAND,
     &local::CHECK_COMMAND,
     &local::DOCTOR_COMMAND,
@@ -61,6 +63,7 @@ pub(super) static COMMANDS: [&CommandSpec; 13] = [
     &checkpoint::CHECKPOINT_COMMAND,
     &dead_letters::DEAD_LETTERS_COMMAND,
     &schema::SCHEMA_COMMAND,
+    &migrate::MIGRATE_COMMAND,
     &running_bridge::ADMIN_COMMAND,
     &local::VERSION_COMMAND,
     &HELP_COMMAND,

@@ -104,7 +104,7 @@ fn set(
 }
 
 /// As the owner of the folder, so that root changes nothing there that the service could not.
-fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
+pub(super) fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
     regular_file::become_folder_owner(path).map_err(|error| {
         let path = path.display();
         let why = format!("cannot go on as the owner of the folder of {path}: {error}");
@@ -129,7 +129,8 @@ fn line(table: &str, position: &CheckpointPosition) -> String {
     line.trim_end().to_owned()
 }
 
-fn time(second: i64) -> String {
+/// A second as a time in UTC.
+pub(super) fn time(second: i64) -> String {
     jiff::Timestamp::from_second(second)
         .map_or_else(|_| second.to_string(), |time| time.to_string())
 }

@@ -33,16 +33,16 @@ const MAX_YAML_DIRECTIVES: usize = 20;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
-pub(super) struct YamlNode {
+pub(crate) struct YamlNode {
     /// Place in the order of the visit, for [`line_of`].
-    pub(super) id: usize,
+    pub(crate) id: usize,
     /// What it is.
-    pub(super) kind: YamlKind,
+    pub(crate) kind: YamlKind,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum YamlKind {
+pub(crate) enum YamlKind {
     /// Nothing, `~` or `null`.
     Null,
     /// Text as written, quotes and escapes resolved.
@@ -55,31 +55,31 @@ pub(super) enum YamlKind {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct YamlEntry {
+pub(crate) struct YamlEntry {
     /// The key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Place of the key in the order of the visit.
-    pub(super) key_id: usize,
+    pub(crate) key_id: usize,
     /// The value.
-    pub(super) value: YamlNode,
+    pub(crate) value: YamlNode,
 }
 
 /// Something wrong in the shape of the text.
 #[derive(Debug)]
-pub(super) struct YamlFault {
+pub(crate) struct YamlFault {
     /// Node it is about.
-    pub(super) id: usize,
+    pub(crate) id: usize,
     /// Words for the user.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// Why there is no tree at all.
 #[derive(Debug)]
-pub(super) struct YamlSyntaxError {
+pub(crate) struct YamlSyntaxError {
     /// Line, counted from 1, where the parser knows it.
-    pub(super) line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// Words for the user.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl YamlNode {
@@ -101,7 +101,7 @@ impl YamlSyntaxError {
 ///
 /// # Errors
 /// When it is not YAML, or too large a tree. Faults of shape come beside the tree.
-pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntaxError> {
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
     let flows = text.bytes().filter(is_opening).count();
@@ -131,7 +131,7 @@ pub(super) fn parse(text: &str) -> Result<(YamlNode, Vec<YamlFault>), YamlSyntax
 }
 
 /// The line, counted from 1, of the node with this number.
-pub(super) fn line_of(text: &str, id: usize) -> Option<usize> {
+pub(crate) fn line_of(text: &str, id: usize) -> Option<usize> {
     let pass = YamlPass {
         fail_at: Some(id),
         ..YamlPass::default()
@@ -422,6 +422,11 @@ pub(super) fn inline(value: &Value) -> String {
             .trim_end()
             .to_owned(),
     }
+}
+
+/// A text as a scalar of one line, in quotes where it needs them.
+pub(crate) fn scalar(text: &str) -> String {
+    inline(&Value::String(text.to_owned()))
 }
 
 /// Whether `text` is YAML of the shape that a configuration has; looks up the line of its last node,

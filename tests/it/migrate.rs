@@ -11,6 +11,9 @@ use crate::support::bridge::{Bridge, PROGRAM};
 use crate::support::rig::produced;
 use crate::support::{LONG, wait_for};
 
+mod convert;
+mod offsets;
+
 /// Every key that the Go program knows, as its users write them.
 const CONFIG: &str = r#"
 servicenow:

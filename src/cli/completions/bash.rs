@@ -1,6 +1,6 @@
 //! Completions for bash, which reads them as a function over the words of the line.
 
-use super::offered::{all_flags, flags, spellings, words};
+use super::offered::{all_flags, flags, spellings, takes_files, words};
 use crate::cli::table;
 
 /// Between the parts that depend on the table: finds out which command the line has so far.
@@ -8,7 +8,7 @@ const BASH_HEAD: &str = r#"# bash completion for servicenow-kafka-bridge(1); mad
 
 _servicenow_kafka_bridge() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local at command='' action='' flags='' words=''
+    local at command='' action='' flags='' words='' files=''
     # Bash cuts `--flag=value` at the sign.
     if [[ $current == = ]]; then
         current=''
@@ -39,6 +39,10 @@ const GLOBAL: &str = "--config --version --help";
 
 const BASH_TAIL: &str = r#"    if [[ $current == -* ]]; then
         words=$flags
+    elif [[ -n $files ]]; then
+        compopt -o filenames
+        COMPREPLY=($(compgen -f -- "$current"))
+        return
     fi
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -90,6 +94,10 @@ pub(super) fn script() -> String {
     }
     let names: Vec<&str> = table::commands().map(|command| command.name).collect();
     case("' '", GLOBAL, &names.join(" "));
+    out.push_str("    esac\n    case $command in\n");
+    for executable in table::executables().filter(takes_files) {
+        out.push_str(&format!("        {}) files=yes ;;\n", executable.command));
+    }
     out.push_str("    esac\n");
     out.push_str(BASH_TAIL);
     out

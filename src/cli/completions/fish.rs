@@ -1,6 +1,6 @@
 //! Completions for fish: one line for each word and flag, with the condition under which it is offered.
 
-use super::offered::{all_flags, flags, spellings, words};
+use super::offered::{all_flags, flags, spellings, takes_files, words};
 use crate::cli::input::Input;
 use crate::cli::options::GlobalOptions;
 use crate::cli::table;
@@ -65,6 +65,9 @@ pub(super) fn script() -> String {
         let own = flags(&executable).filter(|flag| GlobalOptions::find(flag.name).is_none());
         for flag in own {
             out.push_str(&line(&format!(" -n {}", quoted(&condition)), flag));
+        }
+        if takes_files(&executable) {
+            out.push_str(&format!("{COMPLETE} -n {} -F\n", quoted(&condition)));
         }
     }
     out

@@ -36,3 +36,9 @@ pub(super) fn words(executable: &Executable) -> Vec<&'static str> {
     let mut arguments = executable.spec.inputs().filter(|input| !input.is_flag());
     arguments.next().map_or_else(Vec::new, Input::choices)
 }
+
+/// Whether files stand behind the name of a command.
+pub(super) fn takes_files(executable: &Executable) -> bool {
+    let mut inputs = executable.spec.inputs();
+    inputs.any(|input| !input.is_flag() && input.is_file)
+}

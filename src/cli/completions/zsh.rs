@@ -1,6 +1,6 @@
 //! Completions for zsh: a function for the program, and one for each command that has actions.
 
-use super::offered::{flags, words};
+use super::offered::{flags, takes_files, words};
 use crate::cli::input::Input;
 use crate::cli::options::GlobalOptions;
 use crate::cli::spec::CommandSpec;
@@ -78,7 +78,13 @@ fn arguments(executable: &Executable) -> String {
     let flags = flags(executable).map(specification);
     let argument = executable.spec.inputs().find(|input| !input.is_flag());
     let choices = words(executable).join(" ");
-    let argument = argument.map(|it| quoted(&format!("1:{}:({choices})", it.name)));
+    let argument = argument.map(|it| {
+        quoted(&if takes_files(executable) {
+            format!("*:{}:_files", it.name)
+        } else {
+            format!("1:{}:({choices})", it.name)
+        })
+    });
     let parts: Vec<String> = flags.chain(argument).collect();
     format!("_arguments {}", parts.join(" "))
 }

@@ -1,0 +1,142 @@
+//! The configuration that is being made: keys with their values, variables in place of secrets, and
+//! what there is to say about the settings that it was made from.
+
+use std::collections::BTreeMap;
+
+/// What a setting means for the person who migrates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RemarkKind {
+    /// Nothing here does the same: it must be decided before the first start.
+    Decide,
+    /// It is done in another way, which consumers or operators may notice.
+    Differs,
+    /// There is no need for it here.
+    Unneeded,
+}
+
+/// A remark about settings of the old configuration. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MigrationRemark {
+    pub(super) kind: RemarkKind,
+    /// The settings that it is about.
+    pub(super) settings: Vec<String>,
+    pub(super) text: String,
+}
+
+/// A variable of the environment that the configuration refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DraftVariable {
+    /// What belongs into it.
+    pub(super) meaning: String,
+    /// A value of the right form, with which the configuration is checked.
+    pub(super) stand_in: String,
+}
+
+/// What stands behind a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DraftValue {
+    /// A scalar.
+    Text(String),
+    /// A list of scalars.
+    Texts(Vec<String>),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DraftEntry {
+    /// As `source.tables[0].name`.
+    pub(super) path: String,
+    pub(super) value: DraftValue,
+    /// The setting that it comes from; empty where it follows from several, or from none.
+    pub(super) origin: String,
+}
+
+/// Where a table began in the old configuration while it had no position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TableStart {
+    /// The table's place, as `source.tables[0]`.
+    pub(super) place: String,
+    /// The setting that said so.
+    pub(super) setting: String,
+    /// In words: `2026-01-01 00:00:00`; empty: the day on which the connector was first started.
+    pub(super) since: String,
+}
+
+/// A configuration under construction.
+#[derive(Debug, Default)]
+pub(super) struct ConfigDraft {
+    pub(super) entries: Vec<DraftEntry>,
+    pub(super) remarks: Vec<MigrationRemark>,
+    /// By their names.
+    pub(super) variables: BTreeMap<String, DraftVariable>,
+    pub(super) starts: Vec<TableStart>,
+}
+
+impl ConfigDraft {
+    /// Sets the key at `path`. What is there already stays; then the answer is whether it is the same.
+    pub(super) fn set(&mut self, path: &str, value: DraftValue, origin: &str) -> bool {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.path == path) {
+            return entry.value == value;
+        }
+        self.entries.push(DraftEntry {
+            path: path.to_owned(),
+            value,
+            origin: origin.to_owned(),
+        });
+        true
+    }
+
+    /// The same for a scalar that does not come from one setting.
+    pub(super) fn set_text(&mut self, path: &str, text: &str) {
+        self.set(path, DraftValue::Text(text.to_owned()), "");
+    }
+
+    /// The scalar at `path`.
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.path == path)?;
+        match &entry.value {
+            DraftValue::Text(text) => Some(text),
+            DraftValue::Texts(_) => None,
+        }
+    }
+
+    /// Whether anything is set at `path`.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.entries.iter().any(|entry| entry.path == path)
+    }
+
+    /// A reference to a variable, which is listed with what belongs into it.
+    pub(super) fn variable(&mut self, name: &str, meaning: &str, stand_in: &str) -> String {
+        let variable = DraftVariable {
+            meaning: meaning.to_owned(),
+            stand_in: stand_in.to_owned(),
+        };
+        self.variables.entry(name.to_owned()).or_insert(variable);
+        format!("${{{name}}}")
+    }
+
+    /// Adds a remark; settings of which the same is to be said share one.
+    pub(super) fn remark(&mut self, kind: RemarkKind, setting: &str, text: &str) {
+        let is_same = |remark: &&mut MigrationRemark| remark.kind == kind && remark.text == text;
+        match self.remarks.iter_mut().find(is_same) {
+            Some(remark) if remark.settings.iter().any(|known| known == setting) => {}
+            Some(remark) => remark.settings.push(setting.to_owned()),
+            None => self.remarks.push(MigrationRemark {
+                kind,
+                settings: vec![setting.to_owned()],
+                text: text.to_owned(),
+            }),
+        }
+    }
+
+    /// The remarks of one kind, in the order in which they came.
+    pub(super) fn remarks(&self, kind: RemarkKind) -> impl Iterator<Item = &MigrationRemark> {
+        let mut all = self.remarks.iter();
+        std::iter::from_fn(move || all.find(|remark| remark.kind == kind))
+    }
+}
+
+/// A text as it stands in `config.yaml`, where `${` begins a variable.
+pub(super) fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}

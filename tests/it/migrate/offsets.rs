@@ -1,0 +1,117 @@
+//! `migrate --offsets`: a table goes on where its connector stopped.
+
+use std::fs;
+use std::process::Command;
+
+use real_kafka::Embedded;
+use servicenow_sim::{Generator, Options, Sim, parse_stamp};
+
+use super::convert::{call, configs, folder, variables};
+use crate::support::bridge::{Bridge, PROGRAM};
+use crate::support::{LONG, wait_for};
+
+/// The connector had read up to the middle of a second; the bridge reads that second again and all that
+/// follows.
+#[test]
+fn a_table_goes_on_at_the_offset_of_the_connector() {
+    let sim = Sim::start(Options::default()).unwrap();
+    let kafka = Embedded::start(3).unwrap();
+    kafka.create_topic("servicenow.incident").unwrap();
+    let rows = Generator::new(7, 200, sim.now() - 7200).take(100);
+    sim.insert_many("incident", rows).unwrap();
+    let mut all: Vec<(i64, String)> = sim
+        .rows("incident")
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                parse_stamp(row.get("sys_updated_on").unwrap()).unwrap(),
+                row.get("sys_id").unwrap().to_owned(),
+            )
+        })
+        .collect();
+    all.sort();
+    let (second, last) = all[44].clone();
+    let mut wanted: Vec<&str> = all
+        .iter()
+        .filter(|row| row.0 >= second)
+        .map(|row| row.1.as_str())
+        .collect();
+    assert!(
+        wanted.len() > 100 - 45,
+        "the second has rows that were read"
+    );
+
+    let folder = folder();
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+    let config = fs::read_to_string(configs().join("ibm-display-values.json")).unwrap();
+    let config = config
+        .replace("https://example.service-now.com", sim.url())
+        .replace("the-client", "client-id")
+        .replace("SECRET-1", "client-secret")
+        .replace("\"integration\"", "\"bridge\"")
+        .replace("\"all\"", "\"false\"")
+        .replace(
+            "identifier.field.name\": \"number\"",
+            "identifier.field.name\": \"sys_id\"",
+        )
+        .replace("field-based", "default")
+        .replace("incident,change_request", "incident");
+    write("connector.json", config);
+    write(
+        "offsets-of-connect.txt",
+        format!(
+            "[\"incident-connector\",{{\"partition\":\"incident\"}}]\t\
+             {{\"last_identifier\":\"{last}\",\"timestamp\":{second}}}\n"
+        ),
+    );
+    let args = [
+        "migrate",
+        "connector.json",
+        "-o",
+        "config.yaml",
+        "--offsets",
+        "offsets-of-connect.txt",
+    ];
+    let (_, errors, code) = call(folder.path(), &args, &[]);
+    assert_eq!(code, 0, "{errors}");
+    let mut environment = variables(&errors);
+    for (name, value) in &mut environment {
+        match name.as_str() {
+            "SN_CLIENT_SECRET" => "client-secret".clone_into(value),
+            "SN_PASSWORD" => "secret".clone_into(value),
+            "KAFKA_BROKERS" => *value = kafka.bootstrap().to_owned(),
+            other => panic!("{other}"),
+        }
+    }
+    let (shown, errors, code) = call(folder.path(), &["checkpoint", "show"], &environment);
+    let time = jiff::Timestamp::from_second(second).unwrap();
+    assert_eq!(
+        (shown, code),
+        (format!("incident\t{time}\n"), 0),
+        "{errors}"
+    );
+
+    let file = folder.path().join("config.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "\nobservability:\n  addr: 127.0.0.1:0\n").unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.envs(environment);
+    let mut bridge = Bridge::spawn_command(folder.path(), command);
+    bridge.wait_port();
+    wait_for("the rows from that second on", || {
+        (kafka.reader().count("servicenow.incident").unwrap() >= wanted.len() as u64).then_some(())
+    });
+    assert_eq!(bridge.terminate(), 0);
+    let records = kafka
+        .reader()
+        .read_to_end("servicenow.incident", LONG)
+        .unwrap();
+    let mut got: Vec<String> = records.iter().map(real_kafka::Record::key_text).collect();
+    got.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(
+        got, wanted,
+        "all from that second on, once, and none before"
+    );
+}
