@@ -66,6 +66,16 @@ fn version_compiler_and_user_are_the_same_wherever_they_are_named() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(value_of(chart, "version: "), version);
     assert_eq!(value_of(chart, "appVersion: "), version);
+    let page = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    for package in [
+        format!("_{version}-1_amd64.deb"),
+        format!("-{version}-1.x86_64.rpm"),
+    ] {
+        assert!(
+            page.contains(&package),
+            "{package} is not in docs/install.md"
+        );
+    }
     let compiler = value_of("rust-toolchain.toml", "channel = ");
     assert_eq!(value_of("Dockerfile", "ARG RUST="), compiler);
 

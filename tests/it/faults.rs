@@ -4,11 +4,10 @@ mod refused;
 
 use std::time::{Duration, Instant};
 
-use real_kafka::Record;
 use servicenow_sim::{Fault, Generator, LoggedRequest, Options, Row, Rule, Target, format_stamp};
 
 use crate::support::LONG;
-use crate::support::rig::{Rig, TOPIC, produced};
+use crate::support::rig::{Rig, TOPIC, keys, produced};
 
 /// A load of ten pages; three requests in its middle and the first one meet the fault. Every row
 /// arrives once: no page reaches 4 MiB.
@@ -181,9 +180,7 @@ fn a_page_that_begins_anew_is_found_out_whatever_the_identifiers_look_like() {
     bridge.wait_metric(&produced("incident", TOPIC), 3.0);
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
-    let mut keys: Vec<String> = records.iter().map(Record::key_text).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["INC1", "INC2", "INC3"]);
+    assert_eq!(keys(&records), ["INC1", "INC2", "INC3"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod config;
 pub(crate) mod fastavro;
+pub(crate) mod process;
 pub(crate) mod promtool;
 pub(crate) mod registry;
 pub(crate) mod rig;

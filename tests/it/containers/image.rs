@@ -6,13 +6,14 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use real_kafka::{java::free_port, require_or_skip, shared};
 use servicenow_sim::{Generator, Options, Sim};
 
 use super::{as_text, compose, environment, last_stage, root, words};
 use crate::support::bridge::PROGRAM;
+use crate::support::process::Process;
 use crate::support::wait_for;
 
 const STATE: &str = "var/lib/servicenow-kafka-bridge";
@@ -108,16 +109,6 @@ fn may_mount() -> bool {
     may
 }
 
-/// A child that does not outlive the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
 #[test]
 fn the_image_reads_rows_into_kafka_without_writing_to_its_root() {
     if !require_or_skip() || !may_mount() {
@@ -146,7 +137,7 @@ fn the_image_reads_rows_into_kafka_without_writing_to_its_root() {
     let log = folder.path().join("log");
     let run = [words(&stage, "ENTRYPOINT"), words(&stage, "CMD")].concat();
     let file = File::create(&log).unwrap();
-    let mut running = Running(image.command(&run).stderr(file).spawn().unwrap());
+    let mut running = Process(image.command(&run).stderr(file).spawn().unwrap());
     let log = || fs::read_to_string(&log).unwrap_or_default();
     let probe = words(&stage, "HEALTHCHECK");
     let is_healthy = || image.command(&probe).output().unwrap().status;

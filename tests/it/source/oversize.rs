@@ -5,6 +5,7 @@ use servicenow_sim::{Options, Row, Sim};
 
 use crate::support::bridge::Bridge;
 use crate::support::config::Config;
+use crate::support::rig;
 use crate::support::{LONG, wait_for};
 
 const TABLE: &str = "incident";
@@ -30,8 +31,7 @@ fn rows(sim: &Sim) -> Vec<String> {
 }
 
 fn keys(records: &[Record]) -> Vec<String> {
-    let mut keys: Vec<String> = records.iter().map(Record::key_text).collect();
-    keys.sort_unstable();
+    let mut keys = rig::keys(records);
     keys.dedup();
     keys
 }

@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use super::process::Process;
 use super::{LONG, wait_at_most, wait_for};
 
 /// The program under test.
@@ -14,7 +15,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_servicenow-kafka-bridge");
 
 /// A running bridge; killed when dropped.
 pub(crate) struct Bridge {
-    child: Child,
+    process: Process,
     log: PathBuf,
     addr: Option<SocketAddr>,
 }
@@ -66,7 +67,7 @@ impl Bridge {
             .spawn()
             .unwrap();
         Bridge {
-            child,
+            process: Process(child),
             log,
             addr: None,
         }
@@ -199,12 +200,13 @@ impl Bridge {
 
     /// Process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// Exit code, if it has ended; 255 after a signal.
     pub(crate) fn try_exit(&mut self) -> Option<i32> {
-        self.child
+        self.process
+            .0
             .try_wait()
             .unwrap()
             .map(|status| status.code().unwrap_or(255))
@@ -234,16 +236,8 @@ impl Bridge {
 
     /// kill -9.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        // Both fail when it has ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
     }
 }
 

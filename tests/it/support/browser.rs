@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::process::Process;
 use super::wait_for;
 
 /// Names under which distributions have it.
@@ -147,17 +148,6 @@ impl Browser {
         let mut bytes = [0; N];
         self.socket.read_exact(&mut bytes).unwrap();
         bytes
-    }
-}
-
-/// Killed when dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Both fail when it has ended already.
-        self.0.kill().ok();
-        self.0.wait().ok();
     }
 }
 

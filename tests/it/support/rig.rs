@@ -179,6 +179,13 @@ pub(crate) fn check(reader: &Reader, topic: &str, rows: &Rows, duplicates: usize
     records
 }
 
+/// The keys of records, sorted.
+pub(crate) fn keys(records: &[Record]) -> Vec<String> {
+    let mut keys: Vec<String> = records.iter().map(Record::key_text).collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// The identifier of a row.
 pub(crate) fn id_of(row: &Row) -> String {
     row.get("sys_id").unwrap().to_owned()

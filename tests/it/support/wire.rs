@@ -2,14 +2,16 @@
 //! the kernel drops every packet. `wire.py` does it, as the product's language has no safe call for it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use real_kafka::java;
 
+use super::process::Process;
+
 /// The path; removed when dropped.
 pub(crate) struct Wire {
-    child: Child,
+    _process: Process,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     port: u16,
@@ -38,7 +40,7 @@ impl Wire {
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         Wire {
-            child,
+            _process: Process(child),
             input,
             output,
             port: line.trim().parse().unwrap(),
@@ -70,12 +72,5 @@ impl Wire {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         assert_eq!(line, "ok\n");
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
