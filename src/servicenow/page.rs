@@ -23,7 +23,6 @@ pub use self::block::{PageRow, RowBlock};
 pub use self::cursor_columns::CursorColumns;
 
 use self::cursor_columns::json_words;
-use self::shape::{RowShape, has_controls};
 use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};
 use crate::config::OnBadRow;
 use crate::http::error_body::error_words;
@@ -86,9 +85,9 @@ enum PageState {
 
 /// Reads a list answer block by block.
 #[derive(Debug)]
-pub struct PageReader<'a, R> {
+pub struct PageReader<R> {
     body: R,
-    locator: &'a CursorColumns,
+    columns: CursorColumns,
     state: PageState,
     /// Bytes read and not yet handed out are `buffer[..filled]`.
     buffer: Vec<u8>,
@@ -96,24 +95,22 @@ pub struct PageReader<'a, R> {
     spans: Vec<RowSpan>,
     /// Rows so far.
     rows: u64,
-    shape: RowShape,
     on_bad_row: OnBadRow,
     tail: Vec<u8>,
     ended: bool,
 }
 
-impl<'a, R: Read> PageReader<'a, R> {
-    /// Begins to read `body`.
-    pub fn new(body: R, locator: &'a CursorColumns) -> PageReader<'a, R> {
+impl<R: Read> PageReader<R> {
+    /// Begins to read `body`. `columns` are best those of the page before: they know how rows look.
+    pub fn new(body: R, columns: CursorColumns) -> PageReader<R> {
         PageReader {
             body,
-            locator,
+            columns,
             state: PageState::Head,
             buffer: Vec::new(),
             filled: 0,
             spans: Vec::new(),
             rows: 0,
-            shape: RowShape::default(),
             on_bad_row: OnBadRow::Hold,
             tail: br#"{"result":[]"#.to_vec(),
             ended: false,
@@ -122,9 +119,14 @@ impl<'a, R: Read> PageReader<'a, R> {
 
     /// What becomes of rows that cannot be handed on; without this they are errors.
     #[must_use]
-    pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> PageReader<'a, R> {
+    pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> PageReader<R> {
         self.on_bad_row = on_bad_row;
         self
+    }
+
+    /// The columns, for the next page.
+    pub fn into_columns(self) -> CursorColumns {
+        self.columns
     }
 
     /// The next rows, or the end of a good page. `spare` is a used block to take the memory from.
@@ -146,7 +148,9 @@ impl<'a, R: Read> PageReader<'a, R> {
                 PageState::Head => self.read_head()?,
                 PageState::Rows(splitter) => {
                     let seen = self.buffer.get(..self.filled).unwrap_or_default();
-                    if let SplitProgress::End(end) = splitter.scan(seen, &mut self.spans)? {
+                    if let SplitProgress::End(end) =
+                        splitter.scan(seen, self.columns.shape(), &mut self.spans)?
+                    {
                         self.tail
                             .extend_from_slice(seen.get(end..).unwrap_or_default());
                         self.state = PageState::Tail;
@@ -184,7 +188,6 @@ impl<'a, R: Read> PageReader<'a, R> {
         std::str::from_utf8(bytes.get(..last).unwrap_or_default())
             .map_err(|error| PageError::Malformed(error.to_string()))?;
         rows.clear();
-        let plain = !has_controls(bytes.get(..last).unwrap_or_default());
         let mut block = RowBlock {
             bytes,
             rows,
@@ -192,11 +195,8 @@ impl<'a, R: Read> PageReader<'a, R> {
         };
         for span in self.spans.drain(..) {
             self.rows += 1;
-            let located = self
-                .locator
-                .locate(&mut block, &span, &mut self.shape, plain);
-            if let Err(fault) = located {
-                let bad = self.locator.pass_over(&mut block, &span, self.rows, fault);
+            if let Err(fault) = self.columns.locate(&mut block, &span) {
+                let bad = self.columns.pass_over(&mut block, &span, self.rows, fault);
                 match self.on_bad_row {
                     OnBadRow::Hold => return Err(PageError::Row(bad)),
                     OnBadRow::Skip => block.bad.push(bad),

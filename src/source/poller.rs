@@ -264,9 +264,8 @@ impl TablePoller {
 
         let mut check = PageCheck::new(query, request, self.window.read_ids());
         let mut buffer = PageBuffer::default();
-        let cursor_columns = self.cursor_columns.clone();
-        let mut reader =
-            PageReader::new(response.body, &cursor_columns).on_bad_row(self.table.on_bad_row);
+        let mut reader = PageReader::new(response.body, self.cursor_columns.clone())
+            .on_bad_row(self.table.on_bad_row);
         let mut bad_rows = Vec::new();
         loop {
             let spare = self.channels.spare_blocks.try_recv().ok();
@@ -284,6 +283,7 @@ impl TablePoller {
                 self.hand_over(block, false)?;
             }
         }
+        self.cursor_columns = reader.into_columns();
         let Some(page) = check.finish(total) else {
             // A count that follows the rows could be too small, so from now on it goes first.
             self.counts_first = true;

@@ -14,7 +14,7 @@ use super::splitter::RowSpan;
 use crate::config::DisplayValue;
 use crate::servicenow::query::{parse_time, query_value_fault};
 
-/// Finds the cursor columns of a row.
+/// Finds the cursor columns of the rows of a table.
 #[derive(Debug, Clone)]
 pub struct CursorColumns {
     timestamp: String,
@@ -22,6 +22,8 @@ pub struct CursorColumns {
     find_timestamp: Finder<'static>,
     find_identifier: Finder<'static>,
     display: DisplayValue,
+    /// Of the rows so far; none is learned where values come in other forms.
+    shape: RowShape,
 }
 
 impl CursorColumns {
@@ -34,26 +36,25 @@ impl CursorColumns {
             find_timestamp: finder(timestamp),
             find_identifier: finder(identifier),
             display,
+            shape: RowShape::default(),
         }
     }
 
-    /// Makes `span` a row of `block`. `shape` is that of the rows before; `plain`: there is no control
-    /// character in the block.
-    pub(super) fn locate(
-        &self,
-        block: &mut RowBlock,
-        span: &RowSpan,
-        shape: &mut RowShape,
-        plain: bool,
-    ) -> Result<(), RowFault> {
+    /// The shape of the rows so far.
+    pub(super) fn shape(&self) -> &RowShape {
+        &self.shape
+    }
+
+    /// Makes `span` a row of `block`.
+    pub(super) fn locate(&mut self, block: &mut RowBlock, span: &RowSpan) -> Result<(), RowFault> {
         let is_flat = span.flat && self.display == DisplayValue::False;
-        let fits = is_flat && plain && shape.fits(block.slice(&span.bytes));
+        let fits = is_flat && (span.known || self.shape.fits(block.slice(&span.bytes)));
         if fits && let Some(row) = self.locate_flat(&block.bytes, &span.bytes) {
             block.rows.push(row);
         } else {
             self.locate_parsed(block, span)?;
-            if is_flat && plain && !fits {
-                shape.learn(block.slice(&span.bytes));
+            if is_flat && !fits {
+                self.shape.learn(block.slice(&span.bytes));
             }
         }
         let id = block.rows.last().map(|row| block.slice(&row.id));

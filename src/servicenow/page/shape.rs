@@ -1,19 +1,17 @@
-//! Whether a row is valid JSON, found out at the cost of a comparison: pure, without I/O.
+//! Whether a row is valid JSON, and where it ends, found out at the cost of a comparison: pure, without I/O.
 //!
 //! The rows of a table have the same columns in the same order, and their values are texts, most of them
-//! empty. So what stands between the values is compared with the row before, eight bytes at a time, and
+//! empty. So what stands between the values is compared with a row before, 16 bytes at a time, and
 //! only the values are looked at. A row that differs is parsed instead, and is what the next
 //! ones are compared with.
 
 use std::collections::HashSet;
 
-/// The row before, without its values.
+/// The columns of a row before.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowShape {
     /// A row of the same columns whose values are all `""`; empty: no row was learned.
     skeleton: Vec<u8>,
-    /// For each byte of the skeleton whether it is the closing quote of a value.
-    ends_value: Vec<bool>,
 }
 
 impl RowShape {
@@ -35,12 +33,9 @@ impl RowShape {
                 return None;
             }
             let (_, behind_value) = text(behind_name.strip_prefix(b":")?)?;
-            for part in [open, b"\"", name, b"\":\""] {
+            for part in [open, b"\"", name, b"\":\"\""] {
                 shape.skeleton.extend_from_slice(part);
             }
-            shape.ends_value.resize(shape.skeleton.len(), false);
-            shape.skeleton.push(b'"');
-            shape.ends_value.push(true);
             match behind_value {
                 b"}" => break,
                 more => rest = more.strip_prefix(b",")?,
@@ -48,35 +43,36 @@ impl RowShape {
             open = b",";
         }
         shape.skeleton.push(b'}');
-        shape.ends_value.push(false);
         Some(shape)
     }
 
-    /// Whether `row`, which must be UTF-8 and without control characters, is valid JSON of these columns.
-    /// False says nothing: it has to be parsed.
+    /// Whether `row`, which must be UTF-8, is valid JSON of these columns. False says nothing: it has to
+    /// be parsed.
     pub(super) fn fits(&self, row: &[u8]) -> bool {
-        if self.skeleton.is_empty() {
-            return false;
+        self.end_of_row(row) == Some(row.len())
+    }
+
+    /// The length of the row at the start of `text`, if that is valid JSON of these columns, as far as it is
+    /// UTF-8. `None` says nothing: the row is another one, or not whole.
+    pub(super) fn end_of_row(&self, text: &[u8]) -> Option<usize> {
+        let (mut known, mut rest) = (self.skeleton.as_slice(), text);
+        if known.is_empty() {
+            return None;
         }
-        let (mut known, mut rest) = (self.skeleton.as_slice(), row);
         loop {
-            let same = common_prefix(known, rest);
-            let at = self.skeleton.len() - known.len() + same;
-            let (Some(left), Some(value)) = (known.get(same..), rest.get(same..)) else {
-                return false;
-            };
-            if left.is_empty() {
-                return value.is_empty();
+            // A row is as long as its skeleton at least.
+            let same = common_prefix(known, rest.get(..known.len())?);
+            known = known.get(same..)?;
+            rest = rest.get(same..)?;
+            if known.is_empty() {
+                return Some(text.len() - rest.len());
             }
-            // They may differ only where a value begins.
-            if self.ends_value.get(at) != Some(&true) {
-                return false;
+            // They may differ only where a value begins, which the skeleton's ends at once.
+            let at = self.skeleton.len() - known.len();
+            if !self.skeleton.get(..=at)?.ends_with(b":\"\"") {
+                return None;
             }
-            let Some(end) = end_of_text(value) else {
-                return false;
-            };
-            known = left;
-            rest = value.get(end..).unwrap_or_default();
+            rest = rest.get(end_of_text(rest)?..)?;
         }
     }
 }
@@ -88,76 +84,82 @@ fn text(json: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((inside.get(..end)?, inside.get(end + 1..)?))
 }
 
-/// The place of the quote that ends a text; `None`: it has none, or an escape that does not exist.
+/// The place of the quote that ends a text; `None`: it has none, or something that no text may have in it.
+#[inline]
 fn end_of_text(inside: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += quote_or_backslash(inside.get(at..)?)?;
-        if inside.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        at += match inside.get(at + 1)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-            b'u' if inside
-                .get(at + 2..at + 6)?
-                .iter()
-                .all(u8::is_ascii_hexdigit) =>
-            {
-                6
-            }
-            _ => return None,
-        };
+    let mut at = first_special(inside)?;
+    while inside.get(at) == Some(&b'\\') {
+        at += length_of_escape(inside.get(at..)?)?;
+        at += first_special(inside.get(at..)?)?;
+    }
+    (inside.get(at) == Some(&b'"')).then_some(at)
+}
+
+/// The length of the escape at the start of `text`; `None`: there is no such escape.
+fn length_of_escape(text: &[u8]) -> Option<usize> {
+    match text.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' if text.get(2..6)?.iter().all(u8::is_ascii_hexdigit) => Some(6),
+        _ => None,
     }
 }
 
-/// The place of the first quote or backslash. Values are short, so that a search which is prepared for
-/// long texts would cost more than it finds.
-fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut at = 0;
-    while let Some(eight) = text.get(at..at + 8) {
-        let word = word(eight);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let found = quotes | zeros(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+/// The place of the first byte of a text that does not stand for itself: a quote, a backslash, or a byte below
+/// the space, which JSON forbids. Most values are short, so that a search which is prepared for long texts
+/// would cost more than it finds.
+#[inline]
+fn first_special(text: &[u8]) -> Option<usize> {
+    let mut rest = text;
+    while let Some((piece, behind)) = rest.split_first_chunk::<16>() {
+        // The compiler makes vector instructions of this, and not of a search for the place.
+        let mut any = 0;
+        for byte in piece {
+            any |= u8::from(is_quote_or_control(*byte)) | u8::from(*byte == b'\\');
         }
-        at += 8;
+        if any != 0 {
+            let place = special_bytes(u128::from_le_bytes(*piece)).trailing_zeros() as usize / 8;
+            return Some(text.len() - rest.len() + place);
+        }
+        rest = behind;
     }
-    let rest = text.get(at..)?;
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(at + end)
+    let is_special = |byte: &u8| is_quote_or_control(*byte) || *byte == b'\\';
+    Some(text.len() - rest.len() + rest.iter().position(is_special)?)
+}
+
+/// The difference in one bit makes a space of the quote, and leaves what is below the space there.
+const QUOTE_TO_SPACE: u8 = b'"' ^ b' ';
+
+fn is_quote_or_control(byte: u8) -> bool {
+    byte ^ QUOTE_TO_SPACE <= b' '
+}
+
+/// The top bit of the first byte that is special (see [`first_special`]), and of some behind it.
+fn special_bytes(word: u128) -> u128 {
+    const fn each(byte: u8) -> u128 {
+        u128::from_le_bytes([byte; 16])
+    }
+    // A byte that is smaller than what is taken away borrows, which sets its top bit.
+    let quotes_and_controls = (word ^ each(QUOTE_TO_SPACE)).wrapping_sub(each(b' ' + 1));
+    let backslashes = (word ^ each(b'\\')).wrapping_sub(each(1));
+    (quotes_and_controls | backslashes) & !word & each(0x80)
 }
 
 /// How many bytes two texts have in common at their start.
+#[inline]
 fn common_prefix(one: &[u8], other: &[u8]) -> usize {
-    let (pieces, _) = one.as_chunks::<32>();
-    let (other_pieces, _) = other.as_chunks::<32>();
-    let pieces = pieces.iter().zip(other_pieces);
-    let mut same = 32 * pieces.take_while(|(one, other)| one == other).count();
-    while let (Some(one), Some(other)) = (one.get(same..same + 8), other.get(same..same + 8)) {
-        let differ = word(one) ^ word(other);
+    let (mut rest, mut other_rest) = (one, other);
+    while let (Some((piece, behind)), Some((other_piece, other_behind))) = (
+        rest.split_first_chunk::<16>(),
+        other_rest.split_first_chunk::<16>(),
+    ) {
+        let differ = u128::from_le_bytes(*piece) ^ u128::from_le_bytes(*other_piece);
         if differ != 0 {
-            return same + differ.trailing_zeros() as usize / 8;
+            return one.len() - rest.len() + differ.trailing_zeros() as usize / 8;
         }
-        same += 8;
+        (rest, other_rest) = (behind, other_behind);
     }
-    let rest = one.iter().skip(same).zip(other.iter().skip(same));
-    same + rest.take_while(|(one, other)| one == other).count()
-}
-
-/// Eight bytes as a number, the first one lowest.
-fn word(eight: &[u8]) -> u64 {
-    eight.try_into().map_or(0, u64::from_le_bytes)
-}
-
-/// Whether there is a byte below the space, which no text of JSON may have in it. It looks at all bytes instead of stopping at the first one,
-/// so that the compiler can use vector instructions.
-pub(super) fn has_controls(text: &[u8]) -> bool {
-    text.iter()
-        .fold(false, |found, byte| found | (*byte < b' '))
+    let both = rest.iter().zip(other_rest);
+    one.len() - rest.len() + both.take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]

@@ -2,14 +2,17 @@
 //!
 //! A page is `{"result":[{..},{..}],..}`. Where a row ends is known from braces and quotes alone, so
 //! the text is searched for braces and backslashes with vector instructions, and the quotes between
-//! two finds are only counted: an odd number means that the find is inside a string. Separators
-//! between rows are checked here; what stands inside a row is checked by `shape`, or by a parser where
-//! that does not know it. Anything unexpected is an error, never data.
+//! two finds are only counted: an odd number means that the find is inside a string. A row of the same
+//! columns as one before is not searched: `shape` finds its end, and with it that it is valid. Separators
+//! between rows are checked here; what stands inside another row is checked later. Anything unexpected is
+//! an error, never data.
 
 use std::fmt;
 use std::ops::Range;
 
 use memchr::{memchr_iter, memchr3};
+
+use super::shape::RowShape;
 
 /// Deepest nesting inside a row. Rows of the Table API nest at most twice.
 const MAX_ROW_NESTING: u32 = 64;
@@ -39,6 +42,8 @@ pub(crate) struct RowSpan {
     pub(crate) bytes: Range<usize>,
     /// It holds no nested object.
     pub(crate) flat: bool,
+    /// It is valid JSON, as far as it is UTF-8. Otherwise that is not known.
+    pub(crate) known: bool,
 }
 
 /// How far a call to [`RowSplitter::scan`] came.
@@ -93,10 +98,12 @@ impl RowSplitter {
         self.row_start = self.row_start.saturating_sub(n);
     }
 
-    /// Scans what was added to `buffer`, appending the rows that end there.
-    pub(crate) fn scan(
+    /// Scans what was added to `buffer`, appending the rows that end there. `shape` is that of the rows
+    /// before.
+    pub(super) fn scan(
         &mut self,
         buffer: &[u8],
+        shape: &RowShape,
         rows: &mut Vec<RowSpan>,
     ) -> Result<SplitProgress, MalformedRows> {
         loop {
@@ -104,6 +111,7 @@ impl RowSplitter {
                 if let Some(progress) = self.between_rows(buffer)? {
                     return Ok(progress);
                 }
+                self.known_row(buffer, shape, rows);
             } else if !self.in_row(buffer, rows)? {
                 return Ok(SplitProgress::More);
             }
@@ -130,6 +138,25 @@ impl RowSplitter {
             }
         }
         Ok(Some(SplitProgress::More))
+    }
+
+    /// Passes the row that begins here, if it is whole and of this shape.
+    fn known_row(&mut self, buffer: &[u8], shape: &RowShape, rows: &mut Vec<RowSpan>) {
+        let row = buffer.get(self.row_start..).unwrap_or_default();
+        if let Some(length) = shape.end_of_row(row) {
+            self.position = self.row_start + length;
+            self.row_ends(true, rows);
+        }
+    }
+
+    fn row_ends(&mut self, known: bool, rows: &mut Vec<RowSpan>) {
+        rows.push(RowSpan {
+            bytes: self.row_start..self.position,
+            flat: self.flat,
+            known,
+        });
+        self.depth = 0;
+        self.any = true;
     }
 
     /// Goes to the next brace or backslash; false when the buffer is used up.
@@ -169,11 +196,7 @@ impl RowSplitter {
         }
         self.depth -= 1;
         if self.depth == 0 {
-            rows.push(RowSpan {
-                bytes: self.row_start..self.position,
-                flat: self.flat,
-            });
-            self.any = true;
+            self.row_ends(false, rows);
         }
         Ok(())
     }
@@ -186,22 +209,29 @@ mod tests {
 
     use super::*;
 
-    /// Scans `text` (what follows the opening `[`) fed in pieces of `step` bytes.
-    fn rows_of(text: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, usize), MalformedRows> {
+    /// Scans `text` (what follows the opening `[`) fed in pieces of `step` bytes, after a row of this shape.
+    /// Gives the rows, and where the array ends.
+    fn scan_in_pieces(
+        shape: &RowShape,
+        text: &[u8],
+        step: usize,
+    ) -> Result<(Vec<Range<usize>>, Option<usize>), MalformedRows> {
         let mut splitter = RowSplitter::new(0);
         let mut spans = Vec::new();
-        let mut have = 0;
-        loop {
+        let (mut have, mut end) = (0, None);
+        while end.is_none() && have < text.len() {
             have = (have + step).min(text.len());
-            if let SplitProgress::End(end) = splitter.scan(&text[..have], &mut spans)? {
-                let rows = spans
-                    .iter()
-                    .map(|s| text[s.bytes.clone()].to_vec())
-                    .collect();
-                return Ok((rows, end));
+            if let SplitProgress::End(at) = splitter.scan(&text[..have], shape, &mut spans)? {
+                end = Some(at);
             }
-            assert!(have < text.len(), "the array did not end");
         }
+        Ok((spans.into_iter().map(|span| span.bytes).collect(), end))
+    }
+
+    fn rows_of(text: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, usize), MalformedRows> {
+        let (spans, end) = scan_in_pieces(&RowShape::default(), text, step)?;
+        let rows = spans.into_iter().map(|span| text[span].to_vec()).collect();
+        Ok((rows, end.expect("the array did not end")))
     }
 
     fn rows(text: &str) -> Result<Vec<String>, MalformedRows> {
@@ -273,21 +303,32 @@ mod tests {
             prop_assert_eq!(end, text.len() - 5);
         }
 
+        /// A row that the shape ends is the one that the braces end.
+        #[test]
+        fn a_shape_finds_the_same_rows(
+            values in prop::collection::vec(prop::collection::vec(r#"[a\\"u0-9,:{}\[\]ü\n]{0,20}"#, 2), 1..5),
+            cut in 0_usize..90,
+            put in r#"[",:{}\[\]\\a1]{0,2}"#,
+            step in 1_usize..100,
+        ) {
+            let rows: Vec<String> = values
+                .iter()
+                .map(|row| format!(r#"{{"a":"{}","b":"{}"}}"#, row[0], row[1]))
+                .collect();
+            let whole = rows.join(",");
+            let (start, end) = whole.split_at_checked(cut).unwrap_or((&whole, ""));
+            let text = format!("{start}{put}{end}]");
+            let mut shape = RowShape::default();
+            shape.learn(br#"{"a":"","b":""}"#);
+            let plain = scan_in_pieces(&RowShape::default(), text.as_bytes(), step);
+            prop_assert_eq!(scan_in_pieces(&shape, text.as_bytes(), step), plain);
+        }
+
         #[test]
         fn never_panics(text in prop::collection::vec(any::<u8>(), 0..300), step in 1_usize..100) {
-            let mut splitter = RowSplitter::new(0);
-            let mut spans = Vec::new();
-            let mut have = 0;
-            while have < text.len() {
-                have = (have + step).min(text.len());
-                match splitter.scan(&text[..have], &mut spans) {
-                    Ok(SplitProgress::More) => {}
-                    Ok(SplitProgress::End(end)) => { prop_assert!(end <= have); break }
-                    Err(_) => break,
-                }
-            }
-            for span in &spans {
-                prop_assert!(span.bytes.end <= text.len());
+            if let Ok((spans, end)) = scan_in_pieces(&RowShape::default(), &text, step) {
+                prop_assert!(spans.iter().all(|span| span.end <= text.len()));
+                prop_assert!(end.is_none_or(|end| end <= text.len()));
             }
         }
     }

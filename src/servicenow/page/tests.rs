@@ -26,7 +26,7 @@ fn read(
     display: DisplayValue,
 ) -> Result<Vec<(String, String, i64)>, PageError> {
     let locator = CursorColumns::new("sys_updated_on", "sys_id", display);
-    let mut reader = PageReader::new(SlowReader(text.as_bytes(), step, None), &locator);
+    let mut reader = PageReader::new(SlowReader(text.as_bytes(), step, None), locator);
     let mut rows = Vec::new();
     let mut spare = None;
     loop {
@@ -175,7 +175,8 @@ fn a_damaged_row_with_an_object_in_it_has_no_place() {
     let locator = CursorColumns::new("sys_updated_on", "sys_id", DisplayValue::False);
     for (bad, id) in [(flat, Some(format!("{:032x}", 1))), (nested, None)] {
         let page = format!("{{\"result\":[{bad}]}}");
-        let mut reader = PageReader::new(page.as_bytes(), &locator).on_bad_row(OnBadRow::Skip);
+        let mut reader =
+            PageReader::new(page.as_bytes(), locator.clone()).on_bad_row(OnBadRow::Skip);
         let PageChunk::Rows(block) = reader.next(None).unwrap() else {
             panic!("no rows");
         };
@@ -196,10 +197,10 @@ fn a_reset_and_a_broken_encoding_are_errors() {
     let locator = CursorColumns::new("sys_updated_on", "sys_id", DisplayValue::False);
     let text = format!("{{\"result\":[{}", row(1, 5));
     let reset = SlowReader(text.as_bytes(), 10, Some(io::ErrorKind::ConnectionReset));
-    let mut reader = PageReader::new(reset, &locator);
+    let mut reader = PageReader::new(reset, locator.clone());
     assert!(matches!(reader.next(None), Err(PageError::Read(_))));
 
     let text = b"{\"result\":[{\"sys_id\":\"\xff\",\"sys_updated_on\":\"1970-01-01 00:00:00\"}]}";
-    let mut reader = PageReader::new(SlowReader(text, 10, None), &locator);
+    let mut reader = PageReader::new(SlowReader(text, 10, None), locator);
     assert!(matches!(reader.next(None), Err(PageError::Malformed(_))));
 }

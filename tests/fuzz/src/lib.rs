@@ -40,7 +40,7 @@ type FoundRow = (Vec<u8>, Vec<u8>, i64);
 /// The rows of a page, if the page counts.
 fn rows_of(body: &[u8], piece: usize, display: DisplayValue) -> Result<Vec<FoundRow>, PageError> {
     let columns = CursorColumns::new("sys_updated_on", "sys_id", display);
-    let mut reader = PageReader::new(Pieces { rest: body, piece }, &columns);
+    let mut reader = PageReader::new(Pieces { rest: body, piece }, columns);
     let mut rows = Vec::new();
     let mut spare = None;
     while let PageChunk::Rows(block) = reader.next(spare.take())? {

@@ -43,6 +43,19 @@ fn damaged_rows_and_others_do_not() {
     }
 }
 
+/// Wherever it stands among the pieces that are compared at once.
+#[test]
+fn a_control_character_or_a_wrong_escape_is_found_at_each_place() {
+    for length in 0..50 {
+        for damage in ["\n", "\0", "\u{1f}", "\\q", "\\"] {
+            let text = "a".repeat(length);
+            let row = |value: String| format!(r#"{{"a":"{value}","b":"","c":"","d":""}}"#);
+            assert!(fits(&row(format!("{text} ü{text}"))));
+            assert!(!fits(&row(format!("{text}{damage}{text}"))), "{damage:?}");
+        }
+    }
+}
+
 #[test]
 fn only_plain_rows_are_learned() {
     for row in [
@@ -70,9 +83,19 @@ proptest! {
             values[0], values[1], values[2], values[3]
         );
         let (start, end) = row.split_at_checked(cut).unwrap_or((&row, ""));
+        let mut shape = RowShape::default();
+        shape.learn(ROW.as_bytes());
         for text in [row.clone(), format!("{start}{put}{end}")] {
             let parsed: Result<&RawValue, _> = serde_json::from_str(&text);
             prop_assert!(!fits(&text) || parsed.is_ok(), "{text}");
+            // Nor does it matter what follows.
+            let more = format!("{text},{ROW}]");
+            let end = shape.end_of_row(more.as_bytes());
+            let json = end.is_none_or(|end| {
+                let row = more.get(..end).unwrap_or_default();
+                serde_json::from_str::<&RawValue>(row).is_ok()
+            });
+            prop_assert!(json, "{text}");
         }
     }
 }
