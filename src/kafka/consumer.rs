@@ -121,11 +121,13 @@ impl Consumer {
     /// Checks that the topics exist and that the group takes this member.
     ///
     /// # Errors
-    /// In words: what is wrong, and what to do.
-    pub fn check(&self) -> Result<(), String> {
+    /// In words: what is wrong, and what to do. `None`: no answer in time, as while the group's coordinator
+    /// refuses this user, which librdkafka tells to a poll only. What was wrong before is so still.
+    pub fn check(&self) -> Result<(), Option<String>> {
         let in_words = |error: KafkaError| match error.rdkafka_error_code() {
-            Some(code) => self.words(code),
-            None => error.to_string(),
+            Some(Code::OperationTimedOut) => None,
+            Some(code) => Some(self.words(code)),
+            None => Some(error.to_string()),
         };
         for topic in self.topics.keys() {
             let metadata = self
@@ -135,7 +137,7 @@ impl Consumer {
             let mut topics = metadata.topics().iter();
             let error = topics.find_map(|topic| topic.error());
             if let Some(error) = error.map(Code::from) {
-                return Err(format!("topic {topic}: {}", self.words(error)));
+                return Err(Some(format!("topic {topic}: {}", self.words(error))));
             }
         }
         let mut any = TopicPartitionList::new();

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use rdkafka::Offset;
 use rdkafka::consumer::{CommitMode, Consumer as _};
@@ -17,6 +18,9 @@ use super::offset_set::OffsetSet;
 use super::read_error::TopicReadError;
 use super::reader_client::{READER_QUERY_TIMEOUT, ReaderClient, new_reader_client};
 use crate::config::KafkaConfig;
+
+/// Bound on the look for a refusal after a question was not answered in time.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The progress of one topic. It has a client of its own, beside the one that reads the topic.
 pub struct ReplayProgress {
@@ -57,7 +61,10 @@ impl ReplayProgress {
         let committed = progress
             .client
             .committed_offsets(asked, READER_QUERY_TIMEOUT);
-        let committed = committed.map_err(|error| progress.failed(&error))?;
+        let committed = committed.map_err(|error| {
+            let refusal = progress.coordinator_refusal();
+            progress.failed(&refusal.unwrap_or(error))
+        })?;
         for element in committed.elements() {
             element.error().map_err(|error| progress.failed(&error))?;
             if let Some(offsets) = partitions.get(&element.partition()) {
@@ -177,6 +184,12 @@ impl ReplayProgress {
         outcome.map_err(|error| self.failed(&error))?;
         self.committed.append(&mut self.changed);
         Ok(())
+    }
+
+    /// Why the group's coordinator was not found, if a broker has said so: librdkafka goes on asking for it
+    /// until the time is over, and tells the refusal to a poll only.
+    fn coordinator_refusal(&self) -> Option<KafkaError> {
+        self.client.poll(REFUSAL_TIMEOUT)?.err()
     }
 
     fn failed(&self, error: &KafkaError) -> TopicReadError {

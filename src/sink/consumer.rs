@@ -278,7 +278,9 @@ impl SinkConsumer {
                 None
             }
             Err(why) => {
-                self.condition.fail(why);
+                if let Some(why) = why {
+                    self.condition.fail(why);
+                }
                 Some(Instant::now() + RECOVERY_CHECK_INTERVAL)
             }
         }

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod access;
 mod admin;
 mod auth;
 mod avro;

@@ -5,6 +5,7 @@
 //! librdkafka's mock cluster in this process: starts at once, but has no log-in and no admin
 //! requests, and keeps everything in memory. Both are read with [`Reader`] and filled with [`Writer`].
 
+mod access;
 mod broker;
 mod embedded;
 mod error;
@@ -15,6 +16,7 @@ mod properties;
 mod read;
 mod write;
 
+pub use access::with_access_rules;
 pub use broker::{Broker, Options, shared};
 pub use embedded::{Cluster, Embedded};
 pub use error::{Context, Error};
