@@ -371,4 +371,5 @@ fn schemas() {
 }
 
 mod dead_letters;
+mod handbook;
 mod pages;
