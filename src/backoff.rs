@@ -47,9 +47,14 @@ impl Backoff {
     /// do not come back together (Marc Brooker, "Exponential Backoff And Jitter", 2015). `random`
     /// is in `0.0..1.0`.
     pub fn next(&mut self, random: f64) -> Duration {
-        let delay = self.ceiling().mul_f64(random.clamp(0.0, 1.0));
+        self.next_ceiling().mul_f64(random.clamp(0.0, 1.0))
+    }
+
+    /// Counts a failure and gives the longest delay there may be before the next attempt.
+    pub fn next_ceiling(&mut self) -> Duration {
+        let ceiling = self.ceiling();
         self.failures = self.failures.saturating_add(1);
-        delay
+        ceiling
     }
 
     /// Failures since the last success.

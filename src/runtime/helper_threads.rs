@@ -128,7 +128,7 @@ pub(super) fn flush(
             Err(error) => {
                 log::error!(error:% = error; "the checkpoint cannot be written");
                 condition.fail(error.to_string());
-                stop.wait(backoff.next(1.0));
+                stop.wait(backoff.next_ceiling());
             }
         }
         if stopped {

@@ -337,8 +337,7 @@ impl<W: Managed> PipelineSlot<W> {
     }
 
     fn wait(&mut self, why: &str, now: Instant) -> SlotState<W> {
-        let pause = self.ends.ceiling();
-        self.ends.next(1.0);
+        let pause = self.ends.next_ceiling();
         self.restarts.with(&[&self.key.to_string()]).inc();
         let failures = self.ends.failures();
         let why = format!("{why}; it starts again in {} s", pause.as_secs());

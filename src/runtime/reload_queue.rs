@@ -200,8 +200,7 @@ impl ReloadQueue {
         };
         let text = words.join("; ");
         self.retry_at = retry.then(|| {
-            let pause = self.backoff.ceiling();
-            self.backoff.next(1.0);
+            let pause = self.backoff.next_ceiling();
             Instant::now() + pause
         });
         log::error!(reason = why, problems = text, tried_again = retry;

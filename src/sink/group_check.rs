@@ -56,8 +56,7 @@ impl GroupCheck {
             GroupCoverage::Complete => self.due = None,
             GroupCoverage::Unknown(why) => {
                 log::debug!(reason = why; "it is not known yet whether all partitions have a member");
-                self.due = Some(now + self.backoff.ceiling());
-                self.backoff.next(1.0);
+                self.due = Some(now + self.backoff.next_ceiling());
                 self.is_suspect = false;
             }
             GroupCoverage::Incomplete(_) if !self.is_suspect => {

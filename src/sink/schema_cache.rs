@@ -133,7 +133,7 @@ impl SchemaCache {
                     backoff: Backoff::new(FETCH_BACKOFF.0, FETCH_BACKOFF.1),
                 });
                 (failed.why, failed.last) = (why, now);
-                failed.retry_at = now + failed.backoff.next(1.0);
+                failed.retry_at = now + failed.backoff.next_ceiling();
             }
         }
     }

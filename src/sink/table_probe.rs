@@ -63,7 +63,7 @@ impl TableProbe {
                         condition.fail(error.to_string());
                     }
                 }
-                if stop.wait(backoff.next(1.0)) {
+                if stop.wait(backoff.next_ceiling()) {
                     return self.into_conditions();
                 }
             }

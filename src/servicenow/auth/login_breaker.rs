@@ -179,8 +179,7 @@ impl BreakerState {
             return;
         }
         // Without jitter, as there is one probe for all threads, and operators are told the times.
-        let until = now + self.pauses.ceiling();
-        self.pauses.next(1.0);
+        let until = now + self.pauses.next_ceiling();
         let words = Some(words.to_owned());
         self.open = Some(OpenBreaker {
             since: now,

@@ -153,7 +153,7 @@ impl RefreshSchedule {
                 usable_until = ask_at;
             }
             if life < rest {
-                self.again.next(1.0);
+                self.again.next_ceiling();
             }
             (ask_at, usable_until)
         } else {
@@ -198,14 +198,13 @@ impl RefreshSchedule {
         if self.forced.failures() > 0 {
             self.postpone_forced(now);
         } else {
-            self.forced.next(1.0);
+            self.forced.next_ceiling();
         }
         true
     }
 
     fn postpone_forced(&mut self, now: Instant) {
-        let wait = self.forced.ceiling();
-        self.forced.next(1.0);
+        let wait = self.forced.next_ceiling();
         self.not_before = self.not_before.max(now + wait);
     }
 

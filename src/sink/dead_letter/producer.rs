@@ -187,17 +187,15 @@ impl DeadLetterProducer {
 
     /// Reports that Kafka does not take letters, and waits a little.
     fn pause(&self, job: &SinkTask, why: &str, backoff: &mut Backoff) {
-        let pause = backoff.ceiling();
         if backoff.failures() == 0 {
             log::error!(topic = self.topic, partition:% = job.handle.partition,
                 offset = job.handle.offset, error = why;
                 "a dead letter cannot be written; its record waits");
         }
-        backoff.next(1.0);
         self.condition
             .fail(format!("dead letters cannot be written: {why}"));
         // The wait ends when the record's partition is revoked, so that a revocation need not wait.
-        job.lease.wait(pause);
+        job.lease.wait(backoff.next_ceiling());
     }
 
     fn give_back(&self, job: SinkTask, end: TaskOutcome) {

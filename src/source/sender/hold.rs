@@ -36,8 +36,7 @@ impl TableHold {
 
     /// A record cannot be delivered, for this reason. Gives the pause before it is tried again.
     pub(super) fn begin(&mut self, table: &str, topic: &str, why: &str) -> Duration {
-        let pause = self.backoff.ceiling();
-        self.backoff.next(1.0);
+        let pause = self.backoff.next_ceiling();
         self.held.set(1.0);
         self.condition.hold(why);
         log::error!(table, topic, error = why, retry_in:? = pause;
