@@ -69,7 +69,7 @@ impl RecordParser<'_> {
         }
         let value = match &self.content.value {
             Ok(Some(value)) => fields::parse(value)?,
-            Ok(None) => return self.read_tombstone(asked),
+            Ok(None) => return self.read_removal(asked, &[], SkipReason::Tombstone),
             Err(refusal) => return Err(refusal.clone()),
         };
         let opened = if self.topic.format == SinkFormat::Json {
@@ -78,19 +78,26 @@ impl RecordParser<'_> {
             envelope::open(value)?
         };
         match opened {
-            OpenedValue::Row(row) => self.read_row(asked.unwrap_or_else(|| self.kind(&row)), row),
+            OpenedValue::Row(row) => {
+                let named = named_row(&row);
+                let kind = asked.unwrap_or_else(|| self.kind(&named));
+                self.read_row(kind, row, named)
+            }
             OpenedValue::ChangedRow(row) => {
                 // A change of a row that nothing names must not make one.
-                let kind = match self.kind(&row) {
+                let named = named_row(&row);
+                let kind = match self.kind(&named) {
                     OperationKind::Insert if self.topic.operation == SinkOperation::Auto => {
                         OperationKind::Upsert
                     }
                     kind => kind,
                 };
-                self.read_row(asked.unwrap_or(kind), row)
+                self.read_row(asked.unwrap_or(kind), row, named)
             }
-            OpenedValue::Tombstone => self.read_tombstone(asked),
-            OpenedValue::RemovedRow(before) => self.read_removal(asked, &before),
+            OpenedValue::Tombstone => self.read_removal(asked, &[], SkipReason::Tombstone),
+            OpenedValue::RemovedRow(before) => {
+                self.read_removal(asked, &before, SkipReason::DeleteNotEnabled)
+            }
         }
     }
 
@@ -117,47 +124,44 @@ impl RecordParser<'_> {
         }
     }
 
-    /// The removal of a row that is named by its columns as they were `before`, else by the key.
+    /// The removal of a row that is named by its columns as they were `before`, else by the key. `skipped`: the
+    /// reason where the topic does not delete rows.
     fn read_removal(
         &self,
         asked: Option<OperationKind>,
         before: &[RecordField],
+        skipped: SkipReason,
     ) -> Result<RecordAction, Refusal> {
         asks_for_no_row(asked)?;
         if !self.topic.deletes {
-            return Ok(RecordAction::Skip(SkipReason::DeleteNotEnabled));
+            return Ok(RecordAction::Skip(skipped));
         }
-        if let Some(id) = named_row(before)? {
-            return Ok(self.removal(TargetRow::SysId(id)));
-        }
-        if let Some(field) = &self.topic.key_field
+        let row = if let Some(id) = named_row(before)? {
+            TargetRow::SysId(id)
+        } else if let Some(field) = &self.topic.key_field
             && let Some(value) = identity(before, field)?
         {
             let field = field.clone();
-            return Ok(self.removal(TargetRow::Field { field, value }));
-        }
-        self.read_tombstone(asked)
-    }
-
-    fn removal(&self, row: TargetRow) -> RecordAction {
+            TargetRow::Field { field, value }
+        } else {
+            TargetRow::SysId(self.row_of_key()?)
+        };
         let create = NewRowIdentity::None;
-        RecordAction::Write(self.operation(OperationKind::Delete, row, Vec::new(), create))
+        let removal = self.operation(OperationKind::Delete, row, Vec::new(), create);
+        Ok(RecordAction::Write(removal))
     }
 
-    fn read_tombstone(&self, asked: Option<OperationKind>) -> Result<RecordAction, Refusal> {
-        asks_for_no_row(asked)?;
-        if !self.topic.deletes {
-            return Ok(RecordAction::Skip(SkipReason::Tombstone));
-        }
+    /// The sys_id of the row that the key of a record without value stands for.
+    fn row_of_key(&self) -> Result<String, Refusal> {
         let key = self.key()?.ok_or_else(|| {
             Refusal::unsent(
                 RefusalKind::NoIdentity,
                 "a record without value and key says not which row to delete",
             )
         })?;
-        let id = match self.topic.create_id {
+        match self.topic.create_id {
             CreateId::Key if !self.topic.key_is_sys_id => {
-                row_identity::of_key(key, &self.topic.table, self.scope)
+                Ok(row_identity::of_key(key, &self.topic.table, self.scope))
             }
             _ => sys_id_of_key(key).ok_or_else(|| {
                 Refusal::unsent(
@@ -165,17 +169,17 @@ impl RecordParser<'_> {
                     "the key of a record without value is no sys_id, so it says not which row \
                          to delete",
                 )
-            })?,
-        };
-        Ok(self.removal(TargetRow::SysId(id)))
+            }),
+        }
     }
 
     fn read_row(
         &self,
         kind: OperationKind,
         all: Vec<RecordField>,
+        named: NamedRow,
     ) -> Result<RecordAction, Refusal> {
-        let sys_id = self.named_row(&all)?;
+        let sys_id = self.confirmed_row(named?)?;
         let row = self.row(kind, &all, sys_id.clone())?;
         let create = self.create(kind, &row, &all, sys_id)?;
         let row = match (row, &create) {
@@ -206,12 +210,13 @@ impl RecordParser<'_> {
     }
 
     /// The operation of a record whose header does not say it.
-    fn kind(&self, row: &[RecordField]) -> OperationKind {
+    fn kind(&self, named: &NamedRow) -> OperationKind {
         match self.topic.operation {
             SinkOperation::Insert => OperationKind::Insert,
             SinkOperation::Update => OperationKind::Update,
             SinkOperation::Upsert => OperationKind::Upsert,
-            SinkOperation::Auto if self.topic.key_is_sys_id || names_a_row(row) => {
+            // A bad sys_id names a row as well.
+            SinkOperation::Auto if self.topic.key_is_sys_id || !matches!(named, Ok(None)) => {
                 OperationKind::Update
             }
             SinkOperation::Auto if self.topic.key_field.is_some() => OperationKind::Upsert,
@@ -334,9 +339,8 @@ impl RecordParser<'_> {
             .collect()
     }
 
-    /// The sys_id that names the row, in the record or where that is configured in its key.
-    fn named_row(&self, all: &[RecordField]) -> Result<Option<String>, Refusal> {
-        let named = named_row(all)?;
+    /// The sys_id that names the row: `named` in the record, or where that is configured that of its key.
+    fn confirmed_row(&self, named: Option<String>) -> NamedRow {
         if !self.topic.key_is_sys_id {
             return Ok(named);
         }
@@ -406,13 +410,11 @@ fn sys_id_of_key(key: &[u8]) -> Option<String> {
     plain.or_else(|| sys_id(&envelope::key_text(key)?))
 }
 
-/// Whether a record has a sys_id, good or bad.
-fn names_a_row(all: &[RecordField]) -> bool {
-    !matches!(named_row(all), Ok(None))
-}
+/// The sys_id that names the row of a record, if one does.
+type NamedRow = Result<Option<String>, Refusal>;
 
 /// The sys_id that a record names; an empty one names nothing.
-fn named_row(all: &[RecordField]) -> Result<Option<String>, Refusal> {
+fn named_row(all: &[RecordField]) -> NamedRow {
     let Some((_, value)) = all.iter().find(|(name, _)| name == "sys_id") else {
         return Ok(None);
     };
