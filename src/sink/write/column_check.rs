@@ -56,7 +56,8 @@ impl ColumnCheck {
     ) -> Option<WriteOutcome> {
         let mut state = self.state.lock();
         let is_old = |asked: Instant| asked.elapsed() > MAX_COLUMNS_AGE;
-        if state.unknown(operation) != Some(Vec::new()) && state.asked.is_none_or(is_old) {
+        let mut unknown = state.unknown(operation);
+        if self.matters(&state, unknown.as_deref()) && state.asked.is_none_or(is_old) {
             match dictionary::describe(client, table_api_path, &self.table, stop) {
                 Ok(TableDescription::Columns(columns)) => {
                     let names = columns.list.into_iter().map(|column| column.name);
@@ -68,9 +69,10 @@ impl ColumnCheck {
                 Err(error) => state.failure = error.to_string(),
             }
             state.asked = Some(Instant::now());
+            unknown = state.unknown(operation);
         }
         let table = &self.table;
-        match (self.mode, state.unknown(operation)) {
+        match (self.mode, unknown) {
             (_, Some(unknown)) if unknown.is_empty() => None,
             (OnUnknownColumn::DeadLetter, Some(unknown)) => {
                 let named = named(&unknown);
@@ -98,13 +100,22 @@ impl ColumnCheck {
         }
     }
 
+    /// Whether the dictionary is to be asked about these unknown columns: each is warned of once. `None`: no column
+    /// of the table is known.
+    fn matters(&self, state: &KnownColumns, unknown: Option<&[String]>) -> bool {
+        let is_new =
+            |column: &String| self.mode == OnUnknownColumn::DeadLetter || state.may_warn_of(column);
+        unknown.is_none_or(|unknown| unknown.iter().any(is_new))
+    }
+
     fn warn(&self, state: &mut KnownColumns, unknown: Option<Vec<String>>) {
         let table = self.table.as_str();
         // An empty name stands for the dictionary itself.
         for column in unknown.unwrap_or_else(|| vec![String::new()]) {
-            if state.warned.len() >= MAX_WARNED_COLUMNS || !state.warned.insert(column.clone()) {
+            if !state.may_warn_of(&column) {
                 continue;
             }
+            state.warned.insert(column.clone());
             if column.is_empty() {
                 log::warn!(table, error = state.failure; "the columns of the table are not known");
             } else {
@@ -116,6 +127,10 @@ impl ColumnCheck {
 }
 
 impl KnownColumns {
+    fn may_warn_of(&self, column: &str) -> bool {
+        self.warned.len() < MAX_WARNED_COLUMNS && !self.warned.contains(column)
+    }
+
     /// The columns of a record that the table does not have; `None`: its columns are not known.
     fn unknown(&self, operation: &WriteOperation) -> Option<Vec<String>> {
         let columns = self.columns.as_ref()?;
@@ -138,4 +153,32 @@ fn named(unknown: &[String]) -> String {
         || "such column".to_owned(),
         |name| format!("column `{name}`"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dictionary_is_asked_for_columns_of_which_nothing_was_said() {
+        let unknown = |names: &[&str]| Some(names.iter().map(|it| (*it).to_owned()).collect());
+        let cases: [(Option<Vec<String>>, bool, bool); 4] = [
+            (unknown(&[]), false, false),
+            (unknown(&["old"]), false, true),
+            (unknown(&["old", "new"]), true, true),
+            (None, true, true),
+        ];
+        for (unknown, warn, dead_letter) in cases {
+            for (mode, expected) in [
+                (OnUnknownColumn::Warn, warn),
+                (OnUnknownColumn::DeadLetter, dead_letter),
+            ] {
+                let check = ColumnCheck::new("incident", mode).unwrap();
+                let mut state = check.state.lock();
+                state.warned.insert("old".to_owned());
+                let asks = check.matters(&state, unknown.as_deref());
+                assert_eq!(asks, expected, "{mode:?} {unknown:?}");
+            }
+        }
+    }
 }
