@@ -103,11 +103,7 @@ impl SinkWorker {
             Ok(RecordAction::Write(operation)) => {
                 let writer = &self.topic.writer;
                 let observer = TaskObserver { worker: self, task };
-                let outcome = writer.write(operation, history, &task.lease, &observer);
-                if let Some(why) = writer.creates_blocked() {
-                    self.topic.hold_reasons.set_of_topic(why);
-                }
-                outcome
+                writer.write(operation, history, &task.lease, &observer)
             }
             Ok(RecordAction::Skip(reason)) => WriteOutcome::Skipped(*reason),
             Err(refusal) => WriteOutcome::Refused(refusal.clone()),
@@ -163,8 +159,7 @@ impl SinkWorker {
                 .hold_reasons
                 .set(HeldBy::Worker(self.number), format!("{place}: {why}"));
             self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
-            let pause = backoff.ceiling();
-            backoff.next(1.0);
+            let pause = backoff.next_ceiling();
             if task.lease.wait(pause) {
                 return completed(task, TaskOutcome::NotStarted);
             }
@@ -225,6 +220,10 @@ impl RetryObserver for TaskObserver<'_> {
 
     fn waits_for_another_create(&self) {
         self.worker.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+    }
+
+    fn creates_are_refused(&self, why: String) {
+        self.worker.topic.hold_reasons.set_of_topic(why);
     }
 
     fn is_first_of_its_partition(&self) -> bool {

@@ -26,6 +26,8 @@ struct Known {
     usual: Acceptance,
     /// Of any other form.
     unusual: Acceptance,
+    /// Why no row is made any more, if sys_ids of a form are ignored.
+    objection: Option<String>,
 }
 
 /// Whether the instance takes sys_ids of one form.
@@ -44,7 +46,7 @@ enum Acceptance {
 pub(super) enum CreatePermit {
     /// It may.
     Granted,
-    /// It may, and no other one before [`ClientIds::learned`] or [`ClientIds::give_back`].
+    /// It may, and no other one before [`ClientIds::taken`], [`ClientIds::ignored`] or [`ClientIds::give_back`].
     Trial,
     /// Another create is under way whose answer will tell.
     TrialRuns,
@@ -71,13 +73,22 @@ impl ClientIds {
         }
     }
 
-    /// The row of a create that was sent with `id` has that sys_id, or another one.
-    pub(super) fn learned(&self, id: &str, is_taken: bool) {
-        *self.0.lock().of(id) = if is_taken {
-            Acceptance::Taken
-        } else {
-            Acceptance::Ignored
-        };
+    /// The row of a create that was sent with `id` has that sys_id.
+    pub(super) fn taken(&self, id: &str) {
+        *self.0.lock().of(id) = Acceptance::Taken;
+    }
+
+    /// The row of a create that was sent with `id` has another sys_id, which is why no row is made any more; see
+    /// [`words`].
+    pub(super) fn ignored(&self, id: &str, objection: &str) {
+        let mut known = self.0.lock();
+        *known.of(id) = Acceptance::Ignored;
+        known.objection.get_or_insert_with(|| objection.to_owned());
+    }
+
+    /// Why no row is made any more.
+    pub(super) fn objection(&self) -> Option<String> {
+        self.0.lock().objection.clone()
     }
 
     /// A create that was to tell has told nothing: the next one is to.
@@ -148,10 +159,10 @@ mod tests {
         // It was not answered: the next one tells.
         ids.give_back(USUAL);
         assert_eq!(ids.permit(USUAL, true), CreatePermit::Trial);
-        ids.learned(USUAL, true);
+        ids.taken(USUAL);
         ids.give_back(USUAL);
         assert_eq!(ids.permit(USUAL, false), CreatePermit::Granted);
-        ids.learned(USUAL, false);
+        ids.ignored(USUAL, "why");
         assert_eq!(ids.permit(USUAL, true), CreatePermit::Refused);
         assert!(ids.are_ignored(USUAL));
     }
@@ -159,9 +170,9 @@ mod tests {
     #[test]
     fn one_form_tells_nothing_of_the_other() {
         let ids = ClientIds::default();
-        ids.learned(USUAL, true);
+        ids.taken(USUAL);
         assert_eq!(ids.permit(UNUSUAL, true), CreatePermit::Trial);
-        ids.learned(UNUSUAL, false);
+        ids.ignored(UNUSUAL, "why");
         assert!(ids.are_ignored(UNUSUAL) && !ids.are_ignored(USUAL));
     }
 }

@@ -54,8 +54,6 @@ pub struct RecordWriter {
     columns: Option<ColumnCheck>,
     /// Whether the instance takes the sys_ids that are sent with new rows.
     client_ids: ClientIds,
-    /// Why no row is made any more.
-    creates_blocked: Mutex<Option<String>>,
     /// It was logged that journals cannot be read.
     journal_warned: AtomicBool,
 }
@@ -70,6 +68,8 @@ pub trait RetryObserver {
     fn is_first_of_its_partition(&self) -> bool {
         true
     }
+    /// The instance chose another sys_id than the one that was sent: no row is made any more, for this reason.
+    fn creates_are_refused(&self, _why: String) {}
     /// The record is done, written or not. Called only after [`RetryObserver::retry_scheduled`].
     fn retries_ended(&self);
 }
@@ -102,7 +102,6 @@ impl RecordWriter {
             indeterminate: IndeterminateWrites::default(),
             columns: ColumnCheck::new(&topic.table, topic.on_unknown_column),
             client_ids: ClientIds::default(),
-            creates_blocked: Mutex::default(),
             journal_warned: AtomicBool::new(false),
         }
     }
@@ -166,11 +165,6 @@ impl RecordWriter {
         self.indeterminate.last_end()
     }
 
-    /// Why creates of the topic are not sent any more, if the instance was seen to choose sys_ids itself.
-    pub fn creates_blocked(&self) -> Option<String> {
-        self.creates_blocked.lock().clone()
-    }
-
     /// Makes the requests of a record, one after the other.
     fn drive(
         &self,
@@ -207,7 +201,7 @@ impl RecordWriter {
                     }
                     let result = self.send(&request, attempt);
                     if let (Some(id), Ok(reply)) = (id, &result) {
-                        self.learn(id, reply, attempt);
+                        self.learn(id, reply, attempt, notifier.observer);
                     }
                     let error = result.as_ref().err().cloned();
                     if error.as_ref().is_none_or(servicenow::Error::is_api_verdict) {
@@ -248,7 +242,13 @@ impl RecordWriter {
     }
 
     /// Takes in what a reply says of the sys_id that the row was sent with.
-    fn learn(&self, id: &str, reply: &WriteReply, attempt: &mut WriteAttempt<'_>) {
+    fn learn(
+        &self,
+        id: &str,
+        reply: &WriteReply,
+        attempt: &mut WriteAttempt<'_>,
+        observer: &dyn RetryObserver,
+    ) {
         let is_taken = match (reply, &attempt.operation.create) {
             (WriteReply::Written(row), _) => match &row.sys_id {
                 Some(theirs) => theirs.eq_ignore_ascii_case(id),
@@ -258,11 +258,13 @@ impl RecordWriter {
             (WriteReply::RowExists, NewRowIdentity::Record { .. } | NewRowIdentity::Key(_)) => true,
             _ => return,
         };
-        self.client_ids.learned(id, is_taken);
         attempt.has_trial = false;
-        if !is_taken {
-            let words = client_ids::words(attempt.operation, &self.rules.table);
-            self.creates_blocked.lock().get_or_insert(words);
+        if is_taken {
+            self.client_ids.taken(id);
+        } else {
+            let why = client_ids::words(attempt.operation, &self.rules.table);
+            self.client_ids.ignored(id, &why);
+            observer.creates_are_refused(why);
         }
     }
 
@@ -290,7 +292,7 @@ impl RecordWriter {
         for observation in observations {
             match observation {
                 Observation::SysIdIgnored => {
-                    if let Some(why) = self.creates_blocked() {
+                    if let Some(why) = self.client_ids.objection() {
                         log::error!(table, error = why; "no further row is made");
                     }
                 }

@@ -133,7 +133,7 @@ fn an_identity_in_a_column_waits_for_the_first_request() {
 #[test]
 fn an_instance_that_chooses_ids_itself() {
     let fake = plain(vec![("POST", created(OTHER)), ("PATCH", updated(ID, 1))]);
-    assert_eq!(fake.writer.creates_blocked(), None);
+    assert_eq!(fake.writer.client_ids.objection(), None);
     assert_eq!(sys_id(&fake.write(&record(1, ROW))), OTHER);
     let blocked = |outcome| match outcome {
         WriteOutcome::Blocked(why) => why,
@@ -141,7 +141,7 @@ fn an_instance_that_chooses_ids_itself() {
     };
     let why = blocked(fake.write(&record(2, ROW)));
     assert!(why.contains("`create_id: field`"), "{why}");
-    assert_eq!(fake.writer.creates_blocked(), Some(why));
+    assert_eq!(fake.writer.client_ids.objection(), Some(why));
     // Rows that are there are written as before.
     let update = record(3, &format!(r#"{{"sys_id":"{ID}","a":1}}"#));
     assert_eq!(word(&fake.write(&update)), "update");
