@@ -24,7 +24,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use self::context::{GroupContext, note_opened, opening_commits};
+use self::context::{GroupContext, note_opened};
 use self::coverage::coverage;
 use self::positions::OFFSET_QUERY_TIMEOUT;
 use super::client_context::ClientSignals;
@@ -288,7 +288,7 @@ impl Consumer {
     /// Blocks for some seconds at most.
     pub fn open(&self, commits: &[OffsetCommit]) -> Vec<TopicPartition> {
         let opened = positions::open(&self.base, commits);
-        self.base.context().note_committed(opened.iter().cloned());
+        self.base.context().note_committed(&opened);
         opened
     }
 
@@ -321,7 +321,9 @@ impl Consumer {
     pub fn restart_lost_positions(&self) -> Result<Vec<PartitionStart>, String> {
         let mut starts = positions::restart_lost_positions(&self.base)
             .map_err(|error| self.settings.scrub(&error.to_string()))?;
-        let opened = self.open(&opening_commits(&starts));
+        let opening: Vec<OffsetCommit> =
+            starts.iter().filter_map(PartitionStart::opening).collect();
+        let opened = self.open(&opening);
         note_opened(&mut starts, &opened);
         let unopened = starts.iter().filter(|start| start.open_at.is_some());
         self.pause(unopened.map(|start| &start.partition));

@@ -22,7 +22,7 @@ use self::awaiting_schema::DeferredRecord;
 use self::hold_reason::{hold_reason, is_cut_off};
 use self::in_flight::InFlight;
 use self::partition::{AssignedPartition, AssignmentTerms, StartedRecord, WaitingRecord};
-use self::state::{AssignmentState, CommitHealth, names};
+use self::state::{AssignmentState, CommitHealth};
 use super::offset_tracker::OffsetTracker;
 use super::record::SchemaRequest;
 use super::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
@@ -35,7 +35,7 @@ use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(super) use self::awaiting_schema::SchemaWait;
-pub(super) use self::state::AssignmentTimes;
+pub(super) use self::state::{AssignmentTimes, LateUntil, names};
 
 /// How long the consumer waits, when no more records may be handed out, for one to come back before
 /// partitions are paused.
@@ -61,11 +61,12 @@ pub(super) struct FlowControl {
 
 impl Assignment {
     /// Nothing is assigned. `limits`: the name of each topic, in the order of `sink.topics`, and how many
-    /// of its records may be in flight.
+    /// of its records may be in flight. `late_until` is asked at each commit.
     pub(super) fn new(
         limits: &[(Arc<str>, usize)],
         completions: Receiver<Completion>,
         times: AssignmentTimes,
+        late_until: LateUntil,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Assignment {
@@ -75,7 +76,7 @@ impl Assignment {
             partitions: BTreeMap::new(),
             in_flight: InFlight::new(limits, metrics),
             transaction_time: times.transaction_time,
-            late_writes: vec![None; limits.len()],
+            late_until,
             epoch: 0,
             abandoned: 0,
             is_ending: false,
@@ -104,8 +105,8 @@ impl Assignment {
         self.state().opened(partitions);
     }
 
-    /// Hands out the next record of a partition, which holds `bytes`. `row`: the row that it is for, if its
-    /// order matters. One that has to wait is given to [`Assignment::set_aside`]. `None`: the partition is not
+    /// Hands out the next record of a partition, which holds `bytes`. `row`: the row that it changes, if it
+    /// does. One that has to wait is given to [`Assignment::set_aside`]. `None`: the partition is not
     /// assigned (any more), so that the record comes again to its next owner.
     pub(super) fn begin(
         &self,
@@ -150,13 +151,6 @@ impl Assignment {
             }
         }
         None
-    }
-
-    /// Until when the instance may still execute writes of this topic whose answers were lost.
-    pub(super) fn note_late_writes(&self, topic: usize, until: Option<Instant>) {
-        if let Some(late) = self.state().late_writes.get_mut(topic) {
-            *late = until;
-        }
     }
 
     /// Takes a record back that was begun and could not be given to a worker.
@@ -208,7 +202,7 @@ impl Assignment {
             let pause = state.in_flight.is_paused(assigned.topic)
                 || assigned.uncommitted() >= too_many
                 || assigned.deferred.is_some()
-                || assigned.open_at.is_some();
+                || assigned.opening.is_some();
             if assigned.paused == pause || assigned.hold.is_some() {
                 continue;
             }

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::assignment::Assignment;
-use crate::kafka::{Consumer, TopicPartition};
+use super::assignment::{Assignment, names};
+use crate::kafka::Consumer;
 
 /// Time between two commits while positions move.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
@@ -51,14 +51,11 @@ impl CommitPace {
                 consumer.store(&assignment.take_positions());
                 Ok(())
             }
-            Ok(vanished) => {
-                let names: Vec<String> = vanished.iter().map(TopicPartition::to_string).collect();
-                Err(format!(
-                    "what the group had committed for {} is gone: the topic was deleted; if it was made anew, \
+            Ok(vanished) => Err(format!(
+                "what the group had committed for {} is gone: the topic was deleted; if it was made anew, \
                      it is read from its oldest record on",
-                    names.join(", ")
-                ))
-            }
+                names(vanished.iter())
+            )),
             Err(why) => {
                 log::debug!(error = why; "Kafka does not say what is committed");
                 self.commit_at = now + IDLE_LOOK_INTERVAL;

@@ -81,8 +81,7 @@ impl SinkConsumer {
                 Ok(left) => return left,
                 Err(why) => why,
             };
-            let pause = backoff.ceiling();
-            backoff.next(1.0);
+            let pause = backoff.next_ceiling();
             log::error!(error = why, retry_in:? = pause; "the sink's consumer is made anew");
             self.condition.fail(why);
             if self.signals.stop.wait(pause) {
@@ -122,7 +121,6 @@ impl SinkConsumer {
         };
         let left = self.finish(max_wait);
         self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
-        self.note_late_writes();
         self.confirm_positions(&consumer);
         // Gives the partitions back, which commits their positions.
         drop(consumer);
@@ -190,13 +188,12 @@ impl SinkConsumer {
         while !self.signals.stop.is_stopped() {
             self.heartbeat.beat(CONSUMER_HEARTBEAT_DEADLINE);
             self.assignment.take_completions();
-            self.note_late_writes();
             let handed_out = self.hand_out_due();
             if let Err(why) = handed_out.and_then(|()| self.hand_out_deferred(scope)) {
                 return ConsumerEnd::Failed(why);
             }
-            self.request_schemas();
-            if self.await_schema() {
+            let waits = self.request_schemas();
+            if self.await_schema(&waits) {
                 continue;
             }
             if let Err(why) = commits.step(consumer, &self.assignment, Instant::now()) {
@@ -296,14 +293,6 @@ impl SinkConsumer {
         Ok(())
     }
 
-    /// Tells the assignment which writes may still run on the instance, for the notes beside commits.
-    fn note_late_writes(&self) {
-        for (index, topic) in self.topics.iter().enumerate() {
-            self.assignment
-                .note_late_writes(index, topic.writer.late_until());
-        }
-    }
-
     /// Hands out the deferred records whose schemas are known by now. They come before all other records
     /// of their partitions, as these are still paused.
     fn hand_out_deferred(&self, scope: &IdentityScope) -> Result<(), String> {
@@ -326,21 +315,24 @@ impl SinkConsumer {
     ///
     /// To pause throws away what librdkafka has fetched ahead, and the fetch after that waits for the end of the
     /// last one, which takes half a second while no records come. A registry answers sooner.
-    fn await_schema(&self) -> bool {
+    fn await_schema(&self, waits: &[SchemaWait]) -> bool {
         let Some(schemas) = self.active_schemas() else {
             return false;
         };
-        let waits = self.assignment.schema_waits();
         let left = waits
             .iter()
             .filter_map(|wait| SCHEMA_WAIT_BEFORE_PAUSE.checked_sub(wait.since.elapsed()));
         left.max().is_some_and(|left| schemas.await_fetched(left))
     }
 
-    fn request_schemas(&self) {
-        if let Some(schemas) = self.active_schemas() {
-            schemas.request(&self.assignment.schema_waits(), &self.topics);
-        }
+    /// Requests the schemas that records wait for, and gives those waits.
+    fn request_schemas(&self) -> Vec<SchemaWait> {
+        let Some(schemas) = self.active_schemas() else {
+            return Vec::new();
+        };
+        let waits = self.assignment.schema_waits();
+        schemas.request(&waits, &self.topics);
+        waits
     }
 
     /// The resolver, while records may wait for schemas.
@@ -382,9 +374,8 @@ impl SinkConsumer {
         let ordering_key = record::ordering_key(content.key.as_deref(), &decision);
         let bytes = record.size() + content.made();
         let offset = record.offset;
-        let started = self
-            .assignment
-            .begin(partition, offset, bytes, ordering_key);
+        let row = ordering_key.filter(|_| record::changes_row(&decision));
+        let started = self.assignment.begin(partition, offset, bytes, row);
         let Some(started) = started else {
             // Its partition has just gone away: the next owner gets the record.
             return Ok(());

@@ -50,6 +50,11 @@ impl OffsetTracker {
         self.open.front().map(|(offset, _)| *offset).or(self.next)
     }
 
+    /// The offset behind the last record that was handed out; `None`: none was.
+    pub(super) fn next(&self) -> Option<i64> {
+        self.next
+    }
+
     /// The offsets of the records that were handed out and are not finished, ascending.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = i64> {
         let unfinished = self.open.iter().filter(|(_, done)| !done);

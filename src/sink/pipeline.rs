@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::assignment::{Assignment, AssignmentTimes};
+use super::assignment::{Assignment, AssignmentTimes, LateUntil};
 use super::consumer::SinkConsumer;
 use super::dead_letter::DeadLetterProducer;
 use super::keyed_queue::KeyedQueue;
@@ -127,6 +127,7 @@ impl SinkPipeline {
             &limits,
             completions,
             times,
+            late_until(&topics),
             &context.health,
             &context.metrics,
         );
@@ -211,6 +212,12 @@ impl SinkPipeline {
             .filter_map(|other| other.join().err());
         left.max(panicked.count() as u64)
     }
+}
+
+/// Until when writes of a topic may run whose answers were lost, as its writer knows.
+fn late_until(topics: &[Arc<TopicContext>]) -> LateUntil {
+    let topics = topics.to_vec();
+    Box::new(move |topic| topics.get(topic)?.writer.late_until())
 }
 
 /// How many records of a topic may be in flight at once. Its queue holds one more for each worker: a

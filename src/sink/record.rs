@@ -16,7 +16,7 @@ pub use self::decode::RecordContent;
 pub(super) use self::decode::{SchemaLookup, SchemaRequest, decode_content, schema_lookup_of};
 pub use self::operation::{
     NewRowIdentity, OperationKind, RecordAction, SkipReason, TargetRow, WriteOperation,
-    ordering_key,
+    changes_row, ordering_key,
 };
 pub(super) use self::parse::parse_action;
 pub use self::row_identity::{CREATE_ID_HEADER, IdentityScope};

@@ -1,6 +1,6 @@
 //! librdkafka's callbacks of a group's consumer: rebalances, commits, and the lag from its statistics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
-use super::commit_note::CommitNote;
 use super::offset_commit::OffsetCommit;
 use super::positions::{forget_stored, open, start_positions, store, without_commit};
 use super::rebalance_listener::RebalanceListener;
@@ -28,6 +27,24 @@ use crate::sync::{Mutex, MutexGuard};
 /// Bound on one look whether what the group has committed is still there.
 const COMMIT_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What is known of an assigned partition.
+struct KnownPartition {
+    /// Where it began: librdkafka gives no lag before the first commit, which is then counted from here.
+    start: StartPosition,
+    commit: CommitPresence,
+}
+
+/// Whether the group has committed an offset of an assigned partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CommitPresence {
+    /// Not that this process knows.
+    Unknown,
+    /// It has, so that the offset is gone if Kafka has none.
+    Present,
+    /// It had, and the offset was found to be gone.
+    Vanished,
+}
+
 /// The context of one consumer.
 pub(super) struct GroupContext {
     callbacks: ClientCallbacks,
@@ -35,13 +52,7 @@ pub(super) struct GroupContext {
     lag: GaugeVec,
     /// The group has dropped this member, and it has no assignment since.
     dropped: AtomicBool,
-    /// Where each assigned partition began: librdkafka gives no lag before the first commit, which is
-    /// then counted from here.
-    starts: Mutex<BTreeMap<TopicPartition, StartPosition>>,
-    /// Assigned partitions for which the group has committed an offset, so that it is gone if Kafka has none.
-    committed: Mutex<BTreeSet<TopicPartition>>,
-    /// Those of them for which it was found to be gone.
-    vanished: Mutex<BTreeSet<TopicPartition>>,
+    assigned: Mutex<BTreeMap<TopicPartition, KnownPartition>>,
     closing: AtomicBool,
     created: Instant,
 }
@@ -57,17 +68,24 @@ impl GroupContext {
             listener,
             lag: metrics.sink_lag.clone(),
             dropped: AtomicBool::new(false),
-            starts: Mutex::default(),
-            committed: Mutex::default(),
-            vanished: Mutex::default(),
+            assigned: Mutex::default(),
             closing: AtomicBool::new(false),
             created: Instant::now(),
         }
     }
 
     /// For these assigned partitions the group has committed an offset.
-    pub(super) fn note_committed(&self, partitions: impl Iterator<Item = TopicPartition>) {
-        self.committed.lock().extend(partitions);
+    pub(super) fn note_committed(&self, partitions: &[TopicPartition]) {
+        self.note(partitions, CommitPresence::Present);
+    }
+
+    fn note(&self, partitions: &[TopicPartition], commit: CommitPresence) {
+        let mut assigned = self.assigned();
+        for partition in partitions {
+            if let Some(known) = assigned.get_mut(partition) {
+                known.commit = commit;
+            }
+        }
     }
 
     /// The assigned partitions for which the group has committed an offset that Kafka does not have any more: their
@@ -79,13 +97,19 @@ impl GroupContext {
         &self,
         base: &BaseConsumer<GroupContext>,
     ) -> KafkaResult<Vec<TopicPartition>> {
-        let known: Vec<TopicPartition> = self.committed.lock().iter().cloned().collect();
+        let known: Vec<TopicPartition> = {
+            let assigned = self.assigned();
+            let committed = assigned
+                .iter()
+                .filter(|(_, it)| it.commit != CommitPresence::Unknown);
+            committed.map(|(partition, _)| partition.clone()).collect()
+        };
         if known.is_empty() {
             return Ok(Vec::new());
         }
         let vanished = without_commit(base, &known, COMMIT_LOOK_TIMEOUT)?;
         forget_stored(base, &vanished);
-        self.vanished.lock().extend(vanished.iter().cloned());
+        self.note(&vanished, CommitPresence::Vanished);
         Ok(vanished)
     }
 
@@ -106,8 +130,11 @@ impl GroupContext {
         {
             log::debug!(target: "kafka", error:% = error; "Kafka does not say what is committed");
         }
-        let vanished = self.vanished.lock();
-        commits.retain(|commit| !vanished.contains(&commit.partition));
+        let assigned = self.assigned();
+        commits.retain(|commit| {
+            let known = assigned.get(&commit.partition);
+            known.is_none_or(|known| known.commit != CommitPresence::Vanished)
+        });
         commits
     }
 
@@ -126,12 +153,18 @@ impl GroupContext {
                 self.show_lag(&start.partition, as_f64(high.saturating_sub(low)));
             }
         }
-        let each = |start: &PartitionStart| (start.partition.clone(), start.position.clone());
-        self.starts().extend(starts.iter().map(each));
-        let is_committed =
-            |start: &&PartitionStart| start.offset.is_some() && start.open_at.is_none();
-        let committed = starts.iter().filter(is_committed);
-        self.note_committed(committed.map(|start| start.partition.clone()));
+        let mut assigned = self.assigned();
+        for start in starts {
+            let known = assigned.entry(start.partition.clone());
+            let known = known.or_insert(KnownPartition {
+                start: StartPosition::Unknown,
+                commit: CommitPresence::Unknown,
+            });
+            known.start = start.position.clone();
+            if start.offset.is_some() && start.open_at.is_none() {
+                known.commit = CommitPresence::Present;
+            }
+        }
     }
 
     fn show_lag(&self, partition: &TopicPartition, records: f64) {
@@ -139,14 +172,16 @@ impl GroupContext {
         self.lag.with(&[&partition.topic, &number]).set(records);
     }
 
-    fn starts(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, StartPosition>> {
-        self.starts.lock()
+    fn assigned(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, KnownPartition>> {
+        self.assigned.lock()
     }
 
     fn assign(&self, base: &BaseConsumer<GroupContext>, list: &TopicPartitionList) {
         let partitions = partitions_in(list);
         let mut starts = start_positions(base, &partitions);
-        let opened = open(base, &opening_commits(&starts));
+        let opening: Vec<OffsetCommit> =
+            starts.iter().filter_map(PartitionStart::opening).collect();
+        let opened = open(base, &opening);
         note_opened(&mut starts, &opened);
         let mut wanted = TopicPartitionList::new();
         for PartitionStart {
@@ -215,25 +250,11 @@ impl GroupContext {
             log::error!(target: "kafka", error:% = error; "a revocation was not taken");
         }
         for partition in &partitions {
-            self.starts().remove(partition);
-            self.committed.lock().remove(partition);
-            self.vanished.lock().remove(partition);
+            self.assigned().remove(partition);
             // The lag is the next owner's to know.
             self.show_lag(partition, f64::NAN);
         }
     }
-}
-
-/// What is committed before records of these partitions are handed out.
-pub(super) fn opening_commits(starts: &[PartitionStart]) -> Vec<OffsetCommit> {
-    let opening = |start: &PartitionStart| {
-        Some(OffsetCommit {
-            partition: start.partition.clone(),
-            offset: start.open_at?,
-            note: CommitNote::default(),
-        })
-    };
-    starts.iter().filter_map(opening).collect()
 }
 
 /// These partitions have nothing to be committed first any more.
@@ -271,11 +292,11 @@ impl ClientContext for GroupContext {
             return;
         };
         let made_at = self.created + Duration::from_micros(age);
-        for (partition, start) in self.starts().iter() {
+        for (partition, known) in self.assigned().iter() {
             let topic = topics.get(&*partition.topic);
             let number = partition.number.to_string();
             let found = topic.and_then(|topic| topic.partitions.get(number.as_str()));
-            if let Some(records) = found.and_then(|found| found.lag(start)) {
+            if let Some(records) = found.and_then(|found| found.lag(&known.start)) {
                 self.show_lag(partition, as_f64(records));
             }
             if let Some(offset) = found.and_then(PartitionStatistics::read_up_to) {

@@ -51,6 +51,7 @@ pub(super) fn start_positions<C: ConsumerContext>(
             partition: partition.clone(),
             position: StartPosition::Unknown,
             offset: None,
+            end: None,
             last_note: Some(CommitNote::default()),
             open_at: None,
         })
@@ -90,6 +91,7 @@ fn partition_start(
         partition: partition.clone(),
         position,
         offset,
+        end: Some(bounds.1),
         last_note,
         open_at: offset.filter(|_| !says_nothing),
     }

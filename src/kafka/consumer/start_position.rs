@@ -2,6 +2,7 @@
 //! nowhere, when Kafka does not hold the record at the committed offset any more.
 
 use super::commit_note::CommitNote;
+use super::offset_commit::OffsetCommit;
 use crate::kafka::topic_partition::TopicPartition;
 
 /// A partition that is assigned, where it begins, and what its last owner has left.
@@ -13,11 +14,28 @@ pub struct PartitionStart {
     pub position: StartPosition,
     /// The offset of that place, if it is known.
     pub offset: Option<i64>,
+    /// The offset behind its newest record, if that is known: no record from there on was begun by an earlier owner.
+    pub end: Option<i64>,
     /// What the last owner wrote down; `None`: the group has committed nothing, so that no record was begun.
     pub last_note: Option<CommitNote>,
     /// The offset to commit before a record is handed out, so that the clean end of the last owner, or the
     /// absence of a commit, is not taken for this owner's. `None`: nothing has to be committed first.
     pub open_at: Option<i64>,
+}
+
+impl PartitionStart {
+    /// The commit that comes before the first record; `None`: none has to. It keeps what the last owner says of
+    /// writes that may still run.
+    pub fn opening(&self) -> Option<OffsetCommit> {
+        Some(OffsetCommit {
+            partition: self.partition.clone(),
+            offset: self.open_at?,
+            note: CommitNote {
+                ended: None,
+                late_until: self.last_note.and_then(|note| note.late_until),
+            },
+        })
+    }
 }
 
 /// Where a partition begins.

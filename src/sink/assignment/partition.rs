@@ -49,9 +49,11 @@ pub(super) struct AssignedPartition {
     last_possibly_written: Option<i64>,
     /// Where it began, if that is known.
     start: Option<i64>,
+    /// From this offset on no record was begun before this assignment, if that is known.
+    suspects_end: Option<i64>,
     /// What is to be committed before its first record is handed out; `None`: nothing, or that is done.
-    pub(super) open_at: Option<i64>,
-    /// `None`: the last owner has ended cleanly.
+    pub(super) opening: Option<OffsetCommit>,
+    /// `None`: no write of an earlier owner can run any more.
     row_waits: Option<RowWaits>,
     /// Records that wait for writes of the last owner, in their order. They are handed out but not in flight.
     pub(super) waiting: VecDeque<WaitingRecord>,
@@ -104,7 +106,14 @@ impl AssignedPartition {
         } = terms;
         let note = start.last_note;
         let late = note.and_then(|note| remaining(note.late_until?));
+        // The clocks of two hosts may differ.
+        let late = late.map(|late| now + late.min(transaction_time));
         let ended = note.map_or(Some(0), |note| note.ended);
+        // The end of the writes of earlier owners.
+        let over = match ended {
+            Some(_) => late.unwrap_or(now),
+            None => now + transaction_time,
+        };
         AssignedPartition {
             topic,
             tracker: OffsetTracker::default(),
@@ -119,17 +128,13 @@ impl AssignedPartition {
             epoch,
             lease: Some(lease),
             lease_end,
-            // What a clean end has left behind is over.
-            since: match ended {
-                Some(_) => now.checked_sub(transaction_time).unwrap_or(now),
-                None => now,
-            },
+            since: over.checked_sub(transaction_time).unwrap_or(now),
             possibly_written: ended.unwrap_or(max_uncommitted).min(max_uncommitted),
             last_possibly_written: None,
             start: start.offset,
-            open_at: start.open_at,
-            row_waits: (ended.is_none() || late.is_some())
-                .then(|| RowWaits::new(now, transaction_time, late)),
+            suspects_end: start.end,
+            opening: start.opening(),
+            row_waits: (over > now).then(|| RowWaits::new(over, late)),
             waiting: VecDeque::new(),
             was_abandoned: false,
         }
@@ -147,6 +152,9 @@ impl AssignedPartition {
             return None;
         }
         self.tracker.begin(offset);
+        if self.suspects_end.is_some_and(|end| offset >= end) {
+            self.possibly_written = 0;
+        }
         let possibly_written_before = self.possibly_written.checked_sub(1).map(|left| {
             self.possibly_written = left;
             self.last_possibly_written = Some(offset);
@@ -260,7 +268,7 @@ impl AssignedPartition {
     ) -> Option<OffsetCommit> {
         let moved = self.tracker.take_position();
         let is_clean = self.in_flight == 0 && !self.was_abandoned && !self.barred;
-        if moved.is_none() && (!is_clean || self.open_at.is_some()) {
+        if moved.is_none() && (!is_clean || self.opening.is_some()) {
             return None;
         }
         let offset = moved.or_else(|| self.tracker.position()).or(self.start)?;
@@ -271,14 +279,12 @@ impl AssignedPartition {
                 left => self.tracker.open() + left,
             }
         });
-        // The next owner does not know which rows the waits of this one are for.
-        let waits = self.row_waits.as_ref().and_then(RowWaits::end);
         Some(OffsetCommit {
             partition: partition.clone(),
             offset,
             note: CommitNote {
                 ended,
-                late_until: late.max(waits).and_then(epoch_seconds),
+                late_until: self.late_until(late, self.has_suspects()),
             },
         })
     }
@@ -313,9 +319,27 @@ impl AssignedPartition {
             offset: self.tracker.take_position()?,
             note: CommitNote {
                 ended: None,
-                late_until: late.and_then(epoch_seconds),
+                // Those that have not come yet come to the next owner.
+                late_until: self.late_until(late, false),
             },
         })
+    }
+
+    /// Whether a record that was begun before this assignment may still come.
+    fn has_suspects(&self) -> bool {
+        let next = self.tracker.next().or(self.start);
+        let is_behind = next
+            .zip(self.suspects_end)
+            .is_some_and(|(next, end)| next >= end);
+        self.possibly_written > 0 && !is_behind
+    }
+
+    /// What a commit says of writes that may still run: `late` or those of earlier owners, in seconds since the
+    /// epoch. The next owner does not know which rows those are for, as their records may be committed.
+    fn late_until(&self, late: Option<Instant>, has_suspects: bool) -> Option<u64> {
+        let waits = self.row_waits.as_ref();
+        let waits = waits.and_then(|waits| waits.end(has_suspects));
+        late.max(waits).and_then(epoch_seconds)
     }
 
     /// About what its waiting records hold in memory.

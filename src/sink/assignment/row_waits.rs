@@ -7,7 +7,7 @@
 //! without a record among those that come again had nothing under way.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The waits of one partition, from its assignment on.
 #[derive(Debug)]
@@ -22,28 +22,28 @@ pub(super) struct RowWaits {
 }
 
 impl RowWaits {
-    /// The partition was assigned at `since`; a request runs for `transaction_time` at most. `late`: how long a
-    /// write may still run that the last owner has written down.
-    pub(super) fn new(
-        since: Instant,
-        transaction_time: Duration,
-        late: Option<Duration>,
-    ) -> RowWaits {
+    /// No request of an earlier owner runs at `until` or later. `late`: until when a write may run that the last
+    /// owner has written down, not behind `until`.
+    pub(super) fn new(until: Instant, late: Option<Instant>) -> RowWaits {
         RowWaits {
-            until: since + transaction_time,
-            // The clocks of two hosts may differ.
-            all_until: late.map(|late| since + late.min(transaction_time)),
+            until,
+            all_until: late,
             rows: HashSet::new(),
         }
     }
 
-    /// When the waits are over, if a row has any.
-    pub(super) fn end(&self) -> Option<Instant> {
-        (!self.rows.is_empty()).then_some(self.until)
+    /// When no write of an earlier owner can run any more, if there may be one. `has_suspects`: not all records have
+    /// come that such a write may be for.
+    pub(super) fn end(&self, has_suspects: bool) -> Option<Instant> {
+        if has_suspects || !self.rows.is_empty() {
+            Some(self.until)
+        } else {
+            self.all_until
+        }
     }
 
-    /// Until when the next record of the partition waits; `None`: not at all. `row`: the row that it is for, if
-    /// its order matters. `may_be_begun`: it is one of those that come again.
+    /// Until when the next record of the partition waits; `None`: not at all. `row`: the row that it changes, if
+    /// it does. `may_be_begun`: it is one of those that come again.
     pub(super) fn not_before(
         &mut self,
         row: Option<u64>,
@@ -72,6 +72,7 @@ impl RowWaits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const TRANSACTION: Duration = Duration::from_secs(60);
 
@@ -79,7 +80,7 @@ mod tests {
     fn the_first_record_of_a_row_flows_and_the_next_waits() {
         let since = Instant::now();
         let over = Some(since + TRANSACTION);
-        let mut waits = RowWaits::new(since, TRANSACTION, None);
+        let mut waits = RowWaits::new(since + TRANSACTION, None);
         // (row, one that comes again, when, until when it waits)
         let cases = [
             (Some(1), true, 0, None),
@@ -101,14 +102,11 @@ mod tests {
     #[test]
     fn where_the_row_of_a_late_write_is_not_known_all_rows_wait() {
         let since = Instant::now();
-        let late = Some(Duration::from_secs(20));
-        let mut waits = RowWaits::new(since, TRANSACTION, late);
         let at = |seconds| since + Duration::from_secs(seconds);
+        let mut waits = RowWaits::new(at(60), Some(at(20)));
         assert_eq!(waits.not_before(Some(1), false, at(1)), Some(at(20)));
         assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(20)));
         assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(60)));
         assert_eq!(waits.not_before(Some(3), false, at(20)), None);
-        let mut far = RowWaits::new(since, TRANSACTION, Some(Duration::from_secs(9_999)));
-        assert_eq!(far.not_before(Some(1), false, at(1)), Some(at(60)));
     }
 }

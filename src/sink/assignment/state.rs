@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::in_flight::InFlight;
 use super::partition::AssignedPartition;
 use crate::health::Condition;
-use crate::kafka::{CommitNote, OffsetCommit, TopicPartition};
+use crate::kafka::{OffsetCommit, TopicPartition};
 use crate::sink::task::{Completion, TaskOutcome};
 
 /// Times that an assignment needs to know.
@@ -18,14 +18,16 @@ pub(in crate::sink) struct AssignmentTimes {
     pub(in crate::sink) transaction_time: Duration,
 }
 
+/// Until when the instance may still execute writes to a topic, given by its index, whose answers were lost.
+pub(in crate::sink) type LateUntil = Box<dyn Fn(usize) -> Option<Instant> + Send + Sync>;
+
 /// The state behind the lock of an assignment.
 pub(super) struct AssignmentState {
     pub(super) partitions: BTreeMap<TopicPartition, AssignedPartition>,
     pub(super) in_flight: InFlight,
     /// How long a request may run on the instance.
     pub(super) transaction_time: Duration,
-    /// For each topic: until when the instance may still execute writes whose answers were lost.
-    pub(super) late_writes: Vec<Option<Instant>>,
+    pub(super) late_until: LateUntil,
     /// Number of the last assignment of a partition.
     pub(super) epoch: u64,
     /// Records whose writing was begun and abandoned.
@@ -74,23 +76,21 @@ impl AssignmentState {
 
     /// What has moved since the last call.
     pub(super) fn next_commits(&mut self) -> Vec<OffsetCommit> {
-        let late = &self.late_writes;
+        let late_until = &self.late_until;
         let partitions = self.partitions.iter_mut();
         partitions
             .filter_map(|(partition, assigned)| {
-                let late = late.get(assigned.topic).copied().flatten();
-                assigned.next_commit(partition, late)
+                assigned.next_commit(partition, late_until(assigned.topic))
             })
             .collect()
     }
 
     /// What is committed of partitions that are given away.
     pub(super) fn last_commits(&mut self, partitions: &[TopicPartition]) -> Vec<OffsetCommit> {
-        let late = &self.late_writes;
         let mut commits = Vec::new();
         for partition in partitions {
             if let Some(assigned) = self.partitions.get_mut(partition) {
-                let late = late.get(assigned.topic).copied().flatten();
+                let late = (self.late_until)(assigned.topic);
                 commits.extend(assigned.last_commit(partition, late));
             }
         }
@@ -123,20 +123,14 @@ impl AssignmentState {
     pub(super) fn opening_commits(&self) -> Vec<OffsetCommit> {
         let partitions = self.partitions.iter();
         partitions
-            .filter_map(|(partition, assigned)| {
-                Some(OffsetCommit {
-                    partition: partition.clone(),
-                    offset: assigned.open_at?,
-                    note: CommitNote::default(),
-                })
-            })
+            .filter_map(|(_, assigned)| assigned.opening.clone())
             .collect()
     }
 
     pub(super) fn opened(&mut self, partitions: &[TopicPartition]) {
         for partition in partitions {
             if let Some(assigned) = self.partitions.get_mut(partition) {
-                assigned.open_at = None;
+                assigned.opening = None;
             }
         }
     }
@@ -178,7 +172,7 @@ impl CommitHealth {
 }
 
 /// The partitions for a line of the log.
-pub(super) fn names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> String {
+pub(in crate::sink) fn names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> String {
     let names: Vec<String> = partitions.map(TopicPartition::to_string).collect();
     names.join(", ")
 }

@@ -16,6 +16,8 @@ const TIMES: AssignmentTimes = AssignmentTimes {
 
 struct Rig {
     assignment: Assignment,
+    /// What the writer of the topic says.
+    late: Arc<Mutex<Option<Instant>>>,
     done: Sender<Completion>,
     health: Arc<Health>,
 }
@@ -29,8 +31,12 @@ fn rig_with(limit: usize, times: AssignmentTimes) -> Rig {
     let (done, finished) = bounded(100);
     let limits = [(Arc::from("in"), limit)];
     let metrics = Arc::new(Metrics::new());
+    let late = Arc::new(Mutex::new(None));
+    let said = Arc::clone(&late);
+    let late_until: LateUntil = Box::new(move |_| *said.lock());
     Rig {
-        assignment: Assignment::new(&limits, finished, times, &health, &metrics),
+        late,
+        assignment: Assignment::new(&limits, finished, times, late_until, &health, &metrics),
         done,
         health,
     }
@@ -53,6 +59,7 @@ fn start(number: i32, position: StartPosition, last_note: Option<CommitNote>) ->
         partition: partition(number),
         position,
         offset,
+        end: None,
         last_note,
         open_at: None,
     }
@@ -340,7 +347,14 @@ fn large_records_of_one_topic_do_not_stop_another() {
     let (_done, finished) = bounded(100);
     let limits = [(Arc::from("in"), 10), (Arc::from("other"), 10)];
     let metrics = Arc::new(Metrics::new());
-    let assignment = Assignment::new(&limits, finished, TIMES, &health, &metrics);
+    let assignment = Assignment::new(
+        &limits,
+        finished,
+        TIMES,
+        Box::new(|_| None),
+        &health,
+        &metrics,
+    );
     let other = TopicPartition {
         topic: Arc::from("other"),
         number: 0,

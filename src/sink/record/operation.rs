@@ -109,6 +109,12 @@ pub enum NewRowIdentity {
 /// executed twice shows twice.
 pub(super) const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
+/// Whether the record changes or removes a row that may be there, so that an older write of the row could undo that
+/// if the instance carries it out late. A record that only makes a row has that row for itself.
+pub fn changes_row(action: &Result<RecordAction, Refusal>) -> bool {
+    matches!(action, Ok(RecordAction::Write(operation)) if operation.row != TargetRow::None)
+}
+
 /// A number that records share which must be written in their order: those of one row. `key` is the
 /// record's key as text. `None`: the record may be written in any order.
 pub fn ordering_key(key: Option<&[u8]>, action: &Result<RecordAction, Refusal>) -> Option<u64> {

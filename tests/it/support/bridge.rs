@@ -131,12 +131,14 @@ impl Bridge {
 
     /// Value of one series, by its full text such as `name{label="x"}`; 0 when absent.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let Ok((_, text)) = self.try_get("/metrics") else {
-            return 0.0;
-        };
-        text.lines()
-            .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
-            .unwrap_or(0.0)
+        self.metric_if_any(series).unwrap_or(0.0)
+    }
+
+    /// The value of a series; `None`: the page has no such series, or there is no page.
+    pub(crate) fn metric_if_any(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.try_get("/metrics").ok()?;
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 
     /// Waits until a series is at least `value`.

@@ -11,7 +11,7 @@ const SHORT: AssignmentTimes = AssignmentTimes {
 
 impl Rig {
     /// Hands out a record of a row, as the consumer does. Gives the record's task, and until when it waits.
-    fn hand_out(&self, offset: i64, row: u64) -> (Option<SinkTask>, Option<Instant>) {
+    pub(super) fn hand_out(&self, offset: i64, row: u64) -> (Option<SinkTask>, Option<Instant>) {
         let started = self.assignment.begin(partition(0), offset, 10, Some(row));
         let started = started.unwrap();
         let task = SinkTask {
