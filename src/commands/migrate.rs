@@ -37,6 +37,10 @@ const STANDARD_INPUT: &str = "-";
 
 /// Executes the command.
 pub(super) fn execute(options: &MigrateOptions, terminal: &mut Terminal<'_>) -> ExitResult {
+    if options.checkpoint.is_some() && options.offsets.is_none() {
+        let words = "--checkpoint: says where what `--offsets` makes is written, and there is no `--offsets`";
+        return Err(CommandFailure::new(exit_code::USAGE, words));
+    }
     let checkpoint = options.offsets.as_ref().map(|_| checkpoint_path(options));
     refuse_existing(options.output.iter().chain(&checkpoint))?;
     let mut migration = Migration::default();
@@ -60,7 +64,8 @@ pub(super) fn execute(options: &MigrateOptions, terminal: &mut Terminal<'_>) -> 
     }
     report(&migration, &notes, checkpoint.as_deref(), terminal);
     let is_open = migration.draft.remarks(RemarkKind::Decide).next().is_some();
-    Ok(if is_open {
+    let lacks_position = checkpoint.is_some() && migration.lacks_position();
+    Ok(if is_open || lacks_position {
         exit_code::NOT_AS_ASKED
     } else {
         exit_code::DONE
@@ -84,7 +89,6 @@ impl Migration {
         let wrong =
             |why: String| CommandFailure::new(exit_code::CONFIGURATION, format!("{name}: {why}"));
         let text = read_text(file, MAX_FOREIGN_BYTES).map_err(wrong)?;
-        let instance = self.draft.text("servicenow.base_url").map(str::to_owned);
         match foreign::read(&text, expected).map_err(wrong)? {
             ForeignConfig::Go(settings) => {
                 if !self.sources.is_empty() {
@@ -101,30 +105,15 @@ impl Migration {
                     self.sources
                         .push(format!("{name} ({})", done.connector.title));
                     self.connectors.push(done);
-                    self.same_instance(instance.as_deref(), config)
-                        .map_err(wrong)?;
                 }
             }
         }
-        Ok(())
-    }
-
-    /// One bridge has one instance.
-    fn same_instance(
-        &self,
-        before: Option<&str>,
-        config: &foreign::ConnectorConfig,
-    ) -> Result<(), String> {
-        let own = ["servicenow.url", "servicenow.client.base.uri", "snow.url"];
-        let own = own.into_iter().find_map(|key| config.get(key));
-        match (before, own) {
-            (Some(before), Some(own)) if before != own.trim_end_matches('/') => Err(
-                "is for another instance than the file before; a bridge has one instance: migrate it by \
-                 itself"
-                    .to_owned(),
-            ),
-            _ => Ok(()),
+        if self.draft.has_two_instances {
+            let words = "is for another instance than the file before; a bridge has one instance: \
+                         migrate it by itself";
+            return Err(wrong(words.to_owned()));
         }
+        Ok(())
     }
 
     /// Turns offsets into positions; what was assumed, in words.
@@ -141,12 +130,21 @@ impl Migration {
             return Err(CommandFailure::new(exit_code::USAGE, words));
         }
         let mut notes = Vec::new();
+        let now = jiff::Timestamp::now().as_second();
         for connector in sources {
-            let (found, said) = offsets::positions(all, connector, &self.draft);
+            let (found, said) = offsets::positions(all, connector, &self.draft, now);
             self.positions.extend(found);
             notes.extend(said);
         }
         Ok(notes)
+    }
+
+    /// Whether a table of a connector got no position from the offsets.
+    fn lacks_position(&self) -> bool {
+        let sources = self.connectors.iter();
+        let sources = sources.filter(|it| it.connector.offsets.is_some());
+        let tables = sources.map(|source| source.tables.len());
+        self.positions.len() < tables.sum()
     }
 
     /// Says where tables without a position begin.

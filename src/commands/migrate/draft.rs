@@ -70,6 +70,8 @@ pub(super) struct ConfigDraft {
     /// By their names.
     pub(super) variables: BTreeMap<String, DraftVariable>,
     pub(super) starts: Vec<TableStart>,
+    /// A file is for another instance than one before it.
+    pub(super) has_two_instances: bool,
 }
 
 impl ConfigDraft {

@@ -106,11 +106,13 @@ fn from_rest(text: &str) -> Result<Vec<ConnectOffset>, String> {
     Ok(found)
 }
 
-/// The positions of a connector's tables, and what was assumed or could not be used, in words.
+/// The positions of a connector's tables, and what was assumed or could not be used, in words. `now` is in
+/// seconds since 1970: a time behind it was not read from an offset, but into it.
 pub(super) fn positions(
     offsets: &[ConnectOffset],
     translated: &TranslatedConnector,
     draft: &ConfigDraft,
+    now: i64,
 ) -> (Vec<MigratedPosition>, Vec<String>) {
     let (mut positions, mut notes) = (Vec::new(), Vec::new());
     let Some(form) = translated.connector.offsets else {
@@ -134,7 +136,8 @@ pub(super) fn positions(
         let seconds = own
             .iter()
             .filter(|offset| scope.is_of(form, &offset.partition));
-        let seconds: Vec<Option<i64>> = seconds.map(|it| second(form, &it.offset)).collect();
+        let seconds = seconds.map(|it| second(form, &it.offset).filter(|second| *second <= now));
+        let seconds: Vec<Option<i64>> = seconds.collect();
         let table = clean(table);
         match seconds.iter().copied().collect::<Option<Vec<i64>>>() {
             Some(known) => match known.iter().min() {
@@ -149,7 +152,7 @@ pub(super) fn positions(
                 None => notes.push(format!("{table}: has no offset, and begins anew")),
             },
             None => notes.push(format!(
-                "{table}: its offset is of a form that is not known, and was not used; the table \
+                "{table}: its offset is of a form that is not known, or in the future, and was not used; the table \
                  begins anew"
             )),
         }

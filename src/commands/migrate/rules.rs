@@ -82,6 +82,7 @@ impl Translation<'_> {
     pub(super) fn set(&mut self, path: &str, value: &DraftValue, origin: &str) {
         for path in self.paths(path) {
             if !self.draft.set(&path, value.clone(), origin) {
+                self.draft.has_two_instances |= path == "servicenow.base_url";
                 let words = format!("`{path}` has another value already, which was kept");
                 self.draft.remark(RemarkKind::Decide, origin, &words);
             }

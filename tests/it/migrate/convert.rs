@@ -383,6 +383,11 @@ fn what_cannot_be_read_is_told() {
             64,
             "is none of auto, go, connect",
         ),
+        (
+            vec![good, "--checkpoint", "offsets.json"],
+            64,
+            "there is no `--offsets`",
+        ),
         (vec![], 64, "`migrate` needs the configurations"),
     ] {
         let args: Vec<&str> = ["migrate"].into_iter().chain(args).collect();

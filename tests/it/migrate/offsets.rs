@@ -115,3 +115,30 @@ fn a_table_goes_on_at_the_offset_of_the_connector() {
         "all from that second on, once, and none before"
     );
 }
+
+/// Without its offset a table is read from its beginning, which is told by the exit code too.
+#[test]
+fn an_offset_that_cannot_be_used_is_told() {
+    let folder = folder();
+    let config = configs().join("ibm-strimzi.yaml");
+    let offsets = r#"{"offsets": [{"partition": {"partition": "change_request"},
+        "offset": {"timestamp": 1700000000, "last_identifier": "x"}}]}"#;
+    fs::write(folder.path().join("connect.json"), offsets).unwrap();
+    let args = [
+        "migrate",
+        config.to_str().unwrap(),
+        "--offsets",
+        "connect.json",
+        "--checkpoint",
+        "out.json",
+    ];
+    let (_, errors, code) = call(folder.path(), &args, &[]);
+    assert_eq!(code, 1, "{errors}");
+    let words = "offsets: x_example_user_access: has no offset, and begins anew";
+    assert!(errors.contains(words), "{errors}");
+    let written = fs::read_to_string(folder.path().join("out.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let expected =
+        serde_json::json!({"change_request": {"timestamp": 1_700_000_000, "last_identifier": ""}});
+    assert_eq!(written, expected);
+}

@@ -12,12 +12,15 @@ fn config(text: &str) -> ConnectorConfig {
     }
 }
 
+/// 2026-01-01 00:00:00.
+const NOW: i64 = 1_767_225_600;
+
 /// Positions as pairs of table and second, and the notes.
 fn migrated(config: &ConnectorConfig, text: &str) -> (Vec<(String, i64)>, Vec<String>) {
     let mut draft = ConfigDraft::default();
     let translated = translate(config, &mut draft).unwrap();
     let offsets = read(text).unwrap();
-    let (positions, notes) = positions(&offsets, &translated, &draft);
+    let (positions, notes) = positions(&offsets, &translated, &draft, NOW);
     let pairs = positions.into_iter().map(|it| (it.table, it.second));
     (pairs.collect(), notes)
 }
@@ -106,6 +109,7 @@ fn oso_offsets_are_of_one_instance_column_and_version() {
             None,
         ),
         (vec![good("yesterday")], None),
+        (vec![good("2026-01-01 00:00:01")], None),
         // One that cannot be read might be the earliest.
         (vec![good("yesterday"), good("2024-01-25 00:00:00")], None),
     ] {
