@@ -43,7 +43,7 @@ pub(crate) struct ConnectionProfile {
 }
 
 /// Everything that one client's agents have in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AgentSettings {
     /// The `Accept` header.
     pub(crate) accept: &'static str,
@@ -65,10 +65,7 @@ impl AgentSettings {
                 connect: self.bounds.connect.min(connect),
                 ..self.bounds
             },
-            accept: self.accept,
-            proxy: self.proxy.clone(),
-            tls: self.tls.clone(),
-            dns: self.dns.clone(),
+            ..self.clone()
         }
     }
 

@@ -40,7 +40,7 @@ impl fmt::Debug for HiddenSecret {
     }
 }
 
-/// A secret as requests and answers write it, the longest form first.
+/// A secret as requests and answers write it.
 struct SecretForms(Vec<SecretForm>);
 
 struct SecretForm {

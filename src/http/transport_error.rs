@@ -15,7 +15,8 @@ pub(crate) enum TransportError {
     Timeout {
         /// Which one, in the words of the client's configuration.
         limit: &'static str,
-        /// It passed before there was a connection, so that nothing was sent.
+        /// It passed before there was a connection, or the system gave up one on which nothing came back, so
+        /// that it says nothing about the amount of data. The request may have been sent all the same.
         connecting: bool,
     },
     /// There was no connection, or it broke.

@@ -21,7 +21,6 @@ use crate::backoff::Backoff;
 use crate::config;
 use crate::control::PlaceOutage;
 use crate::health::Health;
-use crate::http::error_body::shown;
 use crate::json_text::replace_half_pairs;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
@@ -213,7 +212,7 @@ impl InstanceClient {
             method: "GET",
             url: format!("{}{}", self.base_url(), request.path),
             what: request.what.clone(),
-            query: query.map(|(_, text)| shown(text)),
+            query: query.map(|(_, text)| text.clone()),
             login: false,
         }
     }
@@ -228,7 +227,8 @@ impl InstanceClient {
         target
     }
 
-    /// One attempt of any method, with what it means for readiness. Replaying is safe: a 401 means that nothing was executed.
+    /// One attempt of any method, with what it means for readiness. Replaying is safe: a 401 means that
+    /// nothing was executed.
     pub(super) fn attempt(
         &self,
         out: &OutgoingRequest<'_>,

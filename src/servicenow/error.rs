@@ -8,7 +8,7 @@ use std::time::Instant;
 
 pub use self::failure::InstanceFailure;
 
-use crate::http::error_body::NO_REASON_GIVEN;
+use crate::http::error_body::{NO_REASON_GIVEN, shown};
 
 /// The instance's words for a user or client that may not use this API at all.
 const API_ACL_WORDS: &str = "API level ACL";
@@ -58,8 +58,8 @@ pub struct AttemptedRequest {
     pub url: String,
     /// In the user's words: ``table `incident` ``.
     pub what: String,
-    /// The encoded query, cut to 300 letters. An error shows it with `{:#}` only, as it is long; the log has
-    /// it at level debug.
+    /// The encoded query as it was asked for. An error shows its start with `{:#}` only, as it is long; the
+    /// log has that at level debug.
     pub query: Option<String>,
     /// This was a request for an access token.
     pub login: bool,
@@ -129,7 +129,7 @@ impl Error {
     }
 
     /// True where the client itself holds requests back until the cause is over: a caller comes again
-    /// at once, without a pause of its own, and counts no failure.
+    /// at once, without a pause of its own.
     pub fn is_held_by_client(&self) -> bool {
         self.outage() != OutageSign::None
             || self.is_unsent_wait()
@@ -167,8 +167,6 @@ impl Error {
                 | InstanceFailure::Tls(_),
             ) => true,
             Some(InstanceFailure::Forbidden { words }) => words.contains(API_ACL_WORDS),
-            // The API names a reason. A bare 404 is a gateway's, or of a wrong path.
-            Some(InstanceFailure::NotFound { words }) => words == NO_REASON_GIVEN,
             _ => false,
         }
     }
@@ -233,7 +231,7 @@ impl fmt::Display for Error {
                 if f.alternate()
                     && let Some(query) = &asked.query
                 {
-                    write!(f, ", query `{query}`")?;
+                    write!(f, ", query `{}`", shown(query))?;
                 }
                 write!(f, "){}", hint(asked, cause))
             }

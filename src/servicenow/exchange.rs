@@ -52,11 +52,12 @@ const PROBE_CONNECTIONS: ConnectionProfile = ConnectionProfile {
     input_bytes: 128 * 1024,
     output_bytes: 64 * 1024,
 };
-/// A probe that finds no connection in this time makes way for the next one.
+/// A probe that finds no connection in this time makes way for the next one. A shorter
+/// `conn_timeout_seconds` holds for probes too.
 const PROBE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The keys below `servicenow` that bound a request.
 const INSTANCE_TIME_LIMITS: TimeLimitWords = TimeLimitWords {
-    connect: "no connection in conn_timeout_seconds",
+    connect: "no connection in conn_timeout_seconds (of a probe 2 s at most)",
     read: "no data in read_timeout_seconds",
     write: "nothing could be sent in read_timeout_seconds",
     total: "no complete answer in timeout_seconds",
@@ -92,24 +93,14 @@ pub(super) struct OutgoingRequest<'a> {
 
 impl OutgoingRequest<'_> {
     /// It asks for an access token.
-    fn is_login(&self) -> bool {
-        matches!(self.payload, RequestPayload::Form(_))
-    }
-
     /// What it has to wait with.
     pub(super) fn kind(&self) -> RequestKind {
-        if self.is_login() {
-            RequestKind::Login
-        } else if self.writes() {
-            RequestKind::Write
-        } else {
-            RequestKind::Read
+        match self.payload {
+            RequestPayload::Form(_) => RequestKind::Login,
+            RequestPayload::Json(_) => RequestKind::Write,
+            RequestPayload::None if self.method == Method::DELETE => RequestKind::Write,
+            RequestPayload::None => RequestKind::Read,
         }
-    }
-
-    /// It changes rows, so that the status says whether it was done, not the body.
-    fn writes(&self) -> bool {
-        self.method == Method::DELETE || matches!(self.payload, RequestPayload::Json(_))
     }
 }
 
@@ -303,7 +294,7 @@ impl InstanceTransport {
         }
         let agent = match connection {
             ConnectionChoice::New => &self.probes,
-            ConnectionChoice::Kept if out.writes() => &self.writes,
+            ConnectionChoice::Kept if out.kind() == RequestKind::Write => &self.writes,
             ConnectionChoice::Kept => &self.reads,
         };
         let (kind, bytes) = match out.payload {
@@ -333,13 +324,15 @@ impl InstanceTransport {
             sent,
             received,
             status,
-            location: header_text(&head.headers, &header::LOCATION).map(shown),
+            location: header_text(&head.headers, &header::LOCATION).map(str::to_owned),
             total_count: header_text(&head.headers, &HeaderName::from_static("x-total-count"))
                 .and_then(|count| count.parse().ok()),
             limits: LimitHeaders::of(&head.headers),
         };
         let body = ResponseBody::new(body.into_with_config().limit(self.max_body).reader());
-        if out.writes() && matches!(status, 201 | 204) {
+        // Of a write the status says whether it was done, not the body.
+        let writes = out.kind() == RequestKind::Write;
+        if writes && matches!(status, 201 | 204) {
             return Ok(InstanceResponse { meta, body });
         }
         if status == 200 && is_json(&head.headers) {
@@ -353,7 +346,7 @@ impl InstanceTransport {
             };
         }
         let start = error_body::read_start(body);
-        if out.writes() && status == 200 && start.is_empty() {
+        if writes && status == 200 && start.is_empty() {
             // A gateway that takes the body away may take its type as well.
             return Err(ExchangeFailure::unusable("the answer is empty".to_owned()));
         }
@@ -361,7 +354,7 @@ impl InstanceTransport {
             429 => headers::rate_limit_reset(&head.headers),
             _ => None,
         });
-        let in_api_words = is_api_error(&start, out.is_login());
+        let in_api_words = is_api_error(&start, out.kind() == RequestKind::Login);
         let cause = match self.cause_of_status(status, &head.headers, &start, retry_after) {
             InstanceFailure::Forbidden { words }
             | InstanceFailure::NotFound { words }

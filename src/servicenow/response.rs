@@ -18,7 +18,7 @@ pub struct ResponseHead {
     pub received: Instant,
     /// HTTP status.
     pub status: u16,
-    /// `Location`, cut.
+    /// `Location` as it came, so not for messages.
     pub location: Option<String>,
     /// `X-Total-Count`: rows of the query, whatever the limit and the access rules.
     pub total_count: Option<u64>,

@@ -13,6 +13,7 @@ use super::reachability::Reachability;
 use super::response::InstanceResponse;
 use crate::control::PlaceOutage;
 use crate::http::circuit_breaker::FailureBlame;
+use crate::http::error_body::shown;
 use crate::http::outage_gate::{GatePass, GateRefusal, OutageGate, SharedProbeSpacing};
 use crate::metrics::Metrics;
 use crate::stop::Stop;
@@ -72,12 +73,15 @@ fn log_exchange(
     sent: Instant,
     verdict: &Result<InstanceResponse, ExchangeFailure>,
 ) {
+    if !log::log_enabled!(log::Level::Debug) {
+        return;
+    }
     let outcome = match verdict {
         Ok(response) => response.meta.status.to_string(),
         Err(failure) => failure.cause.to_string(),
     };
     log::debug!(method = asked.method, url = asked.url, what = asked.what,
-        query = asked.query.as_deref().unwrap_or_default(), outcome = outcome,
+        query = asked.query.as_deref().map(shown).unwrap_or_default(), outcome = outcome,
         new_connection = connection == ConnectionChoice::New, ms = sent.elapsed().as_millis();
         "a request");
 }

@@ -7,7 +7,7 @@ use std::io::Read;
 
 use ureq::http::Method;
 
-use super::answer::{AnswerRow, result_of, row_of};
+use super::answer::{result_of, row_of};
 use super::client::InstanceClient;
 use super::error::{AttemptedRequest, Error};
 use super::exchange::{OutgoingRequest, RequestPayload};
@@ -246,16 +246,18 @@ impl InstanceClient {
         let read = body.take(MAX_WRITE_ANSWER_BYTES).read_to_end(&mut bytes);
         replace_half_pairs(&mut bytes);
         let whole = u64::try_from(bytes.len()).is_ok_and(|length| length < MAX_WRITE_ANSWER_BYTES);
-        if meta.status == 200 && whole {
-            let verdict = match read {
-                Ok(_) => result_of(&bytes).map(|_| ()),
-                Err(error) => Err(self.shared.transport.cause_of_read(&error)),
-            };
-            if let Err(cause) = verdict {
+        let counts = meta.status == 200 && whole;
+        let result = match read {
+            Err(error) if counts => Err(self.shared.transport.cause_of_read(&error)),
+            _ => result_of(&bytes),
+        };
+        let result = match result {
+            Err(cause) if counts => {
                 return Err(self.bad_answer(asked, cause).sent_at(Some(meta.sent)));
             }
-        }
-        let mut written = said(&bytes);
+            result => result.ok().flatten(),
+        };
+        let mut written = result.map(said).unwrap_or_default();
         if written.sys_id.is_none() {
             written.sys_id = meta.location.as_deref().and_then(id_of_location);
         }
@@ -271,12 +273,9 @@ fn id_of_location(location: &str) -> Option<String> {
     good.then(|| id.to_owned())
 }
 
-/// The columns that can be read in an answer.
-fn said(bytes: &[u8]) -> RowAfterWrite {
-    let result = result_of(bytes).ok().flatten();
-    let row = result.map_or_else(AnswerRow::default, |result| {
-        row_of(result, &WRITTEN_COLUMNS)
-    });
+/// The columns that can be read in the text of a `result`.
+fn said(result: &str) -> RowAfterWrite {
+    let row = row_of(result, &WRITTEN_COLUMNS);
     let column = |name| row.text(name).map(str::to_owned);
     RowAfterWrite {
         sys_id: column("sys_id").filter(|id| !id.is_empty()),

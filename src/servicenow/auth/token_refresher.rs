@@ -114,7 +114,7 @@ impl TokenHandle {
         stop: &Stop,
     ) -> Result<Credential, Error> {
         let deadline = Instant::now() + MAX_WAIT_BEFORE_SENDING;
-        let outcomes_before = self.token_state.lock().outcomes;
+        let mut outcomes_before = None;
         loop {
             let now = Instant::now();
             let change = {
@@ -125,6 +125,7 @@ impl TokenHandle {
                 {
                     return Ok(credential.clone());
                 }
+                let outcomes_before = *outcomes_before.get_or_insert(state.outcomes);
                 match &state.failure {
                     // Of an endpoint that is away the next outcome is waited for.
                     Some(failure)

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// Why a request failed. Texts named `words` are the server's, cut and without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceFailure {
-    /// Nothing came in time. `connecting`: there was not even a connection.
+    /// Nothing came in time.
     Timeout {
         /// Which limit it was.
         limit: String,
-        /// It passed before the request was sent.
+        /// There was no connection, or one on which nothing came back.
         connecting: bool,
     },
     /// No connection, or it broke.
