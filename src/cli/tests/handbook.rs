@@ -51,7 +51,7 @@ fn calls(page: &str) -> Vec<&str> {
 }
 
 /// The words of a call as a shell would give them. What may be left out is tried as if it stood there, and
-/// a variable as if it were 1.
+/// a variable, or TIME, as if it were 1.
 fn words(call: &str) -> Vec<OsString> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -63,8 +63,9 @@ fn words(call: &str) -> Vec<OsString> {
             _ => words.last_mut().unwrap().push(letter),
         }
     }
+    let is_variable = |word: &str| word == "TIME" || word.starts_with('$');
     let value = |word: String| {
-        if word.starts_with('$') {
+        if is_variable(&word) {
             "1".to_owned()
         } else {
             word
