@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::assignment::{Assignment, SchemaWait};
+use super::assignment::{Assignment, SchemaWait, names};
 use super::commit_pace::CommitPace;
 use super::group_check::GroupCheck;
 use super::record::{self, IdentityScope, RecordContent, SchemaRequest};
@@ -474,6 +474,8 @@ fn holds(topic: &TopicContext) -> bool {
 
 fn pause(consumer: &Consumer, partitions: &[TopicPartition]) {
     if !partitions.is_empty() {
+        log::debug!(partitions = names(partitions.iter());
+            "no more records are fetched until there is room, or a schema is known");
         consumer.pause(partitions.iter());
     }
 }

@@ -362,6 +362,33 @@ fn a_topic_may_say_what_its_records_are() {
     }
 }
 
+/// A pause of the partition throws away what was fetched ahead, and the next fetch waits for the end of the last one,
+/// half a second while no records come. So a new schema is waited for, unless the registry takes its time.
+#[test]
+fn new_schemas_pause_no_partition_while_the_registry_answers() {
+    const SCHEMAS: usize = 20;
+    let fake = FakeRegistry::start();
+    let rig = SinkRig::new();
+    let records = (0..SCHEMAS).map(|number| {
+        let column = format!("u_{number}");
+        let schema = strings(&["correlation_id", &column]);
+        let id = fake.add(&format!("in-{number}"), schema.json(), Kind::Avro);
+        let row = json!({"correlation_id": format!("c-{number}"), column: "x"});
+        Draft::new(written(&schema, id, &row)).partition(0)
+    });
+    rig.produce(records);
+    let config = with_registry(&rig, &fake.url());
+    let mut bridge = rig.start(&config);
+    rig.wait_done(&mut bridge);
+    let log = bridge.log();
+    assert_eq!(bridge.terminate(), 0);
+    rig.assert_created_once(SCHEMAS);
+    assert_eq!(fake.count("GET", "/schemas/ids/"), SCHEMAS);
+    let pauses = log.matches("no more records are fetched").count();
+    // A machine that is busy may be late for some.
+    assert!(pauses < SCHEMAS / 2, "{pauses} pauses: {log}");
+}
+
 #[test]
 fn nulls_clear_or_are_ignored() {
     let fake = FakeRegistry::start();
