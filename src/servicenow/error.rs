@@ -167,6 +167,8 @@ impl Error {
                 | InstanceFailure::Tls(_),
             ) => true,
             Some(InstanceFailure::Forbidden { words }) => words.contains(API_ACL_WORDS),
+            // The API names a reason. An error in its form without one may be of a wrong path.
+            Some(InstanceFailure::NotFound { words }) => words == NO_REASON_GIVEN,
             _ => false,
         }
     }
