@@ -23,6 +23,7 @@ mod position;
 mod read_ids;
 mod read_progress;
 mod record_key;
+mod row_counts;
 mod row_fault_log;
 mod row_order;
 mod sender;

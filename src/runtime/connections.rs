@@ -119,11 +119,7 @@ fn instance(
     config: &config::ServiceNowConfig,
     health: &Arc<Health>,
 ) -> Arc<SourceInstance> {
-    let instance = SourceInstance::new(
-        Arc::clone(client),
-        &config.table_api_path,
-        config.query_time_zone.clone(),
-    );
+    let instance = SourceInstance::new(Arc::clone(client), config);
     Arc::new(instance.with_note_in(health))
 }
 

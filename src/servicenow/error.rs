@@ -108,6 +108,19 @@ impl Error {
         }
     }
 
+    /// Whether this path is refused, by the instance or by something on the way, while others may be open.
+    pub fn is_refusal_of_path(&self) -> bool {
+        matches!(
+            self.cause(),
+            Some(
+                InstanceFailure::Forbidden { .. }
+                    | InstanceFailure::NotFound { .. }
+                    | InstanceFailure::BadRequest { .. }
+                    | InstanceFailure::Foreign { .. }
+            )
+        )
+    }
+
     /// Whether the instance is away, for all requests of this kind.
     pub fn outage(&self) -> OutageSign {
         match self {

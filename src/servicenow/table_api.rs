@@ -8,14 +8,11 @@ use crate::config::{DisplayValue, TableConfig};
 pub(super) const TABLE_ENDPOINT_LABEL: &str = "/api/now/table/{table}";
 /// Metric label of count requests.
 const STATS_ENDPOINT_LABEL: &str = "/api/now/stats/{table}";
-/// Where the Aggregate API stands; it has no setting of its own.
-const STATS_PATH: &str = "/api/now/stats";
 
 /// The requests for one table.
 #[derive(Debug, Clone)]
 pub struct TableRequests {
     path: String,
-    stats_path: String,
     what: String,
     fields: Option<String>,
     display: DisplayValue,
@@ -26,7 +23,6 @@ impl TableRequests {
     pub fn new(table_api_path: &str, table: &TableConfig) -> TableRequests {
         TableRequests {
             path: format!("{table_api_path}/{}", table.name),
-            stats_path: format!("{STATS_PATH}/{}", table.name),
             what: format!("table `{}`", table.name),
             fields: fetched_columns(table).map(|fields| fields.join(",")),
             display: table.display_value,
@@ -61,21 +57,22 @@ impl TableRequests {
             private: false,
         }
     }
+}
 
-    /// The count of all rows of `encoded`, for instances that send no `X-Total-Count`.
-    pub fn count(&self, encoded: &EncodedQuery) -> ReadRequest<'static> {
-        let params = vec![
-            ("sysparm_query", encoded.text.clone()),
-            ("sysparm_count", "true".to_owned()),
-        ];
-        ReadRequest {
-            path: self.stats_path.clone(),
-            params,
-            endpoint: STATS_ENDPOINT_LABEL,
-            what: format!("row count of {}", self.what),
-            max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
-            private: false,
-        }
+/// The count of all rows of `table` that `encoded` asks for, from the Aggregate API under
+/// `stats_api_path`: for instances that send no `X-Total-Count`.
+pub fn count(stats_api_path: &str, table: &str, encoded: &EncodedQuery) -> ReadRequest<'static> {
+    let params = vec![
+        ("sysparm_query", encoded.text.clone()),
+        ("sysparm_count", "true".to_owned()),
+    ];
+    ReadRequest {
+        path: format!("{stats_api_path}/{table}"),
+        params,
+        endpoint: STATS_ENDPOINT_LABEL,
+        what: format!("row count of table `{table}`"),
+        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
+        private: false,
     }
 }
 

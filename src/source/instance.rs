@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::server_clock::{ClockObservation, ServerClock};
 use super::time_zone::{TimeZoneError, TimeZoneProbe};
-use crate::config::QueryTimeZone;
+use crate::config::{QueryTimeZone, ServiceNowConfig};
 use crate::health::{Condition, ConditionKey, Health};
 use crate::servicenow::query::TimeLiterals;
 use crate::servicenow::{Error, InstanceClient, ResponseHead, table_api};
@@ -30,6 +30,7 @@ pub const CLOCK_DIFFERENCE_SECONDS: f64 = 1.0;
 pub struct SourceInstance {
     client: Arc<InstanceClient>,
     table_api_path: String,
+    stats_api_path: String,
     time_zone: QueryTimeZone,
     clock: Mutex<SharedClock>,
     literals: OnceLock<TimeLiterals>,
@@ -55,15 +56,12 @@ struct SharedClock {
 
 impl SourceInstance {
     /// For the instance behind `client`.
-    pub fn new(
-        client: Arc<InstanceClient>,
-        table_api_path: &str,
-        time_zone: QueryTimeZone,
-    ) -> SourceInstance {
+    pub fn new(client: Arc<InstanceClient>, config: &ServiceNowConfig) -> SourceInstance {
         SourceInstance {
             client,
-            table_api_path: table_api_path.to_owned(),
-            time_zone,
+            table_api_path: config.table_api_path.clone(),
+            stats_api_path: config.stats_api_path.clone(),
+            time_zone: config.query_time_zone.clone(),
             clock: Mutex::default(),
             literals: OnceLock::new(),
             measuring: Mutex::default(),
@@ -90,6 +88,11 @@ impl SourceInstance {
     /// Path of the Table API.
     pub fn table_api_path(&self) -> &str {
         &self.table_api_path
+    }
+
+    /// Path of the Aggregate API.
+    pub fn stats_api_path(&self) -> &str {
+        &self.stats_api_path
     }
 
     /// Takes in the `Date` of an answer.

@@ -10,7 +10,8 @@
 //!    drops it without an error.
 //! 3. The body is one complete list without an error in it; `servicenow::page` sees to that.
 //! 4. The number of rows in the slice is known ([`PageCheck::finish`]), because a short page is not
-//!    the end of a slice: access rules hide rows after the limit was applied.
+//!    the end of a slice: access rules hide rows after the limit was applied. Where nothing counts,
+//!    `window` asks until a page is empty.
 
 use std::sync::Arc;
 
@@ -125,14 +126,15 @@ impl PageCheck {
     }
 
     /// Judges the page as a whole. `total` is the number of rows in its slice, if the instance gave
-    /// one. `None`: that number was asked for, is needed and is missing, so the page is not used.
+    /// one. `None`: that number was asked for, is needed and is missing, so the page is not used, unless
+    /// numbers are optional (`may_lack_total`) as nothing gives them.
     ///
     /// The number tells whether more rows follow this page. Two pages tell that by themselves: a full
     /// one, behind which the next is asked for anyway, and one with a row from behind the end of the
     /// slice, so that no row of the slice can follow.
-    pub(super) fn finish(self, total: Option<u64>) -> Option<CheckedPage> {
+    pub(super) fn finish(self, total: Option<u64>, may_lack_total: bool) -> Option<CheckedPage> {
         let needs_no_count = self.overshot || self.rows >= self.limit;
-        if self.counted && total.is_none() && !needs_no_count {
+        if self.counted && total.is_none() && !needs_no_count && !may_lack_total {
             return None;
         }
         Some(CheckedPage {

@@ -19,12 +19,13 @@ use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
 use super::poller_metrics::PollerMetrics;
 use super::read_progress::{ReadProgress, log_page};
+use super::row_counts::RowCounts;
 use super::row_fault_log::RowFaultLog;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
 use crate::health::{Condition, ConditionKey, Heartbeat};
-use crate::servicenow::page::{CursorColumns, PageChunk, PageError, PageReader, RowBlock};
+use crate::servicenow::page::{CursorColumns, PageChunk, PageReader, RowBlock};
 use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
 use crate::servicenow::table_api::{self, TableRequests};
 use crate::stop::Stop;
@@ -60,8 +61,7 @@ pub(super) struct TablePoller {
     /// The upper bound up to which everything is read.
     read_to: Option<i64>,
     clock_watch: ClockWatch,
-    /// Whether the Aggregate API is asked for the count before each page, as pages carry none.
-    counts_first: bool,
+    counts: RowCounts,
     /// Whether the log has it that the table waits for the instance's clock.
     stands_still: bool,
     progress: ReadProgress,
@@ -102,7 +102,7 @@ impl TablePoller {
             backoff: context.instance.client().backoff(),
             read_to: None,
             clock_watch: ClockWatch::new(table.slow_poll_interval, Instant::now()),
-            counts_first: false,
+            counts: RowCounts::default(),
             stands_still: false,
             progress: ReadProgress::new(&table.name),
             failures: PollFailureLog::new(&table.name),
@@ -248,8 +248,8 @@ impl TablePoller {
         self.metrics.page_size.set(f64::from(request.limit));
         let literals = self.instance.literals(&self.stop)?;
         let query = self.query_columns.encode(&request.slice, literals);
-        let counted_before = if request.count && self.counts_first {
-            Some(self.count(&query)?)
+        let counted_before = if request.count && self.counts.come_first(started) {
+            self.count(&query)?
         } else {
             None
         };
@@ -284,9 +284,8 @@ impl TablePoller {
             }
         }
         self.cursor_columns = reader.into_columns();
-        let Some(page) = check.finish(total) else {
-            // A count that follows the rows could be too small, so from now on it goes first.
-            self.counts_first = true;
+        let Some(page) = check.finish(total, self.counts.are_optional()) else {
+            self.counts.missed();
             return Ok((WindowStep::More, 0));
         };
         while let Some(block) = buffer.release_oldest() {
@@ -305,18 +304,30 @@ impl TablePoller {
         Ok((step, page.kept))
     }
 
-    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none.
-    /// It is asked for before the rows: a slice of the past only shrinks, so the count is never too
-    /// small for the rows that follow.
-    fn count(&self, query: &EncodedQuery) -> Result<u64, PollError> {
-        let get = self.requests.count(query);
-        let answer = self.instance.client().get_result_once(&get, &self.stop)?;
-        self.instance.observe(&answer.head);
-        answer.count().ok_or_else(|| {
-            PollError::Page(PageError::Malformed(
-                "neither X-Total-Count nor the Aggregate API counts the rows".to_owned(),
-            ))
-        })
+    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none; `None`:
+    /// it does not count either. It is asked for before the rows: a slice of the past only shrinks, so
+    /// the count is never too small for the rows that follow.
+    fn count(&mut self, query: &EncodedQuery) -> Result<Option<u64>, PollError> {
+        let get = table_api::count(self.instance.stats_api_path(), &self.table.name, query);
+        let why = match self.instance.client().get_result_once(&get, &self.stop) {
+            Ok(answer) => {
+                self.instance.observe(&answer.head);
+                if let Some(count) = answer.count() {
+                    self.counts.counted();
+                    return Ok(Some(count));
+                }
+                "the answer has no count".to_owned()
+            }
+            Err(error) if error.is_refusal_of_path() => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
+        if self.counts.refused(Instant::now()) {
+            log::warn!(table = self.table.name, error = why;
+                "nothing counts the rows: pages come without X-Total-Count, and the Aggregate API \
+                 (servicenow.stats_api_path) does not count; the table ends at an empty page now, and \
+                 how many rows are hidden is not known; let both through at the gateway");
+        }
+        Ok(None)
     }
 
     fn hand_over(&mut self, block: RowBlock, checked: bool) -> Result<(), PollError> {

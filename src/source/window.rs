@@ -8,6 +8,10 @@
 //! instance's own count of its rows is at most the limit: then no row, visible or not, was cut off.
 //! Otherwise the cursor moves to the last visible row. When a page shows none, the slice is halved in
 //! time and then by identifier, until the count fits.
+//!
+//! Where nothing counts, a slice is finished when the page behind its last row is empty, and the largest
+//! page is too. More hidden rows than that in one run would look like the end; the cursor stays before
+//! them.
 
 use std::sync::Arc;
 
@@ -228,6 +232,9 @@ impl Window {
             self.count = true;
             return self.enlarge();
         }
+        if request.count && total.is_none() && !moved {
+            return self.empty_uncounted(request, hi);
+        }
         if total.is_none() || moved {
             self.count = true;
             self.short = match self.remaining {
@@ -280,6 +287,28 @@ impl Window {
         self.until = None;
         self.remaining = Some(0);
         WindowStep::CaughtUp
+    }
+
+    /// The page showed no row, and nothing counts the slice: it is read, or as many rows as the page has
+    /// room for are hidden. So the largest page looks before it counts as read, in a slice without an
+    /// end of its own, as the cursor must not jump over what was not seen.
+    fn empty_uncounted(&mut self, request: &PageRequest, hi: i64) -> WindowStep {
+        self.count = true;
+        self.good_pages = 0;
+        if request.limit < MAX_ENLARGED_PAGE_ROWS {
+            self.limit = if self.limit < self.batch {
+                self.limit.saturating_mul(2).min(self.batch)
+            } else {
+                MAX_ENLARGED_PAGE_ROWS
+            };
+            return WindowStep::More;
+        }
+        self.span = None;
+        if self.id_to.take().is_some() | self.until.take().is_some() {
+            return WindowStep::More;
+        }
+        self.limit = self.batch;
+        self.finished(request, hi, 0)
     }
 
     /// The page showed no row although the slice has more than `limit`: halves the slice.

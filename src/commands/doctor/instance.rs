@@ -42,8 +42,7 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
         }
     };
     let path = settings.table_api_path.as_str();
-    let zone = settings.query_time_zone.clone();
-    let instance = SourceInstance::new(Arc::new(client), path, zone);
+    let instance = SourceInstance::new(Arc::new(client), &settings);
     let mut asker = InstanceAsker::new(instance, stop);
     let literals = log_in(config, &mut asker, &metrics, report);
     for table in config.active_tables() {

@@ -25,6 +25,10 @@ config_keys! {
         table_api_path: String = "/api/now/table", normal_text(values::servicenow::table_api_path),
             values: "path of a URL";
 
+        /// Path of the Aggregate API, which counts rows where answers come without X-Total-Count.
+        stats_api_path: String = "/api/now/stats", normal_text(values::servicenow::stats_api_path),
+            values: "path of a URL";
+
         /// How to log in. Only the section that type names is used.
         auth: ServiceNowAuth = (), Nested;
 

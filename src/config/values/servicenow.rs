@@ -12,6 +12,11 @@ pub(in crate::config) fn table_api_path(text: &str) -> Result<String, String> {
     path(text, "/api/now/table")
 }
 
+/// Brings `servicenow.stats_api_path` into its normal form.
+pub(in crate::config) fn stats_api_path(text: &str) -> Result<String, String> {
+    path(text, "/api/now/stats")
+}
+
 /// Brings `servicenow.auth.oauth.token_path` into its normal form.
 pub(in crate::config) fn token_path(text: &str) -> Result<String, String> {
     path(text, "/oauth_token.do")

@@ -42,8 +42,7 @@ fn encoder_without_registering(server: &ScriptedServer) -> RowEncoder {
     let (config, _) = config::parse(&text, &|_| None).unwrap_or_else(|p| panic!("{p}"));
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
     let client = Arc::new(InstanceClient::start(&config.servicenow, &metrics, &health).unwrap());
-    let zone = config.servicenow.query_time_zone.clone();
-    let instance = Arc::new(SourceInstance::new(client, "/api/now/table", zone));
+    let instance = Arc::new(SourceInstance::new(client, &config.servicenow));
     let registry = Arc::new(Registry::new(&config.schema_registry, &metrics).unwrap());
     RowEncoder::new(&config.source.tables[0], &instance, &registry, &metrics)
 }

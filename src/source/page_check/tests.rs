@@ -49,7 +49,7 @@ fn a_short_page_counts_only_with_a_count_where_one_was_asked_for() {
     let finish = |count, seconds: &[i64], total| {
         let mut check = check(count);
         check.keep_asked_rows(&mut block(seconds)).unwrap();
-        check.finish(total)
+        check.finish(total, false)
     };
     assert!(finish(true, &[150], None).is_none());
     let page = finish(true, &[150], Some(1)).unwrap();
@@ -57,6 +57,9 @@ fn a_short_page_counts_only_with_a_count_where_one_was_asked_for() {
     assert_eq!(page.summary.last.unwrap().seconds, 150);
     assert!(finish(false, &[150], None).is_some());
     assert!(finish(true, &[150, 151], None).is_some(), "a full page");
+    let mut uncounted = check(true);
+    uncounted.keep_asked_rows(&mut block(&[150])).unwrap();
+    assert!(uncounted.finish(None, true).is_some(), "nothing counts");
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn read(table: &[(i64, String)], batch: u32, ignored: Ignored) -> usize {
         if check.keep_asked_rows(&mut block).is_err() {
             return requests;
         }
-        let page = check.finish(request.count.then_some(count)).unwrap();
+        let page = check.finish(request.count.then_some(count), false).unwrap();
         match window.apply_page(&request, 1_000, page.summary) {
             WindowStep::More => {}
             WindowStep::CaughtUp | WindowStep::Stuck => return requests,

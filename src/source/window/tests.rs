@@ -72,6 +72,54 @@ fn read(table: &SimulatedRows, batch: u32, hi: i64) -> (Vec<Cursor>, u32) {
     panic!("no end");
 }
 
+/// As [`read`], of an instance behind a gateway where nothing counts from the request `from` on.
+fn read_uncounted(table: &SimulatedRows, batch: u32, hi: i64, from: u32) -> (Vec<Cursor>, u32) {
+    let mut window = Window::new(None, batch);
+    let mut seen = Vec::new();
+    for request in 1..100_000 {
+        let ask = window.next_request(hi).unwrap();
+        let (rows, count) = serve(table, &ask);
+        let answer = PageSummary {
+            rows: u32::try_from(rows.len()).unwrap(),
+            last: rows.last().cloned(),
+            total: (ask.count && request < from).then_some(count),
+            ..PageSummary::default()
+        };
+        seen.extend(rows);
+        let step = window.apply_page(&ask, hi, answer);
+        window.record_good_page();
+        match step {
+            WindowStep::More => {}
+            WindowStep::CaughtUp => {
+                assert_eq!(window.cursor(), seen.last(), "it stays at the last row");
+                assert!(window.page_size() <= batch);
+                return (seen, request);
+            }
+            WindowStep::Stuck => panic!("stuck"),
+        }
+    }
+    panic!("no end");
+}
+
+#[test]
+fn where_nothing_counts_an_empty_page_is_the_end() {
+    let table: SimulatedRows = (0..7).map(|number| (10, number, true)).collect();
+    let (seen, requests) = read_uncounted(&table, 5, 20, 0);
+    // Five rows, two, none, and none on the largest page.
+    assert_eq!((seen, requests), (visible(&table), 4));
+}
+
+#[test]
+fn where_nothing_counts_no_run_of_hidden_rows_is_the_end() {
+    let mut table: SimulatedRows = (0..500).map(|number| (10, number, false)).collect();
+    table.extend((500..503).map(|number| (11, number, true)));
+    table.extend((503..900).map(|number| (12, number, false)));
+    table.push((13, 900, true));
+    for from in 0..12 {
+        assert_eq!(read_uncounted(&table, 10, 20, from).0, visible(&table));
+    }
+}
+
 fn visible(table: &SimulatedRows) -> Vec<Cursor> {
     table
         .iter()

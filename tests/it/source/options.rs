@@ -234,6 +234,61 @@ fn a_count_that_is_missing_is_asked_for() {
     });
 }
 
+/// A gateway drops the header, and does not let the Aggregate API through.
+#[test]
+fn without_any_count_all_rows_come_once() {
+    for refusal in [
+        Fault::ApiAcl,
+        Fault::Answer {
+            status: 404,
+            body: b"no such route".as_slice().into(),
+        },
+    ] {
+        let rig = Rig::new();
+        rig.fill("incident", 330);
+        // Twelve seconds of ten rows each: more than two pages in a row are hidden.
+        let rows = rig.sim.rows("incident").unwrap();
+        let stamps = rows.iter().filter_map(|row| row.get("sys_updated_on"));
+        let first = servicenow_sim::parse_stamp(stamps.min().unwrap()).unwrap();
+        let hidden: Vec<String> = (3..15)
+            .map(|s| servicenow_sim::format_stamp(first + s))
+            .collect();
+        let is_hidden = move |at: &str| hidden.iter().any(|it| it == at);
+        let is_seen = is_hidden.clone();
+        rig.sim
+            .hide("incident", move |row| is_hidden(&row.get("sys_updated_on")))
+            .unwrap();
+        rig.sim
+            .faults()
+            .on(Target::table("incident"), Fault::NoTotalCount);
+        rig.sim
+            .faults()
+            .on(Target::Path("/gateway/counts".to_owned()), refusal);
+        let config = rig
+            .config()
+            .servicenow("stats_api_path: /gateway/counts/")
+            .source("batch_size: 50");
+        let mut bridge = rig.start(&config);
+        let rows = || {
+            rig.rows_where("incident", |row| {
+                !is_seen(row.get("sys_updated_on").unwrap())
+            })
+        };
+        assert!((100..330).contains(&rows().len()), "{}", rows().len());
+        rig.wait_rows(&mut bridge, &rows());
+        bridge.wait_ready();
+        rig.insert("incident");
+        rig.wait_rows(&mut bridge, &rows());
+        let told = bridge.log().matches("nothing counts the rows").count();
+        assert_eq!(told, 1, "{}", bridge.log_tail());
+        let asked = rig
+            .sim
+            .count_requests(|request| request.path.starts_with("/gateway/counts/incident"));
+        assert_eq!(asked, 1, "not asked again soon");
+        rig.finish(bridge, &rows(), 0);
+    }
+}
+
 /// Rows of other domains are not there, and do not count, unless they are asked for.
 #[test]
 fn rows_of_all_domains() {
