@@ -6,6 +6,7 @@
 
 mod batch;
 mod broker_health;
+mod broker_questions;
 mod client_context;
 mod client_settings;
 mod cluster_survey;
@@ -27,6 +28,9 @@ mod topic_partition;
 mod topic_reader;
 
 pub use self::batch::{Batch, DeliveryError};
+pub use self::broker_questions::{
+    ApiVersionRange, BrokerQuestions, METADATA_API, METADATA_WITH_RIGHTS, TopicRights,
+};
 pub use self::client_settings::CLIENT_ID;
 pub use self::cluster_survey::{
     BrokerAddress, ClusterSurveyor, FoundTopic, GroupSurvey, TopicSettings, TopicSurvey,

@@ -74,9 +74,22 @@ pub(crate) struct SeenCertificate {
 }
 
 /// A connection, plain or secured.
-pub(crate) trait ReachedStream: Read + Write + Send {}
+pub(crate) trait ReachedStream: Read + Write {
+    /// Bounds all reads and writes from now on together.
+    fn bound(&mut self, limit: Duration);
+}
 
-impl<S: Read + Write + Send> ReachedStream for S {}
+impl ReachedStream for BoundedStream {
+    fn bound(&mut self, limit: Duration) {
+        self.begin(limit);
+    }
+}
+
+impl ReachedStream for StreamOwned<ClientConnection, BoundedStream> {
+    fn bound(&mut self, limit: Duration) {
+        self.sock.begin(limit);
+    }
+}
 
 /// Goes the way, each step within `limit`. The connection is there where no step failed.
 pub(crate) fn reach(

@@ -26,6 +26,10 @@ const READ_PROOF_TIMEOUT: Duration = Duration::from_secs(8);
 /// refuses it, answers sooner.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bound on serving what librdkafka has to tell after a failure, and on the wait for more of it.
+const CALLBACKS_TIMEOUT: Duration = Duration::from_secs(1);
+const CALLBACK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A broker as the cluster names it to its clients (`advertised.listeners`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerAddress {
@@ -175,7 +179,12 @@ impl<'a> ClusterSurveyor<'a> {
         let fetched = self
             .client
             .fetch_metadata(Some(topic), READER_QUERY_TIMEOUT);
-        fetched.map_err(|error| self.client.context().read_error(&error, topic))
+        fetched.map_err(|error| {
+            // Why connections failed is told by callbacks, which a poll serves.
+            let deadline = Instant::now() + CALLBACKS_TIMEOUT;
+            while Instant::now() < deadline && self.client.poll(CALLBACK_INTERVAL).is_some() {}
+            self.client.context().read_error(&error, topic)
+        })
     }
 
     /// The settings that may be seen, by topic.

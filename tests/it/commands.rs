@@ -3,6 +3,8 @@
 mod checkpoint_files;
 mod connect;
 mod doctor;
+mod doctor_faults;
+mod doctor_setup;
 mod files;
 mod offline;
 mod positions;

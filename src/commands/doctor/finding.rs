@@ -131,6 +131,12 @@ impl Finding {
         format!("{:8}{}: {}", self.level.word(), self.subject, self.seen)
     }
 
+    /// The same, with this cure where it has none.
+    pub(super) fn or_cure(mut self, cure: &str) -> Finding {
+        self.cure.get_or_insert_with(|| cure.to_owned());
+        self
+    }
+
     /// All of it in one line.
     pub(super) fn line(&self) -> String {
         let mut line = self.headline();

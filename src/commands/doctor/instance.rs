@@ -25,6 +25,9 @@ use crate::stop::Stop;
 const INSTANCE_REQUEST_BOUND: Duration = Duration::from_secs(20);
 /// Bound on each step of the way to a host, where the configuration allows more.
 const REACH_STEP_BOUND: Duration = Duration::from_secs(10);
+/// What helps where an error of the first request says nothing of it.
+const LOGIN_CURE: &str =
+    "see what is said of the way to the instance, and check servicenow.base_url";
 /// A condition that no instance can understand, as no column has this name.
 const NONSENSE_CONDITION: &str = "no_column_has_this_name=1";
 
@@ -111,7 +114,11 @@ fn log_in(
     let measured = match asker.literals() {
         Ok(measured) => measured,
         Err(words) => {
-            report.add(FindingArea::Instance.error("log-in", &words));
+            report.add(
+                FindingArea::Instance
+                    .error("log-in", &words)
+                    .or_cure(LOGIN_CURE),
+            );
             return TimeLiterals::Utc;
         }
     };
@@ -122,7 +129,11 @@ fn log_in(
         if let Err(words) = asker.ask(&get)
             && !asker.is_logged_in
         {
-            report.add(FindingArea::Instance.error("log-in", &words));
+            report.add(
+                FindingArea::Instance
+                    .error("log-in", &words)
+                    .or_cure(LOGIN_CURE),
+            );
         }
     }
     if asker.is_logged_in {

@@ -1,5 +1,6 @@
 //! Kafka: brokers, topics with their settings and rights, the group of the sink.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::finding::{Finding, FindingArea, FindingLevel};
@@ -9,7 +10,10 @@ use super::judge::reach::JudgedWay;
 use super::report::FindingReport;
 use crate::config::Config;
 use crate::http::reach::{ReachTarget, reach};
-use crate::kafka::{BrokerAddress, CLIENT_ID, ClusterSurveyor, TopicReadError, TopicSurvey};
+use crate::kafka::{
+    ApiVersionRange, BrokerAddress, BrokerQuestions, CLIENT_ID, ClusterSurveyor, METADATA_API,
+    METADATA_WITH_RIGHTS, TopicReadError, TopicRights, TopicSurvey,
+};
 use crate::stop::Stop;
 
 /// Bound on each step of the way to a broker.
@@ -29,7 +33,12 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
         Ok(brokers) => brokers,
         Err(error) => return report.add(area.error("brokers", &error)),
     };
-    report.extend(look_at_brokers(config, &brokers, stop));
+    let rights = look_at_brokers(config, &brokers, stop, report).unwrap_or_default();
+    if rights.is_empty() {
+        let seen =
+            "not told: no broker answers this question, or only after a log-in that is not PLAIN";
+        report.add(area.ok("rights on topics", seen));
+    }
     let topics = match surveyor.topics(&names) {
         Ok(topics) => topics,
         Err(error) => return report.add(area.error("topics", &error)),
@@ -42,6 +51,9 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
     for (name, topic) in &topics {
         let used = TopicUse::of(config, name);
         report.extend(judge::kafka::topic(name, topic, used, made));
+        if let Some((_, rights)) = rights.iter().find(|(known, _)| known == name) {
+            report.add(judge::kafka::rights(name, used, *rights));
+        }
     }
     if !config.active_topics().is_empty() {
         report.extend(look_at_sink(config, &surveyor, &topics));
@@ -49,10 +61,15 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
 }
 
 /// Goes to each broker by the address that the cluster gives to its clients: that of `kafka.brokers` may
-/// be another one.
-fn look_at_brokers(config: &Config, brokers: &[BrokerAddress], stop: &Stop) -> Vec<Finding> {
+/// be another one. Gives what this user may do with the topics, if a broker told.
+fn look_at_brokers(
+    config: &Config,
+    brokers: &[BrokerAddress],
+    stop: &Stop,
+    report: &mut FindingReport<'_, '_>,
+) -> Option<Vec<(String, TopicRights)>> {
     let tls = config.kafka.tls.as_ref();
-    let mut findings = Vec::new();
+    let mut rights = None;
     for broker in brokers.iter().take(MAX_LOOKED_AT_BROKERS) {
         if stop.is_stopped() {
             break;
@@ -70,18 +87,52 @@ fn look_at_brokers(config: &Config, brokers: &[BrokerAddress], stop: &Stop) -> V
             tls: tls.map(|files| ("kafka.tls", files)),
             proxy: None,
         };
-        let (seen, _) = reach(&target, BROKER_REACH_BOUND);
+        let (seen, stream) = reach(&target, BROKER_REACH_BOUND);
+        let place = format!("broker {} ({host}:{})", broker.id, broker.port);
         let way = JudgedWay {
             area: FindingArea::Kafka,
-            place: &format!("broker {} ({host}:{})", broker.id, broker.port),
+            place: &place,
             address_key: "advertised.listeners of the broker",
             tls_section: "kafka.tls",
             through_proxy: false,
         };
         let now = jiff::Timestamp::now().as_second();
-        findings.extend(judge::reach::judge(&way, &seen, now));
+        report.extend(judge::reach::judge(&way, &seen, now));
+        if let Some(mut stream) = stream {
+            stream.bound(BROKER_REACH_BOUND);
+            let mut questions = BrokerQuestions::new(stream);
+            let versions = questions.api_versions();
+            let versions = versions.map_err(|error| error.to_string());
+            report.add(judge::kafka::api_versions(&place, &versions));
+            if rights.is_none() && versions.is_ok_and(|it| tells_rights(&it)) {
+                rights = ask_rights(config, &mut questions);
+            }
+        }
     }
-    findings
+    rights
+}
+
+/// The broker takes the version of Metadata that has rights.
+fn tells_rights(versions: &[ApiVersionRange]) -> bool {
+    let metadata = versions.iter().find(|it| it.api == METADATA_API);
+    metadata.is_some_and(|it| (it.min..=it.max).contains(&METADATA_WITH_RIGHTS))
+}
+
+/// `None`: they cannot be asked, as with a mechanism of log-in that only librdkafka knows.
+fn ask_rights<S: Read + Write>(
+    config: &Config,
+    questions: &mut BrokerQuestions<S>,
+) -> Option<Vec<(String, TopicRights)>> {
+    match &config.kafka.sasl {
+        None => {}
+        Some(sasl) if sasl.mechanism == "PLAIN" && config.kafka.tls.is_some() => {
+            questions.log_in_plain(sasl).ok()?;
+        }
+        Some(_) => return None,
+    }
+    let names = config.topics();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    questions.topic_rights(&names).ok()
 }
 
 /// What the sink needs: to read its topics, and to commit in its group.

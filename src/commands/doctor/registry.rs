@@ -25,7 +25,12 @@ pub(super) fn examine(
     let subject = "schema registry";
     let mode = match registry.probe_mode(stop) {
         Ok(mode) => mode,
-        Err(error) => return report.add(FindingArea::Registry.error(subject, &error)),
+        Err(error) => {
+            let cure =
+                "check schema_registry.url, that the registry runs, and the firewalls on the way";
+            let finding = FindingArea::Registry.error(subject, &error);
+            return report.add(finding.or_cure(cure));
+        }
     };
     report.add(match mode {
         Some(mode) if mode.starts_with("READONLY") && registry.auto_registers() => {

@@ -2,7 +2,70 @@
 
 use crate::commands::doctor::finding::{Finding, FindingArea};
 use crate::config::{Config, Partitioner};
-use crate::kafka::{FoundTopic, GroupSurvey, TopicSurvey};
+use crate::kafka::{ApiVersionRange, FoundTopic, GroupSurvey, TopicRights, TopicSurvey};
+
+/// Requests, by number and name, with the version that the bridge needs: records with headers, a producer
+/// that repeats nothing, members that keep their partitions over a restart (Kafka 2.3).
+const NEEDED_VERSIONS: [(i16, &str, i16); 4] = [
+    (0, "Produce", 3),
+    (1, "Fetch", 4),
+    (11, "JoinGroup", 5),
+    (22, "InitProducerId", 0),
+];
+
+/// What a broker says of the versions that it speaks, or why it says nothing.
+pub(in crate::commands::doctor) fn api_versions(
+    broker: &str,
+    seen: &Result<Vec<ApiVersionRange>, String>,
+) -> Finding {
+    let area = FindingArea::Kafka;
+    let subject = format!("protocol of {broker}");
+    let versions = match seen {
+        Ok(versions) => versions,
+        // librdkafka, which may hold a certificate, has had an answer from the cluster.
+        Err(why) => return area.ok(subject, format!("not told to this connection ({why})")),
+    };
+    let newest = |api: i16| versions.iter().find(|it| it.api == api).map(|it| it.max);
+    let missing = NEEDED_VERSIONS
+        .iter()
+        .find(|(api, _, needed)| newest(*api).is_none_or(|newest| newest < *needed));
+    if let Some((_, name, needed)) = missing {
+        let seen = format!("it does not take version {needed} of {name}");
+        let cure = "use Kafka 2.3 or later, or a service that speaks its protocol in full";
+        return area.failure(subject, seen, cure);
+    }
+    let newest = newest(0).unwrap_or_default();
+    area.ok(subject, format!("what is needed (Produce up to {newest})"))
+}
+
+/// What this user may do with a topic.
+pub(in crate::commands::doctor) fn rights(
+    name: &str,
+    used: TopicUse,
+    rights: TopicRights,
+) -> Finding {
+    let subject = format!("topic {name}");
+    let words = |may: bool, yes: &str| format!("{}{yes}", if may { "may " } else { "may not " });
+    let mut needed = Vec::new();
+    if used.writes {
+        needed.push((rights.may_write(), "be written to", "Write"));
+    }
+    if used.reads {
+        needed.push((rights.may_read(), "be read", "Read"));
+    }
+    let seen: Vec<String> = needed
+        .iter()
+        .map(|(may, what, _)| words(*may, what))
+        .collect();
+    let seen = format!("{} by this Kafka user", seen.join(", "));
+    match needed.iter().find(|(may, _, _)| !may) {
+        Some((_, _, right)) => {
+            let cure = format!("grant the Kafka user {right} on it (kafka-acls.sh --add)");
+            FindingArea::Kafka.failure(subject, seen, cure)
+        }
+        None => FindingArea::Kafka.ok(subject, seen),
+    }
+}
 
 /// What the bridge does with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +216,7 @@ pub(in crate::commands::doctor) fn group(name: &str, seen: &GroupSurvey, own: &s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::finding::FindingLevel::{self, Failure, Ok, Warning};
+    use crate::commands::doctor::finding::FindingLevel::{self, Failure, Ok as Well, Warning};
     use crate::kafka::TopicSettings;
 
     const WRITES: TopicUse = TopicUse {
@@ -186,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_topic_takes_what_is_written() {
-        assert_eq!(found(|_| {}), Ok);
-        assert_eq!(found(|it| it.settings = None), Ok);
+        assert_eq!(found(|_| {}), Well);
+        assert_eq!(found(|it| it.settings = None), Well);
         assert_eq!(found(|it| it.leaderless = 1), Failure);
         assert_eq!(found(|it| it.fewest_in_sync = 1), Failure);
         assert_eq!(
@@ -200,8 +263,20 @@ mod tests {
         );
         let level = |seen: &TopicSurvey, made| topic("t", seen, WRITES, made)[0].level;
         assert_eq!(level(&TopicSurvey::Missing, None), Failure);
-        assert_eq!(level(&TopicSurvey::Missing, Some(3)), Ok);
+        assert_eq!(level(&TopicSurvey::Missing, Some(3)), Well);
         assert_eq!(level(&TopicSurvey::Forbidden, Some(3)), Failure);
+    }
+
+    #[test]
+    fn a_broker_speaks_what_is_needed() {
+        let all = NEEDED_VERSIONS.map(|(api, _, max)| ApiVersionRange { api, min: 0, max });
+        let level = |versions: &[ApiVersionRange]| api_versions("b", &Ok(versions.to_vec())).level;
+        assert_eq!(level(&all), Well);
+        let mut old = all;
+        old[2].max = 4;
+        assert_eq!(level(&old), Failure);
+        assert_eq!(level(&all[..3]), Failure);
+        assert_eq!(api_versions("b", &Err("cut".to_owned())).level, Well);
     }
 
     #[test]
@@ -212,8 +287,8 @@ mod tests {
             committed: 3,
         };
         let level = |members: &[&str]| group("g", &seen(members), "bridge").level;
-        assert_eq!(level(&[]), Ok);
-        assert_eq!(level(&["bridge at /10.0.0.1", "bridge at /10.0.0.2"]), Ok);
+        assert_eq!(level(&[]), Well);
+        assert_eq!(level(&["bridge at /10.0.0.1", "bridge at /10.0.0.2"]), Well);
         assert_eq!(
             level(&["bridge at /10.0.0.1", "other at /10.0.0.3"]),
             Warning
