@@ -42,7 +42,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
     match command {
         CliCommand::Version => print(&cli::version(), terminal),
         CliCommand::Help(topic) => print(&cli::help(&topic), terminal),
-        CliCommand::Man => print(&cli::man(), terminal),
+        CliCommand::Man(page) => print(&cli::man(page), terminal),
         CliCommand::Completions(shell) => print(&cli::completions(shell), terminal),
         CliCommand::Run => run::run(&config),
         CliCommand::Check(options) => check::execute(&config, &options, terminal),

@@ -7,7 +7,7 @@ use super::options::{
     DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
     SchemaOptions, ShowOptions,
 };
-use super::values::Shell;
+use super::values::{ManualPage, Shell};
 
 /// A command, and the configuration it works with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub enum CliCommand {
     Version,
     /// Print a help text.
     Help(HelpTopic),
-    /// Print the manual page.
-    Man,
+    /// Print a manual page.
+    Man(ManualPage),
     /// Print completions for a shell.
     Completions(Shell),
 }

@@ -1,25 +1,27 @@
-//! The manual page, as roff with the macros of man(7).
+//! The manual pages, as roff with the macros of man(7).
 
+mod config;
+mod overview;
+mod roff;
+
+use self::roff::{escaped, title};
 use super::page::{self, Block, capitalised};
 use super::spec::{self, CommandSpec};
 use super::table::{self, ABOUT};
-use super::version;
+use super::values::ManualPage;
+
+/// A manual page.
+pub fn man(page: ManualPage) -> String {
+    match page {
+        ManualPage::Program => of_program(),
+        ManualPage::Config => config::page(),
+        ManualPage::Overview => overview::page(),
+    }
+}
 
 /// servicenow-kafka-bridge(1): the page of the program, with a section for each command.
-pub fn man() -> String {
-    let program = "servicenow-kafka-bridge";
-    let date = if version::BUILD_DATE == "unknown" {
-        "\"\""
-    } else {
-        version::BUILD_DATE
-    };
-    let mut out = format!(
-        ".TH {} 1 {date} \"{program} {}\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n{} \\- {}\n",
-        program.to_uppercase(),
-        version::VERSION,
-        roff(program),
-        roff(ABOUT)
-    );
+fn of_program() -> String {
+    let mut out = title("servicenow-kafka-bridge", 1, "User Commands", ABOUT);
     let blocks = page::of_program();
     let mut section = |title: &str, belongs: fn(&Block) -> bool| {
         out.push_str(&format!(".SH {title}\n"));
@@ -39,13 +41,16 @@ pub fn man() -> String {
     for spec in table::commands().chain(groups) {
         push_command(&mut out, spec);
     }
+    out.push_str(
+        ".SH SEE ALSO\n\\fBservicenow\\-kafka\\-bridge\\-config\\fR(5), \\fBservicenow\\-kafka\\-bridge\\fR(7)\n",
+    );
     out
 }
 
 fn push_command(out: &mut String, spec: &'static CommandSpec) {
-    out.push_str(&format!(".SS {}\n", roff(spec.name)));
+    out.push_str(&format!(".SS {}\n", escaped(spec.name)));
     for block in page::of_command(spec) {
-        let heading = roff(&capitalised(heading(&block)));
+        let heading = escaped(&capitalised(heading(&block)));
         if !heading.is_empty() {
             begin_paragraph(out);
             out.push_str(&format!("{heading}:\n"));
@@ -69,12 +74,16 @@ fn push_block(out: &mut String, block: &Block) {
         Block::Text(text) => {
             for paragraph in text.split("\n\n").filter(|it| !it.is_empty()) {
                 begin_paragraph(out);
-                out.push_str(&format!("{}\n", roff(paragraph)));
+                out.push_str(&format!("{}\n", escaped(paragraph)));
             }
         }
         Block::List(_, items) => {
             for (term, text) in items {
-                out.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", roff(term), roff(text)));
+                out.push_str(&format!(
+                    ".TP\n\\fB{}\\fR\n{}\n",
+                    escaped(term),
+                    escaped(text)
+                ));
             }
         }
     }
@@ -93,30 +102,7 @@ fn push_lines<'a>(out: &mut String, lines: impl Iterator<Item = &'a str>) {
     begin_paragraph(out);
     out.push_str(".nf\n.RS 4\n");
     for line in lines {
-        out.push_str(&format!("servicenow\\-kafka\\-bridge {}\n", roff(line)));
+        out.push_str(&format!("servicenow\\-kafka\\-bridge {}\n", escaped(line)));
     }
     out.push_str(".RE\n.fi\n");
-}
-
-/// Text with what roff would take for its own escaped, and with what stands in backquotes in bold.
-fn roff(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut is_bold = false;
-    for letter in text.chars() {
-        match letter {
-            '`' => {
-                is_bold = !is_bold;
-                out.push_str(if is_bold { "\\fB" } else { "\\fR" });
-            }
-            '\\' => out.push_str("\\e"),
-            '-' => out.push_str("\\-"),
-            '\'' => out.push_str("\\(aq"),
-            '~' => out.push_str("\\(ti"),
-            '^' => out.push_str("\\(ha"),
-            // A full stop that begins a line would begin a request.
-            '.' if out.is_empty() || out.ends_with('\n') => out.push_str("\\&."),
-            other => out.push(other),
-        }
-    }
-    out
 }

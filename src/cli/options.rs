@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use super::input::Input;
 use super::values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, MigrationSource, PointInTime, ProbeQuestion,
-    Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, ManualPage, MigrationSource, PointInTime,
+    ProbeQuestion, Shell,
 };
 use crate::sink::RefusalKind;
 
@@ -124,6 +124,14 @@ options! {
     pub(super) struct CompletionsOptions {
         /// one of bash, zsh, fish
         shell: Shell = argument("SHELL").one_of(Shell::names);
+    }
+}
+
+options! {
+    /// What `man` is asked for.
+    pub(super) struct ManOptions {
+        /// program (as without it), config or overview
+        page: Option<ManualPage> = optional_argument("PAGE").one_of(ManualPage::names);
     }
 }
 

@@ -81,7 +81,8 @@ fn commands() {
         &CliCommand::Check(CheckOptions { connect: true }),
     );
     check("show-config", &CliCommand::ShowConfig);
-    check("man", &CliCommand::Man);
+    check("man", &CliCommand::Man(ManualPage::Program));
+    check("man config", &CliCommand::Man(ManualPage::Config));
     check("completions zsh", &CliCommand::Completions(Shell::Zsh));
     for text in ["version", "-version", "--version", "-V", "check -V"] {
         check(text, &CliCommand::Version);

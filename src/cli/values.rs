@@ -264,6 +264,46 @@ impl FromWord for ProbeQuestion {
     }
 }
 
+/// One of the manual pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ManualPage {
+    /// servicenow-kafka-bridge(1): every command and flag.
+    #[default]
+    Program,
+    /// servicenow-kafka-bridge-config(5): every key of the configuration.
+    Config,
+    /// servicenow-kafka-bridge(7): how it works, and where its files are.
+    Overview,
+}
+
+impl ManualPage {
+    const ALL: [ManualPage; 3] = [
+        ManualPage::Program,
+        ManualPage::Config,
+        ManualPage::Overview,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            ManualPage::Program => "program",
+            ManualPage::Config => "config",
+            ManualPage::Overview => "overview",
+        }
+    }
+
+    pub(super) fn names() -> Vec<&'static str> {
+        ManualPage::ALL.map(ManualPage::word).to_vec()
+    }
+}
+
+impl FromWord for ManualPage {
+    fn from_word(word: &OsStr) -> Result<ManualPage, String> {
+        let mut all = ManualPage::ALL.into_iter();
+        let found = all.find(|page| word == page.word());
+        found.ok_or_else(|| "is not known".to_owned())
+    }
+}
+
 /// Where a bridge listens, written `HOST:PORT`, or `:PORT` for this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeAddress(pub String);

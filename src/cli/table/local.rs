@@ -2,7 +2,7 @@
 
 use crate::cli::command::{AdminAction, CliCommand, HelpTopic};
 use crate::cli::options::{
-    CheckOptions, CompletionsOptions, DoctorOptions, HelpOptions, ShowConfigOptions,
+    CheckOptions, CompletionsOptions, DoctorOptions, HelpOptions, ManOptions, ShowConfigOptions,
 };
 use crate::cli::spec::{CommandSpec, options_of};
 
@@ -167,17 +167,22 @@ pub(in crate::cli) static HELP_COMMAND: CommandSpec = CommandSpec {
 
 pub(super) static MAN_COMMAND: CommandSpec = CommandSpec {
     name: "man",
-    summary: "print the manual page, for man(1)",
+    summary: "print a manual page, for man(1)",
     details: "\
-Prints servicenow-kafka-bridge(1), the manual page with every command and flag, as roff. Packages
-install it; without one, man(1) shows it from here.",
+Prints servicenow-kafka-bridge(1), the manual page with every command and flag, as roff; or
+servicenow-kafka-bridge-config(5) with every key of the configuration, or the overview,
+servicenow-kafka-bridge(7). Packages install them; without one, man(1) shows them from here.",
+    inputs: &[options_of(ManOptions::INPUTS)],
     examples: &[
         "man | man -l -",
-        "man > /usr/share/man/man1/servicenow-kafka-bridge.1",
+        "man config > /usr/share/man/man5/servicenow-kafka-bridge-config.5",
     ],
     exit_codes: &[(0, "printed")],
     uses_configuration: false,
-    build: |_| Ok(CliCommand::Man),
+    build: |given| {
+        let page = ManOptions::read(given)?.page.unwrap_or_default();
+        Ok(CliCommand::Man(page))
+    },
     ..CommandSpec::EMPTY
 };
 

@@ -7,6 +7,7 @@ use crate::cli::input::Input;
 use crate::cli::options::{GlobalOptions, error_kinds};
 use crate::cli::spec::CommandSpec;
 use crate::cli::table;
+use crate::config::KeyShape;
 
 #[test]
 fn the_general_help_names_every_command_and_exit_code() {
@@ -60,7 +61,7 @@ fn flags_of(spec: &'static CommandSpec) -> impl Iterator<Item = &'static Input> 
 
 #[test]
 fn every_command_and_flag_is_in_help_manual_and_completions() {
-    let page = man();
+    let page = man(ManualPage::Program);
     let sections: BTreeMap<&str, &str> = page
         .split("\n.SS ")
         .skip(1)
@@ -165,5 +166,35 @@ fn the_help_names_every_kind_of_error() {
     let known = |word: &str| text.split([' ', ',', ';', ':', '\n']).any(|it| it == word);
     for kind in error_kinds() {
         assert!(known(kind), "{kind}");
+    }
+}
+
+#[test]
+fn the_page_on_the_configuration_has_every_key() {
+    let page = man(ManualPage::Config);
+    for key in crate::config::keys() {
+        let path = key.path.replace('-', "\\-");
+        let is_there = match key.shape {
+            KeyShape::Value => page.contains(&format!("\n\\fB{path}\\fR\n")),
+            KeyShape::Section => page.contains(&format!("\n.SS {path}\n")),
+            KeyShape::List => page.contains(&format!("\n.SS {path}[]\n")),
+        };
+        assert!(is_there, "{path}");
+    }
+    assert!(page.contains("which must be set"), "{page}");
+    assert!(!page.contains("src/config"), "{page}");
+}
+
+/// Each part is found in the handbook, and nothing of its Markdown is left.
+#[test]
+fn the_overview_is_made_of_the_handbook() {
+    let page = man(ManualPage::Overview);
+    let parts: Vec<&str> = page.split("\n.SH ").skip(2).collect();
+    assert_eq!(parts.len(), 6, "{page}");
+    for part in parts {
+        assert!(part.lines().count() > 1, "{part}");
+    }
+    for sign in ["**", "](", "\n|", "`", "\n- "] {
+        assert!(!page.contains(sign), "{sign}: {page}");
     }
 }
