@@ -5,6 +5,7 @@
 //! made from it. Only the checked tree ([`Config`]) leaves this module, and no other module
 //! reads configuration from files or from the environment.
 
+mod ca_store;
 mod checks;
 mod current;
 mod declare;
@@ -31,6 +32,7 @@ mod watch;
 mod yaml;
 mod yaml_hint;
 
+pub(crate) use ca_store::system_ca_bundle;
 pub use current::CurrentConfig;
 pub use diff::{ConfigDiff, LoadedConfig, TableChange};
 pub(crate) use duration::parse as parse_duration;

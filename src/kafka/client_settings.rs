@@ -1,7 +1,7 @@
 //! librdkafka's settings, made from the configuration: first defaults that suit the bridge, then
 //! `kafka.properties`, and last the properties on which its guarantees rest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rdkafka::config::{ClientConfig, FromClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use super::error::Error;
 use super::group_membership::GroupMembership;
 use super::librdkafka_words::without_repetitions;
-use crate::config::{Compression, KafkaConfig};
+use crate::config::{self, Compression, KafkaConfig};
 use crate::http::redaction::{HiddenSecret, hide, hide_password, redact};
 
 /// The name of this client in the brokers' logs and quotas, unless `kafka.properties` gives another.
@@ -255,9 +255,11 @@ impl ClientSettings {
         };
         self.client.set("security.protocol", protocol);
         if let Some(tls) = &kafka.tls {
-            // The vendored OpenSSL would look for CA certificates in the folder of its build.
-            let ca = tls.ca_cert.as_deref().unwrap_or(Path::new("probe"));
-            self.client.set("ssl.ca.location", utf8(ca)?);
+            // The vendored OpenSSL would look for CA certificates in the folder of its build, and
+            // librdkafka's own search (`probe`) does not know SSL_CERT_FILE.
+            let system = || config::system_ca_bundle().unwrap_or_else(|| PathBuf::from("probe"));
+            let ca = tls.ca_cert.clone().unwrap_or_else(system);
+            self.client.set("ssl.ca.location", utf8(&ca)?);
             let files = [
                 ("ssl.certificate.location", &tls.cert_file),
                 ("ssl.key.location", &tls.key_file),
@@ -385,10 +387,16 @@ mod tests {
             (get("security.protocol"), get("ssl.ca.location"))
         };
         let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
-        let tls = || Some(TlsFiles::default());
-        assert_eq!(protocol(tls(), None), pair("ssl", "probe"));
+        // What stands for the host's certificates is tried with the binary (tests/it/ca_stores.rs).
+        let tls = || {
+            Some(TlsFiles {
+                ca_cert: Some(PathBuf::from("/ca.pem")),
+                ..TlsFiles::default()
+            })
+        };
+        assert_eq!(protocol(tls(), None), pair("ssl", "/ca.pem"));
         assert_eq!(protocol(None, Some(sasl())), pair("sasl_plaintext", "-"));
-        assert_eq!(protocol(tls(), Some(sasl())), pair("sasl_ssl", "probe"));
+        assert_eq!(protocol(tls(), Some(sasl())), pair("sasl_ssl", "/ca.pem"));
     }
 
     #[test]

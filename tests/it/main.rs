@@ -15,6 +15,7 @@ mod admin;
 mod auth;
 mod avro;
 mod both;
+mod ca_stores;
 mod commands;
 mod containers;
 mod copy;
