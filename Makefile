@@ -90,10 +90,16 @@ screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)
 	@ls -l docs/screenshots
 
 .PHONY: static
-static: ## Build the static musl binary, with its debug file beside it; check it and run the demo with it
+static: ## Build and try the static musl binary; TARGET=aarch64-unknown-linux-musl for arm64
 	TARGET=$(TARGET) CARGO=$(CARGO) packaging/static
 	CARGO=$(CARGO) packaging/check-static $(OUT)/$(TARGET)/release/$(BIN)
 	@ls -l $(OUT)/$(TARGET)/release/$(BIN)
+
+.PHONY: handbook
+handbook: ## Make one HTML file of the handbook: target/handbook.html
+	@mkdir -p $(OUT)
+	$(CARGO) run --locked --quiet --package handbook -- . "$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" > $(OUT)/handbook.html
+	@ls -l $(OUT)/handbook.html
 
 .PHONY: reproducible
 reproducible: ## Build the static binary in two folders and compare
@@ -118,6 +124,14 @@ sbom: ## Write what the binary is made of as CycloneDX: target/package/*.cdx.jso
 .PHONY: test-packaging
 test-packaging: ## Check the packages, and install, upgrade and remove them in roots of their own (needs root, some minutes)
 	TARGET=$(TARGET) CARGO=$(CARGO) packaging/test-packages
+
+.PHONY: airgap
+airgap: ## Make the signed kit for hosts without a network: target/airgap/*.tar (GPG_KEY=FINGERPRINT; needs root)
+	CARGO=$(CARGO) packaging/airgap/build
+
+.PHONY: airgap-verify
+airgap-verify: ## Use that kit without a network, from its signatures to the first row and a build (needs root)
+	CARGO=$(CARGO) packaging/airgap/verify
 
 .PHONY: test-charts
 test-charts: ## Check docker-compose.yml and the Helm chart (needs python3, and helm or Go)
