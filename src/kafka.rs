@@ -22,6 +22,7 @@ mod queue_drain;
 mod read_error;
 mod reader_client;
 mod replay_progress;
+mod scram;
 mod settings_check;
 mod topic_admin;
 mod topic_partition;

@@ -27,7 +27,7 @@ mod time_bound;
 
 pub(super) use self::finding::FindingLevel;
 pub(super) use self::report::{FindingReport, ReportStyle};
-use self::time_bound::TimeBound;
+use self::time_bound::{TimeBound, with_bounds};
 
 /// Executes the command.
 pub(super) fn execute(
@@ -57,9 +57,10 @@ pub(super) fn examine_remote(
     config: &Config,
     report: &mut FindingReport<'_, '_>,
 ) -> Result<(), CommandFailure> {
+    let config = with_bounds(config);
     let bound = TimeBound::begin()?;
-    let refused = instance::examine(config, &bound.stop, report);
-    kafka::examine(config, &bound.stop, report);
-    registry::examine(config, refused, &bound.stop, report);
+    let refused = instance::examine(&config, &bound.stop, report);
+    kafka::examine(&config, &bound.stop, report);
+    registry::examine(&config, refused, &bound.stop, report);
     Ok(())
 }

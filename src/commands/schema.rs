@@ -175,13 +175,13 @@ pub(super) fn check(
     table: &TableConfig,
     registry: &Registry,
     notes: &mut Vec<String>,
+    stop: &Stop,
 ) -> Result<String, String> {
-    let (_trigger, stop) = stop::pair();
     let subject = registry.table_subject(table);
     let checked = if registry.auto_registers() {
-        check_wanted(config, table, registry, notes, &stop)
+        check_wanted(config, table, registry, notes, stop)
     } else {
-        check_pinned(table, registry, notes, &stop)
+        check_pinned(table, registry, notes, stop)
     };
     match checked {
         Ok(words) => Ok(format!("subject {subject}: {words}")),

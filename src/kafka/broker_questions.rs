@@ -6,8 +6,13 @@
 
 use std::io::{self, Read, Write};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
 use super::client_settings::CLIENT_ID;
-use crate::config::{SaslConfig, Secret};
+use super::scram::ScramLogin;
+use crate::config::SaslConfig;
 
 /// Longest answer that is read.
 const MAX_BROKER_ANSWER_BYTES: usize = 4 << 20;
@@ -85,22 +90,52 @@ impl<S: Read + Write> BrokerQuestions<S> {
         })
     }
 
-    /// Logs in with the mechanism PLAIN.
+    /// Logs in; false: with a mechanism that only librdkafka knows, so that nothing was sent.
     ///
     /// # Errors
     /// The broker refuses, or does not answer.
-    pub fn log_in_plain(&mut self, sasl: &SaslConfig) -> io::Result<()> {
+    pub fn log_in(&mut self, sasl: &SaslConfig) -> io::Result<bool> {
+        if sasl.mechanism == "PLAIN" {
+            self.begin_log_in(sasl)?;
+            let token = format!("\0{}\0{}", sasl.username, sasl.password.expose());
+            let token = zeroize::Zeroizing::new(token);
+            self.authenticate(token.as_bytes())?;
+            return Ok(true);
+        }
+        let nonce = BASE64_STANDARD.encode(random_bytes()?);
+        let Some(login) = ScramLogin::new(sasl, nonce) else {
+            return Ok(false);
+        };
+        self.begin_log_in(sasl)?;
+        let challenge = self.authenticate(login.first().as_bytes())?;
+        let challenge = std::str::from_utf8(&challenge).map_err(|_| damaged())?;
+        let proof = login.prove(challenge).ok_or_else(damaged)?;
+        let answer = self.authenticate(proof.message.as_bytes())?;
+        if answer == proof.expected.as_bytes() {
+            Ok(true)
+        } else {
+            Err(damaged())
+        }
+    }
+
+    fn begin_log_in(&mut self, sasl: &SaslConfig) -> io::Result<()> {
         let mut body = Vec::new();
-        put_string(&mut body, "PLAIN");
+        put_string(&mut body, &sasl.mechanism);
         let answer = self.ask(SASL_HANDSHAKE, 1, &body)?;
-        accepted(BrokerAnswer(&answer).int16()?)?;
-        let token = Secret::new(format!("\0{}\0{}", sasl.username, sasl.password.expose()));
-        let token = token.expose().as_bytes();
-        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(token.len() + 4));
-        body.extend_from_slice(&length(token.len()).to_be_bytes());
-        body.extend_from_slice(token);
-        let answer = self.ask(SASL_AUTHENTICATE, 0, &body)?;
         accepted(BrokerAnswer(&answer).int16()?)
+    }
+
+    /// Sends a message of the log-in. Gives the broker's.
+    fn authenticate(&mut self, message: &[u8]) -> io::Result<Vec<u8>> {
+        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(message.len() + 4));
+        body.extend_from_slice(&length(message.len()).to_be_bytes());
+        body.extend_from_slice(message);
+        let answer = self.ask(SASL_AUTHENTICATE, 0, &body)?;
+        let mut answer = BrokerAnswer(&answer);
+        accepted(answer.int16()?)?;
+        answer.string()?; // why it refuses
+        let count = usize::try_from(answer.int32()?).unwrap_or(0);
+        Ok(answer.take(count)?.to_vec())
     }
 
     /// What this user may do with each of these topics that it may describe.
@@ -226,6 +261,13 @@ fn put_string(bytes: &mut Vec<u8>, text: &str) {
 
 fn length(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn random_bytes() -> io::Result<[u8; 18]> {
+    let mut bytes = [0; 18];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    Ok(bytes)
 }
 
 fn accepted(error: i16) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The instance: the way to it, the log-in, its clock and limits, and the tables.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ureq::http::Uri;
 
@@ -21,10 +21,6 @@ use crate::servicenow::{InstanceClient, table_api};
 use crate::source::SourceInstance;
 use crate::stop::Stop;
 
-/// Bound on each request, where the configuration allows more.
-const INSTANCE_REQUEST_BOUND: Duration = Duration::from_secs(20);
-/// Bound on each step of the way to a host, where the configuration allows more.
-const REACH_STEP_BOUND: Duration = Duration::from_secs(10);
 /// What helps where an error of the first request says nothing of it.
 const LOGIN_CURE: &str =
     "see what is said of the way to the instance, and check servicenow.base_url";
@@ -34,10 +30,10 @@ const NONSENSE_CONDITION: &str = "no_column_has_this_name=1";
 /// Looks at the instance. Gives whether it refused the log-in.
 pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'_, '_>) -> bool {
     look_at_way(&config.servicenow, report);
-    let settings = bounded(&config.servicenow);
+    let settings = &config.servicenow;
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
-    let client = match InstanceClient::start(&settings, &metrics, &health) {
+    let client = match InstanceClient::start(settings, &metrics, &health) {
         Ok(client) => client,
         Err(error) => {
             report.add(FindingArea::Instance.error("client", &error));
@@ -45,7 +41,7 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
         }
     };
     let path = settings.table_api_path.as_str();
-    let instance = SourceInstance::new(Arc::new(client), &settings);
+    let instance = SourceInstance::new(Arc::new(client), settings);
     let mut asker = InstanceAsker::new(instance, stop);
     let literals = log_in(config, &mut asker, &metrics, report);
     for table in config.active_tables() {
@@ -63,15 +59,6 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
     }
     asker.instance.client().shutdown();
     asker.is_refused()
-}
-
-/// A look answers soon; retries and long waits are for the running bridge.
-fn bounded(settings: &ServiceNowConfig) -> ServiceNowConfig {
-    let mut settings = settings.clone();
-    settings.max_retries = Some(0);
-    settings.timeout = settings.timeout.min(INSTANCE_REQUEST_BOUND);
-    settings.conn_timeout = settings.conn_timeout.min(REACH_STEP_BOUND);
-    settings
 }
 
 fn look_at_way(settings: &ServiceNowConfig, report: &mut FindingReport<'_, '_>) {
@@ -92,7 +79,7 @@ fn look_at_way(settings: &ServiceNowConfig, report: &mut FindingReport<'_, '_>) 
         tls: is_secured.then_some(("servicenow.tls", &settings.tls)),
         proxy,
     };
-    let (seen, _) = reach(&target, settings.conn_timeout.min(REACH_STEP_BOUND));
+    let (seen, _) = reach(&target, settings.conn_timeout);
     let way = JudgedWay {
         area: FindingArea::Instance,
         place: &format!("{host}:{port}"),

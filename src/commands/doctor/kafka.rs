@@ -35,8 +35,7 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
     };
     let rights = look_at_brokers(config, &brokers, stop, report).unwrap_or_default();
     if rights.is_empty() {
-        let seen =
-            "not told: no broker answers this question, or only after a log-in that is not PLAIN";
+        let seen = "not told: no broker answers this question, or only to a client certificate";
         report.add(area.ok("rights on topics", seen));
     }
     let topics = match surveyor.topics(&names) {
@@ -118,17 +117,15 @@ fn tells_rights(versions: &[ApiVersionRange]) -> bool {
     metadata.is_some_and(|it| (it.min..=it.max).contains(&METADATA_WITH_RIGHTS))
 }
 
-/// `None`: they cannot be asked, as with a mechanism of log-in that only librdkafka knows.
+/// `None`: they cannot be asked, as with a certificate of the client, which only librdkafka shows.
 fn ask_rights<S: Read + Write>(
     config: &Config,
     questions: &mut BrokerQuestions<S>,
 ) -> Option<Vec<(String, TopicRights)>> {
-    match &config.kafka.sasl {
-        None => {}
-        Some(sasl) if sasl.mechanism == "PLAIN" && config.kafka.tls.is_some() => {
-            questions.log_in_plain(sasl).ok()?;
-        }
-        Some(_) => return None,
+    if let Some(sasl) = &config.kafka.sasl
+        && !questions.log_in(sasl).ok()?
+    {
+        return None;
     }
     let names = config.topics();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

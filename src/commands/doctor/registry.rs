@@ -51,8 +51,14 @@ pub(super) fn examine(
             report.add(FindingArea::Registry.error(subject, &NOT_TRIED_AFTER_REFUSED_LOGIN));
             continue;
         }
+        if stop.is_stopped() {
+            let seen = "not tried: the time for all checks together is up";
+            let cure = "see which answers above took long, and call it again";
+            report.add(FindingArea::Registry.warning(subject, seen, cure));
+            continue;
+        }
         let mut notes = Vec::new();
-        match schema::check(config, table, &registry, &mut notes) {
+        match schema::check(config, table, &registry, &mut notes, stop) {
             Ok(words) => report.add(FindingArea::Registry.ok(subject.clone(), words)),
             Err(words) => report.add(FindingArea::Registry.error(subject.clone(), &words)),
         }

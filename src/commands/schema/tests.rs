@@ -211,7 +211,8 @@ fn a_registry_that_compares_nothing_refuses_nothing() {
     config.schema_registry.auto_register = true;
     let registry = Registry::new(&config.schema_registry, &Metrics::new()).unwrap();
     let table = &config.source.tables[0];
-    let said = super::check(&config, table, &registry, &mut Vec::new()).unwrap();
+    let (_trigger, stop) = stop::pair();
+    let said = super::check(&config, table, &registry, &mut Vec::new(), &stop).unwrap();
     assert!(said.ends_with("is registered; a new one will be"), "{said}");
 }
 

@@ -331,7 +331,7 @@ fn of_a_real_kafka() {
             &["brokers", "uthentication", "kafka.sasl"],
             |setup| {
                 let broker = real_kafka::shared().unwrap();
-                setup.config.kafka = logged_in(broker, "mistaken");
+                setup.config.kafka = logged_in(broker, "PLAIN", "mistaken");
             },
         ),
         Planted::new(
@@ -374,7 +374,8 @@ fn of_rights_on_a_real_kafka() {
             ],
             |setup| {
                 setup.config = setup.config.clone().topic("doctor.unseen");
-                setup.config.kafka = logged_in(BROKER.get().unwrap(), real_kafka::PASSWORD);
+                setup.config.kafka =
+                    logged_in(BROKER.get().unwrap(), "SCRAM-SHA-512", real_kafka::PASSWORD);
             },
         ),
         Planted::new(
@@ -387,7 +388,8 @@ fn of_rights_on_a_real_kafka() {
             ],
             |setup| {
                 setup.config = setup.config.clone().topic("doctor.seen");
-                setup.config.kafka = logged_in(BROKER.get().unwrap(), real_kafka::PASSWORD);
+                setup.config.kafka =
+                    logged_in(BROKER.get().unwrap(), "SCRAM-SHA-512", real_kafka::PASSWORD);
             },
         ),
     ]);
@@ -395,9 +397,9 @@ fn of_rights_on_a_real_kafka() {
 }
 
 /// The lines below `kafka:` for a log-in over TLS.
-fn logged_in(broker: &Broker, password: &str) -> String {
+fn logged_in(broker: &Broker, mechanism: &str, password: &str) -> String {
     format!(
-        "brokers: ['{}']\ntls: {{enabled: true, ca_cert: '{}'}}\nsasl: {{mechanism: PLAIN, username: \
+        "brokers: ['{}']\ntls: {{enabled: true, ca_cert: '{}'}}\nsasl: {{mechanism: {mechanism}, username: \
          {}, password: {password}}}",
         broker.sasl_addr(),
         broker.ca_pem().display(),
