@@ -16,7 +16,7 @@ const FIRST: &str = "docs/README.md";
 
 const STYLE: &str = "\
 body{max-width:60em;margin:2em auto;padding:0 1em;font:16px/1.5 system-ui,sans-serif;color:#1b1f24;background:#fff}
-section{border-top:1px solid #d0d7de;margin-top:3em}
+section{border-top:1px solid #d0d7de;margin-top:3em}section:first-child{border:0;margin:0}
 table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}
 td,th{border:1px solid #d0d7de;padding:.3em .6em;text-align:left;vertical-align:top}
 code,pre{font:14px/1.45 ui-monospace,monospace;background:#f3f5f7}
