@@ -13,6 +13,7 @@ use super::error::Error;
 use super::librdkafka_words::NO_BROKER_WORDS;
 use super::read_error::TopicReadError;
 use crate::config::KafkaConfig;
+use crate::name_lookup::LOOKUP_SOURCES;
 use crate::sync::Mutex;
 
 /// Bound on the answer to one request.
@@ -147,9 +148,16 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let known = [Code::PartitionEOF, Code::AllBrokersDown].map(Some);
-        if !known.contains(&error.rdkafka_error_code()) {
-            *self.cause.lock() = Some(self.settings.scrub(reason));
+        let code = error.rdkafka_error_code();
+        if ![Code::PartitionEOF, Code::AllBrokersDown]
+            .map(Some)
+            .contains(&code)
+        {
+            let mut cause = self.settings.scrub(reason);
+            if code == Some(Code::Resolve) {
+                cause.push_str(LOOKUP_SOURCES);
+            }
+            *self.cause.lock() = Some(cause);
         }
     }
 }
