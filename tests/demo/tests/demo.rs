@@ -126,11 +126,11 @@ fn a_kept_folder_serves_the_commands_that_are_named() {
     let page = line("(the status page");
     assert!(!address_of(&page).unwrap().ends_with(&port), "{page}");
     line("Try in another terminal");
-    // Each is called as it is printed, but for what stands behind it in brackets.
+    // Each is called as it is printed, but for the comment behind it.
     for command in ["status", "pause incident", "dead-letters list"] {
         let line = line(&format!(" {command} -c "));
         let words: Vec<&str> = line
-            .split(" (")
+            .split(" #")
             .next()
             .unwrap()
             .split_whitespace()
