@@ -24,7 +24,7 @@ use self::in_flight::InFlight;
 use self::partition::{AssignedPartition, AssignmentTerms, StartedRecord, WaitingRecord};
 use self::state::{AssignmentState, CommitHealth};
 use super::offset_tracker::OffsetTracker;
-use super::record::SchemaRequest;
+use super::record::{RowEffect, SchemaRequest};
 use super::task::{Completion, RecordHandle, SinkTask, TaskOutcome};
 use crate::health::{Condition, ConditionKey, Health};
 use crate::kafka::{
@@ -105,20 +105,21 @@ impl Assignment {
         self.state().opened(partitions);
     }
 
-    /// Hands out the next record of a partition, which holds `bytes`. `row`: the row that it changes, if it
-    /// does. One that has to wait is given to [`Assignment::set_aside`]. `None`: the partition is not
-    /// assigned (any more), so that the record comes again to its next owner.
+    /// Hands out the next record of a partition, which holds `bytes`. `row`: its ordering key. One that
+    /// has to wait is given to [`Assignment::set_aside`]. `None`: the partition is not assigned (any more), so
+    /// that the record comes again to its next owner.
     pub(super) fn begin(
         &self,
         partition: TopicPartition,
         offset: i64,
         bytes: usize,
         row: Option<u64>,
+        effect: RowEffect,
     ) -> Option<StartedRecord> {
         let mut state = self.state();
         let state = &mut *state;
         let assigned = state.partitions.get_mut(&partition)?;
-        let started = assigned.begin(partition, offset, bytes, row)?;
+        let started = assigned.begin(partition, offset, bytes, row, effect)?;
         if started.not_before.is_none() {
             state.in_flight.add(started.handle.topic, bytes);
         }

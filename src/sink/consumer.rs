@@ -374,8 +374,10 @@ impl SinkConsumer {
         let ordering_key = record::ordering_key(content.key.as_deref(), &decision);
         let bytes = record.size() + content.made();
         let offset = record.offset;
-        let row = ordering_key.filter(|_| record::changes_row(&decision));
-        let started = self.assignment.begin(partition, offset, bytes, row);
+        let effect = record::row_effect(&decision);
+        let started = self
+            .assignment
+            .begin(partition, offset, bytes, ordering_key, effect);
         let Some(started) = started else {
             // Its partition has just gone away: the next owner gets the record.
             return Ok(());

@@ -15,8 +15,8 @@ mod row_identity;
 pub use self::decode::RecordContent;
 pub(super) use self::decode::{SchemaLookup, SchemaRequest, decode_content, schema_lookup_of};
 pub use self::operation::{
-    NewRowIdentity, OperationKind, RecordAction, SkipReason, TargetRow, WriteOperation,
-    changes_row, ordering_key,
+    NewRowIdentity, OperationKind, RecordAction, RowEffect, SkipReason, TargetRow, WriteOperation,
+    ordering_key, row_effect,
 };
 pub(super) use self::parse::parse_action;
 pub use self::row_identity::{CREATE_ID_HEADER, IdentityScope};

@@ -8,6 +8,7 @@ use super::row_waits::RowWaits;
 use crate::health::Condition;
 use crate::kafka::{CommitNote, OffsetCommit, PartitionStart, TopicPartition};
 use crate::sink::offset_tracker::OffsetTracker;
+use crate::sink::record::RowEffect;
 use crate::sink::task::{Completion, PartitionFront, RecordHandle, SinkTask, TaskOutcome};
 use crate::stop::{self, Stop, StopTrigger};
 
@@ -147,6 +148,7 @@ impl AssignedPartition {
         offset: i64,
         bytes: usize,
         row: Option<u64>,
+        effect: RowEffect,
     ) -> Option<StartedRecord> {
         if self.barred {
             return None;
@@ -161,9 +163,11 @@ impl AssignedPartition {
             self.since
         });
         let not_before = self.row_waits.as_mut().and_then(|waits| {
-            waits.not_before(row, possibly_written_before.is_some(), Instant::now())
+            let may_be_begun = possibly_written_before.is_some();
+            waits.not_before(row?, effect, may_be_begun, Instant::now())
         });
-        // The time of a waiting one may be over already, without that it was taken out.
+        // Whatever the record is, it does not overtake an older one of its key. The time of a waiting one may be
+        // over already, without that it was taken out.
         let not_before = not_before.max(self.last_wait(row));
         if not_before.is_none() {
             self.in_flight += 1;

@@ -9,6 +9,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use crate::sink::record::RowEffect;
+
 /// The waits of one partition, from its assignment on.
 #[derive(Debug)]
 pub(super) struct RowWaits {
@@ -42,15 +44,18 @@ impl RowWaits {
         }
     }
 
-    /// Until when the next record of the partition waits; `None`: not at all. `row`: the row that it changes, if
-    /// it does. `may_be_begun`: it is one of those that come again.
+    /// Until when the next record of the partition waits; `None`: not at all. `row`: its ordering key.
+    /// `may_be_begun`: it is one of those that come again.
     pub(super) fn not_before(
         &mut self,
-        row: Option<u64>,
+        row: u64,
+        effect: RowEffect,
         may_be_begun: bool,
         now: Instant,
     ) -> Option<Instant> {
-        let row = row?;
+        if effect == RowEffect::None {
+            return None;
+        }
         if now >= self.until {
             self.rows = HashSet::new();
             return None;
@@ -60,7 +65,9 @@ impl RowWaits {
         } else {
             self.rows.contains(&row)
         };
-        let until = if is_later_record {
+        let until = if effect == RowEffect::Makes {
+            None
+        } else if is_later_record {
             Some(self.until)
         } else {
             self.all_until
@@ -72,6 +79,7 @@ impl RowWaits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use RowEffect::{Changes, Makes};
     use std::time::Duration;
 
     const TRANSACTION: Duration = Duration::from_secs(60);
@@ -81,21 +89,27 @@ mod tests {
         let since = Instant::now();
         let over = Some(since + TRANSACTION);
         let mut waits = RowWaits::new(since + TRANSACTION, None);
-        // (row, one that comes again, when, until when it waits)
+        // (row, what is done to it, one that comes again, when, until when it waits)
         let cases = [
-            (Some(1), true, 0, None),
-            (Some(2), true, 0, None),
-            (Some(1), true, 1, over),
-            (None, true, 1, None),
-            (Some(3), false, 2, None),
-            (Some(3), false, 2, None),
-            (Some(2), false, 59, over),
-            (Some(2), false, 60, None),
-            (Some(1), true, 61, None),
+            (1, Changes, true, 0, None),
+            (2, Changes, true, 0, None),
+            (1, Changes, true, 1, over),
+            (3, RowEffect::None, true, 1, None),
+            (3, Changes, false, 2, None),
+            (3, Changes, false, 2, None),
+            (4, Makes, true, 3, None),
+            (4, Makes, true, 3, None),
+            (5, Makes, false, 3, None),
+            (5, Changes, false, 3, None),
+            (4, Changes, false, 4, over),
+            (2, Changes, false, 59, over),
+            (2, Changes, false, 60, None),
+            (1, Changes, true, 61, None),
         ];
-        for (number, (row, again, seconds, wait)) in cases.into_iter().enumerate() {
+        for (number, (row, effect, again, seconds, wait)) in cases.into_iter().enumerate() {
             let now = since + Duration::from_secs(seconds);
-            assert_eq!(waits.not_before(row, again, now), wait, "case {number}");
+            let until = waits.not_before(row, effect, again, now);
+            assert_eq!(until, wait, "case {number}");
         }
     }
 
@@ -104,9 +118,10 @@ mod tests {
         let since = Instant::now();
         let at = |seconds| since + Duration::from_secs(seconds);
         let mut waits = RowWaits::new(at(60), Some(at(20)));
-        assert_eq!(waits.not_before(Some(1), false, at(1)), Some(at(20)));
-        assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(20)));
-        assert_eq!(waits.not_before(Some(2), true, at(1)), Some(at(60)));
-        assert_eq!(waits.not_before(Some(3), false, at(20)), None);
+        let mut changes = |row, again, now| waits.not_before(row, Changes, again, now);
+        assert_eq!(changes(1, false, at(1)), Some(at(20)));
+        assert_eq!(changes(2, true, at(1)), Some(at(20)));
+        assert_eq!(changes(2, true, at(1)), Some(at(60)));
+        assert_eq!(changes(3, false, at(20)), None);
     }
 }

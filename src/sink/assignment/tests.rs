@@ -90,7 +90,9 @@ impl Rig {
     /// Hands a record out: its handle, its lease, and when the partition came if the record may have
     /// been written before.
     fn begin(&self, number: i32, offset: i64) -> (RecordHandle, Stop, Option<Instant>) {
-        let started = self.assignment.begin(partition(number), offset, 10, None);
+        let started = self
+            .assignment
+            .begin(partition(number), offset, 10, None, RowEffect::None);
         let started = started.unwrap();
         (
             started.handle,
@@ -179,7 +181,7 @@ fn many_bytes_pause_as_well() {
     rig.assign(0);
     let big = rig
         .assignment
-        .begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None);
+        .begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None, RowEffect::None);
     assert!(big.is_some());
     assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
 }
@@ -201,7 +203,9 @@ fn a_revocation_waits_for_what_runs_and_commits_it() {
         "what was not done comes again"
     );
     assert!(lease.is_stopped() && !other.is_stopped());
-    let again = rig.assignment.begin(partition(0), 5, 10, None);
+    let again = rig
+        .assignment
+        .begin(partition(0), 5, 10, None, RowEffect::None);
     assert!(again.is_none(), "the partition is gone");
 }
 
@@ -365,10 +369,14 @@ fn large_records_of_one_topic_do_not_stop_another() {
             ..killed(0, StartPosition::Oldest)
         }]);
     }
-    let large = assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None);
+    let large = assignment.begin(partition(0), 0, MAX_IN_FLIGHT_BYTES, None, RowEffect::None);
     assert!(large.is_some());
     assert_eq!(assignment.flow_control().pause, [partition(0)]);
-    assert!(assignment.begin(other.clone(), 0, 10, None).is_some());
+    assert!(
+        assignment
+            .begin(other.clone(), 0, 10, None, RowEffect::None)
+            .is_some()
+    );
     assert_eq!(assignment.flow_control().pause, [other], "one at a time");
 }
 
@@ -381,7 +389,11 @@ fn nothing_of_a_held_partition_is_handed_out() {
         high: 9,
     };
     rig.assignment.assigned(&[killed(0, gone)]);
-    assert!(rig.assignment.begin(partition(0), 9, 10, None).is_none());
+    assert!(
+        rig.assignment
+            .begin(partition(0), 9, 10, None, RowEffect::None)
+            .is_none()
+    );
 }
 
 /// Its records in flight, and those that wait in its queue, are nowhere else any more.

@@ -109,10 +109,26 @@ pub enum NewRowIdentity {
 /// executed twice shows twice.
 pub(super) const JOURNAL_COLUMNS: [&str; 3] = ["work_notes", "comments", "comments_and_work_notes"];
 
-/// Whether the record changes or removes a row that may be there, so that an older write of the row could undo that
-/// if the instance carries it out late. A record that only makes a row has that row for itself.
-pub fn changes_row(action: &Result<RecordAction, Refusal>) -> bool {
-    matches!(action, Ok(RecordAction::Write(operation)) if operation.row != TargetRow::None)
+/// What a record does to its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowEffect {
+    /// Nothing: it is passed over, or cannot be written.
+    None,
+    /// It makes the row. An older write is not for that row, but this one may undo what is written later to the
+    /// row of its key, such as a delete, if the instance carries it out late.
+    Makes,
+    /// It changes or removes a row that may be there, so that an older write of the row could undo that if the
+    /// instance carries it out late.
+    Changes,
+}
+
+/// What the record does to its row.
+pub fn row_effect(action: &Result<RecordAction, Refusal>) -> RowEffect {
+    match action {
+        Ok(RecordAction::Write(operation)) if operation.row == TargetRow::None => RowEffect::Makes,
+        Ok(RecordAction::Write(_)) => RowEffect::Changes,
+        Ok(RecordAction::Skip(_)) | Err(_) => RowEffect::None,
+    }
 }
 
 /// A number that records share which must be written in their order: those of one row. `key` is the
