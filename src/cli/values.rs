@@ -19,7 +19,10 @@ pub struct EpochSeconds(pub i64);
 
 impl EpochSeconds {
     /// From epoch seconds, `YYYY-MM-DD HH:MM:SS` in UTC, or RFC 3339.
-    fn parse(text: &str) -> Result<EpochSeconds, String> {
+    ///
+    /// # Errors
+    /// It is no time, or one before 1970: with what may be written.
+    pub fn parse(text: &str) -> Result<EpochSeconds, String> {
         let seconds = if is_number(text) {
             let seconds: Option<i64> = text.parse().ok();
             seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())

@@ -1,7 +1,7 @@
 //! `migrate`: from the configurations of other programs to a `config.yaml`, and from their offsets to a
 //! checkpoint file.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use crate::checkpoint::{CheckpointEntry, CheckpointPosition};
 use crate::cli::{MigrateOptions, MigrationSource};
 use crate::config;
 use crate::regular_file::RegularFile;
+use crate::terminal_text::is_active;
 
 mod connect;
 mod connector;
@@ -52,20 +53,26 @@ pub(super) fn execute(options: &MigrateOptions, terminal: &mut Terminal<'_>) -> 
         let offsets = read_offsets(file)?;
         notes = migration.positions(&offsets)?;
     }
+    if let Some(path) = &checkpoint {
+        migration.name_checkpoint(path)?;
+    }
     migration.note_starts();
     migration.check();
     let text = render::config_yaml(&migration.draft, &migration.sources);
-    if let Some(path) = &checkpoint {
-        write_checkpoint(path, &migration.positions)?;
-    }
     match &options.output {
         Some(path) => write_new(path, &text)?,
         None => terminal.text(&text)?,
     }
+    // The last that is written, as root's rights are given up for it.
+    if let Some(path) = &checkpoint {
+        write_checkpoint(path, &migration.positions).inspect_err(|_| {
+            // Without its checkpoint the configuration would send whole tables again.
+            options.output.as_ref().map(fs::remove_file);
+        })?;
+    }
     report(&migration, &notes, checkpoint.as_deref(), terminal);
     let is_open = migration.draft.remarks(RemarkKind::Decide).next().is_some();
-    let lacks_position = checkpoint.is_some() && migration.lacks_position();
-    Ok(if is_open || lacks_position {
+    Ok(if is_open {
         exit_code::NOT_AS_ASKED
     } else {
         exit_code::DONE
@@ -139,39 +146,45 @@ impl Migration {
         Ok(notes)
     }
 
-    /// Whether a table of a connector got no position from the offsets.
-    fn lacks_position(&self) -> bool {
-        let sources = self.connectors.iter();
-        let sources = sources.filter(|it| it.connector.offsets.is_some());
-        let tables = sources.map(|source| source.tables.len());
-        self.positions.len() < tables.sum()
+    /// Names the checkpoint file in the configuration, so that the bridge reads this one wherever it starts.
+    fn name_checkpoint(&mut self, path: &Path) -> Result<(), CommandFailure> {
+        let absolute = std::path::absolute(path).ok();
+        let text = absolute.as_deref().and_then(Path::to_str);
+        let plain = text.filter(|text| !text.chars().any(is_active));
+        let Some(text) = plain else {
+            let words = format!(
+                "{}: `offset.file_path` cannot name it: choose a path of plain text with `--checkpoint`",
+                path.display()
+            );
+            return Err(CommandFailure::new(exit_code::USAGE, words));
+        };
+        self.draft
+            .set_text("offset.file_path", &draft::literal(text));
+        Ok(())
     }
 
-    /// Says where tables without a position begin.
+    /// Says where the tables of source connectors begin. One without a position would send again what its
+    /// connector had sent, which is to be decided.
     fn note_starts(&mut self) {
-        for start in std::mem::take(&mut self.draft.starts) {
-            let is_known = self.positions.iter().any(|it| it.place == start.place);
-            if is_known {
-                let words = "the offset says where the table goes on";
-                self.draft
-                    .remark(RemarkKind::Unneeded, &start.setting, words);
-                continue;
+        let starts = std::mem::take(&mut self.draft.starts);
+        let sources = self.connectors.iter();
+        let sources = sources.filter(|it| it.connector.offsets.is_some());
+        let places = sources.flat_map(|source| source.tables.iter().map(|(_, place)| place));
+        for place in places {
+            let start = starts.iter().find(|start| start.place == *place);
+            let is_known = self.positions.iter().any(|it| it.place == *place);
+            match start {
+                Some(start) if is_known => {
+                    let words = "the offset says where the table goes on";
+                    let kind = RemarkKind::Unneeded;
+                    self.draft.remark(kind, &start.setting, words);
+                }
+                Some(start) => self.draft.note_since(start),
+                None => {}
             }
-            let table = self
-                .draft
-                .text(&format!("{}.name", start.place))
-                .unwrap_or("TABLE");
-            let words = match start.since.as_str() {
-                "" => "the connector began at the day of its first start; here the whole table is \
-                       read, unless `--offsets` or `checkpoint set` say where it goes on"
-                    .to_owned(),
-                since => format!(
-                    "the whole table is read, unless `--offsets` says where it goes on, or before the \
-                     first start: servicenow-kafka-bridge checkpoint set {table} --timestamp '{since}'"
-                ),
-            };
-            self.draft
-                .remark(RemarkKind::Differs, &start.setting, &words);
+            if !is_known {
+                self.draft.decide_start(place);
+            }
         }
     }
 
@@ -262,14 +275,17 @@ fn refuse_existing<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<(), C
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), CommandFailure> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| {
+    let failure = |error: io::Error| {
         let words = format!("cannot write {}: {error}", path.display());
         CommandFailure::new(exit_code::TRY_AGAIN, words)
+    };
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = file.map_err(failure)?;
+    let written = file.write_all(text.as_bytes());
+    written.and_then(|()| file.sync_all()).map_err(|error| {
+        // Half of a configuration is none, and would keep the next try from writing it.
+        fs::remove_file(path).ok();
+        failure(error)
     })
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::cli::EpochSeconds;
+
 /// What a setting means for the person who migrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RemarkKind {
@@ -58,7 +60,7 @@ pub(super) struct TableStart {
     pub(super) place: String,
     /// The setting that said so.
     pub(super) setting: String,
-    /// In words: `2026-01-01 00:00:00`; empty: the day on which the connector was first started.
+    /// As written, but a day with its midnight; empty: the day on which the connector was first started.
     pub(super) since: String,
 }
 
@@ -133,8 +135,46 @@ impl ConfigDraft {
 
     /// The remarks of one kind, in the order in which they came.
     pub(super) fn remarks(&self, kind: RemarkKind) -> impl Iterator<Item = &MigrationRemark> {
-        let mut all = self.remarks.iter();
-        std::iter::from_fn(move || all.find(|remark| remark.kind == kind))
+        self.remarks.iter().filter(move |it| it.kind == kind)
+    }
+
+    /// The table at a place; a stand-in for a name that cannot be one, as it goes into commands to be copied.
+    fn table(&self, place: &str) -> &str {
+        let name = self.text(&format!("{place}.name")).unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        match name.chars().all(is_plain) && !name.is_empty() {
+            true => name,
+            false => "TABLE",
+        }
+    }
+
+    /// Says where a table began while its connector had read nothing of it.
+    pub(super) fn note_since(&mut self, start: &TableStart) {
+        if EpochSeconds::parse(&start.since).is_err() {
+            return;
+        }
+        let words = format!(
+            "has no key here; to leave out rows before it, before the first start: \
+             servicenow-kafka-bridge checkpoint set {} --timestamp '{}'",
+            self.table(&start.place),
+            start.since
+        );
+        self.remark(RemarkKind::Differs, &start.setting, &words);
+    }
+
+    /// Asks where a table without a position is to begin.
+    pub(super) fn decide_start(&mut self, place: &str) {
+        let from = match self.has("source.initial_query_hours_ago") {
+            true => "as far back as `source.initial_query_hours_ago` says",
+            false => "from its oldest row on",
+        };
+        let words = format!(
+            "is read {from}, with all that the connector had sent already: give its offsets with \
+             `--offsets`, or say before the first start where it goes on: servicenow-kafka-bridge \
+             checkpoint set TABLE --timestamp TIME"
+        );
+        let table = self.table(place).to_owned();
+        self.remark(RemarkKind::Decide, &table, &words);
     }
 }
 

@@ -51,9 +51,40 @@ fn source_with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     all
 }
 
+/// What is to be decided, but for where the table begins.
 fn decisions(migration: &Migration) -> Vec<String> {
     let remarks = migration.draft.remarks(RemarkKind::Decide);
-    remarks.map(render::remark_line).collect()
+    let lines = remarks.map(render::remark_line);
+    lines.filter(|it| !it.contains("`--offsets`")).collect()
+}
+
+#[test]
+fn where_a_table_without_an_offset_begins_is_to_be_decided() {
+    for (since, command) in [
+        (
+            "2026-08-19",
+            "set incident --timestamp '2026-08-19 00:00:00'",
+        ),
+        (
+            "2026-08-19 01:02:03",
+            "set incident --timestamp '2026-08-19 01:02:03'",
+        ),
+        ("'; reboot #", ""),
+        ("", ""),
+    ] {
+        let migration = migrated(&source_with(&[("servicenow.since", since)]));
+        let text = render::config_yaml(&migration.draft, &[]).replace("\n#   ", " ");
+        assert!(
+            text.contains("incident: is read from its oldest row on, with all"),
+            "{text}"
+        );
+        assert!(text.contains(command), "{text}");
+        assert_eq!(
+            text.contains("--timestamp '"),
+            !command.is_empty(),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -110,7 +141,7 @@ proptest! {
     #[test]
     fn values_survive_the_writer(user in "[^\\p{C}\u{2028}\u{2029}]{1,20}", key in "[a-z.#: \"']{1,12}") {
         prop_assume!(!user.trim().is_empty() && !rules::is_provider_reference(&user));
-        prop_assume!(user.trim().chars().all(|c| !crate::terminal_text::is_active(c)));
+        prop_assume!(user.trim().chars().all(|c| !is_active(c)));
         let name = format!("x{key}");
         let settings = source_with(&[("servicenow.user", &user), (&name, "hunter2")]);
         let migration = migrated(&settings);

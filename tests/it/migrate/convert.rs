@@ -91,7 +91,7 @@ fn assert_lines(name: &str, expected_code: i32, expected: &[&str]) -> String {
 fn sources_of_ibm() {
     let config = assert_lines(
         "ibm-source.json",
-        0,
+        1,
         &[
             "base_url: https://example.service-now.com",
             "client_secret: ${SN_CLIENT_SECRET}",
@@ -108,7 +108,7 @@ fn sources_of_ibm() {
     );
     assert_lines(
         "ibm-display-values.json",
-        0,
+        1,
         &[
             "display_value: all",
             "partitioner: field_based",
@@ -119,7 +119,7 @@ fn sources_of_ibm() {
     );
     assert_lines(
         "ibm-strimzi.yaml",
-        0,
+        1,
         &[
             "- name: x_example_user_access",
             "topic: servicenow.x_example_user_access",
@@ -131,7 +131,7 @@ fn sources_of_ibm() {
 fn sources_of_confluent_platform() {
     assert_lines(
         "confluent-source.properties",
-        0,
+        1,
         &[
             "base_url: https://example.service-now.com",
             "type: basic",
@@ -145,7 +145,7 @@ fn sources_of_confluent_platform() {
     );
     let config = assert_lines(
         "confluent-source-proxy.json",
-        0,
+        1,
         &["url: http://nginx-proxy:8888"],
     );
     let comment = config.replace("\n#   ", " ");
@@ -155,7 +155,7 @@ fn sources_of_confluent_platform() {
     );
     assert_lines(
         "confluent-source-sasl.json",
-        0,
+        1,
         &[
             "- cluster.example.com:9092",
             "enabled: true",
@@ -173,11 +173,11 @@ fn sources_of_confluent_cloud() {
         "username: ${KAFKA_API_KEY}",
         "password: ${KAFKA_API_SECRET}",
     ];
-    assert_lines("confluent-cloud-source.json", 0, &log_in);
-    assert_lines("confluent-cloud-source-v2.json", 0, &log_in);
+    assert_lines("confluent-cloud-source.json", 1, &log_in);
+    assert_lines("confluent-cloud-source-v2.json", 1, &log_in);
     assert_lines(
         "confluent-cloud-source-v2.json",
-        0,
+        1,
         &[
             "url: ${REGISTRY_URL}",
             "username: ${REGISTRY_USERNAME}",
@@ -248,7 +248,7 @@ fn sinks_of_confluent() {
 fn connectors_of_oso() {
     assert_lines(
         "oso-source.json",
-        0,
+        1,
         &[
             "client_id: ${SN_CLIENT_ID}",
             "- name: cmdb_ci_server",
@@ -412,7 +412,11 @@ fn standard_input_is_read() {
         .args(["migrate", "-"])
         .stdin(file);
     let (output, errors, code) = texts(&command.output().unwrap());
-    assert_eq!(code, 0, "{errors}");
+    assert_eq!(code, 1, "{errors}");
+    assert!(
+        errors.contains("with all that the connector had sent already"),
+        "{errors}"
+    );
     assert!(
         output.contains("from standard input (IBM's source)"),
         "{output}"

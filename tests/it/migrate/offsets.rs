@@ -1,6 +1,7 @@
 //! `migrate --offsets`: a table goes on where its connector stopped.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::process::Command;
 
 use real_kafka::Embedded;
@@ -132,8 +133,16 @@ fn an_offset_that_cannot_be_used_is_told() {
         "--checkpoint",
         "out.json",
     ];
-    let (_, errors, code) = call(folder.path(), &args, &[]);
+    let (output, errors, code) = call(folder.path(), &args, &[]);
     assert_eq!(code, 1, "{errors}");
+    // The bridge reads this checkpoint, wherever it is.
+    let place = folder.path().canonicalize().unwrap().join("out.json");
+    let key = format!("file_path: {}", place.display());
+    assert!(output.contains(&key), "{output}");
+    assert!(
+        errors.contains("decide: x_example_user_access: is read from"),
+        "{errors}"
+    );
     let words = "offsets: x_example_user_access: has no offset, and begins anew";
     assert!(errors.contains(words), "{errors}");
     let written = fs::read_to_string(folder.path().join("out.json")).unwrap();
@@ -142,3 +151,64 @@ fn an_offset_that_cannot_be_used_is_told() {
         serde_json::json!({"change_request": {"timestamp": 1_700_000_000, "last_identifier": ""}});
     assert_eq!(written, expected);
 }
+
+/// A configuration without its checkpoint would send whole tables again.
+#[test]
+fn without_its_checkpoint_no_configuration_is_left() {
+    let folder = folder();
+    let (config, offsets) = (
+        configs().join("ibm-source.json"),
+        folder.path().join("connect.json"),
+    );
+    fs::write(&offsets, OFFSETS_OF_CASES).unwrap();
+    for (output, checkpoint) in [
+        ("config.yaml", "ca.pem/offsets.json"),
+        ("none/config.yaml", "offsets.json"),
+    ] {
+        let args = [
+            "migrate",
+            config.to_str().unwrap(),
+            "--offsets",
+            "connect.json",
+            "-o",
+            output,
+        ];
+        let args = [&args[..], &["--checkpoint", checkpoint]].concat();
+        let (_, errors, code) = call(folder.path(), &args, &[]);
+        assert!([75, 78].contains(&code), "{code}: {errors}");
+        for path in [output, checkpoint] {
+            assert!(!folder.path().join(path).exists(), "{path}: {errors}");
+        }
+    }
+}
+
+/// The checkpoint is written as the owner of its folder, the configuration by root.
+#[test]
+fn root_writes_the_configuration_beside_the_folder_of_the_service() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let folder = folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    chown(&state, Some(4242), Some(4242)).unwrap();
+    fs::write(folder.path().join("connect.json"), OFFSETS_OF_CASES).unwrap();
+    let config = configs().join("ibm-source.json");
+    let args = [
+        "migrate",
+        config.to_str().unwrap(),
+        "--offsets",
+        "connect.json",
+        "-o",
+        "config.yaml",
+    ];
+    let args = [&args[..], &["--checkpoint", "state/offsets.json"]].concat();
+    let (_, errors, code) = call(folder.path(), &args, &[]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(folder.path().join("config.yaml").exists());
+    assert_eq!(state.join("offsets.json").metadata().unwrap().uid(), 4242);
+}
+
+const OFFSETS_OF_CASES: &str = r#"{"offsets": [{"partition": {"partition": "case"},
+    "offset": {"timestamp": 1700000000, "last_identifier": "x"}}]}"#;
