@@ -1,5 +1,6 @@
 //! One HTTP exchange with the instance: what is sent, within which bounds, and what the answer means.
 
+mod configured_headers;
 mod payload;
 
 use std::cell::Cell;
@@ -12,6 +13,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, heade
 
 pub(super) use self::payload::RequestPayload;
 
+use self::configured_headers::{header_map, hidden_secrets};
 use self::payload::TrackedBody;
 use super::error::failure::Availability;
 use super::error::{AttemptedRequest, Error, InstanceFailure, OutageSign};
@@ -20,7 +22,7 @@ use crate::config;
 use crate::http::agent::{AgentSettings, ConnectionProfile, StoppableAgent, TimeBounds};
 use crate::http::error_body::{self, error_words, is_api_error, shown};
 use crate::http::headers::{self, header_text};
-use crate::http::redaction::{HiddenSecret, hide_password};
+use crate::http::redaction::HiddenSecret;
 use crate::http::transport_error::{TimeLimitWords, TransportError};
 use crate::http::{self, DnsCache};
 use crate::metrics::Metrics;
@@ -169,13 +171,15 @@ pub(super) struct InstanceTransport {
     probes: StoppableAgent,
     base_url: String,
     host: String,
+    /// What goes with each request beside the credential.
+    headers: HeaderMap,
     /// Bytes.
     max_body: u64,
     /// Taken and dropped to end all requests, which `aborted` then tells.
     abort: Mutex<Option<StopTrigger>>,
     aborted: Stop,
-    /// Keeps the proxy's password out of words.
-    _hidden: Option<HiddenSecret>,
+    /// Keeps the proxy's password and the headers out of words.
+    _hidden: Vec<HiddenSecret>,
     metrics: Arc<Metrics>,
 }
 
@@ -200,10 +204,11 @@ impl InstanceTransport {
                 .agent(PROBE_CONNECTIONS, &aborted),
             base_url,
             host,
+            headers: header_map(&config.headers)?,
             max_body: config.max_response_bytes,
             abort: Mutex::new(Some(abort)),
             aborted,
-            _hidden: config.proxy.as_ref().and_then(hidden_password),
+            _hidden: hidden_secrets(config),
             metrics: Arc::clone(metrics),
         })
     }
@@ -289,6 +294,9 @@ impl InstanceTransport {
         let mut request = Request::builder()
             .method(out.method.clone())
             .uri(format!("{}{}", self.base_url, out.target));
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&self.headers);
+        }
         if let Some(credential) = out.credential {
             request = request.header(credential.name.clone(), credential.value.clone());
         }
@@ -459,12 +467,6 @@ fn agent_settings(config: &config::ServiceNowConfig, https: bool) -> Result<Agen
         tls: tls.transpose().map_err(Error::Setup)?,
         dns: DnsCache::default(),
     })
-}
-
-fn hidden_password(proxy: &config::ProxyConfig) -> Option<HiddenSecret> {
-    let password = proxy.password.as_ref()?;
-    let name = proxy.username.as_deref().unwrap_or_default();
-    Some(hide_password(name, password.expose()))
 }
 
 /// Whether a refusal with this status may be of something on the way. The others are about the request

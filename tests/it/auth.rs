@@ -1,6 +1,7 @@
 //! Every way to log in: what tokens cost, what happens when they end, and that secrets stay secret.
 
 mod echo;
+mod gateway;
 
 use std::time::Duration;
 

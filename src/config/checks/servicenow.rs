@@ -8,6 +8,7 @@ use crate::config::keys::{
 use crate::config::reader::Section;
 use crate::config::secret::Secret;
 use crate::config::url;
+use crate::config::values::headers::{MAX_HEADER_BYTES, MAX_HEADERS, is_header_value};
 
 impl CheckKeys for ServiceNowConfig {
     fn check(section: &Section<'_>, servicenow: ServiceNowConfig, (): &()) -> ServiceNowConfig {
@@ -35,7 +36,35 @@ impl CheckKeys for ServiceNowConfig {
                 section.warning(key, message);
             }
         }
+        check_headers(section, &servicenow);
         servicenow
+    }
+}
+
+/// What the headers are together, and with the log-in.
+fn check_headers(section: &Section<'_>, servicenow: &ServiceNowConfig) {
+    let headers = &servicenow.headers;
+    let sizes = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.expose().len());
+    if headers.len() > MAX_HEADERS || sizes.sum::<usize>() > MAX_HEADER_BYTES {
+        let message =
+            format!("holds more than {MAX_HEADERS} headers, or more than {MAX_HEADER_BYTES} bytes");
+        section.problem("headers", message);
+    }
+    let key_header = match &servicenow.auth {
+        ServiceNowAuth::ApiKey { header, .. } => Some(header),
+        ServiceNowAuth::OAuth(_) | ServiceNowAuth::Basic { .. } => None,
+    };
+    for (index, (name, _)) in headers.iter().enumerate() {
+        let place = format!("headers.{name}");
+        let mut before = headers.iter().take(index);
+        if before.any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            section.problem(&place, "is there twice; capital letters make no difference");
+        }
+        if key_header.is_some_and(|key| key.eq_ignore_ascii_case(name)) {
+            section.problem(&place, "is the header of `servicenow.auth.api_key`");
+        }
     }
 }
 
@@ -180,9 +209,8 @@ impl CheckKeys for ApiKeyKeys {
         if *is_used {
             section.require_secret("key", "key_file", "with `type: api_key`");
         }
-        let is_legal = |c: char| c.is_ascii_graphic() || c == ' ';
         let key = keys.key.as_ref().map_or("", Secret::expose);
-        if !key.chars().all(is_legal) {
+        if !is_header_value(key) {
             section.problem("key", "must be printable ASCII, as it goes into a header");
         }
         keys

@@ -32,6 +32,11 @@ config_keys! {
         /// How to log in. Only the section that type names is used.
         auth: ServiceNowAuth = (), Nested;
 
+        /// Headers that go with each request to the instance, where a gateway before it wants some,
+        /// as X-Gateway-Key: ${GATEWAY_KEY}. A value is hidden as a password is; one in a file is
+        /// written X-Gateway-Key: {file: /path}. 16 headers and 4 KiB at most.
+        headers: Vec<(String, Secret)> = Vec::new(), values::headers::headers();
+
         /// Bound on a whole request with its body, in seconds (fractions are fine). ServiceNow ends
         /// its own transactions after 60 s by default.
         timeout: Duration = secs(30), seconds(ms(1), secs(3_600)), key: "timeout_seconds";
@@ -39,7 +44,8 @@ config_keys! {
         /// Bound on the wait for the next bytes of an answer.
         read_timeout: Duration = secs(25), seconds(ms(1), secs(3_600)), key: "read_timeout_seconds";
 
-        /// Bound on name lookup, connect and TLS.
+        /// Bound on name lookup, connect and TLS. A request that looks whether an outage is over has 2 s
+        /// at most.
         conn_timeout: Duration = secs(10), seconds(ms(1), secs(600)), key: "conn_timeout_seconds";
 
         /// How often a request that fails while others succeed is tried again. -1 (or 0) is without end.

@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use super::context::ValuePrivacy;
+use super::context::{KeyPath, ValuePrivacy};
 use super::section::Section;
 use crate::config::env::ExpandedText;
 use crate::config::names::quoted;
 use crate::config::secret::Secret;
+use crate::config::yaml::{YamlKind, YamlNode};
 use crate::regular_file::{self, RegularFile, WriteAccess};
 
 /// A file larger than this holds something else than a secret.
@@ -23,7 +24,7 @@ enum KeyValue {
     Text(ExpandedText),
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// A text that `check` turns into something, or says what is wrong with it. Empty counts as not
     /// given, as in the Go program that this one replaces.
     pub(in crate::config) fn parsed<T>(
@@ -81,6 +82,53 @@ impl Section<'_> {
         self.parsed(key, |text| {
             Ok((PathBuf::from(text), self.read_secret(key, text)?))
         })
+    }
+
+    /// The entries of the mapping under `key`, of which the user chose the names. Each is a secret,
+    /// written there or in a file of its own: `NAME: {file: PATH}`. The checks say what is wrong with
+    /// a name, and with a secret.
+    pub(in crate::config) fn named_secrets(
+        &self,
+        key: &'static str,
+        check_name: impl Fn(&str) -> Result<(), String>,
+        check_secret: impl Fn(&str) -> Result<(), String>,
+    ) -> Vec<(String, Secret)> {
+        let mut secrets = Vec::new();
+        for (place, entry) in self.named_entries(key) {
+            let name = check_name(&entry.key);
+            let Some(secret) = self.named_secret(&place, &entry.value) else {
+                continue;
+            };
+            match name.and_then(|()| check_secret(secret.expose())) {
+                Ok(()) => secrets.push((entry.key.clone(), secret)),
+                Err(message) => self.context.problem(&place, message),
+            }
+        }
+        secrets
+    }
+
+    /// The secret at `place`; what is wrong with it is noted.
+    fn named_secret(&self, place: &KeyPath, node: &'a YamlNode) -> Option<Secret> {
+        if let YamlKind::Mapping(entries) = &node.kind {
+            return self.at(place.clone(), entries, |section| {
+                section.require("file", "");
+                section.secret_file("file").map(|(_, secret)| secret)
+            });
+        }
+        let written = self.context.scalar(place, node, ValuePrivacy::Secret)?;
+        if written.text.is_empty() {
+            let message = "is empty; give it a value, or remove it";
+            self.context.problem(place, message);
+            return None;
+        }
+        if !written.from_env {
+            self.context.has_inline_secret.set(true);
+        }
+        let checked = check_characters(&written.text);
+        checked
+            .map_err(|message| self.context.problem(place, message))
+            .ok()?;
+        Some(Secret::new(written.text))
     }
 
     /// The secret in a file, which belongs to the configuration from now on, whatever is in it.

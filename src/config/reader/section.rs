@@ -101,7 +101,7 @@ impl<'a> Section<'a> {
     ) -> T {
         let (place, node) = self.ask(key);
         let entries = node.map_or(&[][..], |node| self.context.mapping(&place, node));
-        Section::new(self.context, place, entries).finish(read, |_| false)
+        self.at(place, entries, read)
     }
 
     /// Reads each section of the list under `key`.
@@ -116,7 +116,7 @@ impl<'a> Section<'a> {
                 return None;
             }
             let entries = self.context.mapping(&place, node);
-            Some(Section::new(self.context, place, entries).finish(&mut read, |_| false))
+            Some(self.at(place, entries, &mut read))
         };
         self.items(key).into_iter().filter_map(each).collect()
     }
@@ -172,14 +172,8 @@ impl<'a> Section<'a> {
         key: &'static str,
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Vec<(String, String)> {
-        let (place, node) = self.ask(key);
-        let entries = node.map_or(&[][..], |node| self.context.mapping(&place, node));
         let mut pairs = Vec::new();
-        for entry in entries {
-            let place = KeyPath {
-                path: join(&place.path, &entry.key),
-                id: Some(entry.key_id),
-            };
+        for (place, entry) in self.named_entries(key) {
             let scalar = self
                 .context
                 .scalar(&place, &entry.value, ValuePrivacy::Secret);
@@ -192,6 +186,30 @@ impl<'a> Section<'a> {
             }
         }
         pairs
+    }
+
+    /// The entries of the mapping under `key`, of which the user chose the names, with their places.
+    pub(super) fn named_entries(&self, key: &'static str) -> Vec<(KeyPath, &'a YamlEntry)> {
+        let (place, node) = self.ask(key);
+        let entries = node.map_or(&[][..], |node| self.context.mapping(&place, node));
+        let named = |entry: &'a YamlEntry| {
+            let place = KeyPath {
+                path: join(&place.path, &entry.key),
+                id: Some(entry.key_id),
+            };
+            (place, entry)
+        };
+        entries.iter().map(named).collect()
+    }
+
+    /// Reads `entries`, which stand at `place`, as a section of their own.
+    pub(super) fn at<T>(
+        &self,
+        place: KeyPath,
+        entries: &'a [YamlEntry],
+        read: impl FnOnce(&Section<'a>) -> T,
+    ) -> T {
+        Section::new(self.context, place, entries).finish(read, |_| false)
     }
 
     /// Whether the value of `key`, which may go down some levels, was found to be wrong.

@@ -224,3 +224,146 @@ fn kafka_log_in() {
             config.yaml: 1 problem"#]],
     );
 }
+
+#[test]
+fn names_of_headers() {
+    let text = LEAST.replace("servicenow:\n", "servicenow:\n  headers: {VALUE: x}\n");
+    let names = [
+        "\"a b\"",
+        "\"a:b\"",
+        "\"ä\"",
+        "\"\"",
+        "Authorization",
+        "HOST",
+        "Cookie",
+        "Set-Cookie2",
+        "Content-Type",
+        "Content-Length",
+        "Accept",
+        "Accept-Encoding",
+        "Expect",
+        "Connection",
+        "Keep-Alive",
+        "Transfer-Encoding",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "If-None-Match",
+        "Range",
+        "X-HTTP-Method-Override",
+        "X-no-response-body",
+    ];
+    for_each_value(
+        &text,
+        &names,
+        expect![[r#"
+        "a b"  servicenow.headers.a b: `a b` is not the name of a header: letters, digits and `-`
+        "a:b"  servicenow.headers.a:b: `a:b` is not the name of a header: letters, digits and `-`
+        "ä"  servicenow.headers.ä: `ä` is not the name of a header: letters, digits and `-`
+        ""  servicenow.headers.``: `` is not the name of a header: letters, digits and `-`
+        Authorization  servicenow.headers.Authorization: cannot be set here: it is what `servicenow.auth` sends
+        HOST  servicenow.headers.HOST: cannot be set here: it follows from `servicenow.base_url`
+        Cookie  servicenow.headers.Cookie: cannot be set here: it is not sent: the bridge keeps no session, so that no request waits for another
+        Set-Cookie2  servicenow.headers.Set-Cookie2: cannot be set here: it is not sent: the bridge keeps no session, so that no request waits for another
+        Content-Type  servicenow.headers.Content-Type: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+        Content-Length  servicenow.headers.Content-Length: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+        Accept  servicenow.headers.Accept: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+        Accept-Encoding  servicenow.headers.Accept-Encoding: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+        Expect  servicenow.headers.Expect: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+        Connection  servicenow.headers.Connection: cannot be set here: it is about one connection, which the bridge sees to
+        Keep-Alive  servicenow.headers.Keep-Alive: cannot be set here: it is about one connection, which the bridge sees to
+        Transfer-Encoding  servicenow.headers.Transfer-Encoding: cannot be set here: it is about one connection, which the bridge sees to
+        TE  servicenow.headers.TE: cannot be set here: it is about one connection, which the bridge sees to
+        Trailer  servicenow.headers.Trailer: cannot be set here: it is about one connection, which the bridge sees to
+        Upgrade  servicenow.headers.Upgrade: cannot be set here: it is about one connection, which the bridge sees to
+        Proxy-Authorization  servicenow.headers.Proxy-Authorization: cannot be set here: it is for a proxy: use `servicenow.proxy`
+        Proxy-Connection  servicenow.headers.Proxy-Connection: cannot be set here: it is about one connection, which the bridge sees to
+        If-None-Match  servicenow.headers.If-None-Match: cannot be set here: it changes what a request does or how it is answered
+        Range  servicenow.headers.Range: cannot be set here: it changes what a request does or how it is answered
+        X-HTTP-Method-Override  servicenow.headers.X-HTTP-Method-Override: cannot be set here: it changes what a request does or how it is answered
+        X-no-response-body  servicenow.headers.X-no-response-body: cannot be set here: it changes what a request does or how it is answered
+    "#]],
+    );
+}
+
+#[test]
+fn values_of_headers() {
+    let headers = |text: &str| {
+        LEAST.replace(
+            "servicenow:\n",
+            &format!("servicenow:\n  headers: {text}\n"),
+        )
+    };
+    refused(
+        &headers(
+            "{X-Empty: '', X-Null: , X-Variable: '${SN_NOT_THERE}', X-Line: \"hidden\\nX: hidden\", X-Letter: hiddän, \
+             X-Blank: 'hidden ', X-List: [hidden], X-File: {file: /not/there}, X-Path: {path: /x}, X-No: {}}",
+        ),
+        expect![[r#"
+            config.yaml:2: servicenow.headers.X-Empty: is empty; give it a value, or remove it
+            config.yaml:2: servicenow.headers.X-Null: is empty; give it a value, or remove it
+            config.yaml:2: servicenow.headers.X-Variable: environment variable `SN_NOT_THERE` is not set; set it where the bridge is started
+            config.yaml:2: servicenow.headers.X-Line: holds more than one line, and a secret is one
+            config.yaml:2: servicenow.headers.X-Letter: must be printable ASCII, as it goes into a header
+            config.yaml:2: servicenow.headers.X-Blank: must not begin or end with a blank, which gets lost in a header
+            config.yaml:2: servicenow.headers.X-List: expected one value, found a list
+            config.yaml:2: servicenow.headers.X-File.file: cannot use `/not/there`: No such file or directory (os error 2)
+            config.yaml:2: servicenow.headers.X-Path.file: is required
+            config.yaml:2: servicenow.headers.X-Path.path: unknown key
+            config.yaml:2: servicenow.headers.X-No.file: is required
+            config.yaml: 11 problems"#]],
+    );
+    refused(
+        &headers("hidden"),
+        expect![[r#"
+        config.yaml:2: servicenow.headers: expected keys and values, found one value
+        config.yaml: 1 problem"#]],
+    );
+    refused(
+        &headers("{X-One: a, x-one: b}"),
+        expect![[r#"
+        config.yaml:2: servicenow.headers.x-one: is there twice; capital letters make no difference
+        config.yaml: 1 problem"#]],
+    );
+    let many: Vec<String> = (0..17).map(|number| format!("X-{number}: a")).collect();
+    refused(
+        &headers(&format!("{{{}}}", many.join(", "))),
+        expect![[r#"
+        config.yaml:2: servicenow.headers: holds more than 16 headers, or more than 4096 bytes
+        config.yaml: 1 problem"#]],
+    );
+    refused(
+        &headers(&format!("{{X-Long: {}}}", "a".repeat(4_100))),
+        expect![[r#"
+        config.yaml:2: servicenow.headers: holds more than 16 headers, or more than 4096 bytes
+        config.yaml: 1 problem"#]],
+    );
+    let key = "type: api_key\n    api_key: {key: a}\n";
+    refused(
+        &headers("{X-SN-ApiKey: b}").replace("type: basic\n", key),
+        expect![[r#"
+            config.yaml:2: servicenow.headers.X-SN-ApiKey: is the header of `servicenow.auth.api_key`
+            config.yaml: 1 problem"#]],
+    );
+}
+
+/// Values may come from variables and files, and are not shown.
+#[test]
+fn headers_are_secrets() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "from-file\n").unwrap();
+    let path = file.path().display();
+    let text =
+        format!("servicenow:\n  headers: {{X-One: '${{SN_SECRET}}', X-Two: {{file: '{path}'}}}}\n");
+    let config = good(&LEAST.replace("servicenow:\n", &text));
+    let headers = config.servicenow.headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str(), value.expose()))
+        .collect();
+    assert_eq!(headers, [("X-One", "topsecret"), ("X-Two", "from-file")]);
+    let shown = show(&config);
+    assert!(shown.contains("X-Two: '[redacted]'"), "{shown}");
+    assert!(!shown.contains("topsecret") && !shown.contains("from-file"));
+}

@@ -197,7 +197,8 @@ fn is_private(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether `name` is `pattern`, or begins with it where that ends with `*`.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == pattern,

@@ -1,5 +1,6 @@
 //! Single values of `servicenow`.
 
+use super::headers::is_header_name;
 use crate::config::{names, url};
 
 /// Brings `servicenow.base_url` into its normal form.
@@ -47,9 +48,8 @@ pub(in crate::config) fn header_name(text: &str) -> Result<(), String> {
         "connection",
         "accept",
     ];
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let is_taken = TAKEN.contains(&text.to_ascii_lowercase().as_str());
-    if is_taken || !text.chars().all(is_legal) {
+    if is_taken || !is_header_name(text) {
         let quoted = names::quoted(text);
         return Err(format!("{quoted} cannot be the header of the key"));
     }

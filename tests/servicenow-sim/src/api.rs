@@ -193,6 +193,11 @@ impl Instance {
                 "<html><head><title>414 Request-URI Too Large</title></head></html>",
             );
         }
+        if let Some((name, value)) = &self.options.gateway_header
+            && request.header(name) != Some(value)
+        {
+            return Answer::json(403, r#"{"message":"Forbidden"}"#);
+        }
         if let Some(answer) = arrival
             .fault
             .and_then(|fault| self.instead(fault, request, arrival.stop))

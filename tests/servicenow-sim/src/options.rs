@@ -90,6 +90,9 @@ pub struct Options {
     /// Requests that run and requests that wait at most, 4 and 50 on a real node (section 7);
     /// `None` is no limit.
     pub semaphore: Option<(usize, usize)>,
+    /// Name and value of a header without which a gateway before the instance refuses each request in its
+    /// own words (findings, A1 and A16).
+    pub gateway_header: Option<(String, String)>,
 }
 
 impl Default for Options {
@@ -134,6 +137,7 @@ impl Default for Options {
             rate_limit_per_hour: None,
             semaphore_wait: Duration::ZERO,
             semaphore: None,
+            gateway_header: None,
         }
     }
 }
