@@ -185,8 +185,10 @@ impl<R: Read> PageReader<R> {
     fn hand_out(&mut self, bytes: Vec<u8>, mut rows: Vec<PageRow>) -> Result<PageChunk, PageError> {
         let last = self.spans.last().map_or(0, |span| span.bytes.end);
         // JSON is UTF-8; a page cut or mixed up on the way often is not.
-        std::str::from_utf8(bytes.get(..last).unwrap_or_default())
-            .map_err(|error| PageError::Malformed(error.to_string()))?;
+        let text = bytes.get(..last).unwrap_or_default();
+        if !text.is_ascii() {
+            std::str::from_utf8(text).map_err(|error| PageError::Malformed(error.to_string()))?;
+        }
         rows.clear();
         let mut block = RowBlock {
             bytes,

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use memchr::memchr;
-use memchr::memmem::Finder;
+use memchr::memmem;
 use serde_json::error::Category;
 
 use super::bad_row::{BadRow, RowFault};
 use super::block::{PageRow, RowBlock};
 use super::row;
-use super::shape::RowShape;
+use super::shape::{CursorPlaces, RowShape};
 use super::splitter::RowSpan;
 use crate::config::DisplayValue;
 use crate::servicenow::query::{parse_time, query_value_fault};
@@ -19,22 +19,17 @@ use crate::servicenow::query::{parse_time, query_value_fault};
 pub struct CursorColumns {
     timestamp: String,
     identifier: String,
-    find_timestamp: Finder<'static>,
-    find_identifier: Finder<'static>,
     display: DisplayValue,
-    /// Of the rows so far; none is learned where values come in other forms.
+    /// Of the rows so far; empty where values come in other forms.
     shape: RowShape,
 }
 
 impl CursorColumns {
     /// For a table's two cursor columns.
     pub fn new(timestamp: &str, identifier: &str, display: DisplayValue) -> CursorColumns {
-        let finder = |column: &str| Finder::new(&format!("\"{column}\":\"")).into_owned();
         CursorColumns {
             timestamp: timestamp.to_owned(),
             identifier: identifier.to_owned(),
-            find_timestamp: finder(timestamp),
-            find_identifier: finder(identifier),
             display,
             shape: RowShape::default(),
         }
@@ -47,14 +42,16 @@ impl CursorColumns {
 
     /// Makes `span` a row of `block`.
     pub(super) fn locate(&mut self, block: &mut RowBlock, span: &RowSpan) -> Result<(), RowFault> {
-        let is_flat = span.flat && self.display == DisplayValue::False;
-        let fits = is_flat && (span.known || self.shape.fits(block.slice(&span.bytes)));
-        if fits && let Some(row) = self.locate_flat(&block.bytes, &span.bytes) {
+        let known = span.cursor.clone();
+        let cursor = known.or_else(|| self.shape.cursor_of(block.slice(&span.bytes)));
+        let is_known = cursor.is_some();
+        if let Some(row) = cursor.and_then(|cursor| row_at(&block.bytes, &span.bytes, cursor)) {
             block.rows.push(row);
         } else {
             self.locate_parsed(block, span)?;
-            if is_flat && !fits {
-                self.shape.learn(block.slice(&span.bytes));
+            if span.flat && self.display == DisplayValue::False && !is_known {
+                let row = block.slice(&span.bytes);
+                self.shape.learn(row, &self.timestamp, &self.identifier);
             }
         }
         let id = block.rows.last().map(|row| block.slice(&row.id));
@@ -82,7 +79,7 @@ impl CursorColumns {
     ) -> BadRow {
         let place = span
             .flat
-            .then(|| self.locate_flat(&block.bytes, &span.bytes))
+            .then(|| self.search(&block.bytes, &span.bytes))
             .flatten()
             .filter(|row| query_value_fault(block.slice(&row.id)).is_none());
         let id = place.map(|row| {
@@ -93,24 +90,20 @@ impl CursorColumns {
         BadRow { number, id, fault }
     }
 
-    /// A key with its opening quote of a value can stand only once in a flat row, as quotes inside
-    /// values are escaped.
-    fn locate_flat(&self, bytes: &[u8], text: &Range<usize>) -> Option<PageRow> {
+    /// Looks for the cursor columns of a row that may not be valid JSON. A key with its opening quote of a value
+    /// can stand only once in a flat row, as quotes inside values are escaped.
+    fn search(&self, bytes: &[u8], text: &Range<usize>) -> Option<PageRow> {
         let row = bytes.get(text.clone())?;
-        let value = |finder: &Finder<'_>| -> Option<Range<usize>> {
-            let start = finder.find(row)? + finder.needle().len();
-            let rest = row.get(start..)?;
-            let length = memchr(b'"', rest)?;
-            let clean = length > 0 && memchr(b'\\', rest.get(..length)?).is_none();
-            clean.then(|| text.start + start..text.start + start + length)
+        let value = |column: &str| -> Option<Range<usize>> {
+            let key = format!("\"{column}\":\"");
+            let start = memmem::find(row, key.as_bytes())? + key.len();
+            Some(start..start + memchr(b'"', row.get(start..)?)?)
         };
-        let id = value(&self.find_identifier)?;
-        let seconds = parse_time(bytes.get(value(&self.find_timestamp)?)?)?;
-        Some(PageRow {
-            text: text.clone(),
-            id,
-            seconds,
-        })
+        let cursor = CursorPlaces {
+            timestamp: value(&self.timestamp)?,
+            identifier: value(&self.identifier)?,
+        };
+        row_at(bytes, text, cursor)
     }
 
     /// The careful way: other forms of values, escapes, white space.
@@ -158,6 +151,27 @@ impl CursorColumns {
         });
         Ok(())
     }
+}
+
+/// The row at `text`, with these places in it; `None` where they are empty or have to be unescaped.
+fn row_at(
+    bytes: &[u8],
+    text: &Range<usize>,
+    cursor: CursorPlaces<Range<usize>>,
+) -> Option<PageRow> {
+    let value = |place: Range<usize>| {
+        let place = text.start + place.start..text.start + place.end;
+        let value = bytes.get(place.clone())?;
+        let is_plain = !value.is_empty() && memchr(b'\\', value).is_none();
+        is_plain.then_some((place, value))
+    };
+    let (id, _) = value(cursor.identifier)?;
+    let (_, time) = value(cursor.timestamp)?;
+    Some(PageRow {
+        text: text.clone(),
+        id,
+        seconds: parse_time(time)?,
+    })
 }
 
 /// Where JSON is wrong. The parser's own words may quote the body, which is not ours to show.

@@ -1,4 +1,5 @@
-//! Whether a row is valid JSON, and where it ends, found out at the cost of a comparison: pure, without I/O.
+//! Whether a row is valid JSON, where it ends and where its cursor columns are, found out at the cost of a
+//! comparison: pure, without I/O.
 //!
 //! The rows of a table have the same columns in the same order, and their values are texts, most of them
 //! empty. So what stands between the values is compared with a row before, 16 bytes at a time, and
@@ -6,23 +7,43 @@
 //! ones are compared with.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// The columns of a row before.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowShape {
     /// A row of the same columns whose values are all `""`; empty: no row was learned.
     skeleton: Vec<u8>,
+    /// Where the values of the cursor columns stand in the skeleton: the places of their closing quotes.
+    cursor: CursorPlaces<usize>,
+}
+
+/// Something of each of the two columns that make the cursor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct CursorPlaces<T> {
+    pub(super) timestamp: T,
+    pub(super) identifier: T,
+}
+
+/// A row that has the columns of one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RecognizedRow {
+    /// Its length in bytes.
+    pub(super) length: usize,
+    /// The values of the cursor columns, as places in the row; they may have escapes in them.
+    pub(super) cursor: CursorPlaces<Range<usize>>,
 }
 
 impl RowShape {
     /// Takes the columns of `row`, which must be valid JSON. A row that is not made of texts alone, or
-    /// has blanks between them, or a name twice, is like no other.
-    pub(super) fn learn(&mut self, row: &[u8]) {
-        *self = RowShape::of(row).unwrap_or_default();
+    /// has blanks between them, a name twice, or not both cursor columns, is like no other.
+    pub(super) fn learn(&mut self, row: &[u8], timestamp: &str, identifier: &str) {
+        *self = RowShape::of(row, timestamp, identifier).unwrap_or_default();
     }
 
-    fn of(row: &[u8]) -> Option<RowShape> {
-        let mut shape = RowShape::default();
+    fn of(row: &[u8], timestamp: &str, identifier: &str) -> Option<RowShape> {
+        let mut skeleton = Vec::new();
+        let (mut timestamp_at, mut identifier_at) = (None, None);
         let mut names = HashSet::new();
         let mut rest = row.strip_prefix(b"{")?;
         let mut open: &[u8] = b"{";
@@ -34,7 +55,15 @@ impl RowShape {
             }
             let (_, behind_value) = text(behind_name.strip_prefix(b":")?)?;
             for part in [open, b"\"", name, b"\":\"\""] {
-                shape.skeleton.extend_from_slice(part);
+                skeleton.extend_from_slice(part);
+            }
+            for (column, place) in [
+                (timestamp, &mut timestamp_at),
+                (identifier, &mut identifier_at),
+            ] {
+                if name == column.as_bytes() {
+                    *place = Some(skeleton.len() - 1);
+                }
             }
             match behind_value {
                 b"}" => break,
@@ -42,37 +71,54 @@ impl RowShape {
             }
             open = b",";
         }
-        shape.skeleton.push(b'}');
-        Some(shape)
+        skeleton.push(b'}');
+        Some(RowShape {
+            skeleton,
+            cursor: CursorPlaces {
+                timestamp: timestamp_at?,
+                identifier: identifier_at?,
+            },
+        })
     }
 
-    /// Whether `row`, which must be UTF-8, is valid JSON of these columns. False says nothing: it has to
-    /// be parsed.
-    pub(super) fn fits(&self, row: &[u8]) -> bool {
-        self.end_of_row(row) == Some(row.len())
+    /// Where the values of the cursor columns are in `row`, if all of it is a row of these columns.
+    pub(super) fn cursor_of(&self, row: &[u8]) -> Option<CursorPlaces<Range<usize>>> {
+        let known = self.recognize(row)?;
+        (known.length == row.len()).then_some(known.cursor)
     }
 
-    /// The length of the row at the start of `text`, if that is valid JSON of these columns, as far as it is
-    /// UTF-8. `None` says nothing: the row is another one, or not whole.
-    pub(super) fn end_of_row(&self, text: &[u8]) -> Option<usize> {
+    /// The row at the start of `text`, if that is valid JSON of these columns, as far as it is UTF-8.
+    /// `None` says nothing: the row is another one, or not whole.
+    pub(super) fn recognize(&self, text: &[u8]) -> Option<RecognizedRow> {
         let (mut known, mut rest) = (self.skeleton.as_slice(), text);
         if known.is_empty() {
             return None;
         }
+        let mut cursor = CursorPlaces::default();
         loop {
             // A row is as long as its skeleton at least.
             let same = common_prefix(known, rest.get(..known.len())?);
             known = known.get(same..)?;
             rest = rest.get(same..)?;
+            let place = text.len() - rest.len();
             if known.is_empty() {
-                return Some(text.len() - rest.len());
+                return Some(RecognizedRow {
+                    length: place,
+                    cursor,
+                });
             }
             // They may differ only where a value begins, which the skeleton's ends at once.
             let at = self.skeleton.len() - known.len();
             if !self.skeleton.get(..=at)?.ends_with(b":\"\"") {
                 return None;
             }
-            rest = rest.get(end_of_text(rest)?..)?;
+            let length = end_of_text(rest)?;
+            if at == self.cursor.timestamp {
+                cursor.timestamp = place..place + length;
+            } else if at == self.cursor.identifier {
+                cursor.identifier = place..place + length;
+            }
+            rest = rest.get(length..)?;
         }
     }
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use memchr::{memchr_iter, memchr3};
 
-use super::shape::RowShape;
+use super::shape::{CursorPlaces, RowShape};
 
 /// Deepest nesting inside a row. Rows of the Table API nest at most twice.
 const MAX_ROW_NESTING: u32 = 64;
@@ -42,8 +42,9 @@ pub(crate) struct RowSpan {
     pub(crate) bytes: Range<usize>,
     /// It holds no nested object.
     pub(crate) flat: bool,
-    /// It is valid JSON, as far as it is UTF-8. Otherwise that is not known.
-    pub(crate) known: bool,
+    /// Where the values of its cursor columns are in it. With these it is valid JSON, as far as it is UTF-8;
+    /// without them that is not known.
+    pub(super) cursor: Option<CursorPlaces<Range<usize>>>,
 }
 
 /// How far a call to [`RowSplitter::scan`] came.
@@ -143,17 +144,17 @@ impl RowSplitter {
     /// Passes the row that begins here, if it is whole and of this shape.
     fn known_row(&mut self, buffer: &[u8], shape: &RowShape, rows: &mut Vec<RowSpan>) {
         let row = buffer.get(self.row_start..).unwrap_or_default();
-        if let Some(length) = shape.end_of_row(row) {
-            self.position = self.row_start + length;
-            self.row_ends(true, rows);
+        if let Some(known) = shape.recognize(row) {
+            self.position = self.row_start + known.length;
+            self.row_ends(Some(known.cursor), rows);
         }
     }
 
-    fn row_ends(&mut self, known: bool, rows: &mut Vec<RowSpan>) {
+    fn row_ends(&mut self, cursor: Option<CursorPlaces<Range<usize>>>, rows: &mut Vec<RowSpan>) {
         rows.push(RowSpan {
             bytes: self.row_start..self.position,
             flat: self.flat,
-            known,
+            cursor,
         });
         self.depth = 0;
         self.any = true;
@@ -196,7 +197,7 @@ impl RowSplitter {
         }
         self.depth -= 1;
         if self.depth == 0 {
-            self.row_ends(false, rows);
+            self.row_ends(None, rows);
         }
         Ok(())
     }
@@ -319,7 +320,7 @@ mod tests {
             let (start, end) = whole.split_at_checked(cut).unwrap_or((&whole, ""));
             let text = format!("{start}{put}{end}]");
             let mut shape = RowShape::default();
-            shape.learn(br#"{"a":"","b":""}"#);
+            shape.learn(br#"{"a":"","b":""}"#, "a", "b");
             let plain = scan_in_pieces(&RowShape::default(), text.as_bytes(), step);
             prop_assert_eq!(scan_in_pieces(&shape, text.as_bytes(), step), plain);
         }

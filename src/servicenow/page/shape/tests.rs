@@ -7,8 +7,8 @@ const ROW: &str = r#"{"a":"","b":"x","c":"","d":""}"#;
 
 fn fits(row: &str) -> bool {
     let mut shape = RowShape::default();
-    shape.learn(ROW.as_bytes());
-    shape.fits(row.as_bytes())
+    shape.learn(ROW.as_bytes(), "a", "b");
+    shape.cursor_of(row.as_bytes()).is_some()
 }
 
 #[test]
@@ -63,11 +63,29 @@ fn only_plain_rows_are_learned() {
         r#"{"a":1}"#,
         r#"{"a": ""}"#,
         r#"{"a\n":""}"#,
+        r#"{"b":""}"#,
         "{}",
     ] {
         let mut shape = RowShape::default();
-        shape.learn(row.as_bytes());
-        assert!(!shape.fits(row.as_bytes()), "{row}");
+        shape.learn(row.as_bytes(), "a", "a");
+        assert!(shape.cursor_of(row.as_bytes()).is_none(), "{row}");
+    }
+}
+
+#[test]
+fn the_values_of_the_cursor_columns_are_found() {
+    let mut shape = RowShape::default();
+    shape.learn(ROW.as_bytes(), "d", "b");
+    for (time, id) in [
+        ("2024-01-01", "x"),
+        ("\\u0032", "\\\\"),
+        ("", "x"),
+        ("t", ""),
+    ] {
+        let row = format!(r#"{{"a":"d\":\"","b":"{id}","c":"{id}","d":"{time}"}}"#);
+        let found = shape.cursor_of(row.as_bytes()).unwrap();
+        assert_eq!(row.get(found.timestamp), Some(time), "{row}");
+        assert_eq!(row.get(found.identifier), Some(id), "{row}");
     }
 }
 
@@ -84,13 +102,13 @@ proptest! {
         );
         let (start, end) = row.split_at_checked(cut).unwrap_or((&row, ""));
         let mut shape = RowShape::default();
-        shape.learn(ROW.as_bytes());
+        shape.learn(ROW.as_bytes(), "a", "b");
         for text in [row.clone(), format!("{start}{put}{end}")] {
             let parsed: Result<&RawValue, _> = serde_json::from_str(&text);
             prop_assert!(!fits(&text) || parsed.is_ok(), "{text}");
             // Nor does it matter what follows.
             let more = format!("{text},{ROW}]");
-            let end = shape.end_of_row(more.as_bytes());
+            let end = shape.recognize(more.as_bytes()).map(|row| row.length);
             let json = end.is_none_or(|end| {
                 let row = more.get(..end).unwrap_or_default();
                 serde_json::from_str::<&RawValue>(row).is_ok()
