@@ -77,9 +77,9 @@ times: ## Run all tests and tell how long each group and the slowest tests took
 	.ci/times
 
 .PHONY: bench
-bench: ## Measure against a bare copy, with a real Kafka 4.1 (docs/performance.md)
+bench: ## Measure against a bare copy, with a real Kafka 4.1; the static build too, if it is built (docs/performance.md)
 	$(CARGO) build --locked --quiet --release --workspace
-	$(OUT)/release/bridge-bench $(OUT)/release/$(BIN) $(OUT)/release/servicenow-sim
+	$(OUT)/release/bridge-bench $(OUT)/release/$(BIN) $(OUT)/release/servicenow-sim $(addprefix --static ,$(wildcard $(OUT)/$(TARGET)/release/$(BIN)))
 
 .PHONY: screenshots
 screenshots: ## Draw docs/screenshots anew (needs chromium and pngquant)

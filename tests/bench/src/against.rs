@@ -1,9 +1,7 @@
 //! Two binaries of the bridge in turns: what a change costs, in time and in instructions.
 //!
-//! Times of one binary drift with the machine by more than most changes cost. So both run on the same
-//! broker and instance, one behind the other, and each turn begins with the other one; what counts is
-//! the ratio within a turn. Instructions do not drift: callgrind counts them for two lengths of the same
-//! work, and the difference is what a row costs without start and stop.
+//! Times drift, so both run in turns (`turns`). Instructions do not: callgrind counts them for two lengths of
+//! the same work, and the difference is what a row costs without start and stop.
 
 use std::error::Error;
 
@@ -15,6 +13,7 @@ use crate::bridge::{self, Bridge};
 use crate::instance::{Instance, WIDE};
 use crate::proc::{Sample, median};
 use crate::sink;
+use crate::turns::{Ratio, in_turns};
 
 /// Turns of each case.
 const TURNS: usize = 9;
@@ -124,17 +123,17 @@ impl<'a> Against<'a> {
         name: &str,
         mut run: impl FnMut(&str) -> Result<Sample, Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for turn in 0..TURNS {
-            if turn % 2 == 0 {
-                before.push(run(self.before)?);
-                after.push(run(self.after)?);
+        let samples = in_turns(2, TURNS, |program, _| {
+            run(if program == 0 {
+                self.before
             } else {
-                after.push(run(self.after)?);
-                before.push(run(self.before)?);
-            }
-        }
-        for (binary, samples) in [("before", &before), ("after", &after)] {
+                self.after
+            })
+        })?;
+        let [before, after] = samples.as_slice() else {
+            return Err("two binaries are needed".into());
+        };
+        for (binary, samples) in [("before", before), ("after", after)] {
             let Sample {
                 rows_per_second,
                 cpu_us_per_row,
@@ -144,24 +143,10 @@ impl<'a> Against<'a> {
                 "| {name} | {binary} | {rows_per_second:.0} | {cpu_us_per_row:.2} | {peak_mib:.0} |"
             );
         }
-        let ratios = |figure: fn(&Sample) -> f64| {
-            let pairs = before.iter().zip(&after);
-            let mut ratios: Vec<f64> = pairs
-                .map(|(before, after)| figure(after) / figure(before))
-                .collect();
-            ratios.sort_by(f64::total_cmp);
-            let at = |place: usize| ratios.get(place).copied().unwrap_or_default();
-            format!(
-                "{:.2} ({:.2} to {:.2})",
-                at(TURNS / 2),
-                at(0),
-                at(TURNS - 1)
-            )
-        };
         println!(
             "| {name} | ratio, middle (least to most) | {} | {} | |",
-            ratios(|sample| sample.rows_per_second),
-            ratios(|sample| sample.cpu_us_per_row)
+            Ratio::of(after, before, |sample| sample.rows_per_second),
+            Ratio::of(after, before, |sample| sample.cpu_us_per_row)
         );
         Ok(())
     }

@@ -19,6 +19,7 @@ mod journal;
 mod live;
 mod proc;
 mod sink;
+mod turns;
 mod watch;
 
 use std::error::Error;
@@ -27,9 +28,12 @@ use std::process::{Command, ExitCode, Stdio};
 use bare::Job;
 use instance::Instance;
 use proc::{Sample, median};
+use turns::{Ratio, in_turns};
 
 /// Runs of each program; the middle one counts.
-const RUNS: usize = 3;
+const TURNS: usize = 5;
+/// Rows of the copy that is thrown away: the first one of a broker is slow.
+const WARM_UP_ROWS: u64 = 200_000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,14 +51,18 @@ fn main() -> ExitCode {
         }
         ["--instructions", before, after, simulator] => start_broker()
             .and_then(|broker| against::instructions(before, after, simulator, &broker)),
-        [bridge, simulator] => all(bridge, simulator),
-        [bridge, simulator, "--quick"] => quick(bridge, simulator),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
         [bridge, simulator, "--avro"] => avro_only(bridge, simulator),
+        [bridge, simulator] => all(&[("bridge", bridge)], simulator),
+        [bridge, simulator, "--quick"] => quick(&[("bridge", bridge)], simulator),
+        [bridge, simulator, "--static", fixed] => all(&both(bridge, fixed), simulator),
+        [bridge, simulator, "--static", fixed, "--quick"] => {
+            quick(&both(bridge, fixed), simulator)
+        }
         _ => Err(
-            "usage: bridge-bench BRIDGE SIMULATOR [--quick | --sink | --avro], bridge-bench \
-             --encoder, bridge-bench --against BEFORE AFTER SIMULATOR, or \
-             bridge-bench --instructions BEFORE AFTER SIMULATOR"
+            "usage: bridge-bench BRIDGE SIMULATOR [--static STATIC] [--quick], bridge-bench BRIDGE \
+             SIMULATOR [--sink | --avro], bridge-bench --encoder, bridge-bench --against BEFORE AFTER \
+             SIMULATOR, or bridge-bench --instructions BEFORE AFTER SIMULATOR"
                 .into(),
         ),
     };
@@ -89,12 +97,21 @@ fn bare_child(
     Ok(())
 }
 
+/// A build of the bridge: its name in the output, and its binary.
+type Build<'a> = (&'static str, &'a str);
+
+/// The static build beside the other one.
+fn both<'a>(bridge: &'a str, fixed: &'a str) -> [Build<'a>; 2] {
+    [("bridge", bridge), ("static", fixed)]
+}
+
 /// One line of the table: compression, rows per page, rows.
 type Case = (&'static str, usize, u64);
 
 /// Every case, the formats, latency, idling and the sink; some minutes.
-fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
+fn all(builds: &[Build<'_>], simulator: &str) -> Result<(), Box<dyn Error>> {
     let broker = start_broker()?;
+    warm_up(simulator, &broker)?;
     head();
     for case in [
         ("none", 20, 20_000),
@@ -104,8 +121,9 @@ fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
         ("lz4", 1_000, 200_000),
         ("lz4", 10_000, 200_000),
     ] {
-        compare(bridge, simulator, &broker, case)?;
+        compare(builds, simulator, &broker, case)?;
     }
+    let (_, bridge) = builds.first().ok_or("no bridge")?;
     live::latency(bridge, &broker)?;
     live::idle(bridge, &broker)?;
     formats::all(bridge, simulator, &broker)?;
@@ -114,10 +132,11 @@ fn all(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// The one case that has a goal; half a minute.
-fn quick(bridge: &str, simulator: &str) -> Result<(), Box<dyn Error>> {
+fn quick(builds: &[Build<'_>], simulator: &str) -> Result<(), Box<dyn Error>> {
     let broker = start_broker()?;
+    warm_up(simulator, &broker)?;
     head();
-    compare(bridge, simulator, &broker, ("none", 1_000, 200_000))
+    compare(builds, simulator, &broker, ("none", 1_000, 200_000))
 }
 
 /// The sink's cases; three minutes.
@@ -142,45 +161,71 @@ fn head() {
     println!("|---|---|---|---|---|---|");
 }
 
-/// Runs both programs in turns and prints their middle figures and the ratio.
+/// A copy whose figures are thrown away.
+fn warm_up(simulator: &str, broker: &real_kafka::Broker) -> Result<(), Box<dyn Error>> {
+    let instance = Instance::start(simulator, WARM_UP_ROWS)?;
+    let case = ("none", 1_000, WARM_UP_ROWS);
+    run_bare(&job(&instance, broker, "warm-up", case)?).map(drop)
+}
+
+/// A copy into a topic of its own, which is made here.
+fn job(
+    instance: &Instance,
+    broker: &real_kafka::Broker,
+    name: &str,
+    (compression, page, rows): Case,
+) -> Result<Job, Box<dyn Error>> {
+    let job = Job {
+        url: instance.url.clone(),
+        table: "incident".to_owned(),
+        brokers: broker.plain_addr(),
+        topic: format!("bench-{name}-{compression}-{page}"),
+        page,
+        rows,
+        compression: compression.to_owned(),
+    };
+    broker.create_topic(&job.topic, 3, &[("file.delete.delay.ms", "100")])?;
+    Ok(job)
+}
+
+/// Runs the bare copy and the builds in turns and prints their middle figures and the ratios.
 fn compare(
-    bridge: &str,
+    builds: &[Build<'_>],
     simulator: &str,
     broker: &real_kafka::Broker,
-    (compression, page, rows): Case,
+    case: Case,
 ) -> Result<(), Box<dyn Error>> {
+    let (compression, page, rows) = case;
     let instance = Instance::start(simulator, rows)?;
-    let mut bare_runs = Vec::new();
-    let mut bridge_runs = Vec::new();
-    for run in 0..RUNS {
-        let job = |who: &str| Job {
-            url: instance.url.clone(),
-            table: "incident".to_owned(),
-            brokers: broker.plain_addr(),
-            topic: format!("bench-{who}-{compression}-{page}-{run}"),
-            page,
-            rows,
-            compression: compression.to_owned(),
+    let samples = in_turns(builds.len() + 1, TURNS, |program, turn| {
+        let job = job(&instance, broker, &format!("{program}-{turn}"), case)?;
+        let sample = match program.checked_sub(1).and_then(|at| builds.get(at)) {
+            None => run_bare(&job)?,
+            Some((_, binary)) => bridge::copy(binary, &bridge::config(&job, ""), rows)?,
         };
-        for job in [job("bare"), job("bridge")] {
-            broker.create_topic(&job.topic, 3, &[])?;
-        }
-        bare_runs.push(run_bare(&job("bare"))?);
-        let job = job("bridge");
-        bridge_runs.push(bridge::copy(bridge, &bridge::config(&job, ""), rows)?);
-    }
-    let (bare, ours) = (median(&bare_runs), median(&bridge_runs));
-    for (name, sample) in [("bare", bare), ("bridge", ours)] {
+        broker.delete_topic(&job.topic)?;
+        Ok(sample)
+    })?;
+    let (bare, ours) = samples.split_first().ok_or("no sample")?;
+    let print = |name: &str, samples: &[Sample]| {
+        let Sample {
+            rows_per_second,
+            cpu_us_per_row,
+            peak_mib,
+        } = median(samples);
         println!(
-            "| {compression} | {page} | {name} | {:.0} | {:.2} | {:.0} |",
-            sample.rows_per_second, sample.cpu_us_per_row, sample.peak_mib
+            "| {compression} | {page} | {name} | {rows_per_second:.0} | {cpu_us_per_row:.2} | {peak_mib:.0} |"
+        );
+    };
+    print("bare", bare);
+    for ((name, _), samples) in builds.iter().zip(ours) {
+        print(name, samples);
+        println!(
+            "| {compression} | {page} | {name} to bare | {} | {} | |",
+            Ratio::of(samples, bare, |sample| sample.rows_per_second),
+            Ratio::of(samples, bare, |sample| sample.cpu_us_per_row)
         );
     }
-    println!(
-        "| {compression} | {page} | ratio | {:.2} | {:.2} | |",
-        ours.rows_per_second / bare.rows_per_second,
-        ours.cpu_us_per_row / bare.cpu_us_per_row
-    );
     Ok(())
 }
 
