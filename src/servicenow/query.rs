@@ -7,6 +7,7 @@
 //! [`query_value_fault`].
 
 use std::fmt;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -231,7 +232,7 @@ impl fmt::Display for QueryValueFault {
 /// What is wrong with a value that is to become a part of an encoded query; `None`: nothing.
 pub fn query_value_fault(value: &[u8]) -> Option<QueryValueFault> {
     // Nearly all are identifiers.
-    if value.iter().all(u8::is_ascii_alphanumeric) {
+    if all_of(value, u8::is_ascii_alphanumeric) {
         return None;
     }
     let text = String::from_utf8_lossy(value);
@@ -250,18 +251,20 @@ pub fn query_value_fault(value: &[u8]) -> Option<QueryValueFault> {
 
 /// Reads a stored time, `YYYY-MM-DD HH:MM:SS` in UTC, as seconds since 1970.
 pub fn parse_time(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (date, time) = text.split_once(' ')?;
-    let number = |text: &str, digits: usize| -> Option<i16> {
-        (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| text.parse().ok())?
+    let marks = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    let has = |(place, mark): &(usize, u8)| text.get(*place) == Some(mark);
+    if text.len() != 19 || !marks.iter().all(has) {
+        return None;
+    }
+    let number = |place: Range<usize>| {
+        text.get(place)?.iter().try_fold(0_i16, |number, digit| {
+            let is_digit = digit.is_ascii_digit();
+            is_digit.then(|| number * 10 + i16::from(digit - b'0'))
+        })
     };
-    let mut date = date.splitn(3, '-');
-    let mut time = time.splitn(3, ':');
-    let year = number(date.next()?, 4)?;
-    let two = |part: Option<&str>| i8::try_from(number(part?, 2)?).ok();
-    let (month, day) = (two(date.next())?, two(date.next())?);
-    let (hour, minute, second) = (two(time.next())?, two(time.next())?, two(time.next())?);
+    let two = |start: usize| i8::try_from(number(start..start + 2)?).ok();
+    let (year, month, day) = (number(0..4)?, two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     let civil = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
     Some(TimeZone::UTC.to_timestamp(civil).ok()?.as_second())
 }
@@ -269,17 +272,21 @@ pub fn parse_time(text: &[u8]) -> Option<i64> {
 /// An identifier as a number, when it is 32 lower-case hex digits. Only those are compared here: the
 /// order of any others is the database collation's affair.
 pub fn hex_id(id: &[u8]) -> Option<u128> {
-    if id.len() != 32 {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if id.len() != 32 || !all_of(id, is_digit) {
         return None;
     }
-    id.iter().try_fold(0_u128, |value, byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u128::from(digit))
-    })
+    let number = |digits: &[u8]| {
+        let add = |value, digit: &u8| value << 4 | u64::from((digit & 0xf) + 9 * (digit >> 6));
+        u128::from(digits.iter().fold(0_u64, add))
+    };
+    let (high, low) = id.split_at(16);
+    Some(number(high) << 64 | number(low))
+}
+
+/// Whether all bytes are such. All of them are looked at, so that the compiler can take many at a time.
+fn all_of(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is_such(byte))
 }
 
 #[cfg(test)]
@@ -442,6 +449,10 @@ mod tests {
         }
         assert_eq!(hex_id(b"000000000000000000000000000000ff"), Some(255));
         assert_eq!(hex_id(b"000000000000000000000000000000FF"), None);
+        assert_eq!(
+            hex_id(b"fedcba98765432100123456789abcdef"),
+            Some(0xfedc_ba98_7654_3210_0123_4567_89ab_cdef)
+        );
         assert_eq!(hex_id(b"glide.maint"), None);
     }
 }
