@@ -101,6 +101,7 @@ impl InstanceClient {
             endpoint: request.endpoint,
             credential: None,
             payload: RequestPayload::None,
+            optional: request.optional,
         };
         self.attempt(&out, &asked, stop)
     }

@@ -108,8 +108,9 @@ impl Error {
         }
     }
 
-    /// Whether this path is refused, by the instance or by something on the way, while others may be open.
-    pub fn is_refusal_of_path(&self) -> bool {
+    /// Whether an answer came that is of no use, and that neither is about the log-in nor asks for a pause:
+    /// where one path is refused like this, others may be open.
+    pub fn is_unusable_answer(&self) -> bool {
         matches!(
             self.cause(),
             Some(
@@ -117,6 +118,14 @@ impl Error {
                     | InstanceFailure::NotFound { .. }
                     | InstanceFailure::BadRequest { .. }
                     | InstanceFailure::Foreign { .. }
+                    | InstanceFailure::Redirect { .. }
+                    | InstanceFailure::NotJson { .. }
+                    | InstanceFailure::NotExecuted
+                    | InstanceFailure::Server { .. }
+                    | InstanceFailure::Status { .. }
+                    | InstanceFailure::TooLarge { .. }
+                    | InstanceFailure::Body(_)
+                    | InstanceFailure::Failed { .. }
             )
         )
     }

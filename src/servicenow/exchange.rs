@@ -91,11 +91,12 @@ pub(super) struct OutgoingRequest<'a> {
     pub(super) credential: Option<&'a Credential>,
     /// Its body.
     pub(super) payload: RequestPayload<'a>,
+    /// As in [`ReadRequest`](super::request::ReadRequest).
+    pub(super) optional: bool,
 }
 
 impl OutgoingRequest<'_> {
-    /// It asks for an access token.
-    /// What it has to wait with.
+    /// The requests that it waits with while the instance is away.
     pub(super) fn kind(&self) -> RequestKind {
         match self.payload {
             RequestPayload::Form(_) => RequestKind::Login,
@@ -373,9 +374,16 @@ impl InstanceTransport {
             }
             cause => cause,
         };
+        let asks_for_pause = matches!(cause, InstanceFailure::RateLimited { .. });
+        let availability = match cause.availability(Some(status), in_api_words) {
+            Availability::Away | Availability::Suspect if out.optional && !asks_for_pause => {
+                Availability::Unknown
+            }
+            availability => availability,
+        };
         Err(ExchangeFailure {
             retry_after,
-            availability: cause.availability(Some(status), in_api_words),
+            availability,
             ..cause.into()
         })
     }

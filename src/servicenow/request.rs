@@ -22,6 +22,9 @@ pub struct ReadRequest<'a> {
     pub max_answer_bytes: u64,
     /// `sysparm_query` holds a piece of a record: errors do not show it.
     pub private: bool,
+    /// Others get on without this path, which a gateway may refuse on its own: an answer of no use says
+    /// nothing about the instance.
+    pub optional: bool,
 }
 
 /// Encoded path and query.

@@ -55,6 +55,7 @@ impl TableRequests {
             what: self.what.clone(),
             max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
             private: false,
+            optional: false,
         }
     }
 }
@@ -73,6 +74,7 @@ pub fn count(stats_api_path: &str, table: &str, encoded: &EncodedQuery) -> ReadR
         what: format!("row count of table `{table}`"),
         max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
         private: false,
+        optional: true,
     }
 }
 
@@ -89,6 +91,7 @@ pub fn probe(
         what: format!("table `{table}`"),
         max_answer_bytes: MAX_WHOLE_ANSWER_BYTES,
         private: false,
+        optional: false,
     }
 }
 

@@ -149,6 +149,7 @@ pub fn row(table_api_path: &str, table: &str, sys_id: &str, fields: &str) -> Rea
         what: words(table),
         max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
         private: true,
+        optional: false,
     }
 }
 
@@ -187,6 +188,7 @@ pub fn find_rows(
         what: words(table),
         max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
         private: true,
+        optional: false,
     }
 }
 
@@ -231,6 +233,7 @@ impl InstanceClient {
             payload: write
                 .body
                 .map_or(RequestPayload::None, RequestPayload::Json),
+            optional: false,
         };
         let response = self.attempt(&out, &asked, stop)?;
         self.written(&asked, response)

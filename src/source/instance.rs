@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::row_counts::CountRefusal;
 use super::server_clock::{ClockObservation, ServerClock};
 use super::time_zone::{TimeZoneError, TimeZoneProbe};
 use crate::config::{QueryTimeZone, ServiceNowConfig};
@@ -33,6 +34,7 @@ pub struct SourceInstance {
     stats_api_path: String,
     time_zone: QueryTimeZone,
     clock: Mutex<SharedClock>,
+    count_refusal: Mutex<CountRefusal>,
     literals: OnceLock<TimeLiterals>,
     /// Held by the table that measures how times are read.
     measuring: Mutex<()>,
@@ -63,6 +65,7 @@ impl SourceInstance {
             stats_api_path: config.stats_api_path.clone(),
             time_zone: config.query_time_zone.clone(),
             clock: Mutex::default(),
+            count_refusal: Mutex::default(),
             literals: OnceLock::new(),
             measuring: Mutex::default(),
         }
@@ -93,6 +96,11 @@ impl SourceInstance {
     /// Path of the Aggregate API.
     pub fn stats_api_path(&self) -> &str {
         &self.stats_api_path
+    }
+
+    /// Whether the Aggregate API refuses to count.
+    pub(super) fn count_refusal(&self) -> MutexGuard<'_, CountRefusal> {
+        self.count_refusal.lock()
     }
 
     /// Takes in the `Date` of an answer.

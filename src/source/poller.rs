@@ -19,7 +19,7 @@ use super::page_check::{PageCheck, is_too_early};
 use super::poll_error::PollError;
 use super::poller_metrics::PollerMetrics;
 use super::read_progress::{ReadProgress, log_page};
-use super::row_counts::RowCounts;
+use super::row_counts::{RowCounts, uncounted_note};
 use super::row_fault_log::RowFaultLog;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
@@ -62,6 +62,8 @@ pub(super) struct TablePoller {
     read_to: Option<i64>,
     clock_watch: ClockWatch,
     counts: RowCounts,
+    /// The note that nothing counts the rows.
+    uncounted: Condition,
     /// Whether the log has it that the table waits for the instance's clock.
     stands_still: bool,
     progress: ReadProgress,
@@ -103,6 +105,7 @@ impl TablePoller {
             read_to: None,
             clock_watch: ClockWatch::new(table.slow_poll_interval, Instant::now()),
             counts: RowCounts::default(),
+            uncounted: context.health.note(ConditionKey::Table(table.name.clone())),
             stands_still: false,
             progress: ReadProgress::new(&table.name),
             failures: PollFailureLog::new(&table.name),
@@ -166,7 +169,7 @@ impl TablePoller {
             return self.wait_for_clock(ahead).map(|()| true);
         }
         self.clock_watch.record_request(Instant::now());
-        self.window.begin_round();
+        self.window.begin_round(Instant::now());
         let rows_before = self.metrics.rows.get();
         let mut had_rows = false;
         while let Some(request) = self.window.next_request(hi) {
@@ -248,8 +251,10 @@ impl TablePoller {
         self.metrics.page_size.set(f64::from(request.limit));
         let literals = self.instance.literals(&self.stop)?;
         let query = self.query_columns.encode(&request.slice, literals);
-        let counted_before = if request.count && self.counts.come_first(started) {
-            self.count(&query)?
+        let comes_first =
+            |counts: &RowCounts| counts.come_first(&self.instance.count_refusal(), started);
+        let counted_before = if request.count && comes_first(&self.counts) {
+            Some(self.count(&query)?)
         } else {
             None
         };
@@ -260,7 +265,11 @@ impl TablePoller {
         if self.clock_watch.must_ask_again(is_early) {
             return Err(PollError::NodeBehind);
         }
+        let counted_before = counted_before.and_then(|count| self.accept_count(count));
         let total = counted_before.or(response.meta.total_count);
+        if request.count && response.meta.total_count.is_some() {
+            self.counts.came();
+        }
 
         let mut check = PageCheck::new(query, request, self.window.read_ids());
         let mut buffer = PageBuffer::default();
@@ -284,7 +293,8 @@ impl TablePoller {
             }
         }
         self.cursor_columns = reader.into_columns();
-        let Some(page) = check.finish(total, self.counts.are_optional()) else {
+        let is_optional = self.instance.count_refusal().makes_counts_optional();
+        let Some(page) = check.finish(total, is_optional) else {
             self.counts.missed();
             return Ok((WindowStep::More, 0));
         };
@@ -299,35 +309,50 @@ impl TablePoller {
         log_page(&self.table.name, page.kept, total);
         let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
+        match self.window.uncounted_end() {
+            Some(reach) => self.uncounted.fail(uncounted_note(reach)),
+            None => self.uncounted.ok(),
+        }
         let caught_up = (step == WindowStep::CaughtUp).then_some(hi);
         self.mark(page.kept, caught_up)?;
         Ok((step, page.kept))
     }
 
-    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none; `None`:
-    /// it does not count either. It is asked for before the rows: a slice of the past only shrinks, so
-    /// the count is never too small for the rows that follow.
-    fn count(&mut self, query: &EncodedQuery) -> Result<Option<u64>, PollError> {
+    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none, or why
+    /// there is none. It is asked for before the rows: a slice of the past only shrinks, so the count is
+    /// never too small for the rows that follow.
+    fn count(&self, query: &EncodedQuery) -> Result<Result<u64, String>, PollError> {
         let get = table_api::count(self.instance.stats_api_path(), &self.table.name, query);
-        let why = match self.instance.client().get_result_once(&get, &self.stop) {
+        match self.instance.client().get_result_once(&get, &self.stop) {
             Ok(answer) => {
                 self.instance.observe(&answer.head);
-                if let Some(count) = answer.count() {
-                    self.counts.counted();
-                    return Ok(Some(count));
-                }
-                "the answer has no count".to_owned()
+                let count = answer.count();
+                Ok(count.ok_or_else(|| "the answer has no count".to_owned()))
             }
-            Err(error) if error.is_refusal_of_path() => error.to_string(),
-            Err(error) => return Err(error.into()),
-        };
-        if self.counts.refused(Instant::now()) {
-            log::warn!(table = self.table.name, error = why;
-                "nothing counts the rows: pages come without X-Total-Count, and the Aggregate API \
-                 (servicenow.stats_api_path) does not count; the table ends at an empty page now, and \
-                 how many rows are hidden is not known; let both through at the gateway");
+            Err(error) if error.is_unusable_answer() => Ok(Err(error.to_string())),
+            Err(error) => Err(error.into()),
         }
-        Ok(None)
+    }
+
+    /// Takes in what became of asking for a count, now that the page behind it has been answered, so that it
+    /// is not the instance that is away.
+    fn accept_count(&self, count: Result<u64, String>) -> Option<u64> {
+        let mut refusal = self.instance.count_refusal();
+        match count {
+            Ok(count) => {
+                refusal.counted();
+                Some(count)
+            }
+            Err(why) => {
+                if refusal.refused(Instant::now()) {
+                    log::warn!(table = self.table.name, error = why;
+                        "nothing counts the rows: pages come without X-Total-Count, and the Aggregate API \
+                         (servicenow.stats_api_path) does not count; tables end at an empty page now, and \
+                         how many rows are hidden is not known; let both through at the gateway");
+                }
+                None
+            }
+        }
     }
 
     fn hand_over(&mut self, block: RowBlock, checked: bool) -> Result<(), PollError> {

@@ -17,12 +17,16 @@ pub(super) struct ReadProgress {
     warned_of_hidden: bool,
 }
 
-/// A read that takes more than one page.
+/// A read that takes more than one request.
 struct LongRead {
     started: Instant,
     reported: Instant,
     /// The table's row counter when the read began.
     rows: u64,
+    /// The same after the newest page.
+    newest_rows: u64,
+    /// Pages that had rows.
+    pages_with_rows: u32,
 }
 
 /// Tells of a page at level debug. `total`: how many rows the instance counts in its slice.
@@ -61,10 +65,11 @@ impl ReadProgress {
         self.report_hidden(hidden, metrics);
         metrics.remaining.set(0.0);
         let is_logged = std::mem::take(&mut self.end_is_logged);
-        if let Some(current) = self.current.take()
-            && !is_logged
-        {
-            current.end(&self.table, metrics.rows.get());
+        if let Some(mut current) = self.current.take() {
+            current.take_in_page(metrics.rows.get());
+            if !is_logged && current.is_news() {
+                current.end(&self.table);
+            }
         }
     }
 
@@ -98,12 +103,27 @@ impl LongRead {
             started: now,
             reported: now,
             rows,
+            newest_rows: rows,
+            pages_with_rows: 0,
         }
+    }
+
+    /// Takes in that the row counter stands at `rows` after one more page.
+    fn take_in_page(&mut self, rows: u64) {
+        self.pages_with_rows += u32::from(rows > self.newest_rows);
+        self.newest_rows = rows;
+    }
+
+    /// Whether its end is worth a line: requests without rows are no long read, and come with each poll where
+    /// nothing counts the rows.
+    fn is_news(&self) -> bool {
+        self.pages_with_rows > 1
     }
 
     /// Writes a line if the last one is long enough ago. `rows` is the row counter; `left` rows are still
     /// to come, if that is known.
     fn report(&mut self, table: &str, rows: u64, left: Option<u64>) {
+        self.take_in_page(rows);
         let now = Instant::now();
         if now.duration_since(self.reported) < READ_PROGRESS_LOG_INTERVAL {
             return;
@@ -119,13 +139,32 @@ impl LongRead {
     }
 
     /// Writes the last line: all is read.
-    fn end(&self, table: &str, rows: u64) {
+    fn end(&self, table: &str) {
         let seconds = self.started.elapsed().as_secs();
-        log::info!(table = table, rows = rows - self.rows, seconds = seconds;
+        log::info!(table = table, rows = self.newest_rows - self.rows, seconds = seconds;
             "the table is read to its end");
     }
 }
 
 fn words(number: Option<u64>, unit: &str) -> String {
     number.map_or_else(|| "unknown".to_owned(), |number| format!("{number}{unit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_told_of_reads_with_several_pages_of_rows() {
+        for (counter, is_news) in [
+            (&[7, 7, 7][..], false),
+            (&[9, 9, 9], false),
+            (&[9, 11], true),
+            (&[7, 9, 9, 11], true),
+        ] {
+            let mut read = LongRead::new(7);
+            counter.iter().for_each(|rows| read.take_in_page(*rows));
+            assert_eq!(read.is_news(), is_news, "{counter:?}");
+        }
+    }
 }

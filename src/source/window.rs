@@ -9,12 +9,16 @@
 //! Otherwise the cursor moves to the last visible row. When a page shows none, the slice is halved in
 //! time and then by identifier, until the count fits.
 //!
-//! Where nothing counts, a slice is finished when the page behind its last row is empty, and the largest
-//! page is too. More hidden rows than that in one run would look like the end; the cursor stays before
-//! them.
+//! Where nothing counts, a slice is finished when the page behind its last row is empty, and larger ones
+//! are too ([`end_look`]). More hidden rows in one run than the largest of them has room for look like the
+//! end; the cursor stays before them.
+
+mod end_look;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use self::end_look::EndLook;
 use super::read_ids::ReadIds;
 use crate::servicenow::query::{Cursor, Slice, hex_id};
 
@@ -106,6 +110,7 @@ pub struct Window {
     count: bool,
     remaining: Option<u64>,
     hidden: u64,
+    end_look: EndLook,
 }
 
 impl Window {
@@ -126,6 +131,7 @@ impl Window {
             count: true,
             remaining: None,
             hidden: 0,
+            end_look: EndLook::default(),
         }
     }
 
@@ -147,6 +153,12 @@ impl Window {
     /// Rows that were counted but not shown, since [`Window::begin_round`].
     pub fn hidden(&self) -> u64 {
         self.hidden
+    }
+
+    /// The largest page that was empty behind the last row, in rows, as long as nothing counts: so many
+    /// hidden rows in a run look like the end.
+    pub fn uncounted_end(&self) -> Option<u32> {
+        self.end_look.reach()
     }
 
     /// Where reading goes on, in words.
@@ -204,6 +216,7 @@ impl Window {
         if let Some(total) = total {
             self.count_passed(request, total);
             self.remaining = Some(total);
+            self.end_look.counted();
         }
         let moved = page.last.is_some();
         if moved {
@@ -212,6 +225,9 @@ impl Window {
             self.remaining = self
                 .remaining
                 .map(|left| left.saturating_sub(page.rows.into()));
+            if self.end_look.moved() {
+                self.limit = self.limit.min(self.batch);
+            }
         }
         let full = page.rows >= request.limit;
         // Where the cursor would jump to the end of the slice, a full page is never taken for its end: the
@@ -290,24 +306,18 @@ impl Window {
     }
 
     /// The page showed no row, and nothing counts the slice: it is read, or as many rows as the page has
-    /// room for are hidden. So the largest page looks before it counts as read, in a slice without an
-    /// end of its own, as the cursor must not jump over what was not seen.
+    /// room for are hidden. So larger pages look before it counts as read, in a slice without an end of
+    /// its own, as the cursor must not jump over what was not seen.
     fn empty_uncounted(&mut self, request: &PageRequest, hi: i64) -> WindowStep {
         self.count = true;
-        self.good_pages = 0;
-        if request.limit < MAX_ENLARGED_PAGE_ROWS {
-            self.limit = if self.limit < self.batch {
-                self.limit.saturating_mul(2).min(self.batch)
-            } else {
-                MAX_ENLARGED_PAGE_ROWS
-            };
-            return WindowStep::More;
-        }
         self.span = None;
         if self.id_to.take().is_some() | self.until.take().is_some() {
             return WindowStep::More;
         }
-        self.limit = self.batch;
+        if self.end_look.goes_on(request.limit, MAX_ENLARGED_PAGE_ROWS) {
+            return self.enlarge();
+        }
+        self.limit = self.limit.min(self.batch);
         self.finished(request, hi, 0)
     }
 
@@ -357,8 +367,9 @@ impl Window {
     }
 
     /// Begins another read up to an upper bound, in which hidden rows are counted from zero.
-    pub fn begin_round(&mut self) {
+    pub fn begin_round(&mut self, now: Instant) {
         self.hidden = 0;
+        self.end_look.begin_round(now);
     }
 
     /// A page took too long or came broken: the next one is half as large.
@@ -366,6 +377,7 @@ impl Window {
     /// When a page fails that had just grown, this size is tried again after twice as many good pages.
     pub fn shrink(&mut self) {
         self.limit = (self.limit / 2).max(1);
+        self.end_look.failed(self.limit);
         self.good_pages = 0;
         if std::mem::take(&mut self.grown) {
             self.pages_before_growth = self

@@ -12,6 +12,7 @@ fn asking(fields: Option<&'static str>, limit: &str) -> ReadRequest<'static> {
         what: String::new(),
         max_answer_bytes: 0,
         private: false,
+        optional: false,
     }
 }
 

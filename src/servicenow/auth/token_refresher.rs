@@ -333,6 +333,7 @@ impl TokenRefresher {
             endpoint: TOKEN_ENDPOINT_LABEL,
             credential: None,
             payload: RequestPayload::Form(form),
+            optional: false,
         };
         let verdict = match shared.exchange(&out, &self.asked, &self.stop) {
             Ok(verdict) => verdict,

@@ -70,6 +70,7 @@ pub(crate) fn request() -> ReadRequest<'static> {
         what: "table `incident`".to_owned(),
         max_answer_bytes: 1 << 20,
         private: false,
+        optional: false,
     }
 }
 

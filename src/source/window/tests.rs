@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -105,12 +107,102 @@ fn read_uncounted(table: &SimulatedRows, batch: u32, hi: i64, from: u32) -> (Vec
 fn where_nothing_counts_an_empty_page_is_the_end() {
     let table: SimulatedRows = (0..7).map(|number| (10, number, true)).collect();
     let (seen, requests) = read_uncounted(&table, 5, 20, 0);
-    // Five rows, two, none, and none on the largest page.
-    assert_eq!((seen, requests), (visible(&table), 4));
+    // Five rows, two, none, and none on pages of 10, 20, 40 ... 81,920 and 100,000 rows.
+    assert_eq!((seen, requests), (visible(&table), 18));
+}
+
+/// Sizes of the pages of one round of a table without further rows, where nothing counts. Pages of more
+/// than `works` rows fail, and end the round like the poller does.
+fn uncounted_round(window: &mut Window, now: Instant, works: u32) -> Vec<u32> {
+    let mut sizes = Vec::new();
+    for _ in 0..10 {
+        window.begin_round(now);
+        while let Some(ask) = window.next_request(20) {
+            sizes.push(ask.limit);
+            if ask.limit > works {
+                window.shrink();
+                break;
+            }
+            let step = window.apply_page(&ask, 20, PageSummary::default());
+            window.record_good_page();
+            if step == WindowStep::CaughtUp {
+                return sizes;
+            }
+        }
+    }
+    panic!("no end: {sizes:?}");
+}
+
+/// Brings one row of second `seconds`.
+fn bring_row(window: &mut Window, seconds: i64) {
+    let ask = window.next_request(20).unwrap();
+    let row = PageSummary {
+        rows: 1,
+        last: Some(Cursor {
+            seconds,
+            id: Some(id(1)),
+        }),
+        ..PageSummary::default()
+    };
+    assert_eq!(window.apply_page(&ask, 20, row), WindowStep::More);
 }
 
 #[test]
-fn where_nothing_counts_no_run_of_hidden_rows_is_the_end() {
+fn a_page_that_is_too_large_to_come_ends_the_look_with_the_largest_that_came() {
+    let mut window = Window::new(None, 1000);
+    let sizes = uncounted_round(&mut window, Instant::now(), 3000);
+    assert_eq!(sizes, [1000, 2000, 4000, 2000]);
+    assert_eq!(window.uncounted_end(), Some(2000));
+    assert_eq!(window.page_size(), 1000);
+    // Also where less than a usual page comes.
+    let mut window = Window::new(None, 1000);
+    let sizes = uncounted_round(&mut window, Instant::now(), 600);
+    assert_eq!(sizes, [1000, 500, 1000, 500]);
+    assert_eq!(window.page_size(), 500);
+}
+
+#[test]
+fn where_nothing_counts_an_idle_table_costs_one_request_most_of_the_time() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut window = Window::new(None, 50_000);
+    assert_eq!(uncounted_round(&mut window, at(0), u32::MAX).len(), 2);
+    for seconds in [1, 30, 599] {
+        let sizes = uncounted_round(&mut window, at(seconds), u32::MAX);
+        assert_eq!(sizes, [50_000], "after {seconds} s");
+    }
+    assert_eq!(uncounted_round(&mut window, at(600), u32::MAX).len(), 2);
+    // Rows that came let it look sooner, but not behind each of them.
+    for (seconds, requests) in [(601, 1), (602, 1), (660, 2), (661, 1), (719, 1), (720, 2)] {
+        bring_row(&mut window, 10);
+        let sizes = uncounted_round(&mut window, at(seconds), u32::MAX);
+        assert_eq!(sizes.len(), requests, "after {seconds} s");
+    }
+    // A count leaves nothing of it.
+    let ask = window.next_request(20).unwrap();
+    let counted = PageSummary {
+        total: Some(0),
+        ..PageSummary::default()
+    };
+    assert_eq!(window.apply_page(&ask, 20, counted), WindowStep::CaughtUp);
+    assert_eq!(window.uncounted_end(), None);
+}
+
+#[test]
+fn rows_behind_many_hidden_ones_do_not_keep_the_page_large() {
+    let mut window = Window::new(None, 10);
+    for limit in [10, 20, 40] {
+        let ask = window.next_request(20).unwrap();
+        assert_eq!(ask.limit, limit);
+        let step = window.apply_page(&ask, 20, PageSummary::default());
+        assert_eq!(step, WindowStep::More);
+    }
+    bring_row(&mut window, 10);
+    assert_eq!(window.page_size(), 10);
+}
+
+#[test]
+fn where_nothing_counts_no_run_within_the_largest_page_is_the_end() {
     let mut table: SimulatedRows = (0..500).map(|number| (10, number, false)).collect();
     table.extend((500..503).map(|number| (11, number, true)));
     table.extend((503..900).map(|number| (12, number, false)));

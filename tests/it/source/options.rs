@@ -243,6 +243,8 @@ fn without_any_count_all_rows_come_once() {
             status: 404,
             body: b"no such route".as_slice().into(),
         },
+        Fault::RedirectToLogin,
+        Fault::Unavailable,
     ] {
         let rig = Rig::new();
         rig.fill("incident", 330);
@@ -281,10 +283,25 @@ fn without_any_count_all_rows_come_once() {
         rig.wait_rows(&mut bridge, &rows());
         let told = bridge.log().matches("nothing counts the rows").count();
         assert_eq!(told, 1, "{}", bridge.log_tail());
+        let told = bridge.log().matches("the table is read to its end").count();
+        assert_eq!(told, 1, "{}", bridge.log_tail());
+        let told = bridge.log().contains("it does not answer: requests wait");
+        assert!(!told, "{}", bridge.log_tail());
+        let words = "nothing counts the rows: more than 100000 hidden ones in a run";
+        let (code, page) = bridge.get("/readyz");
+        assert!(code == 200 && page.contains(words), "{code} {page}");
         let asked = rig
             .sim
             .count_requests(|request| request.path.starts_with("/gateway/counts/incident"));
         assert_eq!(asked, 1, "not asked again soon");
+        // The header comes through again.
+        rig.sim.faults().clear();
+        rig.insert("incident");
+        rig.wait_rows(&mut bridge, &rows());
+        wait_for("a page without the note", || {
+            let page = bridge.get("/readyz").1;
+            (!page.contains("nothing counts")).then_some(())
+        });
         rig.finish(bridge, &rows(), 0);
     }
 }
