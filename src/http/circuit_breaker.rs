@@ -218,6 +218,8 @@ impl CircuitBreaker {
                 }));
                 return Some(now.saturating_duration_since(since));
             }
+            // A late answer of a probe, or of what went out before the outage, opens the ramp no wider.
+            CircuitState::Ramp(_) if pass != PassKind::Ramp(self.phase) => {}
             CircuitState::Ramp(ramp) => {
                 ramp.successes += 1;
                 if ramp.is_over(now) {

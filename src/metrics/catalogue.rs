@@ -174,9 +174,9 @@ catalogue! {
     token_requests: CounterVec = "bridge_sn_token_requests_total" ["result"] of Process;
     /// Time requests waited for rate_limit_rps or for Retry-After, all threads together.
     rate_limit_wait: SingleMetric<SecondsCounter> = "bridge_sn_rate_limit_wait_seconds_total" [] of Process;
-    /// 1 while requests of this kind wait for a place that does not answer, else 0.
+    /// 1 while requests of this kind wait for a place that does not answer, else 0; looked at once a second, of the clients in use.
     outage: GaugeVec = "bridge_outage" ["place"] of Process;
-    /// Time for which requests of this kind waited for a place that did not answer.
+    /// Time for which requests of this kind waited for a place that did not answer; of all clients, that of a reload on trial too.
     outage_seconds: SecondsCounterVec = "bridge_outage_seconds_total" ["place"] of Process;
     /// Time from handing a record to the producer until Kafka acknowledged it.
     produce_latency: SingleMetric<Histogram> = "bridge_kafka_produce_latency_seconds" [] of Process

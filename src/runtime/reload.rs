@@ -16,7 +16,7 @@ use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::servicenow::{Error, InstanceClient, InstanceFailure, table_api};
+use crate::servicenow::{Error, InstanceClient, table_api};
 use crate::stop::Stop;
 
 /// Attempts of the probe when its failure may be over in a moment, and the pause between them.
@@ -171,8 +171,8 @@ impl ReloadTask {
         Ok(Candidate { it: client, health })
     }
 
-    /// One cheap request with the new credentials. What the instance says about the table is not
-    /// about them.
+    /// One cheap request with the new credentials and under the new path. What the instance says about the
+    /// table is not about them.
     fn try_out(&self, client: &InstanceClient, config: &Config) -> Result<(), Error> {
         let tables = config.source.tables.iter().map(|table| &table.name);
         let written = config.sink.topics.iter().map(|topic| &topic.table);
@@ -185,14 +185,7 @@ impl ReloadTask {
             let Err(error) = client.get(&request, &self.stop) else {
                 return Ok(());
             };
-            if matches!(
-                error.cause(),
-                Some(
-                    InstanceFailure::Forbidden { .. }
-                        | InstanceFailure::NotFound { .. }
-                        | InstanceFailure::BadRequest { .. }
-                )
-            ) {
+            if error.is_api_verdict() && !error.is_wrong_path() {
                 return Ok(());
             }
             if left == 0 || !error.is_retryable() || self.stop.wait(PROBE_RETRY_PAUSE) {

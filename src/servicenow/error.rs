@@ -12,6 +12,8 @@ use crate::http::error_body::{NO_REASON_GIVEN, shown};
 
 /// The instance's words for a user or client that may not use this API at all.
 const API_ACL_WORDS: &str = "API level ACL";
+/// The instance's words for a path that leads to no API, which come with a 400.
+const WRONG_PATH_WORDS: &str = "Requested URI does not represent any resource";
 /// The instance's words for a body above its limit, which come with a 400.
 const BODY_TOO_LARGE_WORDS: &str = "Rejected large REST payload";
 
@@ -195,6 +197,17 @@ impl Error {
         }
     }
 
+    /// True where nothing is under the path of the API.
+    pub fn is_wrong_path(&self) -> bool {
+        let words = match self.cause() {
+            Some(
+                InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. },
+            ) => words,
+            _ => return false,
+        };
+        words.contains(WRONG_PATH_WORDS)
+    }
+
     /// True where the instance takes no bodies of this size.
     pub fn is_too_large(&self) -> bool {
         match self.cause() {
@@ -294,6 +307,9 @@ fn hint(asked: &AttemptedRequest, cause: &InstanceFailure) -> &'static str {
         }
         InstanceFailure::NotFound { .. } => {
             "; check table_api_path, the table name and its access rules"
+        }
+        InstanceFailure::BadRequest { words, .. } if words.contains(WRONG_PATH_WORDS) => {
+            "; check servicenow.table_api_path"
         }
         InstanceFailure::BadRequest { words, .. } if words.starts_with("Invalid table") => {
             "; check the table name"

@@ -131,6 +131,22 @@ fn what_waits_goes_on_in_a_ramp() {
 }
 
 #[test]
+fn late_answers_of_probes_do_not_end_a_ramp_at_once() {
+    let mut bench = Bench::in_outage();
+    let mut probes = Vec::new();
+    for _ in 0..8 {
+        bench.now += SECOND * 2;
+        probes.push(bench.pass());
+    }
+    for probe in probes {
+        bench.succeed(A, probe);
+    }
+    let (_, _) = (bench.pass(), bench.pass());
+    let ticket = bench.breaker.join();
+    assert_eq!(bench.admit(ticket), CircuitAdmission::Wait(RAMP_STEP_TIME));
+}
+
+#[test]
 fn a_ramp_goes_on_without_answers_and_ends() {
     let mut bench = Bench::after_outage();
     let (_, _) = (bench.pass(), bench.pass());

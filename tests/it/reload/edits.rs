@@ -67,6 +67,24 @@ fn an_edit_that_leads_nowhere_is_no_outage_of_what_runs() {
     rig.finish(bridge, &rig.rows("incident"), 0);
 }
 
+/// The instance answers that there is nothing under the path.
+#[test]
+fn a_mistyped_path_of_the_table_api_is_not_used() {
+    let rig = Rig::new();
+    rig.fill("incident", 10);
+    let mut config = rig.config();
+    let mut bridge = rig.start(&config);
+    rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    config = config.servicenow("table_api_path: /api/now/tabel");
+    rename_over(rig.folder.path(), &config.text());
+    wait_log(&bridge, "the edited configuration is not used", 0);
+    let words = "check servicenow.table_api_path";
+    assert!(bridge.log().contains(words), "{}", bridge.log_tail());
+    rig.insert("incident");
+    rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    rig.finish(bridge, &rig.rows("incident"), 0);
+}
+
 fn replaced(text: &str, old: &str, new: &str) -> String {
     assert!(text.contains(old), "{text}");
     text.replace(old, new)
