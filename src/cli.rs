@@ -35,7 +35,7 @@ pub use options::{
 };
 pub use parse::{UsageError, parse};
 pub use values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ManualPage, MigrationSource,
-    PointInTime, ProbeQuestion, Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, EpochSeconds, ManualPage, PointInTime,
+    ProbeQuestion, Shell,
 };
 pub use version::{BUILD_DATE, BUILD_REVISION, BUILD_TARGET, VERSION, version};

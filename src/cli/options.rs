@@ -9,8 +9,7 @@ use std::path::PathBuf;
 
 use super::input::Input;
 use super::values::{
-    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, ManualPage, MigrationSource, PointInTime,
-    ProbeQuestion, Shell,
+    BridgeAddress, DeadLetterPlace, DeadLetterPlaces, ManualPage, PointInTime, ProbeQuestion, Shell,
 };
 use crate::sink::RefusalKind;
 
@@ -246,8 +245,6 @@ options! {
     pub struct MigrateOptions {
         /// the configurations; `-` is standard input
         files: Vec<PathBuf> = arguments("FILE").file();
-        /// what they are: auto (as without it: found out), go or connect
-        from: Option<MigrationSource> = value("from", "KIND").one_of(MigrationSource::names);
         /// write the configuration there, instead of to standard output
         output: Option<PathBuf> = value("output", "FILE").short('o').file();
         /// also make a checkpoint file from these offsets of a source connector

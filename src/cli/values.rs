@@ -186,46 +186,6 @@ impl FromWord for Shell {
     }
 }
 
-/// Whose configuration `migrate` reads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MigrationSource {
-    /// It is found out.
-    #[default]
-    Auto,
-    /// The Go program's.
-    Go,
-    /// That of connectors of Kafka Connect.
-    Connect,
-}
-
-impl MigrationSource {
-    const ALL: [MigrationSource; 3] = [
-        MigrationSource::Auto,
-        MigrationSource::Go,
-        MigrationSource::Connect,
-    ];
-
-    fn word(self) -> &'static str {
-        match self {
-            MigrationSource::Auto => "auto",
-            MigrationSource::Go => "go",
-            MigrationSource::Connect => "connect",
-        }
-    }
-
-    pub(super) fn names() -> Vec<&'static str> {
-        MigrationSource::ALL.map(MigrationSource::word).to_vec()
-    }
-}
-
-impl FromWord for MigrationSource {
-    fn from_word(word: &OsStr) -> Result<MigrationSource, String> {
-        let mut all = MigrationSource::ALL.into_iter();
-        let found = all.find(|source| word == source.word());
-        found.ok_or_else(|| "is not known".to_owned())
-    }
-}
-
 /// What `probe` asks a running bridge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProbeQuestion {

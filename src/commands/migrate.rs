@@ -9,7 +9,7 @@ use super::checkpoint;
 use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::terminal::Terminal;
 use crate::checkpoint::{CheckpointEntry, CheckpointPosition};
-use crate::cli::{MigrateOptions, MigrationSource};
+use crate::cli::MigrateOptions;
 use crate::config;
 use crate::regular_file::RegularFile;
 use crate::terminal_text::is_active;
@@ -27,7 +27,7 @@ mod rules;
 
 use self::connector::TranslatedConnector;
 use self::draft::{ConfigDraft, RemarkKind};
-use self::foreign::{ExpectedForm, ForeignConfig};
+use self::foreign::ForeignConfig;
 use self::offsets::{ConnectOffset, MigratedPosition};
 
 /// A larger file is no configuration of one of these programs.
@@ -46,7 +46,10 @@ pub(super) fn execute(options: &MigrateOptions, terminal: &mut Terminal<'_>) -> 
     refuse_existing(options.output.iter().chain(&checkpoint))?;
     let mut migration = Migration::default();
     for file in &options.files {
-        migration.take(file, expected(options.from))?;
+        migration.take(file)?;
+    }
+    if !migration.connectors.is_empty() {
+        connect::brokers_of_worker(&mut migration.draft);
     }
     let mut notes = Vec::new();
     if let Some(file) = &options.offsets {
@@ -91,19 +94,19 @@ struct Migration {
 
 impl Migration {
     /// Reads a file and translates it into the draft.
-    fn take(&mut self, file: &Path, expected: ExpectedForm) -> Result<(), CommandFailure> {
+    fn take(&mut self, file: &Path) -> Result<(), CommandFailure> {
         let name = file_name(file);
         let wrong =
             |why: String| CommandFailure::new(exit_code::CONFIGURATION, format!("{name}: {why}"));
         let text = read_text(file, MAX_FOREIGN_BYTES).map_err(wrong)?;
-        match foreign::read(&text, expected).map_err(wrong)? {
-            ForeignConfig::Go(settings) => {
+        match foreign::read(&text).map_err(wrong)? {
+            ForeignConfig::Go(config) => {
                 if !self.sources.is_empty() {
                     return Err(wrong(
                         "a configuration of the Go program is migrated alone".to_owned(),
                     ));
                 }
-                go::translate(&settings, &mut self.draft);
+                go::translate(&config, &mut self.draft);
                 self.sources.push(format!("{name} (of the Go program)"));
             }
             ForeignConfig::Connect(configs) => {
@@ -114,11 +117,6 @@ impl Migration {
                     self.connectors.push(done);
                 }
             }
-        }
-        if self.draft.has_two_instances {
-            let words = "is for another instance than the file before; a bridge has one instance: \
-                         migrate it by itself";
-            return Err(wrong(words.to_owned()));
         }
         Ok(())
     }
@@ -134,6 +132,11 @@ impl Migration {
             let words = "--offsets: is for source connectors of Kafka Connect, and there is none; the Go \
                          program's `offsets.json` is a checkpoint file already, and a sink goes on at the \
                          offsets of its group";
+            return Err(CommandFailure::new(exit_code::USAGE, words));
+        }
+        if sources.len() > 1 && all.iter().any(|offset| offset.connector.is_none()) {
+            let words = "--offsets: does not say of which connector it is, and there are several: give \
+                         records of the offsets topic, or migrate one connector at a time";
             return Err(CommandFailure::new(exit_code::USAGE, words));
         }
         let mut notes = Vec::new();
@@ -208,14 +211,6 @@ impl Migration {
             self.draft
                 .remark(RemarkKind::Decide, path, &problem.message);
         }
-    }
-}
-
-fn expected(source: Option<MigrationSource>) -> ExpectedForm {
-    match source.unwrap_or_default() {
-        MigrationSource::Auto => ExpectedForm::Any,
-        MigrationSource::Go => ExpectedForm::Go,
-        MigrationSource::Connect => ExpectedForm::Connect,
     }
 }
 

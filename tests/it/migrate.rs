@@ -13,6 +13,7 @@ use crate::support::{LONG, wait_for};
 
 mod convert;
 mod offsets;
+mod sinks;
 
 /// Every key that the Go program knows, as its users write them.
 const CONFIG: &str = r#"

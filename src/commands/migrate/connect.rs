@@ -1,7 +1,7 @@
 //! What all connectors have in common: the settings of Kafka Connect itself, of its converters, and
 //! where Kafka is.
 
-use super::draft::{DraftValue, RemarkKind, literal};
+use super::draft::{ConfigDraft, DraftValue, RemarkKind, literal};
 use super::foreign::ConnectorConfig;
 use super::rules::{Conversion, Fate, SettingRule, Translation, is_provider_reference, items};
 
@@ -33,7 +33,7 @@ pub(super) const COMMON_RULES: &[SettingRule] = &[
     ("value.converter.schemas.enable", Fate::Finished),
     (
         "value.converter.schema.registry.url",
-        Fate::To("schema_registry.url", Conversion::Text),
+        Fate::To("schema_registry.url", Conversion::Url("http://")),
     ),
     (
         "value.converter.basic.auth.credentials.source",
@@ -84,6 +84,17 @@ pub(super) const COMMON_RULES: &[SettingRule] = &[
         Fate::To("kafka.max_message_bytes", Conversion::Whole),
     ),
     ("producer.override.*", Fate::Differs(CLIENT_SETTINGS)),
+    (
+        "consumer.override.group.id",
+        Fate::To("sink.group_id", Conversion::Text),
+    ),
+    (
+        "consumer.override.auto.offset.reset",
+        Fate::Decide(
+            "earliest",
+            "a group without offsets begins with the oldest record here: let the group of the connector have them before the first start",
+        ),
+    ),
     ("consumer.override.*", Fate::Differs(CLIENT_SETTINGS)),
     ("errors.tolerance", Fate::Finished),
     ("errors.deadletterqueue.topic.name", Fate::Finished),
@@ -186,6 +197,16 @@ enum ValueFormat {
     Unsaid,
 }
 
+/// Where Kafka is, if no connector says it, as it is a matter of their worker.
+pub(super) fn brokers_of_worker(draft: &mut ConfigDraft) {
+    if !draft.has("kafka.brokers") {
+        let meaning = "brokers as host:port with commas between them (kafka.brokers)";
+        let stand_in = "kafka.example.com:9092";
+        let brokers = draft.variable("KAFKA_BROKERS", meaning, stand_in, "");
+        draft.set("kafka.brokers", DraftValue::Texts(vec![brokers]), "");
+    }
+}
+
 impl Translation<'_> {
     fn value_format(&self) -> (ValueFormat, &'static str) {
         for key in ["output.data.format", "input.data.format"] {
@@ -222,7 +243,7 @@ impl Translation<'_> {
     pub(super) fn finish_source(&mut self) {
         let (format, key) = self.value_format();
         match format {
-            ValueFormat::PlainJson => {}
+            ValueFormat::PlainJson => self.set_text("@.format", "json", key),
             ValueFormat::Avro => {
                 self.registry(key);
                 let words = "the subject of a topic has the connector's schema already: \
@@ -230,6 +251,7 @@ impl Translation<'_> {
                 self.remark(RemarkKind::Differs, key, words);
             }
             ValueFormat::JsonWithSchema => {
+                self.set_text("@.format", "json", key);
                 let words = "a record is the row itself, without `schema` and `payload` around it";
                 self.remark(RemarkKind::Differs, key, words);
             }
@@ -277,32 +299,41 @@ impl Translation<'_> {
                 "errors.deadletterqueue.topic.name",
             );
         } else if self.get("errors.tolerance").as_deref() == Some("all") {
-            self.set_text("sink.on_error", "skip", "errors.tolerance");
-            let words = "records that cannot be written are passed over and lost, as they were; \
-                         a `sink.dlq_topic` keeps them";
+            let words = "passed over records that could not be converted; here such a record holds its \
+                         partition, as one does that is refused, unless `sink.dlq_topic` takes it";
             self.remark(RemarkKind::Differs, "errors.tolerance", words);
         }
         self.group();
         self.finish_kafka();
     }
 
-    /// The bridge goes on at the offsets of the connector's group, `connect-NAME`
-    /// (Kafka's documentation, "Kafka Connect", sink connectors).
+    /// The bridge goes on at the offsets of the connector's group: the one that it overrides, else
+    /// `connect-NAME` (Kafka's documentation, "Kafka Connect", sink connectors). Confluent Cloud names it
+    /// after the id of the connector, which is not in its configuration.
     fn group(&mut self) {
+        const TAKEN_OVER: &str = "the group of the connector is taken over, with its offsets: delete the \
+            connector before the first start, or both write";
+        let key = "consumer.override.group.id";
+        if self.config.get(key).is_some() {
+            return self.remark(RemarkKind::Differs, key, TAKEN_OVER);
+        }
+        if self.config.get("connector.class") == Some("ServiceNowSink") {
+            let words = "the group of a connector in Confluent Cloud is `connect-lcc-ID`, by the id that \
+                         `confluent connect cluster list` shows (that of one on workers of your own is \
+                         `connect-NAME`): set `sink.group_id`, then `sink.enabled: true`. A new group \
+                         writes every record again";
+            return self.undecided_sink("connector.class", words);
+        }
         let name = self.config.name.clone().unwrap_or_default();
         if name.is_empty() {
             let words = "is not in the file: with `sink.group_id: connect-NAME` the bridge goes on \
-                         where the connector stopped, without it at the oldest record";
-            return self.remark(RemarkKind::Decide, "name", words);
+                         where the connector stopped, without it at the oldest record. Set it, then \
+                         `sink.enabled: true`";
+            return self.undecided_sink("name", words);
         }
-        self.set_text(
-            "sink.group_id",
-            &literal(&format!("connect-{name}")),
-            "name",
-        );
-        let words = "the group of the connector is taken over, with its offsets: delete the \
-                     connector before the first start, or both write";
-        self.remark(RemarkKind::Differs, "name", words);
+        let group = literal(&format!("connect-{name}"));
+        self.set_text("sink.group_id", &group, "name");
+        self.remark(RemarkKind::Differs, "name", TAKEN_OVER);
     }
 
     /// A name in which `${connector}` stands for the connector.
@@ -314,9 +345,8 @@ impl Translation<'_> {
     fn registry(&mut self, origin: &str) {
         if !self.draft.has("schema_registry.url") {
             let meaning = "the address of the schema registry (schema_registry.url)";
-            let url = self
-                .draft
-                .variable("REGISTRY_URL", meaning, "https://registry.example.com");
+            let stand_in = "https://registry.example.com";
+            let url = self.draft.variable("REGISTRY_URL", meaning, stand_in, "");
             self.set_text("schema_registry.url", &url, origin);
         }
         let is_cloud = origin.ends_with("data.format");
@@ -358,19 +388,12 @@ impl Translation<'_> {
             .find(|(_, key)| self.config.get(key).is_some());
         if let Some((client, key)) = known {
             let brokers = self.get(key).unwrap_or_default();
-            if !is_provider_reference(&brokers) {
+            if !is_provider_reference(&brokers) && !brokers.contains('@') {
                 let brokers = items(brokers.trim_start_matches("SASL_SSL://"));
                 let brokers = brokers.map(literal).collect();
                 self.set("kafka.brokers", &DraftValue::Texts(brokers), key);
             }
             self.kafka_login(client);
-        }
-        if !self.draft.has("kafka.brokers") {
-            let meaning = "brokers as host:port with commas between them (kafka.brokers)";
-            let stand_in = "kafka.example.com:9092";
-            let brokers = self.draft.variable("KAFKA_BROKERS", meaning, stand_in);
-            let brokers = DraftValue::Texts(vec![brokers]);
-            self.draft.set("kafka.brokers", brokers, "");
         }
         if self.get("kafka.api.key").is_some() || self.get("kafka.auth.mode").is_some() {
             self.draft.set_text("kafka.tls.enabled", "true");

@@ -74,7 +74,13 @@ impl Translation<'_> {
         });
     }
 
-    /// Switches the sink on. Where it is to be decided which row a record is meant for, no row is made
+    /// Leaves the sink off until it is decided what a setting means.
+    pub(super) fn undecided_sink(&mut self, setting: &str, words: &str) {
+        self.draft.set_text("sink.enabled", "false");
+        self.remark(RemarkKind::Decide, setting, words);
+    }
+
+    /// Switches the sink on, unless it is to stay off. Where it is to be decided which row a record is meant for, no row is made
     /// meanwhile: a record that names none holds its partition.
     pub(super) fn enable_sink(&mut self, undecided: Option<(&str, &str)>) {
         self.draft.set_text("sink.enabled", "true");

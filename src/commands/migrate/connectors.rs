@@ -23,6 +23,9 @@ static CONNECTORS: [&Connector; 6] = [
     &confluent_source::CONFLUENT_SOURCE,
 ];
 
+/// Tables or topics of one configuration. The work for them grows with their square.
+const MAX_PLACES: usize = 500;
+
 /// Which connector a configuration is for.
 ///
 /// # Errors
@@ -51,17 +54,22 @@ fn connector_of(config: &ConnectorConfig) -> Result<&'static Connector, String> 
     })
 }
 
-/// Translates a configuration into the draft.
+/// Adds what a configuration becomes to the draft.
 ///
 /// # Errors
-/// It is for no connector that is known.
+/// It is for no connector that is known, for too many tables or topics, or for a bridge of its own.
 pub(super) fn translate(
     config: &ConnectorConfig,
-    draft: &mut ConfigDraft,
+    all: &mut ConfigDraft,
 ) -> Result<TranslatedConnector, String> {
     let connector = connector_of(config)?;
     let aliases = (connector.places)(config);
-    let first = next_item(draft, connector.list);
+    let first = next_item(all, connector.list);
+    if first + aliases.len() > MAX_PLACES {
+        let list = connector.list;
+        return Err(format!("`{list}` would have more than {MAX_PLACES} items"));
+    }
+    let draft = &mut ConfigDraft::default();
     let places = aliases.iter().enumerate();
     let places: Vec<String> = places
         .map(|(index, _)| format!("{}[{}]", connector.list, first + index))
@@ -96,6 +104,12 @@ pub(super) fn translate(
         }
     }
     (connector.finish)(&mut translation);
+    let done = std::mem::take(draft);
+    if all.entries.is_empty() {
+        *all = done;
+    } else {
+        all.absorb(done)?;
+    }
     Ok(TranslatedConnector {
         connector,
         name: config.name.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::cli::EpochSeconds;
+use crate::config::Secret;
 
 /// What a setting means for the person who migrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct DraftVariable {
     pub(super) meaning: String,
     /// A value of the right form, with which the configuration is checked.
     pub(super) stand_in: String,
+    /// What it takes the place of; empty where that is not in the file.
+    pub(super) held: Secret,
 }
 
 /// What stands behind a key.
@@ -72,8 +75,6 @@ pub(super) struct ConfigDraft {
     /// By their names.
     pub(super) variables: BTreeMap<String, DraftVariable>,
     pub(super) starts: Vec<TableStart>,
-    /// A file is for another instance than one before it.
-    pub(super) has_two_instances: bool,
 }
 
 impl ConfigDraft {
@@ -97,8 +98,7 @@ impl ConfigDraft {
 
     /// The scalar at `path`.
     pub(super) fn text(&self, path: &str) -> Option<&str> {
-        let entry = self.entries.iter().find(|entry| entry.path == path)?;
-        match &entry.value {
+        match self.value(path)? {
             DraftValue::Text(text) => Some(text),
             DraftValue::Texts(_) => None,
         }
@@ -110,10 +110,17 @@ impl ConfigDraft {
     }
 
     /// A reference to a variable, which is listed with what belongs into it.
-    pub(super) fn variable(&mut self, name: &str, meaning: &str, stand_in: &str) -> String {
+    pub(super) fn variable(
+        &mut self,
+        name: &str,
+        meaning: &str,
+        stand_in: &str,
+        held: &str,
+    ) -> String {
         let variable = DraftVariable {
             meaning: meaning.to_owned(),
             stand_in: stand_in.to_owned(),
+            held: Secret::new(held),
         };
         self.variables.entry(name.to_owned()).or_insert(variable);
         format!("${{{name}}}")
@@ -136,6 +143,69 @@ impl ConfigDraft {
     /// The remarks of one kind, in the order in which they came.
     pub(super) fn remarks(&self, kind: RemarkKind) -> impl Iterator<Item = &MigrationRemark> {
         self.remarks.iter().filter(move |it| it.kind == kind)
+    }
+
+    /// Adds what was made of a further connector.
+    ///
+    /// # Errors
+    /// Where one configuration cannot do what the two did: in words that follow the name of its file.
+    pub(super) fn absorb(&mut self, other: ConfigDraft) -> Result<(), String> {
+        let both_have = |section: &str| {
+            let switch = format!("{section}.enabled");
+            self.has(&switch) && other.has(&switch)
+        };
+        let shared = ["source", "sink"].map(|section| (section, both_have(section)));
+        let is_for_all = |entry: &&DraftEntry| !entry.path.contains('[');
+        let all = self.entries.iter().chain(&other.entries).filter(is_for_all);
+        let mut of_one = Vec::new();
+        for entry in all {
+            let path = entry.path.as_str();
+            let is_of_both = self.has(path) && other.has(path);
+            let section = path.split('.').next().unwrap_or_default();
+            if is_of_both && self.value(path) != other.value(path)
+                || !is_of_both && shared.contains(&(section, true))
+            {
+                return Err(format!(
+                    "`{path}` is not as for the connector before it, and a bridge has one for all: \
+                     migrate it by itself"
+                ));
+            }
+            if !is_of_both && !["source", "sink", "kafka"].contains(&section) {
+                of_one.push(path.to_owned());
+            }
+        }
+        for (name, variable) in other.variables {
+            let known = self
+                .variables
+                .entry(name)
+                .or_insert_with(|| variable.clone());
+            if known.held != variable.held {
+                return Err(format!(
+                    "the secret for {} is another than that of the connector before it: migrate it by \
+                     itself",
+                    variable.meaning
+                ));
+            }
+        }
+        for path in of_one {
+            let words = "one of the connectors has it, and it holds for all here";
+            self.remark(RemarkKind::Differs, &path, words);
+        }
+        for remark in other.remarks {
+            for setting in &remark.settings {
+                self.remark(remark.kind, setting, &remark.text);
+            }
+        }
+        for entry in other.entries {
+            self.set(&entry.path, entry.value, &entry.origin);
+        }
+        self.starts.extend(other.starts);
+        Ok(())
+    }
+
+    fn value(&self, path: &str) -> Option<&DraftValue> {
+        let entry = self.entries.iter().find(|entry| entry.path == path)?;
+        Some(&entry.value)
     }
 
     /// The table at a place; a stand-in for a name that cannot be one, as it goes into commands to be copied.

@@ -3,17 +3,15 @@
 use serde_json::Value;
 
 use super::properties;
-use crate::config::{YamlKind, YamlNode, parse_yaml, yaml_line};
+use crate::config::{YamlKind, YamlNode, parse_yaml};
 
-/// A setting as it stands in a file.
+/// A setting of a connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ForeignSetting {
-    /// Its name; in files with sections the whole path, as `source.tables[0].name`.
+    /// Its name.
     pub(super) key: String,
     /// What is behind it, as written. May be a secret.
     pub(super) value: String,
-    /// Line of the file, counted from 1, where it is known.
-    pub(super) line: Option<usize>,
 }
 
 impl ForeignSetting {
@@ -21,7 +19,6 @@ impl ForeignSetting {
         ForeignSetting {
             key: key.to_owned(),
             value: value.to_owned(),
-            line: None,
         }
     }
 }
@@ -39,17 +36,28 @@ pub(super) struct ConnectorConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ForeignConfig {
     /// `config.yaml` of the Go program.
-    Go(Vec<ForeignSetting>),
+    Go(GoConfig),
     /// Configurations of Kafka Connect.
     Connect(Vec<ConnectorConfig>),
 }
 
-/// What a file is expected to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExpectedForm {
-    Any,
-    Go,
-    Connect,
+/// A configuration of the Go program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GoConfig {
+    /// The whole file.
+    pub(super) text: String,
+    pub(super) settings: Vec<GoSetting>,
+}
+
+/// A setting of the Go program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GoSetting {
+    /// Its whole path, as `source.tables[0].name`.
+    pub(super) key: String,
+    /// What is behind it, as written. May be a secret.
+    pub(super) value: String,
+    /// The number of its node, by which the line of the file is found.
+    pub(super) node: usize,
 }
 
 const WHAT_IS_KNOWN: &str = "known are `config.yaml` of the Go program, and configurations of Kafka \
@@ -80,43 +88,58 @@ impl ConnectorConfig {
     }
 }
 
+/// More settings than this are no configuration of a connector.
+const MAX_SETTINGS: usize = 10_000;
+
 /// Finds out what a text is, and reads it.
 ///
 /// # Errors
 /// What keeps it from being read, or what is known.
-pub(super) fn read(text: &str, expected: ExpectedForm) -> Result<ForeignConfig, String> {
+pub(super) fn read(text: &str) -> Result<ForeignConfig, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let unknown = || Err(format!("is not known; {WHAT_IS_KNOWN}"));
-    if text.trim_start().starts_with(['{', '[']) {
+    let mut why = String::new();
+    let found = if text.trim_start().starts_with(['{', '[']) {
         let json: Value = serde_json::from_str(text)
             .map_err(|error| format!("begins like JSON but is none: {error}"))?;
         let mut found = Vec::new();
         connectors_in_json(&json, None, &mut found)?;
-        return match expected {
-            ExpectedForm::Go => {
-                Err("is JSON, which no configuration of the Go program is".to_owned())
+        found
+    } else {
+        match parse_yaml(text) {
+            Ok((node, _)) if is_go(&node) => {
+                let mut settings = Vec::new();
+                flatten(&node, "", &mut settings);
+                let text = text.to_owned();
+                return Ok(ForeignConfig::Go(GoConfig { text, settings }));
             }
-            ExpectedForm::Any | ExpectedForm::Connect if found.is_empty() => unknown(),
-            ExpectedForm::Any | ExpectedForm::Connect => Ok(ForeignConfig::Connect(found)),
-        };
+            Ok(_) => {}
+            // Which says what is wrong with a file that was meant to be YAML.
+            Err(error) => why = format!(" ({})", error.message),
+        }
+        let found = connectors_in_yaml(text)?;
+        if found.is_empty() {
+            connector_in_properties(text)?
+        } else {
+            found
+        }
+    };
+    if found.is_empty() {
+        return Err(format!("is not known{why}; {WHAT_IS_KNOWN}"));
     }
-    if expected != ExpectedForm::Connect
-        && let Some(go) = go_settings(text, expected == ExpectedForm::Go)?
-    {
-        return Ok(ForeignConfig::Go(go));
+    if found.iter().any(|it| it.settings.len() > MAX_SETTINGS) {
+        return Err(format!("has more than {MAX_SETTINGS} settings"));
     }
-    let found = connectors_in_yaml(text)?;
-    if !found.is_empty() {
-        return Ok(ForeignConfig::Connect(found));
-    }
+    Ok(ForeignConfig::Connect(found))
+}
+
+fn connector_in_properties(text: &str) -> Result<Vec<ConnectorConfig>, String> {
     let pairs = properties::read(text)?;
-    if pairs.iter().any(|(key, _)| key == "connector.class") {
-        let settings = pairs.iter();
-        let settings = settings.map(|(key, value)| ForeignSetting::new(key, value));
-        let connector = ConnectorConfig::new(None, settings.collect());
-        return Ok(ForeignConfig::Connect(vec![connector]));
+    if !pairs.iter().any(|(key, _)| key == "connector.class") {
+        return Ok(Vec::new());
     }
-    unknown()
+    let settings = pairs.iter();
+    let settings = settings.map(|(key, value)| ForeignSetting::new(key, value));
+    Ok(vec![ConnectorConfig::new(None, settings.collect())])
 }
 
 /// Collects what has a `connector.class`: an object of settings, one below `config`, one below `info`
@@ -166,36 +189,28 @@ fn json_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The settings of the Go program, if the text has its sections at the top.
-fn go_settings(text: &str, is_expected: bool) -> Result<Option<Vec<ForeignSetting>>, String> {
+/// Whether a file has the sections of the Go program at the top.
+fn is_go(node: &YamlNode) -> bool {
     const GO_SECTIONS: [&str; 4] = ["servicenow", "kafka", "source", "sink"];
-    let (node, _) = match parse_yaml(text) {
-        Ok(parsed) => parsed,
-        Err(error) if is_expected => return Err(error.message),
-        Err(_) => return Ok(None),
-    };
     let YamlKind::Mapping(entries) = &node.kind else {
-        return Ok(None);
+        return false;
     };
-    let is_section = |key: &str| GO_SECTIONS.contains(&key);
     let sections = entries.iter().filter(|entry| {
-        is_section(&entry.key) && matches!(entry.value.kind, YamlKind::Mapping(_) | YamlKind::Null)
+        GO_SECTIONS.contains(&entry.key.as_str())
+            && matches!(entry.value.kind, YamlKind::Mapping(_) | YamlKind::Null)
     });
-    if sections.count() < 2 {
-        return Ok(None);
-    }
-    let mut found = Vec::new();
-    flatten(&node, "", &mut found);
-    let with_line = |(mut setting, id): (ForeignSetting, usize)| {
-        setting.line = yaml_line(text, id);
-        setting
-    };
-    Ok(Some(found.into_iter().map(with_line).collect()))
+    sections.count() >= 2
 }
 
-/// Every scalar below a node, with its path and its number.
-fn flatten(node: &YamlNode, path: &str, found: &mut Vec<(ForeignSetting, usize)>) {
-    let mut add = |value: &str| found.push((ForeignSetting::new(path, value), node.id));
+/// Every scalar below a node, with its path.
+fn flatten(node: &YamlNode, path: &str, found: &mut Vec<GoSetting>) {
+    let mut add = |value: &str| {
+        found.push(GoSetting {
+            key: path.to_owned(),
+            value: value.to_owned(),
+            node: node.id,
+        });
+    };
     match &node.kind {
         YamlKind::Null => add(""),
         YamlKind::Scalar(text) => add(text),
@@ -237,7 +252,9 @@ fn resource(node: &YamlNode) -> Option<ConnectorConfig> {
     let YamlKind::Mapping(entries) = &config.kind else {
         return None;
     };
-    let name = child(node, "metadata").and_then(|it| child(it, "name"));
+    // Confluent for Kubernetes runs it under `spec.name`, if there is one.
+    let of_resource = || child(node, "metadata").and_then(|it| child(it, "name"));
+    let name = child(spec, "name").or_else(of_resource);
     let class = ForeignSetting::new("connector.class", class);
     let settings = entries.iter().filter_map(|entry| {
         let value = match &entry.value.kind {

@@ -1,8 +1,10 @@
 //! `config.yaml` of the Go program: the keys are the same here, so what is said is what they do now.
 
 use super::draft::{ConfigDraft, DraftValue, RemarkKind};
-use super::foreign::ForeignSetting;
+use super::foreign::{GoConfig, GoSetting};
+use super::rules::{has_credentials, variable_name};
 use crate::config::names::did_you_mean;
+use crate::config::yaml_line;
 
 /// What becomes of a key of the Go program.
 #[derive(Clone, Copy)]
@@ -104,84 +106,126 @@ const GO_KEYS: &[(&str, GoKey)] = &[
     ("log_level", GoKey::Same),
 ];
 
+/// Finding a line reads the file again: more remarks than this name the key alone.
+const MAX_LINES: usize = 50;
+
 /// Takes the settings over.
-pub(super) fn translate(settings: &[ForeignSetting], draft: &mut ConfigDraft) {
-    for setting in settings {
-        let name = match setting.line {
-            Some(line) => format!("line {line}, {}", setting.key),
-            None => setting.key.clone(),
-        };
-        take(setting, &name, draft);
-    }
+pub(super) fn translate(config: &GoConfig, draft: &mut ConfigDraft) {
+    let mut translation = GoTranslation {
+        config,
+        draft,
+        lines_left: MAX_LINES,
+    };
+    config.settings.iter().for_each(|it| translation.take(it));
     differences(draft);
 }
 
-fn take(setting: &ForeignSetting, name: &str, draft: &mut ConfigDraft) {
-    let (path, value) = (setting.key.as_str(), setting.value.as_str());
-    let plain = without_numbers(path);
-    let known = GO_KEYS.iter().find(|(key, _)| *key == plain);
-    if value.is_empty() {
-        return;
-    }
-    let Some((_, fate)) = known else {
-        let guess = did_you_mean(&plain, GO_KEYS.iter().map(|(key, _)| *key));
-        let words = format!(
-            "the Go program ignored this key, and the bridge refuses keys that it \
-                             does not know{guess}"
-        );
-        return draft.remark(RemarkKind::Unneeded, name, &words);
-    };
-    let is_zero = value.trim_end_matches(|c: char| c.is_ascii_alphabetic()) == "0";
-    match fate {
-        GoKey::Dropped(kind, why) => draft.remark(*kind, name, why),
-        GoKey::SameButZero | GoKey::WorksNow(_) if is_zero => {
-            draft.remark(RemarkKind::Unneeded, name, "zero stood for the default");
-        }
-        GoKey::Same | GoKey::SameButZero => put(path, value, name, draft),
-        GoKey::WorksNow(how) => {
-            put(path, value, name, draft);
-            draft.remark(RemarkKind::Differs, name, how);
-        }
-        GoKey::Secret(variable) => {
-            let value = expanded(value);
-            if value.references.is_empty() {
-                let meaning = format!("what `{path}` held");
-                let reference = draft.variable(variable, &meaning, "stand-in");
-                draft.set_text(path, &reference);
-            } else {
-                put(path, &setting.value, name, draft);
-            }
-        }
-    }
+/// A configuration on its way into the draft.
+struct GoTranslation<'a> {
+    config: &'a GoConfig,
+    draft: &'a mut ConfigDraft,
+    lines_left: usize,
 }
 
-/// Sets a scalar, or adds one to a list.
-fn put(path: &str, value: &str, name: &str, draft: &mut ConfigDraft) {
-    let Expanded {
-        text,
-        references,
-        has_other,
-    } = expanded(value);
-    if has_other {
-        let words = "the Go program took away a `$` with what stands behind it; here it stays";
-        draft.remark(RemarkKind::Differs, name, words);
+impl GoTranslation<'_> {
+    fn remark(&mut self, setting: &GoSetting, kind: RemarkKind, words: &str) {
+        let is_left = self.lines_left > 0;
+        self.lines_left = self.lines_left.saturating_sub(1);
+        let line = is_left.then(|| yaml_line(&self.config.text, setting.node));
+        let name = match line.flatten() {
+            Some(line) => format!("line {line}, {}", setting.key),
+            None => setting.key.clone(),
+        };
+        self.draft.remark(kind, &name, words);
     }
-    for reference in references {
-        let meaning = format!("read by `{path}`, as before");
-        draft.variable(&reference, &meaning, stand_in(path));
+
+    fn take(&mut self, setting: &GoSetting) {
+        let (path, value) = (setting.key.as_str(), setting.value.as_str());
+        let plain = without_numbers(path);
+        let known = GO_KEYS.iter().find(|(key, _)| *key == plain);
+        if value.is_empty() {
+            return;
+        }
+        let Some((_, fate)) = known else {
+            let guess = did_you_mean(&plain, GO_KEYS.iter().map(|(key, _)| *key));
+            let words = format!(
+                "the Go program ignored this key, and the bridge refuses keys that it does not know{guess}"
+            );
+            return self.remark(setting, RemarkKind::Unneeded, &words);
+        };
+        let is_zero = value.trim_end_matches(|c: char| c.is_ascii_alphabetic()) == "0";
+        match fate {
+            GoKey::Dropped(kind, why) => self.remark(setting, *kind, why),
+            GoKey::SameButZero | GoKey::WorksNow(_) if is_zero => {
+                let words = "zero stood for the default";
+                self.remark(setting, RemarkKind::Unneeded, words);
+            }
+            GoKey::Same | GoKey::SameButZero if has_credentials(value, false) => {
+                self.put_secret(setting, &variable_name(path));
+            }
+            GoKey::Same | GoKey::SameButZero => self.put(setting),
+            GoKey::WorksNow(how) => {
+                self.put(setting);
+                self.remark(setting, RemarkKind::Differs, how);
+            }
+            GoKey::Secret(variable) => self.put_secret(setting, variable),
+        }
     }
-    match path.strip_suffix(']').and_then(|it| it.rsplit_once('[')) {
-        Some((list, _)) => {
-            let entry = draft.entries.iter_mut().find(|entry| entry.path == list);
-            match entry.map(|entry| &mut entry.value) {
-                Some(DraftValue::Texts(texts)) => texts.push(text),
-                Some(DraftValue::Text(_)) => {}
-                None => {
-                    draft.set(list, DraftValue::Texts(vec![text]), "");
-                }
+
+    /// Sets a variable in place of a secret. Only what is a reference and nothing else is none itself: a
+    /// password may have a `$` in it.
+    fn put_secret(&mut self, setting: &GoSetting, variable: &str) {
+        let path = setting.key.as_str();
+        let expanded = expanded(&setting.value);
+        let is_reference = match expanded.references.as_slice() {
+            [name] => expanded.text == format!("${{{name}}}"),
+            _ => false,
+        };
+        if is_reference {
+            return self.put(setting);
+        }
+        let meaning = format!("what `{path}` held");
+        let reference = self
+            .draft
+            .variable(variable, &meaning, stand_in(path), &setting.value);
+        self.put_text(path, reference);
+    }
+
+    /// Sets a scalar, or adds one to a list.
+    fn put(&mut self, setting: &GoSetting) {
+        let path = setting.key.as_str();
+        let Expanded {
+            text,
+            references,
+            has_other,
+        } = expanded(&setting.value);
+        if has_other {
+            let words = "the Go program took away a `$` with what stands behind it; here it stays";
+            self.remark(setting, RemarkKind::Differs, words);
+        }
+        for reference in references {
+            let meaning = format!("read by `{path}`, as before");
+            self.draft
+                .variable(&reference, &meaning, stand_in(path), "");
+        }
+        self.put_text(path, text);
+    }
+
+    fn put_text(&mut self, path: &str, text: String) {
+        let Some((list, _)) = path.strip_suffix(']').and_then(|it| it.rsplit_once('[')) else {
+            return self.draft.set_text(path, &text);
+        };
+        let mut entries = self.draft.entries.iter_mut();
+        match entries
+            .find(|entry| entry.path == list)
+            .map(|it| &mut it.value)
+        {
+            Some(DraftValue::Texts(texts)) => texts.push(text),
+            Some(DraftValue::Text(_)) => {}
+            None => {
+                self.draft.set(list, DraftValue::Texts(vec![text]), "");
             }
         }
-        None => draft.set_text(path, &text),
     }
 }
 
@@ -226,18 +270,16 @@ fn expanded(value: &str) -> Expanded {
     out
 }
 
+/// A path without the numbers of items: `source.tables[].name`.
 fn without_numbers(path: &str) -> String {
     let mut plain = String::new();
-    let mut is_inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => is_inside = true,
-            ']' => is_inside = false,
-            _ if is_inside => continue,
-            _ => {}
-        }
-        plain.push(c);
+    let mut rest = path;
+    while let Some((before, behind)) = rest.split_once('[') {
+        plain.push_str(before);
+        plain.push('[');
+        rest = behind.trim_start_matches(|c: char| c.is_ascii_digit());
     }
+    plain.push_str(rest);
     plain
 }
 

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde_json::{Deserializer, Map, Value};
 
 use super::connector::{OffsetForm, TranslatedConnector};
 use super::draft::ConfigDraft;
+use crate::cli::EpochSeconds;
 use crate::terminal_text::clean;
 
 /// One offset of a connector.
@@ -122,6 +121,10 @@ pub(super) fn positions(
         (Some(of), Some(name)) => of == name,
         _ => true,
     };
+    let overlap = match form {
+        OffsetForm::Oso => overlap_seconds(draft),
+        OffsetForm::Ibm | OffsetForm::Confluent => 0,
+    };
     let own: Vec<&ConnectOffset> = offsets.iter().filter(is_of).collect();
     for (alias, place) in &translated.tables {
         let Some(table) = draft.text(&format!("{place}.name")) else {
@@ -137,6 +140,7 @@ pub(super) fn positions(
             .iter()
             .filter(|offset| scope.is_of(form, &offset.partition));
         let seconds = seconds.map(|it| second(form, &it.offset).filter(|second| *second <= now));
+        let seconds = seconds.map(|it| it.map(|second| (second - overlap).max(0)));
         let seconds: Vec<Option<i64>> = seconds.collect();
         let table = clean(table);
         match seconds.iter().copied().collect::<Option<Vec<i64>>>() {
@@ -158,6 +162,14 @@ pub(super) fn positions(
         }
     }
     (positions, notes)
+}
+
+/// How far behind its offset OSO's connector reads again, for rows that were committed late; its
+/// `snow.source.overlap.seconds` has become a key here ("Source configuration", default 2).
+fn overlap_seconds(draft: &ConfigDraft) -> i64 {
+    let seconds = draft.text("source.timestamp_delay_seconds");
+    let seconds = seconds.and_then(|text| text.parse().ok());
+    seconds.unwrap_or(2)
 }
 
 /// What was taken for granted.
@@ -223,20 +235,26 @@ fn second(form: OffsetForm, offset: &Map<String, Value>) -> Option<i64> {
             offset
                 .values()
                 .for_each(|value| times_in(value, &mut times));
-            times.into_iter().min()
+            // One that cannot be read might be the earliest.
+            times
+                .into_iter()
+                .collect::<Option<Vec<i64>>>()?
+                .into_iter()
+                .min()
         }
     }
 }
 
-/// Every time in a value: texts that are one, and numbers that can only be seconds or milliseconds.
-fn times_in(value: &Value, times: &mut Vec<i64>) {
+/// Every time in a value: texts that are one, and numbers that can only be seconds or milliseconds. `None`:
+/// what looks like a time and cannot be read.
+fn times_in(value: &Value, times: &mut Vec<Option<i64>>) {
     match value {
-        Value::String(text) => match (parse_time(text), text.parse::<i64>()) {
-            (Some(time), _) => times.push(time),
-            (None, Ok(number)) => times.extend(epoch(number)),
-            (None, Err(_)) => times.extend(times_within(text)),
+        Value::String(text) => match (text.parse::<i64>(), parse_time(text)) {
+            (Ok(number), _) => times.extend(epoch(number).map(Some)),
+            (Err(_), Some(time)) => times.push(Some(time)),
+            (Err(_), None) => times.extend(times_within(text)),
         },
-        Value::Number(number) => times.extend(number.as_i64().and_then(epoch)),
+        Value::Number(number) => times.extend(number.as_i64().and_then(epoch).map(Some)),
         Value::Array(items) => items.iter().for_each(|item| times_in(item, times)),
         Value::Object(object) => object.values().for_each(|item| times_in(item, times)),
         Value::Null | Value::Bool(_) => {}
@@ -244,7 +262,8 @@ fn times_in(value: &Value, times: &mut Vec<i64>) {
 }
 
 /// Times inside of a text, as in the query of a URL: a day, up to three other characters, and a time of day.
-fn times_within(text: &str) -> Vec<i64> {
+/// What could be a zone or more digits must not follow.
+fn times_within(text: &str) -> Vec<Option<i64>> {
     const DAY: usize = "2026-01-31".len();
     const TIME: usize = "08:15:00".len();
     let text = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
@@ -257,7 +276,13 @@ fn times_within(text: &str) -> Vec<i64> {
             .filter(|gap| *gap <= 3)?;
         let time = parse_time(&format!("{day} {}", rest.get(gap..gap + TIME)?));
         // A piece of a time, as `024-01-31`, reads as one of long ago.
-        time.filter(|time| *time >= OLDEST_SECOND)
+        let time = time.filter(|time| *time >= OLDEST_SECOND)?;
+        let behind = rest.get(gap + TIME..).unwrap_or_default();
+        let behind = behind.strip_prefix('.').map_or(behind, |fraction| {
+            fraction.trim_start_matches(|c: char| c.is_ascii_digit())
+        });
+        let is_ended = |c: char| !c.is_ascii_alphanumeric() && !"+- ".contains(c);
+        Some(behind.chars().next().is_none_or(is_ended).then_some(time))
     });
     found.collect()
 }
@@ -271,15 +296,15 @@ fn epoch(number: i64) -> Option<i64> {
     }
 }
 
-/// A time as ServiceNow writes it, in UTC, or as RFC 3339.
+/// A time as ServiceNow writes it, in UTC and perhaps with a fraction, or as RFC 3339. Never in a zone that
+/// is not said.
 fn parse_time(text: &str) -> Option<i64> {
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Some(time.as_second());
-    }
-    let short = text.get(.."2026-01-31 08:15:00".len())?;
-    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S", short).ok()?;
-    let time = TimeZone::UTC.to_timestamp(time).ok()?;
-    Some(time.as_second())
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => whole,
+        Some(_) | None => text,
+    };
+    let time = EpochSeconds::parse(whole).ok()?;
+    whole.contains('-').then_some(time.0)
 }
 
 #[cfg(test)]

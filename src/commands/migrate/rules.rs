@@ -82,7 +82,6 @@ impl Translation<'_> {
     pub(super) fn set(&mut self, path: &str, value: &DraftValue, origin: &str) {
         for path in self.paths(path) {
             if !self.draft.set(&path, value.clone(), origin) {
-                self.draft.has_two_instances |= path == "servicenow.base_url";
                 let words = format!("`{path}` has another value already, which was kept");
                 self.draft.remark(RemarkKind::Decide, origin, &words);
             }
@@ -96,8 +95,13 @@ impl Translation<'_> {
 
     /// Sets a key to a variable in place of a secret.
     pub(super) fn set_secret(&mut self, path: &str, variable: &str, origin: &str) {
+        self.hide(path, variable, origin, "stand-in");
+    }
+
+    fn hide(&mut self, path: &str, variable: &str, origin: &str, stand_in: &str) {
         let meaning = format!("what `{origin}` held ({})", path.trim_start_matches("@."));
-        let reference = self.draft.variable(variable, &meaning, "stand-in");
+        let held = self.get(origin).unwrap_or_default();
+        let reference = self.draft.variable(variable, &meaning, stand_in, &held);
         self.set_text(path, &reference, origin);
     }
 
@@ -157,6 +161,9 @@ impl Translation<'_> {
             let name = variable_name(path);
             return self.refer(path, &name, key, stand_in(conversion));
         }
+        if has_credentials(value, matches!(conversion, Conversion::Url(_))) {
+            return self.hide(path, &variable_name(path), key, stand_in(conversion));
+        }
         match converted(value, conversion) {
             Ok(value) => self.set(path, &value, key),
             Err(why) => self.remark(RemarkKind::Decide, key, why),
@@ -167,7 +174,8 @@ impl Translation<'_> {
     fn refer(&mut self, path: &str, variable: &str, key: &str, stand_in: &str) {
         let plain = path.trim_start_matches("@.");
         let meaning = format!("what `{key}` referred to ({plain})");
-        let reference = self.draft.variable(variable, &meaning, stand_in);
+        let held = self.get(key).unwrap_or_default();
+        let reference = self.draft.variable(variable, &meaning, stand_in, &held);
         self.set_text(path, &reference, key);
     }
 }
@@ -241,8 +249,13 @@ pub(super) fn is_provider_reference(value: &str) -> bool {
     reference.is_some_and(|(reference, _)| reference.contains(':'))
 }
 
+/// Whether a text is a URL, perhaps without its scheme, in which a name or a password may stand.
+pub(super) fn has_credentials(text: &str, is_url: bool) -> bool {
+    text.contains('@') && (is_url || text.contains("://"))
+}
+
 /// The name of a variable for the value at a path.
-fn variable_name(path: &str) -> String {
+pub(super) fn variable_name(path: &str) -> String {
     let plain = path.trim_start_matches("@.");
     let name = plain.replace("servicenow.auth.oauth.", "sn.");
     let name = name.replace("servicenow.auth.basic.", "sn.");

@@ -9,7 +9,7 @@ fn migrated(settings: &[(&str, &str)]) -> Migration {
         .map(|(key, value)| ((*key).to_owned(), (*value).into()))
         .collect();
     let text = serde_json::Value::Object(object).to_string();
-    let Ok(ForeignConfig::Connect(configs)) = foreign::read(&text, ExpectedForm::Any) else {
+    let Ok(ForeignConfig::Connect(configs)) = foreign::read(&text) else {
         panic!("{text}");
     };
     let mut migration = Migration::default();
@@ -17,6 +17,7 @@ fn migrated(settings: &[(&str, &str)]) -> Migration {
         let done = connectors::translate(config, &mut migration.draft).unwrap();
         migration.connectors.push(done);
     }
+    connect::brokers_of_worker(&mut migration.draft);
     migration.note_starts();
     migration.check();
     migration
@@ -143,7 +144,16 @@ proptest! {
         prop_assume!(!user.trim().is_empty() && !rules::is_provider_reference(&user));
         prop_assume!(user.trim().chars().all(|c| !is_active(c)));
         let name = format!("x{key}");
-        let settings = source_with(&[("servicenow.user", &user), (&name, "hunter2")]);
+        let settings = source_with(&[
+            ("servicenow.user", &user),
+            (&name, "hunter2"),
+            ("servicenow.url", "https://user:hunter2@example.service-now.com"),
+            ("proxy.url", "user:hunter2@proxy.example.com:3128"),
+            ("value.converter.schema.registry.url", "http://a,https://user:hunter2@registry.example.com"),
+            ("confluent.topic.bootstrap.servers", "SASL_SSL://user:hunter2@kafka.example.com:9092"),
+            ("kafka.topic", "https://user:hunter2@example.com"),
+            ("poll.interval.s", "hunter2"),
+        ]);
         let migration = migrated(&settings);
         let text = render::config_yaml(&migration.draft, &["a file".to_owned()]);
         let (node, _) = parse_yaml(&text).map_err(|error| TestCaseError::fail(error.message))?;
@@ -153,5 +163,40 @@ proptest! {
         let table = scalar(&node, &["source", "tables", "name"]);
         prop_assert_eq!(table, Some("incident"));
         prop_assert!(!text.contains("hunter2"));
+    }
+}
+
+/// Of the Go program only what is a reference and nothing else is copied where a secret may stand.
+#[test]
+fn secrets_of_the_go_program_are_not_copied() {
+    for (password, expected) in [
+        ("$SECRET", "${SECRET}"),
+        ("${SECRET}", "${SECRET}"),
+        ("pa$word", "${SN_PASSWORD}"),
+        ("${A}pa$word", "${SN_PASSWORD}"),
+        ("pa$$word", "${SN_PASSWORD}"),
+    ] {
+        let text = format!(
+            "servicenow:\n  base_url: https://user:hunter2@example.com\n  auth:\n    basic:\n      \
+             password: '{password}'\nkafka:\n  brokers: ['SSL://user:hunter2@kafka:9092']\n  \
+             'brokers[hunter2]': x\n"
+        );
+        let Ok(ForeignConfig::Go(config)) = foreign::read(&text) else {
+            panic!("{text}");
+        };
+        let mut migration = Migration::default();
+        go::translate(&config, &mut migration.draft);
+        migration.check();
+        let path = "servicenow.auth.basic.password";
+        assert_eq!(migration.draft.text(path), Some(expected));
+        let key = migration.draft.text("servicenow.base_url");
+        assert_eq!(key, Some("${SN_BASE_URL}"));
+        let text = render::config_yaml(&migration.draft, &[]);
+        assert!(
+            text.contains("kafka.brokers[hunter2]: the Go program ignored"),
+            "{text}"
+        );
+        let text = text.replace("[hunter2]", "");
+        assert!(!text.contains("hunter2") && !text.contains("pa$"), "{text}");
     }
 }

@@ -61,7 +61,9 @@ fn migrated(name: &str) -> (String, i32) {
         !output.contains("SECRET-") && !errors.contains("SECRET-"),
         "{name}: {output}{errors}"
     );
-    fs::write(folder.path().join("config.yaml"), &output).unwrap();
+    // A sink that is off until something is decided would leave nothing to do.
+    let decided = output.replace("\nsink:\n  enabled: false\n", "\nsink:\n  enabled: true\n");
+    fs::write(folder.path().join("config.yaml"), decided).unwrap();
     let (_, problems, checked) = call(folder.path(), &["check"], &variables(&errors));
     assert_eq!(checked, 0, "{name}: {problems}\n{output}");
     let decided = !errors.contains("decide: ");
@@ -70,14 +72,14 @@ fn migrated(name: &str) -> (String, i32) {
 }
 
 /// What stands in a configuration, without comments.
-fn lines(config: &str) -> Vec<&str> {
+pub(super) fn lines(config: &str) -> Vec<&str> {
     let lines = config.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| line.split("  # ").next().unwrap_or(line).trim())
         .collect()
 }
 
-fn assert_lines(name: &str, expected_code: i32, expected: &[&str]) -> String {
+pub(super) fn assert_lines(name: &str, expected_code: i32, expected: &[&str]) -> String {
     let (config, code) = migrated(name);
     assert_eq!(code, expected_code, "{name}: {config}");
     let lines = lines(&config);
@@ -98,6 +100,7 @@ fn sources_of_ibm() {
             "password: ${SN_PASSWORD}",
             "- name: sn_customerservice_case",
             "identifier_field: number",
+            "query: numberISNOTEMPTY",
             "topic: test.servicenowconnector1.case",
             "initial_query_hours_ago: 720",
         ],
@@ -336,7 +339,34 @@ fn source_and_sink_make_one_configuration_unless_they_are_of_two_instances() {
     let args = ["migrate", source.to_str().unwrap(), "other.json"];
     let (output, errors, code) = call(folder.path(), &args, &[]);
     assert_eq!((output.as_str(), code), ("", 78), "{errors}");
-    assert!(errors.contains("another instance"), "{errors}");
+    let words = "`servicenow.base_url` is not as for the connector before it";
+    assert!(errors.contains(words), "{errors}");
+
+    // Of two sinks each has its group, of two bridges too.
+    let other = fs::read_to_string(&sink).unwrap();
+    let other = other.replace("\"servicenow-sink\"", "\"another-sink\"");
+    fs::write(folder.path().join("other.json"), other).unwrap();
+    let args = ["migrate", sink.to_str().unwrap(), "other.json"];
+    let (output, errors, code) = call(folder.path(), &args, &[]);
+    assert_eq!((output.as_str(), code), ("", 78), "{errors}");
+    let words = "other.json: `sink.group_id` is not as for";
+    assert!(errors.contains(words), "{errors}");
+
+    // The password of one must not be sent for the other.
+    let other = fs::read_to_string(&source).unwrap();
+    fs::write(
+        folder.path().join("other.json"),
+        other.replace("SECRET-1", "SECRET-2"),
+    )
+    .unwrap();
+    let args = ["migrate", source.to_str().unwrap(), "other.json"];
+    let (output, errors, code) = call(folder.path(), &args, &[]);
+    assert_eq!((output.as_str(), code), ("", 78), "{errors}");
+    assert!(
+        errors.contains("the secret for what `servicenow.password` held"),
+        "{errors}"
+    );
+    assert!(!errors.contains("SECRET"), "{errors}");
 }
 
 #[test]
@@ -376,12 +406,6 @@ fn what_cannot_be_read_is_told() {
             vec![go.to_str().unwrap(), "--offsets", "offsets"],
             78,
             "offsets: line 1",
-        ),
-        (vec![good, "--from", "go"], 78, "is JSON"),
-        (
-            vec![good, "--from", "elsewhere"],
-            64,
-            "is none of auto, go, connect",
         ),
         (
             vec![good, "--checkpoint", "offsets.json"],

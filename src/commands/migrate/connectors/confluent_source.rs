@@ -104,7 +104,8 @@ fn finish(translation: &mut Translation<'_>) {
         let words = "the columns of the view were named after it: compare them with the view's";
         translation.remark(RemarkKind::Differs, key, words);
     }
-    if let Some(interval) = translation.get("poll.interval.s") {
+    let interval = translation.get("poll.interval.s");
+    if let Some(interval) = interval.and_then(|it| it.parse::<u64>().ok()) {
         let words = format!(
             "is the wait after a poll without rows; after one with rows it is \
              `source.fast_poll_interval` (500ms), not {interval} s"

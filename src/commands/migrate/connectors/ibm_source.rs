@@ -87,15 +87,15 @@ const IBM_SOURCE_RULES: &[SettingRule] = &[
     ("topic.prefix", Fate::Finished),
     (
         "task.poll.batch.max.size",
-        Fate::To("source.batch_size", Conversion::Whole),
+        Fate::To("@.batch_size", Conversion::Whole),
     ),
     (
         "task.poll.fast.interval.ms",
-        Fate::To("source.fast_poll_interval", Conversion::MillisToDuration),
+        Fate::To("@.fast_poll_interval", Conversion::MillisToDuration),
     ),
     (
         "task.poll.slow.interval.ms",
-        Fate::To("source.slow_poll_interval", Conversion::MillisToDuration),
+        Fate::To("@.slow_poll_interval", Conversion::MillisToDuration),
     ),
     (
         "timestamp.initial.query.hours.ago",
@@ -146,12 +146,13 @@ fn finish(translation: &mut Translation<'_>) {
             "topic.prefix",
         );
         partition(translation, alias, place);
+        identifier(translation, alias, place);
     }
     if let Some(size) = translation.get("task.poll.batch.max.size")
         && size.parse().is_ok_and(|rows: u32| rows < 200)
     {
         let words = "with so few rows a request, a first load takes long; without \
-                     `source.batch_size` it is 1000";
+                     `batch_size` it is 1000";
         translation.remark(RemarkKind::Differs, "task.poll.batch.max.size", words);
     }
     let key = "servicenow.client.display.value";
@@ -161,6 +162,18 @@ fn finish(translation: &mut Translation<'_>) {
         translation.remark(RemarkKind::Differs, key, words);
     }
     translation.finish_source();
+}
+
+/// A column other than sys_id may be empty, and rows without an identifier have no place in the order: the
+/// connector did not see them either.
+fn identifier(translation: &mut Translation<'_>, alias: &str, place: &str) {
+    let key = format!("table.whitelist.{alias}.identifier.field.name");
+    let column = translation.get(&key).unwrap_or_default();
+    let is_column = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
+    if !column.is_empty() && column != "sys_id" && column.chars().all(is_column) {
+        let query = format!("{column}ISNOTEMPTY");
+        translation.set_text(&format!("{place}.query"), &query, &key);
+    }
 }
 
 /// The default partitioner sends all to partition 0 (`DefaultServiceNowTablePartitioner`), the one by

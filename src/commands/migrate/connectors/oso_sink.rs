@@ -198,20 +198,30 @@ fn operation(translation: &mut Translation<'_>) -> Option<(&'static str, &'stati
                 Some("patch" | "put") => {
                     translation.set_text("@.operation", "update", fixed);
                     translation.set_text("@.key_is_sys_id", "true", fixed);
-                    let words = "if keys are no sys_ids, take `key_is_sys_id` away: then the value's \
-                                 `sys_id` counts";
-                    return Some((fixed, words));
+                    translation
+                        .draft
+                        .set_text("sink.commit_on_partial_failure", "false");
+                    let words = "keep `operation: update`, as the connector made no rows. If keys are no \
+                                 sys_ids, take `key_is_sys_id` away: then the value's `sys_id` counts. \
+                                 Until then a record that names no row holds its partition, by \
+                                 `commit_on_partial_failure: false`: take that away when it is decided";
+                    translation.remark(RemarkKind::Decide, fixed, words);
+                    return None;
                 }
                 Some(_) | None => {
                     let words = "deletes are records without a value, with `deletes: true` and the \
-                                 sys_id as key, or with the header sn_operation";
-                    return Some((fixed, words));
+                                 sys_id as key, or with the header sn_operation: the sink is off until \
+                                 that is decided (`sink.enabled`)";
+                    translation.undecided_sink(fixed, words);
+                    return None;
                 }
             }
         }
         Some("header") => {
-            let words = "the header is `sn_operation` here, with insert, update, upsert or delete";
-            return Some((key, words));
+            let words = "the header is `sn_operation` here, with insert, update, upsert or delete: the \
+                         sink is off until the producer sends it (`sink.enabled`)";
+            translation.undecided_sink(key, words);
+            return None;
         }
         Some(_) | None => {}
     }

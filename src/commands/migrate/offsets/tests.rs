@@ -3,10 +3,10 @@ use serde_json::json;
 
 use super::*;
 use crate::commands::migrate::connectors::translate;
-use crate::commands::migrate::foreign::{self, ConnectorConfig, ExpectedForm, ForeignConfig};
+use crate::commands::migrate::foreign::{self, ConnectorConfig, ForeignConfig};
 
 fn config(text: &str) -> ConnectorConfig {
-    match foreign::read(text, ExpectedForm::Connect) {
+    match foreign::read(text) {
         Ok(ForeignConfig::Connect(found)) => found.into_iter().next().unwrap(),
         other => panic!("{other:?}"),
     }
@@ -63,6 +63,28 @@ fn oso() -> ConnectorConfig {
     )
 }
 
+/// The connector reads so far behind its offset again, as rows are committed late.
+#[test]
+fn the_overlap_of_oso_is_kept() {
+    let offset = oso_offset(
+        "example.service-now.com",
+        "sys_updated_on",
+        "1",
+        "2024-01-25 00:00:00",
+    );
+    let text = json!({ "offsets": [offset] }).to_string();
+    for (more, expected) in [("", 798), ("snow.source.overlap.seconds=60\n", 740)] {
+        let mut config = oso();
+        config.settings.extend(
+            self::config(&format!("connector.class=C\n{more}"))
+                .settings
+                .drain(1..),
+        );
+        let (found, _) = migrated(&config, &text);
+        assert_eq!(found[0].1, 1_706_140_000 + expected, "{more}");
+    }
+}
+
 fn oso_offset(instance: &str, field: &str, version: &str, time: &str) -> Value {
     json!({
         "partition": {"instance": instance, "table": "incident", "query_fingerprint": time,
@@ -76,10 +98,10 @@ fn oso_offsets_are_of_one_instance_column_and_version() {
     let here = "example.service-now.com";
     let good = |time: &str| oso_offset(here, "sys_updated_on", "1", time);
     for (offsets, expected) in [
-        (vec![good("2024-01-25 00:00:00")], Some(1_706_140_800)),
+        (vec![good("2024-01-25 00:00:00")], Some(1_706_140_798)),
         (
             vec![good("2024-01-25 00:00:09"), good("2024-01-25 00:00:00")],
-            Some(1_706_140_800),
+            Some(1_706_140_798),
         ),
         (
             vec![oso_offset(
@@ -108,6 +130,10 @@ fn oso_offsets_are_of_one_instance_column_and_version() {
             )],
             None,
         ),
+        (vec![good("2024-01-25 00:00:00.123")], Some(1_706_140_798)),
+        (vec![good("2024-01-25 00:00:00 PST")], None),
+        (vec![good("2024-01-25 00:00:00.+02")], None),
+        (vec![good("1706140800")], None),
         (vec![good("yesterday")], None),
         (vec![good("2026-01-01 00:00:01")], None),
         // One that cannot be read might be the earliest.
@@ -177,6 +203,16 @@ fn of_confluent_the_earliest_time_counts() {
         (
             json!({"t": "incident"}),
             json!({"offset": 10_000, "done": true}),
+            None,
+        ),
+        (
+            json!({"t": "incident"}),
+            json!({"time": "2024-01-25 02:00:00+02:00", "next": time}),
+            Some(time),
+        ),
+        (
+            json!({"t": "incident"}),
+            json!({"time": "2024-01-25 00:00:00 PST", "next": time}),
             None,
         ),
         (json!({"t": "incident_task"}), json!({"time": time}), None),
