@@ -1,7 +1,7 @@
 //! Confluent's sink connector, for Platform and in Confluent Cloud (docs.confluent.io: "ServiceNow Sink
 //! Connector for Confluent Platform", "ServiceNow Sink Connector for Confluent Cloud").
 
-use super::confluent_source::{RETRIES, STORE_PASSWORDS, STORES, read_timeout};
+use super::confluent_source::{CONFLUENT_CONNECTION_RULES, read_timeout};
 use crate::commands::migrate::connect::CONFLUENT_RULES;
 use crate::commands::migrate::connector::{Connector, no_table};
 use crate::commands::migrate::draft::RemarkKind;
@@ -20,7 +20,11 @@ pub(super) static CONFLUENT_SINK: Connector = Connector {
         "ServiceNowSink",
     ],
     marker: "servicenow.table",
-    rules: &[CONFLUENT_SINK_RULES, CONFLUENT_RULES],
+    rules: &[
+        CONFLUENT_SINK_RULES,
+        CONFLUENT_CONNECTION_RULES,
+        CONFLUENT_RULES,
+    ],
     table_rules: &[],
     table_setting: no_table,
     places: topics,
@@ -30,34 +34,10 @@ pub(super) static CONFLUENT_SINK: Connector = Connector {
 };
 
 const CONFLUENT_SINK_RULES: &[SettingRule] = &[
-    (
-        "servicenow.url",
-        Fate::To("servicenow.base_url", Conversion::Url("https://")),
-    ),
-    (
-        "servicenow.username",
-        Fate::To("servicenow.auth.basic.username", Conversion::Text),
-    ),
-    (
-        "servicenow.user",
-        Fate::To("servicenow.auth.basic.username", Conversion::Text),
-    ),
-    (
-        "servicenow.password",
-        Fate::Secret("servicenow.auth.basic.password", "SN_PASSWORD"),
-    ),
     ("servicenow.table", Fate::To("@.table", Conversion::Text)),
     (
         "topics.regex",
         Fate::Decide("", "each topic is named here: list them in `sink.topics`"),
-    ),
-    ("retry.max.times", Fate::Unneeded(RETRIES)),
-    (
-        "connection.timeout.ms",
-        Fate::To(
-            "servicenow.conn_timeout_seconds",
-            Conversion::MillisToSeconds,
-        ),
     ),
     (
         "write.timeout.ms",
@@ -72,23 +52,6 @@ const CONFLUENT_SINK_RULES: &[SettingRule] = &[
         Fate::Unneeded("the consumer polls apart from the writers, and never too seldom"),
     ),
     ("behavior.on.*", Fate::Unneeded(ERROR_REPORTS)),
-    (
-        "proxy.url",
-        Fate::To("servicenow.proxy.url", Conversion::Url("http://")),
-    ),
-    (
-        "proxy.user",
-        Fate::To("servicenow.proxy.username", Conversion::Text),
-    ),
-    (
-        "proxy.password",
-        Fate::Secret("servicenow.proxy.password", "SN_PROXY_PASSWORD"),
-    ),
-    ("servicenow.ssl.keystore.path", Fate::Decide("", STORES)),
-    ("servicenow.ssl.keystorefile", Fate::Decide("", STORES)),
-    ("servicenow.ssl.truststore.path", Fate::Decide("", STORES)),
-    ("servicenow.ssl.truststorefile", Fate::Decide("", STORES)),
-    ("servicenow.ssl.*", Fate::Unneeded(STORE_PASSWORDS)),
     ("reporter.error.*", Fate::Differs(ERROR_REPORTS)),
     ("reporter.result.*", Fate::Differs(REPORTS)),
     (

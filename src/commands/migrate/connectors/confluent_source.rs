@@ -20,7 +20,11 @@ pub(super) static CONFLUENT_SOURCE: Connector = Connector {
         "ServiceNowSource",
     ],
     marker: "servicenow.table",
-    rules: &[CONFLUENT_SOURCE_RULES, CONFLUENT_RULES],
+    rules: &[
+        CONFLUENT_SOURCE_RULES,
+        CONFLUENT_CONNECTION_RULES,
+        CONFLUENT_RULES,
+    ],
     table_rules: &[],
     table_setting: no_table,
     places: |_| vec![String::new()],
@@ -29,7 +33,8 @@ pub(super) static CONFLUENT_SOURCE: Connector = Connector {
     offsets: Some(OffsetForm::Confluent),
 };
 
-const CONFLUENT_SOURCE_RULES: &[SettingRule] = &[
+/// The instance, the log-in to it and the way to it, which source and sink share.
+pub(super) const CONFLUENT_CONNECTION_RULES: &[SettingRule] = &[
     (
         "servicenow.url",
         Fate::To("servicenow.base_url", Conversion::Url("https://")),
@@ -46,19 +51,6 @@ const CONFLUENT_SOURCE_RULES: &[SettingRule] = &[
         "servicenow.password",
         Fate::Secret("servicenow.auth.basic.password", "SN_PASSWORD"),
     ),
-    ("servicenow.table", Fate::To("@.name", Conversion::Text)),
-    ("servicenow.since", Fate::Finished),
-    ("servicenow.view.variable.prefix", Fate::Finished),
-    ("kafka.topic", Fate::To("@.topic", Conversion::Text)),
-    (
-        "batch.max.rows",
-        Fate::To("@.batch_size", Conversion::Whole),
-    ),
-    ("batch.max.row", Fate::To("@.batch_size", Conversion::Whole)),
-    (
-        "poll.interval.s",
-        Fate::To("@.slow_poll_interval", Conversion::SecondsToDuration),
-    ),
     ("retry.max.times", Fate::Unneeded(RETRIES)),
     (
         "connection.timeout.ms",
@@ -67,11 +59,6 @@ const CONFLUENT_SOURCE_RULES: &[SettingRule] = &[
             Conversion::MillisToSeconds,
         ),
     ),
-    (
-        "read.timeout.ms",
-        Fate::To("servicenow.timeout_seconds", Conversion::MillisToSeconds),
-    ),
-    ("write.timeout.ms", Fate::Unneeded("the source only reads")),
     (
         "proxy.url",
         Fate::To("servicenow.proxy.url", Conversion::Url("http://")),
@@ -89,6 +76,27 @@ const CONFLUENT_SOURCE_RULES: &[SettingRule] = &[
     ("servicenow.ssl.truststore.path", Fate::Decide("", STORES)),
     ("servicenow.ssl.truststorefile", Fate::Decide("", STORES)),
     ("servicenow.ssl.*", Fate::Unneeded(STORE_PASSWORDS)),
+];
+
+const CONFLUENT_SOURCE_RULES: &[SettingRule] = &[
+    ("servicenow.table", Fate::To("@.name", Conversion::Text)),
+    ("servicenow.since", Fate::Finished),
+    ("servicenow.view.variable.prefix", Fate::Finished),
+    ("kafka.topic", Fate::To("@.topic", Conversion::Text)),
+    (
+        "batch.max.rows",
+        Fate::To("@.batch_size", Conversion::Whole),
+    ),
+    ("batch.max.row", Fate::To("@.batch_size", Conversion::Whole)),
+    (
+        "poll.interval.s",
+        Fate::To("@.slow_poll_interval", Conversion::SecondsToDuration),
+    ),
+    (
+        "read.timeout.ms",
+        Fate::To("servicenow.timeout_seconds", Conversion::MillisToSeconds),
+    ),
+    ("write.timeout.ms", Fate::Unneeded("the source only reads")),
 ];
 
 fn finish(translation: &mut Translation<'_>) {
