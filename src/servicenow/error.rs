@@ -199,11 +199,10 @@ impl Error {
 
     /// True where nothing is under the path of the API.
     pub fn is_wrong_path(&self) -> bool {
-        let words = match self.cause() {
-            Some(
-                InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. },
-            ) => words,
-            _ => return false,
+        let Some(InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. }) =
+            self.cause()
+        else {
+            return false;
         };
         words.contains(WRONG_PATH_WORDS)
     }
