@@ -278,9 +278,10 @@ impl AssignedPartition {
         let offset = moved.or_else(|| self.tracker.position()).or(self.start)?;
         let ended = is_clean.then(|| {
             let begun = self.tracker.begun_until(self.last_possibly_written);
-            match self.possibly_written {
-                0 => begun,
-                left => self.tracker.open() + left,
+            if self.has_suspects() {
+                self.tracker.open() + self.possibly_written
+            } else {
+                begun
             }
         });
         Some(OffsetCommit {

@@ -113,7 +113,7 @@ fn what_was_not_in_the_partition_at_the_take_over_is_no_suspect() {
     };
     rig.assignment.assigned(&[taken_over]);
     let commits = rig.assignment.revoked(&[partition(1)]);
-    assert_eq!(commits[0].note.late_until, None);
+    assert_eq!(commits[0].note, ended(0));
 }
 
 /// A revocation waits for writes in flight, and some of them may be lost meanwhile.
