@@ -86,6 +86,14 @@ impl FileReplacement {
     /// root writes the service must still be able to read.
     fn take_over(&self, temp: &File) -> io::Result<()> {
         match fs::symlink_metadata(&self.target) {
+            // The target was resolved before, so that another program has put this there since.
+            Ok(old) if !old.is_file() => Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "{} is a symbolic link or no regular file: remove what was put in its place",
+                    self.target.display()
+                ),
+            )),
             Ok(old) => {
                 chown_like(temp, &old);
                 temp.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
@@ -96,5 +104,24 @@ impl FileReplacement {
             }
             Err(err) => Err(err),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mode of a link lets all users read and write.
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, other) = (folder.path().join("link"), folder.path().join("other"));
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let replaced = FileReplacement::of(link.clone()).replace(|_| Ok(()));
+        let why = replaced.unwrap_err().to_string();
+        assert!(why.contains("no regular file"), "{why}");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
     }
 }
