@@ -144,7 +144,7 @@ impl Assignment {
         let state = &mut *state;
         for assigned in state.partitions.values_mut() {
             if !assigned.waiting.is_empty()
-                && state.in_flight.has_room(assigned.topic)
+                && state.in_flight.may_start_waiting(assigned.topic)
                 && let Some(task) = assigned.take_due(now)
             {
                 state.in_flight.start_waiting(assigned.topic);

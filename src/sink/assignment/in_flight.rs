@@ -105,6 +105,12 @@ impl InFlight {
         topic.is_some_and(|topic| topic.has_room(self.bytes))
     }
 
+    /// Whether a record of this topic that waited may start. Its bytes are counted already.
+    pub(super) fn may_start_waiting(&self, topic: usize) -> bool {
+        let topic = self.topics.get(topic);
+        topic.is_some_and(|topic| topic.records < topic.limit)
+    }
+
     /// Whether any record is in flight.
     pub(super) fn is_any(&self) -> bool {
         self.topics.iter().any(|topic| topic.records > 0)
@@ -129,7 +135,7 @@ impl InFlight {
     pub(super) fn update_pauses(&mut self) {
         let bytes = self.bytes;
         for topic in &mut self.topics {
-            let few_bytes = bytes <= MAX_IN_FLIGHT_BYTES / 2 || topic.records == 0;
+            let few_bytes = bytes <= MAX_IN_FLIGHT_BYTES / 2 || topic.is_empty();
             let is_low = topic.records <= topic.limit / 2 && few_bytes;
             topic.paused = if topic.paused {
                 !is_low
@@ -152,7 +158,12 @@ impl TopicInFlight {
     /// Whether one more record may be handed out while records of all topics hold `bytes`. One record
     /// of each topic always may, so that no topic waits for another.
     fn has_room(&self, bytes: usize) -> bool {
-        self.records < self.limit && (bytes < MAX_IN_FLIGHT_BYTES || self.records == 0)
+        self.records < self.limit && (bytes < MAX_IN_FLIGHT_BYTES || self.is_empty())
+    }
+
+    /// Whether none of its records holds memory.
+    fn is_empty(&self) -> bool {
+        self.records + self.waiting == 0
     }
 }
 

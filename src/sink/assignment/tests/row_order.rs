@@ -21,9 +21,26 @@ impl Rig {
         row: u64,
         effect: RowEffect,
     ) -> (Option<SinkTask>, Option<Instant>) {
+        self.hand_out_bytes(offset, row, effect, 10)
+    }
+
+    /// Hands out a record of a row that fills the memory and waits. Gives until when.
+    fn hand_out_large(&self, offset: i64, row: u64) -> Instant {
+        let effect = RowEffect::Changes;
+        let handed_out = self.hand_out_bytes(offset, row, effect, MAX_IN_FLIGHT_BYTES);
+        handed_out.1.unwrap()
+    }
+
+    fn hand_out_bytes(
+        &self,
+        offset: i64,
+        row: u64,
+        effect: RowEffect,
+        bytes: usize,
+    ) -> (Option<SinkTask>, Option<Instant>) {
         let started = self
             .assignment
-            .begin(partition(0), offset, 10, Some(row), effect);
+            .begin(partition(0), offset, bytes, Some(row), effect);
         let started = started.unwrap();
         let task = SinkTask {
             record: record(offset),
@@ -95,6 +112,31 @@ fn no_record_overtakes_one_of_its_key_that_waits_whatever_it_does() {
         }
         assert_eq!(rig.due(), [1, 2], "{effect:?}");
     }
+}
+
+/// The waiting ones hold memory as well, and start although that is full.
+#[test]
+fn many_bytes_that_wait_pause_as_well() {
+    let rig = rig_with(10, SHORT);
+    rig.assign(0);
+    let (handle, ..) = rig.begin(0, 0);
+    assert!(rig.hand_out(1, 1).0.is_some());
+    let large = rig.hand_out_large(2, 1);
+    while Instant::now() < large {
+        std::thread::yield_now();
+    }
+    for handle in [
+        handle.clone(),
+        RecordHandle {
+            offset: 1,
+            ..handle
+        },
+    ] {
+        rig.finish(&handle, true);
+    }
+    rig.assignment.take_completions();
+    assert_eq!(rig.assignment.flow_control().pause, [partition(0)]);
+    assert_eq!(rig.due(), [2]);
 }
 
 #[test]
