@@ -195,6 +195,10 @@ fn look_at_behaviour(
     }
     if let Some(lead) = asker.instance.host_lead() {
         report.add(judge::instance::clock(lead));
+    } else if asker.is_logged_in {
+        let seen = "answers carry no readable Date header, and without the instance's time no table is read";
+        let cure = "let the header through at the gateway before the instance";
+        report.add(FindingArea::Instance.warning("clock", seen, cure));
     }
     report.extend(judge::instance::limits(&SeenLimits {
         requests_per_hour: asker.requests_per_hour,

@@ -40,6 +40,10 @@ impl TableExaminer<'_, '_> {
         if findings.iter().any(failed) {
             return findings;
         }
+        if seen.total.is_none() {
+            let refusal = self.refused_count();
+            findings.push(judge::table::counts(self.table, refusal.as_deref()));
+        }
         if seen.total != Some(0) {
             findings.push(match self.measure(seen.total) {
                 Ok(poll) => judge::table::poll(self.table, &poll),
@@ -112,6 +116,18 @@ impl TableExaminer<'_, '_> {
             id_to: None,
         };
         table_api::query_columns(self.table).encode(&slice, self.literals)
+    }
+
+    /// Why the Aggregate API does not count; `None`: it does.
+    fn refused_count(&mut self) -> Option<String> {
+        let instance = &self.asker.instance;
+        let encoded = self.encoded(None);
+        let get = table_api::count(instance.stats_api_path(), &self.table.name, &encoded);
+        match instance.client().get_result(&get, self.asker.stop) {
+            Ok(answer) if answer.count().is_some() => None,
+            Ok(_) => Some("its answer has no count".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Measures a poll, and asks whether an index helps it.

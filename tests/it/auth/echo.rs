@@ -27,6 +27,11 @@ fn of_the_instance() {
     let basic = auth(&rig, &format!("type: basic, basic: {{{user}}}"));
     hides(&rig, &basic, table(), "authorization: Basic [redacted]");
 
+    let rig = Rig::with(instance());
+    let gateway = auth(&rig, &format!("type: basic, basic: {{{user}}}"))
+        .servicenow(&format!("headers: {{X-Gateway-Key: {API_KEY}}}"));
+    hides(&rig, &gateway, table(), "x-gateway-key: [redacted]");
+
     let rig = Rig::with(Options {
         api_key: Some(API_KEY.to_owned()),
         ..instance()

@@ -69,6 +69,35 @@ fn nothing_comes_without_its_header_and_all_rows_with_it() {
     assert!(shown.contains("X-Gateway-Key: '[redacted]'"), "{shown}");
 }
 
+/// What a gateway keeps back is told before a start, with what to set.
+#[test]
+fn a_check_tells_what_is_not_counted() {
+    let rig = Rig::new();
+    rig.fill("incident", 3);
+    rig.config().write(rig.folder.path());
+    let faults = rig.sim.faults();
+    faults.on(Target::table("incident"), Fault::NoTotalCount);
+    let check = || {
+        let (output, errors, code) = texts(&run(rig.folder.path(), &["doctor"]));
+        assert_eq!(code, 1, "{output}{errors}");
+        output + &errors
+    };
+    let told = check();
+    assert!(
+        told.contains("carry no X-Total-Count; the Aggregate API counts"),
+        "{told}"
+    );
+    faults.on(Target::Path("/api/now/stats".to_owned()), Fault::ApiAcl);
+    let told = check();
+    for words in [
+        "nothing counts its rows",
+        "stats_api_path",
+        "servicenow.headers",
+    ] {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+}
+
 /// A write that a gateway refuses is not the record's fault: it waits, and no letter is written.
 #[test]
 fn records_wait_for_the_header() {

@@ -87,6 +87,26 @@ fn visible(subject: String, counted: &str, seen: &SeenRows) -> Finding {
     FindingArea::Instance.ok(subject, words)
 }
 
+/// Of a table whose pages carry no count: whether the Aggregate API counts its rows. `refusal`: why not.
+pub(in crate::commands::doctor) fn counts(table: &TableConfig, refusal: Option<&str>) -> Finding {
+    let (seen, cure) = match refusal {
+        None => (
+            "answers carry no X-Total-Count; the Aggregate API counts, at a request more for a page"
+                .to_owned(),
+            "let the header through at the gateway before the instance",
+        ),
+        Some(why) => (
+            format!(
+                "nothing counts its rows: answers carry no X-Total-Count, and of the Aggregate API: \
+                 {why}; the table ends at an empty page then, and hidden rows are not known"
+            ),
+            "let both through at the gateway before the instance; servicenow.stats_api_path says where it \
+             has the Aggregate API, servicenow.headers what it wants with each request",
+        ),
+    };
+    FindingArea::Instance.warning(subject(table), seen, cure)
+}
+
 /// What is known of how fast the instance finds the rows that changed.
 #[derive(Debug, Clone)]
 pub(in crate::commands::doctor) struct SeenPoll {

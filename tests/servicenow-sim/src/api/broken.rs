@@ -52,7 +52,7 @@ fn page(status: u16, title: &str) -> Answer {
 fn echo(status: u16, request: &Request) -> Answer {
     // Only those that say who asks: clients cut long words.
     let own = |name: &str| {
-        ["authorization", "x-sn-apikey"]
+        ["authorization", "x-sn-apikey", "x-gateway-key"]
             .iter()
             .any(|it| name.eq_ignore_ascii_case(it))
     };
