@@ -3,12 +3,17 @@
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
 
+use crate::expected_panic;
+
 /// Logs panics from now on instead of printing them.
 pub(super) fn log_panics() {
     panic::set_hook(Box::new(report));
 }
 
 fn report(info: &PanicHookInfo<'_>) {
+    if expected_panic::is_expected() {
+        return;
+    }
     let place = info.location().map(ToString::to_string);
     let thread = std::thread::current();
     log::error!(thread = thread.name().unwrap_or("without a name"),

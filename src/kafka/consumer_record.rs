@@ -1,9 +1,10 @@
 //! A consumed record.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+
+use crate::expected_panic;
 
 /// A consumed record. It owns its bytes, so that it can wait in a queue while librdkafka reuses its own
 /// memory.
@@ -33,7 +34,7 @@ impl ConsumerRecord {
     pub(super) fn of(message: &BorrowedMessage<'_>, topic: Arc<str>) -> ConsumerRecord {
         // The only way of rdkafka 0.39 to read a header's name panics when the name is not UTF-8, and
         // every program that may write to the topic can send such a record.
-        let headers = catch_unwind(AssertUnwindSafe(|| headers(message)));
+        let headers = expected_panic::catch(|| headers(message));
         ConsumerRecord {
             topic,
             partition: message.partition(),
@@ -41,7 +42,7 @@ impl ConsumerRecord {
             timestamp: message.timestamp().to_millis(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
-            unreadable_headers: headers.is_err(),
+            unreadable_headers: headers.is_none(),
             headers: headers.unwrap_or_default(),
         }
     }

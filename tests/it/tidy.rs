@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "backoff",
         "control",
+        "expected_panic",
         "health",
         "metrics",
         "name_lookup",
