@@ -280,7 +280,7 @@ fn spawn_workers(
             queue: queue.clone(),
             signals: signals.clone(),
             heartbeat: context.health.thread(&name),
-            failed: Cell::new(false),
+            last_failure: Cell::default(),
         };
         let handle = thread::Builder::new()
             .name(name)

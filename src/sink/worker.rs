@@ -31,8 +31,9 @@ pub(super) struct SinkWorker {
     /// `stop` ends the thread; after `abandon`, requests are being ended from outside.
     pub(super) signals: StopSignals,
     pub(super) heartbeat: Heartbeat,
-    /// Whether a request for the present record has failed.
-    pub(super) failed: Cell<bool>,
+    /// When a request for the present record failed last, in this try of it or an earlier one: until then it may
+    /// have been written.
+    pub(super) last_failure: Cell<Option<Instant>>,
 }
 
 impl SinkWorker {
@@ -53,6 +54,7 @@ impl SinkWorker {
 
     fn handle(&self, task: SinkTask) {
         self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
+        self.last_failure.set(None);
         let ordering_key = task.ordering_key;
         let completion = if task.lease.is_stopped() {
             Some(completed(task, TaskOutcome::NotStarted))
@@ -87,18 +89,25 @@ impl SinkWorker {
     /// The outcome of a record whose writing was stopped: it was not begun, unless a request for it has
     /// failed or was ended.
     fn stopped(&self) -> TaskOutcome {
-        if self.failed.get() || self.signals.abandon.is_stopped() {
+        if self.signals.abandon.is_stopped() {
             TaskOutcome::Abandoned
         } else {
-            TaskOutcome::NotStarted
+            self.unfinished()
+        }
+    }
+
+    /// The outcome of a record for which no request is under way: it was not begun, unless one has failed.
+    fn unfinished(&self) -> TaskOutcome {
+        match self.last_failure.get() {
+            Some(_) => TaskOutcome::Abandoned,
+            None => TaskOutcome::NotStarted,
         }
     }
 
     fn attempt(&self, task: &SinkTask) -> WriteOutcome {
-        self.failed.set(false);
-        let history = task
-            .possibly_written_before
-            .map_or(PriorAttempt::None, |since| PriorAttempt::Possible { since });
+        // A held record is tried again, and a try that failed may have written it.
+        let last_try = task.possibly_written_before.max(self.last_failure.get());
+        let history = last_try.map_or(PriorAttempt::None, |since| PriorAttempt::Possible { since });
         match &task.decision {
             Ok(RecordAction::Write(operation)) => {
                 let writer = &self.topic.writer;
@@ -161,7 +170,7 @@ impl SinkWorker {
             self.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
             let pause = backoff.next_ceiling();
             if task.lease.wait(pause) {
-                return completed(task, TaskOutcome::NotStarted);
+                return completed(task, self.unfinished());
             }
             // The record stays the same, but the instance may answer otherwise now.
             match self.attempt(&task) {
@@ -194,7 +203,7 @@ impl RetryObserver for TaskObserver<'_> {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant) {
         self.worker.heartbeat.beat(RECORD_HEARTBEAT_DEADLINE);
         if !error.is_unsent_wait() {
-            self.worker.failed.set(true);
+            self.worker.last_failure.set(Some(Instant::now()));
             self.worker.topic.count_error(error.metric_label());
         }
         self.worker
