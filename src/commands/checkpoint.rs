@@ -105,7 +105,9 @@ fn set(
 
 /// As the owner of the folder, so that root changes nothing there that the service could not.
 pub(super) fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
-    regular_file::become_folder_owner(path).map_err(|error| {
+    // Behind a link of root's the folder of the file itself counts: it may be the service's.
+    let file = regular_file::resolve(path).unwrap_or_else(|_| path.to_owned());
+    regular_file::become_folder_owner(&file).map_err(|error| {
         let path = path.display();
         let why = format!("cannot go on as the owner of the folder of {path}: {error}");
         CommandFailure::new(exit_code::TRY_AGAIN, why)

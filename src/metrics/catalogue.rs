@@ -119,7 +119,7 @@ catalogue! {
     sink_dead_letters: CounterVec = "bridge_sink_dead_letters_total" ["table", "error_kind"] of SinkTable;
     /// Records consumed but not done.
     sink_in_flight: GaugeVec = "bridge_sink_in_flight_records" ["topic"] of SinkTopic;
-    /// Records that wait, after an unclean end, for writes that may still run on their rows.
+    /// Records that wait for writes of an earlier owner of their partition that may still run on their rows.
     sink_waiting: GaugeVec = "bridge_sink_waiting_records" ["topic"] of SinkTopic;
     /// Records that are held because they or the schema registry are in trouble; bridge_outage tells of the instance.
     sink_held: GaugeVec = "bridge_sink_held" ["topic"] of SinkTopic;

@@ -5,7 +5,7 @@
 //! makes a row again. The first create tells. Until its answer is there no other create is sent, and where
 //! the answer names another sys_id, none is sent any more.
 //!
-//! The one that tells is the first unfinished record of its partition: all behind it are held when it has told
+//! The one that tells is the first record in flight of its partition: all behind it are held when it has told
 //! that sys_ids are not taken, but it is finished, and so committed, and does not come again under the identity
 //! of a better configuration.
 

@@ -64,7 +64,8 @@ pub trait RetryObserver {
     fn retry_scheduled(&self, error: &servicenow::Error, since: Instant);
     /// The record waits for the answer to a create of another one.
     fn waits_for_another_create(&self) {}
-    /// Whether all records before it in its partition are finished.
+    /// Whether no record before it in its partition is in flight. Those that wait for writes of an earlier owner do
+    /// not count.
     fn is_first_of_its_partition(&self) -> bool {
         true
     }
