@@ -10,7 +10,7 @@
 //! time and then by identifier, until the count fits.
 //!
 //! Where nothing counts, a slice is finished when the page behind its last row is empty, and larger ones
-//! are too ([`end_look`]). More hidden rows in one run than the largest of them has room for look like the
+//! are too (`end_look`). More hidden rows in one run than the largest of them has room for look like the
 //! end; the cursor stays before them.
 
 mod end_look;

@@ -1,6 +1,6 @@
 //! Confluent's source connector for Platform, and the one of the same settings in Confluent Cloud
 //! (docs.confluent.io: "Configuration Reference for ServiceNow Source Connector for Confluent Platform",
-//! "ServiceNow Source [Legacy] Connector for Confluent Cloud").
+//! `ServiceNow Source [Legacy] Connector for Confluent Cloud`).
 
 use crate::commands::migrate::connect::CONFLUENT_RULES;
 use crate::commands::migrate::connector::{Connector, OffsetForm, no_table};
