@@ -18,7 +18,8 @@ before and which settings are not needed. Secrets are not copied: each is a `${V
 
 `--offsets` takes the answer of `GET /connectors/NAME/offsets`, or records of the offsets topic with
 their keys, one a line, and makes a checkpoint file: each table goes on at the begin of the second
-that the connector had reached. Without it whole tables are sent again. A sink goes on at the offsets of the connector's group.
+that the connector had reached. Without it whole tables are sent again. A sink goes on at the
+offsets of the connector's group.
 
 Stop the connector first. Nothing is written over, and no network is touched.",
     inputs: &[InputGroup {
