@@ -3,7 +3,7 @@
 //! `SOAK_MINUTES` (5) is how long an outage lasts, `SOAK_SEEDS` (20) how many loads a trial has. Each
 //! trial prints what it did.
 
-#![expect(clippy::print_stdout, reason = "one reads along for half an hour")]
+#![expect(clippy::print_stdout, reason = "one reads along for an hour")]
 
 mod broker_return;
 mod checkpoint;
