@@ -90,6 +90,13 @@ pub struct Options {
     /// Requests that run and requests that wait at most, 4 and 50 on a real node (section 7);
     /// `None` is no limit.
     pub semaphore: Option<(usize, usize)>,
+    /// Who may aggregate (capture.md section 2, a conflict between documents).
+    pub aggregate_access: AggregateAccess,
+    /// `glide.db.max.aggregates`: most groups in an answer of the Aggregate API (capture.md section 2).
+    pub max_aggregates: usize,
+    /// Grouping by a date-time works over REST; else it is a 400 (capture.md section 2: nobody shows that
+    /// it works).
+    pub group_by_date_time: bool,
     /// Name and value of a header without which a gateway before the instance refuses each request in its
     /// own words (findings, A1 and A16).
     pub gateway_header: Option<(String, String)>,
@@ -137,6 +144,9 @@ impl Default for Options {
             rate_limit_per_hour: None,
             semaphore_wait: Duration::ZERO,
             semaphore: None,
+            aggregate_access: AggregateAccess::Roles,
+            max_aggregates: 100_000,
+            group_by_date_time: false,
             gateway_header: None,
         }
     }
@@ -214,6 +224,16 @@ pub enum NoCount {
     Omit,
     /// The header shows the number of rows of the page.
     PageRows,
+}
+
+/// Who may aggregate over a table (capture.md section 2, a conflict between documents).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AggregateAccess {
+    /// Rules of the table by role count, rules of rows do not (April 2026); see
+    /// [`crate::Sim::refuse_aggregates`].
+    Roles,
+    /// Also only those who may read all records of the table (until March 2026); else 403.
+    AllRecords,
 }
 
 /// What an unknown field, an unknown operator or a malformed term does (section 3.5).

@@ -222,6 +222,15 @@ impl Sim {
         self.instance.write().hide_field(table, column, Some(rule))
     }
 
+    /// Refuses aggregates over a table, as a rule of the table by role does: 403 (capture.md
+    /// section 2). Reads of its rows go on.
+    ///
+    /// # Errors
+    /// If the table does not exist.
+    pub fn refuse_aggregates(&self, table: &str) -> Result<(), Error> {
+        self.instance.write().refuse_aggregates(table)
+    }
+
     /// Takes all access rules of a table back.
     ///
     /// # Errors

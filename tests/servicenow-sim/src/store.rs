@@ -50,6 +50,8 @@ pub(crate) struct TableData {
     pub(crate) row_rules: Vec<RowRule>,
     pub(crate) field_rules: Vec<FieldRule>,
     pub(crate) refusals: Vec<RefusalRule>,
+    /// A rule of the table refuses aggregates.
+    pub(crate) no_aggregates: bool,
 }
 
 impl TableData {
@@ -108,6 +110,7 @@ impl Store {
             row_rules: Vec::new(),
             field_rules: Vec::new(),
             refusals: Vec::new(),
+            no_aggregates: false,
         };
         self.tables.insert(name.clone(), data);
         self.describe(&name)

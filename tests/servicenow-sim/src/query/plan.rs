@@ -49,6 +49,33 @@ impl Evaluator<'_> {
         self.select_evaluated(table, query, window)
     }
 
+    /// Visits every row that the query matches, hidden ones too, in any order.
+    pub(crate) fn each(
+        &self,
+        table: &TableData,
+        query: &Compiled,
+        mut visit: impl FnMut(&Arc<Stored>),
+    ) {
+        if query.nothing {
+            return;
+        }
+        let all = table.by_id().rows();
+        match Plan::new(table, query).filter(|_| self.options.use_indexes) {
+            Some(plan) => {
+                for part in &plan.parts {
+                    let rows = plan.index.rows().get(part.range.clone());
+                    let rows = rows.unwrap_or_default().iter();
+                    rows.filter(|row| self.rest(part, query, row))
+                        .for_each(&mut visit);
+                }
+            }
+            None => all
+                .iter()
+                .filter(|row| self.matches(query, row))
+                .for_each(visit),
+        }
+    }
+
     fn select_indexed(&self, plan: &Plan<'_>, query: &Compiled, window: Window) -> Selection {
         let all = plan.index.rows();
         let slice = |part: &Part<'_>| all.get(part.range.clone()).unwrap_or_default();
@@ -112,12 +139,8 @@ impl Evaluator<'_> {
     }
 
     fn select_evaluated(&self, table: &TableData, query: &Compiled, window: Window) -> Selection {
-        let all = table.by_id().rows();
-        let mut rows: Vec<_> = all
-            .iter()
-            .filter(|row| self.matches(query, row))
-            .cloned()
-            .collect();
+        let mut rows = Vec::new();
+        self.each(table, query, |row| rows.push(Arc::clone(row)));
         let total = rows.len();
         // Rows that the order leaves equal come in any order (section 3.1, checklist 22).
         let complete = query.order.iter().any(|(path, _)| path.is_sys_id());
@@ -173,9 +196,15 @@ impl<'a> Plan<'a> {
                 ids: Vec::new(),
             };
             let mut rest: Vec<&[Term]> = Vec::new();
+            let mut list = None;
             let mut id_groups: Vec<&[Term]> = Vec::new();
             for group in groups {
                 match group.as_slice() {
+                    [term]
+                        if index.stamp.is_none() && list.is_none() && id_list(term).is_some() =>
+                    {
+                        list = id_list(term);
+                    }
                     [term] if narrow.note(term) => {
                         if term.path.is_sys_id() {
                             id_groups.push(group);
@@ -188,10 +217,21 @@ impl<'a> Plan<'a> {
             if !ids_done {
                 rest.append(&mut id_groups);
             }
-            parts.push(Part {
-                range,
-                rest: Rest::Groups(rest),
-            });
+            let Some(list) = list else {
+                parts.push(Part {
+                    range,
+                    rest: Rest::Groups(rest),
+                });
+                continue;
+            };
+            // The rows of each id that is asked for.
+            parts.extend(list.iter().map(|id| {
+                let start = index.lower("", id).max(range.start);
+                Part {
+                    range: start..index.upper("", id).min(range.end).max(start),
+                    rest: Rest::Groups(rest.clone()),
+                }
+            }));
         }
         Some(Plan {
             index,
@@ -205,13 +245,31 @@ impl<'a> Plan<'a> {
 fn choose<'a>(table: &'a TableData, query: &Compiled) -> Option<(&'a Index, bool)> {
     let is = |index: &Index, path: &Path| index.stamp.is_some_and(|stamp| path.is(stamp));
     let by_stamp = |path: &Path| table.indexes.iter().find(|index| is(index, path));
+    let mut branches = query.branches.iter();
+    let lists = branches.all(|groups| {
+        let mut groups = groups.iter();
+        groups.any(|group| matches!(group.as_slice(), [term] if id_list(term).is_some()))
+    });
     match query.order.as_slice() {
         [(id, false), ..] if id.is_sys_id() => Some((table.by_id(), true)),
+        // Few rows, whatever their order.
+        _ if lists => Some((table.by_id(), false)),
         [(stamp, false), (id, false), ..] if id.is_sys_id() => Some((by_stamp(stamp)?, true)),
         [] => {
-            let mut terms = query.branches.iter().flatten().flatten();
-            Some((terms.find_map(|term| by_stamp(&term.path))?, false))
+            let terms = || query.branches.iter().flatten().flatten();
+            let stamp = terms().find_map(|term| by_stamp(&term.path));
+            let id = || terms().any(|term| term.path.is_sys_id());
+            let index = stamp.or_else(|| id().then(|| table.by_id()));
+            Some((index?, false))
         }
+        _ => None,
+    }
+}
+
+/// The ids of `sys_idIN`.
+fn id_list(term: &Term) -> Option<&[String]> {
+    match &term.test {
+        Test::In(list, true) if term.path.is_sys_id() => Some(list),
         _ => None,
     }
 }

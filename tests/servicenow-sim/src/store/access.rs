@@ -77,9 +77,16 @@ impl Store {
         let data = self.table_mut(table)?;
         data.row_rules.clear();
         data.field_rules.clear();
+        data.no_aggregates = false;
         for row in data.by_id().rows() {
             row.set_hidden(false);
         }
+        Ok(())
+    }
+
+    /// Refuses aggregates over a table.
+    pub(crate) fn refuse_aggregates(&mut self, table: &str) -> Result<(), Error> {
+        self.table_mut(table)?.no_aggregates = true;
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 //! the end of servicenow_api.md. `cfg(test)` tells the lints that this is test code.
 
 #[cfg(test)]
+mod aggregates;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod client;

@@ -396,7 +396,12 @@ fn branch() -> impl Strategy<Value = String> {
     let stamps =
         (operator(), 1_u8..6).prop_map(|(op, n)| format!("sys_updated_on{op}{}", stamp(n)));
     let ids = (operator(), 0_u8..60).prop_map(|(op, n)| format!("sys_id{op}i{n:02}"));
-    let other = prop::sample::select(vec!["active=true", "sys_id!=i07", "nonsense=1"]);
+    let other = prop::sample::select(vec![
+        "active=true",
+        "sys_id!=i07",
+        "nonsense=1",
+        "sys_idINi03,i41,I07,i03",
+    ]);
     let condition = prop_oneof![4 => stamps, 3 => ids, 2 => other.prop_map(str::to_owned)];
     prop::collection::vec(condition, 0..4).prop_map(|list| list.join("^"))
 }

@@ -415,43 +415,6 @@ fn line_19_head_has_no_body() {
 }
 
 #[test]
-fn stats_give_extremes_and_groups_as_strings() {
-    let sim = start();
-    for (id, state, stamp) in [
-        ("a", "1", "2024-01-01 00:00:00"),
-        ("b", "2", "2024-01-02 00:00:00"),
-    ] {
-        sim.insert(
-            "incident",
-            row(id).set("state", state).set("sys_updated_on", stamp),
-        )
-        .unwrap();
-    }
-    let stats = |rest: &str| {
-        get(
-            &sim,
-            &format!("/api/now/stats/incident?sysparm_count=true{rest}"),
-        )
-        .json()["result"]
-            .clone()
-    };
-    assert_eq!(
-        stats("&sysparm_max_fields=sys_updated_on"),
-        serde_json::json!({ "stats": { "count": "2", "max": { "sys_updated_on": "2024-01-02 00:00:00" } } })
-    );
-    assert_eq!(
-        stats("&sysparm_query=sys_updated_on%3E2024-01-01%2000:00:00")["stats"]["count"],
-        "1"
-    );
-    assert_eq!(
-        stats("&sysparm_group_by=state")[0],
-        serde_json::json!({
-            "stats": { "count": "1" }, "groupby_fields": [{ "field": "state", "value": "1" }]
-        })
-    );
-}
-
-#[test]
 fn own_tables_and_the_users_own_row() {
     let sim = start();
     let table = Table::new("u_pet")
