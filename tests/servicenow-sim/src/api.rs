@@ -1,13 +1,17 @@
 //! The instance behind the socket: routes, faults, authentication, headers.
 
+mod batch;
 mod broken;
 mod input;
 mod link;
 mod list;
 mod payload;
 mod refuse;
+mod route;
 mod stats;
 mod write;
+
+pub(crate) use route::{is_batch, stats_of, table_of};
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +21,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 
 use crate::api::payload::Unreadable;
+use crate::api::route::{Route, route};
 use crate::api::write::Draft;
 use crate::auth::session::{self, Sessions};
 use crate::auth::{Auth, unauthorized};
@@ -63,6 +68,10 @@ struct Arrival<'a> {
     fault: Option<&'a Fault>,
     /// The write that it asks for.
     draft: Option<&'a Draft>,
+    /// Number in the request log.
+    number: u64,
+    /// Number of the batch that it is an item of.
+    batch: Option<u64>,
     stop: &'a Stop,
 }
 
@@ -80,71 +89,12 @@ impl<'a> Deref for Context<'a> {
     }
 }
 
-/// Where a path leads.
-#[derive(Debug, PartialEq, Eq)]
-enum Route<'a> {
-    Table {
-        version: &'a str,
-        table: &'a str,
-        id: Option<&'a str>,
-    },
-    Stats {
-        table: &'a str,
-    },
-    Token,
-    Unknown,
-    Page,
-}
-
-fn route(path: &str) -> Route<'_> {
-    if path == "/oauth_token.do" {
-        return Route::Token;
-    }
-    let Some(rest) = path.strip_prefix("/api/") else {
-        return Route::Page;
-    };
-    let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
-    // No version is the latest (section 2.1, line 93).
-    let (version, parts) = match parts.as_slice() {
-        ["now", version @ ("v1" | "v2"), rest @ ..] => (*version, rest),
-        ["now", rest @ ..] => ("", rest),
-        _ => return Route::Unknown,
-    };
-    match parts {
-        ["table", table] => Route::Table {
-            version,
-            table,
-            id: None,
-        },
-        ["table", table, id] => Route::Table {
-            version,
-            table,
-            id: Some(id),
-        },
-        ["stats", table] => Route::Stats { table },
-        _ => Route::Unknown,
-    }
-}
-
-/// The table of a Table API path.
-pub(crate) fn table_of(path: &str) -> Option<&str> {
-    row_of(path).map(|(table, _)| table)
-}
-
-/// The table and the `sys_id` of a Table API path.
-fn row_of(path: &str) -> Option<(&str, Option<&str>)> {
-    match route(path) {
-        Route::Table { table, id, .. } => Some((table, id)),
-        Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
-    }
-}
-
-/// The table of a Stats API path.
-pub(crate) fn stats_of(path: &str) -> Option<&str> {
-    match route(path) {
-        Route::Stats { table } => Some(table),
-        Route::Table { .. } | Route::Token | Route::Unknown | Route::Page => None,
-    }
+/// One request that was answered.
+struct Served {
+    answer: Answer,
+    /// Its number in the request log.
+    number: u64,
+    fault: Option<Fault>,
 }
 
 impl Instance {
@@ -209,7 +159,7 @@ impl Instance {
             Route::Token => return self.auth.token(request, &self.options, now),
             // Wrong paths outside of /api lead to the login page (section 10).
             Route::Page => return broken::login(),
-            Route::Table { .. } | Route::Stats { .. } | Route::Unknown => {}
+            Route::Table { .. } | Route::Stats { .. } | Route::Batch | Route::Unknown => {}
         }
         let Some(user) = self.auth.user(request, &self.options) else {
             return unauthorized();
@@ -238,12 +188,51 @@ impl Instance {
     fn rated(&self, context: &Context<'_>, route: &Route<'_>) -> Answer {
         let rated = match route {
             Route::Table { .. } => self.rate.count(self.clock.now()),
-            Route::Stats { .. } | Route::Token | Route::Unknown | Route::Page => None,
+            _ => None,
         };
         match rated {
             Some(rated) if rated.exceeded => rated.mark(rated.denied()),
             Some(rated) => rated.mark(self.api(context, route)),
             None => self.api(context, route),
+        }
+    }
+
+    /// Answers a request by `answer`: with its entry in the log and in the journal of writes, and with
+    /// the fault that strikes it.
+    fn logged(&self, arrival: Arrival<'_>, answer: impl FnOnce(Arrival<'_>) -> Answer) -> Served {
+        let request = arrival.request;
+        let mut entry = LoggedRequest::new(request, arrival.now);
+        entry.batch = arrival.batch;
+        let fault = self.faults.take(&entry);
+        entry.fault = fault.as_ref().map(Fault::name);
+        let draft = self.draft(request, &entry);
+        let number = self.log.begin(entry);
+        let mut answer = answer(Arrival {
+            fault: fault.as_ref(),
+            draft: draft.as_ref(),
+            number,
+            ..arrival
+        });
+        if let Some(fault) = &fault {
+            let operation = draft.as_ref().map(|draft| draft.operation);
+            broken::apply(fault, operation, &mut answer, arrival.stop);
+        }
+        // Nothing of such an answer leaves the instance.
+        let lost = answer.breakage == Breakage::ResetFirst;
+        // Before the last byte goes out, so that a client that has its answer finds it in the log.
+        self.log.update(number, |entry| {
+            if !lost {
+                entry.status = answer.status;
+                entry.rows = answer.rows;
+            }
+        });
+        if let Some(draft) = &draft {
+            self.answered(draft, if lost { 0 } else { answer.status });
+        }
+        Served {
+            answer,
+            number,
+            fault,
         }
     }
 
@@ -277,6 +266,7 @@ impl Instance {
             },
             Route::Stats { table } if reads => self.stats(context, table),
             Route::Stats { .. } => Err(not_read(request)),
+            Route::Batch => self.batch(context),
             Route::Token | Route::Unknown | Route::Page => Err(Answer::error(
                 400,
                 "Requested URI does not represent any resource",
@@ -390,35 +380,21 @@ impl Service for Instance {
         }
         let skew = self.next_skew();
         let now = self.clock.now().saturating_add(skew);
-        let mut entry = LoggedRequest::new(request, now);
-        let fault = self.faults.take(&entry);
-        entry.fault = fault.as_ref().map(Fault::name);
-        let draft = self.draft(request, &entry);
-        let ticket = self.log.begin(entry);
-        let mut answer = self.answer(Arrival {
+        let arrival = Arrival {
             request,
             now,
             skew,
-            fault: fault.as_ref(),
-            draft: draft.as_ref(),
+            fault: None,
+            draft: None,
+            number: 0,
+            batch: None,
             stop,
-        });
-        if let Some(fault) = &fault {
-            let operation = draft.as_ref().map(|draft| draft.operation);
-            broken::apply(fault, operation, &mut answer, stop);
-        }
-        // Nothing of such an answer leaves the instance.
-        let lost = answer.breakage == Breakage::ResetFirst;
-        // Before the last byte goes out, so that a client that has its answer finds it in the log.
-        self.log.update(ticket, |entry| {
-            if !lost {
-                entry.status = answer.status;
-                entry.rows = answer.rows;
-            }
-        });
-        if let Some(draft) = &draft {
-            self.answered(draft, if lost { 0 } else { answer.status });
-        }
+        };
+        let Served {
+            answer,
+            number: ticket,
+            fault,
+        } = self.logged(arrival, |arrival| self.answer(arrival));
         let asked = request
             .header("accept-encoding")
             .is_some_and(|it| it.contains("gzip"));

@@ -70,6 +70,7 @@ fn requests(instance: &Instance) -> Answer {
                 "rows": entry.rows,
                 "bytes": entry.bytes,
                 "fault": entry.fault,
+                "batch": entry.batch,
             })
         })
         .collect();

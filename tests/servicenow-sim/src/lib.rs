@@ -43,7 +43,9 @@ pub use error::Error;
 pub use faults::{Fault, Faults, Rule, RuleId, Target};
 pub use generator::{Generator, random_sys_id};
 pub use http::body::gzipped;
-pub use options::{AggregateAccess, LiteralTz, NoCount, OAuthClient, Options, UnknownTerm, User};
+pub use options::{
+    AggregateAccess, BatchLimits, LiteralTz, NoCount, OAuthClient, Options, UnknownTerm, User,
+};
 pub use requests::LoggedRequest;
 pub use row::{Row, RowView};
 pub use schema::{Column, Kind, Table};

@@ -94,9 +94,11 @@ pub struct Options {
     pub aggregate_access: AggregateAccess,
     /// `glide.db.max.aggregates`: most groups in an answer of the Aggregate API (capture.md section 2).
     pub max_aggregates: usize,
-    /// Grouping by a date-time works over REST; else it is a 400 (capture.md section 2: nobody shows that
-    /// it works).
+    /// Grouping by a date-time works over REST; else it is a 400 (capture.md section 2: no source shows
+    /// that it works).
     pub group_by_date_time: bool,
+    /// Limits of the Batch API (section 9, line 340).
+    pub batch: BatchLimits,
     /// Name and value of a header without which a gateway before the instance refuses each request in its
     /// own words (findings, A1 and A16).
     pub gateway_header: Option<(String, String)>,
@@ -147,7 +149,29 @@ impl Default for Options {
             aggregate_access: AggregateAccess::Roles,
             max_aggregates: 100_000,
             group_by_date_time: false,
+            batch: BatchLimits::default(),
             gateway_header: None,
+        }
+    }
+}
+
+/// Limits of a batch.
+#[derive(Debug, Clone)]
+pub struct BatchLimits {
+    /// The quota of the whole batch: 30 s. What is not done by then is unserviced.
+    pub time: Duration,
+    /// `glide.rest.batch.max.inputSize`: largest item, in bytes: 5 MB.
+    pub max_input: usize,
+    /// `glide.rest.batch.max.outputSize`: largest answer of an item, in bytes: 10 MB.
+    pub max_output: usize,
+}
+
+impl Default for BatchLimits {
+    fn default() -> BatchLimits {
+        BatchLimits {
+            time: Duration::from_secs(30),
+            max_input: 5 << 20,
+            max_output: 10 << 20,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct LoggedRequest {
     pub bytes: u64,
     /// Name of the fault that was injected.
     pub fault: Option<&'static str>,
+    /// Number of the batch that it came in as an item; the batch itself has none.
+    pub batch: Option<u64>,
 }
 
 impl LoggedRequest {
@@ -55,6 +57,7 @@ impl LoggedRequest {
             rows: 0,
             bytes: 0,
             fault: None,
+            batch: None,
         }
     }
 
@@ -83,6 +86,11 @@ impl LoggedRequest {
     /// Whether this is a request to the token endpoint.
     pub fn is_token(&self) -> bool {
         self.path == "/oauth_token.do"
+    }
+
+    /// Whether this is a request to the Batch API. Its items are entries of their own.
+    pub fn is_batch(&self) -> bool {
+        crate::api::is_batch(&self.path)
     }
 
     /// The table of a Table API request.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::api::input::Input;
 use crate::api::payload::{self, Unreadable};
+use crate::api::route::row_of;
 use crate::api::{Context, Instance, broken, refuse};
 use crate::faults::Fault;
 use crate::http::Request;
@@ -27,7 +28,7 @@ impl Instance {
     /// Reads a write and notes it in the journal; `None` for every other request.
     pub(super) fn draft(&self, request: &Request, entry: &LoggedRequest) -> Option<Draft> {
         let operation = entry.operation()?;
-        let (table, sys_id) = super::row_of(&request.path)?;
+        let (table, sys_id) = row_of(&request.path)?;
         let fields = match operation {
             Operation::Insert | Operation::Update => payload::read(request, self.options.max_body),
             Operation::Delete => Ok(Arc::default()),

@@ -6,6 +6,8 @@ mod aggregates;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod control;
