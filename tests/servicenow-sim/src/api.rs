@@ -14,7 +14,6 @@ mod write;
 pub(crate) use route::{is_batch, stats_of, table_of};
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,7 @@ use crate::api::route::{Route, route};
 use crate::api::write::Draft;
 use crate::auth::session::{self, Sessions};
 use crate::auth::{Auth, unauthorized};
-use crate::clock::{Clock, http_date};
+use crate::clock::{Clock, Nodes, http_date};
 use crate::faults::{Fault, Faults};
 use crate::http::Request;
 use crate::http::answer::{Answer, Breakage};
@@ -54,7 +53,9 @@ pub(crate) struct Instance {
     semaphore: Semaphore,
     /// `http://host:port`, known once the listener is bound.
     pub(crate) base: OnceLock<String>,
-    node: AtomicUsize,
+    nodes: Nodes,
+    /// The nodes of other users.
+    writers: Nodes,
 }
 
 /// One request as it arrives.
@@ -110,7 +111,8 @@ impl Instance {
             rate: RateRule::new(options.rate_limit_per_hour),
             semaphore: Semaphore::new(options.semaphore),
             base: OnceLock::new(),
-            node: AtomicUsize::new(0),
+            nodes: Nodes::new(&options.node_skews, options.node_order),
+            writers: Nodes::new(&options.writer_skews, options.node_order),
             zone,
             options,
         }
@@ -276,12 +278,9 @@ impl Instance {
         result.unwrap_or_else(|refusal| refusal)
     }
 
-    /// Clock skew of the node whose turn it is.
-    fn next_skew(&self) -> i64 {
-        let nodes = &self.options.node_skews;
-        let turn = self.node.fetch_add(1, Ordering::Relaxed);
-        let skew = nodes.get(turn.checked_rem(nodes.len()).unwrap_or_default());
-        skew.copied().unwrap_or_default()
+    /// Server time by the clock of the node where the next change of another user is made, epoch seconds.
+    pub(crate) fn stamp(&self) -> i64 {
+        self.clock.now().saturating_add(self.writers.next())
     }
 
     fn session(&self, context: &Context<'_>) -> Session {
@@ -378,7 +377,7 @@ impl Service for Instance {
                 ticket: 0,
             };
         }
-        let skew = self.next_skew();
+        let skew = self.nodes.next();
         let now = self.clock.now().saturating_add(skew);
         let arrival = Arrival {
             request,

@@ -100,7 +100,7 @@ fn change(instance: &Instance, table: &str, rows: &mut Generator) -> Result<(), 
     let mut store = instance.write();
     // Stamped under the lock, or the change would be a late commit.
     let actor = Actor {
-        now: instance.clock.now(),
+        now: instance.stamp(),
         user: "admin",
     };
     let known = store.table(table)?.by_id().rows();

@@ -3,11 +3,14 @@
 //! Stamps are `YYYY-MM-DD HH:MM:SS` in UTC with one-second resolution (servicenow_api.md section 4,
 //! line 215). The server's clock is the machine's clock plus a fixed skew.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+
+use crate::options::NodeOrder;
 
 /// Where "now" comes from.
 #[derive(Debug, Clone)]
@@ -29,6 +32,40 @@ impl Clock {
         i64::try_from(real.as_secs())
             .unwrap_or(i64::MAX)
             .saturating_add(self.skew)
+    }
+}
+
+/// The clocks of several nodes.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    /// Seconds that each node is ahead of the instance's clock.
+    skews: Vec<i64>,
+    order: NodeOrder,
+    turn: AtomicU64,
+}
+
+impl Nodes {
+    pub(crate) fn new(skews: &[i64], order: NodeOrder) -> Nodes {
+        Nodes {
+            skews: skews.to_vec(),
+            order,
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    /// Clock skew of the node whose turn it is.
+    pub(crate) fn next(&self) -> i64 {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = match self.order {
+            NodeOrder::RoundRobin => turn,
+            NodeOrder::Random(seed) => fastrand::Rng::with_seed(seed ^ turn).u64(..),
+        };
+        let nodes = u64::try_from(self.skews.len()).unwrap_or_default();
+        let place = turn
+            .checked_rem(nodes)
+            .and_then(|at| usize::try_from(at).ok());
+        let skew = place.and_then(|at| self.skews.get(at));
+        skew.copied().unwrap_or_default()
     }
 }
 

@@ -44,7 +44,8 @@ pub use faults::{Fault, Faults, Rule, RuleId, Target};
 pub use generator::{Generator, random_sys_id};
 pub use http::body::gzipped;
 pub use options::{
-    AggregateAccess, BatchLimits, LiteralTz, NoCount, OAuthClient, Options, UnknownTerm, User,
+    AggregateAccess, BatchLimits, LiteralTz, NoCount, NodeOrder, OAuthClient, Options, UnknownTerm,
+    User,
 };
 pub use requests::LoggedRequest;
 pub use row::{Row, RowView};

@@ -28,8 +28,14 @@ pub struct Options {
     pub user_date_format: String,
     /// Seconds the instance's clock is ahead of this machine's.
     pub skew_seconds: i64,
-    /// Extra seconds of each node's clock; requests go to the nodes in turn (checklist 34).
+    /// Extra seconds of each node's clock; each request goes to one of the nodes, and its `Date` and the
+    /// stamps of what it writes are that node's (checklist 34; section 11.6).
     pub node_skews: Vec<i64>,
+    /// Extra seconds of the clocks of the nodes where other users change rows: each change through the
+    /// handle is stamped by one of them (section 11.6).
+    pub writer_skews: Vec<i64>,
+    /// Which node is next.
+    pub node_order: NodeOrder,
     /// Answers without a complete order come shuffled (section 3.1, checklist 22).
     pub shuffle: bool,
     /// What `sysparm_no_count=true` does to `X-Total-Count` (section 2.4).
@@ -118,6 +124,8 @@ impl Default for Options {
             user_date_format: "yyyy-MM-dd HH:mm:ss".to_owned(),
             skew_seconds: 0,
             node_skews: vec![0],
+            writer_skews: vec![0],
+            node_order: NodeOrder::RoundRobin,
             shuffle: true,
             no_count: NoCount::Omit,
             unknown_term: UnknownTerm::Drop,
@@ -248,6 +256,15 @@ pub enum NoCount {
     Omit,
     /// The header shows the number of rows of the page.
     PageRows,
+}
+
+/// Which node takes the next request or change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeOrder {
+    /// One after the other.
+    RoundRobin,
+    /// Any; the same seed gives the same choice.
+    Random(u64),
 }
 
 /// Who may aggregate over a table (capture.md section 2, a conflict between documents).

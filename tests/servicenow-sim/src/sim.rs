@@ -360,7 +360,7 @@ impl Sim {
 
     fn actor(&self) -> Actor<'static> {
         Actor {
-            now: self.now(),
+            now: self.instance.stamp(),
             user: OTHER_USER,
         }
     }

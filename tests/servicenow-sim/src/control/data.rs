@@ -170,7 +170,7 @@ fn accept(instance: &Instance, request: &Request) -> Result<Value, Error> {
 
 fn admin(instance: &Instance) -> Actor<'static> {
     Actor {
-        now: instance.clock.now(),
+        now: instance.stamp(),
         user: OTHER_USER,
     }
 }

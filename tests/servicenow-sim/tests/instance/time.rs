@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use servicenow_sim::{Churn, Generator, Options, Sim, format_stamp, parse_stamp};
+use serde_json::json;
+use servicenow_sim::{Churn, Generator, NodeOrder, Options, Row, Sim, format_stamp, parse_stamp};
 
 use crate::client::{get, ids, query, row, start};
+use crate::writes::{LIST, write};
 
 #[test]
 fn line_34_late_commits_keep_their_old_stamp() {
@@ -85,6 +87,50 @@ fn line_34_the_date_header_is_server_time() {
         .get("sys_updated_on")
         .map(parse_stamp);
     assert!((stamp.unwrap().unwrap() - sim.now()).abs() <= 1);
+}
+
+/// The column's distance from the instance's clock in whole hours.
+fn hours_off(sim: &Sim, id: &str) -> i64 {
+    let row = sim.get("incident", id).unwrap();
+    let stamp = parse_stamp(row.get("sys_updated_on").unwrap()).unwrap();
+    (stamp - sim.now() + 1800).div_euclid(3600)
+}
+
+#[test]
+fn line_34_each_change_is_stamped_by_the_clock_of_its_node() {
+    let run = |node_order| {
+        let sim = Sim::start(Options {
+            node_skews: vec![3600, 7200],
+            writer_skews: vec![-7200, 0, 3600],
+            node_order,
+            ..Options::default()
+        })
+        .unwrap();
+        let by_handle: Vec<i64> = (0..9)
+            .map(|_| hours_off(&sim, &sim.insert("incident", Row::new()).unwrap()))
+            .collect();
+        let by_request: Vec<i64> = (0..4)
+            .map(|_| {
+                let answer = write(&sim, "POST", LIST, &json!({}));
+                let id = answer.json()["result"]["sys_id"].clone();
+                hours_off(&sim, id.as_str().unwrap())
+            })
+            .collect();
+        (by_handle, by_request)
+    };
+    let (by_handle, by_request) = run(NodeOrder::RoundRobin);
+    assert_eq!(by_handle[..3], by_handle[3..6]);
+    let mut all = by_handle[..3].to_vec();
+    all.sort_unstable();
+    assert_eq!(all, [-2, 0, 1]);
+    assert_eq!(by_request, [1, 2, 1, 2]);
+    let random = run(NodeOrder::Random(7));
+    assert_eq!(random, run(NodeOrder::Random(7)), "the seed decides");
+    assert_ne!(random.0[..3], random.0[3..6]);
+    assert!(
+        (-2..=1).all(|off| off == -1 || random.0.contains(&off)),
+        "{random:?}"
+    );
 }
 
 #[test]
