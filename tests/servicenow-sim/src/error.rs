@@ -38,6 +38,13 @@ pub enum Error {
         /// `sys_id`.
         sys_id: String,
     },
+    /// The classes have no root in common, so that no row can move between them.
+    UnrelatedClass {
+        /// The row's class.
+        from: String,
+        /// The class that was asked for.
+        to: String,
+    },
     /// Not an IANA time zone that this machine knows.
     UnknownZone(String),
     /// A control request that cannot be understood.
@@ -57,6 +64,9 @@ impl fmt::Display for Error {
             Error::DuplicateId { table, sys_id } => {
                 write!(f, "table {table}: row {sys_id} exists already")
             }
+            Error::UnrelatedClass { from, to } => {
+                write!(f, "class {from}: has no root in common with {to}")
+            }
             Error::UnknownZone(zone) => write!(f, "time zone {zone}: unknown"),
             Error::Script(why) => write!(f, "script: {why}"),
         }
@@ -72,6 +82,7 @@ impl std::error::Error for Error {
             | Error::UnknownColumn { .. }
             | Error::UnknownRow { .. }
             | Error::DuplicateId { .. }
+            | Error::UnrelatedClass { .. }
             | Error::UnknownZone(_)
             | Error::Script(_) => None,
         }

@@ -51,5 +51,5 @@ pub use requests::LoggedRequest;
 pub use row::{Row, RowView};
 pub use schema::{Column, Kind, Table};
 pub use sim::Sim;
-pub use store::Refusal;
+pub use store::{CascadeTrace, Refusal, Removal};
 pub use writes::{Operation, Write};

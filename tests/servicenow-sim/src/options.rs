@@ -88,6 +88,13 @@ pub struct Options {
     pub audit_delete_loss: f64,
     /// Classes with the dictionary attribute `no_audit_delete` (section 6).
     pub no_audit_delete: Vec<String>,
+    /// Deletes and undeletes are marked in `sys_audit` (capture.md section 4).
+    pub audit_marks: bool,
+    /// Classes whose deletes are not marked there: those that KB0634666 names (capture.md section 4).
+    pub no_audit_marks: Vec<String>,
+    /// What the table cleaner deletes is recorded in `sys_audit_delete` (capture.md section 4, a conflict
+    /// between documents).
+    pub cleaner_recorded: bool,
     /// Table API requests per hour of a rate rule; `None` is no rule (section 7).
     pub rate_limit_per_hour: Option<u64>,
     /// `sem_wait` of `Server-Timing` is at least this (section 1.8, line 87): the other users of the node
@@ -151,6 +158,9 @@ impl Default for Options {
             audit_delete_delay: Duration::ZERO,
             audit_delete_loss: 0.0,
             no_audit_delete: Vec::new(),
+            audit_marks: true,
+            no_audit_marks: Vec::new(),
+            cleaner_recorded: false,
             rate_limit_per_hour: None,
             semaphore_wait: Duration::ZERO,
             semaphore: None,

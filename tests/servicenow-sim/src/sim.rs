@@ -1,5 +1,6 @@
 //! The handle that tests hold.
 
+mod changes;
 mod writes;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::requests::LoggedRequest;
 use crate::row::{Row, RowView};
 use crate::schema::{Kind, Table};
 use crate::standard;
-use crate::store::{Actor, Change, FieldGuard, RowRule};
+use crate::store::{Actor, Change, FieldGuard, Removal, RowRule};
 
 /// Changes made through the handle are made by this user, not by the integration user.
 pub(crate) const OTHER_USER: &str = "admin";
@@ -155,8 +156,7 @@ impl Sim {
     /// # Errors
     /// If the table or the row does not exist.
     pub fn delete(&self, table: &str, sys_id: &str) -> Result<(), Error> {
-        let mut store = self.instance.write();
-        store.delete(table, sys_id, self.actor())
+        self.delete_as(table, sys_id, Removal::User)
     }
 
     /// A row as it is stored, hidden or not.

@@ -44,6 +44,17 @@ pub(crate) fn tables() -> Vec<Table> {
             .label("Audit Deleted Record")
             .display("display_value")
             .texts(&["tablename", "documentkey", "display_value"]),
+        // Changes of fields are not simulated, only the marks of deletes and their return.
+        Table::new("sys_audit")
+            .label("Audit")
+            .no_update()
+            .texts(&["tablename", "documentkey", "fieldname", "oldvalue"])
+            .texts(&["newvalue", "user", "reason"])
+            .column(Column::new("record_checkpoint", Kind::Integer)),
+        Table::new("sys_archive_log")
+            .label("Archive Log")
+            .texts(&["from_table", "to_table", "id"])
+            .column(Column::new("restored", Kind::DateTime)),
         task(),
         incident(),
         Table::new("problem")

@@ -3,6 +3,7 @@
 mod access;
 mod alter;
 mod audit;
+mod class;
 mod dictionary;
 mod later;
 mod refuse;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use access::{FieldGuard, FieldRule, RowRule};
+pub(crate) use audit::Cascade;
+pub use audit::{CascadeTrace, Removal};
 pub(crate) use later::Change;
 pub use refuse::Refusal;
 pub(crate) use refuse::RefusalRule;
@@ -336,15 +339,28 @@ impl Store {
         Ok(ids)
     }
 
-    /// Removes one row and records that (section 6).
-    pub(crate) fn delete(&mut self, table: &str, id: &str, actor: Actor<'_>) -> Result<(), Error> {
+    /// Applies changes that move neither stamp nor count, as a script with `autoSysFields(false)` does
+    /// (section 4, line 247).
+    pub(crate) fn update_silently(
+        &mut self,
+        table: &str,
+        id: &str,
+        mut changes: Row,
+        actor: Actor<'_>,
+    ) -> Result<(), Error> {
         let old = self.find(table, id)?;
+        write::keep_moved(&old, &mut changes);
+        self.update(table, id, &changes, actor)
+    }
+
+    /// Takes a row out of its class and the tables above.
+    fn take_out(&mut self, old: &Arc<Stored>) -> Result<(), Error> {
         for class in &old.class.chain {
             for index in &mut self.table_mut(class)?.indexes {
-                index.remove(&old);
+                index.remove(old);
             }
         }
-        self.record_delete(&old, actor)
+        Ok(())
     }
 
     /// A row by table and `sys_id`.

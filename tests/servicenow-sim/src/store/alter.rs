@@ -38,7 +38,7 @@ impl Store {
 }
 
 /// The row with the columns of `schema`.
-fn in_columns(old: &Stored, schema: &Arc<Schema>) -> Stored {
+pub(super) fn in_columns(old: &Stored, schema: &Arc<Schema>) -> Stored {
     let value = |name: &str| {
         let at = old.class.find(name);
         at.map(|at| old.value(at).into_owned()).unwrap_or_default()

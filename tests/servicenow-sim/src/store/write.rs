@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::row::{Row, Stored};
-use crate::store::{Actor, Refusal, Store, changed};
+use crate::store::{Actor, Refusal, Removal, Store, changed};
 use crate::writes::Operation;
 
 /// Columns that an update moves by itself.
@@ -70,7 +70,7 @@ impl Store {
             Operation::Delete => {
                 let old = self.seen(job)?;
                 self.allow(job, &old)?;
-                self.delete(&job.table, &job.sys_id, actor)?;
+                self.remove(&job.table, &job.sys_id, Removal::User, actor)?;
                 old
             }
         };
@@ -96,13 +96,7 @@ impl Store {
         let old = self.seen(job)?;
         let mut values = job.values.clone();
         if job.suppress {
-            for name in MOVED {
-                if values.get(name).is_none()
-                    && let Some(at) = old.class.find(name)
-                {
-                    values.put(Cow::Borrowed(name), old.value(at));
-                }
-            }
+            keep_moved(&old, &mut values);
         }
         let Some((row, journal)) = changed(&old, &values, actor) else {
             self.allow(job, &old)?;
@@ -126,6 +120,17 @@ impl Store {
         match self.refusal(job.operation, row) {
             Some(refusal) => Err(Failed::Refused(refusal, row.class.name.clone())),
             None => Ok(()),
+        }
+    }
+}
+
+/// Sets what an update moves to what it is, unless the values set it.
+pub(super) fn keep_moved(old: &Stored, values: &mut Row) {
+    for name in MOVED {
+        if values.get(name).is_none()
+            && let Some(at) = old.class.find(name)
+        {
+            values.put(Cow::Borrowed(name), old.value(at));
         }
     }
 }

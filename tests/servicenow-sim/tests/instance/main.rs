@@ -30,6 +30,8 @@ mod refusals;
 #[cfg(test)]
 mod time;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod write_faults;
 #[cfg(test)]
 mod writes;
