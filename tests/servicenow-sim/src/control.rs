@@ -4,6 +4,7 @@
 //! and the JSON.
 
 mod data;
+mod truth;
 
 use std::time::Duration;
 

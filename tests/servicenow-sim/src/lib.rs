@@ -35,6 +35,7 @@ mod sim;
 mod standard;
 mod stop;
 mod store;
+mod truth;
 mod writes;
 
 pub use churn::Churn;
@@ -51,5 +52,6 @@ pub use requests::LoggedRequest;
 pub use row::{Row, RowView};
 pub use schema::{Column, Kind, Table};
 pub use sim::Sim;
-pub use store::{CascadeTrace, Refusal, Removal};
+pub use store::{CascadeTrace, End, Refusal, Removal};
+pub use truth::{Lifetime, Truth, Version};
 pub use writes::{Operation, Write};

@@ -112,6 +112,8 @@ pub struct Options {
     pub group_by_date_time: bool,
     /// Limits of the Batch API (section 9, line 340).
     pub batch: BatchLimits,
+    /// Versions of rows that [`crate::Sim::truth`] tells of, the last ones; 0 keeps none.
+    pub history: usize,
     /// Name and value of a header without which a gateway before the instance refuses each request in its
     /// own words (findings, A1 and A16).
     pub gateway_header: Option<(String, String)>,
@@ -168,6 +170,7 @@ impl Default for Options {
             max_aggregates: 100_000,
             group_by_date_time: false,
             batch: BatchLimits::default(),
+            history: 0,
             gateway_header: None,
         }
     }

@@ -5,6 +5,7 @@ mod alter;
 mod audit;
 mod class;
 mod dictionary;
+mod history;
 mod later;
 mod refuse;
 mod write;
@@ -16,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use access::{FieldGuard, FieldRule, RowRule};
 pub(crate) use audit::Cascade;
 pub use audit::{CascadeTrace, Removal};
+pub use history::End;
+use history::History;
 pub(crate) use later::Change;
 pub use refuse::Refusal;
 pub(crate) use refuse::RefusalRule;
@@ -39,6 +42,7 @@ pub(crate) struct Store {
     /// Writes of clients that were carried out.
     applied: u64,
     audit: audit::Audit,
+    history: History,
 }
 
 /// Generated numbers begin after this one, as on an instance with demo data: `INC0010001`.
@@ -86,6 +90,7 @@ impl Store {
         Store {
             insensitive: options.case_insensitive,
             audit: audit::Audit::new(options),
+            history: History::new(options.history),
             numbers: AtomicU64::new(NUMBERS),
             ..Store::default()
         }
@@ -223,7 +228,9 @@ impl Store {
         let mut rows = Vec::with_capacity(built.len());
         let mut journal = Vec::new();
         for (row, entries) in built {
-            rows.push(Arc::new(row));
+            let row = Arc::new(row);
+            self.history.begin(&row);
+            rows.push(row);
             journal.extend(entries);
         }
         for class in &chain {
@@ -278,6 +285,8 @@ impl Store {
 
     fn replace(&mut self, old: &Stored, row: Stored) -> Result<(), Error> {
         let row = Arc::new(row);
+        self.history.end(old, End::Updated);
+        self.history.begin(&row);
         for class in &old.class.chain {
             let data = self.table_mut(class)?;
             data.apply_row_rules(std::slice::from_ref(&row));
@@ -316,6 +325,8 @@ impl Store {
                 )
             });
             let row = Arc::new(row);
+            self.history.end(old, End::Updated);
+            self.history.begin(&row);
             ids.push(row.sys_id().to_owned());
             for class in &old.class.chain {
                 fresh
@@ -354,13 +365,19 @@ impl Store {
     }
 
     /// Takes a row out of its class and the tables above.
-    fn take_out(&mut self, old: &Arc<Stored>) -> Result<(), Error> {
+    fn take_out(&mut self, old: &Arc<Stored>, end: End) -> Result<(), Error> {
+        self.history.end(old, end);
         for class in &old.class.chain {
             for index in &mut self.table_mut(class)?.indexes {
                 index.remove(old);
             }
         }
         Ok(())
+    }
+
+    /// The versions of rows.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     /// A row by table and `sys_id`.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::api::Instance;
+use crate::control::truth::truth;
 use crate::error::Error;
 use crate::http::Request;
 use crate::row::Row;
@@ -26,6 +27,7 @@ pub(super) fn answer(
             instance.writes.clear();
             Ok(json!({}))
         }
+        ("GET", "truth") => param(request, "table").and_then(|table| truth(instance, table)),
         ("GET", "duplicates") => duplicates(instance, request),
         ("POST", "rows") => body(request).and_then(|body| rows(instance, &body)),
         ("POST", "undelete") => body(request).and_then(|body| undelete(instance, &body)),

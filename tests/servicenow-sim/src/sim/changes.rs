@@ -1,9 +1,10 @@
-//! Changes that leave few traces or none (capture.md section 4).
+//! Changes that leave few traces or none (capture.md section 4), and the truth about them.
 
 use crate::error::Error;
 use crate::row::Row;
 use crate::sim::Sim;
 use crate::store::{Cascade, CascadeTrace, Removal};
+use crate::truth::Truth;
 
 impl Sim {
     /// Removes a row in one of the ways in which an instance does; [`Sim::undelete`] brings it back.
@@ -66,5 +67,22 @@ impl Sim {
     pub fn change_class(&self, table: &str, sys_id: &str, class: &str) -> Result<(), Error> {
         let mut store = self.instance.write();
         store.change_class(table, sys_id, class, self.actor())
+    }
+
+    /// A table as the integration user can read it now, and with [`crate::Options::history`] every
+    /// version that could be read and when.
+    ///
+    /// # Errors
+    /// If the table does not exist.
+    pub fn truth(&self, table: &str) -> Result<Truth, Error> {
+        self.instance.truth(table)
+    }
+}
+
+impl crate::api::Instance {
+    /// See [`Sim::truth`].
+    pub(crate) fn truth(&self, table: &str) -> Result<Truth, Error> {
+        let store = self.read();
+        Ok(Truth::read(&store, table, store.table(table)?))
     }
 }

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::options::Options;
 use crate::row::{Row, Stored};
 use crate::schema::Table;
+use crate::store::history::End;
 use crate::store::{Actor, Change, Store};
 
 /// Where deletes are recorded.
@@ -160,7 +161,7 @@ impl Store {
         traces: Traces,
         actor: Actor<'_>,
     ) -> Result<(), Error> {
-        self.take_out(old)?;
+        self.take_out(old, End::Deleted)?;
         if self.audit.deleted.len() >= KEPT {
             self.audit.deleted.pop_front();
         }

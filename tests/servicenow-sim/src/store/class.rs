@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::row::Row;
 use crate::store::alter::in_columns;
+use crate::store::history::End;
 use crate::store::{Actor, Store, changed};
 
 impl Store {
@@ -30,7 +31,7 @@ impl Store {
         let Some((row, _)) = changed(&in_columns(&old, &schema), &changes, actor) else {
             return Ok(());
         };
-        self.take_out(&old)?;
+        self.take_out(&old, End::Reclassified)?;
         self.add(class, vec![(row, Vec::new())], actor).map(drop)
     }
 }

@@ -53,11 +53,13 @@ impl Store {
         let (due, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.due <= now);
         self.later = rest;
         for later in due {
+            self.history.moment = Some(later.due);
             // The row may be gone by now, as on a real instance; then there is nothing to show.
             if self.commit(&later).is_err() {
                 continue;
             }
         }
+        self.history.moment = None;
     }
 
     fn commit(&mut self, later: &Later) -> Result<(), Error> {

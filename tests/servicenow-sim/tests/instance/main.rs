@@ -32,6 +32,8 @@ mod time;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod truth;
+#[cfg(test)]
 mod write_faults;
 #[cfg(test)]
 mod writes;
