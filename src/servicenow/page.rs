@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 pub use self::bad_row::{BadRow, RowFault};
 pub use self::block::{PageRow, RowBlock};
 pub use self::cursor_columns::CursorColumns;
+pub use self::shape::MOD_COUNT_COLUMN;
 
 use self::cursor_columns::json_words;
 use self::splitter::{MalformedRows, RowSpan, RowSplitter, SplitProgress};

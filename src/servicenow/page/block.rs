@@ -24,6 +24,8 @@ pub struct PageRow {
     pub id: Range<usize>,
     /// Its timestamp column, in seconds since 1970 UTC.
     pub seconds: i64,
+    /// Its stored `sys_mod_count`: how often the row was changed; `None` where it has no such column.
+    pub mod_count: Option<u32>,
 }
 
 impl RowBlock {

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use super::bad_row::{BadRow, RowFault};
 use super::block::{PageRow, RowBlock};
 use super::row;
-use super::shape::{CursorPlaces, RowShape};
+use super::shape::{CursorPlaces, MOD_COUNT_COLUMN, RowShape};
 use super::splitter::RowSpan;
 use crate::config::DisplayValue;
 use crate::servicenow::query::{parse_time, query_value_fault};
@@ -102,6 +102,7 @@ impl CursorColumns {
         let cursor = CursorPlaces {
             timestamp: value(&self.timestamp)?,
             identifier: value(&self.identifier)?,
+            mod_count: value(MOD_COUNT_COLUMN).unwrap_or_default(),
         };
         row_at(bytes, text, cursor)
     }
@@ -109,7 +110,7 @@ impl CursorColumns {
     /// The careful way: other forms of values, escapes, white space.
     fn locate_parsed(&self, block: &mut RowBlock, span: &RowSpan) -> Result<(), RowFault> {
         let text = block.slice(&span.bytes);
-        let wanted = [self.identifier.as_str(), self.timestamp.as_str()];
+        let wanted = [&self.identifier, &self.timestamp, MOD_COUNT_COLUMN];
         let found = row::raw_values(text, &wanted)
             .map_err(|error| RowFault::NotJson(json_words(&error)))?;
         let column = |at: usize| -> Result<String, RowFault> {
@@ -127,6 +128,8 @@ impl CursorColumns {
             })
         };
         let (id, time) = (column(0)?, column(1)?);
+        let mod_count = found.get(2).cloned().flatten();
+        let mod_count = mod_count.and_then(|count| parse_count(count.as_bytes()));
         let seconds = parse_time(time.as_bytes()).ok_or_else(|| {
             let column = &self.timestamp;
             RowFault::Column(format!(
@@ -148,17 +151,14 @@ impl CursorColumns {
             text,
             id: start..block.bytes.len(),
             seconds,
+            mod_count,
         });
         Ok(())
     }
 }
 
 /// The row at `text`, with these places in it; `None` where they are empty or have to be unescaped.
-fn row_at(
-    bytes: &[u8],
-    text: &Range<usize>,
-    cursor: CursorPlaces<Range<usize>>,
-) -> Option<PageRow> {
+fn row_at(bytes: &[u8], text: &Range<usize>, cursor: CursorPlaces) -> Option<PageRow> {
     let value = |place: Range<usize>| {
         let place = text.start + place.start..text.start + place.end;
         let value = bytes.get(place.clone())?;
@@ -167,10 +167,23 @@ fn row_at(
     };
     let (id, _) = value(cursor.identifier)?;
     let (_, time) = value(cursor.timestamp)?;
+    let mod_count = value(cursor.mod_count).and_then(|(_, count)| parse_count(count));
     Some(PageRow {
         text: text.clone(),
         id,
         seconds: parse_time(time)?,
+        mod_count,
+    })
+}
+
+/// The number that a row has in its column of changes; `None`: it is no such number.
+fn parse_count(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |count, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        count.checked_mul(10)?.checked_add(u32::from(digit))
     })
 }
 

@@ -14,16 +14,41 @@ use std::ops::Range;
 pub(super) struct RowShape {
     /// A row of the same columns whose values are all `""`; empty: no row was learned.
     skeleton: Vec<u8>,
-    /// Where the values of the cursor columns stand in the skeleton: the places of their closing quotes.
-    cursor: CursorPlaces<usize>,
+    /// Which values are wanted, and where they stand in the skeleton: the places of their closing quotes, in
+    /// their order.
+    wanted: Vec<(usize, WantedColumn)>,
 }
 
-/// Something of each of the two columns that make the cursor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct CursorPlaces<T> {
-    pub(super) timestamp: T,
-    pub(super) identifier: T,
+/// The columns whose values are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WantedColumn {
+    Timestamp,
+    Identifier,
+    ModCount,
 }
+
+/// The places of the two columns that make the cursor, and of the count of changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct CursorPlaces {
+    pub(super) timestamp: Range<usize>,
+    pub(super) identifier: Range<usize>,
+    /// That of [`MOD_COUNT_COLUMN`]; empty where the row has no such column.
+    pub(super) mod_count: Range<usize>,
+}
+
+impl CursorPlaces {
+    fn set(&mut self, column: WantedColumn, place: Range<usize>) {
+        match column {
+            WantedColumn::Timestamp => self.timestamp = place,
+            WantedColumn::Identifier => self.identifier = place,
+            WantedColumn::ModCount => self.mod_count = place,
+        }
+    }
+}
+
+/// The column that counts the changes of a row, in every table that ServiceNow keeps (documentation "System
+/// fields").
+pub const MOD_COUNT_COLUMN: &str = "sys_mod_count";
 
 /// A row that has the columns of one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +56,7 @@ pub(super) struct RecognizedRow {
     /// Its length in bytes.
     pub(super) length: usize,
     /// The values of the cursor columns, as places in the row; they may have escapes in them.
-    pub(super) cursor: CursorPlaces<Range<usize>>,
+    pub(super) cursor: CursorPlaces,
 }
 
 impl RowShape {
@@ -43,7 +68,12 @@ impl RowShape {
 
     fn of(row: &[u8], timestamp: &str, identifier: &str) -> Option<RowShape> {
         let mut skeleton = Vec::new();
-        let (mut timestamp_at, mut identifier_at) = (None, None);
+        let columns = [
+            (timestamp, WantedColumn::Timestamp),
+            (identifier, WantedColumn::Identifier),
+            (MOD_COUNT_COLUMN, WantedColumn::ModCount),
+        ];
+        let mut wanted = Vec::new();
         let mut names = HashSet::new();
         let mut rest = row.strip_prefix(b"{")?;
         let mut open: &[u8] = b"{";
@@ -57,14 +87,10 @@ impl RowShape {
             for part in [open, b"\"", name, b"\":\"\""] {
                 skeleton.extend_from_slice(part);
             }
-            for (column, place) in [
-                (timestamp, &mut timestamp_at),
-                (identifier, &mut identifier_at),
-            ] {
-                if name == column.as_bytes() {
-                    *place = Some(skeleton.len() - 1);
-                }
-            }
+            let these = columns
+                .iter()
+                .filter(|(column, _)| name == column.as_bytes());
+            wanted.extend(these.map(|(_, column)| (skeleton.len() - 1, *column)));
             match behind_value {
                 b"}" => break,
                 more => rest = more.strip_prefix(b",")?,
@@ -72,17 +98,13 @@ impl RowShape {
             open = b",";
         }
         skeleton.push(b'}');
-        Some(RowShape {
-            skeleton,
-            cursor: CursorPlaces {
-                timestamp: timestamp_at?,
-                identifier: identifier_at?,
-            },
-        })
+        let has = |column| wanted.iter().any(|(_, found)| *found == column);
+        let has_cursor = has(WantedColumn::Timestamp) && has(WantedColumn::Identifier);
+        has_cursor.then_some(RowShape { skeleton, wanted })
     }
 
     /// Where the values of the cursor columns are in `row`, if all of it is a row of these columns.
-    pub(super) fn cursor_of(&self, row: &[u8]) -> Option<CursorPlaces<Range<usize>>> {
+    pub(super) fn cursor_of(&self, row: &[u8]) -> Option<CursorPlaces> {
         let known = self.recognize(row)?;
         (known.length == row.len()).then_some(known.cursor)
     }
@@ -95,6 +117,7 @@ impl RowShape {
             return None;
         }
         let mut cursor = CursorPlaces::default();
+        let (mut next, mut later) = next_of(&self.wanted);
         loop {
             // A row is as long as its skeleton at least.
             let same = common_prefix(known, rest.get(..known.len())?);
@@ -113,13 +136,23 @@ impl RowShape {
                 return None;
             }
             let length = end_of_text(rest)?;
-            if at == self.cursor.timestamp {
-                cursor.timestamp = place..place + length;
-            } else if at == self.cursor.identifier {
-                cursor.identifier = place..place + length;
+            // Empty values of them were passed without a halt.
+            while at >= next.0 {
+                if at == next.0 {
+                    cursor.set(next.1, place..place + length);
+                }
+                (next, later) = next_of(later);
             }
             rest = rest.get(length..)?;
         }
+    }
+}
+
+/// The next value that is wanted, and those behind it; without one a place that no value has.
+fn next_of(wanted: &[(usize, WantedColumn)]) -> ((usize, WantedColumn), &[(usize, WantedColumn)]) {
+    match wanted.split_first() {
+        Some((next, later)) => (*next, later),
+        None => ((usize::MAX, WantedColumn::ModCount), &[]),
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct RowSpan {
     pub(crate) flat: bool,
     /// Where the values of its cursor columns are in it. With these it is valid JSON, as far as it is UTF-8;
     /// without them that is not known.
-    pub(super) cursor: Option<CursorPlaces<Range<usize>>>,
+    pub(super) cursor: Option<CursorPlaces>,
 }
 
 /// How far a call to [`RowSplitter::scan`] came.
@@ -150,7 +150,7 @@ impl RowSplitter {
         }
     }
 
-    fn row_ends(&mut self, cursor: Option<CursorPlaces<Range<usize>>>, rows: &mut Vec<RowSpan>) {
+    fn row_ends(&mut self, cursor: Option<CursorPlaces>, rows: &mut Vec<RowSpan>) {
         rows.push(RowSpan {
             bytes: self.row_start..self.position,
             flat: self.flat,

@@ -204,3 +204,34 @@ fn a_reset_and_a_broken_encoding_are_errors() {
     let mut reader = PageReader::new(SlowReader(text, 10, None), locator);
     assert!(matches!(reader.next(None), Err(PageError::Malformed(_))));
 }
+
+/// The counts of changes of the rows of a page.
+fn mod_counts(page: &str, display: DisplayValue) -> Vec<Option<u32>> {
+    let locator = CursorColumns::new("sys_updated_on", "sys_id", display);
+    let mut reader = PageReader::new(page.as_bytes(), locator);
+    let PageChunk::Rows(block) = reader.next(None).unwrap() else {
+        panic!("no rows");
+    };
+    block.rows.iter().map(|row| row.mod_count).collect()
+}
+
+#[test]
+fn the_stored_count_of_changes_comes_in_every_form() {
+    let plain = |n: usize, count: &str| {
+        row(n, 5).replace('{', &format!("{{\"sys_mod_count\":\"{count}\","))
+    };
+    let counts = ["4", "4294967295", "4294967296", "x", "", "1,2"];
+    let rows: Vec<String> = counts.iter().map(|count| plain(1, count)).collect();
+    let page = format!("{{\"result\":[{},{}]}}", rows.join(","), row(2, 5));
+    let found = [Some(4), Some(u32::MAX), None, None, None, None, None];
+    assert_eq!(mod_counts(&page, DisplayValue::False), found);
+
+    let both = r#"{"sys_id":{"display_value":"ab","value":"ab"},"sys_mod_count":{"display_value":"1,234","value":"1234"},"sys_updated_on":{"display_value":"01/01/1970 09:00","value":"1970-01-01 00:00:07"}}"#;
+    let page = format!("{{\"result\":[{both}]}}");
+    for display in [DisplayValue::All, DisplayValue::True] {
+        assert_eq!(mod_counts(&page, display), [Some(1234)]);
+    }
+    let number = row(1, 5).replace('{', r#"{"sys_mod_count": 7,"#);
+    let page = format!("{{\"result\":[{number}]}}");
+    assert_eq!(mod_counts(&page, DisplayValue::False), [Some(7)]);
+}

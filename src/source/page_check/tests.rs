@@ -30,6 +30,7 @@ fn block(seconds: &[i64]) -> RowBlock {
         text: 0..1,
         id: 0..1,
         seconds: *seconds,
+        mod_count: None,
     };
     RowBlock {
         bytes: b"a".to_vec(),
@@ -141,6 +142,7 @@ fn read(table: &[(i64, String)], batch: u32, ignored: Ignored) -> usize {
                 text: place.clone(),
                 id: place,
                 seconds,
+                mod_count: None,
             });
         }
         if check.keep_asked_rows(&mut block).is_err() {

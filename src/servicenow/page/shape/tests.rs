@@ -86,6 +86,37 @@ fn the_values_of_the_cursor_columns_are_found() {
         let found = shape.cursor_of(row.as_bytes()).unwrap();
         assert_eq!(row.get(found.timestamp), Some(time), "{row}");
         assert_eq!(row.get(found.identifier), Some(id), "{row}");
+        assert_eq!(found.mod_count, 0..0, "{row}");
+    }
+}
+
+#[test]
+fn the_count_of_changes_is_found_wherever_it_stands() {
+    for names in [
+        ["sys_mod_count", "t", "i"],
+        ["t", "sys_mod_count", "i"],
+        ["i", "t", "sys_mod_count"],
+    ] {
+        let row = |values: [&str; 3]| {
+            let field = |(name, value)| format!(r#""{name}":"{value}""#);
+            let fields: Vec<String> = names.iter().zip(values).map(field).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        let mut shape = RowShape::default();
+        shape.learn(row(["", "", ""]).as_bytes(), "t", "i");
+        let row = row(names);
+        let found = shape.cursor_of(row.as_bytes()).unwrap();
+        assert_eq!(row.get(found.timestamp), Some("t"), "{row}");
+        assert_eq!(row.get(found.identifier), Some("i"), "{row}");
+        assert_eq!(row.get(found.mod_count), Some("sys_mod_count"), "{row}");
+        // An empty value is passed at once, and what stands behind it is found all the same.
+        let row = row.replace(
+            "\"sys_mod_count\":\"sys_mod_count\"",
+            "\"sys_mod_count\":\"\"",
+        );
+        let found = shape.cursor_of(row.as_bytes()).unwrap();
+        assert_eq!(row.get(found.identifier), Some("i"), "{row}");
+        assert_eq!(found.mod_count, 0..0, "{row}");
     }
 }
 
