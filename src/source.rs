@@ -29,6 +29,7 @@ mod row_order;
 mod sender;
 pub mod server_clock;
 pub mod time_zone;
+pub mod version_headers;
 pub mod window;
 
 pub use context::SourceContext;

@@ -118,6 +118,8 @@ impl Config {
         topics.extend(self.active_tables().iter().map(|table| &table.topic));
         let letters = self.active_tables().iter();
         topics.extend(letters.filter_map(TableConfig::letter_topic));
+        let proofs = self.active_tables().iter();
+        topics.extend(proofs.filter_map(|table| table.proof_topic.as_ref()));
         topics.extend(self.active_topics().iter().map(|topic| &topic.topic));
         if self.sink.enabled {
             topics.extend(&self.sink.dlq_topic);

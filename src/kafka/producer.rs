@@ -135,7 +135,7 @@ impl Producer {
             payload: record.value,
             key: record.key,
             timestamp: None,
-            headers: record.headers.copy(),
+            headers: record.headers.copy_with(record.own_headers),
             delivery_opaque: Arc::clone(batch),
         };
         loop {

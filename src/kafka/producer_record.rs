@@ -13,6 +13,8 @@ pub struct ProducerRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// The headers, which are the same for each record of a table.
     pub headers: &'a RecordHeaders,
+    /// Headers of this record alone, behind the others.
+    pub own_headers: &'a [(&'a str, &'a [u8])],
 }
 
 /// Record headers, made once per table and copied into each record by librdkafka.
@@ -45,8 +47,16 @@ impl RecordHeaders {
         RecordHeaders(Some(headers.fold(empty, add)))
     }
 
-    /// The copy that goes with one record.
-    pub(super) fn copy(&self) -> Option<OwnedHeaders> {
-        self.0.clone()
+    /// The copy that goes with one record, with these headers of its own behind.
+    pub(super) fn copy_with(&self, own: &[(&str, &[u8])]) -> Option<OwnedHeaders> {
+        if own.is_empty() {
+            return self.0.clone();
+        }
+        let copy = self.0.clone().unwrap_or_else(OwnedHeaders::new);
+        let add = |list: OwnedHeaders, (key, value): &(&str, &[u8])| {
+            let value = Some(*value);
+            list.insert(Header { key, value })
+        };
+        Some(own.iter().fold(copy, add))
     }
 }

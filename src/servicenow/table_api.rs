@@ -126,16 +126,19 @@ pub fn query_columns(table: &TableConfig) -> QueryColumns {
     }
 }
 
-/// The columns that are asked for: what was configured, the cursor columns, and what tells our own
-/// writes; `None` is all.
+/// The columns that are asked for: what was configured, the cursor columns, and what tells versions and
+/// our own writes; `None` is all.
 pub fn fetched_columns(table: &TableConfig) -> Option<Vec<String>> {
     if table.fields.is_empty() {
         return None;
     }
     let mut fields = table.fields.clone();
     let mut needed = vec![&*table.identifier_field, &*table.timestamp_field];
+    if table.skip_own_writes || table.has_version_headers() {
+        needed.push("sys_mod_count");
+    }
     if table.skip_own_writes {
-        needed.extend(["sys_mod_count", "sys_updated_by"]);
+        needed.push("sys_updated_by");
     }
     for column in needed {
         if !fields.iter().any(|field| field == column) {

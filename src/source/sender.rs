@@ -27,7 +27,7 @@ use self::heartbeat::SenderHeartbeat;
 use self::hold::TableHold;
 use self::oversize::OversizeRows;
 use self::produce::RecordProducer;
-use self::send_failure::SendFailure;
+use self::send_failure::{SendFailure, SendResult};
 use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
@@ -150,7 +150,7 @@ impl TableSender {
         }
     }
 
-    fn take(&mut self, message: PollerMessage) -> Result<(), SendFailure> {
+    fn take(&mut self, message: PollerMessage) -> SendResult {
         match message {
             PollerMessage::Rows {
                 generation,
@@ -180,7 +180,7 @@ impl TableSender {
     }
 
     /// Sends the rows of a block. `checked`: their page is known to be good.
-    fn produce(&mut self, block: &RowBlock, checked: bool) -> Result<(), SendFailure> {
+    fn produce(&mut self, block: &RowBlock, checked: bool) -> SendResult {
         let mut before: Option<&PageRow> = None;
         for row in &block.rows {
             let (id, text) = (block.slice(&row.id), block.slice(&row.text));
@@ -210,7 +210,7 @@ impl TableSender {
 
     /// Sends one row: makes its key, then its value, however long that waits for a schema, then
     /// hands both to Kafka, however long that waits for room.
-    fn send(&mut self, block: &RowBlock, row: &PageRow) -> Result<(), SendFailure> {
+    fn send(&mut self, block: &RowBlock, row: &PageRow) -> SendResult {
         let (id, text) = (block.slice(&row.id), block.slice(&row.text));
         let key = self
             .records
@@ -226,11 +226,11 @@ impl TableSender {
             self.encode(key.as_deref(), text, id)?;
         }
         self.oversize.sending(id, text.len());
-        self.enqueue(key.as_deref(), text, id)
+        self.enqueue(key.as_deref(), block, row)
     }
 
     /// Makes the Avro record of a row, however long its schema is waited for.
-    fn encode(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+    fn encode(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> SendResult {
         loop {
             let stop = &self.signals.stop;
             match self.records.encode(key, text, id, &self.heartbeat, stop) {
@@ -249,9 +249,10 @@ impl TableSender {
     }
 
     /// Hands a record to Kafka, and waits while its queue is full.
-    fn enqueue(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> Result<(), SendFailure> {
+    fn enqueue(&mut self, key: Option<&[u8]>, block: &RowBlock, row: &PageRow) -> SendResult {
+        let (id, text) = (block.slice(&row.id), block.slice(&row.text));
         let sent = self.when_there_is_room(|records, batch, abandon| {
-            records.try_send(key, text, batch, abandon, SENDER_WAKE_INTERVAL)
+            records.try_send(key, text, row, batch, abandon, SENDER_WAKE_INTERVAL)
         });
         match sent {
             Err(error @ SendError::TooLarge { .. }) if self.oversize.letters().is_some() => {
@@ -270,7 +271,7 @@ impl TableSender {
         bytes: usize,
         id: &[u8],
         why: &str,
-    ) -> Result<(), SendFailure> {
+    ) -> SendResult {
         let letter = self.oversize.letter(id, bytes, why);
         if let Some(letters) = self.oversize.letters() {
             let record = ProducerRecord {
@@ -278,6 +279,7 @@ impl TableSender {
                 key,
                 value: Some(&letter),
                 headers: &letters.headers,
+                own_headers: &[],
             };
             self.when_there_is_room(|records, batch, abandon| {
                 records.try_send_other(&record, batch, abandon, SENDER_WAKE_INTERVAL)
@@ -321,7 +323,7 @@ impl TableSender {
     /// A row waits here, and the poller with it, while there is no schema to write it with. What is
     /// on its way to Kafka is still settled meanwhile. A stop ends the wait: nothing of this row was
     /// sent.
-    fn wait_for_schema(&mut self, error: &RowEncodeError) -> Result<(), SendFailure> {
+    fn wait_for_schema(&mut self, error: &RowEncodeError) -> SendResult {
         let until = Instant::now() + self.schema_is_missing(error);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.heartbeat.beat();
@@ -364,7 +366,7 @@ impl TableSender {
     }
 
     /// Moves the position over all batches that are acknowledged.
-    fn settle(&mut self) -> Result<(), SendFailure> {
+    fn settle(&mut self) -> SendResult {
         while let Some(settled) = self.batches.next_settled() {
             match settled {
                 Ok(mark) => self.advance(mark),
@@ -476,7 +478,7 @@ impl TableSender {
     }
 
     /// Waits until all closed batches are settled.
-    fn drain(&mut self) -> Result<(), SendFailure> {
+    fn drain(&mut self) -> SendResult {
         while self.batches.has_closed() {
             self.heartbeat.beat();
             self.watch();

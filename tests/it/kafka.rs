@@ -79,6 +79,7 @@ impl Fixture {
             key: Some(key.as_bytes()),
             value: Some(value),
             headers: &headers,
+            own_headers: &[],
         };
         self.producer.send(&record, &self.batch, &self.stop, SOON)
     }

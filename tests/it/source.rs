@@ -6,6 +6,7 @@ mod options;
 mod oversize;
 mod pages;
 mod time;
+mod versions;
 
 use real_kafka::Record;
 use serde_json::value::RawValue;

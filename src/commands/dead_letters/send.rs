@@ -121,6 +121,7 @@ impl TopicTarget {
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             headers: &headers,
+            own_headers: &[],
         };
         let sent = self.producer.send(&native, &batch, now, REPLAY_ACK_TIMEOUT);
         batch.close();

@@ -55,6 +55,9 @@ impl CheckKeys for TableConfig {
             check_display_value(section, &table);
         }
         check_letters(section, &table);
+        if table.proof_topic.as_ref() == Some(&table.topic) {
+            section.problem("proof_topic", "is the topic of the table's records");
+        }
         if table.query.as_deref().is_some_and(looks_percent_encoded) {
             let message = "looks percent-encoded; write it plain, as the list view shows it";
             section.warning("query", message);

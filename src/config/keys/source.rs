@@ -55,6 +55,17 @@ config_keys! {
         /// Where the letters of on_oversize dead_letter go.
         dlq_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
 
+        /// Whether records say in the headers sn_updated and sn_mod_count which version of the row they
+        /// hold. They do so in any case where the bridge itself needs it: with verify_interval or
+        /// proof_topic. The column sys_mod_count is always fetched then.
+        version_headers: bool = false, flag();
+
+        /// How often a table is compared with its topic while the bridge runs. 0 is never.
+        verify_interval: Duration = Duration::ZERO, time(Duration::ZERO, secs(366 * 86_400));
+
+        /// Where the certificates of full comparisons go, a record for each.
+        proof_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
+
         /// The tables to poll.
         tables: Vec<TableConfig> => TableContext {
             is_source_enabled: enabled,
@@ -66,6 +77,9 @@ config_keys! {
             schema,
             on_oversize,
             dlq_topic: dlq_topic.clone(),
+            version_headers,
+            verify_interval,
+            proof_topic: proof_topic.clone(),
             avro: *avro,
         }, EachOf, example: "one item";
     }
@@ -92,6 +106,12 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) on_oversize: OnOversize,
     /// `source.dlq_topic`.
     pub(in crate::config) dlq_topic: Option<String>,
+    /// `source.version_headers`.
+    pub(in crate::config) version_headers: bool,
+    /// `source.verify_interval`.
+    pub(in crate::config) verify_interval: Duration,
+    /// `source.proof_topic`.
+    pub(in crate::config) proof_topic: Option<String>,
     /// True if there is a schema registry.
     pub(in crate::config) avro: bool,
 }
@@ -152,6 +172,17 @@ config_keys! {
 
         /// As source.dlq_topic, for this table only.
         dlq_topic: Option<String> => source.dlq_topic.clone(),
+            text(names::check_topic).optional(), values: "topic";
+
+        /// As source.version_headers, for this table only.
+        version_headers: bool => source.version_headers, flag(), default: "false";
+
+        /// As source.verify_interval, for this table only.
+        verify_interval: Duration => source.verify_interval,
+            time(Duration::ZERO, secs(366 * 86_400)), default: "0s";
+
+        /// As source.proof_topic, for this table only.
+        proof_topic: Option<String> => source.proof_topic.clone(),
             text(names::check_topic).optional(), values: "topic";
 
         /// As source.schema, for this table only.
@@ -301,5 +332,11 @@ impl TableConfig {
             OnOversize::DeadLetter => self.dlq_topic.as_ref(),
             OnOversize::Hold => None,
         }
+    }
+
+    /// Whether records carry the version of their row in headers, as a comparison of table and topic needs it.
+    pub fn has_version_headers(&self) -> bool {
+        // Deletes and the content cycle need them too, once they have keys.
+        self.version_headers || !self.verify_interval.is_zero() || self.proof_topic.is_some()
     }
 }

@@ -40,6 +40,9 @@ fn the_least_gets_every_default() {
         format: TableFormat::Json,
         on_oversize: OnOversize::Hold,
         dlq_topic: None,
+        version_headers: false,
+        verify_interval: Duration::ZERO,
+        proof_topic: None,
         schema: config.source.schema,
     };
     assert_eq!(config.source.tables, [table]);

@@ -56,6 +56,7 @@ impl Bench {
             key: key.map(str::as_bytes),
             value: Some(value),
             headers: &RecordHeaders::default(),
+            own_headers: &[],
         };
         self.producer.send(&record, &self.batch, &self.stop, SOON)
     }
@@ -94,6 +95,7 @@ fn records_arrive_with_headers_and_the_batch_is_done() {
             key: Some(key.as_bytes()),
             value: (number != 7).then_some(value.as_bytes()),
             headers: &headers,
+            own_headers: &[],
         };
         let sent = bench
             .producer
@@ -218,6 +220,7 @@ fn a_queue_that_stays_full_is_an_error_and_a_stop_ends_the_wait() {
         key: None,
         value: Some(&body),
         headers: &headers,
+        own_headers: &[],
     };
     let send = |stop: &Stop, time| {
         let mut sent = 0;
@@ -360,6 +363,7 @@ fn after_a_fatal_error_the_batch_fails_and_a_new_client_works() {
             key: None,
             value: Some(b"y"),
             headers: &headers,
+            own_headers: &[],
         };
         if bench
             .producer

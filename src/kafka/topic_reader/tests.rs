@@ -44,6 +44,7 @@ fn fill(config: &KafkaConfig, records: &[(&str, Option<&[u8]>)]) {
             key: Some(key.as_bytes()),
             value: *value,
             headers: &headers,
+            own_headers: &[],
         };
         producer
             .send(&record, &batch, &stop, READER_QUERY_TIMEOUT)

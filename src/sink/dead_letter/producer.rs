@@ -180,6 +180,7 @@ impl DeadLetterProducer {
             key,
             value: Some(&letter.encode()),
             headers: &RecordHeaders::copied(&letter.headers()),
+            own_headers: &[],
         };
         self.producer
             .send(&record, batch, &job.lease, DEAD_LETTER_HEARTBEAT_INTERVAL)

@@ -12,9 +12,11 @@ use crate::backoff::Backoff;
 use crate::config::{TableConfig, TableFormat};
 use crate::health::{Condition, ConditionKey};
 use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
+use crate::servicenow::page::PageRow;
 use crate::source::context::SourceContext;
 use crate::source::encode::{EncodeAttempt, RecordBuffers, RowEncodeError, RowEncoder};
 use crate::source::record_key::KeyStrategy;
+use crate::source::version_headers::VersionHeaders;
 use crate::stop::Stop;
 
 /// First and longest pause before a schema is looked up again.
@@ -25,6 +27,8 @@ pub(super) struct RecordProducer {
     topic: String,
     keys: KeyStrategy,
     headers: RecordHeaders,
+    /// Records carry the version of their row.
+    has_version_headers: bool,
     producer: Arc<Producer>,
     /// `None`: rows are sent as they are.
     avro: Option<AvroRecords>,
@@ -67,6 +71,7 @@ impl RecordProducer {
                 // A poller sees states, not events: it cannot tell an insert from an update.
                 ("sn_operation", b"upsert"),
             ]),
+            has_version_headers: table.has_version_headers(),
             producer: Arc::clone(&context.producer),
             avro,
         }
@@ -171,11 +176,13 @@ impl RecordProducer {
     }
 
     /// Hands a record to Kafka; waits for room for `wait` at most. The record of an Avro table is the
-    /// one that [`RecordProducer::encode`] made; `key` and `row` are sent as they are otherwise.
+    /// one that [`RecordProducer::encode`] made; `key` and `row` are sent as they are otherwise. `place` has
+    /// the version of the row.
     pub(super) fn try_send(
         &self,
         key: Option<&[u8]>,
         row: &[u8],
+        place: &PageRow,
         batch: &Arc<Batch>,
         abandon: &Stop,
         wait: Duration,
@@ -188,11 +195,15 @@ impl RecordProducer {
                 (key, record.value.as_slice())
             }
         };
+        let version = self.has_version_headers.then(|| VersionHeaders::of(place));
         let record = ProducerRecord {
             topic: &self.topic,
             key,
             value: Some(value),
             headers: &self.headers,
+            own_headers: &version
+                .as_ref()
+                .map_or_else(Vec::new, VersionHeaders::entries),
         };
         self.producer.send(&record, batch, abandon, wait)
     }

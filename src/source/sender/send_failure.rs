@@ -24,6 +24,9 @@ pub(super) enum SendFailure {
     Abandoned,
 }
 
+/// What was to be sent is sent, or why it is not.
+pub(super) type SendResult = Result<(), SendFailure>;
+
 impl SendFailure {
     /// This row cannot be sent; whether the rows before it can be marked is not known here.
     pub(super) fn row(id: &[u8], why: &dyn fmt::Display) -> SendFailure {

@@ -51,7 +51,9 @@ fn start(rig: &Rig, topic: &str, schema: &str) -> Bridge {
     // There already for the second bridge of a test.
     rig.kafka.create_topic(topic).ok();
     let mut config = with_registry(rig.config(), &shared().unwrap().url(), schema);
-    config.tables = vec![format!("name: {PETS}\ntopic: {topic}")];
+    config.tables = vec![format!(
+        "name: {PETS}\ntopic: {topic}\nversion_headers: true"
+    )];
     rig.start(&config)
 }
 
@@ -76,6 +78,12 @@ fn finish(
         assert_equal(&value, &rows[&id], &text);
         assert_eq!(key_text(record), id);
         assert_eq!(record.header("sn_table").as_deref(), Some(PETS));
+        for (header, column) in [
+            ("sn_updated", "sys_updated_on"),
+            ("sn_mod_count", "sys_mod_count"),
+        ] {
+            assert_eq!(record.header(header).as_deref(), rows[&id].get(column));
+        }
         values.insert(id, value);
     }
     assert_eq!(values.len(), rows.len());

@@ -145,6 +145,7 @@ impl Rig {
                 key: *key,
                 value: *value,
                 headers: &RecordHeaders::copied(headers),
+                own_headers: &[],
             };
             producer.send(&record, &batch, &stop, LONG).unwrap();
         }

@@ -1,0 +1,53 @@
+//! The headers by which a record says which version of its row it holds: pure.
+
+use crate::servicenow::page::PageRow;
+use crate::servicenow::query::TimeLiterals;
+
+/// Header with the stored timestamp of the row, in UTC, as the Table API writes it.
+pub const UPDATED_HEADER: &str = "sn_updated";
+/// Header with the stored `sys_mod_count` of the row; left out where the row has no such column.
+pub const MOD_COUNT_HEADER: &str = "sn_mod_count";
+
+/// The version of one row, as its record says it.
+#[derive(Debug)]
+pub(super) struct VersionHeaders {
+    updated: String,
+    mod_count: Option<String>,
+}
+
+impl VersionHeaders {
+    pub(super) fn of(row: &PageRow) -> VersionHeaders {
+        VersionHeaders {
+            updated: TimeLiterals::Utc.text_of(row.seconds),
+            mod_count: row.mod_count.map(|count| count.to_string()),
+        }
+    }
+
+    /// Names and values.
+    pub(super) fn entries(&self) -> Vec<(&'static str, &[u8])> {
+        let updated = (UPDATED_HEADER, self.updated.as_bytes());
+        let count = self.mod_count.as_ref();
+        let count = count.map(|count| (MOD_COUNT_HEADER, count.as_bytes()));
+        std::iter::once(updated).chain(count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_a_count_has_a_stamp_alone() {
+        let mut row = PageRow {
+            text: 0..0,
+            id: 0..0,
+            seconds: 1_700_000_000,
+            mod_count: Some(7),
+        };
+        let updated = (UPDATED_HEADER, &b"2023-11-14 22:13:20"[..]);
+        let both = [updated, (MOD_COUNT_HEADER, &b"7"[..])];
+        assert_eq!(VersionHeaders::of(&row).entries(), both);
+        row.mod_count = None;
+        assert_eq!(VersionHeaders::of(&row).entries(), [updated]);
+    }
+}
