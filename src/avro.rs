@@ -55,4 +55,4 @@ pub use self::model::{
     AVRO_NAMESPACE, FieldType, ForeignSchema, RAW_FIELD, RecordSchema, SchemaField,
 };
 pub use self::typed::TypingOptions;
-pub use self::wire::WIRE_PREFIX_BYTES;
+pub use self::wire::{WIRE_PREFIX_BYTES, text_of_key};

@@ -31,7 +31,7 @@ pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
     DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    SchemaOptions, ShowOptions,
+    SchemaOptions, ShowOptions, VerifyOptions,
 };
 pub use parse::{UsageError, parse};
 pub use values::{

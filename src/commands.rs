@@ -14,6 +14,7 @@ mod checkpoint;
 mod dead_letters;
 mod doctor;
 mod failure;
+mod interrupt;
 mod load;
 mod migrate;
 mod offline;
@@ -24,6 +25,7 @@ mod running_bridge;
 mod schema;
 mod table;
 mod terminal;
+mod verify;
 
 pub use self::failure::exit_code;
 use self::failure::{CommandFailure, ExitResult, conclude};
@@ -61,6 +63,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
             let config = load_needed(&config, &schema::NEEDED_KEYS)?;
             schema::execute(&config, action, &options, terminal)
         }
+        CliCommand::Verify(options) => verify::execute(&load(&config)?, &options, terminal),
         CliCommand::Migrate(options) => migrate::execute(&options, terminal),
         CliCommand::Admin(action) => admin::execute(&port(&config, terminal)?, &action, terminal),
         CliCommand::Probe(options) => {

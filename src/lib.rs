@@ -31,3 +31,4 @@ pub mod source;
 pub mod stop;
 pub mod sync;
 mod terminal_text;
+pub mod verify;

@@ -60,6 +60,15 @@ pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
+/// The text of a framed key whose schema is `"string"`; `None`: the bytes are none.
+pub fn text_of_key(key: &[u8]) -> Option<&[u8]> {
+    let (frame, mut body) = key.split_at_checked(WIRE_PREFIX_BYTES)?;
+    let length = take_long(&mut body)?;
+    let is_text = frame.first() == Some(&WIRE_MAGIC_BYTE)
+        && usize::try_from(length).is_ok_and(|length| length == body.len());
+    is_text.then_some(body)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
     DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    SchemaOptions, ShowOptions,
+    SchemaOptions, ShowOptions, VerifyOptions,
 };
 use super::values::{ManualPage, Shell};
 
@@ -41,6 +41,8 @@ pub enum CliCommand {
     Probe(ProbeOptions),
     /// Show, compare or register the Avro schema of a table.
     Schema(SchemaAction, SchemaOptions),
+    /// Say whether a topic holds what its table holds.
+    Verify(VerifyOptions),
     /// Make a configuration from those of other programs.
     Migrate(MigrateOptions),
     /// Print one line with version and commit.

@@ -6,12 +6,14 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::input::Input;
 use super::values::{
     BridgeAddress, DeadLetterPlace, DeadLetterPlaces, ManualPage, PointInTime, ProbeQuestion, Shell,
 };
 use crate::sink::RefusalKind;
+use crate::verify::IdSlice;
 
 /// Declares a struct of flags and arguments, their list `INPUTS` for the table of commands, and `read`,
 /// which takes their values from a command line.
@@ -235,6 +237,22 @@ options! {
     pub struct SchemaOptions {
         /// the name of a table
         table: String = argument("TABLE");
+        /// print one JSON object
+        json: bool = switch("json");
+    }
+}
+
+options! {
+    /// What `verify` is asked for.
+    pub struct VerifyOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+        /// compare each row, instead of counts and sums first and the rows where those differ
+        full: bool = switch("full");
+        /// only rows whose sys_id begins between these hex digits, as `00..40`, `40..`
+        slice: Option<IdSlice> = value("slice", "A..B");
+        /// how long a difference must stay the same to count (default: 2m)
+        wait: Option<Duration> = value("wait", "TIME");
         /// print one JSON object
         json: bool = switch("json");
     }

@@ -16,6 +16,7 @@ pub(super) mod local;
 pub(super) mod migrate;
 pub(super) mod running_bridge;
 pub(super) mod schema;
+pub(super) mod verify;
 
 pub(super) use local::{HELP_COMMAND, RUN_COMMAND};
 
@@ -29,8 +30,8 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
     (
         1,
         "not as asked: the running bridge refused or is not what `probe` asks, some dead letters \
-         could not be replayed, `schema diff` found a difference, `migrate` something to \
-         decide, or `doctor` something to warn of",
+         could not be replayed, `schema diff` or `verify` found a difference, `migrate` \
+         something to decide, or `doctor` something to warn of",
     ),
     (
         2,
@@ -54,7 +55,7 @@ pub(super) const EXIT_CODES: &[(u8, &str)] = &[
 ];
 
 /// All commands, in the order in which they are listed.
-pub(super) static COMMANDS: [&CommandSpec; 14] = [
+pub(super) static COMMANDS: [&CommandSpec; 15] = [
     &RUN_COMMAND,
     &local::CHECK_COMMAND,
     &local::DOCTOR_COMMAND,
@@ -63,6 +64,7 @@ pub(super) static COMMANDS: [&CommandSpec; 14] = [
     &checkpoint::CHECKPOINT_COMMAND,
     &dead_letters::DEAD_LETTERS_COMMAND,
     &schema::SCHEMA_COMMAND,
+    &verify::VERIFY_COMMAND,
     &migrate::MIGRATE_COMMAND,
     &running_bridge::ADMIN_COMMAND,
     &local::VERSION_COMMAND,

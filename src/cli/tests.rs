@@ -131,7 +131,7 @@ fn questions_to_a_running_bridge() {
         ),
         (
             "pause a --json",
-            "`--json` belongs to `doctor`, `dead-letters`, `schema`, `status` and `threads`, not to `pause`",
+            "`--json` belongs to `doctor`, `dead-letters`, `schema`, `verify`, `status` and `threads`, not to `pause`",
         ),
         (
             "status --all",

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::input::{FromWord, text};
 use crate::config::parse_duration;
+use crate::verify::IdSlice;
 
 /// A time in whole seconds since 1970-01-01 00:00:00 UTC, never negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +82,20 @@ impl FromWord for PointInTime {
             return Ok(PointInTime::Ago(time));
         }
         EpochSeconds::parse(text).map(PointInTime::At)
+    }
+}
+
+impl FromWord for Duration {
+    fn from_word(word: &OsStr) -> Result<Duration, String> {
+        let time = parse_duration(text(word)?);
+        time.map_err(|_| "is no time such as `30s`, `2m` or `1h`".to_owned())
+    }
+}
+
+impl FromWord for IdSlice {
+    fn from_word(word: &OsStr) -> Result<IdSlice, String> {
+        let slice = IdSlice::parse(text(word)?);
+        slice.ok_or_else(|| "is no span such as `00..40` or `c0..`".to_owned())
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod filter;
 mod found;
-mod interrupt;
 mod lines;
 mod list;
 mod replay;

@@ -35,6 +35,11 @@ impl TopicReadError {
         }
     }
 
+    /// Whether there is no such topic.
+    pub fn is_missing_topic(&self) -> bool {
+        matches!(self, TopicReadError::Kafka(Error::MissingTopics(_)))
+    }
+
     /// Whether the cause is in the configuration, so that the exit code says so.
     pub fn is_configuration(&self) -> bool {
         matches!(

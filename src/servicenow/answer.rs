@@ -5,6 +5,7 @@
 //! that were not asked for are passed over, and so are rows beyond the limit.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -66,6 +67,14 @@ impl WholeAnswer {
         let stats: StatsResult = serde_json::from_str(&self.result).ok()?;
         stats.stats.count.0?.parse().ok()
     }
+
+    /// The sum of a column in an answer of the Aggregate API: `{"stats":{"sum":{"reassignment_count":"12"}}}`.
+    pub fn sum(&self, column: &str) -> Option<u64> {
+        let stats: StatsResult = serde_json::from_str(&self.result).ok()?;
+        let sum = stats.stats.sum.get(column)?.0.as_deref()?;
+        // A sum may be written with decimals.
+        sum.split('.').next()?.parse().ok()
+    }
 }
 
 impl AnswerRow {
@@ -103,6 +112,8 @@ struct StatsResult {
 struct StatsCount {
     #[serde(default)]
     count: JsonText,
+    #[serde(default)]
+    sum: BTreeMap<String, JsonText>,
 }
 
 /// What stands around a result.

@@ -188,8 +188,18 @@ impl QueryColumns {
         }
     }
 
-    /// Joins the user's filter into every alternative: `^NQ` begins a query of its own.
+    /// The query for all rows of the filter that meet one more condition, in no order.
+    pub fn restricted(&self, condition: &str) -> String {
+        self.branches(&[condition.to_owned()]).join("^NQ")
+    }
+
     fn join(&self, alternatives: &[String]) -> String {
+        let order = format!("ORDERBY{}^ORDERBY{}", self.timestamp, self.identifier);
+        format!("{}^{order}", self.branches(alternatives).join("^NQ"))
+    }
+
+    /// Joins the user's filter into every alternative: `^NQ` begins a query of its own.
+    fn branches(&self, alternatives: &[String]) -> Vec<String> {
         let filters: Vec<&str> = self
             .filter
             .as_deref()
@@ -197,14 +207,14 @@ impl QueryColumns {
         let mut branches = Vec::new();
         for filter in filters {
             for condition in alternatives {
-                branches.push(match filter {
-                    "" => condition.clone(),
-                    filter => format!("{filter}^{condition}"),
+                branches.push(match (filter, condition.as_str()) {
+                    ("", condition) => condition.to_owned(),
+                    (filter, "") => filter.to_owned(),
+                    (filter, condition) => format!("{filter}^{condition}"),
                 });
             }
         }
-        let order = format!("ORDERBY{}^ORDERBY{}", self.timestamp, self.identifier);
-        format!("{}^{order}", branches.join("^NQ"))
+        branches
     }
 }
 

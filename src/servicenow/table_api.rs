@@ -78,6 +78,25 @@ pub fn count(stats_api_path: &str, table: &str, encoded: &EncodedQuery) -> ReadR
     }
 }
 
+/// Count and sum of `column` over the rows of `table` that `query` asks for, from the Aggregate API under
+/// `stats_api_path`.
+pub fn sums(stats_api_path: &str, table: &str, query: &str, column: &str) -> ReadRequest<'static> {
+    let params = vec![
+        ("sysparm_query", query.to_owned()),
+        ("sysparm_count", "true".to_owned()),
+        ("sysparm_sum_fields", column.to_owned()),
+    ];
+    ReadRequest {
+        path: format!("{stats_api_path}/{table}"),
+        params,
+        endpoint: STATS_ENDPOINT_LABEL,
+        what: format!("sums of table `{table}`"),
+        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
+        private: false,
+        optional: true,
+    }
+}
+
 /// A request for `path` of the Table API with `params`, for probes.
 pub fn probe(
     table_api_path: &str,

@@ -41,3 +41,4 @@ mod soak;
 mod source;
 mod support;
 mod tidy;
+mod verify;

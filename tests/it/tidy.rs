@@ -41,6 +41,7 @@ const LAYERS: &[&[&str]] = &[
     &["avro"],
     &["registry"],
     &["sink", "source"],
+    &["verify"],
     &["runtime"],
     &["cli"],
     &["commands"],

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use self::record::{ReplayRecordBuilder, Unreplayable};
 use super::found::FoundLetter;
-use super::interrupt::InterruptListener;
 use super::lines::LetterLines;
 use super::scan::{DeadLetterTopic, DoneLetters, ScanCounts};
 use super::send::{ReplayOutcome, ReplayTarget};
 use super::text::plural;
 use crate::cli::{DeadLetterFilter, DeadLetterPlace, ReplayOptions};
 use crate::commands::failure::{CommandFailure, ExitResult, exit_code};
+use crate::commands::interrupt::InterruptListener;
 use crate::commands::terminal::Terminal;
 use crate::config::Config;
 use crate::kafka::{ConsumerRecord, ReplayProgress, TopicReadError};

@@ -98,6 +98,20 @@ pub enum ServiceNowAuth {
     },
 }
 
+impl ServiceNowAuth {
+    /// The user whom the configuration names; the instance alone knows who an application or a key stands for.
+    pub fn user_name(&self) -> Option<&str> {
+        match self {
+            ServiceNowAuth::Basic { username, .. } => Some(username),
+            ServiceNowAuth::OAuth(oauth) => match &oauth.grant {
+                OAuthGrant::Password { username, .. } => Some(username),
+                OAuthGrant::RefreshToken { .. } | OAuthGrant::ClientCredentials => None,
+            },
+            ServiceNowAuth::ApiKey { .. } => None,
+        }
+    }
+}
+
 /// OAuth client settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuthConfig {

@@ -1,4 +1,4 @@
-//! Ctrl-C while letters are sent: the first ends the work in order, the second at once.
+//! Ctrl-C during a long command: the first ends the work in order, the second at once.
 
 use std::io;
 use std::thread::{self, JoinHandle};

@@ -1,0 +1,38 @@
+//! `verify` in the table of commands.
+
+use crate::cli::command::CliCommand;
+use crate::cli::options::VerifyOptions;
+use crate::cli::spec::{CommandSpec, options_of};
+
+pub(super) static VERIFY_COMMAND: CommandSpec = CommandSpec {
+    name: "verify",
+    summary: "say whether a topic holds what its table holds",
+    details: "\
+Reads the topic of a table to its present end, lists the table by sys_id, and compares the
+version of each row: its time and `sys_mod_count`. Rows that differ are looked at again until
+`--wait` is over: only what stays the same difference counts. A row is then missing, stale or extra
+in the topic; rows that the bridge leaves out on purpose are counted apart.
+
+Without `--full` counts and sums are compared first, and the rows only where those differ. Equal
+sums are no proof: a missing and an extra row may cancel out.
+
+It runs beside the bridge, asks for one page at a time and pauses after each as long as that took.
+Ctrl-C stops it; the same command goes on where it was. Nothing is written to table or topic.",
+    inputs: &[options_of(VerifyOptions::INPUTS)],
+    examples: &[
+        "verify incident --full",
+        "verify incident --full --slice 00..40 --json",
+    ],
+    exit_codes: &[
+        (0, "no difference"),
+        (1, "table and topic differ"),
+        (64, "the command line makes no sense"),
+        (
+            75,
+            "stopped, or the instance or Kafka did not answer; the same command goes on",
+        ),
+        (78, "the configuration must be put right first"),
+    ],
+    build: |given| Ok(CliCommand::Verify(VerifyOptions::read(given)?)),
+    ..CommandSpec::EMPTY
+};

@@ -1,0 +1,31 @@
+//! Whether a topic holds what its table holds.
+//!
+//! The topic is read to its present end, the table is listed in slices of identifiers, and the versions of
+//! each row are compared. Rows that differ are put aside and looked at again when the stream had time to
+//! deliver them: only what stays different is a difference. A comparison writes nothing, and it can be stopped
+//! and go on later.
+
+mod compare;
+mod conclusion;
+mod error;
+mod excuses;
+mod judge;
+mod letters;
+mod pace;
+mod partition;
+mod report;
+mod row_version;
+mod sieve;
+mod slices;
+mod state_file;
+mod table_side;
+mod topic_index;
+mod topic_record;
+mod topic_side;
+
+pub use self::compare::{Surroundings, Wish, compare};
+pub use self::error::Error;
+pub use self::judge::{DeliveredTo, Difference, ProvenDifference};
+pub use self::report::{Excuse, Report, Thoroughness};
+pub use self::row_version::{RowIdentifier, RowVersion};
+pub use self::slices::IdSlice;

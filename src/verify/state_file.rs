@@ -1,0 +1,100 @@
+//! Where an interrupted comparison goes on: a file beside the checkpoint.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::report::Thoroughness;
+use crate::regular_file::{self, Access, FileReplacement, Links};
+
+/// A larger file was not written by this program: 100,000 identifiers have less.
+const MAX_STATE_BYTES: u64 = 64 << 20;
+
+/// What is kept of a comparison that is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ComparisonState {
+    /// Instance, table, columns and query (`source::fingerprint`), and the topic.
+    pub(super) fingerprint: String,
+    /// How it compares.
+    pub(super) thoroughness: Thoroughness,
+    /// The hexadecimal identifiers between which it compares, as it was asked to.
+    pub(super) slice: [Option<String>; 2],
+    /// When it began, on the instance's clock.
+    pub(super) begin: Option<i64>,
+    /// Everything below this identifier is looked at.
+    pub(super) done_below: String,
+    /// Rows that were equal there.
+    pub(super) equal: u64,
+    /// Those of them of which only sums were compared.
+    pub(super) by_sums: u64,
+    /// Rows that differed there.
+    pub(super) suspects: Vec<String>,
+    /// Requests so far.
+    pub(super) requests: u64,
+}
+
+/// The file of one table.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    file: FileReplacement,
+}
+
+impl StateFile {
+    /// Beside the checkpoint file.
+    ///
+    /// # Errors
+    /// Where the checkpoint's path leads cannot be told.
+    pub(super) fn beside(checkpoint: &Path, table: &str) -> Result<StateFile, Error> {
+        let target =
+            regular_file::resolve(checkpoint).map_err(|error| failed(checkpoint, &error))?;
+        let path = target.with_file_name(format!("verify-{table}.json"));
+        let file = FileReplacement::of(path);
+        Ok(StateFile { file })
+    }
+
+    /// What an interrupted comparison has left.
+    ///
+    /// # Errors
+    /// There is a file that cannot be read.
+    pub(super) fn load(&self) -> Result<Option<ComparisonState>, Error> {
+        let path = self.file.target();
+        let opened = regular_file::open(path, Access::Read, Links::Refuse);
+        match opened.and_then(|file| regular_file::read_up_to(&file, MAX_STATE_BYTES)) {
+            // What is damaged is no place to go on from, and is begun anew.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(failed(path, &fault.into())),
+        }
+    }
+
+    /// Keeps how far the comparison is.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn save(&self, state: &ComparisonState) -> Result<(), Error> {
+        let text = serde_json::to_vec(state).unwrap_or_default();
+        let replaced = self.file.replace(|file| file.write_all(&text));
+        replaced.map_err(|error| failed(self.file.target(), &error))?;
+        Ok(())
+    }
+
+    /// The comparison is over.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        let path = self.file.target();
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    let path = path.display();
+    Error::State(format!("the state of the comparison in {path}: {error}"))
+}

@@ -1,0 +1,117 @@
+//! From a record of the topic to a row and its version: pure.
+
+use super::partition::partition_of;
+use super::row_version::{RowIdentifier, RowVersion};
+use super::topic_index::TopicRow;
+use crate::avro::text_of_key;
+use crate::config::{DisplayValue, KeyFormat, Partitioner, TableConfig, TableFormat};
+use crate::kafka::ConsumerRecord;
+use crate::servicenow::page::MOD_COUNT_COLUMN;
+use crate::servicenow::page::row::raw_values;
+use crate::servicenow::query::parse_time;
+use crate::source::version_headers::{MOD_COUNT_HEADER, UPDATED_HEADER};
+
+/// Header with the name of the table.
+const TABLE_HEADER: &str = "sn_table";
+
+/// How the records of a table are read.
+#[derive(Debug, Clone)]
+pub(super) struct RecordReading {
+    table: String,
+    identifier: String,
+    timestamp: String,
+    /// The key is the identifier; else it stands in the value alone.
+    has_identifier_key: bool,
+    /// The key is Avro behind the id of a schema.
+    has_framed_key: bool,
+    /// The values are JSON whose times are stored ones.
+    has_stored_values: bool,
+    partitions: usize,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ReadRecord {
+    /// A row of the table.
+    Row(RowIdentifier, TopicRow),
+    /// It is of another table.
+    OtherTable(String),
+    /// It does not say of which row it is.
+    NoRow,
+}
+
+impl RecordReading {
+    /// For the records of `table` in a topic of so many partitions.
+    pub(super) fn new(table: &TableConfig, partitions: usize) -> RecordReading {
+        let is_json = table.format == TableFormat::Json;
+        RecordReading {
+            table: table.name.clone(),
+            identifier: table.identifier_field.clone(),
+            timestamp: table.timestamp_field.clone(),
+            has_identifier_key: table.partitioner == Partitioner::Default,
+            has_framed_key: !is_json && table.schema.key == KeyFormat::Avro,
+            has_stored_values: is_json && table.display_value != DisplayValue::True,
+            partitions,
+        }
+    }
+
+    /// What `record` is.
+    pub(super) fn read(&self, record: &ConsumerRecord) -> ReadRecord {
+        if let Some(table) = record.header(TABLE_HEADER)
+            && table != self.table.as_bytes()
+        {
+            return ReadRecord::OtherTable(String::from_utf8_lossy(table).into_owned());
+        }
+        let Some(id) = self.id(record) else {
+            return ReadRecord::NoRow;
+        };
+        let row = match &record.value {
+            None => TopicRow::deleted(),
+            Some(value) => TopicRow::of(self.version(record, value)),
+        };
+        let key = record.key.as_deref();
+        let expected = key.and_then(|key| partition_of(key, self.partitions));
+        let is_misplaced = expected.is_some_and(|expected| expected != record.partition);
+        let row = if is_misplaced { row.misplaced() } else { row };
+        ReadRecord::Row(RowIdentifier::new(&id), row)
+    }
+
+    fn id(&self, record: &ConsumerRecord) -> Option<String> {
+        if self.has_identifier_key {
+            let key = record.key.as_deref()?;
+            let framed = self.has_framed_key.then(|| text_of_key(key)).flatten();
+            let text = framed.unwrap_or(key);
+            return String::from_utf8(text.to_vec()).ok();
+        }
+        let value = record.value.as_deref()?;
+        let id = raw_values(value, &[&self.identifier]).ok()?.pop()?;
+        id.filter(|id| !id.is_empty())
+    }
+
+    fn version(&self, record: &ConsumerRecord, value: &[u8]) -> RowVersion {
+        let header = |name| record.header(name);
+        if let Some(updated) = header(UPDATED_HEADER) {
+            return RowVersion {
+                seconds: parse_time(updated),
+                mod_count: header(MOD_COUNT_HEADER).and_then(number),
+            };
+        }
+        if !self.has_stored_values {
+            return RowVersion::default();
+        }
+        let columns = [self.timestamp.as_str(), MOD_COUNT_COLUMN];
+        let values = raw_values(value, &columns).unwrap_or_default();
+        let text = |at: usize| values.get(at).and_then(Option::as_deref);
+        RowVersion {
+            seconds: text(0).and_then(|time| parse_time(time.as_bytes())),
+            mod_count: text(1).and_then(|count| number(count.as_bytes())),
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! `verify`: the real binary beside a bridge, a simulated instance and a broker.
+
+mod found;
+mod resumed;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use servicenow_sim::Row;
+
+use crate::support::bridge::{Bridge, run, texts};
+use crate::support::config::Config;
+use crate::support::rig::{Rig, TOPIC, id_of, produced};
+
+/// A bridge that has copied so many rows, and tells their versions.
+fn copied(rig: &Rig, config: &Config, rows: usize) -> Bridge {
+    rig.fill("incident", rows);
+    let mut bridge = rig.start(config);
+    bridge.wait_metric(&produced("incident", TOPIC), rows as f64);
+    bridge
+}
+
+fn with_headers(rig: &Rig) -> Config {
+    rig.config().source("version_headers: true")
+}
+
+/// What `verify incident` says with these flags, and its exit code.
+fn verify(rig: &Rig, flags: &[&str]) -> (Value, i32) {
+    let args = [&["verify", "incident", "--json", "--wait", "1s"], flags].concat();
+    let (out, errors, code) = texts(&run(rig.folder.path(), &args));
+    let report = serde_json::from_str(&out);
+    (report.unwrap_or_else(|_| panic!("{code}: {errors}")), code)
+}
+
+/// The rows of a state in a report.
+fn count(report: &Value, state: &str) -> u64 {
+    report["rows"][state].as_u64().unwrap()
+}
+
+/// The rows that a report names, with their states.
+fn named(report: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let found = report["differences"].as_array().unwrap().iter();
+    found
+        .map(|found| (text(&found["sys_id"]), text(&found["state"])))
+        .collect()
+}
+
+/// Rows that are older than all that the bridge has read, so that it never sees them.
+fn unseen_rows(rig: &Rig, count: usize) -> Vec<String> {
+    let before: Vec<Row> = rig.sim.rows("incident").unwrap();
+    let known: Vec<String> = before.iter().map(id_of).collect();
+    let rows = servicenow_sim::Generator::new(fastrand::u64(..), 0, rig.sim.now() - 90_000);
+    rig.sim.insert_many("incident", rows.take(count)).unwrap();
+    let after = rig.sim.rows("incident").unwrap();
+    let new = after.iter().map(id_of);
+    new.filter(|id| !known.contains(id)).collect()
+}
