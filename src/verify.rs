@@ -5,6 +5,8 @@
 //! deliver them: only what stays different is a difference. A comparison writes nothing, and it can be stopped
 //! and go on later.
 
+mod certificate;
+mod certify;
 mod compare;
 mod conclusion;
 mod error;
@@ -23,6 +25,8 @@ mod topic_index;
 mod topic_record;
 mod topic_side;
 
+pub use self::certificate::{Certificate, CertificateCounts, CertificateSlice, SliceCheck};
+pub use self::certify::check_topic;
 pub use self::compare::{Surroundings, Wish, compare};
 pub use self::error::Error;
 pub use self::judge::{DeliveredTo, Difference, ProvenDifference};

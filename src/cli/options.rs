@@ -251,6 +251,10 @@ options! {
         full: bool = switch("full");
         /// only rows whose sys_id begins between these hex digits, as `00..40`, `40..`
         slice: Option<IdSlice> = value("slice", "A..B");
+        /// with `--full`: write a certificate there if nothing differs
+        certificate: Option<PathBuf> = value("certificate", "FILE").file();
+        /// compare the topic alone with an earlier certificate
+        topic_only: Option<PathBuf> = value("topic-only", "FILE").file();
         /// how long a difference must stay the same to count (default: 2m)
         wait: Option<Duration> = value("wait", "TIME");
         /// print one JSON object

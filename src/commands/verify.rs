@@ -1,5 +1,7 @@
 //! `verify`: whether a topic holds what its table holds.
 
+mod certificates;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,6 +52,9 @@ pub(super) fn execute(
     let table = find(config, &options.table)?;
     let interrupt = InterruptListener::listen()
         .map_err(|error| CommandFailure::new(exit_code::TRY_AGAIN, error))?;
+    if let Some(file) = &options.topic_only {
+        return certificates::check(config, table, file, &interrupt.soon, terminal);
+    }
     let instance = instance(config)?;
     let path = &config.offset.file_path;
     let delivered = || {
@@ -76,6 +81,7 @@ pub(super) fn execute(
         },
         slice: options.slice.unwrap_or(IdSlice::ALL),
         wait: options.wait.unwrap_or(DEFAULT_WAIT),
+        certificate: options.certificate.is_some() || is_proof_due(table, options),
     };
     let around = Surroundings {
         config,
@@ -87,6 +93,12 @@ pub(super) fn execute(
     let report = abortable(&instance, &interrupt.soon, || {
         verify::compare(table, wish, around)
     })??;
+    if let Some(certificate) = &report.certificate {
+        if let Some(file) = &options.certificate {
+            certificates::write(certificate, file)?;
+        }
+        certificates::publish(config, table, certificate, &interrupt.now)?;
+    }
     if options.json {
         terminal.json(&report.json().to_string())?;
     } else {
@@ -121,6 +133,11 @@ fn abortable<T>(
         drop(over);
         Ok(result)
     })
+}
+
+/// A full comparison of all rows goes to the topic of proofs, where there is one.
+fn is_proof_due(table: &TableConfig, options: &VerifyOptions) -> bool {
+    table.proof_topic.is_some() && options.full && options.slice.is_none()
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> Result<&'c TableConfig, CommandFailure> {

@@ -1,7 +1,10 @@
 //! The comparison of one table with its topic, from the first look to the report.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::certificate::CertificateCounts;
+use super::certify::certify;
 use super::conclusion::Conclusion;
 use super::error::Error;
 use super::judge::{DeliveredTo, ProvenDifference, Suspects, same};
@@ -24,6 +27,8 @@ const LONGEST_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const LONGEST_WAITS: u32 = 4;
 /// Rows of a slice by what the topic has, so that a request gets them with room for what came meanwhile.
 const ROWS_PER_SLICE: usize = LISTING_LIMIT as usize * 4 / 5;
+/// Rows that a certificate leaves out by name at most.
+const MAX_EXCLUDED_ROWS: usize = 10_000;
 /// Rows that are looked at between two words on the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -36,6 +41,8 @@ pub struct Wish {
     pub slice: IdSlice,
     /// How long a difference must stay the same to count.
     pub wait: Duration,
+    /// A certificate is wanted. Such a comparison is of all rows, and is not resumed.
+    pub certificate: bool,
 }
 
 /// What a comparison works with.
@@ -85,6 +92,8 @@ struct Comparison<'a> {
     is_cut_short: bool,
     /// Rows without a count of changes were seen.
     lacks_count: bool,
+    /// Rows that were listed.
+    readable: u64,
     told: Instant,
 }
 
@@ -109,11 +118,16 @@ impl<'a> Comparison<'a> {
             suspects: Vec::new(),
             requests: 0,
         };
-        let left = state_file.load()?.filter(|left| left.is_of(&fresh));
+        // What was compared before would speak of other offsets.
+        let left = if wish.certificate {
+            None
+        } else {
+            state_file.load()?.filter(|left| left.is_of(&fresh))
+        };
         if left.is_some() {
             (around.progress)("an earlier comparison was interrupted; going on where it was");
         }
-        let mut suspects = Suspects::new(wish.wait);
+        let mut suspects = Suspects::new(wish.wait, wish.certificate);
         let state = left.unwrap_or(fresh);
         let now = Instant::now();
         for id in &state.suspects {
@@ -132,6 +146,7 @@ impl<'a> Comparison<'a> {
             proven: Vec::new(),
             is_cut_short: false,
             lacks_count: false,
+            readable: 0,
             told: now,
         })
     }
@@ -184,7 +199,9 @@ impl<'a> Comparison<'a> {
             };
             let slice = self.cut(slice, rows, &mut rest);
             self.look_at(slice)?;
-            if let Some(next) = rest.and_then(|rest| rest.from) {
+            if let Some(next) = rest.and_then(|rest| rest.from)
+                && !self.wish.certificate
+            {
                 self.state.done_below = hex(next);
                 self.state.suspects = self.suspects.open().map(ToString::to_string).collect();
                 self.state.requests += std::mem::take(&mut self.table_side.requests);
@@ -245,13 +262,12 @@ impl<'a> Comparison<'a> {
         let Some(topic) = index.sums(&slice.range()) else {
             return Ok(false);
         };
-        let began = Instant::now();
-        let Some(table) = self.table_side.sums(slice)? else {
+        let Some((table, took)) = self.table_side.sums(slice)? else {
             self.sieve.refused();
             return Ok(false);
         };
         let rows = usize::try_from(topic.rows).unwrap_or(usize::MAX);
-        self.sieve.took(rows, began.elapsed());
+        self.sieve.took(rows, took);
         if table == topic {
             self.state.equal += table.rows;
             self.state.by_sums += table.rows;
@@ -272,10 +288,12 @@ impl<'a> Comparison<'a> {
             state,
             is_cut_short,
             lacks_count,
+            readable,
             ..
         } = self;
         table_side.each_page(slice, |rows| {
             let now = Instant::now();
+            *readable += wide(rows.len());
             for row in rows {
                 *lacks_count |= row.version.mod_count.is_none();
                 let id = RowIdentifier::new(&row.id);
@@ -342,7 +360,14 @@ impl<'a> Comparison<'a> {
             let version = topic_side.index.get(id).and_then(TopicRow::version);
             suspects.topic_says(id, version);
         }
-        let visit = |id: &RowIdentifier, row: TopicRow| suspects.topic_says(id, row.version());
+        let (certificate, now) = (self.wish.certificate, Instant::now());
+        let visit = |id: &RowIdentifier, row: TopicRow| {
+            if certificate && !suspects.has(id) {
+                // What the topic says at its new end is to be what is certified.
+                suspects.add(id.clone(), None, None, now);
+            }
+            suspects.topic_says(id, row.version());
+        };
         topic_side.read_to_end(around.stop, visit, |_, _| {})
     }
 
@@ -372,8 +397,43 @@ impl<'a> Comparison<'a> {
             stop: self.around.stop,
         };
         let mut report = conclusion.draw(std::mem::take(&mut self.proven), report)?;
+        if self.wish.certificate {
+            self.certify(&mut report)?;
+        }
         report.requests = self.state.requests + self.table_side.requests;
         Ok(report)
+    }
+
+    fn certify(&mut self, report: &mut Report) -> Result<(), Error> {
+        let open = self.suspects.open().chain(&report.excused_rows);
+        let excluded: BTreeSet<String> = open.map(ToString::to_string).collect();
+        if report.differs() || excluded.len() > MAX_EXCLUDED_ROWS {
+            let why = if report.differs() {
+                "there is no certificate, as table and topic differ"
+            } else {
+                "there is no certificate, as too many rows changed until the end"
+            };
+            report.notes.push(why.to_owned());
+            return Ok(());
+        }
+        let all = self.table_side.sums(IdSlice::ALL)?;
+        let counts = CertificateCounts {
+            all: all.map(|(sums, _)| sums.rows),
+            readable: self.readable,
+            ..CertificateCounts::default()
+        };
+        let instance = self.around.instance.base_url();
+        let index = &mut self.topic_side.index;
+        let certificate = certify(self.table, instance, report, excluded, counts, index);
+        match certificate {
+            Some(certificate) => report.certificate = Some(certificate),
+            None => report.notes.push(
+                "there is no certificate, as records do not say which version of their row they hold \
+                 (set `version_headers`)"
+                    .to_owned(),
+            ),
+        }
+        Ok(())
     }
 
     fn notes(&self) -> Vec<String> {

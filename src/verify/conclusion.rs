@@ -35,7 +35,10 @@ impl Conclusion<'_, '_> {
         for proven in proven.chunks(LOOK_UP_LIMIT) {
             for (found, excuse) in self.judge(&excuses, proven)? {
                 match excuse {
-                    Some(excuse) => *report.excused.entry(excuse).or_default() += 1,
+                    Some(excuse) => {
+                        *report.excused.entry(excuse).or_default() += 1;
+                        report.excused_rows.push(found.id);
+                    }
                     None => report.add(found),
                 }
             }

@@ -78,6 +78,8 @@ pub(super) struct Suspects {
     open: BTreeMap<RowIdentifier, Suspect>,
     /// How long a difference must stay the same.
     wait: Duration,
+    /// Only the newest record of a row counts. Else it is enough that the topic has held what the table said.
+    only_newest: bool,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ struct Suspect {
     table: Option<RowVersion>,
     /// In the topic, after that look.
     topic: Option<RowVersion>,
-    /// The topic has held what the table said at a look.
+    /// The topic holds, or has held, what the table said.
     was_equal: bool,
     /// Since when the table says the same.
     since: Instant,
@@ -102,11 +104,13 @@ pub(super) struct Verdicts {
 }
 
 impl Suspects {
-    /// None yet. A difference that stays the same for `wait` is proven.
-    pub(super) fn new(wait: Duration) -> Suspects {
+    /// None yet. A difference that stays the same for `wait` is proven. `only_newest`: a row is equal only if
+    /// its newest record is what the table said.
+    pub(super) fn new(wait: Duration, only_newest: bool) -> Suspects {
         Suspects {
             open: BTreeMap::new(),
             wait,
+            only_newest,
         }
     }
 
@@ -134,6 +138,11 @@ impl Suspects {
     /// Rows that are not judged yet.
     pub(super) fn open(&self) -> impl Iterator<Item = &RowIdentifier> {
         self.open.keys()
+    }
+
+    /// Whether a row is among them.
+    pub(super) fn has(&self, id: &RowIdentifier) -> bool {
+        self.open.contains_key(id)
     }
 
     /// How many are not judged yet.
@@ -165,7 +174,8 @@ impl Suspects {
     pub(super) fn topic_says(&mut self, id: &RowIdentifier, version: Option<RowVersion>) {
         if let Some(suspect) = self.open.get_mut(id) {
             suspect.topic = version;
-            suspect.was_equal |= same(suspect.table, version);
+            let was_equal = suspect.was_equal && !self.only_newest;
+            suspect.was_equal = was_equal || same(suspect.table, version);
         }
     }
 
@@ -237,7 +247,7 @@ mod tests {
 
     impl Case {
         fn new(table: Option<RowVersion>, topic: Option<RowVersion>) -> Case {
-            let (mut suspects, start) = (Suspects::new(WAIT), Instant::now());
+            let (mut suspects, start) = (Suspects::new(WAIT, false), Instant::now());
             assert!(suspects.add(RowIdentifier::Hex(1), table, topic, start));
             Case { suspects, start }
         }
@@ -282,6 +292,20 @@ mod tests {
         }
         let mut case = Case::new(version(1), None);
         assert_eq!(case.look(1, None, &[None]).equal, 1, "deleted meanwhile");
+    }
+
+    /// A certificate speaks of the newest records.
+    #[test]
+    fn where_only_the_newest_record_counts_a_later_one_keeps_the_row_open() {
+        let (mut suspects, start) = (Suspects::new(WAIT, true), Instant::now());
+        let id = RowIdentifier::Hex(1);
+        suspects.add(id.clone(), version(2), version(1), start);
+        suspects.topic_says(&id, version(2));
+        suspects.topic_says(&id, version(3));
+        assert_eq!(suspects.judge(start, None).equal, 0);
+        suspects.table_says(&id, version(3), start);
+        suspects.topic_says(&id, version(3));
+        assert_eq!(suspects.judge(start, None).equal, 1);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::certificate::Certificate;
 use super::judge::{Difference, ProvenDifference};
-use super::row_version::RowVersion;
+use super::row_version::{RowIdentifier, RowVersion};
 
 /// Rows that are named in a report at most; all are counted.
 const MAX_REPORTED_ROWS: usize = 1_000;
@@ -86,6 +87,10 @@ pub struct Report {
     pub requests: u64,
     /// What else there is to know.
     pub notes: Vec<String>,
+    /// Rows that differ for a good reason.
+    pub(super) excused_rows: Vec<RowIdentifier>,
+    /// Where one was asked for, and nothing differs.
+    pub certificate: Option<Certificate>,
 }
 
 impl Report {

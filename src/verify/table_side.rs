@@ -1,7 +1,7 @@
 //! What the table says: identifiers and versions of its rows, one request at a time.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::pace::pause_after;
@@ -179,11 +179,11 @@ impl<'a> TableSide<'a> {
         Ok(found)
     }
 
-    /// Count and sum of the counts of changes of a slice; `None`: the instance does not give them.
+    /// Count and sum of the counts of changes of a slice, and how long that took; `None`: the instance does not give them.
     ///
     /// # Errors
     /// The instance does not answer.
-    pub(super) fn sums(&mut self, slice: IdSlice) -> Result<Option<SliceSums>, Error> {
+    pub(super) fn sums(&mut self, slice: IdSlice) -> Result<Option<(SliceSums, Duration)>, Error> {
         let query = self
             .columns
             .restricted(&slice.condition(&self.columns.identifier));
@@ -196,7 +196,8 @@ impl<'a> TableSide<'a> {
             Err(error) if error.is_api_verdict() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if self.stop.wait(pause_after(began.elapsed())) {
+        let took = began.elapsed();
+        if self.stop.wait(pause_after(took)) {
             return Err(Error::Stopped);
         }
         let Some(rows) = answer.count() else {
@@ -204,7 +205,7 @@ impl<'a> TableSide<'a> {
         };
         // There is no sum of no rows.
         let sum = answer.sum(MOD_COUNT_COLUMN).or((rows == 0).then_some(0));
-        Ok(sum.map(|mod_counts| SliceSums { rows, mod_counts }))
+        Ok(sum.map(|mod_counts| (SliceSums { rows, mod_counts }, took)))
     }
 
     fn params(&self, condition: &str, limit: u32, more: &[&str]) -> Vec<(&'static str, String)> {

@@ -86,6 +86,20 @@ impl TopicSide {
     pub(super) fn read_to_end(
         &mut self,
         stop: &Stop,
+        visit: impl FnMut(&RowIdentifier, TopicRow),
+        progress: impl FnMut(u64, u64),
+    ) -> Result<(), Error> {
+        self.read_up_to(&BTreeMap::new(), stop, visit, progress)
+    }
+
+    /// As [`TopicSide::read_to_end`], but up to these ends where a partition has one.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn read_up_to(
+        &mut self,
+        limits: &BTreeMap<i32, i64>,
+        stop: &Stop,
         mut visit: impl FnMut(&RowIdentifier, TopicRow),
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), Error> {
@@ -93,9 +107,10 @@ impl TopicSide {
         let mut ranges = BTreeMap::new();
         for (partition, ends) in &ends {
             let read = self.offsets.get(partition).map(|read| read.end);
+            let end = limits.get(partition).copied().unwrap_or(ends.end);
             match read {
-                Some(read) if read <= ends.end => {
-                    ranges.insert(*partition, read.max(ends.start)..ends.end);
+                Some(read) if read <= ends.end && end <= ends.end => {
+                    ranges.insert(*partition, read.max(ends.start)..end);
                 }
                 _ => return Err(self.is_another()),
             }

@@ -1,5 +1,6 @@
 //! `verify`: the real binary beside a bridge, a simulated instance and a broker.
 
+mod certified;
 mod found;
 mod resumed;
 

@@ -2,7 +2,7 @@
 
 use crate::cli::command::CliCommand;
 use crate::cli::options::VerifyOptions;
-use crate::cli::spec::{CommandSpec, options_of};
+use crate::cli::spec::{CommandSpec, InputGroup, OPTIONS};
 
 pub(super) static VERIFY_COMMAND: CommandSpec = CommandSpec {
     name: "verify",
@@ -16,12 +16,21 @@ in the topic; rows that the bridge leaves out on purpose are counted apart.
 Without `--full` counts and sums are compared first, and the rows only where those differ. Equal
 sums are no proof: a missing and an extra row may cancel out.
 
+A certificate has a digest of all rows, which any reader of the topic can make again; it also goes
+to `source.proof_topic`. `--topic-only` makes it again from the topic, without the instance.
+
 It runs beside the bridge, asks for one page at a time and pauses after each as long as that took.
 Ctrl-C stops it; the same command goes on where it was. Nothing is written to table or topic.",
-    inputs: &[options_of(VerifyOptions::INPUTS)],
+    inputs: &[InputGroup {
+        heading: OPTIONS,
+        usage: Some("[OPTIONS]"),
+        inputs: VerifyOptions::INPUTS,
+    }],
     examples: &[
         "verify incident --full",
         "verify incident --full --slice 00..40 --json",
+        "verify incident --full --certificate incident.json",
+        "verify incident --topic-only incident.json",
     ],
     exit_codes: &[
         (0, "no difference"),
@@ -33,6 +42,14 @@ Ctrl-C stops it; the same command goes on where it was. Nothing is written to ta
         ),
         (78, "the configuration must be put right first"),
     ],
-    build: |given| Ok(CliCommand::Verify(VerifyOptions::read(given)?)),
+    build: |given| {
+        let options = VerifyOptions::read(given)?;
+        let is_part = !options.full || options.slice.is_some();
+        if options.certificate.is_some() && is_part {
+            let words = "`--certificate` is about all rows: it needs `--full` and no `--slice`";
+            return Err(words.to_owned());
+        }
+        Ok(CliCommand::Verify(options))
+    },
     ..CommandSpec::EMPTY
 };
