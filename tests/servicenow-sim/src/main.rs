@@ -27,6 +27,7 @@ Usage: servicenow-sim [options]        Ctrl-C ends it.
   --write-latency MS  how long each write takes (default 0)
   --rate-limit N      Table API requests per hour (default: no limit)
   --semaphore R,Q     requests that run and that wait at most (default: no limit)
+  --history N         versions of rows that /sim/truth tells of (default 0)
   --no-gzip           never compress answers: for benchmarks
   -h, --help          this text
 
@@ -128,6 +129,7 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
                 let bad = || format!("--semaphore {text}: want two numbers, as in 4,50");
                 args.options.semaphore = Some(places.ok_or_else(bad)?);
             }
+            Long("history") => args.options.history = parser.value()?.parse()?,
             Long("no-gzip") => args.options.gzip = false,
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),

@@ -32,8 +32,9 @@ pub struct Sim {
 
 impl Sim {
     /// Starts an instance with the standard tables: `sys_db_object`, `sys_dictionary`, `sys_choice`
-    /// (which describe all tables), `sys_user` (with a row per user), `sys_user_group`, `sys_journal_field`, `sys_audit_delete`, `task`, `incident`, `problem`,
-    /// `change_request`, `cmdb_ci`, `cmdb_ci_computer`, `cmdb_ci_server`.
+    /// (which describe all tables), `sys_index`, `sys_user` (with a row per user), `sys_user_group`,
+    /// `sys_journal_field`, `sys_audit`, `sys_audit_delete`, `sys_archive_log`, `task`, `incident`,
+    /// `problem`, `change_request`, `cmdb_ci`, `cmdb_ci_computer`, `cmdb_ci_server`.
     ///
     /// # Errors
     /// If the address cannot be bound or the user's zone is unknown.

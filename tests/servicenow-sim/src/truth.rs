@@ -1,5 +1,6 @@
 //! What a client could have read, to compare with what it delivered.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::row::{Row, Stored};
@@ -96,19 +97,20 @@ impl Version {
             let at = schema.find(name);
             at.map(|at| row.value(at).into_owned()).unwrap_or_default()
         };
-        let mut values = Row::new();
-        for (at, column) in schema.columns.iter().enumerate() {
+        let readable = |at: usize| {
             let mut rules = data.field_rules.iter();
-            if !rules.any(|rule| rule.column == at && rule.hides(row)) {
-                values.put(column.name.clone(), row.value(at));
-            }
-        }
+            !rules.any(|rule| rule.column == at && rule.hides(row))
+        };
+        let columns = schema.columns.iter().enumerate();
+        let values = columns
+            .filter(|(at, _)| readable(*at))
+            .map(|(at, column)| (Cow::Owned(column.name.clone()), row.value(at).into_owned()));
         Version {
             sys_id: row.sys_id().to_owned(),
             class: row.class.name.clone(),
             sys_updated_on: text("sys_updated_on"),
             sys_mod_count: text("sys_mod_count"),
-            values,
+            values: Row(values.collect()),
         }
     }
 }
