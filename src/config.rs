@@ -40,12 +40,13 @@ pub use files::ConfigFiles;
 pub use key_info::{KeyEffect, KeyInfo, KeyShape};
 pub use keys::{
     AdminAccess, CheckpointStorage, ClusterConfig, Compression, Config, CreateId, CreateTopics,
-    Decimals, DisplayValue, KafkaConfig, KeyFormat, LogFormat, NestedValues, Nulls, OAuthConfig,
-    OAuthGrant, ObservabilityConfig, OffsetConfig, OnBadRow, OnError, OnMissing, OnOversize,
-    OnTypeError, OnUnknownColumn, Partitioner, ProxyConfig, QueryTimeZone, RegistryAuth,
-    SaslConfig, SchemaRegistryConfig, SchemaStyle, ServiceNowAuth, ServiceNowConfig, SinkConfig,
-    SinkFormat, SinkKeyFormat, SinkOperation, SinkTopicConfig, SourceConfig, SubjectStrategy,
-    TableConfig, TableFormat, TableSchemaConfig, TlsFiles, keys,
+    Decimals, DeleteConfig, DeleteDetection, DisplayValue, KafkaConfig, KeyFormat, LogFormat,
+    NestedValues, Nulls, OAuthConfig, OAuthGrant, ObservabilityConfig, OffsetConfig, OnBadRow,
+    OnError, OnLeave, OnMissing, OnOversize, OnTypeError, OnUnknownColumn, Partitioner,
+    ProxyConfig, QueryTimeZone, RegistryAuth, SaslConfig, SchemaRegistryConfig, SchemaStyle,
+    ServiceNowAuth, ServiceNowConfig, SinkConfig, SinkFormat, SinkKeyFormat, SinkOperation,
+    SinkTopicConfig, SourceConfig, SubjectStrategy, TableConfig, TableFormat, TableSchemaConfig,
+    TlsFiles, keys,
 };
 pub use load::{load, load_needed, load_observability, load_with_files, parse};
 pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};

@@ -15,6 +15,7 @@ use super::key_table::{KeyGroup as _, KeyParent};
 use super::kinds::{Nested, Words, flag, time, word};
 
 mod cluster;
+mod deletes;
 mod kafka;
 mod schema_registry;
 mod servicenow;
@@ -24,6 +25,7 @@ mod state;
 
 pub use crate::config::values::time_zone::QueryTimeZone;
 pub use cluster::ClusterConfig;
+pub use deletes::{DeleteConfig, DeleteDetection, OnLeave};
 pub use kafka::{Compression, CreateTopics, KafkaConfig, SaslConfig};
 pub use schema_registry::{RegistryAuth, SchemaRegistryConfig, SubjectStrategy};
 pub use servicenow::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::schema;
+use super::{deletes, schema};
 use crate::config::key_table::{CheckKeys, FromKeys};
 use crate::config::keys::{
     DisplayValue, OnOversize, Partitioner, PartitionerKeys, PartitionerKind, SchemaStyle,
@@ -19,6 +19,7 @@ impl CheckKeys for SourceConfig {
             let message = "is required: a list with a `name` for each table to poll";
             section.problem("tables", message);
         }
+        deletes::check_topics(section, &source);
         for (index, table) in source.tables.iter().enumerate() {
             let name = &table.name;
             let mut before = source.tables.iter().take(index);
@@ -58,6 +59,7 @@ impl CheckKeys for TableConfig {
         if table.proof_topic.as_ref() == Some(&table.topic) {
             section.problem("proof_topic", "is the topic of the table's records");
         }
+        deletes::check_table(section, &table);
         if table.query.as_deref().is_some_and(looks_percent_encoded) {
             let message = "looks percent-encoded; write it plain, as the list view shows it";
             section.warning("query", message);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::deletes::DeleteConfig;
 use crate::config::declare::{config_keys, words};
 use crate::config::duration::{ms, secs};
 use crate::config::key_info::KeyEffect;
@@ -56,8 +57,8 @@ config_keys! {
         dlq_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
 
         /// Whether records say in the headers sn_updated and sn_mod_count which version of the row they
-        /// hold. They do so in any case where the bridge itself needs it: with verify_interval or
-        /// proof_topic. The column sys_mod_count is always fetched then.
+        /// hold. They do so in any case where the bridge itself needs it: with verify_interval,
+        /// proof_topic or deletes. The column sys_mod_count is always fetched then.
         version_headers: bool = false, flag();
 
         /// How often a table is compared with its topic while the bridge runs. 0 is never.
@@ -65,6 +66,9 @@ config_keys! {
 
         /// Where the certificates of full comparisons go, a record for each.
         proof_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
+
+        /// Rows that are deleted.
+        deletes: DeleteConfig = DeleteConfig::DEFAULT, Inline;
 
         /// The tables to poll.
         tables: Vec<TableConfig> => TableContext {
@@ -80,6 +84,7 @@ config_keys! {
             version_headers,
             verify_interval,
             proof_topic: proof_topic.clone(),
+            deletes: deletes.clone(),
             avro: *avro,
         }, EachOf, example: "one item";
     }
@@ -112,6 +117,8 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) verify_interval: Duration,
     /// `source.proof_topic`.
     pub(in crate::config) proof_topic: Option<String>,
+    /// `source.deletes` and what belongs to it.
+    pub(in crate::config) deletes: DeleteConfig,
     /// True if there is a schema registry.
     pub(in crate::config) avro: bool,
 }
@@ -187,6 +194,9 @@ config_keys! {
 
         /// As source.schema, for this table only.
         schema: TableSchemaConfig => source.schema, Nested;
+
+        /// Rows that are deleted.
+        deletes: DeleteConfig => source.deletes.clone(), Inline;
     }
 }
 
@@ -336,7 +346,10 @@ impl TableConfig {
 
     /// Whether records carry the version of their row in headers, as a comparison of table and topic needs it.
     pub fn has_version_headers(&self) -> bool {
-        // Deletes and the content cycle need them too, once they have keys.
-        self.version_headers || !self.verify_interval.is_zero() || self.proof_topic.is_some()
+        // The content cycle needs them too, once it has a key.
+        self.version_headers
+            || !self.verify_interval.is_zero()
+            || self.proof_topic.is_some()
+            || self.deletes.is_on()
     }
 }

@@ -44,6 +44,7 @@ fn the_least_gets_every_default() {
         verify_interval: Duration::ZERO,
         proof_topic: None,
         schema: config.source.schema,
+        deletes: config.source.deletes.clone(),
     };
     assert_eq!(config.source.tables, [table]);
     assert_eq!(config.source.initial_query_hours_ago, None);
