@@ -14,6 +14,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod delivered;
 mod expected_panic;
 pub mod health;
 mod http;

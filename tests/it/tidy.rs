@@ -38,7 +38,7 @@ const LAYERS: &[&[&str]] = &[
         "kafka",
         "servicenow",
     ],
-    &["avro"],
+    &["avro", "delivered"],
     &["registry"],
     &["sink", "source"],
     &["verify"],

@@ -1,0 +1,17 @@
+//! What the topic of a table holds of each row, in an index beside the checkpoint.
+//!
+//! The index is what the topic says and nothing else: it is made by reading the topic, goes on where it
+//! read last, and is made anew when it is lost. So it can claim nothing that Kafka has not acknowledged,
+//! needs no part of the way of a row, and knows records of other programs as well.
+
+mod error;
+mod index;
+mod record;
+mod row;
+mod topic_follower;
+
+pub use error::IndexError;
+pub use index::{DeleteCandidate, DeliveredIndex, IndexOrigin, IndexSlice, path_beside};
+pub use record::{DeliveredContent, content_of, id_of_key};
+pub use row::{DeliveredRow, DeliveredVersion};
+pub use topic_follower::{FollowError, FollowProgress, TopicFollower};
