@@ -3,6 +3,8 @@
 //! Times are seconds since the epoch. What is null is not known. Fields are added in later
 //! versions, none is taken away.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::ProcessFigures;
@@ -142,6 +144,8 @@ pub struct PipelineStatus {
     pub last_success: Option<f64>,
     /// When a table is polled next; in the past while it is.
     pub next_poll: Option<f64>,
+    /// What the last scheduled comparison of a table with its topic found.
+    pub verify: Option<VerifyStatus>,
     /// Records of a topic that are consumed but not done.
     pub in_flight: Option<f64>,
     /// Records of a topic that wait, after an unclean end, for writes that may still run.
@@ -156,6 +160,18 @@ pub struct PipelineStatus {
     pub last_error: Option<ErrorStatus>,
     /// Its last minutes; null where there are very many pipelines.
     pub history: Option<HistorySeries>,
+}
+
+/// What the last scheduled comparison of a table with its topic found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerifyStatus {
+    /// Seconds since it came to its end.
+    pub age: f64,
+    /// Rows that are missing, stale or extra, or stand in a wrong partition.
+    pub differences: u64,
+    /// Rows by their state.
+    pub rows: BTreeMap<String, u64>,
 }
 
 /// The state of a pipeline.

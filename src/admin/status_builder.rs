@@ -9,7 +9,7 @@ use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_IN
 use super::services::AdminServices;
 use super::status::{
     BridgeStatus, CheckpointStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus,
-    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus,
+    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus, VerifyStatus,
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, SinkMember};
@@ -240,11 +240,38 @@ impl StatusBuilder<'_> {
             last_success: gauge(&metrics.source_last_success, name).filter(|at| *at > 0.0),
             next_poll: gauge(&metrics.source_next_poll, name)
                 .filter(|at| *at > 0.0 && state != PipelineState::Paused),
+            verify: self.verify(name),
             errors: metrics.source_errors.sum_for(name),
             last_error: last(&own),
             history: self.history.series(PipelineKind::Table, name),
             ..PipelineStatus::default()
         }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a gauge of rows"
+    )]
+    fn verify(&self, table: &str) -> Option<VerifyStatus> {
+        const DIFFERENCES: [&str; 4] = ["missing", "stale", "extra", "wrong_partition"];
+        let metrics = &self.services.metrics;
+        let mut status = VerifyStatus {
+            age: gauge(&metrics.verify_age, table)?,
+            ..VerifyStatus::default()
+        };
+        metrics.verify_rows.visit(|labels, rows| {
+            if let [of, state] = labels
+                && of == table
+            {
+                let rows = rows.get() as u64;
+                if DIFFERENCES.contains(&&**state) {
+                    status.differences += rows;
+                }
+                status.rows.insert(state.clone(), rows);
+            }
+        });
+        Some(status)
     }
 
     fn topic(&self, topic: &SinkTopicConfig) -> PipelineStatus {

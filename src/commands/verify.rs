@@ -17,13 +17,12 @@ use crate::metrics::Metrics;
 use crate::servicenow::InstanceClient;
 use crate::source::SourceInstance;
 use crate::stop::{self, Stop};
-use crate::verify::{self, DeliveredTo, IdSlice, RowIdentifier, Surroundings, Thoroughness, Wish};
+use crate::verify::{
+    self, DEFAULT_WAIT, DeliveredTo, IdSlice, RowIdentifier, Surroundings, Thoroughness, Wish,
+};
 
 /// Attempts of a request, so that a failure that passes does not end a comparison of hours.
 const VERIFY_RETRIES: u32 = 5;
-/// How long a difference must stay the same where `--wait` does not say it: longer than the stream takes for a
-/// row that is committed late.
-const DEFAULT_WAIT: Duration = Duration::from_secs(120);
 /// Time between two words on the progress where they do not replace each other.
 const PROGRESS_LINE_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -47,6 +47,8 @@ pub enum ConditionKey {
     CheckpointWriter,
     /// The thread that looks for topics runs until they are found.
     TopicLookup,
+    /// The thread that compares tables with their topics.
+    Verification,
     /// The thread that asks for the sink's tables runs until they have answered.
     SinkProbe,
 }
@@ -73,6 +75,7 @@ impl fmt::Display for ConditionKey {
             ConditionKey::SinkTable(table) => write!(f, "sink table {table}"),
             ConditionKey::CheckpointWriter => f.write_str("checkpoint writer"),
             ConditionKey::TopicLookup => f.write_str("topic look-up"),
+            ConditionKey::Verification => f.write_str("comparison"),
             ConditionKey::SinkProbe => f.write_str("sink probe"),
         }
     }

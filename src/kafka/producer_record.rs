@@ -52,7 +52,7 @@ impl RecordHeaders {
         if own.is_empty() {
             return self.0.clone();
         }
-        let copy = self.0.clone().unwrap_or_else(OwnedHeaders::new);
+        let copy = self.0.clone().unwrap_or_default();
         let add = |list: OwnedHeaders, (key, value): &(&str, &[u8])| {
             let value = Some(*value);
             list.insert(Header { key, value })

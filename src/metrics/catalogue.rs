@@ -157,6 +157,10 @@ catalogue! {
     source_type_errors: CounterVec = "bridge_source_type_errors_total" ["table", "column"] of SourceTable;
     /// Values left out because the Avro schema has no field for their column.
     source_unknown_columns: CounterVec = "bridge_source_unknown_columns_total" ["table"] of SourceTable;
+    /// Seconds since the last scheduled comparison of a table with its topic came to its end; none before the first.
+    verify_age: GaugeVec = "bridge_verify_age_seconds" ["table"] of SourceTable;
+    /// Rows by what that comparison found: equal, in_flight, missing, stale, extra, left_out, aged_out, wrong_partition.
+    verify_rows: GaugeVec = "bridge_verify_rows" ["table", "state"] of SourceTable;
 
     // The schema registry, the checkpoint, the instance and Kafka.
     /// Requests to the schema registry, by their outcome.

@@ -15,6 +15,7 @@ use crate::health::ConditionKey;
 use crate::kafka::Producer;
 use crate::own_writes::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
+use crate::verify::VerifySchedule;
 use crate::{cluster, sink, source};
 
 /// A log of the sink's writes for each table that leaves its own writes out. A log in `known` is kept, as
@@ -73,6 +74,24 @@ pub(super) fn probe(
     let probe = sink::TableProbe::new(&connections.client, config, &services.health);
     let stop = stop.clone();
     HelperThread::one_shot("sink-probe", move || probe.run(&stop))
+}
+
+/// Compares tables with their topics when that is due.
+pub(super) fn verifier(
+    services: &Services,
+    connections: &Connections,
+    config: &Config,
+    stop: &Stop,
+) -> Result<HelperThread, StartRefusal> {
+    let schedule = VerifySchedule {
+        config: config.clone(),
+        instance: Arc::clone(&connections.instance),
+        producer: Arc::clone(&connections.producer),
+        checkpoints: Arc::clone(&services.store),
+        metrics: Arc::clone(&services.metrics),
+    };
+    let stop = stop.clone();
+    HelperThread::service("verify", move || schedule.run(&stop))
 }
 
 /// A table. One that cannot start says what to do, and stops no other.

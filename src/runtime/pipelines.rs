@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigDiff, TableChange, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, SupervisedPipeline};
 use crate::health::{Condition, ConditionKey, Health};
 use crate::own_writes::OwnWriteLog;
+use crate::verify::VerifySchedule;
 use crate::{sink, source};
 
 /// When pipelines move to a new client one after the other: how long one may hold up the next.
@@ -30,6 +31,7 @@ pub(super) struct Pipelines {
     pub(super) flusher: PipelineSlot<HelperThread>,
     pub(super) topics: PipelineSlot<HelperThread>,
     pub(super) probe: PipelineSlot<HelperThread>,
+    pub(super) verifier: PipelineSlot<HelperThread>,
     /// Topics that are there.
     found: BTreeSet<String>,
     /// The topics that the thread `topics` was started for: what it says is about them.
@@ -67,6 +69,7 @@ impl Pipelines {
             flusher: slot(ConditionKey::CheckpointWriter),
             topics: slot(ConditionKey::TopicLookup),
             probe: slot(ConditionKey::SinkProbe),
+            verifier: slot(ConditionKey::Verification),
             found: BTreeSet::new(),
             looked_for: config.topics().into_iter().collect(),
             left_topics: BTreeSet::new(),
@@ -106,6 +109,7 @@ impl Pipelines {
         let consuming = topics.iter().any(|topic| !self.paused.contains_key(*topic));
         self.sink.want(config.sink.enabled && consuming);
         self.probe.want(config.sink.enabled);
+        self.verifier.want(VerifySchedule::is_wanted(config));
         self.own_writes = factories::own_writes(config, &self.own_writes);
     }
 
@@ -145,6 +149,9 @@ impl Pipelines {
         }
         if plan.sink {
             self.sink.renew();
+        }
+        if plan.servicenow || plan.kafka || !plan.tables.is_empty() {
+            self.verifier.renew();
         }
         if plan.servicenow || plan.kafka {
             let tables = plan
@@ -205,6 +212,9 @@ impl Pipelines {
         });
         self.probe.step(inputs, |signals| {
             factories::probe(services, connections, config, &signals.stop)
+        });
+        self.verifier.step(inputs, |signals| {
+            factories::verifier(services, connections, config, &signals.stop)
         });
         self.move_on(now);
         self.step_tables(inputs, config, connections, services);
@@ -328,6 +338,7 @@ impl Pipelines {
             || self.sink.is_changing()
             || self.topics.is_changing()
             || self.probe.is_changing()
+            || self.verifier.is_changing()
             || self.flusher.is_changing()
     }
 

@@ -62,6 +62,7 @@ impl Supervisor {
         pipelines.sink.end(abandon);
         pipelines.topics.end(true);
         pipelines.probe.end(true);
+        pipelines.verifier.end(true);
     }
 
     fn are_over(&mut self) -> bool {
@@ -130,11 +131,11 @@ impl Supervisor {
         let [kafka, client] = ending.map(|thread| await_end(thread, deadline));
         left.rows = left.rows.max(kafka.unwrap_or(1));
         left.note(client.is_some(), "the instance's client");
-        let mut helpers = [pipelines.topics, pipelines.probe];
+        let mut helpers = [pipelines.topics, pipelines.probe, pipelines.verifier];
         await_all(deadline, || {
             // Each is asked, as asking joins its thread.
             let over = helpers.each_mut().map(PipelineSlot::is_over);
-            flusher.is_over() && over == [true, true]
+            flusher.is_over() && over == [true; 3]
         });
         if flusher.is_over() {
             // It has written already; this catches an error that it could only log.

@@ -396,7 +396,7 @@ impl<'a> Comparison<'a> {
             topic_side: &mut self.topic_side,
             stop: self.around.stop,
         };
-        let mut report = conclusion.draw(std::mem::take(&mut self.proven), report)?;
+        let mut report = conclusion.draw(&self.proven, report)?;
         if self.wish.certificate {
             self.certify(&mut report)?;
         }

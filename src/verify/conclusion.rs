@@ -28,7 +28,7 @@ impl Conclusion<'_, '_> {
     /// What excuses rows cannot be read.
     pub(super) fn draw(
         &mut self,
-        proven: Vec<ProvenDifference>,
+        proven: &[ProvenDifference],
         mut report: Report,
     ) -> Result<Report, Error> {
         let excuses = self.excuses()?;

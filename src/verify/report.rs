@@ -12,7 +12,7 @@ use super::judge::{Difference, ProvenDifference};
 use super::row_version::{RowIdentifier, RowVersion};
 
 /// Rows that are named in a report at most; all are counted.
-const MAX_REPORTED_ROWS: usize = 1_000;
+const MAX_NAMED_DIFFERENCES: usize = 1_000;
 
 /// Why a row that differs is none that the bridge has lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,11 +69,11 @@ pub struct Report {
     pub equal: u64,
     /// Rows that changed all the time, or that the stream has not reached.
     pub in_flight: u64,
-    /// Rows that differ, by how; the named ones are in `differences`.
+    /// How many rows differ, by how.
     pub proven: BTreeMap<Difference, u64>,
     /// Rows that differ for a good reason.
     pub excused: BTreeMap<Excuse, u64>,
-    /// Some of the rows that differ.
+    /// The rows that differ.
     pub differences: Vec<ProvenDifference>,
     /// There are more differences than are put aside.
     pub is_cut_short: bool,
@@ -107,9 +107,7 @@ impl Report {
     /// Takes in a row that differs for good.
     pub fn add(&mut self, found: ProvenDifference) {
         *self.proven.entry(found.difference).or_default() += 1;
-        if self.differences.len() < MAX_REPORTED_ROWS {
-            self.differences.push(found);
-        }
+        self.differences.push(found);
     }
 
     /// The word for the result.
@@ -121,10 +119,30 @@ impl Report {
         }
     }
 
+    fn named(&self) -> impl Iterator<Item = &ProvenDifference> {
+        self.differences.iter().take(MAX_NAMED_DIFFERENCES)
+    }
+
+    /// How many rows there are of each state.
+    pub fn counts(&self) -> [(&'static str, u64); 8] {
+        let count = |difference| self.proven.get(&difference).copied().unwrap_or(0);
+        let excused: u64 = self.excused.values().sum();
+        let aged_out = self.excused.get(&Excuse::AgedOut).copied().unwrap_or(0);
+        [
+            ("equal", self.equal),
+            ("in_flight", self.in_flight),
+            (Difference::Missing.word(), count(Difference::Missing)),
+            (Difference::Stale.word(), count(Difference::Stale)),
+            (Difference::Extra.word(), count(Difference::Extra)),
+            ("left_out", excused - aged_out),
+            (Excuse::AgedOut.word(), aged_out),
+            ("wrong_partition", self.misplaced),
+        ]
+    }
+
     /// As JSON.
     pub fn json(&self) -> Value {
-        let count = |difference| self.proven.get(&difference).copied().unwrap_or(0);
-        let aged_out = self.excused.get(&Excuse::AgedOut).copied().unwrap_or(0);
+        let rows: BTreeMap<&str, u64> = self.counts().into();
         let left_out: BTreeMap<&str, u64> = self
             .excused
             .iter()
@@ -136,22 +154,13 @@ impl Report {
             .iter()
             .map(|(partition, offsets)| (partition.to_string(), [offsets.start, offsets.end]))
             .collect();
-        let differences: Vec<Value> = self.differences.iter().map(difference_json).collect();
+        let differences: Vec<Value> = self.named().map(difference_json).collect();
         json!({
             "table": self.table,
             "topic": self.topic,
             "result": self.result(),
             "thoroughness": self.thoroughness,
-            "rows": {
-                "equal": self.equal,
-                "in_flight": self.in_flight,
-                "missing": count(Difference::Missing),
-                "stale": count(Difference::Stale),
-                "extra": count(Difference::Extra),
-                "left_out": left_out.values().sum::<u64>(),
-                "aged_out": aged_out,
-                "wrong_partition": self.misplaced,
-            },
+            "rows": rows,
             "left_out": left_out,
             "differences": differences,
             "cut_short": self.is_cut_short,
@@ -195,7 +204,7 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {word}: {count}")?;
         }
-        for found in &self.differences {
+        for found in self.named() {
             let version = |version: Option<RowVersion>| {
                 version.map_or_else(|| "-".to_owned(), |version| version.to_string())
             };

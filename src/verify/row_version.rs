@@ -44,7 +44,7 @@ pub struct RowVersion {
 impl RowVersion {
     /// Whether both may be the same version, by all that is known of both.
     pub fn matches(self, other: RowVersion) -> bool {
-        fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+        fn agree<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> bool {
             one.is_none() || other.is_none() || one == other
         }
         agree(self.seconds, other.seconds) && agree(self.mod_count, other.mod_count)

@@ -83,11 +83,6 @@ impl TopicRow {
         })
     }
 
-    /// The record stands in another partition than that of its key.
-    pub(super) fn is_misplaced(self) -> bool {
-        self.is_misplaced
-    }
-
     /// Takes the place of an earlier record. One that stands in a wrong partition has no order with those in the
     /// right one, which count.
     fn replace(self, earlier: &mut TopicRow) {
@@ -308,7 +303,7 @@ mod tests {
         let mut index = TopicIndex::default();
         for id in [RowIdentifier::Hex(7), RowIdentifier::new("name")] {
             index.record(id.clone(), TopicRow::of(version(1)).misplaced());
-            assert!(index.get(&id).unwrap().is_misplaced());
+            assert!(index.get(&id).unwrap().is_misplaced);
             index.record(id.clone(), TopicRow::of(version(2)));
             index.record(id.clone(), TopicRow::of(version(3)).misplaced());
             assert_eq!(index.get(&id).unwrap().version(), Some(version(2)));

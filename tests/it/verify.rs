@@ -3,6 +3,7 @@
 mod certified;
 mod found;
 mod resumed;
+mod scheduled;
 
 use std::collections::BTreeMap;
 

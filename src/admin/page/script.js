@@ -174,6 +174,8 @@
     if (!known(next)) { delete cell.dataset.clock; return write(cell, "–"); }
     ticking(cell, () => (next - now() < 0.5 ? "now" : "in " + time(next - now())));
   }
+  const compared = (it) =>
+    !it ? "–" : (it.differences ? whole(it.differences) + " rows differ, " : "") + time(it.age) + " ago";
   const text = (say) => (cell, pipeline) => write(cell, say(pipeline));
   const NAME = { label: "Name", head: true, fill: nameCell };
   const STATE = { label: "State", css: "state", fill: stateCell };
@@ -184,7 +186,8 @@
     { ...NAME, label: "Table" }, STATE,
     { label: "Rows", css: "number", fill: text((it) => number(it.rows)) }, RATE, SPARK,
     { label: "Lag", css: "number", fill: text((it) => time(it.lag)) },
-    { label: "Next poll", css: "number", fill: nextCell }, ERROR,
+    { label: "Next poll", css: "number", fill: nextCell },
+    { label: "Compared", css: "number wide", fill: text((it) => compared(it.verify)) }, ERROR,
   ];
   const TOPICS = [
     { ...NAME, label: "Topic" }, STATE,

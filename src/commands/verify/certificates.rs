@@ -3,21 +3,16 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::bounded;
+use std::time::Instant;
 
 use crate::commands::failure::{CommandFailure, ExitResult, exit_code};
 use crate::commands::terminal::Terminal;
 use crate::config::{Config, TableConfig};
 use crate::health::Health;
-use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders};
+use crate::kafka::Producer;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
-use crate::verify::{self, Certificate, SliceCheck};
-
-/// How long Kafka may take for the record of a certificate.
-const PROOF_ACK_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::verify::{self, Certificate, PROOF_ACK_TIMEOUT, SliceCheck};
 
 /// Writes a certificate to a file.
 pub(super) fn write(certificate: &Certificate, file: &Path) -> Result<(), CommandFailure> {
@@ -38,38 +33,15 @@ pub(super) fn publish(
     certificate: &Certificate,
     stop: &Stop,
 ) -> Result<(), CommandFailure> {
-    let Some(topic) = &table.proof_topic else {
+    if table.proof_topic.is_none() {
         return Ok(());
-    };
-    let failed = |words: String| {
-        let words = format!("the certificate did not get to topic `{topic}`: {words}");
-        CommandFailure::new(exit_code::TRY_AGAIN, words)
-    };
-    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
-    let producer = Producer::start(&config.kafka, &metrics, &health);
-    let producer = producer.map_err(|error| failed(error.to_string()))?;
-    // Without this, a record to a topic that is not there would be waited for in vain.
-    let found = producer.topics(std::slice::from_ref(topic));
-    found.map_err(|error| failed(error.to_string()))?;
-    let value = serde_json::to_vec(certificate).unwrap_or_default();
-    let record = ProducerRecord {
-        topic,
-        key: Some(table.name.as_bytes()),
-        value: Some(&value),
-        headers: &RecordHeaders::new(&[("sn_table", table.name.as_bytes())]),
-        own_headers: &[],
-    };
-    let (wake, _woken) = bounded(1);
-    let batch = Batch::new(wake);
-    let sent = producer.send(&record, &batch, stop, PROOF_ACK_TIMEOUT);
-    batch.close();
-    sent.map_err(|error| failed(error.to_string()))?;
-    producer.shutdown(Instant::now() + PROOF_ACK_TIMEOUT);
-    match batch.outcome() {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(failed(error.to_string())),
-        None => Err(failed("it was not acknowledged in time".to_owned())),
     }
+    let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::new()));
+    let producer = Producer::start(&config.kafka, &metrics, &health)
+        .map_err(|error| CommandFailure::new(exit_code::CONFIGURATION, error))?;
+    let published = verify::publish(&producer, table, certificate, stop);
+    producer.shutdown(Instant::now() + PROOF_ACK_TIMEOUT);
+    Ok(published?)
 }
 
 /// Compares the topic with a certificate.
