@@ -29,6 +29,34 @@ pub(super) fn execute(
     Ok(exit_code::DONE)
 }
 
+/// Asks a running bridge to do something, with the admin token; its own words on what was done.
+pub(super) fn post(
+    port: &ObservabilityConfig,
+    path: &str,
+    body: &Value,
+) -> Result<String, CommandFailure> {
+    let bridge = RunningBridge::at(&port.addr, ADMIN_ANSWER_TIMEOUT)?;
+    let answer = bridge.request(path, Some(body), Some(&bearer(port)?))?;
+    if answer.status != 200 {
+        return Err(refusal(&answer));
+    }
+    let done: Value = understood(&answer.body)?;
+    let words = done.get("done").and_then(Value::as_str);
+    Ok(words.unwrap_or("done").to_owned())
+}
+
+/// Whether there is a running bridge that takes commands.
+pub(super) fn check_access(port: &ObservabilityConfig) -> Result<(), CommandFailure> {
+    let bearer = bearer(port)?;
+    let bridge = RunningBridge::at(&port.addr, ADMIN_ANSWER_TIMEOUT)?;
+    let answer = bridge.request("/api/threads", None, Some(&bearer))?;
+    if answer.status == 200 {
+        Ok(())
+    } else {
+        Err(refusal(&answer))
+    }
+}
+
 /// Sends the request; the body of a good answer.
 fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, CommandFailure> {
     let named = |name: &str| Some(json!({ "name": name }));

@@ -1,6 +1,7 @@
 //! `verify`: whether a topic holds what its table holds.
 
 mod certificates;
+mod repair;
 
 use std::sync::Arc;
 use std::thread;
@@ -49,6 +50,9 @@ pub(super) fn execute(
     terminal: &mut Terminal<'_>,
 ) -> ExitResult {
     let table = find(config, &options.table)?;
+    if options.repair {
+        repair::check(config)?;
+    }
     let interrupt = InterruptListener::listen()
         .map_err(|error| CommandFailure::new(exit_code::TRY_AGAIN, error))?;
     if let Some(file) = &options.topic_only {
@@ -97,6 +101,9 @@ pub(super) fn execute(
             certificates::write(certificate, file)?;
         }
         certificates::publish(config, table, certificate, &interrupt.now)?;
+    }
+    if options.repair {
+        repair::hand_over(config, &report, terminal)?;
     }
     if options.json {
         terminal.json(&report.json().to_string())?;

@@ -2,6 +2,7 @@
 
 mod certified;
 mod found;
+mod repaired;
 mod resumed;
 mod scheduled;
 

@@ -20,7 +20,8 @@ A certificate has a digest of all rows, which any reader of the topic can make a
 to `source.proof_topic`. `--topic-only` makes it again from the topic, without the instance.
 
 It runs beside the bridge, asks for one page at a time and pauses after each as long as that took.
-Ctrl-C stops it; the same command goes on where it was. Nothing is written to table or topic.",
+Ctrl-C stops it; the same command goes on where it was. Nothing is written to table or topic:
+`--repair` names the rows that differ to the running bridge, which reads them again.",
     inputs: &[InputGroup {
         heading: OPTIONS,
         usage: Some("[OPTIONS]"),
@@ -29,6 +30,7 @@ Ctrl-C stops it; the same command goes on where it was. Nothing is written to ta
     examples: &[
         "verify incident --full",
         "verify incident --full --slice 00..40 --json",
+        "verify incident --full --repair",
         "verify incident --full --certificate incident.json",
         "verify incident --topic-only incident.json",
     ],
