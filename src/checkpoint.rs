@@ -1,6 +1,7 @@
 //! Checkpoints: up to which row each table was read and acknowledged by Kafka.
 //!
 //! [`CheckpointStore::advance`] moves a position in memory, [`CheckpointStore::flush`] makes it durable.
+//! Beside the positions stands, in a file of its own, which rows of the newest seconds were delivered.
 //! A lock file beside the checkpoint keeps a second process from using it.
 
 mod error;
@@ -8,7 +9,12 @@ mod file;
 mod flush_pacing;
 mod lock;
 mod store;
+mod unsettled;
+mod unsettled_file;
+mod unsettled_tables;
 
 pub use error::Error;
 pub use lock::lock_holder;
 pub use store::{CheckpointEntry, CheckpointPosition, CheckpointStore, check, read_only};
+pub use unsettled::{RowVersion, UnsettledSpan, VersionMark};
+pub use unsettled_tables::{SharedSpan, StartingSpan};

@@ -55,17 +55,23 @@ impl CheckpointFile {
         self.replace_with(|file| file.write_all(text.as_bytes()))
     }
 
-    /// [`CheckpointFile::replace`] with the write handed in, so that tests can make it fail.
-    pub(super) fn replace_with(
-        &mut self,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<Duration, Error> {
+    /// Makes sure that the lock is still ours, before something beside the checkpoint is written.
+    pub(super) fn keep_lock(&mut self) -> Result<(), Error> {
         if !self.lock.is_in_place() {
             // Another process may have locked a new file. Where none has, the lock is taken again.
             self.lock = CheckpointLock::take(self.path())?;
             log::warn!(checkpoint:% = self.path().display();
                 "the lock file was removed or replaced while the checkpoint is in use; it is locked again");
         }
+        Ok(())
+    }
+
+    /// [`CheckpointFile::replace`] with the write handed in, so that tests can make it fail.
+    pub(super) fn replace_with(
+        &mut self,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<Duration, Error> {
+        self.keep_lock()?;
         let replaced = self.replacement.replace(fill);
         replaced.map_err(|source| Error::write(self.path(), source))
     }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::file::{self, CheckpointFile};
 use super::flush_pacing::{pause_before_flush, smooth_sync};
+use super::unsettled::RowVersion;
+use super::unsettled_tables::{PositionPair, SharedSpan, StartingSpan, UnsettledTables};
 use crate::metrics::{Counter, GaugeVec, Histogram, Metrics};
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
@@ -58,6 +60,8 @@ type CheckpointTables = BTreeMap<String, CheckpointFileEntry>;
 pub struct CheckpointStore {
     /// Held during a write, so that two writers cannot put an older text over a newer one.
     file: Mutex<CheckpointFile>,
+    /// Held during a write of it as well. Only starts of tables wait for it.
+    unsettled: Mutex<UnsettledTables>,
     /// Never held during a write: tables move on while the disk is slow.
     state: Mutex<CheckpointState>,
     /// Wakes the flush thread when there is something to write again.
@@ -97,6 +101,7 @@ impl CheckpointStore {
             }
         };
         let store = CheckpointStore {
+            unsettled: Mutex::new(UnsettledTables::open(file.path())),
             file: Mutex::new(file),
             state: Mutex::new(CheckpointState {
                 on_disk: tables.clone(),
@@ -134,6 +139,32 @@ impl CheckpointStore {
         self.mark_dirty(&mut state);
     }
 
+    /// The versions that were delivered in the unsettled seconds of a table that starts.
+    pub fn start_span(&self, table: &str) -> StartingSpan {
+        let position = self.get(table).map(|entry| entry.position);
+        self.unsettled.lock().start(table, position.as_ref())
+    }
+
+    /// Kafka has acknowledged these versions of a table's rows; `span` is the table's.
+    pub fn acknowledge(&self, span: &SharedSpan, versions: &[RowVersion]) {
+        span.lock().acknowledge(versions);
+        self.mark_dirty(&mut self.state());
+    }
+
+    /// Everything up to this second is settled in a table; `span` is the table's.
+    pub fn settle(&self, span: &SharedSpan, seconds: i64) {
+        span.lock().settle(seconds);
+        self.mark_dirty(&mut self.state());
+    }
+
+    /// An operator has moved a table: it begins behind `position`, with nothing delivered that comes
+    /// behind it, and nothing to look for before it.
+    pub fn move_to(&self, table: &str, entry: CheckpointEntry) {
+        let before = entry.position.timestamp.saturating_sub(1);
+        self.unsettled.lock().begin_anew(table, Some(before));
+        self.advance(table, entry);
+    }
+
     /// One wake-up is enough for all that moves until the next write: many batches a second cost no
     /// more than one.
     fn mark_dirty(&self, state: &mut CheckpointState) {
@@ -150,6 +181,7 @@ impl CheckpointStore {
 
     /// Forgets a table, so that it is read from the beginning; false if it was not known.
     pub fn remove(&self, table: &str) -> bool {
+        self.unsettled.lock().begin_anew(table, None);
         let mut state = self.state();
         let was_known = state.tables.remove(table).is_some();
         if was_known {
@@ -162,15 +194,26 @@ impl CheckpointStore {
     /// lost: memory is as it was, and the next flush tries again.
     pub fn flush(&self) -> Result<(), Error> {
         let mut file = self.file.lock();
-        let tables = {
+        let mut unsettled = self.unsettled.lock();
+        let (tables, on_disk) = {
             let mut state = self.state();
             state.is_dirty = false;
-            if state.tables == state.on_disk {
+            if state.tables == state.on_disk && !unsettled.has_changes() {
                 return Ok(());
             }
-            state.tables.clone()
+            (state.tables.clone(), state.on_disk.clone())
         };
-        let written = file.replace(&render(&tables));
+        let written = file
+            .keep_lock()
+            .and_then(|()| unsettled.write(|table| positions(table, &on_disk, &tables)))
+            .and_then(|()| {
+                if tables == on_disk {
+                    return Ok(Duration::ZERO);
+                }
+                let written = file.replace(&render(&tables));
+                written.inspect_err(|_| unsettled.checkpoint_failed())
+            });
+        drop(unsettled);
         let mut state = self.state();
         state.last_write = Some(Instant::now());
         let waited = match written {
@@ -301,6 +344,15 @@ fn parse(path: &Path, text: &str) -> Result<CheckpointTables, Error> {
         }
     }
     Ok(tables)
+}
+
+/// Where a table stands on disk, and where it will.
+fn positions(table: &str, on_disk: &CheckpointTables, next: &CheckpointTables) -> PositionPair {
+    let position = |tables: &CheckpointTables| Some(tables.get(table)?.entry()?.position);
+    PositionPair {
+        on_disk: position(on_disk),
+        next: position(next),
+    }
 }
 
 /// As the Go bridge writes it: sorted, indented by two blanks.

@@ -98,7 +98,7 @@ fn set(
         position,
         fingerprint,
     };
-    store.advance(name, entry);
+    store.move_to(name, entry);
     store.flush()?;
     Ok(terminal.line(&shown)?)
 }
