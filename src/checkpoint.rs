@@ -4,6 +4,7 @@
 //! Beside the positions stands, in a file of its own, which rows of the newest seconds were delivered.
 //! A lock file beside the checkpoint keeps a second process from using it.
 
+mod entry;
 mod error;
 mod file;
 mod flush_pacing;
@@ -13,8 +14,9 @@ mod unsettled;
 mod unsettled_file;
 mod unsettled_tables;
 
+pub use entry::{CheckpointEntry, CheckpointPosition};
 pub use error::Error;
 pub use lock::lock_holder;
-pub use store::{CheckpointEntry, CheckpointPosition, CheckpointStore, check, read_only};
-pub use unsettled::{RowVersion, UnsettledSpan, VersionMark};
+pub use store::{CheckpointStore, check, read_only};
+pub use unsettled::{UnsettledSpan, UnsettledVersion, VersionMark};
 pub use unsettled_tables::{SharedSpan, StartingSpan};

@@ -1,20 +1,25 @@
 //! Source: rows of ServiceNow tables to Kafka topics.
 //!
-//! A table has two threads. The poller asks for pages and checks them; the sender produces their
+//! A table has three threads. The poller asks for pages and checks them; the sender produces their
 //! rows and moves the checkpoint behind the acknowledgements. A bounded channel joins them, so that
 //! page n+1 is fetched while page n is produced. Where a record cannot be delivered, the sender asks
-//! the poller to read again from the last acknowledged row.
+//! the poller to read again from the last acknowledged row. The capture thread reads what the poller would miss,
+//! and hands over to the same sender.
 
+mod capture;
 mod channels;
 mod clock_watch;
 mod context;
 mod encode;
 mod error;
 mod failure_log;
+mod frontier;
+mod hand_over;
 mod instance;
 mod own_rows;
 mod page_buffer;
 mod page_check;
+mod page_fetch;
 mod pipeline;
 mod poll_error;
 mod poller;

@@ -11,33 +11,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use serde::{Deserialize, Serialize};
 
+use super::entry::{CheckpointEntry, CheckpointPosition};
 use super::error::Error;
 use super::file::{self, CheckpointFile};
 use super::flush_pacing::{pause_before_flush, smooth_sync};
-use super::unsettled::RowVersion;
+use super::unsettled::UnsettledVersion;
 use super::unsettled_tables::{PositionPair, SharedSpan, StartingSpan, UnsettledTables};
 use crate::metrics::{Counter, GaugeVec, Histogram, Metrics};
 use crate::stop::Stop;
 use crate::sync::{Mutex, MutexGuard};
-
-/// Up to which row a table was read and acknowledged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckpointPosition {
-    /// Seconds since the epoch, UTC.
-    pub timestamp: i64,
-    /// The last row of that second; empty when the whole second is still to be read.
-    pub last_identifier: String,
-}
-
-/// The position of a table and what it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckpointEntry {
-    /// How far it was read.
-    pub position: CheckpointPosition,
-    /// Which instance, table, cursor columns and query the position belongs to; `None` in files of the
-    /// Go bridge.
-    pub fingerprint: Option<String>,
-}
 
 /// One value of the file, as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -146,7 +128,7 @@ impl CheckpointStore {
     }
 
     /// Kafka has acknowledged these versions of a table's rows; `span` is the table's.
-    pub fn acknowledge(&self, span: &SharedSpan, versions: &[RowVersion]) {
+    pub fn acknowledge(&self, span: &SharedSpan, versions: &[UnsettledVersion]) {
         span.lock().acknowledge(versions);
         self.mark_dirty(&mut self.state());
     }

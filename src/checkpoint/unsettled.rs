@@ -12,7 +12,7 @@ const MAX_UNWRITTEN_VERSIONS: usize = 100_000;
 
 /// One version of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowVersion {
+pub struct UnsettledVersion {
     /// Its timestamp column, in seconds since 1970 UTC.
     pub seconds: i64,
     /// Its identifier as a number, or a hash of it.
@@ -43,7 +43,7 @@ enum Progress {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct UnsettledChanges {
     /// Versions that were acknowledged meanwhile.
-    pub(super) acknowledged: Vec<RowVersion>,
+    pub(super) acknowledged: Vec<UnsettledVersion>,
     /// The last settled second, when it moved.
     pub(super) settled: Option<i64>,
     /// Too many to be listed: all of them have to be written.
@@ -59,7 +59,7 @@ impl UnsettledChanges {
 /// The versions of one table that were delivered in its unsettled seconds.
 #[derive(Debug, Default)]
 pub struct UnsettledSpan {
-    versions: BTreeMap<RowVersion, Progress>,
+    versions: BTreeMap<UnsettledVersion, Progress>,
     settled: Option<i64>,
     changes: UnsettledChanges,
 }
@@ -67,7 +67,7 @@ pub struct UnsettledSpan {
 impl UnsettledSpan {
     /// As it was written: acknowledged versions, and the last settled second.
     pub(super) fn restored(
-        versions: impl IntoIterator<Item = RowVersion>,
+        versions: impl IntoIterator<Item = UnsettledVersion>,
         settled: Option<i64>,
     ) -> UnsettledSpan {
         let versions = versions
@@ -108,19 +108,19 @@ impl UnsettledSpan {
     }
 
     /// Whether this version was handed over already.
-    pub fn contains(&self, version: &RowVersion) -> bool {
+    pub fn contains(&self, version: &UnsettledVersion) -> bool {
         self.versions.contains_key(version)
     }
 
     /// Whether the version of which a listing tells was handed over: `count` is its `sys_mod_count`, where the
     /// table has one. A version without a count is known by its timestamp alone.
     pub fn contains_listed(&self, seconds: i64, id: u128, count: Option<u32>) -> bool {
-        let first = RowVersion {
+        let first = UnsettledVersion {
             seconds,
             id,
             mark: VersionMark::Count(0),
         };
-        let last = RowVersion {
+        let last = UnsettledVersion {
             mark: VersionMark::Hash(u32::MAX),
             ..first
         };
@@ -132,7 +132,7 @@ impl UnsettledSpan {
     }
 
     /// These versions are handed to the sender.
-    pub fn hand_over(&mut self, versions: impl IntoIterator<Item = RowVersion>) {
+    pub fn hand_over(&mut self, versions: impl IntoIterator<Item = UnsettledVersion>) {
         for version in versions {
             if !self.is_settled(version.seconds) {
                 self.versions.entry(version).or_insert(Progress::HandedOver);
@@ -141,7 +141,7 @@ impl UnsettledSpan {
     }
 
     /// Kafka has acknowledged these versions.
-    pub fn acknowledge(&mut self, versions: &[RowVersion]) {
+    pub fn acknowledge(&mut self, versions: &[UnsettledVersion]) {
         for version in versions {
             if self.is_settled(version.seconds) {
                 continue;
@@ -195,7 +195,7 @@ impl UnsettledSpan {
     }
 
     /// All acknowledged versions.
-    pub(super) fn acknowledged(&self) -> impl Iterator<Item = RowVersion> {
+    pub(super) fn acknowledged(&self) -> impl Iterator<Item = UnsettledVersion> {
         self.versions
             .iter()
             .filter(|(_, progress)| **progress == Progress::Acknowledged)
@@ -208,8 +208,8 @@ impl UnsettledSpan {
 }
 
 /// The smallest version that a second can have.
-fn first_of(seconds: i64) -> RowVersion {
-    RowVersion {
+fn first_of(seconds: i64) -> UnsettledVersion {
+    UnsettledVersion {
         seconds,
         id: 0,
         mark: VersionMark::Count(0),
@@ -220,8 +220,8 @@ fn first_of(seconds: i64) -> RowVersion {
 mod tests {
     use super::*;
 
-    fn version(seconds: i64, id: u128, count: u32) -> RowVersion {
-        RowVersion {
+    fn version(seconds: i64, id: u128, count: u32) -> UnsettledVersion {
+        UnsettledVersion {
             seconds,
             id,
             mark: VersionMark::Count(count),
@@ -241,7 +241,7 @@ mod tests {
         assert!(span.contains_listed(100, 1, None));
         assert!(!span.contains_listed(100, 2, None));
         let mark = VersionMark::Hash(7);
-        span.hand_over([RowVersion {
+        span.hand_over([UnsettledVersion {
             mark,
             ..version(100, 3, 0)
         }]);
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(span.take_changes().settled, Some(99));
         span.write_everything();
         assert!(span.take_changes().is_everything);
-        let many: Vec<RowVersion> = (0..=100_000).map(|id| version(200, id, 0)).collect();
+        let many: Vec<UnsettledVersion> = (0..=100_000).map(|id| version(200, id, 0)).collect();
         span.acknowledge(&many);
         let changes = span.take_changes();
         assert!(changes.is_everything && changes.acknowledged.is_empty());

@@ -3,7 +3,7 @@
 //! Lines of JSON are added to it, one a table and write; now and then it is written anew. A line says what
 //! Kafka has acknowledged, which stays true whatever becomes of the checkpoint, so the two files need not
 //! be written as one. Each line names the position that goes into the checkpoint with it: a checkpoint that
-//! has another one was moved by somebody else, and what the file says of that table is not used.
+//! has another one was moved by another program, and what the file says of that table is not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::CheckpointPosition;
 use super::error::Error;
-use super::store::CheckpointPosition;
-use super::unsettled::{RowVersion, VersionMark};
+use super::unsettled::{UnsettledVersion, VersionMark};
 use crate::regular_file::{self, Access, FileFault, FileReplacement, Links, sibling};
 
 /// A larger file was not written by this program: it is written anew long before.
@@ -52,7 +52,10 @@ pub(super) type PositionText = (i64, String);
 pub(super) struct RowText(i64, String, Option<u32>, #[serde(default)] u32);
 
 impl UnsettledLine {
-    pub(super) fn with_rows(self, rows: impl IntoIterator<Item = RowVersion>) -> UnsettledLine {
+    pub(super) fn with_rows(
+        self,
+        rows: impl IntoIterator<Item = UnsettledVersion>,
+    ) -> UnsettledLine {
         let rows = rows.into_iter().map(|version| {
             let (count, hash) = match version.mark {
                 VersionMark::Count(count) => (Some(count), 0),
@@ -66,9 +69,9 @@ impl UnsettledLine {
         }
     }
 
-    fn versions(&self) -> Option<Vec<RowVersion>> {
+    fn versions(&self) -> Option<Vec<UnsettledVersion>> {
         let version = |RowText(seconds, id, count, hash): &RowText| {
-            Some(RowVersion {
+            Some(UnsettledVersion {
                 seconds: *seconds,
                 id: u128::from_str_radix(id, 16).ok()?,
                 mark: count.map_or(VersionMark::Hash(*hash), VersionMark::Count),
@@ -81,7 +84,7 @@ impl UnsettledLine {
 /// What the file says of one table.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct StoredSpan {
-    pub(super) versions: BTreeSet<RowVersion>,
+    pub(super) versions: BTreeSet<UnsettledVersion>,
     pub(super) settled: Option<i64>,
     /// The position of the newest line, and before it the last one that differs: the process may have died
     /// between the two files.
@@ -231,15 +234,15 @@ fn render(lines: &[UnsettledLine]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn version(seconds: i64, id: u128) -> RowVersion {
-        RowVersion {
+    fn version(seconds: i64, id: u128) -> UnsettledVersion {
+        UnsettledVersion {
             seconds,
             id,
             mark: VersionMark::Count(3),
         }
     }
 
-    fn line(position: i64, rows: &[RowVersion]) -> UnsettledLine {
+    fn line(position: i64, rows: &[UnsettledVersion]) -> UnsettledLine {
         let line = UnsettledLine {
             table: "incident".to_owned(),
             position: Some((position, "a".to_owned())),
@@ -261,7 +264,7 @@ mod tests {
         let checkpoint = folder.path().join("offsets.json");
         let (mut file, tables) = UnsettledFile::open(&checkpoint);
         assert!(tables.is_empty() && file.needs_rewrite(0));
-        let hashed = RowVersion {
+        let hashed = UnsettledVersion {
             mark: VersionMark::Hash(9),
             ..version(101, u128::MAX)
         };

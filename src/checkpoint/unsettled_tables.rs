@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::entry::CheckpointPosition;
 use super::error::Error;
-use super::store::CheckpointPosition;
 use super::unsettled::UnsettledSpan;
 use super::unsettled_file::{
     PositionText, StoredSpan, UnsettledFile, UnsettledLine, position_text,
@@ -80,7 +80,7 @@ impl UnsettledTables {
             None => UnsettledSpan::default(),
         };
         if !is_known {
-            // Lines of somebody else's may be in the file.
+            // Lines of another process may be in the file.
             span.write_everything();
         }
         let span = SharedSpan::new(Mutex::new(span));
@@ -210,7 +210,7 @@ impl UnsettledTables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::unsettled::{RowVersion, VersionMark};
+    use crate::checkpoint::unsettled::{UnsettledVersion, VersionMark};
 
     fn at(seconds: i64) -> Option<CheckpointPosition> {
         Some(CheckpointPosition {
@@ -226,8 +226,8 @@ mod tests {
         }
     }
 
-    fn version(seconds: i64) -> RowVersion {
-        RowVersion {
+    fn version(seconds: i64) -> UnsettledVersion {
+        UnsettledVersion {
             seconds,
             id: 1,
             mark: VersionMark::Count(0),
@@ -266,8 +266,8 @@ mod tests {
         other.start("problem", None);
         other.write(pair(0, 0)).unwrap();
         assert_eq!(known(&checkpoint, 7), Some(5));
-        tables.begin_anew("incident", Some(2));
-        tables.write(pair(7, 3)).unwrap();
+        other.begin_anew("incident", Some(2));
+        other.write(pair(7, 3)).unwrap();
         assert_eq!(known(&checkpoint, 3), Some(0));
     }
 }

@@ -25,6 +25,10 @@ const PRODUCE_SECONDS_BUCKETS: &[f64] = &[
 const SYNC_SECONDS_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
+/// Buckets in seconds by which a row is committed late.
+const LATENESS_SECONDS_BUCKETS: &[f64] =
+    &[5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+
 /// The table, topic or pipeline that the series of a family belong to. When it is gone, for example a
 /// table that is no longer configured, its series are removed; otherwise dashboards would show its last
 /// figures for ever.
@@ -141,6 +145,15 @@ catalogue! {
     source_bad_rows: CounterVec = "bridge_source_bad_rows_total" ["table"] of SourceTable;
     /// Rows counted by the instance but hidden from the integration user, last seen.
     source_hidden_rows: GaugeVec = "bridge_source_hidden_rows" ["table"] of SourceTable;
+    /// Rows that became visible behind rows with later timestamps, and were delivered by the sweep.
+    source_late_rows: CounterVec = "bridge_source_late_rows_total" ["table"] of SourceTable;
+    /// Seconds from the timestamp of a late row to its delivery.
+    source_lateness: HistogramVec = "bridge_source_lateness_seconds" ["table"] of SourceTable
+        in LATENESS_SECONDS_BUCKETS;
+    /// Requests of the sweep for late rows.
+    source_sweep_requests: CounterVec = "bridge_source_sweep_requests_total" ["table"] of SourceTable;
+    /// Versions of rows that are remembered, as their seconds have not settled.
+    source_unsettled_rows: GaugeVec = "bridge_source_unsettled_rows" ["table"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.
     source_held: GaugeVec = "bridge_source_held" ["table"] of SourceTable;
     /// 1 while an operator has paused a table, else 0.

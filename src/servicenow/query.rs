@@ -161,6 +161,27 @@ impl QueryColumns {
         }
     }
 
+    /// The query for the rows with these identifiers, whatever their time. Operator `IN` takes a list that is
+    /// separated by commas (ServiceNow documentation "Operators available for filters and queries"); an
+    /// identifier with a comma in it is asked for by itself.
+    pub fn with_ids(&self, ids: &[String]) -> EncodedQuery {
+        let (several, single): (Vec<&str>, Vec<&str>) = ids
+            .iter()
+            .map(String::as_str)
+            .partition(|id| !id.contains(','));
+        let mut conditions: Vec<String> = Vec::new();
+        if !several.is_empty() {
+            conditions.push(format!("{}IN{}", self.identifier, several.join(",")));
+        }
+        conditions.extend(single.iter().map(|id| format!("{}={id}", self.identifier)));
+        EncodedQuery {
+            text: self.join(&conditions),
+            earliest: None,
+            latest: i64::MAX,
+            widened: false,
+        }
+    }
+
     /// Behind (seconds, id): the rest of that second, or anything later.
     fn keyset(
         &self,

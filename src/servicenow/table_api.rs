@@ -29,6 +29,20 @@ impl TableRequests {
         }
     }
 
+    /// For listings of `table`: its identifiers, timestamps and counts of updates.
+    pub fn versions(table_api_path: &str, table: &TableConfig) -> TableRequests {
+        let columns = [
+            &*table.identifier_field,
+            &*table.timestamp_field,
+            "sys_mod_count",
+        ];
+        TableRequests {
+            fields: Some(columns.join(",")),
+            display: DisplayValue::False,
+            ..TableRequests::new(table_api_path, table)
+        }
+    }
+
     /// One page: at most `limit` rows of `encoded`, with a count of all of them if `count`.
     pub fn list(&self, encoded: &EncodedQuery, limit: u32, count: bool) -> ReadRequest<'static> {
         let display = match self.display {

@@ -7,6 +7,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::checkpoint::UnsettledVersion;
 use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
 
@@ -25,13 +26,46 @@ pub(super) enum PollerMessage {
         generation: u64,
         block: RowBlock,
         checked: bool,
+        bounds: OpenBounds,
     },
     /// All rows since the last mark belong to one good page.
     Mark { generation: u64, mark: BatchMark },
+    /// Rows that the capture thread has read, beside the pages of the poller.
+    Captured(CapturedRows),
+}
+
+/// Rows that were read beside the poller.
+#[derive(Debug)]
+pub(super) struct CapturedRows {
+    pub(super) blocks: Vec<RowBlock>,
+    /// Which of their seconds are remembered.
+    pub(super) bounds: OpenBounds,
+    /// Gets a message when Kafka has acknowledged all of them. It is dropped without one when they were not
+    /// delivered, and are to be read again.
+    pub(super) acknowledged: Sender<()>,
+}
+
+/// Which seconds of a table are not final yet (UTC, since 1970).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenBounds {
+    /// From here on it is remembered which versions of rows were delivered.
+    pub(super) known_from: i64,
+    /// The last second that the checkpoint may take in.
+    pub(super) closed: i64,
+}
+
+impl Default for OpenBounds {
+    /// Nothing is open.
+    fn default() -> OpenBounds {
+        OpenBounds {
+            known_from: i64::MAX,
+            closed: i64::MAX,
+        }
+    }
 }
 
 /// A position that the checkpoint may move to as soon as all rows before it are acknowledged.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct BatchMark {
     /// The last row before the mark; `None` while the table has shown no row.
     pub(super) cursor: Option<Cursor>,
@@ -41,6 +75,10 @@ pub(super) struct BatchMark {
     pub(super) caught_up: Option<i64>,
     /// How many of `rows` were produced; the others were left out as the sink's own writes.
     pub(super) produced: u64,
+    /// Versions of rows among them that are remembered.
+    pub(super) versions: Vec<UnsettledVersion>,
+    /// Told when the rows are acknowledged, where the capture thread has read them.
+    pub(super) acknowledged: Option<Sender<()>>,
 }
 
 impl BatchMark {
@@ -50,7 +88,26 @@ impl BatchMark {
             rows,
             caught_up,
             produced: rows,
+            versions: Vec::new(),
+            acknowledged: None,
         }
+    }
+
+    /// The end of rows that the capture thread has read: the position stays at `cursor`.
+    pub(super) fn of_captured(
+        cursor: Option<Cursor>,
+        rows: u64,
+        acknowledged: Sender<()>,
+    ) -> BatchMark {
+        BatchMark {
+            acknowledged: Some(acknowledged),
+            ..BatchMark::new(cursor, rows, None)
+        }
+    }
+
+    /// Whether the capture thread has read the rows.
+    pub(super) fn is_captured(&self) -> bool {
+        self.acknowledged.is_some()
     }
 
     /// The last second of which every row lies before the mark.

@@ -9,9 +9,6 @@ use std::time::{Duration, Instant};
 /// How long the table may be without a request before it counts as standing still, where its slow
 /// interval is shorter.
 const MIN_SILENCE: Duration = Duration::from_secs(5);
-/// Answers in a row whose `Date` is not past their slice, from which on it is not believed. More than a
-/// node that is behind needs to set the clock back.
-const MAX_EARLY_ANSWERS: u32 = 5;
 /// Longest pause while the table waits for the clock.
 const CLOCK_WAIT_PAUSE: Duration = Duration::from_secs(2);
 
@@ -21,7 +18,6 @@ pub(super) struct ClockWatch {
     /// When the table last asked for rows, or began.
     asked: Instant,
     longest_silence: Duration,
-    early_answers: u32,
 }
 
 impl ClockWatch {
@@ -29,7 +25,6 @@ impl ClockWatch {
         ClockWatch {
             asked: now,
             longest_silence: slow_poll_interval.max(MIN_SILENCE),
-            early_answers: 0,
         }
     }
 
@@ -42,21 +37,6 @@ impl ClockWatch {
     pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
         let silence = now.saturating_duration_since(self.asked);
         (silence > self.longest_silence).then_some(silence)
-    }
-
-    /// Whether the page that came must be asked for again, as its `Date` says that the slice is not over
-    /// (`is_early`): the node that answered may still add rows to it.
-    ///
-    /// The next answer is likely to come from another node, or with the right time, and a node that is
-    /// really behind sets the clock back within a few answers. Where that does not happen the headers
-    /// contradict each other, and say nothing about the page.
-    pub(super) fn must_ask_again(&mut self, is_early: bool) -> bool {
-        if !is_early {
-            self.early_answers = 0;
-            return false;
-        }
-        self.early_answers = self.early_answers.saturating_add(1);
-        self.early_answers < MAX_EARLY_ANSWERS
     }
 
     /// The pause before the clock is looked at again.
@@ -80,17 +60,6 @@ mod tests {
             assert_eq!(watch.silence(after(longest + 1)), Some(silence));
             watch.record_request(after(longest + 1));
             assert_eq!(watch.silence(after(longest + 2)), None);
-        }
-    }
-
-    #[test]
-    fn early_answers_say_nothing_when_they_are_many_in_a_row() {
-        let mut watch = ClockWatch::new(Duration::ZERO, Instant::now());
-        for _ in 0..3 {
-            let asked_again = (0..10).take_while(|_| watch.must_ask_again(true)).count();
-            assert_eq!(asked_again, 4);
-            assert!(!watch.must_ask_again(true));
-            assert!(!watch.must_ask_again(false));
         }
     }
 }

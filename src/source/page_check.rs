@@ -1,31 +1,25 @@
 //! Decides whether a page counts: pure, without I/O.
 //!
-//! A page that does not count moves nothing: it is asked for again. Four things must hold. All but the
-//! third are decided here, the second row by row while the page arrives:
+//! A page that does not count moves nothing: it is asked for again. Three things must hold. All but the
+//! second are decided here, the first row by row while the page arrives:
 //!
-//! 1. The instance's clock has passed the end of the slice ([`is_too_early`]), so that no row can be
-//!    added to it any more.
-//! 2. Each row belongs to the slice that was asked for and comes in order ([`RowOrderCheck`]), and
+//! 1. Each row belongs to the slice that was asked for and comes in order ([`RowOrderCheck`]), and
 //!    there are no more of them than the limit. An instance that does not understand a condition
 //!    drops it without an error.
-//! 3. The body is one complete list without an error in it; `servicenow::page` sees to that.
-//! 4. The number of rows in the slice is known ([`PageCheck::finish`]), because a short page is not
+//! 2. The body is one complete list without an error in it; `servicenow::page` sees to that.
+//! 3. The number of rows in the slice is known ([`PageCheck::finish`]), because a short page is not
 //!    the end of a slice: access rules hide rows after the limit was applied. Where nothing counts,
 //!    `window` asks until a page is empty.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::frontier::ClosedSeconds;
 use super::read_ids::ReadIds;
 use super::row_order::{RowOrderCheck, RowVerdict};
 use super::window::{PageRequest, PageSummary};
 use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::{Cursor, EncodedQuery};
-
-/// Whether an answer with this `Date` (seconds since 1970) comes from a node whose clock is behind
-/// the others, so that rows of second `hi` may still be added on it.
-pub(super) fn is_too_early(date: Option<i64>, hi: i64) -> bool {
-    date.is_some_and(|date| date <= hi)
-}
 
 /// Checks one page while its rows arrive.
 pub(super) struct PageCheck {
@@ -38,6 +32,10 @@ pub(super) struct PageCheck {
     /// Those of them that are to be produced.
     kept: u64,
     last: Option<Cursor>,
+    /// Which seconds the checkpoint may take in.
+    closed: ClosedSeconds,
+    /// The last kept row of those.
+    last_closed: Option<Cursor>,
     overshot: bool,
     /// Rows with the identifier and the second of the row before.
     repeated: u64,
@@ -47,6 +45,8 @@ pub(super) struct PageCheck {
 pub(super) struct CheckedPage {
     /// Rows that are to be produced.
     pub(super) kept: u64,
+    /// The last of them that the checkpoint may take in.
+    pub(super) last_closed: Option<Cursor>,
     /// Rows among them that have the identifier and the second of the row before.
     pub(super) repeated: u64,
     /// What the window needs to know.
@@ -67,9 +67,16 @@ impl PageCheck {
             rows: 0,
             kept: 0,
             last: None,
+            closed: ClosedSeconds::ALL,
+            last_closed: None,
             overshot: false,
             repeated: 0,
         }
+    }
+
+    /// With these as the seconds that the checkpoint may take in.
+    pub(super) fn closed_to(self, closed: ClosedSeconds) -> PageCheck {
+        PageCheck { closed, ..self }
     }
 
     /// Checks the rows of a block, and leaves only those in it that are to be produced.
@@ -114,12 +121,19 @@ impl PageCheck {
         if self.rows > self.limit {
             return Err("more rows than were asked for".to_owned());
         }
-        if let Some((seconds, id)) = last {
-            let id = String::from_utf8_lossy(block.slice(&id)).into_owned();
-            self.last = Some(Cursor {
-                seconds,
-                id: Some(id),
-            });
+        let cursor = |seconds: i64, id: &Range<usize>| Cursor {
+            seconds,
+            id: Some(String::from_utf8_lossy(block.slice(id)).into_owned()),
+        };
+        if let Some((newest, id)) = last {
+            let before = self.last.replace(cursor(newest, &id));
+            let closed = self.closed.behind(newest);
+            // Rows come in the order of their seconds.
+            let count = block.rows.partition_point(|row| row.seconds <= closed);
+            let row = count.checked_sub(1).and_then(|at| block.rows.get(at));
+            let row = row.map(|row| cursor(row.seconds, &row.id));
+            let before = before.filter(|before| before.seconds <= closed);
+            self.last_closed = row.or(before).or_else(|| self.last_closed.take());
         }
         self.kept += block.rows.len() as u64;
         Ok(())
@@ -139,6 +153,7 @@ impl PageCheck {
         }
         Some(CheckedPage {
             kept: self.kept,
+            last_closed: self.last_closed,
             repeated: self.repeated,
             summary: PageSummary {
                 rows: self.rows,

@@ -1,14 +1,15 @@
-//! Starts and joins the two threads of a table.
+//! Starts and joins the threads of a table.
 
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
+use super::capture::CaptureThread;
 use super::channels;
 use super::context::SourceContext;
 use super::error::Error;
 use super::poller::TablePoller;
-use super::position::{fingerprint, is_in_future, start_position};
+use super::position::{StartOfTable, is_in_future};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
 use crate::servicenow::query::Cursor;
@@ -19,6 +20,8 @@ use crate::stop::StopSignals;
 pub struct TablePipeline {
     name: String,
     poller: JoinHandle<()>,
+    /// Reads beside the poller, where seconds take time to settle.
+    capture: Option<JoinHandle<()>>,
     /// Ends with the number of rows that were read but not acknowledged.
     sender: JoinHandle<u64>,
     wake_poller: Sender<()>,
@@ -44,28 +47,24 @@ impl TablePipeline {
                 table: table.name.clone(),
             });
         }
-        let fingerprint = fingerprint(context.instance.base_url(), table);
-        let start = start_position(context.checkpoints.get(&table.name), table, &fingerprint)?;
-        if let Some(Cursor { seconds, .. }) = start
+        let start = StartOfTable::of(context, table)?;
+        if let Some(Cursor { seconds, .. }) = start.cursor
             && is_in_future(seconds, jiff::Timestamp::now().as_second())
         {
             log::warn!(table = table.name, position = seconds;
                 "the checkpoint is in the future: no row that changes before then is sent");
         }
         let (poller_channels, sender_channels, wake_poller) = channels::connect();
-        let sender = TableSender::new(
-            context,
-            table,
-            fingerprint,
-            start.clone(),
-            sender_channels,
-            signals,
-        );
+        let sender = TableSender::new(context, table, &start, sender_channels, signals);
+        let capture = start.capture.is_swept().then(|| {
+            let messages = poller_channels.messages.clone();
+            CaptureThread::new(context, table, &start.capture, messages, &signals.stop)
+        });
         let poller = TablePoller::new(
             context,
             source,
             table,
-            start,
+            &start,
             poller_channels,
             &signals.stop,
         );
@@ -84,6 +83,15 @@ impl TablePipeline {
                 .name(format!("read:{}", table.name))
                 .spawn(move || poller.run())
                 .map_err(no_thread)?,
+            capture: match capture {
+                None => None,
+                Some(capture) => Some(
+                    thread::Builder::new()
+                        .name(format!("capture:{}", table.name))
+                        .spawn(move || capture.run())
+                        .map_err(no_thread)?,
+                ),
+            },
         })
     }
 
@@ -101,23 +109,29 @@ impl TablePipeline {
     /// The names of its threads.
     pub fn threads(&self) -> Vec<String> {
         let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
-        vec![name(self.poller.thread()), name(self.sender.thread())]
+        let mut threads = vec![name(self.poller.thread()), name(self.sender.thread())];
+        threads.extend(self.capture.iter().map(|it| name(it.thread())));
+        threads
     }
 
-    /// Whether both threads have ended.
+    /// Whether all threads have ended.
     pub fn is_finished(&self) -> bool {
-        self.poller.is_finished() && self.sender.is_finished()
+        let is_captured = self.capture.as_ref().is_none_or(JoinHandle::is_finished);
+        self.poller.is_finished() && self.sender.is_finished() && is_captured
     }
 
     /// Whether one of the threads has ended. While nothing stops the pipeline, that is a fault.
     pub fn has_died(&self) -> bool {
-        self.poller.is_finished() || self.sender.is_finished()
+        let is_captured = self.capture.as_ref().is_some_and(JoinHandle::is_finished);
+        self.poller.is_finished() || self.sender.is_finished() || is_captured
     }
 
     /// Waits for the threads; gives the number of rows that were read but not acknowledged, at least
     /// one where a thread has panicked.
     pub fn join(self) -> u64 {
         let poller_died = self.poller.join().is_err();
-        self.sender.join().unwrap_or(1).max(u64::from(poller_died))
+        let capture_died = self.capture.is_some_and(|capture| capture.join().is_err());
+        let unacknowledged = self.sender.join().unwrap_or(1);
+        unacknowledged.max(u64::from(poller_died || capture_died))
     }
 }

@@ -33,8 +33,6 @@ pub(super) enum PollError {
         /// How long no rows were asked for.
         silence: Duration,
     },
-    /// The clock of the node that answered is behind the one by which the upper bound was chosen.
-    NodeBehind,
     /// So many hidden rows stand in one second that no page gets past them.
     HiddenRows,
     /// The sender asks to read again from an earlier row.
@@ -93,7 +91,6 @@ impl fmt::Display for PollError {
                  set back",
                 silence.as_secs()
             ),
-            PollError::NodeBehind => f.write_str("the node that answered is behind the others"),
             PollError::HiddenRows => f.write_str(
                 "too many rows in one second are hidden from the integration user and have \
                  identifiers that cannot be split; give the user read access to the table",
@@ -144,7 +141,7 @@ impl PollError {
             PollError::Page(PageError::Row(_)) => "damaged_row",
             PollError::ConditionsIgnored(_) => "disobeyed",
             PollError::TimeZone(_) => "time_zone",
-            PollError::NoClock | PollError::NodeBehind | PollError::ClockBehind { .. } => "clock",
+            PollError::NoClock | PollError::ClockBehind { .. } => "clock",
             PollError::PositionAhead(_) => "position",
             PollError::HiddenRows => "hidden",
             PollError::Rewound(_) | PollError::Stopped => "stopped",
@@ -197,7 +194,7 @@ impl PollError {
             }
             PollError::Page(error) => !has_no_place(error),
             PollError::TimeZone(TimeZoneError::Request(error)) => error.is_retryable(),
-            PollError::TimeZone(TimeZoneError::Busy) | PollError::NodeBehind => true,
+            PollError::TimeZone(TimeZoneError::Busy) => true,
             _ => false,
         }
     }

@@ -1,43 +1,46 @@
 //! Reads a table: page after page, each checked, then handed to the sender.
 //!
-//! A poll reads everything up to the last second that is over on the instance, in as many pages as
-//! that takes. Then the poller pauses. Whatever goes wrong ends the poll; what happened is counted,
-//! logged and shown, and the next poll goes on behind the last good page.
+//! A poll reads everything that is visible, in as many pages as that takes, and begins where the newest
+//! seconds are still open (`frontier`), so that these are read again. Then the poller pauses. Whatever goes
+//! wrong ends the poll; what happened is counted, logged and shown, and the next poll goes on behind the last
+//! good page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{SendTimeoutError, select};
+use crossbeam_channel::select;
 
-use super::channels::{BatchMark, PollerChannels, PollerMessage, RewindRequest};
+use super::capture::CaptureShared;
+use super::channels::{OpenBounds, PollerChannels, RewindRequest};
 use super::clock_watch::ClockWatch;
 use super::context::SourceContext;
 use super::failure_log::{PollFailure, PollFailureLog};
+use super::frontier::{ClosedSeconds, MAX_CLOCK_ERROR_SECONDS, ReadToEnd};
+use super::hand_over::{HandOver, POLLER_HEARTBEAT_SLACK};
 use super::instance::SourceInstance;
-use super::page_buffer::PageBuffer;
-use super::page_check::{PageCheck, is_too_early};
+use super::page_fetch::{FetchedPage, PageFetch};
 use super::poll_error::PollError;
 use super::poller_metrics::PollerMetrics;
+use super::position::StartOfTable;
 use super::read_progress::{ReadProgress, log_page};
-use super::row_counts::{RowCounts, uncounted_note};
+use super::row_counts::uncounted_note;
 use super::row_fault_log::RowFaultLog;
 use super::window::{PageRequest, Window, WindowStep};
 use crate::backoff::Backoff;
 use crate::config::{SourceConfig, TableConfig};
-use crate::health::{Condition, ConditionKey, Heartbeat};
-use crate::servicenow::page::{CursorColumns, PageChunk, PageReader, RowBlock};
-use crate::servicenow::query::{Cursor, EncodedQuery, QueryColumns};
-use crate::servicenow::table_api::{self, TableRequests};
+use crate::health::{Condition, ConditionKey};
+use crate::servicenow::query::Cursor;
 use crate::stop::Stop;
 
-/// How long the heartbeat may stay away beyond the wait that is expected.
-const POLLER_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
 /// How long one request may keep the thread from its heartbeat, with all its repetitions.
 const REQUEST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(600);
 /// A position this many seconds ahead of the instance is a mistake, not a clock that is off.
 const MAX_SECONDS_AHEAD: i64 = 86_400;
-/// Longest wait for room in the channel without a heartbeat.
-const POLLER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
+/// How far beyond the instance's clock is read, in seconds: rows of a node that is ahead, and all rows while
+/// the `Date` of the answers is behind.
+const READ_AHEAD_SECONDS: i64 = MAX_CLOCK_ERROR_SECONDS;
+/// A newest second that is this far ahead of the clock at most will close soon.
+const SOON_SECONDS: i64 = 10;
 /// Failures in a row after which the table counts as unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
@@ -45,23 +48,26 @@ const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 pub(super) struct TablePoller {
     table: TableConfig,
     instance: Arc<SourceInstance>,
-    requests: TableRequests,
-    query_columns: QueryColumns,
-    cursor_columns: CursorColumns,
+    fetch: PageFetch,
+    out: HandOver,
+    capture: Arc<CaptureShared>,
     /// Seconds behind the instance's clock up to which is read (`timestamp_delay`).
     delay: i64,
     /// How many hours back the first read of a table without a checkpoint begins; `None` once it has
     /// begun.
     initial_hours: Option<u32>,
     window: Window,
-    generation: u64,
-    channels: PollerChannels,
+    /// Where a restart goes on: behind the last row of a second that is closed.
+    position: Option<Cursor>,
+    /// Where the window was put to read the open seconds again, when that is not behind the position.
+    open_start: Option<Cursor>,
+    /// Whether the present read has begun with seconds that were read before.
+    reads_open: bool,
     stop: Stop,
     backoff: Backoff,
-    /// The upper bound up to which everything is read.
+    /// The upper bound up to which everything is read, where nothing younger is.
     read_to: Option<i64>,
     clock_watch: ClockWatch,
-    counts: RowCounts,
     /// The note that nothing counts the rows.
     uncounted: Condition,
     /// Whether the log has it that the table waits for the instance's clock.
@@ -69,7 +75,6 @@ pub(super) struct TablePoller {
     progress: ReadProgress,
     row_faults: RowFaultLog,
     failures: PollFailureLog,
-    heartbeat: Heartbeat,
     condition: Condition,
     metrics: PollerMetrics,
 }
@@ -79,38 +84,34 @@ impl TablePoller {
         context: &SourceContext,
         source: &SourceConfig,
         table: &TableConfig,
-        start: Option<Cursor>,
+        start: &StartOfTable,
         channels: PollerChannels,
         stop: &Stop,
     ) -> TablePoller {
-        let initial_hours = match start {
+        let initial_hours = match start.cursor {
             Some(_) => None,
             None => source.initial_query_hours_ago,
         };
+        let heartbeat = context.health.thread(&format!("read:{}", table.name));
         TablePoller {
-            requests: TableRequests::new(context.instance.table_api_path(), table),
-            query_columns: table_api::query_columns(table),
-            cursor_columns: CursorColumns::new(
-                &table.timestamp_field,
-                &table.identifier_field,
-                table.display_value,
-            ),
+            fetch: PageFetch::of_rows(&context.instance, table, stop),
+            out: HandOver::new(channels, heartbeat, Arc::clone(&start.capture)),
+            capture: Arc::clone(&start.capture),
             delay: i64::try_from(source.timestamp_delay.as_secs()).unwrap_or(0),
             initial_hours,
-            window: Window::new(start, table.batch_size),
-            generation: 0,
-            channels,
+            window: Window::new(start.cursor.clone(), table.batch_size),
+            position: start.cursor.clone(),
+            open_start: None,
+            reads_open: false,
             stop: stop.clone(),
             backoff: context.instance.client().backoff(),
             read_to: None,
             clock_watch: ClockWatch::new(table.slow_poll_interval, Instant::now()),
-            counts: RowCounts::default(),
             uncounted: context.health.note(ConditionKey::Table(table.name.clone())),
             stands_still: false,
             progress: ReadProgress::new(&table.name),
             failures: PollFailureLog::new(&table.name),
             row_faults: RowFaultLog::new(table, &context.metrics),
-            heartbeat: context.health.thread(&format!("read:{}", table.name)),
             condition: context.health.condition(
                 ConditionKey::Table(table.name.clone()),
                 "waiting for the first page",
@@ -126,7 +127,7 @@ impl TablePoller {
         log::info!(table = self.table.name, topic = self.table.topic, from = self.window.position_text();
             "polling starts");
         while !self.stop.is_stopped() {
-            self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
+            self.out.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
             let pause = match self.poll() {
                 Ok(had_rows) => {
                     self.record_success();
@@ -137,9 +138,6 @@ impl TablePoller {
                     }
                 }
                 Err(PollError::Stopped) => break,
-                // That answer has set the clock back, so the next poll asks for less, or its `Date`
-                // is an error, and the next one is right.
-                Err(PollError::NodeBehind) => self.table.fast_poll_interval,
                 Err(error @ (PollError::ClockBehind { .. } | PollError::PositionAhead(_))) => {
                     self.record_standstill(&error)
                 }
@@ -156,27 +154,30 @@ impl TablePoller {
         log::info!(table = self.table.name; "polling ends");
     }
 
-    /// Reads everything up to the last closed second; true when there were rows.
+    /// Reads everything that is visible; true when the next poll is to follow soon, as there were rows, or
+    /// seconds are still open.
     fn poll(&mut self) -> Result<bool, PollError> {
         self.prepare()?;
-        let Some(hi) = self.upper_bound() else {
+        let Some(clock) = self.closed_by_clock() else {
             return Ok(false);
         };
-        let position = self.window.cursor().map(|cursor| cursor.seconds);
-        let ahead = position.map_or(0, |position| position.saturating_sub(hi));
+        let hi = self.upper_bound(clock);
+        let reached = self.window.cursor().map(|cursor| cursor.seconds);
+        let ahead = reached.map_or(0, |reached| reached.saturating_sub(hi));
         if ahead > 0 || self.read_to == Some(hi) {
-            // No second has closed since, so nothing can be new. To look again soon costs nothing.
+            // Nothing can be new. To look again soon costs nothing.
             return self.wait_for_clock(ahead).map(|()| true);
         }
-        self.clock_watch.record_request(Instant::now());
-        self.window.begin_round(Instant::now());
+        let began = Instant::now();
+        self.clock_watch.record_request(began);
+        self.window.begin_round(began);
         let rows_before = self.metrics.rows.get();
         let mut had_rows = false;
         while let Some(request) = self.window.next_request(hi) {
             if self.stop.is_stopped() {
                 return Err(PollError::Stopped);
             }
-            let (step, rows) = self.page(&request, hi)?;
+            let (step, rows) = self.page(&request, hi, clock)?;
             had_rows |= rows > 0;
             self.backoff.reset();
             self.condition.ok();
@@ -189,15 +190,58 @@ impl TablePoller {
                 WindowStep::Stuck => return Err(PollError::HiddenRows),
             }
         }
-        self.read_to = Some(hi);
-        self.progress.caught_up(self.window.hidden(), &self.metrics);
-        Ok(had_rows)
+        self.read_to = (self.delay > 0).then_some(hi);
+        // What is read again was counted before.
+        let is_news = had_rows || !std::mem::take(&mut self.reads_open);
+        let hidden = if is_news { self.window.hidden() } else { 0 };
+        self.progress.caught_up(hidden, &self.metrics);
+        let is_open = self.end_read(began, clock);
+        Ok(had_rows || is_open)
+    }
+
+    /// All is read: notes it, and goes back to where seconds are still open. True when there are such.
+    fn end_read(&mut self, began: Instant, clock: i64) -> bool {
+        let position = self.position.as_ref().map(|position| position.seconds);
+        let cursor = self.window.cursor().map(|cursor| cursor.seconds);
+        let newest = self.capture.span.lock().newest().max(cursor);
+        let Some(newest) = newest.max(position) else {
+            return false;
+        };
+        let ended = Instant::now();
+        let closed = position.unwrap_or_else(|| self.closed(clock, ended).last());
+        self.capture.frontier.lock().read_to_end(ReadToEnd {
+            began,
+            ended,
+            closed: closed.min(clock),
+            newest: newest.min(clock),
+        });
+        if !self.capture.is_swept()
+            && let Some(due) = self.capture.due(ended)
+        {
+            self.capture.settle(due);
+        }
+        if position.is_some_and(|position| newest <= position) {
+            return false;
+        }
+        let position = self.position.as_ref();
+        let page = self.table.batch_size;
+        if let Some(start) = self.capture.start_of_open(position, newest, page) {
+            self.open_start.clone_from(&start);
+            self.reads_open = true;
+            self.window.rewind(start);
+        }
+        newest <= clock.saturating_add(SOON_SECONDS)
+    }
+
+    /// The seconds that the checkpoint may take in.
+    fn closed(&self, clock: i64, now: Instant) -> ClosedSeconds {
+        self.capture.frontier.lock().closed(clock, now)
     }
 
     /// Finds out what must be known before the first page: how the instance reads times in queries,
     /// and what time it is there.
     fn prepare(&mut self) -> Result<(), PollError> {
-        self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
+        self.out.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
         self.instance.literals(&self.stop)?;
         if self.instance.closed_second(Instant::now()).is_none() {
             self.instance.read_clock(&self.table.name, &self.stop)?;
@@ -212,10 +256,11 @@ impl TablePoller {
             && let Some(now) = self.instance.closed_second(Instant::now())
         {
             let seconds = now - i64::from(hours) * 3600;
-            self.window.rewind(Some(Cursor { seconds, id: None }));
+            self.position = Some(Cursor { seconds, id: None });
+            self.window.rewind(self.position.clone());
             self.initial_hours = None;
             // Into the checkpoint at once: a restart before the first row must not begin later.
-            self.mark(0, None)?;
+            self.out.mark(self.position.clone(), 0, None)?;
         }
         Ok(())
     }
@@ -234,172 +279,117 @@ impl TablePoller {
         }
     }
 
-    /// The last second to read: it is over on the instance, and `timestamp_delay` has passed.
-    fn upper_bound(&self) -> Option<i64> {
+    /// The last second that is over by the instance's clock, and `timestamp_delay` ago.
+    fn closed_by_clock(&self) -> Option<i64> {
         Some(self.instance.closed_second(Instant::now())? - self.delay)
     }
 
-    /// Fetches one page, hands its rows on when it counts, and marks the new position. Gives what to
-    /// do next and the number of rows.
-    ///
-    /// Where the answer lacks a count that is needed, it does not count: the same page is asked for
-    /// again, behind a count of its own.
-    fn page(&mut self, request: &PageRequest, hi: i64) -> Result<(WindowStep, u64), PollError> {
-        self.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
-        self.take_rewind_request()?;
+    /// The last second to read.
+    fn upper_bound(&self, clock: i64) -> i64 {
+        if self.delay > 0 {
+            clock
+        } else {
+            clock.saturating_add(READ_AHEAD_SECONDS)
+        }
+    }
+
+    /// Fetches one page, hands on those of its rows that are not known, and marks the new position. Gives
+    /// what to do next and the number of rows that were handed on. `clock` is the last second that is over
+    /// by the instance's clock.
+    fn page(
+        &mut self,
+        request: &PageRequest,
+        hi: i64,
+        clock: i64,
+    ) -> Result<(WindowStep, u64), PollError> {
+        self.out.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
+        self.out.take_rewind_request()?;
         let started = Instant::now();
         self.metrics.page_size.set(f64::from(request.limit));
-        let literals = self.instance.literals(&self.stop)?;
-        let query = self.query_columns.encode(&request.slice, literals);
-        let comes_first =
-            |counts: &RowCounts| counts.come_first(&self.instance.count_refusal(), started);
-        let counted_before = if request.count && comes_first(&self.counts) {
-            Some(self.count(&query)?)
-        } else {
-            None
+        let closed = self.closed(clock, started);
+        self.out.bounds = OpenBounds {
+            known_from: self.known_from(clock),
+            closed: closed.last(),
         };
-        let get = self.requests.list(&query, request.limit, request.count);
-        let response = self.instance.client().get(&get, &self.stop)?;
-        self.instance.observe(&response.meta);
-        let is_early = is_too_early(response.meta.date, hi);
-        if self.clock_watch.must_ask_again(is_early) {
-            return Err(PollError::NodeBehind);
-        }
-        let counted_before = counted_before.and_then(|count| self.accept_count(count));
-        let total = counted_before.or(response.meta.total_count);
-        if request.count && response.meta.total_count.is_some() {
-            self.counts.came();
-        }
-
-        let mut check = PageCheck::new(query, request, self.window.read_ids());
-        let mut buffer = PageBuffer::default();
-        let mut reader = PageReader::new(response.body, self.cursor_columns.clone())
-            .on_bad_row(self.table.on_bad_row);
-        let mut bad_rows = Vec::new();
-        loop {
-            let spare = self.channels.spare_blocks.try_recv().ok();
-            let chunk = reader.next(spare).map_err(|error| {
-                PollError::of_page(error, self.instance.client(), &self.table.name)
-            })?;
-            let PageChunk::Rows(mut block) = chunk else {
-                break;
-            };
-            check
-                .keep_asked_rows(&mut block)
-                .map_err(PollError::ConditionsIgnored)?;
-            bad_rows.append(&mut block.bad);
-            if let Some(block) = buffer.hold_back(block) {
-                self.hand_over(block, false)?;
-            }
-        }
-        self.cursor_columns = reader.into_columns();
-        let is_optional = self.instance.count_refusal().makes_counts_optional();
-        let Some(page) = check.finish(total, is_optional) else {
-            self.counts.missed();
+        let capture = Arc::clone(&self.capture);
+        let turn = capture.gate.poller_turn(&self.stop);
+        let turn = turn.ok_or(PollError::Stopped)?;
+        let mut rows = self.out.page(&turn);
+        let read_before = self.window.read_ids();
+        let fetched = self.fetch.fetch(request, read_before, closed, &mut rows)?;
+        let known = rows.known;
+        let Some(FetchedPage {
+            page,
+            total,
+            bad_rows,
+        }) = fetched
+        else {
             return Ok((WindowStep::More, 0));
         };
-        while let Some(block) = buffer.release_oldest() {
-            self.hand_over(block, true)?;
-        }
+        self.out.page_counts();
+        let fresh = page.kept.saturating_sub(known);
         self.metrics
             .duration
             .observe(started.elapsed().as_secs_f64());
-        self.metrics.rows.add(page.kept);
+        self.metrics.rows.add(fresh);
         self.row_faults.report(&bad_rows, page.repeated);
-        log_page(&self.table.name, page.kept, total);
+        log_page(&self.table.name, fresh, total);
+        let newest = page.summary.last.as_ref().map(|last| last.seconds);
+        if let Some(newest) = newest {
+            self.capture.frontier.lock().saw(newest, started);
+        }
+        let closed = newest.map_or(closed.last(), |newest| closed.behind(newest));
         let step = self.window.apply_page(request, hi, page.summary);
         self.window.record_good_page();
         match self.window.uncounted_end() {
             Some(reach) => self.uncounted.fail(uncounted_note(reach)),
             None => self.uncounted.ok(),
         }
-        let caught_up = (step == WindowStep::CaughtUp).then_some(hi);
-        self.mark(page.kept, caught_up)?;
-        Ok((step, page.kept))
+        self.move_position(page.last_closed, closed, clock);
+        let caught_up = (step == WindowStep::CaughtUp).then_some(clock);
+        self.out.mark(self.position.clone(), fresh, caught_up)?;
+        Ok((step, fresh))
     }
 
-    /// The number of rows in a slice from the Aggregate API, for instances whose pages carry none, or why
-    /// there is none. It is asked for before the rows: a slice of the past only shrinks, so the count is
-    /// never too small for the rows that follow.
-    fn count(&self, query: &EncodedQuery) -> Result<Result<u64, String>, PollError> {
-        let get = table_api::count(self.instance.stats_api_path(), &self.table.name, query);
-        match self.instance.client().get_result_once(&get, &self.stop) {
-            Ok(answer) => {
-                self.instance.observe(&answer.head);
-                let count = answer.count();
-                Ok(count.ok_or_else(|| "the answer has no count".to_owned()))
-            }
-            Err(error) if error.is_unusable_answer() => Ok(Err(error.to_string())),
-            Err(error) => Err(error.into()),
-        }
+    /// From which second on it is remembered which versions of rows were delivered: older ones settled long
+    /// ago, whatever is wrong with the clock.
+    fn known_from(&self, clock: i64) -> i64 {
+        let settle = i64::try_from(self.table.settle.as_secs()).unwrap_or(i64::MAX);
+        let oldest_open = clock.saturating_sub(MAX_CLOCK_ERROR_SECONDS);
+        oldest_open.saturating_sub(settle)
     }
 
-    /// Takes in what became of asking for a count, now that the page behind it has been answered, so that it
-    /// is not the instance that is away.
-    fn accept_count(&self, count: Result<u64, String>) -> Option<u64> {
-        let mut refusal = self.instance.count_refusal();
-        match count {
-            Ok(count) => {
-                refusal.counted();
-                Some(count)
-            }
-            Err(why) => {
-                if refusal.refused(Instant::now()) {
-                    log::warn!(table = self.table.name, error = why;
-                        "nothing counts the rows: pages come without X-Total-Count, and the Aggregate API \
-                         (servicenow.stats_api_path) does not count; tables end at an empty page now, and \
-                         how many rows are hidden is not known; let both through at the gateway");
-                }
-                None
-            }
-        }
-    }
-
-    fn hand_over(&mut self, block: RowBlock, checked: bool) -> Result<(), PollError> {
-        self.send(PollerMessage::Rows {
-            generation: self.generation,
-            block,
-            checked,
-        })
-    }
-
-    fn mark(&mut self, rows: u64, caught_up: Option<i64>) -> Result<(), PollError> {
-        let cursor = self.window.cursor().cloned();
-        self.send(PollerMessage::Mark {
-            generation: self.generation,
-            mark: BatchMark::new(cursor, rows, caught_up),
-        })
-    }
-
-    /// Waits for room in the channel: a full one is how Kafka slows the poller down.
-    fn send(&mut self, mut message: PollerMessage) -> Result<(), PollError> {
-        loop {
-            self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
-            message = match self
-                .channels
-                .messages
-                .send_timeout(message, POLLER_WAKE_INTERVAL)
+    /// A page was read. The position follows the window as far as seconds are `closed`; `last_closed` is the
+    /// last row of the page that is.
+    fn move_position(&mut self, last_closed: Option<Cursor>, closed: i64, clock: i64) {
+        match self.window.cursor() {
+            Some(cursor) if cursor.seconds <= closed => self.position = Some(cursor.clone()),
+            // The window has passed over hidden rows. The sweep looks at their seconds again.
+            Some(cursor)
+                if cursor.id.is_none()
+                    && self.open_start.as_ref() != Some(cursor)
+                    && self.position.as_ref().is_none_or(|it| it.seconds <= clock) =>
             {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Timeout(message)) => message,
-                Err(SendTimeoutError::Disconnected(_)) => return Err(PollError::Stopped),
-            };
-            self.take_rewind_request()?;
-        }
-    }
-
-    fn take_rewind_request(&self) -> Result<(), PollError> {
-        match self.channels.rewinds.try_recv() {
-            Ok(rewind) => Err(PollError::Rewound(rewind)),
-            Err(_) => Ok(()),
+                self.position = Some(Cursor {
+                    seconds: cursor.seconds.min(clock.saturating_add(1)),
+                    id: None,
+                });
+            }
+            _ => {
+                if last_closed.is_some() {
+                    self.position = last_closed;
+                }
+            }
         }
     }
 
     fn rewind(&mut self, rewind: RewindRequest) {
-        self.generation = rewind.generation;
+        self.out.generation = rewind.generation;
         if self.read_to.take().is_some() {
             self.progress.reads_again();
         }
+        self.capture.span.lock().forget_unacknowledged();
+        self.position.clone_from(&rewind.cursor);
         self.window.rewind(rewind.cursor);
         if rewind.single_rows {
             self.window.request_single_rows();
@@ -410,14 +400,14 @@ impl TablePoller {
 
     /// Waits for the next poll. A stop, a wake-up and a request to read again end the wait.
     fn pause(&mut self, pause: Duration) -> Option<RewindRequest> {
-        self.heartbeat.beat(pause + POLLER_HEARTBEAT_SLACK);
+        self.out.heartbeat.beat(pause + POLLER_HEARTBEAT_SLACK);
         self.metrics.next_poll.set_time(pause);
         let deadline = crossbeam_channel::at(Instant::now() + pause);
         select! {
             recv(deadline) -> _ => None,
-            recv(self.channels.wake_ups) -> _ => None,
+            recv(self.out.channels.wake_ups) -> _ => None,
             recv(self.stop.receiver()) -> _ => None,
-            recv(self.channels.rewinds) -> rewind => {
+            recv(self.out.channels.rewinds) -> rewind => {
                 if rewind.is_err() {
                     // The sender has ended, and only a stop ends it.
                     self.stop.wait(pause);

@@ -1,12 +1,56 @@
 //! Positions of a table: where reading starts, which query a stored position belongs to, and how
 //! far it lies back.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
+use super::capture::CaptureShared;
+use super::context::SourceContext;
 use super::error::Error;
-use crate::checkpoint::{CheckpointEntry, CheckpointPosition};
+use crate::checkpoint::{CheckpointEntry, CheckpointPosition, StartingSpan};
 use crate::config::TableConfig;
 use crate::servicenow::query::{Cursor, query_value_fault};
+
+/// Where and how a table starts.
+pub(super) struct StartOfTable {
+    /// The row behind which reading starts; `None` starts with the oldest row.
+    pub(super) cursor: Option<Cursor>,
+    /// What the position depends on (see [`fingerprint`]).
+    pub(super) fingerprint: String,
+    /// What its threads share.
+    pub(super) capture: Arc<CaptureShared>,
+}
+
+impl StartOfTable {
+    /// Of a table as its checkpoint has it.
+    ///
+    /// # Errors
+    /// As [`start_position`].
+    pub(super) fn of(context: &SourceContext, table: &TableConfig) -> Result<StartOfTable, Error> {
+        let checkpoints = &context.checkpoints;
+        let fingerprint = fingerprint(context.instance.base_url(), table);
+        let mut cursor = start_position(checkpoints.get(&table.name), table, &fingerprint)?;
+        let StartingSpan { span, is_known } = checkpoints.start_span(&table.name);
+        if let Some(cursor) = &mut cursor
+            && !is_known
+            && !table.settle.is_zero()
+        {
+            let settle = i64::try_from(table.settle.as_secs()).unwrap_or(i64::MAX);
+            cursor.seconds = cursor.seconds.saturating_sub(settle);
+            cursor.id = None;
+            span.lock().settle(cursor.seconds.saturating_sub(1));
+            log::warn!(table = table.name, from = cursor.to_string();
+                "it is not known which rows of the newest seconds before the checkpoint were delivered; \
+                 the last source.settle of them is read and sent once more");
+        }
+        Ok(StartOfTable {
+            cursor,
+            fingerprint,
+            capture: Arc::new(CaptureShared::new(checkpoints, span, table.settle)),
+        })
+    }
+}
 
 /// The row behind which reading starts: the one in the checkpoint, if the same query made it.
 /// `None` starts with the oldest row.

@@ -15,30 +15,33 @@ mod hold;
 mod oversize;
 mod produce;
 mod send_failure;
+mod settlement;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use self::batches::BatchQueue;
-use self::delivered_position::{DeliveredPosition, cursor_of};
+use self::delivered_position::cursor_of;
 use self::heartbeat::SenderHeartbeat;
 use self::hold::TableHold;
 use self::oversize::OversizeRows;
 use self::produce::RecordProducer;
 use self::send_failure::{SendFailure, SendResult};
-use super::channels::{BatchMark, PollerMessage, RewindRequest, SenderChannels};
+use self::settlement::Settlement;
+use super::capture::row_version;
+use super::channels::{
+    BatchMark, CapturedRows, OpenBounds, PollerMessage, RewindRequest, SenderChannels,
+};
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
 use super::instance::SourceInstance;
-use super::own_rows::OwnRowFilter;
+use super::position::StartOfTable;
 use crate::config::TableConfig;
 use crate::health::ConditionKey;
 use crate::kafka::{Batch, DeliveryError, ProducerRecord, SendError};
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::Metrics;
 use crate::servicenow::page::{PageRow, RowBlock};
-use crate::servicenow::query::Cursor;
 use crate::stop::{Stop, StopSignals};
 
 /// Longest wait without a heartbeat and a look at the lag.
@@ -53,30 +56,20 @@ pub(super) struct TableSender {
     instance: Arc<SourceInstance>,
     records: RecordProducer,
     oversize: OversizeRows,
-    batches: BatchQueue,
-    position: DeliveredPosition,
-    /// Finds the rows that the sink wrote itself, where they are left out.
-    own_rows: Option<OwnRowFilter>,
+    settlement: Settlement,
     channels: SenderChannels,
     signals: StopSignals,
     generation: u64,
     hold: TableHold,
     heartbeat: SenderHeartbeat,
-    metrics: SenderMetrics,
-}
-
-struct SenderMetrics {
-    produced: Counter,
-    own_rows: Counter,
-    all: Arc<Metrics>,
+    metrics: Arc<Metrics>,
 }
 
 impl TableSender {
     pub(super) fn new(
         context: &SourceContext,
         table: &TableConfig,
-        fingerprint: String,
-        start: Option<Cursor>,
+        start: &StartOfTable,
         channels: SenderChannels,
         signals: &StopSignals,
     ) -> TableSender {
@@ -92,23 +85,13 @@ impl TableSender {
             instance: Arc::clone(&context.instance),
             records: RecordProducer::new(context, table),
             oversize: OversizeRows::new(context, table),
-            batches: BatchQueue::new(),
-            position: DeliveredPosition::new(context, table, fingerprint, start),
-            own_rows: context
-                .own_writes
-                .get(&table.name)
-                .cloned()
-                .map(OwnRowFilter::new),
+            settlement: Settlement::new(context, table, start),
             channels,
             signals: signals.clone(),
             generation: 0,
             hold: TableHold::new(condition, held),
             heartbeat: SenderHeartbeat::new(&context.health, &table.name),
-            metrics: SenderMetrics {
-                produced: metrics.source_produced.with(&[&table.name, &table.topic]),
-                own_rows: metrics.source_own_writes.with(&labels),
-                all: Arc::clone(metrics),
-            },
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -117,12 +100,12 @@ impl TableSender {
     pub(super) fn run(mut self) -> u64 {
         loop {
             self.heartbeat.beat();
-            let messages = if self.batches.is_behind() {
+            let messages = if self.settlement.batches.is_behind() {
                 crossbeam_channel::never()
             } else {
                 self.channels.messages.clone()
             };
-            let settled = self.batches.settled().clone();
+            let settled = self.settlement.batches.settled().clone();
             let result = select! {
                 recv(messages) -> message => match message {
                     Ok(message) => self.take(message),
@@ -139,15 +122,13 @@ impl TableSender {
             match result {
                 Ok(()) => {}
                 Err(SendFailure::Stopped) => break,
-                Err(SendFailure::Abandoned) => return self.batches.unacknowledged_rows(),
+                Err(SendFailure::Abandoned) => return self.settlement.rows_left(false),
                 Err(failure) => self.recover(failure),
             }
         }
         // No more rows will come, or none can be sent: wait for those that are on their way.
-        match self.drain() {
-            Ok(()) => self.batches.open_rows(),
-            Err(_) => self.batches.unacknowledged_rows(),
-        }
+        let is_drained = self.drain().is_ok();
+        self.settlement.rows_left(is_drained)
     }
 
     fn take(&mut self, message: PollerMessage) -> SendResult {
@@ -156,9 +137,10 @@ impl TableSender {
                 generation,
                 block,
                 checked,
+                bounds,
             } => {
                 let result = if generation == self.generation {
-                    self.produce(&block, checked)
+                    self.produce(&block, checked, bounds)
                 } else {
                     Ok(())
                 };
@@ -166,10 +148,11 @@ impl TableSender {
                 self.channels.spare_blocks.try_send(block).ok();
                 result?;
             }
+            PollerMessage::Captured(captured) => self.produce_captured(captured)?,
             PollerMessage::Mark { generation, mark } => {
                 if generation == self.generation {
                     let rows = mark.rows;
-                    self.close(mark);
+                    self.settlement.close(mark);
                     if self.oversize.page_sent(rows) {
                         return self.drain();
                     }
@@ -179,29 +162,47 @@ impl TableSender {
         self.settle()
     }
 
+    /// Sends rows that the capture thread has read. They are a batch with what was sent of the present page
+    /// so far, and the position stays where it is.
+    fn produce_captured(&mut self, captured: CapturedRows) -> SendResult {
+        for block in &captured.blocks {
+            self.produce(block, false, captured.bounds)?;
+        }
+        let rows = self.settlement.batches.rows_since_mark();
+        let cursor = self.settlement.last_mark();
+        self.settlement
+            .close(BatchMark::of_captured(cursor, rows, captured.acknowledged));
+        Ok(())
+    }
+
     /// Sends the rows of a block. `checked`: their page is known to be good.
-    fn produce(&mut self, block: &RowBlock, checked: bool) -> SendResult {
+    fn produce(&mut self, block: &RowBlock, checked: bool, bounds: OpenBounds) -> SendResult {
         let mut before: Option<&PageRow> = None;
         for row in &block.rows {
             let (id, text) = (block.slice(&row.id), block.slice(&row.text));
-            let filter = self.own_rows.as_ref();
-            if filter.is_some_and(|own| own.is_own(id, text)) {
-                self.batches.add_own_row();
+            if self.settlement.is_own(id, text) {
+                self.settlement.batches.add_own_row();
             } else {
                 self.send(block, row).map_err(|failure| match failure {
                     // All rows before this one are sent, so the position may move up to them, if
                     // their page is known to be good.
                     SendFailure::Record { why, .. } => SendFailure::Record {
-                        before: if checked {
-                            before.map(|row| cursor_of(block, row))
-                        } else {
-                            None
+                        before: match before.filter(|_| checked) {
+                            Some(row) if row.seconds <= bounds.closed => {
+                                Some(cursor_of(block, row))
+                            }
+                            // What was sent of open seconds is remembered.
+                            Some(_) => self.settlement.last_mark(),
+                            None => None,
                         },
                         why,
                     },
                     other => other,
                 })?;
-                self.batches.add_row();
+                self.settlement.batches.add_row();
+            }
+            if row.seconds >= bounds.known_from {
+                self.settlement.batches.add_version(row_version(block, row));
             }
             before = Some(row);
         }
@@ -295,7 +296,11 @@ impl TableSender {
         send: impl Fn(&RecordProducer, &Arc<Batch>, &Stop) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         loop {
-            match send(&self.records, self.batches.open(), &self.signals.abandon) {
+            match send(
+                &self.records,
+                self.settlement.batches.open(),
+                &self.signals.abandon,
+            ) {
                 Err(SendError::Full) => {
                     self.heartbeat.beat();
                     self.watch();
@@ -327,8 +332,8 @@ impl TableSender {
         let until = Instant::now() + self.schema_is_missing(error);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.heartbeat.beat();
-            self.position.show_lag();
-            let settled = self.batches.settled().clone();
+            self.settlement.position.show_lag();
+            let settled = self.settlement.batches.settled().clone();
             select! {
                 recv(settled) -> _ => self.settle()?,
                 recv(self.signals.stop.receiver()) -> _ => return Err(SendFailure::Stopped),
@@ -336,13 +341,13 @@ impl TableSender {
             }
         }
         // That Kafka has acknowledged nothing meanwhile is not its fault.
-        self.batches.restart_wait();
+        self.settlement.batches.restart_wait();
         Ok(())
     }
 
     /// Counts, logs and shows that there is no schema; gives the pause before the next look-up.
     fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
-        let errors = &self.metrics.all.source_errors;
+        let errors = &self.metrics.source_errors;
         errors.with(&[&self.table, "schema"]).inc();
         self.hold.begin_for_schema();
         let pause = self.records.schema_is_missing(error);
@@ -359,17 +364,11 @@ impl TableSender {
         log::info!(table = self.table; "there is a schema again");
     }
 
-    /// Ends the open batch at `mark`.
-    fn close(&mut self, mark: BatchMark) {
-        let own_rows = self.batches.close(mark);
-        self.metrics.own_rows.add(own_rows);
-    }
-
     /// Moves the position over all batches that are acknowledged.
     fn settle(&mut self) -> SendResult {
-        while let Some(settled) = self.batches.next_settled() {
+        while let Some(settled) = self.settlement.next() {
             match settled {
-                Ok(mark) => self.advance(mark),
+                Ok(goes_on) => self.hold.acknowledged(&self.table, goes_on),
                 Err(error) => return Err(self.given_up(&error)),
             }
         }
@@ -378,35 +377,25 @@ impl TableSender {
 
     fn given_up(&mut self, error: &DeliveryError) -> SendFailure {
         if error.is_too_large_for(&self.topic) {
-            let rows = self.batches.oldest_rows();
+            let rows = self.settlement.batches.oldest_rows();
             return self.oversize.batch_refused(rows, error);
         }
         self.metrics
-            .all
             .source_errors
             .with(&[&self.table, "produce"])
             .inc();
         SendFailure::given_up(error, self.instance.host_lead())
     }
 
-    fn advance(&mut self, mark: BatchMark) {
-        self.metrics.produced.add(mark.produced);
-        // The table is no longer held when rows were delivered. When all is read and there were
-        // none, the row that held it has left the table.
-        let goes_on = mark.rows > 0 || mark.caught_up.is_some();
-        self.hold.acknowledged(&self.table, goes_on);
-        let complete_to = mark.complete_to();
-        self.position.advance(mark);
-        if let (Some(own), Some(seconds)) = (&self.own_rows, complete_to) {
-            own.record_read_to(seconds);
-        }
-    }
-
     /// While nothing moves: shows the growing lag, and says so when Kafka acknowledges nothing. Its
     /// brokers may answer all the same, for instance with too few replicas in sync.
     fn watch(&self) {
-        self.position.show_lag();
-        if self.batches.waits_longer_than(ACKNOWLEDGEMENT_STALL) {
+        self.settlement.position.show_lag();
+        if self
+            .settlement
+            .batches
+            .waits_longer_than(ACKNOWLEDGEMENT_STALL)
+        {
             self.hold.stall(&self.table, ACKNOWLEDGEMENT_STALL);
         }
     }
@@ -417,15 +406,14 @@ impl TableSender {
         let (why, single_rows) = match failure {
             SendFailure::Record { before, why } => {
                 self.metrics
-                    .all
                     .source_errors
                     .with(&[&self.table, "record"])
                     .inc();
                 // Rows before it that cannot be marked are read and sent again, so ask for few.
                 let single_rows = before.is_none();
                 if before.is_some() {
-                    let rows = self.batches.rows_since_mark();
-                    self.close(BatchMark::new(before, rows, None));
+                    let rows = self.settlement.batches.rows_since_mark();
+                    self.settlement.close(BatchMark::new(before, rows, None));
                 }
                 // Records on their way may still arrive. One that fails now is read again as well.
                 if matches!(self.drain(), Err(SendFailure::Abandoned)) {
@@ -437,14 +425,12 @@ impl TableSender {
             SendFailure::SendSingly(why) => {
                 log::info!(table = self.table, topic = self.topic, error = why;
                     "a row is too large; the rows are sent one by one to find it");
-                self.batches.discard();
-                self.generation += 1;
+                self.discard();
                 return self.rewind(true);
             }
             SendFailure::Stopped | SendFailure::Abandoned => return,
         };
-        self.batches.discard();
-        self.generation += 1;
+        self.discard();
         let pause = self.hold.begin(&self.table, &self.topic, &why);
         self.heartbeat.beat_during(pause);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
@@ -453,13 +439,18 @@ impl TableSender {
         }
     }
 
+    fn discard(&mut self) {
+        self.settlement.discard();
+        self.generation += 1;
+    }
+
     fn rewind(&self, single_rows: bool) {
         // The channel has room: the poller has taken the request before this one.
         self.channels
             .rewinds
             .try_send(RewindRequest {
                 generation: self.generation,
-                cursor: self.position.acknowledged().cloned(),
+                cursor: self.settlement.position.acknowledged().cloned(),
                 single_rows,
             })
             .ok();
@@ -469,7 +460,7 @@ impl TableSender {
     fn is_stopped_within(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.position.show_lag();
+            self.settlement.position.show_lag();
             if self.signals.stop.wait(left.min(SENDER_WAKE_INTERVAL)) {
                 return true;
             }
@@ -479,15 +470,15 @@ impl TableSender {
 
     /// Waits until all closed batches are settled.
     fn drain(&mut self) -> SendResult {
-        while self.batches.has_closed() {
+        while self.settlement.batches.has_closed() {
             self.heartbeat.beat();
             self.watch();
             self.settle()?;
-            if !self.batches.has_closed() {
+            if !self.settlement.batches.has_closed() {
                 break;
             }
             let deadline = crossbeam_channel::at(Instant::now() + SENDER_WAKE_INTERVAL);
-            let settled = self.batches.settled().clone();
+            let settled = self.settlement.batches.settled().clone();
             select! {
                 recv(settled) -> _ => {},
                 recv(deadline) -> _ => {},

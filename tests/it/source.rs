@@ -2,6 +2,7 @@
 
 mod dates;
 mod hidden;
+mod late;
 mod options;
 mod oversize;
 mod pages;
@@ -82,6 +83,7 @@ fn changes_arrive_and_the_checkpoint_names_the_last_row() {
     let inserted = text_of(&rig.sim.get("incident", &fresh).unwrap());
     wait_value(&rig, id, &changed);
     wait_value(&rig, &fresh, &inserted);
+    rig.wait_checkpoint("incident", rig.newest("incident"));
     assert_eq!(bridge.terminate(), 0);
     let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
     assert_eq!(records.len(), 52, "no row came twice");

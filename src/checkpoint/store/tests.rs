@@ -316,7 +316,11 @@ fn mode_and_symbolic_link_survive() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names.len(), 3, "the file, its lock and the newest deliveries: {names:?}");
+    assert_eq!(
+        names.len(),
+        3,
+        "the file, its lock and the newest deliveries: {names:?}"
+    );
 }
 
 #[test]

@@ -41,6 +41,10 @@ config_keys! {
         timestamp_delay: Duration = Duration::ZERO, whole_seconds(86_400),
             key: "timestamp_delay_seconds";
 
+        /// How long rows that are committed late are looked for: so long after it was first read each
+        /// second of a table is listed again. 0 looks for none.
+        settle: Duration = secs(600), time(Duration::ZERO, DAY);
+
         /// What becomes of a row that is no valid JSON, or has no identifier or time: hold (the table
         /// waits at it) or skip (it is left out, counted and named in the log).
         on_bad_row: OnBadRow = OnBadRow::Hold, word();
@@ -77,6 +81,7 @@ config_keys! {
             fast_poll_interval,
             slow_poll_interval,
             batch_size,
+            settle,
             on_bad_row,
             schema,
             on_oversize,
@@ -103,6 +108,8 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) slow_poll_interval: Duration,
     /// `source.batch_size`.
     pub(in crate::config) batch_size: u32,
+    /// `source.settle`.
+    pub(in crate::config) settle: Duration,
     /// `source.on_bad_row`.
     pub(in crate::config) on_bad_row: OnBadRow,
     /// `source.schema`.
@@ -155,6 +162,9 @@ config_keys! {
 
         /// Rows per request, for this table only.
         batch_size: u32 => source.batch_size, integer(1, 100_000), default: "1000";
+
+        /// As source.settle, for this table only.
+        settle: Duration => source.settle, time(Duration::ZERO, DAY), default: "10m";
 
         /// As source.on_bad_row, for this table only.
         on_bad_row: OnBadRow => source.on_bad_row, word(), default: "hold";

@@ -33,6 +33,7 @@ fn the_least_gets_every_default() {
         fast_poll_interval: Duration::from_millis(500),
         slow_poll_interval: Duration::from_secs(30),
         batch_size: 1000,
+        settle: Duration::from_secs(600),
         on_bad_row: OnBadRow::Hold,
         query: None,
         display_value: DisplayValue::False,

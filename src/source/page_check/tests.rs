@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::servicenow::page::PageRow;
 use crate::servicenow::query::Slice;
+use crate::source::frontier::Frontier;
 use crate::source::window::{Window, WindowStep};
 
 /// The check of a page of seconds 100 to 200, of two rows at most.
@@ -37,12 +38,6 @@ fn block(seconds: &[i64]) -> RowBlock {
         rows: seconds.iter().map(row).collect(),
         bad: Vec::new(),
     }
-}
-
-#[test]
-fn a_page_from_a_clock_that_is_not_past_the_slice_is_too_early() {
-    assert!(is_too_early(Some(200), 200) && is_too_early(Some(100), 200));
-    assert!(!is_too_early(Some(201), 200) && !is_too_early(None, 200));
 }
 
 #[test]
@@ -173,4 +168,29 @@ proptest! {
         // Each page brings a row or halves the slice: time (36 times), identifiers (128), then grows.
         prop_assert!(requests <= table.len() + 400, "{requests} requests for {} rows", table.len());
     }
+}
+
+#[test]
+fn the_checkpoint_takes_in_closed_seconds_only() {
+    let start = std::time::Instant::now();
+    let last_closed = |clock: i64, blocks: &[&[i64]]| {
+        let closed = Frontier::new(std::time::Duration::ZERO).closed(clock, start);
+        let mut page = check(false).closed_to(closed);
+        page.limit = 10;
+        for seconds in blocks {
+            page.keep_asked_rows(&mut block(seconds)).unwrap();
+        }
+        let page = page.finish(None, false).unwrap();
+        page.last_closed.map(|cursor| cursor.seconds)
+    };
+    assert_eq!(last_closed(500, &[&[140, 141]]), None);
+    assert_eq!(last_closed(500, &[&[140, 145, 149]]), Some(145));
+    assert_eq!(last_closed(500, &[&[140], &[143], &[147]]), Some(143));
+    assert_eq!(last_closed(500, &[&[140, 145], &[147, 148]]), Some(140));
+    assert_eq!(last_closed(146, &[&[140, 145], &[150, 151]]), Some(140));
+    assert_eq!(
+        last_closed(9_100 + 50, &[&[140, 145], &[151]]),
+        Some(145),
+        "long ago"
+    );
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::checkpoint::UnsettledVersion;
 use crate::kafka::{Batch, DeliveryError};
 use crate::source::channels::BatchMark;
 
@@ -28,6 +29,8 @@ pub(super) struct BatchQueue {
     open_rows: u64,
     /// Rows of the open batch that are left out, as the sink wrote them.
     open_own_rows: u64,
+    /// Versions of rows of the open batch that are remembered.
+    open_versions: Vec<UnsettledVersion>,
     closed: VecDeque<ClosedBatch>,
     /// Since when Kafka has records and has acknowledged no batch.
     waiting_since: Option<Instant>,
@@ -49,6 +52,7 @@ impl BatchQueue {
             settled,
             open_rows: 0,
             open_own_rows: 0,
+            open_versions: Vec::new(),
             closed: VecDeque::new(),
             waiting_since: None,
         }
@@ -70,6 +74,11 @@ impl BatchQueue {
         self.waiting_since.get_or_insert_with(Instant::now);
     }
 
+    /// This version of a row of the open batch is remembered.
+    pub(super) fn add_version(&mut self, version: UnsettledVersion) {
+        self.open_versions.push(version);
+    }
+
     /// A row of the open batch is left out, as the sink wrote it.
     pub(super) fn add_own_row(&mut self) {
         self.open_own_rows += 1;
@@ -80,6 +89,7 @@ impl BatchQueue {
     pub(super) fn close(&mut self, mut mark: BatchMark) -> u64 {
         let own_rows = std::mem::take(&mut self.open_own_rows);
         mark.produced = mark.rows.saturating_sub(own_rows);
+        mark.versions = std::mem::take(&mut self.open_versions);
         let batch = std::mem::replace(&mut self.open, Batch::new(self.settled_in.clone()));
         self.open_rows = 0;
         batch.close();
@@ -154,6 +164,7 @@ impl BatchQueue {
         self.open = Batch::new(self.settled_in.clone());
         self.open_rows = 0;
         self.open_own_rows = 0;
+        self.open_versions.clear();
     }
 }
 

@@ -7,15 +7,17 @@ use crate::config::TableConfig;
 use crate::metrics::Gauge;
 use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::Cursor;
+use crate::source::capture::CaptureShared;
 use crate::source::channels::BatchMark;
 use crate::source::context::SourceContext;
-use crate::source::position::age;
+use crate::source::position::{StartOfTable, age};
 
 /// Moves the checkpoint of one table, behind acknowledgements only.
 pub(super) struct DeliveredPosition {
     table: String,
     fingerprint: String,
     checkpoints: Arc<CheckpointStore>,
+    capture: Arc<CaptureShared>,
     acknowledged: Option<Cursor>,
     /// The second (UTC, since 1970) up to which everything is acknowledged; `None`: not known yet.
     reached: Option<i64>,
@@ -27,18 +29,18 @@ impl DeliveredPosition {
     pub(super) fn new(
         context: &SourceContext,
         table: &TableConfig,
-        fingerprint: String,
-        start: Option<Cursor>,
+        start: &StartOfTable,
     ) -> DeliveredPosition {
         let lag = context.metrics.offset_lag.with(&[&table.name]);
         lag.set(f64::NAN);
         let position = DeliveredPosition {
             table: table.name.clone(),
-            fingerprint,
+            fingerprint: start.fingerprint.clone(),
             checkpoints: Arc::clone(&context.checkpoints),
+            capture: Arc::clone(&start.capture),
             // An earlier process may have read further and found nothing; the first poll tells.
-            reached: start.as_ref().map(|cursor| cursor.seconds),
-            acknowledged: start,
+            reached: start.cursor.as_ref().map(|cursor| cursor.seconds),
+            acknowledged: start.cursor.clone(),
             lag,
         };
         position.show_lag();
@@ -52,6 +54,10 @@ impl DeliveredPosition {
 
     /// Everything before `mark` is acknowledged.
     pub(super) fn advance(&mut self, mark: BatchMark) {
+        if !mark.versions.is_empty() {
+            let span = &self.capture.span;
+            self.checkpoints.acknowledge(span, &mark.versions);
+        }
         if let Some(Cursor { seconds, id }) = &mark.cursor
             && mark.cursor != self.acknowledged
         {
@@ -66,7 +72,13 @@ impl DeliveredPosition {
         }
         let cursor_second = mark.cursor.as_ref().map(|cursor| cursor.seconds);
         // A position that was set to a time in the future is not reached by a poll that found nothing.
-        self.reached = mark.caught_up.max(cursor_second);
+        let reached = mark.caught_up.max(cursor_second);
+        // The capture thread's rows say nothing about how far the table is read.
+        self.reached = if mark.is_captured() {
+            self.reached.max(reached)
+        } else {
+            reached
+        };
         self.acknowledged = mark.cursor;
         self.show_lag();
     }

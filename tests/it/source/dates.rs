@@ -16,6 +16,7 @@ fn running() -> (Rig, Bridge) {
     rig.fill("incident", 30);
     let mut bridge = rig.start(&rig.config());
     rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    bridge.wait_ready();
     (rig, bridge)
 }
 
@@ -41,7 +42,8 @@ fn a_date_that_is_wrong_once_changes_nothing() {
         });
         rig.insert("incident");
         rig.wait_rows(&mut bridge, &rig.rows("incident"));
-        assert_eq!(bridge.get("/readyz").0, 200, "after {shift}");
+        let (code, words) = bridge.get("/readyz");
+        assert_eq!(code, 200, "after {shift}: {words}");
     }
     assert!(
         bridge
@@ -81,13 +83,34 @@ fn dates_that_differ_at_each_answer_are_not_believed() {
     goes_on(&rig, bridge);
 }
 
+/// Rows go on to arrive while the `Date` of every answer is off, and those that come late as well; afterwards
+/// nothing has to be made up for.
 #[test]
-fn dates_that_stay_back_are_told_and_nothing_is_lost() {
+fn dates_that_stay_off_by_hours_hold_up_nothing_and_lose_nothing() {
+    for shift in [BACK, -600, 600, -BACK] {
+        let (rig, mut bridge) = running();
+        let rule = rig.sim.faults().on(Target::Any, Fault::DateShift(shift));
+        for _ in 0..3 {
+            rig.insert("incident");
+            rig.wait_rows(&mut bridge, &rig.rows("incident"));
+            rig.wait_polls("incident", 5);
+        }
+        bridge.wait_ready();
+        let position = rig.checkpoint()["incident"]["timestamp"].as_i64();
+        assert!(position <= Some(rig.sim.now()), "{shift}: {position:?}");
+        rig.sim.faults().remove(rule);
+        goes_on(&rig, bridge);
+    }
+}
+
+#[test]
+fn dates_that_stay_back_by_more_are_told_and_nothing_is_lost() {
     let (rig, mut bridge) = running();
     // The position is now.
     rig.insert("incident");
     rig.wait_rows(&mut bridge, &rig.rows("incident"));
-    let rule = rig.sim.faults().on(Target::Any, Fault::DateShift(BACK));
+    rig.wait_checkpoint("incident", rig.newest("incident"));
+    let rule = rig.sim.faults().on(Target::Any, Fault::DateShift(2 * BACK));
     rig.insert("incident");
     bridge.wait_not_ready("no rows were asked for");
     assert_eq!(bridge.get("/healthz").0, 200, "a restart would not help");

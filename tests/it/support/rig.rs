@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use real_kafka::{Embedded, Reader, Record};
-use servicenow_sim::{Generator, LoggedRequest, Options, Row, Sim};
+use servicenow_sim::{Generator, LoggedRequest, Options, Row, Sim, parse_stamp};
 use tempfile::TempDir;
 
 use super::bridge::Bridge;
@@ -108,6 +108,24 @@ impl Rig {
     pub(crate) fn checkpoint(&self) -> serde_json::Value {
         let text = fs::read(self.folder.path().join("offsets.json")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Waits until the checkpoint has a position of `table` at this second or later: the newest seconds are
+    /// open for a while.
+    pub(crate) fn wait_checkpoint(&self, table: &str, second: i64) {
+        wait_for("the checkpoint to move on", || {
+            let position = self.checkpoint()[table]["timestamp"].as_i64();
+            (position >= Some(second)).then_some(())
+        });
+    }
+
+    /// The latest timestamp of a row.
+    pub(crate) fn newest(&self, table: &str) -> i64 {
+        let rows = self.sim.rows(table).unwrap();
+        let stamps = rows
+            .iter()
+            .map(|row| parse_stamp(row.get("sys_updated_on").unwrap()).unwrap());
+        stamps.max().unwrap()
     }
 
     /// Waits until all `rows` of `incident` are in its default topic.

@@ -1,0 +1,79 @@
+//! What the threads of one table share about its newest seconds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::gate::HandOverGate;
+use crate::checkpoint::{CheckpointStore, SharedSpan};
+use crate::servicenow::query::Cursor;
+use crate::source::frontier::Frontier;
+use crate::sync::Mutex;
+
+/// A newest second with more rows than this many pages is not read again with each poll; the sweep looks at it.
+const MAX_PAGES_OF_OPEN_SECOND: usize = 4;
+
+/// What the threads of one table share about its newest seconds.
+#[derive(Debug)]
+pub(in crate::source) struct CaptureShared {
+    /// Who may hand over.
+    pub(in crate::source) gate: HandOverGate,
+    /// What was delivered in the unsettled seconds.
+    pub(in crate::source) span: SharedSpan,
+    /// Which seconds are closed, and when they settle.
+    pub(in crate::source) frontier: Mutex<Frontier>,
+    checkpoints: Arc<CheckpointStore>,
+    settle: Duration,
+}
+
+impl CaptureShared {
+    pub(in crate::source) fn new(
+        checkpoints: &Arc<CheckpointStore>,
+        span: SharedSpan,
+        settle: Duration,
+    ) -> CaptureShared {
+        CaptureShared {
+            gate: HandOverGate::new(),
+            span,
+            frontier: Mutex::new(Frontier::new(settle)),
+            checkpoints: Arc::clone(checkpoints),
+            settle,
+        }
+    }
+
+    /// Whether seconds are listed again before they settle.
+    pub(in crate::source) fn is_swept(&self) -> bool {
+        !self.settle.is_zero()
+    }
+
+    /// The last second that settles with a listing that begins now.
+    pub(in crate::source) fn due(&self, now: Instant) -> Option<i64> {
+        self.frontier.lock().due(now)
+    }
+
+    /// Everything up to this second is settled.
+    pub(in crate::source) fn settle(&self, seconds: i64) {
+        self.checkpoints.settle(&self.span, seconds);
+    }
+
+    /// Where the next poll begins, so that the open seconds are read again: behind the position, where that is
+    /// a page of `rows` at most, or at the newest second; `None`: behind the last row, as that is too much.
+    pub(in crate::source) fn start_of_open(
+        &self,
+        position: Option<&Cursor>,
+        newest: i64,
+        rows: u32,
+    ) -> Option<Option<Cursor>> {
+        let page = usize::try_from(rows).unwrap_or(usize::MAX);
+        let behind = position.map_or(i64::MIN, |position| position.seconds.saturating_add(1));
+        let span = self.span.lock();
+        if span.count_from(behind, page.saturating_add(1)) <= page {
+            return Some(position.cloned());
+        }
+        let most = page.saturating_mul(MAX_PAGES_OF_OPEN_SECOND);
+        let start = Cursor {
+            seconds: newest,
+            id: None,
+        };
+        (span.count_from(newest, most.saturating_add(1)) <= most).then_some(Some(start))
+    }
+}

@@ -1,0 +1,31 @@
+//! What the capture thread works on.
+
+use std::time::Instant;
+
+use super::delivery::CaptureDelivery;
+use crate::health::Heartbeat;
+use crate::source::poll_error::PollError;
+
+/// A task of the capture thread. It is cut into steps of few requests, between which the tasks before it have
+/// their turn.
+pub(super) trait CaptureTask {
+    /// What it does, for the log.
+    fn name(&self) -> &'static str;
+
+    /// When its next step is due; `None`: there is nothing to do for now.
+    fn due(&mut self, now: Instant) -> Option<Instant>;
+
+    /// Does the next step.
+    ///
+    /// # Errors
+    /// It is to be tried again after a pause.
+    fn step(&mut self, context: &mut StepContext<'_>) -> Result<(), PollError>;
+}
+
+/// What a step works with.
+pub(super) struct StepContext<'a> {
+    /// Delivers rows.
+    pub(super) delivery: &'a mut CaptureDelivery,
+    /// To be beaten during long waits.
+    pub(super) heartbeat: &'a Heartbeat,
+}
