@@ -15,13 +15,20 @@ use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
 use super::services::AdminServices;
 use super::threads::threads;
 use crate::config::{self, Secret};
-use crate::control::AdminCommand;
+use crate::control::{AdminCommand, DeleteDecision};
 
 /// The body of pause, resume and poll.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PipelineNameBody {
     name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeletesBody {
+    name: String,
+    decision: String,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +49,7 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
         "threads" => look(request, || {
             AdminResponse::json(200, &threads(&services.health, Instant::now()))
         }),
-        "pause" | "resume" | "poll" | "log-level" | "refresh-token" | "reload" => {
+        "pause" | "resume" | "poll" | "deletes" | "log-level" | "refresh-token" | "reload" => {
             if request.method != AdminMethod::Post {
                 return AdminReply::Now(only("POST"));
             }
@@ -52,8 +59,8 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
             }
         }
         _ => {
-            let known = "the admin API has config, threads, pause, resume, poll, refresh-token, \
-                         log-level and reload";
+            let known = "the admin API has config, threads, pause, resume, poll, deletes, \
+                         refresh-token, log-level and reload";
             AdminReply::Now(AdminResponse::error(404, known))
         }
     }
@@ -113,6 +120,14 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
         "pause" => name().map(AdminCommand::Pause),
         "resume" => name().map(AdminCommand::Resume),
         "poll" => name().map(AdminCommand::PollNow),
+        "deletes" => {
+            let example = r#"{"name": "incident", "decision": "accept"}"#;
+            let DeletesBody { name, decision } = read(body, example)?;
+            let mut known = DeleteDecision::ALL.into_iter();
+            let decision = known.find(|known| known.word() == decision);
+            let decision = decision.ok_or("the decision is one of accept, reject")?;
+            Ok(AdminCommand::DecideDeletes(name, decision))
+        }
         "log-level" => {
             let LogLevelBody { level } = read(body, r#"{"level": "debug"}"#)?;
             log_level(&level).map(AdminCommand::LogLevel)

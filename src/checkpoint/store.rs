@@ -100,6 +100,11 @@ impl CheckpointStore {
         Ok(store)
     }
 
+    /// The path of the file, beside which more is kept.
+    pub fn path(&self) -> PathBuf {
+        self.file.lock().path().to_owned()
+    }
+
     /// Where to go on; `None` for a table that was never read, which the Go bridge may also have
     /// written as a position of zeros.
     pub fn get(&self, table: &str) -> Option<CheckpointEntry> {

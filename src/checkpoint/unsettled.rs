@@ -5,7 +5,7 @@
 //! and what is known here is not produced again. A second is *settled* when no row can appear in it any
 //! more; its versions are forgotten then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Versions that wait to be written are counted up to here; beyond it the file is written anew.
 const MAX_UNWRITTEN_VERSIONS: usize = 100_000;
@@ -161,6 +161,16 @@ impl UnsettledSpan {
     pub fn forget_unacknowledged(&mut self) {
         self.versions
             .retain(|_, progress| *progress == Progress::Acknowledged);
+    }
+
+    /// Rows that are gone: one that comes back is none that was delivered.
+    pub fn forget(&mut self, ids: &HashSet<u128>) {
+        let before = self.versions.len();
+        self.versions
+            .retain(|version, _| !ids.contains(&version.id));
+        if self.versions.len() < before {
+            self.write_everything();
+        }
     }
 
     /// Everything up to this second is settled.

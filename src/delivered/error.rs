@@ -9,8 +9,7 @@ pub struct IndexError {
     path: PathBuf,
     doing: &'static str,
     why: String,
-    /// The file holds something else than this program wrote.
-    pub(super) is_damaged: bool,
+    is_damaged: bool,
 }
 
 impl IndexError {
@@ -28,6 +27,13 @@ impl IndexError {
             is_damaged: true,
             ..IndexError::new(path, doing, why)
         }
+    }
+}
+
+impl IndexError {
+    /// Whether the file holds something else than this program wrote.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 }
 

@@ -102,7 +102,7 @@ impl DeliveredIndex {
                 Ok(_) => "it is of another table, query or topic".to_owned(),
                 Err(error) => error.to_string(),
             },
-            Err(error) if error.is_damaged => error.to_string(),
+            Err(error) if error.is_damaged() => error.to_string(),
             Err(error) => return Err(error),
         };
         fs::remove_file(path).map_err(|why| IndexError::new(path, "remove", why))?;
@@ -330,21 +330,41 @@ impl DeliveredIndex {
         })
     }
 
-    /// Every row about which something was found out.
+    /// At most `limit` rows that are to be followed by a tombstone.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn candidates(&self) -> Result<BTreeMap<String, DeleteCandidate>, IndexError> {
-        self.read(BTreeMap::new(), |read| {
-            let mut found = BTreeMap::new();
+    pub fn vanished(&self, limit: usize) -> Result<Vec<String>, IndexError> {
+        self.read(Vec::new(), |read| {
+            let mut found = Vec::new();
             for entry in read.open_table(CANDIDATES)?.iter()? {
                 let (id, code) = entry?;
-                found.insert(
-                    id.value().to_owned(),
-                    DeleteCandidate::of_code(code.value()),
-                );
+                if code.value() == DeleteCandidate::Vanished.code() {
+                    found.push(id.value().to_owned());
+                }
+                if found.len() >= limit {
+                    break;
+                }
             }
             Ok(found)
+        })
+    }
+
+    /// Leaves out those of these rows of which an operator has decided that their records stay.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn without_kept(&self, ids: &[String]) -> Result<Vec<String>, IndexError> {
+        self.read(ids.to_vec(), |read| {
+            let candidates = read.open_table(CANDIDATES)?;
+            let mut left = Vec::new();
+            for id in ids {
+                let code = candidates.get(id.as_str())?.map(|code| code.value());
+                if code != Some(DeleteCandidate::Kept.code()) {
+                    left.push(id.clone());
+                }
+            }
+            Ok(left)
         })
     }
 
@@ -438,13 +458,6 @@ impl DeleteCandidate {
         match self {
             DeleteCandidate::Vanished => 1,
             DeleteCandidate::Kept => 2,
-        }
-    }
-
-    fn of_code(code: u8) -> DeleteCandidate {
-        match code {
-            1 => DeleteCandidate::Vanished,
-            _ => DeleteCandidate::Kept,
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum ConditionKey {
     Delivery(String),
     /// There is an Avro schema to write the rows of the table of this name with.
     Schema(String),
+    /// The deletes of the table of this name can be believed, and none waits for a decision.
+    Deletes(String),
     /// The sink is a member of its consumer group, and its threads run.
     Sink,
     /// The sink can commit its positions.
@@ -66,6 +68,7 @@ impl fmt::Display for ConditionKey {
             ConditionKey::Table(table) => write!(f, "table {table}"),
             ConditionKey::Delivery(table) => write!(f, "delivery of {table}"),
             ConditionKey::Schema(table) => write!(f, "schema of {table}"),
+            ConditionKey::Deletes(table) => write!(f, "deletes of {table}"),
             ConditionKey::Sink => f.write_str("sink"),
             ConditionKey::SinkCommits => f.write_str("sink commits"),
             ConditionKey::SinkTopic(topic) => write!(f, "sink {topic}"),

@@ -154,6 +154,12 @@ catalogue! {
     source_sweep_requests: CounterVec = "bridge_source_sweep_requests_total" ["table"] of SourceTable;
     /// Versions of rows that are remembered, as their seconds have not settled.
     source_unsettled_rows: GaugeVec = "bridge_source_unsettled_rows" ["table"] of SourceTable;
+    /// Tombstones sent, by what has found the deletes (audit or compare).
+    source_deletes: CounterVec = "bridge_source_deletes_total" ["table", "found_by"] of SourceTable;
+    /// Deletes that wait for a decision, as there are more than delete_guard lets pass.
+    source_deletes_held: GaugeVec = "bridge_source_deletes_held" ["table"] of SourceTable;
+    /// Rows of the topic that the last comparison missed in the table, by why (left, hidden, unknown).
+    source_missing_rows: GaugeVec = "bridge_source_missing_rows" ["table", "fate"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.
     source_held: GaugeVec = "bridge_source_held" ["table"] of SourceTable;
     /// 1 while an operator has paused a table, else 0.

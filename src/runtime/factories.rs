@@ -106,6 +106,7 @@ pub(super) fn table(
     let context = source::SourceContext {
         instance: Arc::clone(&connections.instance),
         producer: Arc::clone(&connections.producer),
+        kafka: Arc::new(config.kafka.clone()),
         registry: connections.registry.clone(),
         checkpoints: Arc::clone(&services.store),
         metrics: Arc::clone(&services.metrics),

@@ -15,7 +15,9 @@ use super::reload_queue::ReloadQueue;
 use super::services::Services;
 use super::systemd::Systemd;
 use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
-use crate::control::{AdminCommand, AdminCommandResult, CommandRequest, SinkMember};
+use crate::control::{
+    AdminCommand, AdminCommandResult, CommandRequest, DeleteDecision, SinkMember,
+};
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
@@ -220,6 +222,7 @@ impl Supervisor {
             AdminCommand::Pause(name) => self.pause(&name, true),
             AdminCommand::Resume(name) => self.pause(&name, false),
             AdminCommand::PollNow(name) => self.poll_now(&name),
+            AdminCommand::DecideDeletes(name, decision) => self.decide_deletes(&name, decision),
             AdminCommand::RefreshToken => {
                 if self.connections.client.renew_token() {
                     Ok("a new access token is being asked for".to_owned())
@@ -268,6 +271,19 @@ impl Supervisor {
         let work = work.ok_or_else(|| format!("table {name} does not run now"))?;
         work.poll_now();
         Ok(format!("table {name} is polled"))
+    }
+
+    fn decide_deletes(&self, name: &str, decision: DeleteDecision) -> AdminCommandResult {
+        let Some(slot) = self.pipelines.tables.get(name) else {
+            return Err(format!("`{name}` is no table of the source"));
+        };
+        let work = slot.work();
+        let work = work.ok_or_else(|| format!("table {name} does not run now"))?;
+        work.decide_deletes(decision)?;
+        Ok(format!(
+            "the deletes of table {name} that are held: {}",
+            decision.word()
+        ))
     }
 
     /// Begins a reload, or lets one follow the one that is under way.

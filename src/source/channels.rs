@@ -38,11 +38,24 @@ pub(super) enum PollerMessage {
 #[derive(Debug)]
 pub(super) struct CapturedRows {
     pub(super) blocks: Vec<RowBlock>,
+    /// Rows that are gone; sent behind those of the blocks.
+    pub(super) tombstones: Vec<Tombstone>,
     /// Which of their seconds are remembered.
     pub(super) bounds: OpenBounds,
     /// Gets a message when Kafka has acknowledged all of them. It is dropped without one when they were not
     /// delivered, and are to be read again.
     pub(super) acknowledged: Sender<()>,
+}
+
+/// A row that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tombstone {
+    /// Its identifier, which is the key of its records.
+    pub(super) id: String,
+    /// Who deleted it, where that is known.
+    pub(super) by: Option<String>,
+    /// When it was deleted, where that is known: seconds since 1970 UTC.
+    pub(super) at: Option<i64>,
 }
 
 /// Which seconds of a table are not final yet (UTC, since 1970).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::instance::SourceInstance;
 use crate::checkpoint::CheckpointStore;
+use crate::config::KafkaConfig;
 use crate::health::Health;
 use crate::kafka::Producer;
 use crate::metrics::Metrics;
@@ -18,6 +19,8 @@ pub struct SourceContext {
     pub instance: Arc<SourceInstance>,
     /// Sends the rows.
     pub producer: Arc<Producer>,
+    /// Reads the topics of tables whose deletes are looked for.
+    pub kafka: Arc<KafkaConfig>,
     /// Knows the schemas of Avro tables; `None` where no registry is configured.
     pub registry: Option<Arc<Registry>>,
     /// Keeps the positions.

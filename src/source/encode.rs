@@ -20,7 +20,7 @@ use self::report::SchemaReports;
 use self::schema_finder::{FoundSchema, SchemaFinder};
 use super::instance::SourceInstance;
 use crate::avro::{EncodeError, EncodeReport, FieldType, RecordEncoder, RecordSchema, encode_key};
-use crate::config::{OnTypeError, TableConfig};
+use crate::config::{KeyFormat, OnTypeError, TableConfig};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::registry::Registry;
 use crate::stop::Stop;
@@ -49,6 +49,7 @@ pub(super) struct RowEncoder {
     active: Option<ActiveSchema>,
     reports: SchemaReports,
     on_type_error: OnTypeError,
+    has_avro_key: bool,
     unknown_columns: Counter,
     schema_id: Gauge,
 }
@@ -97,6 +98,7 @@ impl RowEncoder {
             active: None,
             reports: SchemaReports::new(&table.name, metrics),
             on_type_error: table.schema.on_type_error,
+            has_avro_key: table.schema.key == KeyFormat::Avro,
             unknown_columns: metrics.source_unknown_columns.with(&labels),
             schema_id: metrics.source_schema_id.with(&labels),
         }
@@ -151,6 +153,25 @@ impl RowEncoder {
             }
             _ => Ok(EncodeAttempt::LookupNeeded),
         }
+    }
+
+    /// Makes the key of a record without a value. False: a schema has to be looked up first, with
+    /// [`RowEncoder::prepare`].
+    pub(super) fn try_encode_key(
+        &mut self,
+        key: &[u8],
+        out: &mut RecordBuffers,
+    ) -> Result<bool, RowEncodeError> {
+        out.key.clear();
+        if !self.has_avro_key {
+            return Ok(true);
+        }
+        let Some(id) = self.active.as_ref().and_then(|active| active.key_id) else {
+            return Ok(false);
+        };
+        let encoded = encode_key(id, key, &mut out.key);
+        encoded.map_err(|error| self.reports.refused(key, &error))?;
+        Ok(true)
     }
 
     /// Makes the record of a row with the schema that is known: columns that it has no field for are

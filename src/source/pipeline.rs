@@ -1,10 +1,11 @@
 //! Starts and joins the threads of a table.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
-use super::capture::CaptureThread;
+use super::capture::{CaptureShared, CaptureThread};
 use super::channels;
 use super::context::SourceContext;
 use super::error::Error;
@@ -12,6 +13,7 @@ use super::poller::TablePoller;
 use super::position::{StartOfTable, is_in_future};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
+use crate::control::DeleteDecision;
 use crate::servicenow::query::Cursor;
 use crate::stop::StopSignals;
 
@@ -25,6 +27,8 @@ pub struct TablePipeline {
     /// Ends with the number of rows that were read but not acknowledged.
     sender: JoinHandle<u64>,
     wake_poller: Sender<()>,
+    shared: Arc<CaptureShared>,
+    looks_for_deletes: bool,
 }
 
 impl TablePipeline {
@@ -56,9 +60,11 @@ impl TablePipeline {
         }
         let (poller_channels, sender_channels, wake_poller) = channels::connect();
         let sender = TableSender::new(context, table, &start, sender_channels, signals);
-        let capture = start.capture.is_swept().then(|| {
+        let is_captured = start.capture.is_swept() || table.deletes.is_on();
+        let capture = is_captured.then(|| {
             let messages = poller_channels.messages.clone();
-            CaptureThread::new(context, table, &start.capture, messages, &signals.stop)
+            let (shared, fingerprint) = (&start.capture, &start.fingerprint);
+            CaptureThread::new(context, table, shared, fingerprint, messages, &signals.stop)
         });
         let poller = TablePoller::new(
             context,
@@ -74,6 +80,8 @@ impl TablePipeline {
         };
         Ok(TablePipeline {
             name: table.name.clone(),
+            shared: Arc::clone(&start.capture),
+            looks_for_deletes: table.deletes.is_on(),
             wake_poller,
             sender: thread::Builder::new()
                 .name(format!("send:{}", table.name))
@@ -104,6 +112,18 @@ impl TablePipeline {
     pub fn poll_now(&self) {
         // A full channel holds such a wake-up already.
         self.wake_poller.try_send(()).ok();
+    }
+
+    /// Hands over an operator's decision about deletes that are held.
+    ///
+    /// # Errors
+    /// The table has no deletes.
+    pub fn decide_deletes(&self, decision: DeleteDecision) -> Result<(), String> {
+        if !self.looks_for_deletes {
+            return Err(format!("table {} has `deletes: none`", self.name));
+        }
+        *self.shared.decision.lock() = Some(decision);
+        Ok(())
     }
 
     /// The names of its threads.

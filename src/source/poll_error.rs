@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::channels::RewindRequest;
 use super::time_zone::TimeZoneError;
+use crate::delivered::{FollowError, IndexError};
 use crate::servicenow;
 use crate::servicenow::InstanceClient;
 use crate::servicenow::page::{BadRow, PageError, RowFault};
@@ -35,6 +36,11 @@ pub(super) enum PollError {
     },
     /// So many hidden rows stand in one second that no page gets past them.
     HiddenRows,
+    /// Neither a header nor the Aggregate API counts rows, so that a row that is hidden looks as one that is
+    /// deleted.
+    NothingCounts,
+    /// What the topic holds could not be found out.
+    Delivered(FollowError),
     /// The sender asks to read again from an earlier row.
     Rewound(RewindRequest),
     /// A stop ended it.
@@ -47,6 +53,18 @@ impl From<servicenow::Error> for PollError {
             servicenow::Error::Stopped => PollError::Stopped,
             error => PollError::Request(error),
         }
+    }
+}
+
+impl From<FollowError> for PollError {
+    fn from(error: FollowError) -> PollError {
+        PollError::Delivered(error)
+    }
+}
+
+impl From<IndexError> for PollError {
+    fn from(error: IndexError) -> PollError {
+        PollError::Delivered(error.into())
     }
 }
 
@@ -95,6 +113,12 @@ impl fmt::Display for PollError {
                 "too many rows in one second are hidden from the integration user and have \
                  identifiers that cannot be split; give the user read access to the table",
             ),
+            PollError::NothingCounts => f.write_str(
+                "the instance sends no X-Total-Count and refuses the Aggregate API, so that rows that are \
+                 hidden cannot be told from rows that are deleted; let one of them through, or set \
+                 deletes: none",
+            ),
+            PollError::Delivered(error) => error.fmt(f),
             PollError::Rewound(_) => f.write_str("reading again from the last delivered row"),
             PollError::Stopped => f.write_str("stopped"),
         }
@@ -144,6 +168,8 @@ impl PollError {
             PollError::NoClock | PollError::ClockBehind { .. } => "clock",
             PollError::PositionAhead(_) => "position",
             PollError::HiddenRows => "hidden",
+            PollError::NothingCounts => "count",
+            PollError::Delivered(_) => "delivered",
             PollError::Rewound(_) | PollError::Stopped => "stopped",
         }
     }
@@ -154,6 +180,14 @@ impl PollError {
             PollError::Request(error) => error.calls_for_smaller_page(),
             PollError::Body(_) => true,
             PollError::Page(error) => !has_no_place(error),
+            _ => false,
+        }
+    }
+
+    /// Whether the instance refuses the request, and will the next time.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            PollError::Request(error) => error.is_api_verdict(),
             _ => false,
         }
     }

@@ -31,7 +31,7 @@ use self::send_failure::{SendFailure, SendResult};
 use self::settlement::Settlement;
 use super::capture::row_version;
 use super::channels::{
-    BatchMark, CapturedRows, OpenBounds, PollerMessage, RewindRequest, SenderChannels,
+    BatchMark, CapturedRows, OpenBounds, PollerMessage, RewindRequest, SenderChannels, Tombstone,
 };
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
@@ -39,7 +39,7 @@ use super::instance::SourceInstance;
 use super::position::StartOfTable;
 use crate::config::TableConfig;
 use crate::health::ConditionKey;
-use crate::kafka::{Batch, DeliveryError, ProducerRecord, SendError};
+use crate::kafka::{Batch, DeliveryError, SendError};
 use crate::metrics::Metrics;
 use crate::servicenow::page::{PageRow, RowBlock};
 use crate::stop::{Stop, StopSignals};
@@ -168,6 +168,9 @@ impl TableSender {
         for block in &captured.blocks {
             self.produce(block, false, captured.bounds)?;
         }
+        for tombstone in &captured.tombstones {
+            self.send_tombstone(tombstone)?;
+        }
         let rows = self.settlement.batches.rows_since_mark();
         let cursor = self.settlement.last_mark();
         self.settlement
@@ -230,22 +233,43 @@ impl TableSender {
         self.enqueue(key.as_deref(), block, row)
     }
 
+    /// Sends the tombstone of a row, however long the schema of its key or room is waited for.
+    fn send_tombstone(&mut self, tombstone: &Tombstone) -> SendResult {
+        let id = tombstone.id.as_bytes();
+        self.encode_with(id, |records, heartbeat, stop| {
+            records.encode_tombstone_key(id, heartbeat, stop)
+        })?;
+        self.when_there_is_room(|records, batch, abandon| {
+            records.try_send_tombstone(tombstone, batch, abandon, SENDER_WAKE_INTERVAL)
+        })?;
+        Ok(())
+    }
+
     /// Makes the Avro record of a row, however long its schema is waited for.
     fn encode(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> SendResult {
+        self.encode_with(id, |records, heartbeat, stop| {
+            records.encode(key, text, id, heartbeat, stop)
+        })
+    }
+
+    /// Makes something in Avro by `encode`, again for as long as there is no schema for it.
+    fn encode_with(
+        &mut self,
+        id: &[u8],
+        encode: impl Fn(&mut RecordProducer, &SenderHeartbeat, &Stop) -> Result<(), RowEncodeError>,
+    ) -> SendResult {
         loop {
-            let stop = &self.signals.stop;
-            match self.records.encode(key, text, id, &self.heartbeat, stop) {
+            let made = match encode(&mut self.records, &self.heartbeat, &self.signals.stop) {
+                Ok(()) => Ok(()),
+                Err(RowEncodeError::InvalidRow(why)) => Err(SendFailure::row(id, &why)),
                 Err(RowEncodeError::Stopped) => return Err(SendFailure::Stopped),
-                Err(RowEncodeError::InvalidRow(why)) => {
-                    self.schema_is_known();
-                    return Err(SendFailure::row(id, &why));
+                Err(error) => {
+                    self.wait_for_schema(&error)?;
+                    continue;
                 }
-                Err(error) => self.wait_for_schema(&error)?,
-                Ok(()) => {
-                    self.schema_is_known();
-                    return Ok(());
-                }
-            }
+            };
+            self.schema_is_known();
+            return made;
         }
     }
 
@@ -275,13 +299,7 @@ impl TableSender {
     ) -> SendResult {
         let letter = self.oversize.letter(id, bytes, why);
         if let Some(letters) = self.oversize.letters() {
-            let record = ProducerRecord {
-                topic: &letters.name,
-                key,
-                value: Some(&letter),
-                headers: &letters.headers,
-                own_headers: &[],
-            };
+            let record = letters.record(key, &letter);
             self.when_there_is_room(|records, batch, abandon| {
                 records.try_send_other(&record, batch, abandon, SENDER_WAKE_INTERVAL)
             })?;
@@ -313,10 +331,8 @@ impl TableSender {
     /// While there are no rows, looks up the schema of an Avro table, so that the first row need not
     /// wait for it, and so that operators learn of a problem before a row is held by it.
     fn prepare_schema(&mut self) {
-        match self
-            .records
-            .prepare_schema(&self.heartbeat, &self.signals.stop)
-        {
+        let stop = &self.signals.stop;
+        match self.records.prepare_schema(&self.heartbeat, stop) {
             None | Some(Err(RowEncodeError::Stopped)) => {}
             Some(Ok(())) => self.schema_is_known(),
             Some(Err(error)) => {
@@ -347,8 +363,7 @@ impl TableSender {
 
     /// Counts, logs and shows that there is no schema; gives the pause before the next look-up.
     fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
-        let errors = &self.metrics.source_errors;
-        errors.with(&[&self.table, "schema"]).inc();
+        self.count_error("schema");
         self.hold.begin_for_schema();
         let pause = self.records.schema_is_missing(error);
         log::error!(table = self.table, topic = self.topic, error = error.words(), retry_in:? = pause;
@@ -362,6 +377,11 @@ impl TableSender {
         }
         self.hold.end_for_schema();
         log::info!(table = self.table; "there is a schema again");
+    }
+
+    fn count_error(&self, kind: &str) {
+        let errors = &self.metrics.source_errors;
+        errors.with(&[&self.table, kind]).inc();
     }
 
     /// Moves the position over all batches that are acknowledged.
@@ -380,10 +400,7 @@ impl TableSender {
             let rows = self.settlement.batches.oldest_rows();
             return self.oversize.batch_refused(rows, error);
         }
-        self.metrics
-            .source_errors
-            .with(&[&self.table, "produce"])
-            .inc();
+        self.count_error("produce");
         SendFailure::given_up(error, self.instance.host_lead())
     }
 
@@ -391,11 +408,8 @@ impl TableSender {
     /// brokers may answer all the same, for instance with too few replicas in sync.
     fn watch(&self) {
         self.settlement.position.show_lag();
-        if self
-            .settlement
-            .batches
-            .waits_longer_than(ACKNOWLEDGEMENT_STALL)
-        {
+        let batches = &self.settlement.batches;
+        if batches.waits_longer_than(ACKNOWLEDGEMENT_STALL) {
             self.hold.stall(&self.table, ACKNOWLEDGEMENT_STALL);
         }
     }
@@ -405,10 +419,7 @@ impl TableSender {
     fn recover(&mut self, failure: SendFailure) {
         let (why, single_rows) = match failure {
             SendFailure::Record { before, why } => {
-                self.metrics
-                    .source_errors
-                    .with(&[&self.table, "record"])
-                    .inc();
+                self.count_error("record");
                 // Rows before it that cannot be marked are read and sent again, so ask for few.
                 let single_rows = before.is_none();
                 if before.is_some() {
@@ -445,15 +456,13 @@ impl TableSender {
     }
 
     fn rewind(&self, single_rows: bool) {
+        let request = RewindRequest {
+            generation: self.generation,
+            cursor: self.settlement.position.acknowledged().cloned(),
+            single_rows,
+        };
         // The channel has room: the poller has taken the request before this one.
-        self.channels
-            .rewinds
-            .try_send(RewindRequest {
-                generation: self.generation,
-                cursor: self.settlement.position.acknowledged().cloned(),
-                single_rows,
-            })
-            .ok();
+        self.channels.rewinds.try_send(request).ok();
     }
 
     /// Waits; true when stopped before `pause` is over.

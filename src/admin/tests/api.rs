@@ -4,7 +4,7 @@ use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::AdminCommand;
+use crate::control::{AdminCommand, DeleteDecision};
 
 const ADMIN_TOKEN: &str = "0123456789abcdef";
 
@@ -118,6 +118,11 @@ fn commands_reach_the_supervisor() {
             "poll",
             r#"{"name":"incident"}"#,
             AdminCommand::PollNow("incident".to_owned()),
+        ),
+        (
+            "deletes",
+            r#"{"name":"incident","decision":"reject"}"#,
+            AdminCommand::DecideDeletes("incident".to_owned(), DeleteDecision::Reject),
         ),
         (
             "log-level",

@@ -90,14 +90,13 @@ fn a_record_settles_what_was_found_out_about_its_row() {
     index
         .set_candidates(&[(id(2), Some(DeleteCandidate::Kept)), (id(3), None)])
         .unwrap();
-    let expected = BTreeMap::from([
-        (id(1), DeleteCandidate::Vanished),
-        (id(2), DeleteCandidate::Kept),
-    ]);
-    assert_eq!(index.candidates().unwrap(), expected);
+    assert_eq!(index.vanished(10).unwrap(), [id(1)]);
+    let ids = || [1, 2, 3].map(id).to_vec();
+    assert_eq!(index.without_kept(&ids()).unwrap(), [id(1), id(3)]);
     let records = [(id(1), DeliveredContent::Tombstone), (id(2), row(4))];
     index.apply(&records, &BTreeMap::new()).unwrap();
-    assert_eq!(index.candidates().unwrap(), BTreeMap::new());
+    assert_eq!(index.vanished(10).unwrap(), [""; 0]);
+    assert_eq!(index.without_kept(&ids()).unwrap(), ids());
 }
 
 #[test]

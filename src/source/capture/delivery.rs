@@ -1,16 +1,17 @@
 //! The capture thread's way to the sender: reads rows by their identifiers and hands them over, unless another
 //! version of theirs was handed over meanwhile.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
 use super::shared::CaptureShared;
 use super::version::{id_number, row_version};
 use crate::health::Heartbeat;
 use crate::servicenow::page::RowBlock;
-use crate::source::channels::{CapturedRows, OpenBounds, PollerMessage};
+use crate::source::channels::{CapturedRows, OpenBounds, PollerMessage, Tombstone};
 use crate::source::page_fetch::{PageFetch, PageRows};
 use crate::source::poll_error::PollError;
 use crate::stop::Stop;
@@ -115,6 +116,7 @@ impl CaptureDelivery {
         let (acknowledged, acknowledgement) = bounded(1);
         let captured = CapturedRows {
             blocks: collected.0,
+            tombstones: Vec::new(),
             bounds: OpenBounds {
                 known_from: i64::MIN,
                 ..OpenBounds::default()
@@ -124,18 +126,74 @@ impl CaptureDelivery {
         self.send(PollerMessage::Captured(captured), heartbeat)?;
         drop(turn);
         drop(read);
+        Ok(if self.is_acknowledged(&acknowledgement, heartbeat)? {
+            Delivered {
+                rows,
+                oldest,
+                is_whole,
+            }
+        } else {
+            Delivered::default()
+        })
+    }
+
+    /// Asks by `find` which rows are gone, and delivers their tombstones; but not of rows of which another version
+    /// was handed over meanwhile. Waits for the acknowledgement.
+    ///
+    /// Gives whether all of them are settled. Otherwise some have to be asked for again.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub(super) fn deliver_tombstones(
+        &mut self,
+        heartbeat: &Heartbeat,
+        find: impl FnOnce() -> Result<Vec<Tombstone>, PollError>,
+    ) -> Result<bool, PollError> {
+        let shared = Arc::clone(&self.shared);
+        let read = shared.gate.begin_capture();
+        let mut tombstones = find()?;
+        if tombstones.is_empty() {
+            return Ok(true);
+        }
+        let turn = read.turn(&self.stop).ok_or(PollError::Stopped)?;
+        let found = tombstones.len();
+        tombstones.retain(|gone| !read.is_outdated(id_number(gone.id.as_bytes())));
+        let is_whole = found == tombstones.len();
+        if tombstones.is_empty() {
+            return Ok(false);
+        }
+        let ids = tombstones.iter().map(|gone| id_number(gone.id.as_bytes()));
+        let ids: HashSet<u128> = ids.collect();
+        let (acknowledged, acknowledgement) = bounded(1);
+        let captured = CapturedRows {
+            blocks: Vec::new(),
+            tombstones,
+            bounds: OpenBounds::default(),
+            acknowledged,
+        };
+        self.send(PollerMessage::Captured(captured), heartbeat)?;
+        drop(turn);
+        drop(read);
+        if !self.is_acknowledged(&acknowledgement, heartbeat)? {
+            return Ok(false);
+        }
+        // A row that comes back may come in the version that it had.
+        shared.span.lock().forget(&ids);
+        Ok(is_whole)
+    }
+
+    /// Waits until Kafka has acknowledged what was handed over. False: the sender reads again from its position,
+    /// and so does this.
+    fn is_acknowledged(
+        &self,
+        acknowledgement: &Receiver<()>,
+        heartbeat: &Heartbeat,
+    ) -> Result<bool, PollError> {
         loop {
             heartbeat.beat(HEARTBEAT_SLACK);
             match acknowledgement.recv_timeout(WAKE_INTERVAL) {
-                Ok(()) => {
-                    return Ok(Delivered {
-                        rows,
-                        oldest,
-                        is_whole,
-                    });
-                }
-                // The sender reads again from its position, and so does this.
-                Err(RecvTimeoutError::Disconnected) => return Ok(Delivered::default()),
+                Ok(()) => return Ok(true),
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Err(RecvTimeoutError::Timeout) if self.stop.is_stopped() => {
                     return Err(PollError::Stopped);
                 }

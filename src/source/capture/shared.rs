@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::HandOverGate;
 use crate::checkpoint::{CheckpointStore, SharedSpan};
+use crate::control::DeleteDecision;
 use crate::servicenow::query::Cursor;
 use crate::source::frontier::Frontier;
 use crate::sync::Mutex;
@@ -21,6 +22,8 @@ pub(in crate::source) struct CaptureShared {
     pub(in crate::source) span: SharedSpan,
     /// Which seconds are closed, and when they settle.
     pub(in crate::source) frontier: Mutex<Frontier>,
+    /// An operator's decision about deletes that are held, until it is obeyed.
+    pub(in crate::source) decision: Mutex<Option<DeleteDecision>>,
     checkpoints: Arc<CheckpointStore>,
     settle: Duration,
 }
@@ -35,9 +38,15 @@ impl CaptureShared {
             gate: HandOverGate::new(),
             span,
             frontier: Mutex::new(Frontier::new(settle)),
+            decision: Mutex::default(),
             checkpoints: Arc::clone(checkpoints),
             settle,
         }
+    }
+
+    /// Whether the table was read to its end once.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.frontier.lock().read_to().is_some()
     }
 
     /// Whether seconds are listed again before they settle.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::deletes::DeleteSearch;
 use super::delivery::CaptureDelivery;
 use super::shared::CaptureShared;
 use super::sweep::Sweep;
@@ -41,13 +42,14 @@ impl CaptureThread {
         context: &SourceContext,
         table: &TableConfig,
         shared: &Arc<CaptureShared>,
+        fingerprint: &str,
         messages: Sender<PollerMessage>,
         stop: &Stop,
     ) -> CaptureThread {
         let fetch = PageFetch::of_rows(&context.instance, table, stop);
         CaptureThread {
             table: table.name.clone(),
-            tasks: vec![Box::new(Sweep::new(context, table, shared, stop))],
+            tasks: tasks(context, table, shared, fingerprint, stop),
             delivery: CaptureDelivery::new(shared, fetch, messages, stop),
             backoff: context.instance.client().backoff(),
             heartbeat: context.health.thread(&format!("capture:{}", table.name)),
@@ -109,4 +111,23 @@ impl CaptureThread {
         log::warn!(table = self.table, error:% = error, retry_in:? = pause; "{name} is tried again");
         pause
     }
+}
+
+/// What there is to do for a table, the most urgent first.
+fn tasks(
+    context: &SourceContext,
+    table: &TableConfig,
+    shared: &Arc<CaptureShared>,
+    fingerprint: &str,
+    stop: &Stop,
+) -> Vec<Box<dyn CaptureTask + Send>> {
+    let mut tasks: Vec<Box<dyn CaptureTask + Send>> = Vec::new();
+    if shared.is_swept() {
+        tasks.push(Box::new(Sweep::new(context, table, shared, stop)));
+    }
+    if table.deletes.is_on() {
+        let search = DeleteSearch::new(context, table, shared, fingerprint, stop);
+        tasks.push(Box::new(search));
+    }
+    tasks
 }

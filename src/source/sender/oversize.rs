@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::send_failure::SendFailure;
 use crate::config::TableConfig;
-use crate::kafka::{DeliveryError, RecordHeaders};
+use crate::kafka::{DeliveryError, ProducerRecord, RecordHeaders};
 use crate::metrics::Counter;
 use crate::source::context::SourceContext;
 
@@ -42,9 +42,26 @@ struct SizedRow {
 
 /// The topic of letters.
 pub(super) struct LetterTopic {
-    pub(super) name: String,
-    pub(super) headers: RecordHeaders,
+    name: String,
+    headers: RecordHeaders,
     sent: Counter,
+}
+
+impl LetterTopic {
+    /// The record of a letter, which has the key of the row.
+    pub(super) fn record<'a>(
+        &'a self,
+        key: Option<&'a [u8]>,
+        letter: &'a [u8],
+    ) -> ProducerRecord<'a> {
+        ProducerRecord {
+            topic: &self.name,
+            key,
+            value: Some(letter),
+            headers: &self.headers,
+            own_headers: &[],
+        }
+    }
 }
 
 impl OversizeRows {

@@ -13,6 +13,8 @@ use crate::config::{TableConfig, TableFormat};
 use crate::health::{Condition, ConditionKey};
 use crate::kafka::{Batch, Producer, ProducerRecord, RecordHeaders, SendError};
 use crate::servicenow::page::PageRow;
+use crate::servicenow::query::TimeLiterals;
+use crate::source::channels::Tombstone;
 use crate::source::context::SourceContext;
 use crate::source::encode::{EncodeAttempt, RecordBuffers, RowEncodeError, RowEncoder};
 use crate::source::record_key::KeyStrategy;
@@ -22,11 +24,18 @@ use crate::stop::Stop;
 /// First and longest pause before a schema is looked up again.
 const SCHEMA_RETRY_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// Header of a tombstone with the user who deleted the row, where that is known.
+const DELETED_BY_HEADER: &str = "sn_deleted_by";
+/// Header of a tombstone with the time at which the row was deleted, in UTC, where that is known.
+const DELETED_AT_HEADER: &str = "sn_deleted_at";
+
 /// Makes the records of a table and hands them to Kafka.
 pub(super) struct RecordProducer {
     topic: String,
     keys: KeyStrategy,
     headers: RecordHeaders,
+    /// Of records without a value.
+    tombstone_headers: RecordHeaders,
     /// Records carry the version of their row.
     has_version_headers: bool,
     producer: Arc<Producer>,
@@ -62,15 +71,20 @@ impl RecordProducer {
             }
             _ => None,
         };
+        let host = context.instance.client().host();
+        let headers = |operation: &[u8]| {
+            RecordHeaders::new(&[
+                ("sn_table", table.name.as_bytes()),
+                ("sn_instance", host.as_bytes()),
+                ("sn_operation", operation),
+            ])
+        };
         RecordProducer {
             topic: table.topic.clone(),
             keys: KeyStrategy::new(&table.partitioner),
-            headers: RecordHeaders::new(&[
-                ("sn_table", table.name.as_bytes()),
-                ("sn_instance", context.instance.client().host().as_bytes()),
-                // A poller sees states, not events: it cannot tell an insert from an update.
-                ("sn_operation", b"upsert"),
-            ]),
+            // A poller sees states, not events: it cannot tell an insert from an update.
+            headers: headers(b"upsert"),
+            tombstone_headers: headers(b"delete"),
             has_version_headers: table.has_version_headers(),
             producer: Arc::clone(&context.producer),
             avro,
@@ -162,6 +176,63 @@ impl RecordProducer {
             }
             _ => false,
         }
+    }
+
+    /// Makes the key of the tombstone that the next [`RecordProducer::try_send_tombstone`] sends. Looks
+    /// up a schema at most once.
+    pub(super) fn encode_tombstone_key(
+        &mut self,
+        id: &[u8],
+        heartbeat: &SenderHeartbeat,
+        stop: &Stop,
+    ) -> Result<(), RowEncodeError> {
+        let Some(AvroRecords {
+            encoder, record, ..
+        }) = &mut self.avro
+        else {
+            return Ok(());
+        };
+        if encoder.try_encode_key(id, record)? {
+            return Ok(());
+        }
+        heartbeat.beat_during(encoder.max_lookup_time());
+        let looked_up = encoder.prepare(stop);
+        heartbeat.beat();
+        looked_up?;
+        if encoder.try_encode_key(id, record)? {
+            return Ok(());
+        }
+        Err(RowEncodeError::NoSchema(
+            "a deleted row has no schema for its key yet".to_owned(),
+        ))
+    }
+
+    /// Hands Kafka a record without a value, with the key that the row's records have; waits for room for
+    /// `wait` at most.
+    pub(super) fn try_send_tombstone(
+        &self,
+        tombstone: &Tombstone,
+        batch: &Arc<Batch>,
+        abandon: &Stop,
+        wait: Duration,
+    ) -> Result<(), SendError> {
+        let framed = self.avro.as_ref().map(|avro| avro.record.key.as_slice());
+        let framed = framed.filter(|key| !key.is_empty());
+        let at = tombstone.at.map(|at| TimeLiterals::Utc.text_of(at));
+        let by = tombstone
+            .by
+            .as_ref()
+            .map(|by| (DELETED_BY_HEADER, by.as_bytes()));
+        let at = at.as_ref().map(|at| (DELETED_AT_HEADER, at.as_bytes()));
+        let own_headers: Vec<(&str, &[u8])> = by.into_iter().chain(at).collect();
+        let record = ProducerRecord {
+            topic: &self.topic,
+            key: Some(framed.unwrap_or(tombstone.id.as_bytes())),
+            value: None,
+            headers: &self.tombstone_headers,
+            own_headers: &own_headers,
+        };
+        self.producer.send(&record, batch, abandon, wait)
     }
 
     /// Hands Kafka another record than that of a row; waits for room for `wait` at most.

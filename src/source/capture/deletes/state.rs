@@ -1,0 +1,167 @@
+//! What the search for deletes keeps beside the checkpoint, in one small file for each table.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::audit_cursor::AuditCursor;
+use super::guard::HourlyGuard;
+use crate::regular_file::{self, Access, FileReplacement, Links};
+
+/// A larger file was not written by this program.
+const MAX_DELETE_STATE_BYTES: u64 = 16 << 20;
+
+/// What is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::source::capture) struct DeleteState {
+    /// The query it belongs to, as that of the checkpoint.
+    pub(in crate::source::capture) fingerprint: String,
+    /// How far `sys_audit_delete` is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::source::capture) deletes: Option<AuditCursor>,
+    /// How far `sys_audit` is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::source::capture) history: Option<AuditCursor>,
+    /// Deletes of the last hour of these lists.
+    #[serde(default)]
+    pub(in crate::source::capture) hour: HourlyGuard,
+    /// Deletes of these lists up to this second (since 1970 UTC) pass: an operator has decided so.
+    #[serde(default)]
+    pub(in crate::source::capture) accepted_to: i64,
+    /// When the last comparison ended, in seconds since 1970 of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::source::capture) compared: Option<i64>,
+    /// Deletes that wait for a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::source::capture) held: Option<HeldDeletes>,
+}
+
+/// Deletes that wait for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::source::capture) struct HeldDeletes {
+    /// What has found them.
+    pub(in crate::source::capture) found_by: DeleteFinder,
+    /// How many there are, at least.
+    pub(in crate::source::capture) rows: u64,
+    /// How many pass without a decision.
+    pub(in crate::source::capture) limit: u64,
+    /// Those of the lists: up to this second. 0 for a comparison.
+    #[serde(default)]
+    pub(in crate::source::capture) to: i64,
+}
+
+/// What finds deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::source::capture) enum DeleteFinder {
+    /// The instance's lists.
+    Audit,
+    /// A comparison.
+    Comparison,
+}
+
+impl DeleteFinder {
+    /// The word of metrics and the log.
+    pub(in crate::source::capture) fn word(self) -> &'static str {
+        match self {
+            DeleteFinder::Audit => "audit",
+            DeleteFinder::Comparison => "compare",
+        }
+    }
+}
+
+/// The file of one table.
+#[derive(Debug)]
+pub(in crate::source::capture) struct DeleteStateFile {
+    replacement: FileReplacement,
+}
+
+impl DeleteStateFile {
+    /// Beside the checkpoint file.
+    ///
+    /// # Errors
+    /// Its folder cannot be made.
+    pub(in crate::source::capture) fn beside(
+        checkpoint: &Path,
+        table: &str,
+    ) -> io::Result<DeleteStateFile> {
+        let folder = regular_file::sibling(checkpoint, "", ".deletes");
+        fs::create_dir_all(&folder)?;
+        Ok(DeleteStateFile {
+            replacement: FileReplacement::of(folder.join(format!("{table}.json"))),
+        })
+    }
+
+    /// The path, for messages.
+    pub(in crate::source::capture) fn path(&self) -> PathBuf {
+        self.replacement.target().to_owned()
+    }
+
+    /// What is kept for this query; empty where there is nothing, or of another query. The second is why
+    /// what is there is of no use.
+    pub(in crate::source::capture) fn read(
+        &self,
+        fingerprint: &str,
+    ) -> (DeleteState, Option<String>) {
+        let empty = DeleteState {
+            fingerprint: fingerprint.to_owned(),
+            ..DeleteState::default()
+        };
+        let path = self.replacement.target();
+        let opened = regular_file::open(path, Access::Read, Links::Refuse);
+        let bytes =
+            match opened.and_then(|file| regular_file::read_up_to(&file, MAX_DELETE_STATE_BYTES)) {
+                Ok(bytes) => bytes,
+                Err(fault) if fault.is_missing() => return (empty, None),
+                Err(fault) => return (empty, Some(io::Error::from(fault).to_string())),
+            };
+        match serde_json::from_slice::<DeleteState>(&bytes) {
+            Ok(state) if state.fingerprint == fingerprint => (state, None),
+            Ok(_) => (empty, Some("it belongs to another query".to_owned())),
+            Err(error) => (empty, Some(error.to_string())),
+        }
+    }
+
+    /// Replaces what is kept.
+    ///
+    /// # Errors
+    /// The file cannot be written; what was there before still is.
+    pub(in crate::source::capture) fn write(&mut self, state: &DeleteState) -> io::Result<()> {
+        let text = serde_json::to_vec(state)?;
+        self.replacement
+            .replace(|file| file.write_all(&text))
+            .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_for_the_same_query() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("offsets.json");
+        let mut file = DeleteStateFile::beside(&checkpoint, "incident").unwrap();
+        let (mut state, fault) = file.read("f1");
+        assert_eq!(fault, None);
+        state.deletes = Some(AuditCursor::starting_at(1_000));
+        state.held = Some(HeldDeletes {
+            found_by: DeleteFinder::Comparison,
+            rows: 12,
+            limit: 10,
+            to: 0,
+        });
+        file.write(&state).unwrap();
+        assert_eq!(file.read("f1"), (state, None));
+        let (empty, fault) = file.read("f2");
+        assert_eq!(
+            (empty.held, fault.as_deref()),
+            (None, Some("it belongs to another query"))
+        );
+        fs::write(file.path(), "{").unwrap();
+        assert!(file.read("f1").1.is_some_and(|fault| fault.contains("EOF")));
+    }
+}
