@@ -98,6 +98,13 @@ pub enum AdminAction {
     Resume(String),
     /// Poll this table now.
     Poll(String),
+    /// Decide about the deletes of this table that are held.
+    Deletes {
+        /// `accept` or `reject`.
+        decision: String,
+        /// The table.
+        table: String,
+    },
     /// Get a new access token.
     RefreshToken,
     /// Log from this level on.

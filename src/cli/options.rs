@@ -12,6 +12,7 @@ use super::input::Input;
 use super::values::{
     BridgeAddress, DeadLetterPlace, DeadLetterPlaces, ManualPage, PointInTime, ProbeQuestion, Shell,
 };
+use crate::control::DeleteDecision;
 use crate::sink::RefusalKind;
 use crate::verify::IdSlice;
 
@@ -50,6 +51,11 @@ macro_rules! options {
             }
         }
     };
+}
+
+/// What may be decided about deletes that are held.
+fn delete_decisions() -> Vec<&'static str> {
+    DeleteDecision::ALL.map(DeleteDecision::word).to_vec()
 }
 
 /// Levels of the log, as the configuration names them.
@@ -297,6 +303,16 @@ options! {
 options! {
     /// What `poll` is asked for.
     pub(super) struct PollOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+    }
+}
+
+options! {
+    /// What `deletes` is asked for.
+    pub(super) struct DeletesOptions {
+        /// accept (the tombstones are sent) or reject (the records stay)
+        decision: String = argument("DECISION").one_of(delete_decisions);
         /// the name of a table
         table: String = argument("TABLE");
     }

@@ -109,6 +109,13 @@ fn questions_to_a_running_bridge() {
     check("pause incident", AdminAction::Pause(name()));
     check("resume incident", AdminAction::Resume(name()));
     check("poll incident", AdminAction::Poll(name()));
+    check(
+        "deletes accept incident",
+        AdminAction::Deletes {
+            decision: "accept".to_owned(),
+            table: name(),
+        },
+    );
     check("refresh-token", AdminAction::RefreshToken);
     check("log-level debug", AdminAction::LogLevel("debug".to_owned()));
     check("show-config --running", AdminAction::Config);

@@ -67,6 +67,10 @@ fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, Comma
         AdminAction::Pause(name) => ("/api/pause", named(name)),
         AdminAction::Resume(name) => ("/api/resume", named(name)),
         AdminAction::Poll(name) => ("/api/poll", named(name)),
+        AdminAction::Deletes { decision, table } => {
+            let body = json!({ "name": table, "decision": decision });
+            ("/api/deletes", Some(body))
+        }
         AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
         AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
     };

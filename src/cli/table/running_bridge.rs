@@ -2,7 +2,7 @@
 
 use crate::cli::command::{AdminAction, CliCommand};
 use crate::cli::options::{
-    JsonOption, LogLevelOptions, PipelineOptions, PollOptions, ProbeOptions,
+    DeletesOptions, JsonOption, LogLevelOptions, PipelineOptions, PollOptions, ProbeOptions,
 };
 use crate::cli::spec::{CommandSpec, options_of};
 
@@ -86,6 +86,17 @@ pub(super) static ADMIN_COMMAND: CommandSpec = CommandSpec {
             build: |given| {
                 let table = PollOptions::read(given)?.table;
                 Ok(CliCommand::Admin(AdminAction::Poll(table)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "deletes",
+            summary: "decide about deleted rows that are held, as there are too many at once",
+            inputs: &[options_of(DeletesOptions::INPUTS)],
+            examples: &["deletes accept incident", "deletes reject incident"],
+            build: |given| {
+                let DeletesOptions { decision, table } = DeletesOptions::read(given)?;
+                Ok(CliCommand::Admin(AdminAction::Deletes { decision, table }))
             },
             ..ASK
         },
