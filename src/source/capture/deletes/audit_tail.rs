@@ -21,6 +21,9 @@ use crate::source::poll_error::PollError;
 /// Shortest and longest time between two looks at the lists; between them it is that of the polls that find
 /// nothing.
 const TAIL_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// Entries are waited for so long at least, whatever the table's own settle is: the instance may write them
+/// in the background.
+const MIN_AUDIT_SETTLE: Duration = Duration::from_secs(600);
 /// Entries of one answer.
 const ENTRIES_OF_A_PAGE: usize = 1_000;
 /// More names of tables than this are not asked for but picked out of all entries: the query would be too
@@ -127,7 +130,7 @@ impl AuditTail {
     pub(super) fn new(table: &TableConfig) -> AuditTail {
         let (shortest, longest) = TAIL_INTERVAL;
         AuditTail {
-            settle: i64::try_from(table.settle.as_secs()).unwrap_or(i64::MAX),
+            settle: i64::try_from(table.settle.max(MIN_AUDIT_SETTLE).as_secs()).unwrap_or(i64::MAX),
             interval: table.slow_poll_interval.clamp(shortest, longest),
             next: Instant::now(),
             pass: None,
