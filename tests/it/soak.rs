@@ -7,6 +7,7 @@
 
 mod broker_return;
 mod checkpoint;
+mod deletes;
 mod killed_sink;
 mod registry_return;
 

@@ -1,7 +1,7 @@
 //! Rows of the simulated instance through the real binary into topics.
 
 mod dates;
-mod deletes;
+pub(crate) mod deletes;
 mod hidden;
 mod late;
 mod options;

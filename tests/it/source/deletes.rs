@@ -129,7 +129,7 @@ fn a_comparison_finds_what_no_list_has_and_deletes_nothing_else() {
         rig.sim.update("incident", id, [("state", *state)]).unwrap();
     }
     let rows = rig.rows("incident");
-    let mut bridge = rig.start(&config(&rig, "deletes: compare\nquery: state=1"));
+    let bridge = rig.start(&config(&rig, "deletes: compare\nquery: state=1"));
     wait_for("all rows", || {
         let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
         let keys: BTreeSet<String> = records.iter().map(Record::key_text).collect();
@@ -283,7 +283,7 @@ enum Change {
     Archive,
     Undelete,
     Leave,
-    ClassChange,
+    Reclassify,
     Hide,
     Update,
 }
@@ -295,18 +295,20 @@ const CHANGES: [Change; 9] = [
     Change::Archive,
     Change::Undelete,
     Change::Leave,
-    Change::ClassChange,
+    Change::Reclassify,
     Change::Hide,
     Change::Update,
 ];
 
-/// Deletes of every kind among other changes, while the bridge is killed at moments that the seed gives. At the
-/// end exactly the rows that are gone have tombstones.
 #[test]
 fn a_thousand_changes_over_kills() {
+    a_thousand_changes(1);
+}
+
+/// Deletes of every kind among other changes, while the bridge is killed at moments that the seed gives. At the
+/// end exactly the rows that are gone have tombstones.
+pub(crate) fn a_thousand_changes(seed: u64) {
     const ROWS: usize = 1_200;
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (rig, mut ids) = filled(Options::default(), ROWS);
     for id in &ids {
@@ -338,7 +340,7 @@ fn a_thousand_changes_over_kills() {
                 sim.undelete("incident", id).unwrap();
             }
             Change::Leave => sim.update("incident", id, [("state", "7")]).unwrap(),
-            Change::ClassChange => sim.change_class("incident", id, "problem").unwrap(),
+            Change::Reclassify => sim.change_class("incident", id, "problem").unwrap(),
             Change::Hide => drop(hidden.lock().unwrap().insert(id.clone())),
             Change::Update => sim
                 .update("incident", id, [("short_description", "x")])

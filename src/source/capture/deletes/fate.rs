@@ -188,11 +188,11 @@ mod tests {
             "p1", "o1", "h1", "c1", "H1", "d1", "d2", "h2", "p2", "d3", "h3",
         ];
         for (id, fate) in judged(&all, places) {
-            let expected = match &id[..1] {
-                "p" => RowFate::Present,
-                "o" => RowFate::Left,
-                "h" | "H" => RowFate::Hidden,
-                "c" => RowFate::ClassChanged,
+            let expected = match id.chars().next() {
+                Some('p') => RowFate::Present,
+                Some('o') => RowFate::Left,
+                Some('h' | 'H') => RowFate::Hidden,
+                Some('c') => RowFate::ClassChanged,
                 _ => RowFate::Deleted,
             };
             assert_eq!(fate, expected, "{id}");
