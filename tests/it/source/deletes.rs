@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use real_kafka::Record;
 use servicenow_sim::{CascadeTrace, Options, Removal};
@@ -354,7 +355,8 @@ pub(crate) fn a_thousand_changes(seed: u64) {
         }
         if place % 170 == 169 {
             // Somewhere in a comparison, a reading of the lists, or a delivery.
-            std::thread::sleep(std::time::Duration::from_millis(random.u64(0..1_500)));
+            let moment = Duration::from_millis(random.u64(0..1_500));
+            crossbeam_channel::after(moment).recv().unwrap();
             bridge.kill();
             bridge = rig.start(&config);
         }
