@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, HashSet};
 /// Versions that wait to be written are counted up to here; beyond it the file is written anew.
 const MAX_UNWRITTEN_VERSIONS: usize = 100_000;
 
+/// Versions of one table that are remembered at most, at about 100 bytes each.
+const MAX_VERSIONS: usize = 1_000_000;
+
 /// One version of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnsettledVersion {
@@ -61,6 +64,8 @@ impl UnsettledChanges {
 pub struct UnsettledSpan {
     versions: BTreeMap<UnsettledVersion, Progress>,
     settled: Option<i64>,
+    /// The last second that had to settle early, as there were too many versions.
+    settled_early: Option<i64>,
     changes: UnsettledChanges,
 }
 
@@ -76,6 +81,7 @@ impl UnsettledSpan {
         UnsettledSpan {
             versions: versions.collect(),
             settled,
+            settled_early: None,
             changes: UnsettledChanges::default(),
         }
     }
@@ -138,6 +144,24 @@ impl UnsettledSpan {
                 self.versions.entry(version).or_insert(Progress::HandedOver);
             }
         }
+        self.bound(MAX_VERSIONS);
+    }
+
+    /// Keeps `max` versions at most: beyond that the older half settles early.
+    fn bound(&mut self, max: usize) {
+        if self.versions.len() <= max {
+            return;
+        }
+        let middle = self.versions.keys().nth(max / 2);
+        if let Some(second) = middle.map(|version| version.seconds.saturating_sub(1)) {
+            self.settle(second);
+            self.settled_early = Some(second);
+        }
+    }
+
+    /// The last second that had to settle early, as there were too many versions, since this was last asked.
+    pub fn take_settled_early(&mut self) -> Option<i64> {
+        self.settled_early.take()
     }
 
     /// Kafka has acknowledged these versions.
@@ -275,6 +299,17 @@ mod tests {
         span.settle(50);
         assert_eq!(span.settled(), Some(100), "it does not go back");
         assert_eq!((span.newest(), span.count_from(101, 9)), (Some(101), 1));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut span = UnsettledSpan::default();
+        span.hand_over((0..10).map(|second| version(second, 1, 0)));
+        span.bound(10);
+        assert_eq!((span.len(), span.take_settled_early()), (10, None));
+        span.bound(9);
+        assert_eq!((span.len(), span.take_settled_early()), (6, Some(3)));
+        assert_eq!((span.settled(), span.take_settled_early()), (Some(3), None));
     }
 
     #[test]

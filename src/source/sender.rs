@@ -27,7 +27,7 @@ use self::heartbeat::SenderHeartbeat;
 use self::hold::TableHold;
 use self::oversize::OversizeRows;
 use self::produce::RecordProducer;
-use self::send_failure::{SendFailure, SendResult};
+use self::send_failure::{RowsBefore, SendFailure, SendResult};
 use self::settlement::Settlement;
 use super::capture::row_version;
 use super::channels::{
@@ -192,11 +192,11 @@ impl TableSender {
                     SendFailure::Record { why, .. } => SendFailure::Record {
                         before: match before.filter(|_| checked) {
                             Some(row) if row.seconds <= bounds.closed => {
-                                Some(cursor_of(block, row))
+                                RowsBefore::Sent(Some(cursor_of(block, row)))
                             }
                             // What was sent of open seconds is remembered.
-                            Some(_) => self.settlement.last_mark(),
-                            None => None,
+                            Some(_) => RowsBefore::Sent(self.settlement.last_mark()),
+                            None => RowsBefore::Unmarked,
                         },
                         why,
                     },
@@ -220,7 +220,7 @@ impl TableSender {
             .records
             .key(id, text)
             .map_err(|error| SendFailure::Record {
-                before: None,
+                before: RowsBefore::Unmarked,
                 why: format!("a row is not valid JSON (column {})", error.column()),
             })?;
         if let Some(why) = self.oversize.refusal(id, text.len()) {
@@ -421,10 +421,10 @@ impl TableSender {
             SendFailure::Record { before, why } => {
                 self.count_error("record");
                 // Rows before it that cannot be marked are read and sent again, so ask for few.
-                let single_rows = before.is_none();
-                if before.is_some() {
+                let single_rows = matches!(before, RowsBefore::Unmarked);
+                if let RowsBefore::Sent(position) = before {
                     let rows = self.settlement.batches.rows_since_mark();
-                    self.settlement.close(BatchMark::new(before, rows, None));
+                    self.settlement.close(BatchMark::new(position, rows, None));
                 }
                 // Records on their way may still arrive. One that fails now is read again as well.
                 if matches!(self.drain(), Err(SendFailure::Abandoned)) {

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::support::bridge::{Bridge, run, texts};
 use crate::support::config::Config;
+use crate::support::rig::newest;
 
 mod packaging;
 mod probe;
@@ -309,10 +310,13 @@ fn checkpoints_are_shown_set_and_reset() {
 
 #[test]
 fn checkpoints_of_a_running_bridge_are_shown_but_not_changed() {
-    let (_sim, kafka, folder, config) = connect::instance_and_kafka();
+    let (sim, kafka, folder, config) = connect::instance_and_kafka();
     config.write(folder.path());
     let mut bridge = Bridge::start(folder.path());
-    bridge.wait_metric("bridge_checkpoint_writes_total{result=\"ok\"}", 1.0);
+    let newest = newest(&sim, "incident");
+    let position = "bridge_checkpoint_timestamp_seconds{table=\"incident\"}";
+    #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^53")]
+    bridge.wait_metric(position, newest as f64);
     let (output, errors, code) = call(folder.path(), &["checkpoint", "show"]);
     assert_eq!(code, 0, "{errors}");
     assert!(output.starts_with("incident\t20"), "{output}");

@@ -339,6 +339,7 @@ fn a_new_query_stops_its_table_with_words_and_no_other() {
     let mut bridge = rig.start(&config);
     bridge.wait_metric(&produced(PROBLEM), 30.0);
     rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    rig.wait_checkpoint("problem", rig.newest("problem"));
     let mut edited = config.clone();
     edited.tables[1].push_str("\nquery: active=true");
     edited.write(rig.folder.path());

@@ -207,6 +207,11 @@ impl Sweep {
     }
 
     fn end(&mut self, pass: &SweepPass) {
+        if let Some(second) = self.shared.span.lock().take_settled_early() {
+            log::warn!(table = self.table, to = second;
+                "more rows than can be remembered changed within source.settle; for late rows of the older \
+                 seconds is not looked any longer: shorten source.settle, and run `verify` after the load");
+        }
         if let Some(settles) = pass.settles {
             self.shared.settle(settles.min(pass.to));
         }

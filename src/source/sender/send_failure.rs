@@ -9,11 +9,23 @@ use crate::servicenow::query::Cursor;
 /// setting `log.message.timestamp.after.max.ms`.
 const MAX_RECORD_TIME_LEAD_SECONDS: f64 = 3600.0;
 
+/// The rows before one that cannot be sent.
+pub(super) enum RowsBefore {
+    /// They are sent, and belong to a good page: they can be marked, with this position.
+    Sent(Option<Cursor>),
+    /// There are none, or their page may be bad: they are read and sent again.
+    Unmarked,
+}
+
 /// Why sending a block stopped.
 pub(super) enum SendFailure {
-    /// This record cannot be sent. `before` is the row before it, up to which everything is sent and
-    /// belongs to a good page; `None` where that is not so.
-    Record { before: Option<Cursor>, why: String },
+    /// This record cannot be sent.
+    Record {
+        /// What became of the rows before it.
+        before: RowsBefore,
+        /// Why.
+        why: String,
+    },
     /// Kafka has given records up.
     Delivery(String),
     /// Kafka refuses a batch as too large; which row it is shows when the rows are sent one by one.
@@ -32,7 +44,7 @@ impl SendFailure {
     pub(super) fn row(id: &[u8], why: &dyn fmt::Display) -> SendFailure {
         let id = String::from_utf8_lossy(id);
         SendFailure::Record {
-            before: None,
+            before: RowsBefore::Unmarked,
             why: format!("row {id}: {why}"),
         }
     }

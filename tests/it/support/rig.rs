@@ -121,11 +121,7 @@ impl Rig {
 
     /// The latest timestamp of a row.
     pub(crate) fn newest(&self, table: &str) -> i64 {
-        let rows = self.sim.rows(table).unwrap();
-        let stamps = rows
-            .iter()
-            .map(|row| parse_stamp(row.get("sys_updated_on").unwrap()).unwrap());
-        stamps.max().unwrap()
+        newest(&self.sim, table)
     }
 
     /// Waits until all `rows` of `incident` are in its default topic.
@@ -139,6 +135,15 @@ impl Rig {
         assert_eq!(bridge.terminate(), 0);
         check(&self.kafka.reader(), TOPIC, rows, duplicates)
     }
+}
+
+/// The latest timestamp of a row.
+pub(crate) fn newest(sim: &Sim, table: &str) -> i64 {
+    let rows = sim.rows(table).unwrap();
+    let stamps = rows
+        .iter()
+        .map(|row| parse_stamp(row.get("sys_updated_on").unwrap()).unwrap());
+    stamps.max().unwrap()
 }
 
 /// The topic of a table by default.
