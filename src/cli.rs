@@ -5,6 +5,7 @@
 
 mod command;
 mod completions;
+pub mod exit_code;
 mod given;
 mod help;
 mod input;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::exit_code;
 use super::input::Input;
 use super::options::GlobalOptions;
 use super::spec::{CommandSpec, OPTIONS};
@@ -77,7 +78,7 @@ pub(super) fn of_program() -> Vec<Block> {
         "check --connect -c /etc/servicenow-kafka-bridge/config.yaml",
         "-c /etc/servicenow-kafka-bridge/config.yaml",
     ]));
-    blocks.push(exit_codes(table::EXIT_CODES));
+    blocks.push(exit_codes(exit_code::ALL));
     blocks
 }
 

@@ -24,36 +24,6 @@ pub(super) use local::{HELP_COMMAND, RUN_COMMAND};
 pub(super) const ABOUT: &str =
     "moves records between ServiceNow tables and Kafka topics, both ways";
 
-/// Exit codes of all commands.
-pub(super) const EXIT_CODES: &[(u8, &str)] = &[
-    (0, "done"),
-    (
-        1,
-        "not as asked: the running bridge refused or is not what `probe` asks, some dead letters \
-         could not be replayed, `schema diff` or `verify` found a difference, `migrate` \
-         something to decide, or `doctor` something to warn of",
-    ),
-    (
-        2,
-        "`doctor` found what keeps rows or records from getting through",
-    ),
-    (64, "the command line makes no sense"),
-    (70, "a bug in this program"),
-    (
-        75,
-        "stopped with work undelivered, something did not answer, or the port or the checkpoint \
-         file is in use; safe to start again",
-    ),
-    (
-        78,
-        "the configuration or the checkpoint file must be put right first",
-    ),
-    (
-        79,
-        "another process has taken this bridge's place in the sink's group",
-    ),
-];
-
 /// All commands, in the order in which they are listed.
 pub(super) static COMMANDS: [&CommandSpec; 15] = [
     &RUN_COMMAND,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::parse;
+use crate::cli::exit_code;
 
 const PROGRAM: &str = "servicenow-kafka-bridge ";
 /// What ends a call in a line: two blanks before an explanation, and what a shell reads.
@@ -88,6 +89,19 @@ fn every_command_line_of_the_handbook_makes_sense() {
     }
     assert!(seen > 30, "only {seen} command lines were found");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_handbook_has_the_exit_codes_of_the_help() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let (_, table) = page
+        .split_once("| exit code | means |\n|---|---|\n")
+        .unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let expected = exit_code::ALL.iter();
+    let expected = expected.map(|(code, text)| format!("| {code} | {text} |"));
+    assert_eq!(rows.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[test]

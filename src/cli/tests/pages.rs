@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::cli::exit_code;
 use crate::cli::input::Input;
 use crate::cli::options::{GlobalOptions, error_kinds};
 use crate::cli::spec::CommandSpec;
@@ -17,8 +18,18 @@ fn the_general_help_names_every_command_and_exit_code() {
     for spec in table::commands() {
         assert!(begun.iter().any(|word| word == spec.name), "{}", spec.name);
     }
-    for code in ["0 ", "1 ", "64 ", "70 ", "75 ", "78 ", "79 "] {
-        assert!(text.contains(&format!("\n  {code}")), "{code}");
+    for (code, _) in exit_code::ALL {
+        assert!(text.contains(&format!("\n  {code} ")), "{code}");
+    }
+}
+
+#[test]
+fn every_command_ends_with_exit_codes_of_the_program() {
+    for spec in table::commands() {
+        for (code, text) in spec.exit_codes {
+            let is_known = exit_code::ALL.iter().any(|(known, _)| known == code);
+            assert!(is_known, "{}: {code} {text}", spec.name);
+        }
     }
 }
 
