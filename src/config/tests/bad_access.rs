@@ -58,9 +58,30 @@ fn log_ins() {
         &auth("type: api_key\n    api_key: {key: \"a\\nb\", header: \"a b\"}"),
         expect![[r#"
             config.yaml:5: servicenow.auth.api_key.key: holds more than one line, and a secret is one
-            config.yaml:5: servicenow.auth.api_key.header: `a b` cannot be the header of the key
+            config.yaml:5: servicenow.auth.api_key.header: `a b` is not the name of a header: letters, digits and `-`
             config.yaml: 2 problems"#]],
     );
+    for_each_value(
+        &auth("type: api_key\n    api_key: {key: k, header: VALUE}"),
+        &[
+            "Content-Type",
+            "Accept-Encoding",
+            "TE",
+            "Cookie",
+            "If-Match",
+        ],
+        expect![[r#"
+            Content-Type  servicenow.auth.api_key.header: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+            Accept-Encoding  servicenow.auth.api_key.header: cannot be set here: it is the bridge's own: it says what a request holds or which answer can be read
+            TE  servicenow.auth.api_key.header: cannot be set here: it is about one connection, which the bridge sees to
+            Cookie  servicenow.auth.api_key.header: cannot be set here: it is not sent: the bridge keeps no session, so that no request waits for another
+            If-Match  servicenow.auth.api_key.header: cannot be set here: it changes what a request does or how it is answered
+        "#]],
+    );
+    for name in ["Authorization", "X-Gateway-Key"] {
+        let key = format!("type: api_key\n    api_key: {{key: k, header: {name}}}");
+        good(&auth(&key));
+    }
     refused(
         &least_with("username: u", "username: 'a:b'"),
         expect![[r#"

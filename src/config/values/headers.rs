@@ -47,7 +47,7 @@ const OF_CONNECTION: &str = "is about one connection, which the bridge sees to";
 const OTHER_ANSWER: &str = "changes what a request does or how it is answered";
 
 /// Whether this may be the name of a header: a token (RFC 9110, section 5.6.2).
-pub(in crate::config) fn is_header_name(text: &str) -> bool {
+fn is_header_name(text: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !text.is_empty() && text.chars().all(is_legal)
 }
@@ -58,7 +58,8 @@ pub(in crate::config) fn is_header_value(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Checks the name of a header that a user sets: it must be one, and not one of [`REFUSED_HEADERS`].
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if !is_header_name(name) {
         let quoted = names::quoted(name);
         return Err(format!(

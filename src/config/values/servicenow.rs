@@ -1,6 +1,6 @@
 //! Single values of `servicenow`.
 
-use super::headers::is_header_name;
+use super::headers;
 use crate::config::{names, url};
 
 /// Brings `servicenow.base_url` into its normal form.
@@ -39,21 +39,13 @@ fn path(text: &str, example: &str) -> Result<String, String> {
     }
 }
 
-/// Checks the name of the header that carries an API key.
+/// Checks the name of the header that carries an API key: one that `servicenow.headers` may set, or
+/// `Authorization`, in which nothing else is sent then.
 pub(in crate::config) fn header_name(text: &str) -> Result<(), String> {
-    const TAKEN: [&str; 5] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "accept",
-    ];
-    let is_taken = TAKEN.contains(&text.to_ascii_lowercase().as_str());
-    if is_taken || !is_header_name(text) {
-        let quoted = names::quoted(text);
-        return Err(format!("{quoted} cannot be the header of the key"));
+    if text.eq_ignore_ascii_case("authorization") {
+        return Ok(());
     }
-    Ok(())
+    headers::check_name(text)
 }
 
 /// Brings `servicenow.proxy.url` into its normal form.
