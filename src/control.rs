@@ -4,6 +4,8 @@
 //! The supervisor alone acts. The admin port sends an [`AdminCommand`] through [`Control::ask`] or
 //! [`Control::send`], and reads the states and outcomes that the supervisor last set.
 
+mod table_command;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
 
+pub use self::table_command::TableCommand;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Commands that wait for the supervisor; it takes them one after the other.
@@ -38,6 +41,13 @@ pub enum AdminCommand {
     LogLevel(LevelFilter),
     /// Read the configuration again.
     Reload,
+    /// Do this beside the stream of a table.
+    ForTable {
+        /// The table's name.
+        table: String,
+        /// What to do.
+        command: TableCommand,
+    },
 }
 
 impl fmt::Display for AdminCommand {
@@ -54,6 +64,7 @@ impl fmt::Display for AdminCommand {
                 write!(f, "log-level {}", level.as_str().to_ascii_lowercase())
             }
             AdminCommand::Reload => f.write_str("reload"),
+            AdminCommand::ForTable { table, command } => write!(f, "{command} {table}"),
         }
     }
 }
@@ -97,6 +108,31 @@ impl CommandRequest {
     pub fn answer(self, answer: AdminCommandResult) {
         // There is room for the one answer.
         self.reply.try_send(answer).ok();
+    }
+}
+
+/// A command on its way to the thread that does it.
+#[derive(Debug)]
+pub struct TableRequest {
+    /// What to do.
+    pub command: TableCommand,
+    request: CommandRequest,
+}
+
+impl TableRequest {
+    /// `request` waits for the answer to `command`.
+    pub fn new(command: TableCommand, request: CommandRequest) -> TableRequest {
+        TableRequest { command, request }
+    }
+
+    /// Sends the answer, and writes it to the log.
+    pub fn answer(self, answer: AdminCommandResult) {
+        let command = self.request.command.to_string();
+        match &answer {
+            Ok(done) => log::info!(command = command, answer = done; "asked by an operator"),
+            Err(why) => log::warn!(command = command, answer = why; "refused to an operator"),
+        }
+        self.request.answer(answer);
     }
 }
 

@@ -15,7 +15,7 @@ use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
 use super::services::AdminServices;
 use super::threads::threads;
 use crate::config::{self, Secret};
-use crate::control::{AdminCommand, DeleteDecision};
+use crate::control::{AdminCommand, DeleteDecision, TableCommand};
 
 /// The body of pause, resume and poll.
 #[derive(Deserialize)]
@@ -29,6 +29,13 @@ struct PipelineNameBody {
 struct DeletesBody {
     name: String,
     decision: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RereadBody {
+    name: String,
+    ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +56,8 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
         "threads" => look(request, || {
             AdminResponse::json(200, &threads(&services.health, Instant::now()))
         }),
-        "pause" | "resume" | "poll" | "deletes" | "log-level" | "refresh-token" | "reload" => {
+        "pause" | "resume" | "poll" | "deletes" | "reread" | "log-level" | "refresh-token"
+        | "reload" => {
             if request.method != AdminMethod::Post {
                 return AdminReply::Now(only("POST"));
             }
@@ -59,7 +67,7 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
             }
         }
         _ => {
-            let known = "the admin API has config, threads, pause, resume, poll, deletes, \
+            let known = "the admin API has config, threads, pause, resume, poll, deletes, reread, \
                          refresh-token, log-level and reload";
             AdminReply::Now(AdminResponse::error(404, known))
         }
@@ -127,6 +135,14 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
             let decision = known.find(|known| known.word() == decision);
             let decision = decision.ok_or("the decision is one of accept, reject")?;
             Ok(AdminCommand::DecideDeletes(name, decision))
+        }
+        "reread" => {
+            let example = r#"{"name": "incident", "ids": ["9d385017c611228701d22104cc95c371"]}"#;
+            let RereadBody { name, ids } = read(body, example)?;
+            Ok(AdminCommand::ForTable {
+                table: name,
+                command: TableCommand::Reread(ids),
+            })
         }
         "log-level" => {
             let LogLevelBody { level } = read(body, r#"{"level": "debug"}"#)?;

@@ -16,13 +16,14 @@ use super::services::Services;
 use super::systemd::Systemd;
 use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
 use crate::control::{
-    AdminCommand, AdminCommandResult, CommandRequest, DeleteDecision, SinkMember,
+    AdminCommand, AdminCommandResult, CommandRequest, DeleteDecision, SinkMember, TableRequest,
 };
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
+use crate::source::TablePipeline;
 
 /// Pause between two steps while nothing happens, and while a slot is on its way to another state.
 const SUPERVISOR_TICK: Duration = Duration::from_secs(1);
@@ -219,6 +220,9 @@ impl Supervisor {
     fn obey(&mut self, request: CommandRequest) {
         let answer = match request.command.clone() {
             AdminCommand::Reload => return self.reload(Some(request)),
+            AdminCommand::ForTable { table, command } => {
+                return self.ask_table(&table, TableRequest::new(command, request));
+            }
             AdminCommand::Pause(name) => self.pause(&name, true),
             AdminCommand::Resume(name) => self.pause(&name, false),
             AdminCommand::PollNow(name) => self.poll_now(&name),
@@ -264,22 +268,28 @@ impl Supervisor {
     }
 
     fn poll_now(&self, name: &str) -> AdminCommandResult {
-        let Some(slot) = self.pipelines.tables.get(name) else {
-            return Err(format!("`{name}` is no table of the source"));
-        };
-        let work = slot.work();
-        let work = work.ok_or_else(|| format!("table {name} does not run now"))?;
-        work.poll_now();
+        self.running_table(name)?.poll_now();
         Ok(format!("table {name} is polled"))
     }
 
-    fn decide_deletes(&self, name: &str, decision: DeleteDecision) -> AdminCommandResult {
+    /// Hands a command to the thread that does it, which answers.
+    fn ask_table(&self, name: &str, request: TableRequest) {
+        match self.running_table(name) {
+            Ok(table) => table.command(request),
+            Err(why) => request.answer(Err(why)),
+        }
+    }
+
+    fn running_table(&self, name: &str) -> Result<&TablePipeline, String> {
         let Some(slot) = self.pipelines.tables.get(name) else {
             return Err(format!("`{name}` is no table of the source"));
         };
         let work = slot.work();
-        let work = work.ok_or_else(|| format!("table {name} does not run now"))?;
-        work.decide_deletes(decision)?;
+        work.ok_or_else(|| format!("table {name} does not run now"))
+    }
+
+    fn decide_deletes(&self, name: &str, decision: DeleteDecision) -> AdminCommandResult {
+        self.running_table(name)?.decide_deletes(decision)?;
         Ok(format!(
             "the deletes of table {name} that are held: {}",
             decision.word()

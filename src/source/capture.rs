@@ -6,6 +6,7 @@
 mod deletes;
 mod delivery;
 mod gate;
+mod reread;
 mod shared;
 mod sweep;
 mod task;
@@ -14,5 +15,5 @@ mod version;
 
 pub(super) use self::gate::Turn;
 pub(super) use self::shared::CaptureShared;
-pub(super) use self::thread::CaptureThread;
+pub(super) use self::thread::{CaptureChannels, CaptureThread};
 pub(super) use self::version::{id_number, row_version};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
-use super::capture::{CaptureShared, CaptureThread};
+use super::capture::{CaptureChannels, CaptureShared, CaptureThread};
 use super::channels;
 use super::context::SourceContext;
 use super::error::Error;
@@ -13,22 +13,27 @@ use super::poller::TablePoller;
 use super::position::{StartOfTable, is_in_future};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
-use crate::control::DeleteDecision;
+use crate::control::{DeleteDecision, TableRequest};
 use crate::servicenow::query::Cursor;
 use crate::stop::StopSignals;
+
+/// Commands that may wait for the capture thread.
+const MAX_QUEUED_TABLE_COMMANDS: usize = 4;
 
 /// A running table.
 #[derive(Debug)]
 pub struct TablePipeline {
     name: String,
     poller: JoinHandle<()>,
-    /// Reads beside the poller, where seconds take time to settle.
-    capture: Option<JoinHandle<()>>,
+    /// Reads beside the poller.
+    capture: JoinHandle<()>,
     /// Ends with the number of rows that were read but not acknowledged.
     sender: JoinHandle<u64>,
     wake_poller: Sender<()>,
     shared: Arc<CaptureShared>,
     looks_for_deletes: bool,
+    /// To the capture thread.
+    commands: Sender<TableRequest>,
 }
 
 impl TablePipeline {
@@ -60,12 +65,18 @@ impl TablePipeline {
         }
         let (poller_channels, sender_channels, wake_poller) = channels::connect();
         let sender = TableSender::new(context, table, &start, sender_channels, signals);
-        let is_captured = start.capture.is_swept() || table.deletes.is_on();
-        let capture = is_captured.then(|| {
-            let messages = poller_channels.messages.clone();
-            let (shared, fingerprint) = (&start.capture, &start.fingerprint);
-            CaptureThread::new(context, table, shared, fingerprint, messages, &signals.stop)
-        });
+        let (commands, capture_commands) = bounded(MAX_QUEUED_TABLE_COMMANDS);
+        let capture = CaptureThread::new(
+            context,
+            table,
+            &start.capture,
+            &start.fingerprint,
+            CaptureChannels {
+                messages: poller_channels.messages.clone(),
+                commands: capture_commands,
+            },
+            &signals.stop,
+        );
         let poller = TablePoller::new(
             context,
             source,
@@ -83,6 +94,7 @@ impl TablePipeline {
             shared: Arc::clone(&start.capture),
             looks_for_deletes: table.deletes.is_on(),
             wake_poller,
+            commands,
             sender: thread::Builder::new()
                 .name(format!("send:{}", table.name))
                 .spawn(move || sender.run())
@@ -91,15 +103,10 @@ impl TablePipeline {
                 .name(format!("read:{}", table.name))
                 .spawn(move || poller.run())
                 .map_err(no_thread)?,
-            capture: match capture {
-                None => None,
-                Some(capture) => Some(
-                    thread::Builder::new()
-                        .name(format!("capture:{}", table.name))
-                        .spawn(move || capture.run())
-                        .map_err(no_thread)?,
-                ),
-            },
+            capture: thread::Builder::new()
+                .name(format!("capture:{}", table.name))
+                .spawn(move || capture.run())
+                .map_err(no_thread)?,
         })
     }
 
@@ -126,31 +133,40 @@ impl TablePipeline {
         Ok(())
     }
 
+    /// Hands a command to the capture thread, which answers it.
+    pub fn command(&self, request: TableRequest) {
+        if let Err(refused) = self.commands.try_send(request) {
+            let words = format!(
+                "table {} has {MAX_QUEUED_TABLE_COMMANDS} commands waiting; try again when they are done",
+                self.name
+            );
+            refused.into_inner().answer(Err(words));
+        }
+    }
+
     /// The names of its threads.
     pub fn threads(&self) -> Vec<String> {
         let name = |thread: &thread::Thread| thread.name().unwrap_or_default().to_owned();
-        let mut threads = vec![name(self.poller.thread()), name(self.sender.thread())];
-        threads.extend(self.capture.iter().map(|it| name(it.thread())));
-        threads
+        let readers = [&self.poller, &self.capture].map(|it| name(it.thread()));
+        let sender = name(self.sender.thread());
+        readers.into_iter().chain([sender]).collect()
     }
 
     /// Whether all threads have ended.
     pub fn is_finished(&self) -> bool {
-        let is_captured = self.capture.as_ref().is_none_or(JoinHandle::is_finished);
-        self.poller.is_finished() && self.sender.is_finished() && is_captured
+        self.poller.is_finished() && self.sender.is_finished() && self.capture.is_finished()
     }
 
     /// Whether one of the threads has ended. While nothing stops the pipeline, that is a fault.
     pub fn has_died(&self) -> bool {
-        let is_captured = self.capture.as_ref().is_some_and(JoinHandle::is_finished);
-        self.poller.is_finished() || self.sender.is_finished() || is_captured
+        self.poller.is_finished() || self.sender.is_finished() || self.capture.is_finished()
     }
 
     /// Waits for the threads; gives the number of rows that were read but not acknowledged, at least
     /// one where a thread has panicked.
     pub fn join(self) -> u64 {
         let poller_died = self.poller.join().is_err();
-        let capture_died = self.capture.is_some_and(|capture| capture.join().is_err());
+        let capture_died = self.capture.join().is_err();
         let unacknowledged = self.sender.join().unwrap_or(1);
         unacknowledged.max(u64::from(poller_died || capture_died))
     }

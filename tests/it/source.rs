@@ -7,6 +7,7 @@ mod late;
 mod options;
 mod oversize;
 mod pages;
+mod reread;
 mod time;
 mod versions;
 

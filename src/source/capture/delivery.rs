@@ -31,20 +31,49 @@ pub(super) struct CaptureDelivery {
     stop: Stop,
 }
 
+/// Which versions of rows are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// Those that are not known to have been delivered.
+    Unknown,
+    /// All of them, again where they were delivered before.
+    All,
+}
+
 /// What became of rows that were to be delivered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Delivered {
     /// Rows that Kafka has acknowledged.
     pub(super) rows: u64,
     /// Seconds (since 1970 UTC) of the oldest of them.
     pub(super) oldest: Option<i64>,
+    /// Identifiers of rows that were not delivered, as another version of theirs was handed over meanwhile.
+    pub(super) outdated: Vec<String>,
+    /// Identifiers that were asked for and of which there is no row, or none that may be read.
+    pub(super) unreadable: Vec<String>,
+    /// The sender has gone back, or too much was handed over meanwhile to be remembered: `outdated` are rows
+    /// of which nothing was delivered perhaps.
+    pub(super) is_lost: bool,
+}
+
+impl Delivered {
     /// Whether all rows that were asked for are settled. Otherwise some have to be read again.
-    pub(super) is_whole: bool,
+    pub(super) fn is_whole(&self) -> bool {
+        self.outdated.is_empty()
+    }
 }
 
 /// The rows of an answer.
 #[derive(Default)]
-struct CollectedBlocks(Vec<RowBlock>);
+pub(super) struct CollectedBlocks(Vec<RowBlock>);
+
+impl CollectedBlocks {
+    /// The identifiers of its rows, in their order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        let rows = self.0.iter().map(|block| (block, block.rows.iter()));
+        rows.flat_map(|(block, rows)| rows.map(|row| block.slice(&row.id)))
+    }
+}
 
 impl PageRows for CollectedBlocks {
     fn take(&mut self, block: RowBlock, _checked: bool) -> Result<(), PollError> {
@@ -76,43 +105,65 @@ impl CaptureDelivery {
     pub(super) fn deliver_by_id(
         &mut self,
         ids: &[String],
+        versions: Versions,
         heartbeat: &Heartbeat,
     ) -> Result<Delivered, PollError> {
+        let (mut delivered, unreadable) = self.deliver(versions, heartbeat, |fetch, rows| {
+            fetch.fetch_by_id(ids, rows)?;
+            let found: HashSet<&[u8]> = rows.ids().collect();
+            let is_missing = |id: &&String| !found.contains(id.as_bytes());
+            Ok(ids.iter().filter(is_missing).cloned().collect())
+        })?;
+        delivered.unreadable = unreadable;
+        Ok(delivered)
+    }
+
+    /// Delivers the rows that `fetch` reads, as they are now. Waits for the acknowledgement.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub(super) fn deliver<T>(
+        &mut self,
+        versions: Versions,
+        heartbeat: &Heartbeat,
+        fetch: impl FnOnce(&mut PageFetch, &mut CollectedBlocks) -> Result<T, PollError>,
+    ) -> Result<(Delivered, T), PollError> {
         let shared = Arc::clone(&self.shared);
         let read = shared.gate.begin_capture();
         let mut collected = CollectedBlocks::default();
-        self.fetch.fetch_by_id(ids, &mut collected)?;
+        let fetched = fetch(&mut self.fetch, &mut collected)?;
+        let all: Vec<String> = collected.ids().map(text_of).collect();
         let turn = read.turn(&self.stop).ok_or(PollError::Stopped)?;
-        let mut is_whole = true;
-        let mut versions = Vec::new();
+        let mut delivered = Delivered::default();
+        let mut sent = Vec::new();
         for block in &mut collected.0 {
             let mut rows = std::mem::take(&mut block.rows);
             rows.retain(|row| {
-                let is_outdated = read.is_outdated(id_number(block.slice(&row.id)));
-                is_whole &= !is_outdated;
+                let id = block.slice(&row.id);
+                let is_outdated = read.is_outdated(id_number(id));
+                if is_outdated {
+                    delivered.outdated.push(text_of(id));
+                }
                 !is_outdated
             });
             let span = shared.span.lock();
             rows.retain(|row| {
                 let version = row_version(block, row);
-                let is_known = span.contains(&version);
-                if !is_known {
-                    versions.push(version);
+                let is_wanted = versions == Versions::All || !span.contains(&version);
+                if is_wanted {
+                    sent.push(version);
                 }
-                !is_known
+                is_wanted
             });
             block.rows = rows;
         }
-        let rows = versions.len() as u64;
-        let oldest = versions.iter().map(|version| version.seconds).min();
-        if rows == 0 {
-            return Ok(Delivered {
-                rows,
-                oldest,
-                is_whole,
-            });
+        delivered.is_lost = read.has_lost_track();
+        delivered.rows = sent.len() as u64;
+        delivered.oldest = sent.iter().map(|version| version.seconds).min();
+        if sent.is_empty() {
+            return Ok((delivered, fetched));
         }
-        shared.span.lock().hand_over(versions);
+        shared.span.lock().hand_over(sent);
         let (acknowledged, acknowledgement) = bounded(1);
         let captured = CapturedRows {
             blocks: collected.0,
@@ -126,15 +177,15 @@ impl CaptureDelivery {
         self.send(PollerMessage::Captured(captured), heartbeat)?;
         drop(turn);
         drop(read);
-        Ok(if self.is_acknowledged(&acknowledgement, heartbeat)? {
-            Delivered {
-                rows,
-                oldest,
-                is_whole,
-            }
-        } else {
-            Delivered::default()
-        })
+        if !self.is_acknowledged(&acknowledgement, heartbeat)? {
+            // The sender reads again from its position, and so does this.
+            delivered = Delivered {
+                outdated: all,
+                is_lost: true,
+                ..Delivered::default()
+            };
+        }
+        Ok((delivered, fetched))
     }
 
     /// Asks by `find` which rows are gone, and delivers their tombstones; but not of rows of which another version
@@ -214,4 +265,8 @@ impl CaptureDelivery {
         }
         Err(PollError::Stopped)
     }
+}
+
+fn text_of(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
 }

@@ -122,6 +122,12 @@ impl<'a> CaptureRead<'a> {
         let passed = self.0.passed.lock();
         passed.is_full || passed.ids.contains(&id)
     }
+
+    /// Whether more was handed over since this read began than is remembered, so that every row counts as
+    /// outdated.
+    pub(in crate::source) fn has_lost_track(&self) -> bool {
+        self.0.passed.lock().is_full
+    }
 }
 
 impl Drop for CaptureRead<'_> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::delivery::MAX_IDS_PER_REQUEST;
+use super::delivery::{MAX_IDS_PER_REQUEST, Versions};
 use super::shared::CaptureShared;
 use super::task::{CaptureTask, StepContext};
 use super::version::id_number;
@@ -175,8 +175,9 @@ impl Sweep {
         let ids = pass.late.get(..count).unwrap_or_default();
         self.requests.inc();
         pass.requests += 1;
-        let delivered = context.delivery.deliver_by_id(ids, context.heartbeat)?;
-        if delivered.is_whole {
+        let (delivery, heartbeat) = (&mut context.delivery, context.heartbeat);
+        let delivered = delivery.deliver_by_id(ids, Versions::Unknown, heartbeat)?;
+        if delivered.is_whole() {
             pass.late.drain(..count);
         }
         let now = Instant::now();

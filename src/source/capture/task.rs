@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::delivery::CaptureDelivery;
+use crate::control::TableRequest;
 use crate::health::Heartbeat;
 use crate::source::poll_error::PollError;
 
@@ -11,6 +12,11 @@ use crate::source::poll_error::PollError;
 pub(super) trait CaptureTask {
     /// What it does, for the log.
     fn name(&self) -> &'static str;
+
+    /// Takes a command, where it is one of this task's; gives it back otherwise.
+    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+        Some(request)
+    }
 
     /// When its next step is due; `None`: there is nothing to do for now.
     fn due(&mut self, now: Instant) -> Option<Instant>;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, select};
 
 use super::deletes::DeleteSearch;
 use super::delivery::CaptureDelivery;
+use super::reread::Reread;
 use super::shared::CaptureShared;
 use super::sweep::Sweep;
 use super::task::{CaptureTask, StepContext};
 use crate::backoff::Backoff;
 use crate::config::TableConfig;
+use crate::control::TableRequest;
 use crate::health::Heartbeat;
 use crate::metrics::Metrics;
 use crate::source::channels::PollerMessage;
@@ -25,12 +27,21 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one step may keep the thread from its heartbeat.
 const STEP_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(600);
 
+/// The capture thread's ends of channels.
+pub(in crate::source) struct CaptureChannels {
+    /// To the sender.
+    pub(in crate::source) messages: Sender<PollerMessage>,
+    /// Commands of an operator.
+    pub(in crate::source) commands: Receiver<TableRequest>,
+}
+
 /// Reads beside the poller of one table.
 pub(in crate::source) struct CaptureThread {
     table: String,
     /// The most urgent ones first.
     tasks: Vec<Box<dyn CaptureTask + Send>>,
     delivery: CaptureDelivery,
+    commands: Receiver<TableRequest>,
     backoff: Backoff,
     heartbeat: Heartbeat,
     stop: Stop,
@@ -43,14 +54,15 @@ impl CaptureThread {
         table: &TableConfig,
         shared: &Arc<CaptureShared>,
         fingerprint: &str,
-        messages: Sender<PollerMessage>,
+        channels: CaptureChannels,
         stop: &Stop,
     ) -> CaptureThread {
         let fetch = PageFetch::of_rows(&context.instance, table, stop);
         CaptureThread {
             table: table.name.clone(),
             tasks: tasks(context, table, shared, fingerprint, stop),
-            delivery: CaptureDelivery::new(shared, fetch, messages, stop),
+            delivery: CaptureDelivery::new(shared, fetch, channels.messages, stop),
+            commands: channels.commands,
             backoff: context.instance.client().backoff(),
             heartbeat: context.health.thread(&format!("capture:{}", table.name)),
             stop: stop.clone(),
@@ -63,9 +75,27 @@ impl CaptureThread {
         while !self.stop.is_stopped() {
             let pause = self.step();
             self.heartbeat.beat(pause + LOOK_INTERVAL * 60);
-            if self.stop.wait(pause) {
-                break;
+            select! {
+                recv(self.commands) -> request => match request {
+                    Ok(request) => self.take(request),
+                    // The pipeline has been given up.
+                    Err(_) => {
+                        self.stop.wait(pause);
+                    }
+                },
+                recv(self.stop.receiver()) -> _ => {}
+                default(pause) => {}
             }
+        }
+    }
+
+    /// Gives a command to the task whose it is.
+    fn take(&mut self, request: TableRequest) {
+        let mut tasks = self.tasks.iter_mut();
+        let left = tasks.try_fold(request, |request, task| task.take(request));
+        if let Some(request) = left {
+            let words = format!("table {} has no such command", self.table);
+            request.answer(Err(words));
         }
     }
 
@@ -121,7 +151,7 @@ fn tasks(
     fingerprint: &str,
     stop: &Stop,
 ) -> Vec<Box<dyn CaptureTask + Send>> {
-    let mut tasks: Vec<Box<dyn CaptureTask + Send>> = Vec::new();
+    let mut tasks: Vec<Box<dyn CaptureTask + Send>> = vec![Box::new(Reread::new(table))];
     if shared.is_swept() {
         tasks.push(Box::new(Sweep::new(context, table, shared, stop)));
     }

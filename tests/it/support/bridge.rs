@@ -110,6 +110,22 @@ impl Bridge {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// POSTs JSON to the port with an admin token; status and answer.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        token: &str,
+        body: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false);
+        let request = agent.build().new_agent().post(self.url(path));
+        let request = request.header("Authorization", format!("Bearer {token}"));
+        let mut answer = request.send(body.to_string()).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
     fn try_get(&self, path: &str) -> std::io::Result<(u16, String)> {
         let addr = self.addr();
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;

@@ -14,6 +14,7 @@ use super::state::{DeleteFinder, DeleteState, HeldDeletes};
 use crate::config::TableConfig;
 use crate::servicenow::AnswerRow;
 use crate::servicenow::query::{Cursor, QueryColumns, Slice, TimeLiterals, parse_time};
+use crate::source::capture::delivery::Versions;
 use crate::source::capture::task::StepContext;
 use crate::source::channels::Tombstone;
 use crate::source::poll_error::PollError;
@@ -292,8 +293,11 @@ impl AuditTail {
         context: &mut StepContext<'_>,
     ) -> Result<usize, PollError> {
         let ids: Vec<String> = entries.iter().map(|entry| entry.row_id.clone()).collect();
-        let delivered = context.delivery.deliver_by_id(&ids, context.heartbeat)?;
-        if !delivered.is_whole {
+        let delivered =
+            context
+                .delivery
+                .deliver_by_id(&ids, Versions::Unknown, context.heartbeat)?;
+        if !delivered.is_whole() {
             return Ok(0);
         }
         for id in &ids {

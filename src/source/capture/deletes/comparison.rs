@@ -21,6 +21,7 @@ use crate::delivered::{
 };
 use crate::kafka::TopicReader;
 use crate::servicenow::query::hex_id;
+use crate::source::capture::delivery::Versions;
 use crate::source::capture::task::StepContext;
 use crate::source::channels::Tombstone;
 use crate::source::context::SourceContext;
@@ -263,8 +264,8 @@ impl TableComparison {
             let ids: Vec<String> = listing.back.iter().take(count).cloned().collect();
             if context
                 .delivery
-                .deliver_by_id(&ids, context.heartbeat)?
-                .is_whole
+                .deliver_by_id(&ids, Versions::Unknown, context.heartbeat)?
+                .is_whole()
             {
                 listing.back.drain(..count);
             }
