@@ -183,14 +183,16 @@ impl TopicSights {
     }
 }
 
-/// Whether the topic's own setting says so; without an answer it is taken for one that keeps rows.
+/// Whether the topic's own setting says so, or is not known: Kafka's default throws records away.
 fn is_aging(survey: &ClusterSurveyor<'_>, topic: &str) -> bool {
-    let found = survey.topics(&[topic.to_owned()]).unwrap_or_default();
+    let Ok(found) = survey.topics(&[topic.to_owned()]) else {
+        return true;
+    };
     found.into_iter().any(|(_, survey)| match survey {
         TopicSurvey::Found(found) => {
             let policy = found.settings.and_then(|settings| settings.cleanup_policy);
-            policy.is_some_and(|policy| policy.contains("delete"))
+            policy.is_none_or(|policy| policy.contains("delete"))
         }
-        _ => false,
+        TopicSurvey::Missing | TopicSurvey::Forbidden => true,
     })
 }

@@ -10,6 +10,7 @@ mod checkpoint;
 mod deletes;
 mod killed_sink;
 mod registry_return;
+mod verify;
 
 use std::collections::HashSet;
 use std::thread;

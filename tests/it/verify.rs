@@ -6,7 +6,7 @@ mod repaired;
 mod resumed;
 mod scheduled;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use servicenow_sim::Row;
@@ -23,25 +23,30 @@ fn copied(rig: &Rig, config: &Config, rows: usize) -> Bridge {
     bridge
 }
 
-fn with_headers(rig: &Rig) -> Config {
+pub(crate) fn with_headers(rig: &Rig) -> Config {
     rig.config().source("version_headers: true")
 }
 
 /// What `verify incident` says with these flags, and its exit code.
 fn verify(rig: &Rig, flags: &[&str]) -> (Value, i32) {
-    let args = [&["verify", "incident", "--json", "--wait", "1s"], flags].concat();
+    verify_waiting(rig, "1s", flags)
+}
+
+/// The same, where a difference must stay the same for this time.
+pub(crate) fn verify_waiting(rig: &Rig, wait: &str, flags: &[&str]) -> (Value, i32) {
+    let args = [&["verify", "incident", "--json", "--wait", wait], flags].concat();
     let (out, errors, code) = texts(&run(rig.folder.path(), &args));
     let report = serde_json::from_str(&out);
     (report.unwrap_or_else(|_| panic!("{code}: {errors}")), code)
 }
 
 /// The rows of a state in a report.
-fn count(report: &Value, state: &str) -> u64 {
+pub(crate) fn count(report: &Value, state: &str) -> u64 {
     report["rows"][state].as_u64().unwrap()
 }
 
 /// The rows that a report names, with their states.
-fn named(report: &Value) -> BTreeMap<String, String> {
+pub(crate) fn named(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let found = report["differences"].as_array().unwrap().iter();
     found
@@ -50,9 +55,9 @@ fn named(report: &Value) -> BTreeMap<String, String> {
 }
 
 /// Rows that are older than all that the bridge has read, so that it never sees them.
-fn unseen_rows(rig: &Rig, count: usize) -> Vec<String> {
+pub(crate) fn unseen_rows(rig: &Rig, count: usize) -> Vec<String> {
     let before: Vec<Row> = rig.sim.rows("incident").unwrap();
-    let known: Vec<String> = before.iter().map(id_of).collect();
+    let known: HashSet<String> = before.iter().map(id_of).collect();
     let rows = servicenow_sim::Generator::new(fastrand::u64(..), 0, rig.sim.now() - 90_000);
     rig.sim.insert_many("incident", rows.take(count)).unwrap();
     let after = rig.sim.rows("incident").unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use real_kafka::{Draft, Record, Writer};
+use real_kafka::{Draft, Record, Writer, require_or_skip, shared};
 use servicenow_sim::Churn;
 
 use super::{copied, count, named, unseen_rows, verify, with_headers};
@@ -213,4 +213,29 @@ fn sums_find_most_and_all_rows_find_the_rest() {
     assert_eq!(found[&missing], "missing");
     assert_eq!(found[&swapped], "extra");
     assert_eq!(bridge.terminate(), 0);
+}
+
+/// Retention has thrown the older half of a partition away.
+#[test]
+fn what_retention_took_is_no_loss() {
+    if !require_or_skip() {
+        return;
+    }
+    let broker = shared().unwrap();
+    let topic = format!("verify.aged.{}", fastrand::u64(..));
+    broker.create_topic(&topic, 1, &[]).unwrap();
+    let rig = Rig::new();
+    rig.fill("incident", 200);
+    let mut config = with_headers(&rig).topic(&topic);
+    config.kafka = format!("brokers: ['{}']", broker.plain_addr());
+    let mut bridge = rig.start(&config);
+    bridge.wait_metric(&produced("incident", &topic), 200.0);
+    assert_eq!(bridge.terminate(), 0);
+    broker.delete_records(&topic, 0, 80).unwrap();
+    let (report, code) = verify(&rig, &["--full"]);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(
+        (count(&report, "aged_out"), count(&report, "equal")),
+        (80, 120)
+    );
 }
