@@ -20,7 +20,7 @@ const CERTIFICATE_SLICES: usize = 256;
 /// A certificate, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
-    /// [`CERTIFICATE_VERSION`].
+    /// The version of the format, 1.
     pub version: u32,
     /// What is claimed, in words.
     pub claim: String,

@@ -67,7 +67,9 @@ fn the_bridge_is_told_of_the_rows_that_differ_and_of_no_others() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     name_port(&rig, &addr);
-    let told = thread::spawn(move || answer_as_bridge(&listener));
+    let told = thread::Builder::new()
+        .spawn(move || answer_as_bridge(&listener))
+        .unwrap();
     let args = [
         "verify", "incident", "--full", "--json", "--wait", "1s", "--repair",
     ];
