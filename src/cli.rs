@@ -32,7 +32,7 @@ pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
     DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    SchemaOptions, ShowOptions, VerifyOptions,
+    RewindOptions, SchemaOptions, ShowOptions, SnapshotOptions, VerifyOptions,
 };
 pub use parse::{UsageError, parse};
 pub use values::{

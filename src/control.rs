@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
 
-pub use self::table_command::TableCommand;
+pub use self::table_command::{SnapshotOrder, SnapshotPart, SnapshotProgress, TableCommand};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Commands that wait for the supervisor; it takes them one after the other.
@@ -188,6 +188,8 @@ pub struct SupervisedPipeline {
     pub name: String,
     /// Its state.
     pub phase: PipelinePhase,
+    /// How far the snapshot of a table is, while one is under way.
+    pub snapshot: Option<SnapshotProgress>,
 }
 
 /// A place that does not answer now: the instance's reads, its writes, its log-in, or the schema registry.

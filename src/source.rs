@@ -16,6 +16,7 @@ mod failure_log;
 mod frontier;
 mod hand_over;
 mod instance;
+mod key_order;
 mod own_rows;
 mod page_buffer;
 mod page_check;

@@ -15,7 +15,7 @@ use super::http::{AdminMethod, AdminReply, AdminRequest, AdminResponse};
 use super::services::AdminServices;
 use super::threads::threads;
 use crate::config::{self, Secret};
-use crate::control::{AdminCommand, DeleteDecision, TableCommand};
+use crate::control::{AdminCommand, DeleteDecision, SnapshotOrder, SnapshotPart, TableCommand};
 
 /// The body of pause, resume and poll.
 #[derive(Deserialize)]
@@ -38,6 +38,24 @@ struct RereadBody {
     ids: Vec<String>,
 }
 
+/// A part of a table to begin with, or what is to become of the snapshot that is under way.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnapshotBody {
+    name: String,
+    query: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    order: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewindBody {
+    name: String,
+    since: i64,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LogLevelBody {
@@ -56,8 +74,8 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
         "threads" => look(request, || {
             AdminResponse::json(200, &threads(&services.health, Instant::now()))
         }),
-        "pause" | "resume" | "poll" | "deletes" | "reread" | "log-level" | "refresh-token"
-        | "reload" => {
+        "pause" | "resume" | "poll" | "deletes" | "reread" | "snapshot" | "rewind"
+        | "log-level" | "refresh-token" | "reload" => {
             if request.method != AdminMethod::Post {
                 return AdminReply::Now(only("POST"));
             }
@@ -67,7 +85,7 @@ pub(super) fn answer(services: &AdminServices, path: &str, request: &AdminReques
             }
         }
         _ => {
-            let known = "the admin API has config, threads, pause, resume, poll, deletes, reread, \
+            let known = "the admin API has config, threads, pause, resume, poll, deletes, reread, snapshot, rewind, \
                          refresh-token, log-level and reload";
             AdminReply::Now(AdminResponse::error(404, known))
         }
@@ -144,6 +162,17 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
                 command: TableCommand::Reread(ids),
             })
         }
+        "snapshot" => snapshot(read(body, r#"{"name": "incident"}"#)?),
+        "rewind" => {
+            let RewindBody { name, since } = read(body, r#"{"name": "incident", "since": 0}"#)?;
+            Ok(AdminCommand::ForTable {
+                table: name,
+                command: TableCommand::Snapshot(SnapshotPart {
+                    since: Some(since),
+                    ..SnapshotPart::default()
+                }),
+            })
+        }
         "log-level" => {
             let LogLevelBody { level } = read(body, r#"{"level": "debug"}"#)?;
             log_level(&level).map(AdminCommand::LogLevel)
@@ -151,6 +180,32 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
         "refresh-token" => Ok(AdminCommand::RefreshToken),
         _ => Ok(AdminCommand::Reload),
     }
+}
+
+fn snapshot(body: SnapshotBody) -> Result<AdminCommand, String> {
+    let part = SnapshotPart {
+        query: body.query,
+        since: None,
+        from: body.from,
+        to: body.to,
+    };
+    let command = match body.order {
+        None => TableCommand::Snapshot(part),
+        Some(_) if part != SnapshotPart::default() => {
+            return Err(
+                "an order is about the snapshot that is under way: leave out its part".to_owned(),
+            );
+        }
+        Some(word) => {
+            let mut known = SnapshotOrder::ALL.into_iter();
+            let order = known.find(|order| order.word() == word);
+            TableCommand::SteerSnapshot(order.ok_or("the order is one of pause, resume, stop")?)
+        }
+    };
+    Ok(AdminCommand::ForTable {
+        table: body.name,
+        command,
+    })
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {

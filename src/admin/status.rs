@@ -146,6 +146,8 @@ pub struct PipelineStatus {
     pub next_poll: Option<f64>,
     /// What the last scheduled comparison of a table with its topic found.
     pub verify: Option<VerifyStatus>,
+    /// How far the snapshot or rewind of a table is; null while none is under way.
+    pub snapshot: Option<SnapshotStatus>,
     /// Records of a topic that are consumed but not done.
     pub in_flight: Option<f64>,
     /// Records of a topic that wait, after an unclean end, for writes that may still run.
@@ -172,6 +174,20 @@ pub struct VerifyStatus {
     pub differences: u64,
     /// Rows by their state.
     pub rows: BTreeMap<String, u64>,
+}
+
+/// A snapshot or rewind of a table that is under way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SnapshotStatus {
+    /// Rows that it has delivered.
+    pub rows: u64,
+    /// Rows that are left, by the instance's count.
+    pub remaining: Option<u64>,
+    /// Seconds that these take.
+    pub left: Option<u64>,
+    /// It waits to be resumed.
+    pub paused: bool,
 }
 
 /// The state of a pipeline.

@@ -9,7 +9,8 @@ use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_IN
 use super::services::AdminServices;
 use super::status::{
     BridgeStatus, CheckpointStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus,
-    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus, VerifyStatus,
+    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus, SnapshotStatus,
+    VerifyStatus,
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, SinkMember};
@@ -241,6 +242,7 @@ impl StatusBuilder<'_> {
             next_poll: gauge(&metrics.source_next_poll, name)
                 .filter(|at| *at > 0.0 && state != PipelineState::Paused),
             verify: self.verify(name),
+            snapshot: self.snapshot(name),
             errors: metrics.source_errors.sum_for(name),
             last_error: last(&own),
             history: self.history.series(PipelineKind::Table, name),
@@ -272,6 +274,18 @@ impl StatusBuilder<'_> {
             }
         });
         Some(status)
+    }
+
+    fn snapshot(&self, table: &str) -> Option<SnapshotStatus> {
+        let mut phases = self.phases.iter();
+        let found = phases.find(|it| it.kind == PipelineKind::Table && it.name == table)?;
+        let progress = found.snapshot?;
+        Some(SnapshotStatus {
+            rows: progress.rows,
+            remaining: progress.remaining,
+            left: progress.seconds_left,
+            paused: progress.is_paused,
+        })
     }
 
     fn topic(&self, topic: &SinkTopicConfig) -> PipelineStatus {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::options::{
     CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
     DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    SchemaOptions, ShowOptions, VerifyOptions,
+    RewindOptions, SchemaOptions, ShowOptions, SnapshotOptions, VerifyOptions,
 };
 use super::values::{ManualPage, Shell};
 
@@ -105,6 +105,10 @@ pub enum AdminAction {
         /// The table.
         table: String,
     },
+    /// Read a table, or a part of it, again beside its stream; or steer that.
+    Snapshot(SnapshotOptions),
+    /// Read again what changed since a time, beside the stream.
+    Rewind(RewindOptions),
     /// Get a new access token.
     RefreshToken,
     /// Log from this level on.

@@ -319,6 +319,34 @@ options! {
 }
 
 options! {
+    /// What `snapshot` is asked for.
+    pub struct SnapshotOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+        /// only rows that this encoded query finds, beside the `query` of the table
+        query: Option<String> = value("query", "QUERY");
+        /// only rows whose sys_id begins between these hex digits, as `00..40`, `40..`
+        slice: Option<IdSlice> = value("slice", "A..B");
+        /// let the snapshot that is under way wait, also over restarts
+        pause: bool = switch("pause");
+        /// let it go on
+        resume: bool = switch("resume");
+        /// end it for good
+        stop: bool = switch("stop");
+    }
+}
+
+options! {
+    /// What `rewind` is asked for.
+    pub struct RewindOptions {
+        /// the name of a table
+        table: String = argument("TABLE");
+        /// epoch seconds, `2026-01-31 08:15:00` (UTC), RFC 3339, or how long ago: `90m`, `2h`, `7d`
+        time: PointInTime = argument("TIME");
+    }
+}
+
+options! {
     /// What `log-level` is asked for.
     pub(super) struct LogLevelOptions {
         /// one of error, warn, info, debug, trace

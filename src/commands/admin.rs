@@ -10,8 +10,9 @@ use super::running_bridge::{PortAnswer, RunningBridge};
 use super::terminal::Terminal;
 use crate::admin::status::BridgeStatus;
 use crate::admin::threads::ThreadsReport;
-use crate::cli::AdminAction;
+use crate::cli::{AdminAction, EpochSeconds, RewindOptions, SnapshotOptions};
 use crate::config::ObservabilityConfig;
+use crate::control::SnapshotOrder;
 
 mod words;
 
@@ -71,6 +72,12 @@ fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, Comma
             let body = json!({ "name": table, "decision": decision });
             ("/api/deletes", Some(body))
         }
+        AdminAction::Snapshot(options) => ("/api/snapshot", Some(snapshot(options))),
+        AdminAction::Rewind(RewindOptions { table, time }) => {
+            let now = EpochSeconds(jiff::Timestamp::now().as_second());
+            let body = json!({ "name": table, "since": time.resolve(now).0 });
+            ("/api/rewind", Some(body))
+        }
         AdminAction::RefreshToken => ("/api/refresh-token", Some(Value::Null)),
         AdminAction::LogLevel(level) => ("/api/log-level", Some(json!({ "level": level }))),
     };
@@ -85,6 +92,26 @@ fn ask(port: &ObservabilityConfig, action: &AdminAction) -> Result<String, Comma
         200 => Ok(answer.body),
         _ => Err(refusal(&answer)),
     }
+}
+
+/// What is asked about a snapshot.
+fn snapshot(options: &SnapshotOptions) -> Value {
+    let orders = [
+        (options.pause, SnapshotOrder::Pause),
+        (options.resume, SnapshotOrder::Resume),
+        (options.stop, SnapshotOrder::Stop),
+    ];
+    let order = orders.iter().find(|(is_given, _)| *is_given);
+    if let Some((_, order)) = order {
+        return json!({ "name": options.table, "order": order.word() });
+    }
+    let bound = |id: Option<u128>| id.map(|id| format!("{id:032x}"));
+    json!({
+        "name": options.table,
+        "query": options.query,
+        "from": bound(options.slice.and_then(|slice| slice.from)),
+        "to": bound(options.slice.and_then(|slice| slice.to)),
+    })
 }
 
 fn bearer(port: &ObservabilityConfig) -> Result<String, CommandFailure> {

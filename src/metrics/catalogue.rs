@@ -176,6 +176,10 @@ catalogue! {
     source_type_errors: CounterVec = "bridge_source_type_errors_total" ["table", "column"] of SourceTable;
     /// Values left out because the Avro schema has no field for their column.
     source_unknown_columns: CounterVec = "bridge_source_unknown_columns_total" ["table"] of SourceTable;
+    /// Rows that snapshots and rewinds have delivered.
+    snapshot_rows: CounterVec = "bridge_snapshot_rows_total" ["table"] of SourceTable;
+    /// Rows left in the snapshot or rewind that is under way, by the instance's count; 0 without one.
+    snapshot_remaining_rows: GaugeVec = "bridge_snapshot_remaining_rows" ["table"] of SourceTable;
     /// Seconds since the last scheduled comparison of a table with its topic came to its end; none before the first.
     verify_age: GaugeVec = "bridge_verify_age_seconds" ["table"] of SourceTable;
     /// Rows by what that comparison found: equal, in_flight, missing, stale, extra, left_out, aged_out, wrong_partition.

@@ -363,10 +363,12 @@ impl Pipelines {
     /// The state of each pipeline: tables, then topics, in the order of the configuration.
     pub(super) fn states(&self, config: &Config) -> Vec<SupervisedPipeline> {
         let tables = config.active_tables().iter().filter_map(|table| {
+            let slot = self.tables.get(&table.name)?;
             Some(SupervisedPipeline {
                 kind: PipelineKind::Table,
                 name: table.name.clone(),
-                phase: self.tables.get(&table.name)?.phase(),
+                phase: slot.phase(),
+                snapshot: slot.work().and_then(source::TablePipeline::snapshot),
             })
         });
         let topics = config
@@ -380,6 +382,7 @@ impl Pipelines {
                 } else {
                     self.sink.phase()
                 },
+                snapshot: None,
             });
         tables.chain(topics).collect()
     }

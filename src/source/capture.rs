@@ -8,6 +8,7 @@ mod delivery;
 mod gate;
 mod reread;
 mod shared;
+mod snapshot;
 mod sweep;
 mod task;
 mod thread;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::frontier::ClosedSeconds;
 use super::instance::SourceInstance;
+use super::key_order::KeyOrderCheck;
 use super::page_buffer::PageBuffer;
 use super::page_check::{CheckedPage, PageCheck};
 use super::poll_error::PollError;
@@ -13,9 +14,10 @@ use super::read_ids::ReadIds;
 use super::row_counts::RowCounts;
 use super::window::PageRequest;
 use crate::config::{DisplayValue, OnBadRow, TableConfig};
+use crate::control::SnapshotPart;
 use crate::servicenow::ResponseBody;
 use crate::servicenow::page::{BadRow, CursorColumns, PageChunk, PageReader, RowBlock};
-use crate::servicenow::query::{EncodedQuery, QueryColumns};
+use crate::servicenow::query::{EncodedQuery, IdentifierRange, QueryColumns};
 use crate::servicenow::table_api::{self, TableRequests};
 use crate::stop::Stop;
 
@@ -41,6 +43,31 @@ pub(super) struct FetchedPage {
     pub(super) total: Option<u64>,
     /// Rows that are passed over.
     pub(super) bad_rows: Vec<BadRow>,
+}
+
+/// A page in the order of identifiers.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPageRequest {
+    /// The part of the table.
+    pub(super) part: SnapshotPart,
+    /// Rows behind this identifier.
+    pub(super) after: Option<String>,
+    /// Rows of those that are passed over, as they are hidden.
+    pub(super) offset: u32,
+    /// Most rows of the page.
+    pub(super) limit: u32,
+    /// Whether the instance has to count the rows behind `after`.
+    pub(super) count: bool,
+}
+
+/// What is known of such a page.
+pub(super) struct KeyPage {
+    /// Rows on it.
+    pub(super) rows: u32,
+    /// The identifier of the last one.
+    pub(super) last: Option<String>,
+    /// Rows behind `after`, by the instance's count, including hidden ones.
+    pub(super) total: Option<u64>,
 }
 
 /// Fetches the pages of one table.
@@ -177,6 +204,45 @@ impl PageFetch {
         Ok(())
     }
 
+    /// Fetches rows in the order of their identifiers.
+    ///
+    /// # Errors
+    /// The answer does not count.
+    pub(super) fn fetch_by_key(
+        &mut self,
+        request: &KeyPageRequest,
+        rows: &mut impl PageRows,
+    ) -> Result<KeyPage, PollError> {
+        let literals = self.instance.literals(&self.stop)?;
+        let range = IdentifierRange {
+            query: request.part.query.as_deref(),
+            since: request.part.since,
+            from: request.part.from.as_deref(),
+            to: request.part.to.as_deref(),
+        };
+        let after = request.after.as_deref();
+        let query = self.query_columns.by_identifier(&range, after, literals);
+        let mut get = self.requests.list(&query, request.limit, request.count);
+        if request.offset > 0 {
+            get.params
+                .push(("sysparm_offset", request.offset.to_string()));
+        }
+        let response = self.instance.client().get(&get, &self.stop)?;
+        self.instance.observe(&response.meta);
+        let total = response.meta.total_count.filter(|_| request.count);
+        let mut check = KeyOrderCheck::new(&range, after, request.limit);
+        let mut buffer = PageBuffer::default();
+        self.read(response.body, &mut check, rows, &mut buffer)?;
+        while let Some(block) = buffer.release_oldest() {
+            rows.take(block, true)?;
+        }
+        Ok(KeyPage {
+            rows: check.rows,
+            last: check.last,
+            total,
+        })
+    }
+
     /// Reads an answer to its end. What may not be handed on before its page is known to be good is left in
     /// `buffer`.
     fn read(
@@ -253,6 +319,16 @@ trait BlockCheck {
     /// # Errors
     /// In words, what the instance answered with that was not asked for.
     fn keep_asked_rows(&mut self, block: &mut RowBlock) -> Result<(), String>;
+}
+
+impl BlockCheck for KeyOrderCheck<'_> {
+    fn keep_asked_rows(&mut self, block: &mut RowBlock) -> Result<(), String> {
+        for row in &block.rows {
+            self.check(block.slice(&row.id))?;
+        }
+        block.rows.retain(|row| !row.text.is_empty());
+        Ok(())
+    }
 }
 
 impl BlockCheck for PageCheck {

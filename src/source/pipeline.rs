@@ -13,7 +13,7 @@ use super::poller::TablePoller;
 use super::position::{StartOfTable, is_in_future};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
-use crate::control::{DeleteDecision, TableRequest};
+use crate::control::{DeleteDecision, SnapshotProgress, TableRequest};
 use crate::servicenow::query::Cursor;
 use crate::stop::StopSignals;
 
@@ -131,6 +131,11 @@ impl TablePipeline {
         }
         *self.shared.decision.lock() = Some(decision);
         Ok(())
+    }
+
+    /// How far its snapshot is; `None`: none is under way.
+    pub fn snapshot(&self) -> Option<SnapshotProgress> {
+        *self.shared.snapshot.lock()
     }
 
     /// Hands a command to the capture thread, which answers it.

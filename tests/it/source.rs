@@ -8,6 +8,7 @@ mod options;
 mod oversize;
 mod pages;
 mod reread;
+mod snapshot;
 mod time;
 mod versions;
 

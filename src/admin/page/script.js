@@ -148,12 +148,15 @@
     write(cell.children[0], pipeline.name);
     write(cell.children[1], "→\u00a0" + pipeline.to);
   }
+  const snapshot = (it) => !it ? "" :
+    "snapshot, " + whole(it.rows) + " rows" + (known(it.remaining) ? ", " + whole(it.remaining) + " left" : "") +
+    (it.paused ? ", paused" : known(it.left) ? ", " + time(it.left) : "");
   function stateCell(cell, pipeline) {
     if (!cell.firstChild) cell.append(make("div", "", make("span", "word"), make("small")));
     const [word, words] = cell.firstChild.children;
     sign(word, pipeline.state, pipeline.state, TONES[pipeline.state] || "quiet");
     const left = known(pipeline.remaining) ? "first load, " + whole(pipeline.remaining) + " rows left" : "";
-    write(words, pipeline.words || left);
+    write(words, pipeline.words || left || snapshot(pipeline.snapshot));
   }
   function errorCell(cell, pipeline) {
     const last = pipeline.last_error;

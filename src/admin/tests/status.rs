@@ -59,6 +59,7 @@ fn states_follow_the_conditions_and_the_supervisor() {
         (PipelineState::Held, "too large")
     );
     let phase = |kind, name: &str, phase| control::SupervisedPipeline {
+        snapshot: None,
         kind,
         name: name.to_owned(),
         phase,

@@ -3,8 +3,9 @@
 use crate::cli::command::{AdminAction, CliCommand};
 use crate::cli::options::{
     DeletesOptions, JsonOption, LogLevelOptions, PipelineOptions, PollOptions, ProbeOptions,
+    RewindOptions, SnapshotOptions,
 };
-use crate::cli::spec::{CommandSpec, options_of};
+use crate::cli::spec::{CommandSpec, InputGroup, OPTIONS, options_of};
 
 /// What the commands have in common.
 const ASK: CommandSpec = CommandSpec {
@@ -97,6 +98,55 @@ pub(super) static ADMIN_COMMAND: CommandSpec = CommandSpec {
             build: |given| {
                 let DeletesOptions { decision, table } = DeletesOptions::read(given)?;
                 Ok(CliCommand::Admin(AdminAction::Deletes { decision, table }))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "snapshot",
+            summary: "deliver all rows of a table again, beside its stream",
+            details: "\
+Lets a running bridge read a table, or a part of it, in the order of sys_id and deliver each row as
+it is now. The stream goes on meanwhile and comes first; a row that it delivers meanwhile is left
+out, so that no record is followed by an older one. A restart goes on where it was; `status` shows
+how far it is. It needs `observability.admin_token_file`.",
+            inputs: &[InputGroup {
+                heading: OPTIONS,
+                usage: Some("[OPTIONS]"),
+                inputs: SnapshotOptions::INPUTS,
+            }],
+            examples: &[
+                "snapshot incident",
+                "snapshot incident --query 'active=true' --slice 00..40",
+                "snapshot incident --pause",
+            ],
+            build: |given| {
+                let options = SnapshotOptions::read(given)?;
+                let orders = [options.pause, options.resume, options.stop];
+                let orders = orders.iter().filter(|order| **order).count();
+                let is_part = options.query.is_some() || options.slice.is_some();
+                if orders > 1 || (orders == 1 && is_part) {
+                    let words = "`--pause`, `--resume` and `--stop` stand alone: they are about the \
+                                 snapshot that is under way";
+                    return Err(words.to_owned());
+                }
+                Ok(CliCommand::Admin(AdminAction::Snapshot(options)))
+            },
+            ..ASK
+        },
+        CommandSpec {
+            name: "rewind",
+            summary: "deliver all rows again that changed since a time, beside the stream",
+            details: "\
+As `snapshot`, of the rows whose timestamp is not before TIME. The checkpoint stays where it is;
+`snapshot TABLE --pause`, `--resume` and `--stop` steer it.",
+            inputs: &[options_of(RewindOptions::INPUTS)],
+            examples: &[
+                "rewind incident 2h",
+                "rewind incident '2026-01-31 08:15:00'",
+            ],
+            build: |given| {
+                let options = RewindOptions::read(given)?;
+                Ok(CliCommand::Admin(AdminAction::Rewind(options)))
             },
             ..ASK
         },

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::admin::status::{BridgeStatus, PipelineState, PipelineStatus};
+use crate::admin::status::{BridgeStatus, PipelineState, PipelineStatus, SnapshotStatus};
 use crate::admin::threads::ThreadsReport;
 use crate::commands::table::{Column, Table};
 use crate::commands::terminal::Terminal;
@@ -195,10 +195,26 @@ fn what(it: &PipelineStatus, now: f64) -> String {
     {
         return format!("first load, {left:.0} rows left");
     }
+    if let Some(snapshot) = &it.snapshot {
+        return of_snapshot(snapshot);
+    }
     let last = it.last_error.as_ref();
     last.map_or_else(String::new, |last| {
         format!("{} ago: {}", time(now - last.at), last.words)
     })
+}
+
+fn of_snapshot(it: &SnapshotStatus) -> String {
+    let left = it.remaining.map(|rows| format!(", {rows} left"));
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let time_left = it.left.map(|left| format!(", {}", time(left as f64)));
+    let end = if it.paused {
+        Some(", paused".to_owned())
+    } else {
+        time_left
+    };
+    let parts = [Some(format!("snapshot, {} rows", it.rows)), left, end];
+    parts.into_iter().flatten().collect()
 }
 
 fn rate(it: &PipelineStatus) -> String {

@@ -96,7 +96,9 @@ impl CaptureTask for Reread {
     }
 
     fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
-        let TableCommand::Reread(ids) = &request.command;
+        let TableCommand::Reread(ids) = &request.command else {
+            return Some(request);
+        };
         if let Some(fault) = fault(ids) {
             request.answer(Err(fault));
         } else if self.commands.len() >= MAX_WAITING_REREADS {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::HandOverGate;
 use crate::checkpoint::{CheckpointStore, SharedSpan};
-use crate::control::DeleteDecision;
+use crate::control::{DeleteDecision, SnapshotProgress};
 use crate::servicenow::query::Cursor;
 use crate::source::frontier::Frontier;
 use crate::sync::Mutex;
@@ -24,6 +24,8 @@ pub(in crate::source) struct CaptureShared {
     pub(in crate::source) frontier: Mutex<Frontier>,
     /// An operator's decision about deletes that are held, until it is obeyed.
     pub(in crate::source) decision: Mutex<Option<DeleteDecision>>,
+    /// How far a snapshot is, while one is under way.
+    pub(in crate::source) snapshot: Mutex<Option<SnapshotProgress>>,
     checkpoints: Arc<CheckpointStore>,
     settle: Duration,
 }
@@ -39,6 +41,7 @@ impl CaptureShared {
             span,
             frontier: Mutex::new(Frontier::new(settle)),
             decision: Mutex::default(),
+            snapshot: Mutex::default(),
             checkpoints: Arc::clone(checkpoints),
             settle,
         }

@@ -9,6 +9,7 @@ use super::deletes::DeleteSearch;
 use super::delivery::CaptureDelivery;
 use super::reread::Reread;
 use super::shared::CaptureShared;
+use super::snapshot::Snapshot;
 use super::sweep::Sweep;
 use super::task::{CaptureTask, StepContext};
 use crate::backoff::Backoff;
@@ -159,5 +160,6 @@ fn tasks(
         let search = DeleteSearch::new(context, table, shared, fingerprint, stop);
         tasks.push(Box::new(search));
     }
+    tasks.push(Box::new(Snapshot::new(context, table, shared, fingerprint)));
     tasks
 }

@@ -11,10 +11,10 @@ use crate::support::config::Config;
 use crate::support::rig::{Rig, TOPIC};
 use crate::support::{LONG, wait_for};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A configuration whose admin API takes commands.
-fn with_token(rig: &Rig) -> Config {
+pub(super) fn with_token(rig: &Rig) -> Config {
     let token = rig.folder.path().join("token");
     fs::write(&token, TOKEN).unwrap();
     let mut config = rig.config();
@@ -28,7 +28,7 @@ fn reread(bridge: &Bridge, table: &str, ids: &[&str]) -> (u16, Value) {
 }
 
 /// How often each row of `incident` is in its topic.
-fn counts(rig: &Rig) -> BTreeMap<String, usize> {
+pub(super) fn counts(rig: &Rig) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for record in rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap() {
         *counts.entry(record.key_text()).or_default() += 1;

@@ -1,0 +1,175 @@
+//! What is kept of a snapshot beside the checkpoint, in one small file for each table.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::SnapshotPart;
+use crate::regular_file::{self, Access, FileReplacement, Links};
+use crate::servicenow::query::query_value_fault;
+
+/// A larger file was not written by this program.
+const MAX_SNAPSHOT_STATE_BYTES: u64 = 1 << 20;
+
+/// A snapshot that is not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SnapshotState {
+    /// Instance, table, columns and query (`source::fingerprint`).
+    pub(super) fingerprint: String,
+    /// What it reads.
+    pub(super) part: SnapshotPart,
+    /// The last identifier whose row Kafka has; `None`: the first one is next.
+    pub(super) after: Option<String>,
+    /// Rows that were delivered.
+    pub(super) rows: u64,
+    /// Rows that were read, those included that were left out.
+    pub(super) read: u64,
+    /// Rows that are left, by the instance's count.
+    pub(super) remaining: Option<u64>,
+    /// It waits to be resumed.
+    pub(super) is_paused: bool,
+}
+
+impl SnapshotState {
+    /// Of a snapshot that begins.
+    pub(super) fn of(fingerprint: &str, part: SnapshotPart) -> SnapshotState {
+        SnapshotState {
+            fingerprint: fingerprint.to_owned(),
+            part,
+            after: None,
+            rows: 0,
+            read: 0,
+            remaining: None,
+            is_paused: false,
+        }
+    }
+}
+
+/// The file of one table.
+#[derive(Debug)]
+pub(super) struct SnapshotStateFile {
+    replacement: FileReplacement,
+}
+
+impl SnapshotStateFile {
+    /// Beside the checkpoint file.
+    pub(super) fn beside(checkpoint: &Path, table: &str) -> SnapshotStateFile {
+        let folder = regular_file::sibling(checkpoint, "", ".snapshots");
+        SnapshotStateFile {
+            replacement: FileReplacement::of(folder.join(format!("{table}.json"))),
+        }
+    }
+
+    /// What is kept for this query.
+    ///
+    /// # Errors
+    /// In words, why what is there is of no use.
+    pub(super) fn read(&self, fingerprint: &str) -> Result<Option<SnapshotState>, String> {
+        let path = self.replacement.target();
+        let opened = regular_file::open(path, Access::Read, Links::Refuse);
+        let read = |file| regular_file::read_up_to(&file, MAX_SNAPSHOT_STATE_BYTES);
+        let bytes = match opened.and_then(read) {
+            Ok(bytes) => bytes,
+            Err(fault) if fault.is_missing() => return Ok(None),
+            Err(fault) => return Err(io::Error::from(fault).to_string()),
+        };
+        match serde_json::from_slice::<SnapshotState>(&bytes) {
+            Ok(state) if state.fingerprint == fingerprint => Ok(Some(state)),
+            Ok(_) => Err("it belongs to another query".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Replaces what is kept.
+    ///
+    /// # Errors
+    /// In words, why the file cannot be written; what was there before still is.
+    pub(super) fn write(&self, state: &SnapshotState) -> Result<(), String> {
+        let path = self.replacement.target();
+        let write = || -> io::Result<()> {
+            let text = serde_json::to_vec(state)?;
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let replaced = self.replacement.replace(|file| file.write_all(&text));
+            replaced.map(drop)
+        };
+        write().map_err(|error| failed(path, &error))
+    }
+
+    /// The snapshot is over.
+    ///
+    /// # Errors
+    /// In words, why the file cannot be removed.
+    pub(super) fn remove(&self) -> Result<(), String> {
+        let path = self.replacement.target();
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("the state of the snapshot in {}: {error}", path.display())
+}
+
+/// What is wrong with the part of a table that is asked for, in words: pure.
+pub(super) fn part_fault(part: &SnapshotPart) -> Option<String> {
+    let query = part.query.as_deref().unwrap_or_default();
+    if query.contains(char::is_control) {
+        return Some("the query has a control character in it".to_owned());
+    }
+    if ["ORDERBY", "GROUPBY"]
+        .iter()
+        .any(|word| query.contains(word))
+    {
+        return Some("the query must not have an order or groups of its own".to_owned());
+    }
+    let bounds = [&part.from, &part.to].into_iter().flatten();
+    let mut faults = bounds.filter_map(|id| {
+        let fault = query_value_fault(id.as_bytes())?;
+        Some(format!(
+            "the identifier {id:?} cannot be asked for: {fault}"
+        ))
+    });
+    faults.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_would_read_other_rows_is_refused() {
+        let query = |text: &str| SnapshotPart {
+            query: Some(text.to_owned()),
+            ..SnapshotPart::default()
+        };
+        assert_eq!(part_fault(&query("active=true^NQstate=7")), None);
+        for wrong in ["active=true^ORDERBYnumber", "a=b\nc"] {
+            assert!(part_fault(&query(wrong)).is_some(), "{wrong:?}");
+        }
+        let from = Some("0^NQactive=true".to_owned());
+        let part = SnapshotPart {
+            from,
+            ..SnapshotPart::default()
+        };
+        assert!(part_fault(&part).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_for_the_same_query_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SnapshotStateFile::beside(&folder.path().join("offsets.json"), "incident");
+        assert_eq!(file.read("f"), Ok(None));
+        let mut state = SnapshotState::of("f", SnapshotPart::default());
+        state.after = Some("ab".to_owned());
+        file.write(&state).unwrap();
+        assert_eq!(file.read("f"), Ok(Some(state)));
+        assert!(file.read("g").unwrap_err().contains("another query"));
+        file.remove().unwrap();
+        file.remove().unwrap();
+        assert_eq!(file.read("f"), Ok(None));
+    }
+}
