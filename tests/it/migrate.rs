@@ -164,6 +164,10 @@ fn a_go_configuration_and_its_offsets_go_on_where_they_were() {
         "bridge_checkpoint_timestamp_seconds{table=\"incident\"}",
         stamp as f64,
     );
+    bridge.wait_metric(
+        "bridge_checkpoint_timestamp_seconds{table=\"problem\"}",
+        1.0,
+    );
     assert_eq!(bridge.terminate(), 0);
 
     let records = kafka

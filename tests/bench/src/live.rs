@@ -37,8 +37,7 @@ fn pause(time: Duration) {
 }
 
 /// From the moment a row is written on the instance to the moment a consumer has it, with a poll
-/// every 100 ms. The second that is still open on the instance is never read, so half a second of
-/// the median is the price of losing nothing.
+/// every 100 ms.
 pub(crate) fn latency(bridge: &str, broker: &Broker) -> Result<(), Box<dyn Error>> {
     let sim = Sim::start(Options::default())?;
     broker.create_topic("bench-latency", 3, &[])?;
