@@ -65,7 +65,7 @@ pub(super) struct TablePoller {
     reads_open: bool,
     stop: Stop,
     backoff: Backoff,
-    /// The upper bound up to which everything is read, where nothing younger is.
+    /// The upper bound up to which everything is read.
     read_to: Option<i64>,
     clock_watch: ClockWatch,
     /// The note that nothing counts the rows.
@@ -164,7 +164,7 @@ impl TablePoller {
         let hi = self.upper_bound(clock);
         let reached = self.window.cursor().map(|cursor| cursor.seconds);
         let ahead = reached.map_or(0, |reached| reached.saturating_sub(hi));
-        if ahead > 0 || self.read_to == Some(hi) {
+        if ahead > 0 || (self.delay > 0 && self.read_to == Some(hi)) {
             // Nothing can be new. To look again soon costs nothing.
             return self.wait_for_clock(ahead).map(|()| true);
         }
@@ -190,7 +190,7 @@ impl TablePoller {
                 WindowStep::Stuck => return Err(PollError::HiddenRows),
             }
         }
-        self.read_to = (self.delay > 0).then_some(hi);
+        self.read_to = Some(hi);
         // What is read again was counted before.
         let is_news = had_rows || !std::mem::take(&mut self.reads_open);
         let hidden = if is_news { self.window.hidden() } else { 0 };
