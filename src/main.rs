@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use servicenow_kafka_bridge::cli;
 use servicenow_kafka_bridge::commands::{self, Terminal, exit_code};
 
+// musl's own allocator has one lock for all threads (docs/decisions/0017).
+#[cfg(all(target_env = "musl", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Neither is locked for longer than a line: `run` writes its log to stderr from other threads.
     let (stdout, mut stderr) = (io::stdout(), io::stderr());
