@@ -43,7 +43,12 @@ pub(crate) fn latency(bridge: &str, broker: &Broker) -> Result<(), Box<dyn Error
     broker.create_topic("bench-latency", 3, &[])?;
     let job = job(&sim, broker, "bench-latency");
     let polls = "  fast_poll_interval: 100ms\n  slow_poll_interval: 100ms\n";
-    let _bridge = Bridge::start(bridge, &job, polls)?;
+    let bridge = Bridge::start(bridge, &job, polls)?;
+    sim.insert(
+        "incident",
+        Row::new().set("short_description", "the first one"),
+    )?;
+    wait_until_produced(&bridge)?;
     let written: Arc<Mutex<HashMap<String, Instant>>> = Arc::default();
     let lock = |map: &Mutex<HashMap<String, Instant>>, id: &str| {
         map.lock()
@@ -98,6 +103,18 @@ pub(crate) fn latency(bridge: &str, broker: &Broker) -> Result<(), Box<dyn Error
     Ok(())
 }
 
+/// Waits until the bridge has started and Kafka has its first row.
+fn wait_until_produced(bridge: &Bridge) -> Result<(), Box<dyn Error>> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while bridge.produced() < 1 {
+        if Instant::now() > deadline {
+            return Err("the bridge never read its first row".into());
+        }
+        pause(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
 /// CPU and memory of a bridge with the default intervals and nothing to do.
 pub(crate) fn idle(bridge: &str, broker: &Broker) -> Result<(), Box<dyn Error>> {
     let sim = Sim::start(Options::default())?;
@@ -107,13 +124,7 @@ pub(crate) fn idle(bridge: &str, broker: &Broker) -> Result<(), Box<dyn Error>> 
     )?;
     broker.create_topic("bench-idle", 3, &[])?;
     let bridge = Bridge::start(bridge, &job(&sim, broker, "bench-idle"), "")?;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while bridge.produced() < 1 {
-        if Instant::now() > deadline {
-            return Err("the idle bridge never read its row".into());
-        }
-        pause(Duration::from_millis(100));
-    }
+    wait_until_produced(&bridge)?;
     pause(Duration::from_secs(5));
     let (before, started) = (usage(&bridge.pid()), Instant::now());
     pause(IDLE);
