@@ -312,7 +312,8 @@ impl TablePoller {
             closed: closed.last(),
         };
         let capture = Arc::clone(&self.capture);
-        let turn = capture.gate.poller_turn(&self.stop);
+        let beat = || self.out.heartbeat.beat(REQUEST_HEARTBEAT_DEADLINE);
+        let turn = capture.gate.poller_turn(&self.stop, beat);
         let turn = turn.ok_or(PollError::Stopped)?;
         let mut rows = self.out.page(&turn);
         let read_before = self.window.read_ids();

@@ -133,7 +133,8 @@ impl CaptureDelivery {
         let mut collected = CollectedBlocks::default();
         let fetched = fetch(&mut self.fetch, &mut collected)?;
         let all: Vec<String> = collected.ids().map(text_of).collect();
-        let turn = read.turn(&self.stop).ok_or(PollError::Stopped)?;
+        let turn = read.turn(&self.stop, || heartbeat.beat(HEARTBEAT_SLACK));
+        let turn = turn.ok_or(PollError::Stopped)?;
         let mut delivered = Delivered::default();
         let mut sent = Vec::new();
         for block in &mut collected.0 {
@@ -206,7 +207,8 @@ impl CaptureDelivery {
         if tombstones.is_empty() {
             return Ok(true);
         }
-        let turn = read.turn(&self.stop).ok_or(PollError::Stopped)?;
+        let turn = read.turn(&self.stop, || heartbeat.beat(HEARTBEAT_SLACK));
+        let turn = turn.ok_or(PollError::Stopped)?;
         let found = tombstones.len();
         tombstones.retain(|gone| !read.is_outdated(id_number(gone.id.as_bytes())));
         let is_whole = found == tombstones.len();

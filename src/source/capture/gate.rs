@@ -20,6 +20,8 @@ use crate::sync::Mutex;
 const MAX_PASSED_ROWS: usize = 1_000_000;
 /// How often the poller looks whether the capture thread has taken its turn.
 const TURN_CHECK_INTERVAL: Duration = Duration::from_millis(1);
+/// Longest wait for a turn without a heartbeat: while Kafka is away the other thread may keep it for long.
+const TURN_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The gate of one table.
 #[derive(Debug)]
@@ -58,14 +60,15 @@ impl HandOverGate {
         }
     }
 
-    /// The poller's turn, for one page; `None` when stopped.
-    pub(in crate::source) fn poller_turn(&self, stop: &Stop) -> Option<Turn<'_>> {
+    /// The poller's turn, for one page; `None` when stopped. `beat` is called while it waits.
+    pub(in crate::source) fn poller_turn(&self, stop: &Stop, beat: impl Fn()) -> Option<Turn<'_>> {
         while self.capture_waits.load(Ordering::Acquire) {
             if stop.wait(TURN_CHECK_INTERVAL) {
                 return None;
             }
+            beat();
         }
-        self.turn(stop)
+        self.turn(stop, beat)
     }
 
     /// The capture thread begins to read.
@@ -77,10 +80,14 @@ impl HandOverGate {
         CaptureRead(self)
     }
 
-    fn turn(&self, stop: &Stop) -> Option<Turn<'_>> {
-        select! {
-            recv(self.token.1) -> _ => Some(Turn(self)),
-            recv(stop.receiver()) -> _ => None,
+    fn turn(&self, stop: &Stop, beat: impl Fn()) -> Option<Turn<'_>> {
+        loop {
+            beat();
+            select! {
+                recv(self.token.1) -> _ => return Some(Turn(self)),
+                recv(stop.receiver()) -> _ => return None,
+                default(TURN_WAKE_INTERVAL) => {}
+            }
         }
     }
 }
@@ -108,10 +115,11 @@ impl Drop for Turn<'_> {
 }
 
 impl<'a> CaptureRead<'a> {
-    /// The turn to hand over what was read, after the page that the poller is at; `None` when stopped.
-    pub(in crate::source) fn turn(&self, stop: &Stop) -> Option<Turn<'a>> {
+    /// The turn to hand over what was read, after the page that the poller is at; `None` when stopped. `beat` is
+    /// called while it waits.
+    pub(in crate::source) fn turn(&self, stop: &Stop, beat: impl Fn()) -> Option<Turn<'a>> {
         self.0.capture_waits.store(true, Ordering::Release);
-        let turn = self.0.turn(stop);
+        let turn = self.0.turn(stop, beat);
         self.0.capture_waits.store(false, Ordering::Release);
         turn
     }
@@ -154,18 +162,22 @@ mod tests {
         let (_stopper, stop) = stop::pair();
         let gate = HandOverGate::new();
         let read = gate.begin_capture();
-        gate.poller_turn(&stop).unwrap().record([7].into_iter());
-        let turn = read.turn(&stop).unwrap();
+        gate.poller_turn(&stop, || {})
+            .unwrap()
+            .record([7].into_iter());
+        let turn = read.turn(&stop, || {}).unwrap();
         assert!(read.is_outdated(7) && !read.is_outdated(8));
         drop(turn);
         drop(read);
-        gate.poller_turn(&stop).unwrap().record([8].into_iter());
+        gate.poller_turn(&stop, || {})
+            .unwrap()
+            .record([8].into_iter());
         let read = gate.begin_capture();
         assert!(
             !read.is_outdated(7) && !read.is_outdated(8),
             "handed over before"
         );
-        gate.poller_turn(&stop)
+        gate.poller_turn(&stop, || {})
             .unwrap()
             .record(0..=MAX_PASSED_ROWS as u128);
         assert!(read.is_outdated(u128::MAX), "too many to remember");
@@ -175,10 +187,10 @@ mod tests {
     fn a_stop_ends_the_wait_for_a_turn() {
         let (stopper, stop) = stop::pair();
         let gate = HandOverGate::new();
-        let _taken = gate.poller_turn(&stop).unwrap();
+        let _taken = gate.poller_turn(&stop, || {}).unwrap();
         drop(stopper);
-        assert!(gate.poller_turn(&stop).is_none());
-        assert!(gate.begin_capture().turn(&stop).is_none());
+        assert!(gate.poller_turn(&stop, || {}).is_none());
+        assert!(gate.begin_capture().turn(&stop, || {}).is_none());
     }
 
     /// Two readers of a table that changes all the time: the order in which versions of a row are handed over
@@ -212,7 +224,7 @@ mod tests {
             spawn(move || {
                 for _ in 0..rounds {
                     if is_poller {
-                        let turn = gate.poller_turn(&stop).unwrap();
+                        let turn = gate.poller_turn(&stop, || {}).unwrap();
                         let rows: Vec<(u64, u64)> = table.lock().clone().into_iter().collect();
                         thread::yield_now();
                         turn.record(rows.iter().map(|(id, _)| u128::from(*id)));
@@ -221,7 +233,7 @@ mod tests {
                         let read = gate.begin_capture();
                         let rows = table.lock().clone();
                         thread::yield_now();
-                        let _turn = read.turn(&stop).unwrap();
+                        let _turn = read.turn(&stop, || {}).unwrap();
                         let rows = rows.into_iter();
                         let fresh = rows.filter(|(id, _)| !read.is_outdated(u128::from(*id)));
                         out.lock().extend(fresh);
