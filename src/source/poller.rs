@@ -360,6 +360,16 @@ impl TablePoller {
         oldest_open.saturating_sub(settle)
     }
 
+    /// Where reading begins at the newest second, the closed seconds before it are not read again, and no row
+    /// of theirs can be the position: their end is.
+    fn position_before_open(&self, closed: i64) -> Option<Cursor> {
+        let start = self.open_start.as_ref()?.seconds;
+        let seconds = start.min(closed.saturating_add(1));
+        let position = self.position.as_ref();
+        let is_later = position.is_none_or(|position| seconds > position.seconds.saturating_add(1));
+        is_later.then_some(Cursor { seconds, id: None })
+    }
+
     /// A page was read. The position follows the window as far as seconds are `closed`; `last_closed` is the
     /// last row of the page that is.
     fn move_position(&mut self, last_closed: Option<Cursor>, closed: i64, clock: i64) {
@@ -377,9 +387,9 @@ impl TablePoller {
                 });
             }
             _ => {
-                if last_closed.is_some() {
-                    self.position = last_closed;
-                }
+                self.position = last_closed
+                    .or_else(|| self.position_before_open(closed))
+                    .or_else(|| self.position.take());
             }
         }
     }
@@ -391,6 +401,7 @@ impl TablePoller {
         }
         self.capture.span.lock().forget_unacknowledged();
         self.position.clone_from(&rewind.cursor);
+        self.open_start = None;
         self.window.rewind(rewind.cursor);
         if rewind.single_rows {
             self.window.request_single_rows();

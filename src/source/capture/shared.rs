@@ -10,6 +10,9 @@ use crate::servicenow::query::Cursor;
 use crate::source::frontier::Frontier;
 use crate::sync::Mutex;
 
+/// Rows that are read again with each poll at most, where that is less than a page: whole rows are a load for
+/// the instance.
+const MAX_ROWS_AGAIN: u32 = 200;
 /// A newest second with more rows than this many pages is not read again with each poll; the sweep looks at it.
 const MAX_PAGES_OF_OPEN_SECOND: usize = 4;
 
@@ -67,8 +70,8 @@ impl CaptureShared {
         self.checkpoints.settle(&self.span, seconds);
     }
 
-    /// Where the next poll begins, so that the open seconds are read again: behind the position, where that is
-    /// a page of `rows` at most, or at the newest second; `None`: behind the last row, as that is too much.
+    /// Where the next poll begins, so that the open seconds are read again: behind the position, where these are
+    /// few rows and a page of `rows` at most, or at the newest second; `None`: behind the last row, as that is too much.
     pub(in crate::source) fn start_of_open(
         &self,
         position: Option<&Cursor>,
@@ -78,7 +81,8 @@ impl CaptureShared {
         let page = usize::try_from(rows).unwrap_or(usize::MAX);
         let behind = position.map_or(i64::MIN, |position| position.seconds.saturating_add(1));
         let span = self.span.lock();
-        if span.count_from(behind, page.saturating_add(1)) <= page {
+        let few = usize::try_from(rows.min(MAX_ROWS_AGAIN)).unwrap_or(usize::MAX);
+        if span.count_from(behind, few.saturating_add(1)) <= few {
             return Some(position.cloned());
         }
         let most = page.saturating_mul(MAX_PAGES_OF_OPEN_SECOND);

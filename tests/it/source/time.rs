@@ -167,6 +167,23 @@ fn rows_of_the_open_second_arrive_at_once() {
     rig.finish(bridge, &rig.rows("incident"), 0);
 }
 
+/// More rows than a page come within the seconds that are open, all the time.
+#[test]
+fn the_checkpoint_follows_a_table_that_changes_all_the_time() {
+    let rig = Rig::new();
+    rig.fill("incident", 3);
+    let mut bridge = rig.start(&rig.config().source("batch_size: 10"));
+    rig.wait_rows(&mut bridge, &rig.rows("incident"));
+    let later = rig.sim.now() + 3;
+    // A row every 20 ms.
+    wait_for("the checkpoint to move while rows come", || {
+        rig.insert("incident");
+        let position = rig.checkpoint()["incident"]["timestamp"].as_i64();
+        (position >= Some(later)).then_some(())
+    });
+    rig.finish(bridge, &rig.rows("incident"), 0);
+}
+
 #[test]
 fn the_clock_of_the_instance_counts_not_ours() {
     for skew_seconds in [-3_600, 0, 3_600] {
