@@ -35,7 +35,7 @@ mod yaml_hint;
 pub(crate) use ca_store::system_ca_bundle;
 pub use current::CurrentConfig;
 pub use diff::{ConfigDiff, LoadedConfig, TableChange};
-pub(crate) use duration::parse as parse_duration;
+pub(crate) use duration::{parse as parse_duration, whole_seconds};
 pub use files::ConfigFiles;
 pub use key_info::{KeyEffect, KeyInfo, KeyShape};
 pub use keys::{

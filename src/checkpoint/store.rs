@@ -198,7 +198,7 @@ impl CheckpointStore {
                     return Ok(Duration::ZERO);
                 }
                 let written = file.replace(&render(&tables));
-                written.inspect_err(|_| unsettled.checkpoint_failed())
+                written.inspect_err(|_| unsettled.write_everything_next())
             });
         drop(unsettled);
         let mut state = self.state();

@@ -127,12 +127,9 @@ impl UnsettledTables {
         written
     }
 
-    /// The checkpoint could not be written: the file must go with the old one as well as with the next.
-    pub(super) fn checkpoint_failed(&mut self) {
-        self.write_everything_next();
-    }
-
-    fn write_everything_next(&mut self) {
+    /// This file, or the checkpoint behind it, could not be written: the next write has all of it, and goes with
+    /// the checkpoint that is there as well as with the next one.
+    pub(super) fn write_everything_next(&mut self) {
         self.file.rewrite_next();
         for open in self.open.values() {
             open.span.lock().write_everything();
@@ -257,7 +254,7 @@ mod tests {
             assert_eq!(known(&checkpoint, second + 1), None);
         }
         // The checkpoint could not be written since second 5.
-        tables.checkpoint_failed();
+        tables.write_everything_next();
         tables.write(pair(5, 7)).unwrap();
         assert_eq!(known(&checkpoint, 5), Some(5));
         assert_eq!(known(&checkpoint, 7), Some(5));

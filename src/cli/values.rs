@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::input::{FromWord, text};
-use crate::config::parse_duration;
+use crate::config::{parse_duration, whole_seconds};
 use crate::verify::IdSlice;
 
 /// A time in whole seconds since 1970-01-01 00:00:00 UTC, never negative.
@@ -60,7 +60,7 @@ impl PointInTime {
         match self {
             PointInTime::At(second) => second,
             PointInTime::Ago(time) => {
-                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+                let seconds = whole_seconds(time);
                 EpochSeconds(now.0.saturating_sub(seconds).max(0))
             }
         }

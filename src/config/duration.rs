@@ -24,6 +24,11 @@ pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// The whole seconds of a duration, as times since 1970 count them.
+pub(crate) fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Reads a duration: numbers with units, largest first by habit, fractions allowed; `0` alone.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let malformed = || {

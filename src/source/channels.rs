@@ -40,8 +40,6 @@ pub(super) struct CapturedRows {
     pub(super) blocks: Vec<RowBlock>,
     /// Rows that are gone; sent behind those of the blocks.
     pub(super) tombstones: Vec<Tombstone>,
-    /// Which of their seconds are remembered.
-    pub(super) bounds: OpenBounds,
     /// Gets a message when Kafka has acknowledged all of them. It is dropped without one when they were not
     /// delivered, and are to be read again.
     pub(super) acknowledged: Sender<()>,
@@ -65,6 +63,14 @@ pub(super) struct OpenBounds {
     pub(super) known_from: i64,
     /// The last second that the checkpoint may take in.
     pub(super) closed: i64,
+}
+
+impl OpenBounds {
+    /// Of rows that were read beside the poller: all of their versions are remembered.
+    pub(super) const CAPTURED: OpenBounds = OpenBounds {
+        known_from: i64::MIN,
+        closed: i64::MAX,
+    };
 }
 
 impl Default for OpenBounds {

@@ -12,6 +12,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::config::whole_seconds;
+
 /// How long a second is read again after its first row was seen. Most transactions are shorter.
 const OPEN_TIME: Duration = Duration::from_secs(3);
 /// How far the instance's clock is trusted, in seconds: what is older was closed long ago. More than the two
@@ -60,7 +62,7 @@ impl ClosedSeconds {
     /// The same, now that a row of this second was seen. A second that is so far behind it was read in the same
     /// poll, or later, when it was over for that long.
     pub(super) fn behind(&self, newest: i64) -> i64 {
-        let open = i64::try_from(OPEN_TIME.as_secs()).unwrap_or(i64::MAX);
+        let open = whole_seconds(OPEN_TIME);
         let behind = newest.min(self.clock).saturating_sub(open + 1);
         self.by_time.max(behind).min(self.clock)
     }
@@ -119,10 +121,9 @@ impl Frontier {
 
     /// The table was read to its end.
     pub(super) fn read_to_end(&mut self, read: ReadToEnd) {
-        let settle = i64::try_from(self.settle.as_secs()).unwrap_or(i64::MAX);
-        let took = i64::try_from(read.ended.saturating_duration_since(read.began).as_secs())
-            .unwrap_or(i64::MAX)
-            .saturating_add(1);
+        let settle = whole_seconds(self.settle);
+        let took = whole_seconds(read.ended.saturating_duration_since(read.began));
+        let took = took.saturating_add(1);
         // When this second was read the instance's time was past it by `settle` at least, as a row of the
         // newest one was seen so soon after.
         let long_past = read.newest.saturating_sub(settle).saturating_sub(took);
@@ -150,18 +151,12 @@ impl Frontier {
 
     /// The last second that settles with a listing that begins now.
     pub(super) fn due(&mut self, now: Instant) -> Option<i64> {
-        let mut due = None;
-        while let Some((second, at)) = self.reads.front()
-            && *at <= now
-        {
-            due = Some(*second);
+        while self.reads.get(1).is_some_and(|(_, at)| *at <= now) {
             self.reads.pop_front();
         }
-        if let Some(second) = due {
-            // Due until it is listed.
-            self.reads.push_front((second, now));
-        }
-        due
+        // It stays, as it is due until it is listed.
+        let (second, at) = self.reads.front()?;
+        (*at <= now).then_some(*second)
     }
 }
 

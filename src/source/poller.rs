@@ -308,7 +308,7 @@ impl TablePoller {
         self.metrics.page_size.set(f64::from(request.limit));
         let closed = self.closed(clock, started);
         self.out.bounds = OpenBounds {
-            known_from: self.known_from(clock),
+            known_from: self.capture.known_from(clock),
             closed: closed.last(),
         };
         let capture = Arc::clone(&self.capture);
@@ -350,14 +350,6 @@ impl TablePoller {
         let caught_up = (step == WindowStep::CaughtUp).then_some(clock);
         self.out.mark(self.position.clone(), fresh, caught_up)?;
         Ok((step, fresh))
-    }
-
-    /// From which second on it is remembered which versions of rows were delivered: older ones settled long
-    /// ago, whatever is wrong with the clock.
-    fn known_from(&self, clock: i64) -> i64 {
-        let settle = i64::try_from(self.table.settle.as_secs()).unwrap_or(i64::MAX);
-        let oldest_open = clock.saturating_sub(MAX_CLOCK_ERROR_SECONDS);
-        oldest_open.saturating_sub(settle)
     }
 
     /// Where reading begins at the newest second, the closed seconds before it are not read again, and no row

@@ -9,7 +9,7 @@ use super::capture::CaptureShared;
 use super::context::SourceContext;
 use super::error::Error;
 use crate::checkpoint::{CheckpointEntry, CheckpointPosition, StartingSpan};
-use crate::config::TableConfig;
+use crate::config::{TableConfig, whole_seconds};
 use crate::servicenow::query::{Cursor, query_value_fault};
 
 /// Where and how a table starts.
@@ -36,8 +36,7 @@ impl StartOfTable {
             && !is_known
             && !table.settle.is_zero()
         {
-            let settle = i64::try_from(table.settle.as_secs()).unwrap_or(i64::MAX);
-            cursor.seconds = cursor.seconds.saturating_sub(settle);
+            cursor.seconds = cursor.seconds.saturating_sub(whole_seconds(table.settle));
             cursor.id = None;
             span.lock().settle(cursor.seconds.saturating_sub(1));
             log::warn!(table = table.name, from = cursor.to_string();

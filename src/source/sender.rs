@@ -166,7 +166,7 @@ impl TableSender {
     /// so far, and the position stays where it is.
     fn produce_captured(&mut self, captured: CapturedRows) -> SendResult {
         for block in &captured.blocks {
-            self.produce(block, false, captured.bounds)?;
+            self.produce(block, false, OpenBounds::CAPTURED)?;
         }
         for tombstone in &captured.tombstones {
             self.send_tombstone(tombstone)?;

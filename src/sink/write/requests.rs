@@ -7,6 +7,7 @@ use super::messages::{FirstAttempt, FoundRow, WriteReply, WriteRequest};
 use super::record_writer::{RecordWriter, WriteAttempt};
 use super::row_versions;
 use super::row_versions::VersionBeforeUpdate;
+use crate::config::whole_seconds;
 use crate::servicenow::query::parse_time;
 use crate::servicenow::table_write;
 use crate::servicenow::table_write::TableWrite;
@@ -111,8 +112,8 @@ impl RecordWriter {
             // The table has no such column, or it is hidden.
             (_, None) | (None, _) => true,
         };
-        let now = head.date.unwrap_or_else(|| seconds(wall_clock()));
-        let since = now.saturating_sub(seconds(sent.elapsed() + CHANGE_CLOCK_TOLERANCE));
+        let now = head.date.unwrap_or_else(|| whole_seconds(wall_clock()));
+        let since = now.saturating_sub(whole_seconds(sent.elapsed() + CHANGE_CLOCK_TOLERANCE));
         let changed = row
             .text("sys_updated_on")
             .and_then(|time| parse_time(time.as_bytes()))
@@ -157,12 +158,12 @@ impl RecordWriter {
         let (found, head) = self.read(&read, attempt)?;
         let text = attempt.operation.text(column).unwrap_or_default();
         let age = max_entry_age(first_attempt, attempt.operation.record_time);
-        let instance_time = head.date.unwrap_or_else(|| seconds(wall_clock()));
+        let instance_time = head.date.unwrap_or_else(|| whole_seconds(wall_clock()));
         let query = JournalQuery {
             sys_id: id,
             column,
             text: &text,
-            since: instance_time.saturating_sub(seconds(age)),
+            since: instance_time.saturating_sub(whole_seconds(age)),
         };
         let entries = query.matching_entries(&found.rows);
         let noted_since = Instant::now().checked_sub(age);
@@ -212,8 +213,4 @@ fn max_entry_age(first_attempt: FirstAttempt, record_time: Option<i64>) -> Durat
 
 fn wall_clock() -> Duration {
     jiff::Timestamp::now().as_duration().unsigned_abs()
-}
-
-fn seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }

@@ -11,7 +11,7 @@ use super::shared::CaptureShared;
 use super::version::{id_number, row_version};
 use crate::health::Heartbeat;
 use crate::servicenow::page::RowBlock;
-use crate::source::channels::{CapturedRows, OpenBounds, PollerMessage, Tombstone};
+use crate::source::channels::{CapturedRows, PollerMessage, Tombstone};
 use crate::source::page_fetch::{PageFetch, PageRows};
 use crate::source::poll_error::PollError;
 use crate::stop::Stop;
@@ -169,10 +169,6 @@ impl CaptureDelivery {
         let captured = CapturedRows {
             blocks: collected.0,
             tombstones: Vec::new(),
-            bounds: OpenBounds {
-                known_from: i64::MIN,
-                ..OpenBounds::default()
-            },
             acknowledged,
         };
         self.send(PollerMessage::Captured(captured), heartbeat)?;
@@ -221,7 +217,6 @@ impl CaptureDelivery {
         let captured = CapturedRows {
             blocks: Vec::new(),
             tombstones,
-            bounds: OpenBounds::default(),
             acknowledged,
         };
         self.send(PollerMessage::Captured(captured), heartbeat)?;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::gate::HandOverGate;
 use crate::checkpoint::{CheckpointStore, SharedSpan};
+use crate::config::whole_seconds;
 use crate::control::{DeleteDecision, SnapshotProgress};
 use crate::servicenow::query::Cursor;
-use crate::source::frontier::Frontier;
+use crate::source::frontier::{Frontier, MAX_CLOCK_ERROR_SECONDS};
 use crate::sync::Mutex;
 
 /// Rows that are read again with each poll at most, where that is less than a page: whole rows are a load for
@@ -58,6 +59,19 @@ impl CaptureShared {
     /// Whether seconds are listed again before they settle.
     pub(in crate::source) fn is_swept(&self) -> bool {
         !self.settle.is_zero()
+    }
+
+    /// `settle` in seconds.
+    pub(in crate::source) fn settle_seconds(&self) -> i64 {
+        whole_seconds(self.settle)
+    }
+
+    /// From which second on it is remembered which versions of rows were delivered: older ones settled long
+    /// ago, whatever is wrong with the clock. `clock` is the last second that is over by the instance's clock.
+    pub(in crate::source) fn known_from(&self, clock: i64) -> i64 {
+        clock
+            .saturating_sub(MAX_CLOCK_ERROR_SECONDS)
+            .saturating_sub(self.settle_seconds())
     }
 
     /// The last second that settles with a listing that begins now.

@@ -16,7 +16,7 @@ use crate::metrics::{Counter, Gauge, Histogram};
 use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
 use crate::source::context::SourceContext;
-use crate::source::frontier::{ClosedSeconds, MAX_CLOCK_ERROR_SECONDS};
+use crate::source::frontier::ClosedSeconds;
 use crate::source::instance::SourceInstance;
 use crate::source::page_fetch::{FetchedPage, PageFetch, PageRows};
 use crate::source::poll_error::PollError;
@@ -37,7 +37,6 @@ pub(super) struct Sweep {
     shared: Arc<CaptureShared>,
     instance: Arc<SourceInstance>,
     fetch: PageFetch,
-    settle: Duration,
     pass: Option<SweepPass>,
     next: Instant,
     warned: Option<Instant>,
@@ -93,7 +92,6 @@ impl Sweep {
             shared: Arc::clone(shared),
             instance: Arc::clone(&context.instance),
             fetch: PageFetch::of_versions(&context.instance, table, stop),
-            settle: table.settle,
             pass: None,
             next: Instant::now(),
             warned: None,
@@ -107,10 +105,7 @@ impl Sweep {
     /// Begins to list the unsettled seconds; `None`: there are none.
     fn begin(&self, now: Instant) -> Option<SweepPass> {
         let clock = self.instance.closed_second(now)?;
-        let settle = i64::try_from(self.settle.as_secs()).unwrap_or(i64::MAX);
-        let long_settled = clock
-            .saturating_sub(MAX_CLOCK_ERROR_SECONDS)
-            .saturating_sub(settle);
+        let long_settled = self.shared.known_from(clock);
         let to = self.shared.frontier.lock().read_to()?;
         let settled = self.shared.span.lock().settled().max(Some(long_settled))?;
         if to <= settled {
@@ -195,7 +190,7 @@ impl Sweep {
         #[expect(clippy::cast_precision_loss, reason = "a histogram of seconds")]
         self.lateness.observe(seconds as f64);
         log::debug!(table = self.table, rows, seconds; "rows were committed late");
-        let settle = i64::try_from(self.settle.as_secs()).unwrap_or(i64::MAX);
+        let settle = self.shared.settle_seconds();
         let is_told = self
             .warned
             .is_some_and(|at| now.saturating_duration_since(at) < LATENESS_LOG_INTERVAL);

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{UnsettledVersion, VersionMark};
+use crate::delivered::DeliveredRow;
 use crate::servicenow::page::{PageRow, RowBlock};
 use crate::servicenow::query::hex_id;
 
@@ -10,7 +11,7 @@ use crate::servicenow::query::hex_id;
 pub(in crate::source) fn row_version(block: &RowBlock, row: &PageRow) -> UnsettledVersion {
     let mark = match row.mod_count {
         Some(count) => VersionMark::Count(count),
-        None => VersionMark::Hash(short_hash(block.slice(&row.text))),
+        None => VersionMark::Hash(DeliveredRow::hash_of(block.slice(&row.text))),
     };
     UnsettledVersion {
         seconds: row.seconds,
@@ -27,12 +28,6 @@ pub(in crate::source) fn id_number(id: &[u8]) -> u128 {
         let start = digest.first_chunk();
         start.map_or(0, |start| u128::from_be_bytes(*start))
     })
-}
-
-fn short_hash(bytes: &[u8]) -> u32 {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let start = digest.first_chunk();
-    start.map_or(0, |start| u32::from_be_bytes(*start))
 }
 
 #[cfg(test)]

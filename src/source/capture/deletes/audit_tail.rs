@@ -11,7 +11,7 @@ use super::fate::RowFate;
 use super::guard::guard_limit;
 use super::id_query::IDS_OF_A_QUESTION;
 use super::state::{DeleteFinder, DeleteState, HeldDeletes};
-use crate::config::TableConfig;
+use crate::config::{TableConfig, whole_seconds};
 use crate::servicenow::AnswerRow;
 use crate::servicenow::query::{Cursor, QueryColumns, Slice, TimeLiterals, parse_time};
 use crate::source::capture::delivery::Versions;
@@ -131,7 +131,7 @@ impl AuditTail {
     pub(super) fn new(table: &TableConfig) -> AuditTail {
         let (shortest, longest) = TAIL_INTERVAL;
         AuditTail {
-            settle: i64::try_from(table.settle.max(MIN_AUDIT_SETTLE).as_secs()).unwrap_or(i64::MAX),
+            settle: whole_seconds(table.settle.max(MIN_AUDIT_SETTLE)),
             interval: table.slow_poll_interval.clamp(shortest, longest),
             next: Instant::now(),
             pass: None,
