@@ -3,12 +3,14 @@
 
 mod fault;
 mod folder;
+mod json_file;
 mod open;
 mod replacement;
 mod write_access;
 
 pub(crate) use self::fault::FileFault;
 pub(crate) use self::folder::{become_folder_owner, existing_folder, folder_of, sibling};
+pub(crate) use self::json_file::{JsonFile, is_other_content};
 pub(crate) use self::open::{
     Access, Links, RegularFile, open, open_or_create, read_up_to, resolve,
 };

@@ -1,14 +1,13 @@
 //! Where an interrupted comparison goes on: a file beside the checkpoint.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::report::Thoroughness;
-use crate::regular_file::{self, Access, FileReplacement, Links};
+use crate::regular_file::{self, JsonFile, is_other_content};
 
 /// A larger file was not written by this program: 100,000 identifiers have less.
 const MAX_STATE_BYTES: u64 = 64 << 20;
@@ -38,9 +37,7 @@ pub(super) struct ComparisonState {
 
 /// The file of one table.
 #[derive(Debug)]
-pub(super) struct StateFile {
-    file: FileReplacement,
-}
+pub(super) struct StateFile(JsonFile);
 
 impl StateFile {
     /// Beside the checkpoint file.
@@ -51,8 +48,7 @@ impl StateFile {
         let target =
             regular_file::resolve(checkpoint).map_err(|error| failed(checkpoint, &error))?;
         let path = target.with_file_name(format!("verify-{table}.json"));
-        let file = FileReplacement::of(path);
-        Ok(StateFile { file })
+        Ok(StateFile(JsonFile::of(path, MAX_STATE_BYTES)))
     }
 
     /// What an interrupted comparison has left.
@@ -60,13 +56,10 @@ impl StateFile {
     /// # Errors
     /// There is a file that cannot be read.
     pub(super) fn load(&self) -> Result<Option<ComparisonState>, Error> {
-        let path = self.file.target();
-        let opened = regular_file::open(path, Access::Read, Links::Refuse);
-        match opened.and_then(|file| regular_file::read_up_to(&file, MAX_STATE_BYTES)) {
+        match self.0.read() {
             // What is damaged is no place to go on from, and is begun anew.
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(fault) if fault.is_missing() => Ok(None),
-            Err(fault) => Err(failed(path, &fault.into())),
+            Err(error) if is_other_content(&error) => Ok(None),
+            read => self.told(read),
         }
     }
 
@@ -75,10 +68,7 @@ impl StateFile {
     /// # Errors
     /// The file cannot be written.
     pub(super) fn save(&self, state: &ComparisonState) -> Result<(), Error> {
-        let text = serde_json::to_vec(state).unwrap_or_default();
-        let replaced = self.file.replace(|file| file.write_all(&text));
-        replaced.map_err(|error| failed(self.file.target(), &error))?;
-        Ok(())
+        self.told(self.0.write(state))
     }
 
     /// The comparison is over.
@@ -86,11 +76,11 @@ impl StateFile {
     /// # Errors
     /// The file cannot be removed.
     pub(super) fn remove(&self) -> Result<(), Error> {
-        let path = self.file.target();
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, &error)),
-            _ => Ok(()),
-        }
+        self.told(self.0.remove())
+    }
+
+    fn told<T>(&self, done: io::Result<T>) -> Result<T, Error> {
+        done.map_err(|error| failed(self.0.path(), &error))
     }
 }
 

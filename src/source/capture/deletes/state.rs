@@ -1,14 +1,14 @@
 //! What the search for deletes keeps beside the checkpoint, in one small file for each table.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::audit_cursor::AuditCursor;
 use super::guard::HourlyGuard;
-use crate::regular_file::{self, Access, FileReplacement, Links};
+use crate::regular_file::{self, JsonFile};
 
 /// A larger file was not written by this program.
 const MAX_DELETE_STATE_BYTES: u64 = 16 << 20;
@@ -74,9 +74,7 @@ impl DeleteFinder {
 
 /// The file of one table.
 #[derive(Debug)]
-pub(in crate::source::capture) struct DeleteStateFile {
-    replacement: FileReplacement,
-}
+pub(in crate::source::capture) struct DeleteStateFile(JsonFile);
 
 impl DeleteStateFile {
     /// Beside the checkpoint file.
@@ -89,14 +87,13 @@ impl DeleteStateFile {
     ) -> io::Result<DeleteStateFile> {
         let folder = regular_file::sibling(checkpoint, "", ".deletes");
         fs::create_dir_all(&folder)?;
-        Ok(DeleteStateFile {
-            replacement: FileReplacement::of(folder.join(format!("{table}.json"))),
-        })
+        let path = folder.join(format!("{table}.json"));
+        Ok(DeleteStateFile(JsonFile::of(path, MAX_DELETE_STATE_BYTES)))
     }
 
     /// The path, for messages.
-    pub(in crate::source::capture) fn path(&self) -> PathBuf {
-        self.replacement.target().to_owned()
+    pub(in crate::source::capture) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// What is kept for this query; empty where there is nothing, or of another query. The second is why
@@ -105,34 +102,25 @@ impl DeleteStateFile {
         &self,
         fingerprint: &str,
     ) -> (DeleteState, Option<String>) {
+        let why = match self.0.read::<DeleteState>() {
+            Ok(Some(state)) if state.fingerprint == fingerprint => return (state, None),
+            Ok(Some(_)) => Some("it belongs to another query".to_owned()),
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
+        };
         let empty = DeleteState {
             fingerprint: fingerprint.to_owned(),
             ..DeleteState::default()
         };
-        let path = self.replacement.target();
-        let opened = regular_file::open(path, Access::Read, Links::Refuse);
-        let bytes =
-            match opened.and_then(|file| regular_file::read_up_to(&file, MAX_DELETE_STATE_BYTES)) {
-                Ok(bytes) => bytes,
-                Err(fault) if fault.is_missing() => return (empty, None),
-                Err(fault) => return (empty, Some(io::Error::from(fault).to_string())),
-            };
-        match serde_json::from_slice::<DeleteState>(&bytes) {
-            Ok(state) if state.fingerprint == fingerprint => (state, None),
-            Ok(_) => (empty, Some("it belongs to another query".to_owned())),
-            Err(error) => (empty, Some(error.to_string())),
-        }
+        (empty, why)
     }
 
     /// Replaces what is kept.
     ///
     /// # Errors
     /// The file cannot be written; what was there before still is.
-    pub(in crate::source::capture) fn write(&mut self, state: &DeleteState) -> io::Result<()> {
-        let text = serde_json::to_vec(state)?;
-        self.replacement
-            .replace(|file| file.write_all(&text))
-            .map(drop)
+    pub(in crate::source::capture) fn write(&self, state: &DeleteState) -> io::Result<()> {
+        self.0.write(state)
     }
 }
 
@@ -144,7 +132,7 @@ mod tests {
     fn what_is_kept_comes_back_for_the_same_query() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint = folder.path().join("offsets.json");
-        let mut file = DeleteStateFile::beside(&checkpoint, "incident").unwrap();
+        let file = DeleteStateFile::beside(&checkpoint, "incident").unwrap();
         let (mut state, fault) = file.read("f1");
         assert_eq!(fault, None);
         state.deletes = Some(AuditCursor::starting_at(1_000));

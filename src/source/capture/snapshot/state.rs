@@ -1,13 +1,13 @@
 //! What is kept of a snapshot beside the checkpoint, in one small file for each table.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::SnapshotPart;
-use crate::regular_file::{self, Access, FileReplacement, Links};
+use crate::regular_file::{self, JsonFile};
 use crate::servicenow::query::query_value_fault;
 
 /// A larger file was not written by this program.
@@ -49,17 +49,14 @@ impl SnapshotState {
 
 /// The file of one table.
 #[derive(Debug)]
-pub(super) struct SnapshotStateFile {
-    replacement: FileReplacement,
-}
+pub(super) struct SnapshotStateFile(JsonFile);
 
 impl SnapshotStateFile {
     /// Beside the checkpoint file.
     pub(super) fn beside(checkpoint: &Path, table: &str) -> SnapshotStateFile {
         let folder = regular_file::sibling(checkpoint, "", ".snapshots");
-        SnapshotStateFile {
-            replacement: FileReplacement::of(folder.join(format!("{table}.json"))),
-        }
+        let path = folder.join(format!("{table}.json"));
+        SnapshotStateFile(JsonFile::of(path, MAX_SNAPSHOT_STATE_BYTES))
     }
 
     /// What is kept for this query.
@@ -67,17 +64,11 @@ impl SnapshotStateFile {
     /// # Errors
     /// In words, why what is there is of no use.
     pub(super) fn read(&self, fingerprint: &str) -> Result<Option<SnapshotState>, String> {
-        let path = self.replacement.target();
-        let opened = regular_file::open(path, Access::Read, Links::Refuse);
-        let read = |file| regular_file::read_up_to(&file, MAX_SNAPSHOT_STATE_BYTES);
-        let bytes = match opened.and_then(read) {
-            Ok(bytes) => bytes,
-            Err(fault) if fault.is_missing() => return Ok(None),
-            Err(fault) => return Err(io::Error::from(fault).to_string()),
-        };
-        match serde_json::from_slice::<SnapshotState>(&bytes) {
-            Ok(state) if state.fingerprint == fingerprint => Ok(Some(state)),
-            Ok(_) => Err("it belongs to another query".to_owned()),
+        match self.0.read::<SnapshotState>() {
+            Ok(Some(state)) if state.fingerprint != fingerprint => {
+                Err("it belongs to another query".to_owned())
+            }
+            Ok(state) => Ok(state),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -87,14 +78,9 @@ impl SnapshotStateFile {
     /// # Errors
     /// In words, why the file cannot be written; what was there before still is.
     pub(super) fn write(&self, state: &SnapshotState) -> Result<(), String> {
-        let path = self.replacement.target();
-        let write = || -> io::Result<()> {
-            let text = serde_json::to_vec(state)?;
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            let replaced = self.replacement.replace(|file| file.write_all(&text));
-            replaced.map(drop)
-        };
-        write().map_err(|error| failed(path, &error))
+        let folder = self.0.path().parent();
+        let made = folder.map_or(Ok(()), fs::create_dir_all);
+        self.told(made.and_then(|()| self.0.write(state)))
     }
 
     /// The snapshot is over.
@@ -102,16 +88,13 @@ impl SnapshotStateFile {
     /// # Errors
     /// In words, why the file cannot be removed.
     pub(super) fn remove(&self) -> Result<(), String> {
-        let path = self.replacement.target();
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, &error)),
-            _ => Ok(()),
-        }
+        self.told(self.0.remove())
     }
-}
 
-fn failed(path: &Path, error: &io::Error) -> String {
-    format!("the state of the snapshot in {}: {error}", path.display())
+    fn told(&self, done: io::Result<()>) -> Result<(), String> {
+        let path = self.0.path().display();
+        done.map_err(|error| format!("the state of the snapshot in {path}: {error}"))
+    }
 }
 
 /// What is wrong with the part of a table that is asked for, in words: pure.
