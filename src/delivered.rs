@@ -8,10 +8,12 @@ mod error;
 mod index;
 mod record;
 mod row;
+mod row_version;
 mod topic_follower;
 
 pub use error::IndexError;
 pub use index::{DeleteCandidate, DeliveredIndex, IndexOrigin, IndexSlice, path_beside};
 pub use record::{DeliveredContent, content_of, id_of_key};
-pub use row::{DeliveredRow, DeliveredVersion};
+pub use row::DeliveredRow;
+pub use row_version::{MOD_COUNT_HEADER, RowVersion, UPDATED_HEADER};
 pub use topic_follower::{FollowError, FollowProgress, TopicFollower};

@@ -35,7 +35,7 @@ mod row_order;
 mod sender;
 pub mod server_clock;
 pub mod time_zone;
-pub mod version_headers;
+mod version_headers;
 pub mod window;
 
 pub use context::SourceContext;

@@ -1,15 +1,10 @@
 //! What a record of a table's topic says of a row: pure, without I/O.
 
-use super::row::{DeliveredRow, DeliveredVersion};
+use super::row::DeliveredRow;
+use super::row_version::RowVersion;
+use crate::avro::text_of_key;
 use crate::config::TableConfig;
 use crate::kafka::ConsumerRecord;
-use crate::servicenow::page::row;
-use crate::servicenow::query::parse_time;
-
-/// Bytes before the text of an Avro key: a zero byte and the id of its schema (Confluent, "Wire format").
-const FRAME_BYTES: usize = 5;
-/// Column and header of the number of changes.
-const CHANGES_COLUMN: &str = "sys_mod_count";
 
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,26 +20,11 @@ pub enum DeliveredContent {
 pub fn id_of_key(key: &[u8], is_avro: bool) -> Option<&str> {
     let text = match key {
         // No identifier begins with a zero byte.
-        [0, ..] if is_avro => avro_text(key.get(FRAME_BYTES..)?)?,
+        [0, ..] if is_avro => text_of_key(key)?,
         key => key,
     };
     let id = std::str::from_utf8(text).ok()?;
     (!id.is_empty()).then_some(id)
-}
-
-/// The bytes of an Avro `string`: its length as a zigzag varint before it (Avro 1.12, "Binary
-/// encoding").
-fn avro_text(bytes: &[u8]) -> Option<&[u8]> {
-    let mut length = 0_u64;
-    for (place, byte) in bytes.iter().take(9).enumerate() {
-        length |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            let text = bytes.get(place + 1..)?;
-            let is_whole = length & 1 == 0 && usize::try_from(length >> 1) == Ok(text.len());
-            return is_whole.then_some(text);
-        }
-    }
-    None
 }
 
 /// What a record of `table` says; `None`: it is of another table.
@@ -59,37 +39,14 @@ pub fn content_of(record: &ConsumerRecord, table: &TableConfig) -> Option<Delive
     let Some(value) = record.value.as_deref() else {
         return Some(DeliveredContent::Tombstone);
     };
-    let mut version = DeliveredVersion {
-        updated: record.header("sn_updated").and_then(seconds),
-        mod_count: record.header("sn_mod_count").and_then(number),
-    };
-    if version.updated.is_none() && value.first() == Some(&b'{') {
-        version = version_in(value, &table.timestamp_field);
+    let mut version = RowVersion::of_headers(record);
+    if version.seconds.is_none() && value.first() == Some(&b'{') {
+        version = RowVersion::of_columns(value, &table.timestamp_field);
     }
     Some(DeliveredContent::Row(DeliveredRow {
         version,
         hash: DeliveredRow::hash_of(value),
     }))
-}
-
-fn version_in(row: &[u8], timestamp: &str) -> DeliveredVersion {
-    let columns = [timestamp, CHANGES_COLUMN];
-    let Ok(values) = row::raw_values(row, &columns) else {
-        return DeliveredVersion::default();
-    };
-    let column = |place: usize| values.get(place)?.as_deref().map(str::as_bytes);
-    DeliveredVersion {
-        updated: column(0).and_then(seconds),
-        mod_count: column(1).and_then(number),
-    }
-}
-
-fn seconds(text: &[u8]) -> Option<u32> {
-    u32::try_from(parse_time(text)?).ok()
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -151,7 +108,7 @@ source: {enabled: true, topic_prefix: sn, tables: [{name: incident}]}
     #[test]
     fn versions_come_from_headers_or_columns() {
         let version = |record: &ConsumerRecord| match content_of(record, &table()) {
-            Some(DeliveredContent::Row(row)) => (row.version.updated, row.version.mod_count),
+            Some(DeliveredContent::Row(row)) => (row.version.seconds, row.version.mod_count),
             other => panic!("{other:?}"),
         };
         let row = r#"{"sys_updated_on":"2026-01-02 03:04:05","sys_mod_count":"7"}"#;

@@ -2,25 +2,18 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::row_version::RowVersion;
+
 /// Bytes of a row in the index beside its identifier.
 pub(super) const PACKED_BYTES: usize = 12;
 /// Stands for a time or a count that is not known. As a time it is in the year 2106.
 const UNKNOWN: u32 = u32::MAX;
 
-/// The version of a row, as far as it is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DeliveredVersion {
-    /// Seconds since 1970 UTC of the timestamp column.
-    pub updated: Option<u32>,
-    /// `sys_mod_count`.
-    pub mod_count: Option<u32>,
-}
-
 /// The last record of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveredRow {
     /// The version that it is of.
-    pub version: DeliveredVersion,
+    pub version: RowVersion,
     /// Of its value; see [`DeliveredRow::hash_of`].
     pub hash: u32,
 }
@@ -35,7 +28,11 @@ impl DeliveredRow {
 
     pub(super) fn pack(self) -> [u8; PACKED_BYTES] {
         let known = |part: Option<u32>| part.unwrap_or(UNKNOWN).to_be_bytes();
-        let (updated, count) = (known(self.version.updated), known(self.version.mod_count));
+        let seconds = self
+            .version
+            .seconds
+            .and_then(|time| u32::try_from(time).ok());
+        let (updated, count) = (known(seconds), known(self.version.mod_count));
         let mut packed = [0; PACKED_BYTES];
         let bytes = updated
             .into_iter()
@@ -52,8 +49,8 @@ impl DeliveredRow {
         let [a, b, c, d, e, f, g, h, hash @ ..] = packed;
         let known = |bytes| Some(u32::from_be_bytes(bytes)).filter(|part| *part != UNKNOWN);
         DeliveredRow {
-            version: DeliveredVersion {
-                updated: known([a, b, c, d]),
+            version: RowVersion {
+                seconds: known([a, b, c, d]).map(i64::from),
                 mod_count: known([e, f, g, h]),
             },
             hash: u32::from_be_bytes(hash),
@@ -68,13 +65,13 @@ mod tests {
     #[test]
     fn what_is_packed_comes_back() {
         for version in [
-            DeliveredVersion::default(),
-            DeliveredVersion {
-                updated: Some(1_764_500_000),
+            RowVersion::default(),
+            RowVersion {
+                seconds: Some(1_764_500_000),
                 mod_count: Some(0),
             },
-            DeliveredVersion {
-                updated: None,
+            RowVersion {
+                seconds: None,
                 mod_count: Some(7),
             },
         ] {

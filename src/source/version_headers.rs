@@ -1,12 +1,8 @@
 //! The headers by which a record says which version of its row it holds: pure.
 
+use crate::delivered::{MOD_COUNT_HEADER, UPDATED_HEADER};
 use crate::servicenow::page::PageRow;
 use crate::servicenow::query::TimeLiterals;
-
-/// Header with the stored timestamp of the row, in UTC, as the Table API writes it.
-pub const UPDATED_HEADER: &str = "sn_updated";
-/// Header with the stored `sys_mod_count` of the row; left out where the row has no such column.
-pub const MOD_COUNT_HEADER: &str = "sn_mod_count";
 
 /// The version of one row, as its record says it.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
+use crate::delivered::RowVersion;
 
 /// The format that this program writes.
 pub(super) const CERTIFICATE_VERSION: u32 = 1;

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::judge::{DeliveredTo, ProvenDifference, Suspects, same};
 use super::pace::time_left;
 use super::report::{Report, Thoroughness};
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 use super::sieve::Sieve;
 use super::slices::IdSlice;
 use super::state_file::{ComparisonState, StateFile};

@@ -6,7 +6,7 @@ use super::judge::{Difference, ProvenDifference};
 use super::letters::oversized_rows;
 use super::partition::partition_of;
 use super::report::{Excuse, Report};
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 use super::table_side::{LOOK_UP_LIMIT, TableSide};
 use super::topic_side::TopicSide;
 use crate::config::{Config, OnBadRow, TableConfig};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::judge::{Difference, ProvenDifference};
 use super::report::Excuse;
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 
 /// What is known that excuses a row.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +60,8 @@ impl Excuses {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row_version::RowVersion;
     use super::*;
+    use crate::delivered::RowVersion;
 
     fn found(difference: Difference, stamp: Option<i64>) -> ProvenDifference {
         let version = Some(RowVersion {

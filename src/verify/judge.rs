@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
+use crate::delivered::RowVersion;
 
 /// Rows that are put aside at most. More of them are no difference of some rows but one of the whole, and are
 /// told as such.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 
 use super::error::Error;
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 use crate::config::{KafkaConfig, TableConfig};
 use crate::kafka::TopicReader;
 use crate::stop::Stop;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::certificate::Certificate;
 use super::judge::{Difference, ProvenDifference};
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
+use crate::delivered::RowVersion;
 
 /// Rows that are named in a report at most; all are counted.
 const MAX_NAMED_DIFFERENCES: usize = 1_000;

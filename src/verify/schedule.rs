@@ -9,7 +9,7 @@ use super::error::Error;
 use super::judge::DeliveredTo;
 use super::proof_topic;
 use super::report::{Report, Thoroughness};
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 use super::slices::IdSlice;
 use crate::checkpoint::CheckpointStore;
 use crate::config::{Config, TableConfig};

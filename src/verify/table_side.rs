@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::pace::pause_after;
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
 use super::sieve::SliceSums;
 use super::slices::IdSlice;
 use crate::config::TableConfig;
+use crate::delivered::RowVersion;
 use crate::servicenow::page::MOD_COUNT_COLUMN;
 use crate::servicenow::query::{QueryColumns, parse_time, query_value_fault};
 use crate::servicenow::{AnswerRow, ReadRequest, ResponseHead, table_api};

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
 use super::sieve::SliceSums;
+use crate::delivered::RowVersion;
 
 /// The fewest records that are merged before they are asked for.
 const MIN_MERGED_RECORDS: usize = 1 << 16;

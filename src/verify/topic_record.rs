@@ -1,15 +1,13 @@
 //! From a record of the topic to a row and its version: pure.
 
 use super::partition::partition_of;
-use super::row_version::{RowIdentifier, RowVersion};
+use super::row_identifier::RowIdentifier;
 use super::topic_index::TopicRow;
 use crate::avro::text_of_key;
 use crate::config::{DisplayValue, KeyFormat, Partitioner, TableConfig, TableFormat};
+use crate::delivered::{RowVersion, UPDATED_HEADER};
 use crate::kafka::ConsumerRecord;
-use crate::servicenow::page::MOD_COUNT_COLUMN;
 use crate::servicenow::page::row::raw_values;
-use crate::servicenow::query::parse_time;
-use crate::source::version_headers::{MOD_COUNT_HEADER, UPDATED_HEADER};
 
 /// Header with the name of the table.
 const TABLE_HEADER: &str = "sn_table";
@@ -89,28 +87,14 @@ impl RecordReading {
     }
 
     fn version(&self, record: &ConsumerRecord, value: &[u8]) -> RowVersion {
-        let header = |name| record.header(name);
-        if let Some(updated) = header(UPDATED_HEADER) {
-            return RowVersion {
-                seconds: parse_time(updated),
-                mod_count: header(MOD_COUNT_HEADER).and_then(number),
-            };
-        }
-        if !self.has_stored_values {
-            return RowVersion::default();
-        }
-        let columns = [self.timestamp.as_str(), MOD_COUNT_COLUMN];
-        let values = raw_values(value, &columns).unwrap_or_default();
-        let text = |at: usize| values.get(at).and_then(Option::as_deref);
-        RowVersion {
-            seconds: text(0).and_then(|time| parse_time(time.as_bytes())),
-            mod_count: text(1).and_then(|count| number(count.as_bytes())),
+        if record.header(UPDATED_HEADER).is_some() {
+            RowVersion::of_headers(record)
+        } else if self.has_stored_values {
+            RowVersion::of_columns(value, &self.timestamp)
+        } else {
+            RowVersion::default()
         }
     }
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

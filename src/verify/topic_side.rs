@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
 use super::error::Error;
-use super::row_version::RowIdentifier;
+use super::row_identifier::RowIdentifier;
 use super::topic_index::{TopicIndex, TopicRow};
 use super::topic_record::{ReadRecord, RecordReading};
 use crate::config::{KafkaConfig, TableConfig};

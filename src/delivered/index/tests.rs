@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
-use super::super::row::{DeliveredRow, DeliveredVersion};
+use super::super::row::DeliveredRow;
+use super::super::row_version::RowVersion;
 use super::*;
 
 fn row(mod_count: u32) -> DeliveredContent {
     DeliveredContent::Row(DeliveredRow {
-        version: DeliveredVersion {
-            updated: Some(1_700_000_000),
+        version: RowVersion {
+            seconds: Some(1_700_000_000),
             mod_count: Some(mod_count),
         },
         hash: mod_count,

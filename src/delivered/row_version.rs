@@ -1,36 +1,16 @@
-//! Which row, and which version of it: pure.
+//! Which version of its row a record holds: pure.
 
 use std::fmt;
 
-use crate::servicenow::query::hex_id;
+use crate::kafka::ConsumerRecord;
+use crate::servicenow::page::MOD_COUNT_COLUMN;
+use crate::servicenow::page::row::raw_values;
+use crate::servicenow::query::parse_time;
 
-/// The identifier of a row, in the least room.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RowIdentifier {
-    /// 32 lower-case hex digits, as nearly all rows have.
-    Hex(u128),
-    /// Any other: base data and some plugins have names there.
-    Other(Box<str>),
-}
-
-impl RowIdentifier {
-    /// From its text.
-    pub fn new(id: &str) -> RowIdentifier {
-        match hex_id(id.as_bytes()) {
-            Some(number) => RowIdentifier::Hex(number),
-            None => RowIdentifier::Other(id.into()),
-        }
-    }
-}
-
-impl fmt::Display for RowIdentifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RowIdentifier::Hex(number) => write!(f, "{number:032x}"),
-            RowIdentifier::Other(id) => f.write_str(id),
-        }
-    }
-}
+/// Header with the stored timestamp of the row, in UTC, as the Table API writes it.
+pub const UPDATED_HEADER: &str = "sn_updated";
+/// Header with the stored `sys_mod_count` of the row; left out where the row has no such column.
+pub const MOD_COUNT_HEADER: &str = "sn_mod_count";
 
 /// The version of a row. What is `None` is not known, and is not compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +22,24 @@ pub struct RowVersion {
 }
 
 impl RowVersion {
+    /// As the headers of a record say it.
+    pub fn of_headers(record: &ConsumerRecord) -> RowVersion {
+        RowVersion {
+            seconds: record.header(UPDATED_HEADER).and_then(parse_time),
+            mod_count: record.header(MOD_COUNT_HEADER).and_then(number),
+        }
+    }
+
+    /// As the columns of a row in JSON say it, whose times are stored ones.
+    pub fn of_columns(row: &[u8], timestamp: &str) -> RowVersion {
+        let values = raw_values(row, &[timestamp, MOD_COUNT_COLUMN]).unwrap_or_default();
+        let text = |at: usize| values.get(at)?.as_deref().map(str::as_bytes);
+        RowVersion {
+            seconds: text(0).and_then(parse_time),
+            mod_count: text(1).and_then(number),
+        }
+    }
+
     /// Whether both may be the same version, by all that is known of both.
     pub fn matches(self, other: RowVersion) -> bool {
         fn agree<T: PartialEq + Copy>(one: Option<T>, other: Option<T>) -> bool {
@@ -62,6 +60,10 @@ impl fmt::Display for RowVersion {
         let count = self.mod_count.iter();
         count.copied().try_for_each(|count| write!(f, " #{count}"))
     }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -89,17 +91,6 @@ mod tests {
             version(Some(6), None),
         ] {
             assert!(!full.matches(other) && !other.matches(full), "{other}");
-        }
-    }
-
-    #[test]
-    fn identifiers_are_written_as_they_were() {
-        for id in [
-            "00000000000000000000000000000001",
-            "0123456789ABCDEF0123456789abcdef",
-            "global",
-        ] {
-            assert_eq!(RowIdentifier::new(id).to_string(), id);
         }
     }
 }
