@@ -1,4 +1,4 @@
-//! The channels between the two threads of a table, and what travels through them.
+//! The channels between the threads of a table, and what travels through them.
 //!
 //! Rows and marks go from the poller to the sender through a bounded channel: when it is full the
 //! poller waits, which is how a slow Kafka slows down the reading. Empty blocks come back, so that

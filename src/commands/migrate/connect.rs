@@ -6,8 +6,7 @@ use super::foreign::ConnectorConfig;
 use super::rules::{Conversion, Fate, SettingRule, Translation, is_provider_reference, items};
 
 const NO_TRANSFORMATIONS: &str = "records are not transformed here: decide who does it";
-const OWN_THREADS: &str =
-    "each table has two threads of its own, each topic of the sink its writers";
+const OWN_THREADS: &str = "each table has threads of its own, each topic of the sink its writers";
 const WORKER_MATTER: &str = "is about a worker of Kafka Connect";
 const TOPIC_SETTINGS: &str = "`kafka.create_topics` knows partitions, replication_factor and \
     cleanup_policy for all topics; give a topic other settings when you make it";

@@ -1,7 +1,7 @@
 //! Offsets of source connectors, as Kafka Connect keeps them, and the checkpoints that they become.
 //!
-//! Every position is taken back to the begin of its second: what the connector had read of that second is
-//! read again, and nothing is missed that was committed in it later.
+//! Every position is taken back to the begin of its second. A first start reads again from `source.settle`
+//! before it, as for each checkpoint of another program, so nothing is missed that was committed late.
 
 use std::collections::BTreeMap;
 
@@ -121,10 +121,6 @@ pub(super) fn positions(
         (Some(of), Some(name)) => of == name,
         _ => true,
     };
-    let overlap = match form {
-        OffsetForm::Oso => overlap_seconds(draft),
-        OffsetForm::Ibm | OffsetForm::Confluent => 0,
-    };
     let own: Vec<&ConnectOffset> = offsets.iter().filter(is_of).collect();
     for (alias, place) in &translated.tables {
         let Some(table) = draft.text(&format!("{place}.name")) else {
@@ -140,7 +136,6 @@ pub(super) fn positions(
             .iter()
             .filter(|offset| scope.is_of(form, &offset.partition));
         let seconds = seconds.map(|it| second(form, &it.offset).filter(|second| *second <= now));
-        let seconds = seconds.map(|it| it.map(|second| (second - overlap).max(0)));
         let seconds: Vec<Option<i64>> = seconds.collect();
         let table = clean(table);
         match seconds.iter().copied().collect::<Option<Vec<i64>>>() {
@@ -162,14 +157,6 @@ pub(super) fn positions(
         }
     }
     (positions, notes)
-}
-
-/// How far behind its offset OSO's connector reads again, for rows that were committed late; its
-/// `snow.source.overlap.seconds` has become a key here ("Source configuration", default 2).
-fn overlap_seconds(draft: &ConfigDraft) -> i64 {
-    let seconds = draft.text("source.timestamp_delay_seconds");
-    let seconds = seconds.and_then(|text| text.parse().ok());
-    seconds.unwrap_or(2)
 }
 
 /// What was taken for granted.

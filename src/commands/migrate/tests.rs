@@ -200,3 +200,23 @@ fn secrets_of_the_go_program_are_not_copied() {
         assert!(!text.contains("hunter2") && !text.contains("pa$"), "{text}");
     }
 }
+
+/// OSO's connector reads the last seconds again, and so does `source.settle`, which is longer.
+#[test]
+fn an_overlap_counts_only_where_it_is_longer_than_settle() {
+    for (overlap, expected) in [("2", None), ("600", None), ("3600", Some("3600s"))] {
+        let migration = migrated(&[
+            (
+                "connector.class",
+                "sh.oso.servicenow.source.ServiceNowSourceConnector",
+            ),
+            ("snow.url", "https://example.service-now.com"),
+            ("snow.tables", "t"),
+            ("snow.table.t.name", "incident"),
+            ("snow.source.overlap.seconds", overlap),
+        ]);
+        let draft = &migration.draft;
+        assert_eq!(draft.text("source.settle"), expected, "{overlap}");
+        assert_eq!(draft.text("source.timestamp_delay_seconds"), None);
+    }
+}

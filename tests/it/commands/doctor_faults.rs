@@ -29,7 +29,7 @@ fn of_configuration_and_host() {
         Planted::new(
             "a damaged checkpoint",
             "failure",
-            &["offsets.json"],
+            &["offsets.json", "is damaged", "restore a backup of it"],
             |setup| fs::write(setup.path("offsets.json"), "{\"incident\": ").unwrap(),
         ),
         Planted::new(

@@ -4,10 +4,13 @@ use super::confluent_source::{RETRIES, STORE_PASSWORDS, STORES, read_timeout};
 use super::confluent_source_v2::token_path;
 use crate::commands::migrate::connector::{Connector, OffsetForm, behind};
 use crate::commands::migrate::draft::{RemarkKind, literal};
+use crate::commands::migrate::foreign::ForeignSetting;
 use crate::commands::migrate::rules::{Conversion, Fate, SettingRule, Translation, items};
 
-const LIMITS: &str = "each table asks one request at a time; `servicenow.rate_limit_rps` bounds all, and \
+const LIMITS: &str = "each table asks one request at a time, now and then two; `servicenow.rate_limit_rps` bounds all, and \
     429 is waited out";
+/// `source.settle` unless it is set.
+const SETTLE_SECONDS: u64 = 600;
 const NO_TYPED_FIELDS: &str = "the types are those of the instance's dictionary \
     (`source.schema.style: typed`)";
 
@@ -102,17 +105,14 @@ const OSO_SOURCE_RULES: &[SettingRule] = &[
         "snow.source.batch.size",
         Fate::To("source.batch_size", Conversion::Whole),
     ),
-    (
-        "snow.source.overlap.seconds",
-        Fate::To("source.timestamp_delay_seconds", Conversion::Whole),
-    ),
+    ("snow.source.overlap.seconds", Fate::Finished),
     (
         "snow.source.safety.lag.seconds",
-        Fate::Unneeded("the second that is still open on the instance is never read"),
+        Fate::Unneeded("the newest seconds are read again until no row can appear in them"),
     ),
     (
         "snow.source.dedup.window.records",
-        Fate::Unneeded("no row is read twice"),
+        Fate::Unneeded("what is read again and was delivered is not sent again"),
     ),
     (
         "snow.source.bad.row.behavior",
@@ -191,13 +191,29 @@ fn finish(translation: &mut Translation<'_>) {
         Some("typed") => translation.set_text("source.schema.style", "typed", key),
         Some(_) | None => {}
     }
-    let key = "snow.source.overlap.seconds";
-    if translation.get(key).is_some() {
-        let words = "rows that are committed late are waited for, instead of read again";
-        translation.remark(RemarkKind::Differs, key, words);
-    }
+    overlap(translation);
     read_timeout(translation);
     translation.finish_source();
+}
+
+/// How far the connector reads again behind its offset, for rows that were committed late.
+fn overlap(translation: &mut Translation<'_>) {
+    let key = "snow.source.overlap.seconds";
+    let Some(seconds) = translation.get(key) else {
+        return;
+    };
+    if seconds
+        .trim()
+        .parse()
+        .is_ok_and(|it: u64| it > SETTLE_SECONDS)
+    {
+        let settle = Fate::To("source.settle", Conversion::SecondsToDuration);
+        translation.apply(&ForeignSetting::new(key, &seconds), settle);
+    } else {
+        let words =
+            "rows that are committed late are looked for, ten minutes long (`source.settle`)";
+        translation.remark(RemarkKind::Unneeded, key, words);
+    }
 }
 
 /// The log-in, which source and sink share.
