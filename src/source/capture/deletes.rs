@@ -96,7 +96,16 @@ impl CaptureTask for DeleteSearch {
     fn step(&mut self, context: &mut StepContext<'_>) -> Result<(), PollError> {
         let now = Instant::now();
         match (&mut self.tail, &mut self.comparison) {
-            (Some(tail), _) if tail.due(now) <= now => tail.step(&mut self.common, context),
+            (Some(tail), _) if tail.due(now) <= now => {
+                let done = tail.step(&mut self.common, context);
+                if done
+                    .as_ref()
+                    .is_err_and(|error| !error.is_waited_out_by_client())
+                {
+                    tail.postpone(now);
+                }
+                done
+            }
             (_, Some(comparison)) => comparison.step(&mut self.common, context),
             _ => Ok(()),
         }

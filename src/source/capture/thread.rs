@@ -36,14 +36,29 @@ pub(in crate::source) struct CaptureChannels {
     pub(in crate::source) commands: Receiver<TableRequest>,
 }
 
+/// A task and its pauses after failures, which hold up no other task.
+struct TaskSlot {
+    task: Box<dyn CaptureTask + Send>,
+    backoff: Backoff,
+    /// It has failed and is not tried again before this.
+    not_before: Option<Instant>,
+}
+
+impl TaskSlot {
+    /// When its next step is due; `None`: there is nothing to do for now.
+    fn due(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.task.due(now)?;
+        Some(self.not_before.map_or(due, |pause| due.max(pause)))
+    }
+}
+
 /// Reads beside the poller of one table.
 pub(in crate::source) struct CaptureThread {
     table: String,
     /// The most urgent ones first.
-    tasks: Vec<Box<dyn CaptureTask + Send>>,
+    slots: Vec<TaskSlot>,
     delivery: CaptureDelivery,
     commands: Receiver<TableRequest>,
-    backoff: Backoff,
     heartbeat: Heartbeat,
     stop: Stop,
     metrics: Arc<Metrics>,
@@ -59,12 +74,17 @@ impl CaptureThread {
         stop: &Stop,
     ) -> CaptureThread {
         let fetch = PageFetch::of_rows(&context.instance, table, stop);
+        let slot_of = |task| TaskSlot {
+            task,
+            backoff: context.instance.client().backoff(),
+            not_before: None,
+        };
+        let tasks = tasks(context, table, shared, fingerprint, stop);
         CaptureThread {
             table: table.name.clone(),
-            tasks: tasks(context, table, shared, fingerprint, stop),
+            slots: tasks.into_iter().map(slot_of).collect(),
             delivery: CaptureDelivery::new(shared, fetch, channels.messages, stop),
             commands: channels.commands,
-            backoff: context.instance.client().backoff(),
             heartbeat: context.health.thread(&format!("capture:{}", table.name)),
             stop: stop.clone(),
             metrics: Arc::clone(&context.metrics),
@@ -92,8 +112,8 @@ impl CaptureThread {
 
     /// Gives a command to the task whose it is.
     fn take(&mut self, request: TableRequest) {
-        let mut tasks = self.tasks.iter_mut();
-        let left = tasks.try_fold(request, |request, task| task.take(request));
+        let mut slots = self.slots.iter_mut();
+        let left = slots.try_fold(request, |request, slot| slot.task.take(request));
         if let Some(request) = left {
             let words = format!("table {} has no such command", self.table);
             request.answer(Err(words));
@@ -104,8 +124,8 @@ impl CaptureThread {
     fn step(&mut self) -> Duration {
         let now = Instant::now();
         let mut pause = LOOK_INTERVAL;
-        for task in &mut self.tasks {
-            match task.due(now) {
+        for slot in &mut self.slots {
+            match slot.due(now) {
                 None => {}
                 Some(due) if due > now => pause = pause.min(due - now),
                 Some(_) => {
@@ -114,34 +134,29 @@ impl CaptureThread {
                         delivery: &mut self.delivery,
                         heartbeat: &self.heartbeat,
                     };
-                    let name = task.name();
-                    let done = task.step(&mut context);
-                    return self.pause_after(name, done);
+                    match slot.task.step(&mut context) {
+                        Ok(()) => slot.backoff.reset(),
+                        Err(error) => failed(&self.table, slot, &error, &self.metrics),
+                    }
+                    return Duration::ZERO;
                 }
             }
         }
         pause
     }
+}
 
-    fn pause_after(&mut self, name: &str, done: Result<(), PollError>) -> Duration {
-        let error = match done {
-            Ok(()) => {
-                self.backoff.reset();
-                return Duration::ZERO;
-            }
-            Err(PollError::Stopped) => return Duration::ZERO,
-            Err(error) => error,
-        };
-        if error.is_waited_out_by_client() {
-            return Duration::ZERO;
-        }
-        let errors = &self.metrics.source_errors;
-        errors.with(&[&self.table, error.metric_label()]).inc();
-        let pause = self.backoff.next(fastrand::f64());
-        // The poller, which asks for the same table, tells what is wrong with it.
-        log::warn!(table = self.table, error:% = error, retry_in:? = pause; "{name} is tried again");
-        pause
+/// A step has failed: it is tried again after a pause, in which the other tasks go on.
+fn failed(table: &str, slot: &mut TaskSlot, error: &PollError, metrics: &Metrics) {
+    if matches!(error, PollError::Stopped) || error.is_waited_out_by_client() {
+        return;
     }
+    let errors = &metrics.source_errors;
+    errors.with(&[table, error.metric_label()]).inc();
+    let pause = slot.backoff.next(fastrand::f64());
+    slot.not_before = Some(Instant::now() + pause);
+    // The poller, which asks for the same table, tells what is wrong with it.
+    log::warn!(table, error:% = error, retry_in:? = pause; "{} is tried again", slot.task.name());
 }
 
 /// What there is to do for a table, the most urgent first.

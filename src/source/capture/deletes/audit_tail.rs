@@ -49,6 +49,8 @@ pub(super) struct AuditTail {
     settle: i64,
     interval: Duration,
     next: Instant,
+    /// A step has failed, and the pass under way goes on at `next`.
+    is_postponed: bool,
     pass: Option<TailPass>,
     /// Lists that can be read; which is not known at first.
     usable: BTreeMap<AuditList, bool>,
@@ -134,6 +136,7 @@ impl AuditTail {
             settle: whole_seconds(table.settle.max(MIN_AUDIT_SETTLE)),
             interval: table.slow_poll_interval.clamp(shortest, longest),
             next: Instant::now(),
+            is_postponed: false,
             pass: None,
             usable: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -143,7 +146,17 @@ impl AuditTail {
 
     /// When the next step is due.
     pub(super) fn due(&self, now: Instant) -> Instant {
-        if self.pass.is_some() { now } else { self.next }
+        if self.pass.is_some() && !self.is_postponed {
+            now
+        } else {
+            self.next
+        }
+    }
+
+    /// A step has failed: the next one waits, so that a comparison goes on meanwhile.
+    pub(super) fn postpone(&mut self, now: Instant) {
+        self.is_postponed = true;
+        self.next = now + self.interval;
     }
 
     /// Does the next step.
@@ -152,6 +165,7 @@ impl AuditTail {
         common: &mut SearchContext,
         context: &mut StepContext<'_>,
     ) -> Result<(), PollError> {
+        self.is_postponed = false;
         let Some(mut pass) = self.pass.take() else {
             self.pass = match self.begin(AuditList::Deletes, common) {
                 None => self.begin(AuditList::History, common),
