@@ -53,6 +53,7 @@ pub use problem::{ConfigProblem, ConfigProblems, ConfigWarning};
 pub use secret::Secret;
 pub use show::{show, show_tree};
 pub use systemd::SystemdEnvironment;
+pub(crate) use values::source::encoded_query;
 pub use watch::ConfigWatcher;
 #[doc(hidden)]
 pub use yaml::is_yaml;

@@ -53,6 +53,7 @@ fn queries() {
         "^ORa=1",
         "^NQa=1",
         "ORa=1",
+        "a=1^NQORb=2",
         "a=1\nb=2",
         "^EQ",
         "^",

@@ -10,7 +10,7 @@ const NOT_IN_QUERIES: [(&str, &str); 4] = [
 
 /// An encoded query that can be joined with a time window: it must not sort, and must not begin
 /// with an operator that would tie it to the window.
-pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
+pub(crate) fn encoded_query(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("must not hold line breaks or other control characters".to_owned());
     }
@@ -26,6 +26,10 @@ pub(in crate::config) fn encoded_query(text: &str) -> Result<String, String> {
     }
     if query.starts_with("OR") || query.starts_with("NQ") {
         return Err("must not begin with `^OR` or `^NQ`".to_owned());
+    }
+    // Each part behind `^NQ` is joined with other conditions as well.
+    if query.contains("^NQOR") {
+        return Err("must not hold `^NQOR`".to_owned());
     }
     if query.is_empty() || query == "EQ" {
         return Err("holds no condition; remove it".to_owned());

@@ -9,7 +9,7 @@ mod state;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::state::{SnapshotState, SnapshotStateFile, part_fault};
+use self::state::{SnapshotState, SnapshotStateFile, checked_part};
 use super::delivery::Versions;
 use super::shared::CaptureShared;
 use super::task::{CaptureTask, StepContext};
@@ -129,16 +129,14 @@ impl Snapshot {
     }
 
     fn start(&mut self, part: &SnapshotPart) -> AdminCommandResult {
-        if let Some(fault) = part_fault(part) {
-            return Err(fault);
-        }
+        let part = checked_part(part)?;
         if self.current.is_some() {
             return Err(format!(
                 "a snapshot of table {} is under way; stop it first",
                 self.table
             ));
         }
-        let state = SnapshotState::of(&self.fingerprint, part.clone());
+        let state = SnapshotState::of(&self.fingerprint, part);
         self.file.write(&state)?;
         self.current = Some(RunningSnapshot::of(state, self.batch, Instant::now()));
         Ok(format!(

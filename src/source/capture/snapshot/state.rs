@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::encoded_query;
 use crate::control::SnapshotPart;
 use crate::regular_file::{self, JsonFile};
 use crate::servicenow::query::query_value_fault;
@@ -97,26 +98,23 @@ impl SnapshotStateFile {
     }
 }
 
-/// What is wrong with the part of a table that is asked for, in words: pure.
-pub(super) fn part_fault(part: &SnapshotPart) -> Option<String> {
-    let query = part.query.as_deref().unwrap_or_default();
-    if query.contains(char::is_control) {
-        return Some("the query has a control character in it".to_owned());
+/// The part of a table that is asked for, with its query as it is joined with others: pure.
+///
+/// # Errors
+/// In words, what is wrong with it.
+pub(super) fn checked_part(part: &SnapshotPart) -> Result<SnapshotPart, String> {
+    let query = part.query.as_deref().map(encoded_query).transpose();
+    for id in [&part.from, &part.to].into_iter().flatten() {
+        if let Some(fault) = query_value_fault(id.as_bytes()) {
+            return Err(format!(
+                "the identifier {id:?} cannot be asked for: {fault}"
+            ));
+        }
     }
-    if ["ORDERBY", "GROUPBY"]
-        .iter()
-        .any(|word| query.contains(word))
-    {
-        return Some("the query must not have an order or groups of its own".to_owned());
-    }
-    let bounds = [&part.from, &part.to].into_iter().flatten();
-    let mut faults = bounds.filter_map(|id| {
-        let fault = query_value_fault(id.as_bytes())?;
-        Some(format!(
-            "the identifier {id:?} cannot be asked for: {fault}"
-        ))
-    });
-    faults.next()
+    Ok(SnapshotPart {
+        query: query.map_err(|fault| format!("the query {fault}"))?,
+        ..part.clone()
+    })
 }
 
 #[cfg(test)]
@@ -129,16 +127,23 @@ mod tests {
             query: Some(text.to_owned()),
             ..SnapshotPart::default()
         };
-        assert_eq!(part_fault(&query("active=true^NQstate=7")), None);
-        for wrong in ["active=true^ORDERBYnumber", "a=b\nc"] {
-            assert!(part_fault(&query(wrong)).is_some(), "{wrong:?}");
+        let checked = checked_part(&query("^active=true^NQstate=7^EQ")).unwrap();
+        assert_eq!(checked.query.unwrap(), "active=true^NQstate=7");
+        // Joined with the table's own query, `OR` would ask for rows outside of it.
+        for wrong in [
+            "active=true^ORDERBYnumber",
+            "a=b\nc",
+            "ORactive=true",
+            "a=b^NQORc=d",
+        ] {
+            assert!(checked_part(&query(wrong)).is_err(), "{wrong:?}");
         }
         let from = Some("0^NQactive=true".to_owned());
         let part = SnapshotPart {
             from,
             ..SnapshotPart::default()
         };
-        assert!(part_fault(&part).is_some());
+        assert!(checked_part(&part).is_err());
     }
 
     #[test]
