@@ -175,7 +175,9 @@ impl CaptureDelivery {
         drop(turn);
         drop(read);
         if !self.is_acknowledged(&acknowledgement, heartbeat)? {
-            // The sender reads again from its position, and so does this.
+            // The sender reads again from its position, and so does this. What counts as handed over until the
+            // poller goes back would be left out.
+            shared.span.lock().forget_unacknowledged();
             delivered = Delivered {
                 outdated: all,
                 is_lost: true,
