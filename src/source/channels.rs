@@ -112,18 +112,6 @@ impl BatchMark {
         }
     }
 
-    /// The end of rows that the capture thread has read: the position stays at `cursor`.
-    pub(super) fn of_captured(
-        cursor: Option<Cursor>,
-        rows: u64,
-        acknowledged: Sender<()>,
-    ) -> BatchMark {
-        BatchMark {
-            acknowledged: Some(acknowledged),
-            ..BatchMark::new(cursor, rows, None)
-        }
-    }
-
     /// Whether the capture thread has read the rows.
     pub(super) fn is_captured(&self) -> bool {
         self.acknowledged.is_some()
@@ -161,7 +149,29 @@ pub(super) struct PollerChannels {
 pub(super) struct SenderChannels {
     pub(super) messages: Receiver<PollerMessage>,
     pub(super) spare_blocks: Sender<RowBlock>,
-    pub(super) rewinds: Sender<RewindRequest>,
+    rewinds: Sender<RewindRequest>,
+    /// The other end of `rewinds`: a request that the poller has not taken yet is replaced.
+    untaken_rewinds: Receiver<RewindRequest>,
+}
+
+impl SenderChannels {
+    /// Asks the poller to read again from `cursor`. Takes the place of a request that the poller, in a long
+    /// request of its own, has not seen yet.
+    pub(super) fn request_rewind(
+        &self,
+        generation: u64,
+        cursor: Option<Cursor>,
+        single_rows: bool,
+    ) {
+        let untaken = self.untaken_rewinds.try_recv().ok();
+        let request = RewindRequest {
+            generation,
+            cursor,
+            single_rows: single_rows || untaken.is_some_and(|untaken| untaken.single_rows),
+        };
+        // There is room: only the sender puts requests into this channel.
+        self.rewinds.try_send(request).ok();
+    }
 }
 
 /// Makes the channels of one table: the poller's ends, the sender's, and the one that wakes the
@@ -169,19 +179,40 @@ pub(super) struct SenderChannels {
 pub(super) fn connect() -> (PollerChannels, SenderChannels, Sender<()>) {
     let (messages_in, messages) = bounded(BLOCK_QUEUE_CAPACITY);
     let (spare_in, spare_blocks) = bounded(BLOCK_QUEUE_CAPACITY);
-    // The sender asks once and then waits for rows of the new generation.
+    // Only the last request counts.
     let (rewinds_in, rewinds) = bounded(1);
     let (wake, wake_ups) = bounded(1);
     let poller = PollerChannels {
         messages: messages_in,
         spare_blocks,
-        rewinds,
+        rewinds: rewinds.clone(),
         wake_ups,
     };
     let sender = SenderChannels {
         messages,
         spare_blocks: spare_in,
         rewinds: rewinds_in,
+        untaken_rewinds: rewinds,
     };
     (poller, sender, wake)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_read_again_replaces_one_that_was_not_seen() {
+        let (poller, sender, _wake) = connect();
+        let cursor = |seconds| Some(Cursor { seconds, id: None });
+        sender.request_rewind(1, cursor(5), true);
+        sender.request_rewind(2, cursor(3), false);
+        let seen = poller.rewinds.try_recv().unwrap();
+        assert_eq!((seen.generation, seen.cursor), (2, cursor(3)));
+        assert!(
+            seen.single_rows,
+            "the row that is searched for is still to be found"
+        );
+        assert!(poller.rewinds.try_recv().is_err());
+    }
 }

@@ -31,7 +31,7 @@ use self::send_failure::{RowsBefore, SendFailure, SendResult};
 use self::settlement::Settlement;
 use super::capture::row_version;
 use super::channels::{
-    BatchMark, CapturedRows, OpenBounds, PollerMessage, RewindRequest, SenderChannels, Tombstone,
+    BatchMark, CapturedRows, OpenBounds, PollerMessage, SenderChannels, Tombstone,
 };
 use super::context::SourceContext;
 use super::encode::RowEncodeError;
@@ -140,7 +140,7 @@ impl TableSender {
                 bounds,
             } => {
                 let result = if generation == self.generation {
-                    self.produce(&block, checked, bounds)
+                    self.produce(&block, &block.rows, checked, bounds)
                 } else {
                     Ok(())
                 };
@@ -166,22 +166,41 @@ impl TableSender {
     /// so far, and the position stays where it is.
     fn produce_captured(&mut self, captured: CapturedRows) -> SendResult {
         for block in &captured.blocks {
-            self.produce(block, false, OpenBounds::CAPTURED)?;
+            if self.oversize.is_searching() {
+                self.produce_singly(block)?;
+            } else {
+                self.produce(block, &block.rows, false, OpenBounds::CAPTURED)?;
+            }
         }
         for tombstone in &captured.tombstones {
             self.send_tombstone(tombstone)?;
         }
-        let rows = self.settlement.batches.rows_since_mark();
-        let cursor = self.settlement.last_mark();
-        self.settlement
-            .close(BatchMark::of_captured(cursor, rows, captured.acknowledged));
+        self.settlement.close_here(Some(captured.acknowledged));
         Ok(())
     }
 
-    /// Sends the rows of a block. `checked`: their page is known to be good.
-    fn produce(&mut self, block: &RowBlock, checked: bool, bounds: OpenBounds) -> SendResult {
+    /// Sends each row of a block in a batch of its own, as one of them may be too large for Kafka.
+    fn produce_singly(&mut self, block: &RowBlock) -> SendResult {
+        self.settlement.close_here(None);
+        self.drain()?;
+        for row in block.rows.chunks(1) {
+            self.produce(block, row, false, OpenBounds::CAPTURED)?;
+            self.settlement.close_here(None);
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Sends these rows of a block. `checked`: their page is known to be good.
+    fn produce(
+        &mut self,
+        block: &RowBlock,
+        rows: &[PageRow],
+        checked: bool,
+        bounds: OpenBounds,
+    ) -> SendResult {
         let mut before: Option<&PageRow> = None;
-        for row in &block.rows {
+        for row in rows {
             let (id, text) = (block.slice(&row.id), block.slice(&row.text));
             if self.settlement.is_own(id, text) {
                 self.settlement.batches.add_own_row();
@@ -227,7 +246,10 @@ impl TableSender {
             return self.send_letter(key.as_deref(), text.len(), id, why);
         }
         if self.records.is_avro() {
-            self.encode(key.as_deref(), text, id)?;
+            let key = key.as_deref();
+            self.encode_with(id, |records, heartbeat, stop| {
+                records.encode(key, text, id, heartbeat, stop)
+            })?;
         }
         self.oversize.sending(id, text.len());
         self.enqueue(key.as_deref(), block, row)
@@ -243,13 +265,6 @@ impl TableSender {
             records.try_send_tombstone(tombstone, batch, abandon, SENDER_WAKE_INTERVAL)
         })?;
         Ok(())
-    }
-
-    /// Makes the Avro record of a row, however long its schema is waited for.
-    fn encode(&mut self, key: Option<&[u8]>, text: &[u8], id: &[u8]) -> SendResult {
-        self.encode_with(id, |records, heartbeat, stop| {
-            records.encode(key, text, id, heartbeat, stop)
-        })
     }
 
     /// Makes something in Avro by `encode`, again for as long as there is no schema for it.
@@ -365,10 +380,7 @@ impl TableSender {
     fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
         self.count_error("schema");
         self.hold.begin_for_schema();
-        let pause = self.records.schema_is_missing(error);
-        log::error!(table = self.table, topic = self.topic, error = error.words(), retry_in:? = pause;
-            "there is no schema to write rows with; the table waits");
-        pause
+        self.records.schema_is_missing(&self.table, error)
     }
 
     fn schema_is_known(&mut self) {
@@ -445,7 +457,8 @@ impl TableSender {
         let pause = self.hold.begin(&self.table, &self.topic, &why);
         self.heartbeat.beat_during(pause);
         // Nothing is on its way now, so a stop need not wait: the next start begins at this row.
-        if !self.is_stopped_within(pause) {
+        let position = &self.settlement.position;
+        if !position.wait_showing_lag(&self.signals.stop, pause, SENDER_WAKE_INTERVAL) {
             self.rewind(single_rows);
         }
     }
@@ -456,25 +469,9 @@ impl TableSender {
     }
 
     fn rewind(&self, single_rows: bool) {
-        let request = RewindRequest {
-            generation: self.generation,
-            cursor: self.settlement.position.acknowledged().cloned(),
-            single_rows,
-        };
-        // The channel has room: the poller has taken the request before this one.
-        self.channels.rewinds.try_send(request).ok();
-    }
-
-    /// Waits; true when stopped before `pause` is over.
-    fn is_stopped_within(&self, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            self.settlement.position.show_lag();
-            if self.signals.stop.wait(left.min(SENDER_WAKE_INTERVAL)) {
-                return true;
-            }
-        }
-        false
+        let cursor = self.settlement.position.acknowledged().cloned();
+        self.channels
+            .request_rewind(self.generation, cursor, single_rows);
     }
 
     /// Waits until all closed batches are settled.

@@ -1,6 +1,7 @@
 //! How far a table is delivered: the position in the checkpoint, and the lag that operators see.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::{CheckpointEntry, CheckpointPosition, CheckpointStore};
 use crate::config::TableConfig;
@@ -11,6 +12,7 @@ use crate::source::capture::CaptureShared;
 use crate::source::channels::BatchMark;
 use crate::source::context::SourceContext;
 use crate::source::position::{StartOfTable, age};
+use crate::stop::Stop;
 
 /// Moves the checkpoint of one table, behind acknowledgements only.
 pub(super) struct DeliveredPosition {
@@ -88,6 +90,23 @@ impl DeliveredPosition {
         if let Some(reached) = self.reached {
             self.lag.set(age(reached));
         }
+    }
+
+    /// Waits for `pause`, and shows the growing lag at each `interval`. True when stopped before.
+    pub(super) fn wait_showing_lag(
+        &self,
+        stop: &Stop,
+        pause: Duration,
+        interval: Duration,
+    ) -> bool {
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            self.show_lag();
+            if stop.wait(left.min(interval)) {
+                return true;
+            }
+        }
+        false
     }
 }
 

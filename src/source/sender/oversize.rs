@@ -102,6 +102,11 @@ impl OversizeRows {
         )
     }
 
+    /// Whether the rows are to be sent one by one.
+    pub(super) fn is_searching(&self) -> bool {
+        self.is_searching
+    }
+
     /// A row is about to be sent.
     pub(super) fn sending(&mut self, id: &[u8], bytes: usize) {
         if self.is_searching {

@@ -154,8 +154,8 @@ impl RecordProducer {
         Some(looked_up)
     }
 
-    /// There is no schema for a row. Gives the pause before the next look-up.
-    pub(super) fn schema_is_missing(&mut self, error: &RowEncodeError) -> Duration {
+    /// Shows and logs that there is no schema for a row. Gives the pause before the next look-up.
+    pub(super) fn schema_is_missing(&mut self, table: &str, error: &RowEncodeError) -> Duration {
         let Some(avro) = &mut self.avro else {
             return Duration::ZERO;
         };
@@ -163,6 +163,8 @@ impl RecordProducer {
         let pause = avro.backoff.next(fastrand::f64());
         let pause = pause.min(error.longest_pause());
         avro.next_lookup = Instant::now() + pause;
+        log::error!(table, topic = self.topic, error = error.words(), retry_in:? = pause;
+            "there is no schema to write rows with; the table waits");
         pause
     }
 

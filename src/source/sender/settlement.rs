@@ -1,5 +1,7 @@
 //! Batches that are acknowledged: the position moves behind them, and what they were is remembered.
 
+use crossbeam_channel::Sender;
+
 use super::batches::BatchQueue;
 use super::delivered_position::DeliveredPosition;
 use crate::config::TableConfig;
@@ -57,6 +59,14 @@ impl Settlement {
         self.last_mark.clone_from(&mark.cursor);
         let own_rows = self.batches.close(mark);
         self.left_out.add(own_rows);
+    }
+
+    /// Ends the open batch with the position where it is. `acknowledged`: who waits for its rows.
+    pub(super) fn close_here(&mut self, acknowledged: Option<Sender<()>>) {
+        let rows = self.batches.rows_since_mark();
+        let mut mark = BatchMark::new(self.last_mark(), rows, None);
+        mark.acknowledged = acknowledged;
+        self.close(mark);
     }
 
     /// Moves the position over the oldest batch, if it is acknowledged. True when something was delivered, or

@@ -1,5 +1,7 @@
 //! Rows over a limit of size: the row is named, and by choice a letter goes out in its place.
 
+use std::time::Duration;
+
 use real_kafka::{Record, require_or_skip, shared};
 use servicenow_sim::{Options, Row, Sim};
 
@@ -100,4 +102,56 @@ fn a_row_that_is_too_large_is_named_and_goes_on_as_a_letter() {
             (&TABLE.into(), &topic.into())
         );
     }
+}
+
+/// Late rows come together in one batch, which Kafka refuses as a whole: the large one has to be found among
+/// them, as among those of a page.
+#[test]
+fn a_late_row_that_is_too_large_goes_out_as_a_letter_and_holds_up_no_other() {
+    if !require_or_skip() {
+        return;
+    }
+    let broker = shared().unwrap();
+    let sim = Sim::start(Options::default()).unwrap();
+    rig::insert(&sim, TABLE);
+    let (topic, letters) = ("oversize.late", "oversize.late.dead");
+    broker
+        .create_topic(topic, 1, &[("max.message.bytes", "10000")])
+        .unwrap();
+    broker.create_topic(letters, 1, &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Config::new(sim.url(), &broker.plain_addr())
+        .topic(topic)
+        .kafka("compression: none\nlinger: 5ms")
+        .source(&format!("on_oversize: dead_letter\ndlq_topic: {letters}"))
+        .write(folder.path());
+    let mut bridge = Bridge::start(folder.path());
+    // The position is behind the seconds that the late rows carry.
+    let position = "bridge_checkpoint_timestamp_seconds{table=\"incident\"}";
+    wait_for("the first row", || {
+        (bridge.metric(position) >= 1.0).then_some(())
+    });
+    let stamp = sim.now() - 30;
+    let mut random = fastrand::Rng::with_seed(5);
+    let large: String = (0..20_000).map(|_| random.alphanumeric()).collect();
+    let late = |number: usize| {
+        let text = if number == 3 { large.as_str() } else { "small" };
+        let row = Row::new().set("description", text);
+        sim.insert_visible_later(TABLE, row, stamp, Duration::ZERO)
+            .unwrap()
+    };
+    let ids: Vec<String> = (0..6).map(late).collect();
+
+    let read = |topic| keys(&broker.reader().read_to_end(topic, LONG).unwrap());
+    wait_for("the other late rows", || {
+        let there = read(topic);
+        let small = ids.iter().filter(|id| **id != ids[3]);
+        small.clone().all(|id| there.contains(id)).then_some(())
+    });
+    wait_for("the letter", || {
+        (read(letters) == [ids[3].clone()]).then_some(())
+    });
+    bridge.wait_ready();
+    assert_eq!(bridge.terminate(), 0);
+    assert!(!read(topic).contains(&ids[3]));
 }
