@@ -12,7 +12,7 @@ use super::judge::instance::{NonsenseCondition, SeenLimits};
 use super::judge::reach::JudgedWay;
 use super::report::FindingReport;
 use super::table::{self, TableExaminer};
-use crate::config::{Config, ServiceNowAuth, ServiceNowConfig};
+use crate::config::{Config, DeleteConfig, ServiceNowAuth, ServiceNowConfig};
 use crate::health::Health;
 use crate::http::reach::{ReachTarget, reach};
 use crate::metrics::Metrics;
@@ -208,8 +208,15 @@ fn look_at_behaviour(
     }));
 }
 
-/// Deleted rows are recorded in `sys_audit_delete`, by the name of their class. The bridge does not read
-/// it yet, so that nothing follows from what is seen.
+/// The tables whose `deletes` is of this kind.
+fn names_of(config: &Config, is_of: fn(&DeleteConfig) -> bool) -> Vec<&str> {
+    let tables = config.active_tables().iter();
+    let tables = tables.filter(|table| is_of(&table.deletes));
+    tables.map(|table| table.name.as_str()).collect()
+}
+
+/// Deleted rows are recorded in `sys_audit_delete`, by the name of their class; `deletes: audit` and `all` read
+/// it.
 fn look_for_deletes(
     config: &Config,
     asker: &mut InstanceAsker<'_>,
@@ -226,13 +233,11 @@ fn look_for_deletes(
         ("sysparm_limit", "1".to_owned()),
     ];
     let path = config.servicenow.table_api_path.as_str();
-    let seen = match asker.ask(&table_api::look_up(path, "sys_audit_delete", params)) {
-        Ok((_, head)) => match head.total_count {
-            Some(count) => format!("sys_audit_delete records {count} of these tables"),
-            None => "sys_audit_delete may be read".to_owned(),
-        },
-        Err(_) => "sys_audit_delete may not be read by this user".to_owned(),
+    let records = match asker.ask(&table_api::look_up(path, "sys_audit_delete", params)) {
+        Ok((_, head)) => Some(head.total_count),
+        Err(_) => None,
     };
-    let seen = format!("{seen}; the bridge does not send deletes of the source");
-    report.add(FindingArea::Instance.ok("deletes", seen));
+    let by_audit = names_of(config, DeleteConfig::follows_audit);
+    let sent = names_of(config, DeleteConfig::is_on);
+    report.add(judge::instance::deletes(records, &sent, &by_audit));
 }

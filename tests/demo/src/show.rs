@@ -107,8 +107,7 @@ impl Show {
         };
         self.line(&format!(
             "First the {} rows that exist, {then}.\n\
-             Lag is the age of the row's stamp: stamps are whole seconds, and a second is read when \
-             it is over.\n\
+             Lag is the age of the row's stamp, which is a whole second: up to a second more than it took.\n\
              Meanwhile records of {INBOX} are written to {TABLE}; now and then one is no JSON.\n",
             grouped(rows as u64)
         ));

@@ -204,6 +204,18 @@ fn of_tables() {
             |setup| setup.sim.hide("incident", |_| true).unwrap(),
         ),
         Planted::new(
+            "a list of deletes that may not be read",
+            "warning",
+            &["deletes", "`deletes` of incident looks there", "read ACL"],
+            |setup| {
+                setup
+                    .sim
+                    .hide_field("sys_audit_delete", "tablename")
+                    .unwrap();
+                setup.config = setup.config.clone().source("deletes: audit");
+            },
+        ),
+        Planted::new(
             "rows that are hidden",
             "warning",
             &["table `incident`", "10 rows, ", "readable", "read ACL"],
