@@ -14,7 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use log::LevelFilter;
 
-pub use self::table_command::{SnapshotOrder, SnapshotPart, SnapshotProgress, TableCommand};
+pub use self::table_command::{
+    DeleteDecision, SnapshotOrder, SnapshotPart, SnapshotProgress, TableCommand,
+};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Commands that wait for the supervisor; it takes them one after the other.
@@ -33,8 +35,6 @@ pub enum AdminCommand {
     Resume(String),
     /// Poll a table now instead of at the end of its interval.
     PollNow(String),
-    /// Decide about the deletes of a table that are held.
-    DecideDeletes(String, DeleteDecision),
     /// Get a new access token.
     RefreshToken,
     /// Log from this level on, until the next one or a reload that changes `log_level`.
@@ -56,37 +56,12 @@ impl fmt::Display for AdminCommand {
             AdminCommand::Pause(name) => write!(f, "pause {name}"),
             AdminCommand::Resume(name) => write!(f, "resume {name}"),
             AdminCommand::PollNow(name) => write!(f, "poll {name}"),
-            AdminCommand::DecideDeletes(name, decision) => {
-                write!(f, "deletes {} {name}", decision.word())
-            }
             AdminCommand::RefreshToken => f.write_str("refresh-token"),
             AdminCommand::LogLevel(level) => {
                 write!(f, "log-level {}", level.as_str().to_ascii_lowercase())
             }
             AdminCommand::Reload => f.write_str("reload"),
             AdminCommand::ForTable { table, command } => write!(f, "{command} {table}"),
-        }
-    }
-}
-
-/// What an operator decides about deletes that are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteDecision {
-    /// Their tombstones are sent.
-    Accept,
-    /// Their rows stay in the topic.
-    Reject,
-}
-
-impl DeleteDecision {
-    /// Both.
-    pub const ALL: [DeleteDecision; 2] = [DeleteDecision::Accept, DeleteDecision::Reject];
-
-    /// The word of the command line and the admin API.
-    pub fn word(self) -> &'static str {
-        match self {
-            DeleteDecision::Accept => "accept",
-            DeleteDecision::Reject => "reject",
         }
     }
 }

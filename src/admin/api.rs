@@ -152,7 +152,10 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
             let mut known = DeleteDecision::ALL.into_iter();
             let decision = known.find(|known| known.word() == decision);
             let decision = decision.ok_or("the decision is one of accept, reject")?;
-            Ok(AdminCommand::DecideDeletes(name, decision))
+            Ok(AdminCommand::ForTable {
+                table: name,
+                command: TableCommand::DecideDeletes(decision),
+            })
         }
         "reread" => {
             let example = r#"{"name": "incident", "ids": ["9d385017c611228701d22104cc95c371"]}"#;

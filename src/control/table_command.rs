@@ -13,6 +13,30 @@ pub enum TableCommand {
     Snapshot(SnapshotPart),
     /// Do this with the snapshot that is under way.
     SteerSnapshot(SnapshotOrder),
+    /// Decide about the deletes that are held.
+    DecideDeletes(DeleteDecision),
+}
+
+/// What an operator decides about deletes that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteDecision {
+    /// Their tombstones are sent.
+    Accept,
+    /// Their rows stay in the topic.
+    Reject,
+}
+
+impl DeleteDecision {
+    /// Both.
+    pub const ALL: [DeleteDecision; 2] = [DeleteDecision::Accept, DeleteDecision::Reject];
+
+    /// The word of the command line and the admin API.
+    pub fn word(self) -> &'static str {
+        match self {
+            DeleteDecision::Accept => "accept",
+            DeleteDecision::Reject => "reject",
+        }
+    }
 }
 
 /// The part of a table that a snapshot reads. What is `None` is not restricted.
@@ -76,6 +100,7 @@ impl fmt::Display for TableCommand {
             TableCommand::Reread(ids) => write!(f, "reread {} rows of", ids.len()),
             TableCommand::Snapshot(SnapshotPart { since: Some(_), .. }) => f.write_str("rewind"),
             TableCommand::Snapshot(_) => f.write_str("snapshot"),
+            TableCommand::DecideDeletes(decision) => write!(f, "deletes {}", decision.word()),
             TableCommand::SteerSnapshot(order) => write!(f, "{} the snapshot of", order.word()),
         }
     }

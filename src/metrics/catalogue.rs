@@ -150,6 +150,8 @@ catalogue! {
     /// Seconds from the timestamp of a late row to its delivery.
     source_lateness: HistogramVec = "bridge_source_lateness_seconds" ["table"] of SourceTable
         in LATENESS_SECONDS_BUCKETS;
+    /// Seconds from the timestamp of a late row to its delivery, the most since the start.
+    source_lateness_max: GaugeVec = "bridge_source_lateness_max_seconds" ["table"] of SourceTable;
     /// Requests of the sweep for late rows.
     source_sweep_requests: CounterVec = "bridge_source_sweep_requests_total" ["table"] of SourceTable;
     /// Versions of rows that are remembered, as their seconds have not settled.
@@ -158,6 +160,8 @@ catalogue! {
     source_deletes: CounterVec = "bridge_source_deletes_total" ["table", "found_by"] of SourceTable;
     /// Deletes that wait for a decision, as there are more than delete_guard lets pass.
     source_deletes_held: GaugeVec = "bridge_source_deletes_held" ["table"] of SourceTable;
+    /// When the last comparison for deleted rows ended, seconds since the epoch; 0 is never.
+    source_deletes_compared: GaugeVec = "bridge_source_deletes_compared_timestamp_seconds" ["table"] of SourceTable;
     /// Rows of the topic that the last comparison missed in the table, by why (left, hidden, unknown).
     source_missing_rows: GaugeVec = "bridge_source_missing_rows" ["table", "fate"] of SourceTable;
     /// 1 while a table is held at a row that cannot be sent, else 0.

@@ -15,9 +15,7 @@ use super::reload_queue::ReloadQueue;
 use super::services::Services;
 use super::systemd::Systemd;
 use crate::config::{ConfigWatcher, LoadedConfig, SystemdEnvironment};
-use crate::control::{
-    AdminCommand, AdminCommandResult, CommandRequest, DeleteDecision, SinkMember, TableRequest,
-};
+use crate::control::{AdminCommand, AdminCommandResult, CommandRequest, SinkMember, TableRequest};
 use crate::daemon::{LogControl, Signal, SystemdNotifier};
 use crate::health::Heartbeat;
 use crate::kafka::Producer;
@@ -226,7 +224,6 @@ impl Supervisor {
             AdminCommand::Pause(name) => self.pause(&name, true),
             AdminCommand::Resume(name) => self.pause(&name, false),
             AdminCommand::PollNow(name) => self.poll_now(&name),
-            AdminCommand::DecideDeletes(name, decision) => self.decide_deletes(&name, decision),
             AdminCommand::RefreshToken => {
                 if self.connections.client.renew_token() {
                     Ok("a new access token is being asked for".to_owned())
@@ -286,14 +283,6 @@ impl Supervisor {
         };
         let work = slot.work();
         work.ok_or_else(|| format!("table {name} does not run now"))
-    }
-
-    fn decide_deletes(&self, name: &str, decision: DeleteDecision) -> AdminCommandResult {
-        self.running_table(name)?.decide_deletes(decision)?;
-        Ok(format!(
-            "the deletes of table {name} that are held: {}",
-            decision.word()
-        ))
     }
 
     /// Begins a reload, or lets one follow the one that is under way.

@@ -15,10 +15,10 @@ use super::row_counts::RowCounts;
 use super::window::PageRequest;
 use crate::config::{DisplayValue, OnBadRow, TableConfig};
 use crate::control::SnapshotPart;
-use crate::servicenow::ResponseBody;
 use crate::servicenow::page::{BadRow, CursorColumns, PageChunk, PageReader, RowBlock};
 use crate::servicenow::query::{EncodedQuery, IdentifierRange, QueryColumns};
 use crate::servicenow::table_api::{self, TableRequests};
+use crate::servicenow::{ReadRequest, ResponseBody};
 use crate::stop::Stop;
 
 /// Where the rows of a page go.
@@ -192,16 +192,9 @@ impl PageFetch {
         let query = self.query_columns.with_ids(ids);
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let get = self.requests.list(&query, limit, false);
-        let response = self.instance.client().get(&get, &self.stop)?;
-        self.instance.observe(&response.meta);
         let asked: HashSet<&[u8]> = ids.iter().map(|id| id.as_bytes()).collect();
         let mut check = AskedIds { asked, rows: 0 };
-        let mut buffer = PageBuffer::default();
-        self.read(response.body, &mut check, rows, &mut buffer)?;
-        while let Some(block) = buffer.release_oldest() {
-            rows.take(block, true)?;
-        }
-        Ok(())
+        self.answer(&get, &mut check, rows).map(drop)
     }
 
     /// Fetches rows in the order of their identifiers.
@@ -227,20 +220,30 @@ impl PageFetch {
             get.params
                 .push(("sysparm_offset", request.offset.to_string()));
         }
-        let response = self.instance.client().get(&get, &self.stop)?;
-        self.instance.observe(&response.meta);
-        let total = response.meta.total_count.filter(|_| request.count);
         let mut check = KeyOrderCheck::new(&range, after, request.limit);
-        let mut buffer = PageBuffer::default();
-        self.read(response.body, &mut check, rows, &mut buffer)?;
-        while let Some(block) = buffer.release_oldest() {
-            rows.take(block, true)?;
-        }
+        let total = self.answer(&get, &mut check, rows)?;
         Ok(KeyPage {
             rows: check.rows,
             last: check.last,
-            total,
+            total: total.filter(|_| request.count),
         })
+    }
+
+    /// Asks, and hands on the rows of the answer; gives the instance's count.
+    fn answer(
+        &mut self,
+        get: &ReadRequest<'_>,
+        check: &mut impl BlockCheck,
+        rows: &mut impl PageRows,
+    ) -> Result<Option<u64>, PollError> {
+        let response = self.instance.client().get(get, &self.stop)?;
+        self.instance.observe(&response.meta);
+        let mut buffer = PageBuffer::default();
+        self.read(response.body, check, rows, &mut buffer)?;
+        while let Some(block) = buffer.release_oldest() {
+            rows.take(block, true)?;
+        }
+        Ok(response.meta.total_count)
     }
 
     /// Reads an answer to its end. What may not be handed on before its page is known to be good is left in

@@ -13,7 +13,7 @@ use super::poller::TablePoller;
 use super::position::{StartOfTable, is_in_future};
 use super::sender::TableSender;
 use crate::config::{SourceConfig, TableConfig, TableFormat};
-use crate::control::{DeleteDecision, SnapshotProgress, TableRequest};
+use crate::control::{SnapshotProgress, TableRequest};
 use crate::servicenow::query::Cursor;
 use crate::stop::StopSignals;
 
@@ -31,7 +31,6 @@ pub struct TablePipeline {
     sender: JoinHandle<u64>,
     wake_poller: Sender<()>,
     shared: Arc<CaptureShared>,
-    looks_for_deletes: bool,
     /// To the capture thread.
     commands: Sender<TableRequest>,
 }
@@ -92,7 +91,6 @@ impl TablePipeline {
         Ok(TablePipeline {
             name: table.name.clone(),
             shared: Arc::clone(&start.capture),
-            looks_for_deletes: table.deletes.is_on(),
             wake_poller,
             commands,
             sender: thread::Builder::new()
@@ -119,18 +117,6 @@ impl TablePipeline {
     pub fn poll_now(&self) {
         // A full channel holds such a wake-up already.
         self.wake_poller.try_send(()).ok();
-    }
-
-    /// Hands over an operator's decision about deletes that are held.
-    ///
-    /// # Errors
-    /// The table has no deletes.
-    pub fn decide_deletes(&self, decision: DeleteDecision) -> Result<(), String> {
-        if !self.looks_for_deletes {
-            return Err(format!("table {} has `deletes: none`", self.name));
-        }
-        *self.shared.decision.lock() = Some(decision);
-        Ok(())
     }
 
     /// How far its snapshot is; `None`: none is under way.

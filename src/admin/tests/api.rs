@@ -4,7 +4,7 @@ use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{AdminCommand, DeleteDecision};
+use crate::control::{AdminCommand, DeleteDecision, TableCommand};
 
 const ADMIN_TOKEN: &str = "0123456789abcdef";
 
@@ -122,7 +122,10 @@ fn commands_reach_the_supervisor() {
         (
             "deletes",
             r#"{"name":"incident","decision":"reject"}"#,
-            AdminCommand::DecideDeletes("incident".to_owned(), DeleteDecision::Reject),
+            AdminCommand::ForTable {
+                table: "incident".to_owned(),
+                command: TableCommand::DecideDeletes(DeleteDecision::Reject),
+            },
         ),
         (
             "log-level",

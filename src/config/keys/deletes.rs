@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::declare::{config_keys, words};
 use crate::config::duration::secs;
-use crate::config::kinds::{time, up_to, word};
+use crate::config::kinds::{Words, time, up_to, word};
 
 config_keys! {
     /// How deleted rows are found, and what becomes of them.
@@ -50,6 +50,13 @@ words! {
         Keep = "keep",
         /// A tombstone follows its record.
         Tombstone = "tombstone",
+    }
+}
+
+impl DeleteDetection {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        self.word()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod asker;
 mod audit_cursor;
+mod audit_list;
 mod audit_tail;
 mod common;
 mod comparison;
@@ -29,6 +30,7 @@ use self::state::DeleteFinder;
 use super::shared::CaptureShared;
 use super::task::{CaptureTask, StepContext};
 use crate::config::TableConfig;
+use crate::control::{AdminCommandResult, DeleteDecision, TableCommand, TableRequest};
 use crate::source::context::SourceContext;
 use crate::source::poll_error::PollError;
 use crate::stop::Stop;
@@ -66,6 +68,33 @@ impl DeleteSearch {
             ),
         }
     }
+
+    /// An operator has decided about what is held.
+    fn decide(&mut self, decision: DeleteDecision) -> AdminCommandResult {
+        let (hold, table) = (&mut self.common.hold, &self.common.table.name);
+        let Some(held) = hold.state.held.clone() else {
+            return Err(format!("no deletes of table {table} are held"));
+        };
+        if let (DeleteFinder::Comparison, DeleteDecision::Reject, Some(comparison)) =
+            (held.found_by, decision, &mut self.comparison)
+        {
+            comparison.reject().map_err(|error| {
+                format!("the deletes of table {table} stay held, as the index cannot be written: {error}")
+            })?;
+        }
+        hold.decide(decision);
+        Ok(match decision {
+            DeleteDecision::Accept => {
+                format!(
+                    "the tombstones of {} rows of table {table} are sent",
+                    held.rows
+                )
+            }
+            DeleteDecision::Reject => {
+                format!("{} rows of table {table} stay in its topic", held.rows)
+            }
+        })
+    }
 }
 
 impl CaptureTask for DeleteSearch {
@@ -73,15 +102,16 @@ impl CaptureTask for DeleteSearch {
         "the search for deleted rows"
     }
 
+    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+        let TableCommand::DecideDeletes(decision) = request.command else {
+            return Some(request);
+        };
+        let answer = self.decide(decision);
+        request.answer(answer);
+        None
+    }
+
     fn due(&mut self, now: Instant) -> Option<Instant> {
-        if let Some(decision) = self.common.shared.decision.lock().take() {
-            let found_by = self.common.hold.decide(decision);
-            if found_by == Some(DeleteFinder::Comparison)
-                && let Some(comparison) = &mut self.comparison
-            {
-                comparison.decided(decision);
-            }
-        }
         if self.common.hold.is_held() {
             return None;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::gate::HandOverGate;
 use crate::checkpoint::{CheckpointStore, SharedSpan};
 use crate::config::whole_seconds;
-use crate::control::{DeleteDecision, SnapshotProgress};
+use crate::control::SnapshotProgress;
 use crate::servicenow::query::Cursor;
 use crate::source::frontier::{Frontier, MAX_CLOCK_ERROR_SECONDS};
 use crate::sync::Mutex;
@@ -26,8 +26,6 @@ pub(in crate::source) struct CaptureShared {
     pub(in crate::source) span: SharedSpan,
     /// Which seconds are closed, and when they settle.
     pub(in crate::source) frontier: Mutex<Frontier>,
-    /// An operator's decision about deletes that are held, until it is obeyed.
-    pub(in crate::source) decision: Mutex<Option<DeleteDecision>>,
     /// How far a snapshot is, while one is under way.
     pub(in crate::source) snapshot: Mutex<Option<SnapshotProgress>>,
     checkpoints: Arc<CheckpointStore>,
@@ -44,7 +42,6 @@ impl CaptureShared {
             gate: HandOverGate::new(),
             span,
             frontier: Mutex::new(Frontier::new(settle)),
-            decision: Mutex::default(),
             snapshot: Mutex::default(),
             checkpoints: Arc::clone(checkpoints),
             settle,
@@ -59,6 +56,12 @@ impl CaptureShared {
     /// Whether seconds are listed again before they settle.
     pub(in crate::source) fn is_swept(&self) -> bool {
         !self.settle.is_zero()
+    }
+
+    /// Whether the poller has to wait until some seconds have settled, as more changed within `settle` than can
+    /// be remembered.
+    pub(in crate::source) fn is_full(&self) -> bool {
+        self.is_swept() && self.span.lock().is_full()
     }
 
     /// `settle` in seconds.

@@ -234,7 +234,7 @@ impl CaptureTask for Snapshot {
         let answer = match &request.command {
             TableCommand::Snapshot(part) => self.start(part),
             TableCommand::SteerSnapshot(order) => self.steer(*order),
-            TableCommand::Reread(_) => return Some(request),
+            TableCommand::Reread(_) | TableCommand::DecideDeletes(_) => return Some(request),
         };
         self.show(Instant::now());
         request.answer(answer);

@@ -115,7 +115,8 @@ impl CaptureThread {
         let mut slots = self.slots.iter_mut();
         let left = slots.try_fold(request, |request, slot| slot.task.take(request));
         if let Some(request) = left {
-            let words = format!("table {} has no such command", self.table);
+            // All other commands have their task.
+            let words = format!("table {} has `deletes: none`", self.table);
             request.answer(Err(words));
         }
     }

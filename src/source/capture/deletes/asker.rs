@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fate::Sighting;
 use super::id_query::{SYS_ID, with_ids};
-use crate::servicenow::query::{EncodedQuery, TimeLiterals};
+use crate::servicenow::query::EncodedQuery;
 use crate::servicenow::{AnswerRow, table_api};
 use crate::source::instance::SourceInstance;
 use crate::source::poll_error::PollError;
@@ -37,9 +37,9 @@ impl RowAsker {
         &self.instance
     }
 
-    /// How the instance reads times in queries.
-    pub(super) fn literals(&self) -> Result<&TimeLiterals, PollError> {
-        Ok(self.instance.literals(&self.stop)?)
+    /// What a reader of its own is made of.
+    pub(super) fn parts(&self) -> (&Arc<SourceInstance>, &Stop) {
+        (&self.instance, &self.stop)
     }
 
     /// At most `limit` rows of `table` that `query` finds, with these columns.

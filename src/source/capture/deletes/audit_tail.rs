@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::audit_cursor::{AuditCursor, AuditEntry};
+use super::audit_list::{AuditList, ListReading};
 use super::common::SearchContext;
 use super::fate::RowFate;
 use super::guard::guard_limit;
+use super::hold::Doubt;
 use super::id_query::IDS_OF_A_QUESTION;
-use super::state::{DeleteFinder, DeleteState, HeldDeletes};
+use super::state::{DeleteFinder, HeldDeletes};
 use crate::config::{TableConfig, whole_seconds};
-use crate::servicenow::AnswerRow;
-use crate::servicenow::query::{Cursor, QueryColumns, Slice, TimeLiterals, parse_time};
 use crate::source::capture::delivery::Versions;
 use crate::source::capture::task::StepContext;
 use crate::source::channels::Tombstone;
@@ -25,24 +25,10 @@ const TAIL_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::f
 /// Entries are waited for so long at least, whatever the table's own settle is: the instance may write them
 /// in the background.
 const MIN_AUDIT_SETTLE: Duration = Duration::from_secs(600);
-/// Entries of one answer.
-const ENTRIES_OF_A_PAGE: usize = 1_000;
-/// More names of tables than this are not asked for but picked out of all entries: the query would be too
-/// long.
-const MAX_NAMES_IN_A_QUERY: usize = 100;
 /// `sys_audit` is huge. Where its first answer takes longer than this, it is not used.
 const HISTORY_MAX_TIME: Duration = Duration::from_secs(5);
 /// A delete that both lists tell within so many seconds is one.
 const SAME_DELETE_SECONDS: i64 = 5;
-
-/// The lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum AuditList {
-    /// `sys_audit_delete`.
-    Deletes,
-    /// `sys_audit`.
-    History,
-}
 
 /// The tail of both lists.
 pub(super) struct AuditTail {
@@ -60,72 +46,11 @@ pub(super) struct AuditTail {
     rows: Option<u64>,
 }
 
-/// One reading of a list.
+/// A reading of a list, and what it has found.
 struct TailPass {
-    list: AuditList,
-    after: Cursor,
-    /// The last second that is read.
-    to: i64,
-    is_read: bool,
+    reading: ListReading,
     /// Entries that are yet to be dealt with, oldest first.
     pending: Vec<AuditEntry>,
-    /// How many entries the list has from the beginning of the pass on.
-    total: u64,
-}
-
-impl AuditList {
-    fn table(self) -> &'static str {
-        match self {
-            AuditList::Deletes => "sys_audit_delete",
-            AuditList::History => "sys_audit",
-        }
-    }
-
-    fn columns(self) -> &'static str {
-        match self {
-            AuditList::Deletes => "sys_id,sys_created_on,sys_created_by,documentkey,tablename",
-            AuditList::History => "sys_id,sys_created_on,user,documentkey,tablename,fieldname",
-        }
-    }
-
-    fn cursor(self, state: &mut DeleteState) -> &mut Option<AuditCursor> {
-        match self {
-            AuditList::Deletes => &mut state.deletes,
-            AuditList::History => &mut state.history,
-        }
-    }
-
-    /// The conditions for entries of these tables.
-    fn filter(self, names: &[String]) -> Option<String> {
-        let tables = (names.len() <= MAX_NAMES_IN_A_QUERY)
-            .then(|| format!("tablenameIN{}", names.join(",")));
-        let marks = match self {
-            AuditList::Deletes => None,
-            AuditList::History => Some("fieldnameINDELETED,RECOVERED".to_owned()),
-        };
-        let conditions: Vec<String> = tables.into_iter().chain(marks).collect();
-        (!conditions.is_empty()).then(|| conditions.join("^"))
-    }
-
-    /// The entry in a row of the list; `None`: it cannot be read, or is of another table.
-    fn entry(self, row: &AnswerRow, names: &[String]) -> Option<AuditEntry> {
-        let text = |column: &str| row.text(column).filter(|text| !text.is_empty());
-        let table = text("tablename")?;
-        if !names.iter().any(|name| name == table) {
-            return None;
-        }
-        let by = match self {
-            AuditList::Deletes => text("sys_created_by"),
-            AuditList::History => text("user"),
-        };
-        Some(AuditEntry {
-            entry_id: text("sys_id")?.to_owned(),
-            created: parse_time(text("sys_created_on")?.as_bytes())?,
-            row_id: text("documentkey")?.to_owned(),
-            by: by.map(str::to_owned),
-            is_recovery: row.text("fieldname") == Some("RECOVERED"),
-        })
-    }
 }
 
 impl AuditTail {
@@ -167,8 +92,8 @@ impl AuditTail {
     ) -> Result<(), PollError> {
         self.is_postponed = false;
         let Some(mut pass) = self.pass.take() else {
-            self.pass = match self.begin(AuditList::Deletes, common) {
-                None => self.begin(AuditList::History, common),
+            self.pass = match self.begin(AuditList::Deletes, common)? {
+                None => self.begin(AuditList::History, common)?,
                 pass => pass,
             };
             if self.pass.is_none() {
@@ -181,97 +106,80 @@ impl AuditTail {
         } else {
             self.deal_with(&mut pass, common, context)
         };
+        common
+            .hold
+            .show_outcome(Doubt::Lists, "the lists of deletes are not read on", &done);
         if common.hold.is_held() {
             return done;
         }
-        if done.is_ok() && pass.is_read && pass.pending.is_empty() {
-            self.end(&pass, common);
-        } else {
-            self.pass = Some(pass);
+        if done.is_ok() && pass.reading.is_read && pass.pending.is_empty() {
+            return self.end(&pass, common);
         }
+        self.pass = Some(pass);
         done
     }
 
     /// Begins to read a list, where it can be read.
-    fn begin(&self, list: AuditList, common: &mut SearchContext) -> Option<TailPass> {
+    fn begin(
+        &self,
+        list: AuditList,
+        common: &mut SearchContext,
+    ) -> Result<Option<TailPass>, PollError> {
         if self.usable.get(&list) == Some(&false) {
-            return None;
+            return Ok(None);
         }
-        let now = common.asker.instance().closed_second(Instant::now())?;
-        let cursor = list.cursor(&mut common.hold.state);
+        let instance = common.asker.instance();
+        let Some(now) = instance.closed_second(Instant::now()) else {
+            return Ok(None);
+        };
+        let names = common.hierarchy(Instant::now())?.names.clone();
         let start = now.saturating_sub(self.settle);
-        let from = cursor
+        let from = list
+            .cursor(&mut common.hold.state)
             .get_or_insert_with(|| AuditCursor::starting_at(start))
             .from();
-        Some(TailPass {
+        let reading = ListReading::new(
             list,
-            after: Cursor {
-                seconds: from,
-                id: None,
-            },
-            to: now,
-            is_read: false,
+            &common.table,
+            names,
+            (from, now),
+            common.asker.parts(),
+        );
+        Ok(Some(TailPass {
+            reading,
             pending: Vec::new(),
-            total: 0,
-        })
+        }))
     }
 
     /// Reads the next page of a list.
     fn read(&mut self, pass: &mut TailPass, common: &mut SearchContext) -> Result<(), PollError> {
-        let names = common.hierarchy(Instant::now())?.names.clone();
-        let literals: TimeLiterals = common.asker.literals()?.clone();
-        let columns = QueryColumns {
-            timestamp: "sys_created_on".to_owned(),
-            identifier: "sys_id".to_owned(),
-            filter: pass.list.filter(&names),
-        };
-        let slice = Slice {
-            after: Some(pass.after.clone()),
-            to: pass.to,
-            id_to: None,
-        };
-        let query = columns.encode(&slice, &literals).text;
         let began = Instant::now();
-        let (table, fields) = (pass.list.table(), pass.list.columns());
-        let found = common
-            .asker
-            .rows_if_allowed(table, query, fields, ENTRIES_OF_A_PAGE)?;
-        let is_first = !self.usable.contains_key(&pass.list);
-        let is_slow =
-            pass.list == AuditList::History && is_first && began.elapsed() > HISTORY_MAX_TIME;
-        let Some(found) = found.filter(|_| !is_slow) else {
-            self.usable.insert(pass.list, false);
-            pass.is_read = true;
-            let why = if is_slow {
-                "it answers slowly"
-            } else {
-                "the integration user may not read it"
-            };
-            log::warn!(table = common.table.name, list = table, why;
-                "a list of deletes is not followed");
-            return Ok(());
+        let list = pass.reading.list;
+        let is_first = !self.usable.contains_key(&list);
+        let entries = match pass.reading.next_page() {
+            Err(error) if error.is_refusal() => {
+                self.leave(pass, common, "the integration user may not read it");
+                return Ok(());
+            }
+            entries => entries?,
         };
-        self.usable.insert(pass.list, true);
-        pass.total = pass.total.max(found.total.unwrap_or(0));
-        let last = found.rows.iter().rev().find_map(|row| {
-            let seconds = parse_time(row.text("sys_created_on")?.as_bytes())?;
-            Some(Cursor {
-                seconds,
-                id: Some(row.text("sys_id")?.to_owned()),
-            })
-        });
-        match last {
-            Some(last) if last != pass.after => pass.after = last,
-            _ => pass.is_read = true,
+        if list == AuditList::History && is_first && began.elapsed() > HISTORY_MAX_TIME {
+            self.leave(pass, common, "it answers slowly");
+            return Ok(());
         }
-        let cursor = pass.list.cursor(&mut common.hold.state);
-        let entries = found
-            .rows
-            .iter()
-            .filter_map(|row| pass.list.entry(row, &names));
+        self.usable.insert(list, true);
+        let cursor = list.cursor(&mut common.hold.state);
         let is_new = |entry: &AuditEntry| cursor.as_ref().is_none_or(|cursor| cursor.is_new(entry));
-        pass.pending = entries.filter(is_new).collect();
+        pass.pending = entries.into_iter().filter(is_new).collect();
         Ok(())
+    }
+
+    /// The list is of no use.
+    fn leave(&mut self, pass: &mut TailPass, common: &SearchContext, why: &str) {
+        self.usable.insert(pass.reading.list, false);
+        pass.reading.is_read = true;
+        log::warn!(table = common.table.name, list = pass.reading.list.table(), why;
+            "a list of deletes is not followed");
     }
 
     /// Deals with the first entries that are of one kind.
@@ -292,7 +200,7 @@ impl AuditTail {
         } else {
             self.delete(pass, &entries, common, context)?
         };
-        let cursor = pass.list.cursor(&mut common.hold.state);
+        let cursor = pass.reading.list.cursor(&mut common.hold.state);
         for entry in entries.iter().take(dealt) {
             cursor.iter_mut().for_each(|cursor| cursor.done(entry));
         }
@@ -345,7 +253,8 @@ impl AuditTail {
                     return Err(PollError::NothingCounts);
                 }
                 let is_told = told.get(&entry.row_id).is_some_and(|(list, created)| {
-                    *list != pass.list && (created - entry.created).abs() <= SAME_DELETE_SECONDS
+                    *list != pass.reading.list
+                        && (created - entry.created).abs() <= SAME_DELETE_SECONDS
                 });
                 if fate == Some(RowFate::Deleted) && !is_told {
                     if entry.created > accepted_to && !hour.admits(entry.created, limit) {
@@ -361,15 +270,7 @@ impl AuditTail {
                 dealt += 1;
             }
             Ok(tombstones)
-        });
-        let delivered = match delivered {
-            Ok(delivered) => delivered,
-            Err(error) => {
-                common.hold.show_doubt(Some(&error.to_string()));
-                return Err(error);
-            }
-        };
-        common.hold.show_doubt(None);
+        })?;
         if !delivered {
             return Ok(0);
         }
@@ -382,15 +283,15 @@ impl AuditTail {
             .add(sent.len() as u64);
         let told = sent
             .into_iter()
-            .map(|(id, created)| (id, (pass.list, created)));
+            .map(|(id, created)| (id, (pass.reading.list, created)));
         self.told.extend(told);
         if dealt < entries.len() {
             let known = (pass.pending.len() - dealt) as u64;
             common.hold.hold(HeldDeletes {
                 found_by: DeleteFinder::Audit,
-                rows: known.max(pass.total.saturating_sub(dealt as u64)),
+                rows: known.saturating_add(pass.reading.remaining()),
                 limit,
-                to: pass.to,
+                to: pass.reading.to,
             });
         }
         Ok(dealt)
@@ -407,24 +308,23 @@ impl AuditTail {
     }
 
     /// A list is read to its end; the next one follows.
-    fn end(&mut self, pass: &TailPass, common: &mut SearchContext) {
-        if let Some(cursor) = pass.list.cursor(&mut common.hold.state) {
-            cursor.read_to(pass.to, self.settle);
+    fn end(&mut self, pass: &TailPass, common: &mut SearchContext) -> Result<(), PollError> {
+        let ListReading { list, to, .. } = pass.reading;
+        if let Some(cursor) = list.cursor(&mut common.hold.state) {
+            cursor.read_to(to, self.settle);
         }
-        let settled = pass.to.saturating_sub(self.settle);
+        let settled = to.saturating_sub(self.settle);
         self.told.retain(|_, (_, created)| *created >= settled);
         common.hold.save();
-        if pass.list == AuditList::Deletes {
-            self.pass = self.begin(AuditList::History, common);
-        }
-        if self.pass.is_none() {
-            self.next = Instant::now() + self.interval;
-        }
         if self.usable.len() == 2 && !self.usable.values().any(|is_usable| *is_usable) {
-            common.hold.show_doubt(Some(
-                "neither sys_audit_delete nor sys_audit can be read, so deletes are not seen at once; let the \
-                 integration user read one of them, or set deletes: compare",
-            ));
+            let why = "neither sys_audit_delete nor sys_audit can be read, so deletes are not seen at \
+                 once; let the integration user read one of them, or set deletes: compare";
+            common.hold.show_doubt(Doubt::Rights, Some(why));
         }
+        self.next = Instant::now() + self.interval;
+        if list == AuditList::Deletes {
+            self.pass = self.begin(AuditList::History, common)?;
+        }
+        Ok(())
     }
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::common::SearchContext;
 use super::guard::guard_limit;
+use super::hold::Doubt;
 use super::id_query::{IDS_OF_A_QUESTION, SYS_ID, of_slice};
 use super::listing::{Listing, ask_for_unseen};
 use super::state::{DeleteFinder, HeldDeletes};
 use crate::config::{KafkaConfig, TableConfig};
-use crate::control::DeleteDecision;
 use crate::delivered::{
     DeleteCandidate, DeliveredIndex, FollowError, FollowProgress, IndexError, IndexOrigin,
     TopicFollower, path_beside,
@@ -70,8 +70,8 @@ enum Phase {
     Follow,
     /// Slices are listed.
     List(Box<Listing>),
-    /// What is gone is sent. `is_decided`: an operator has let it pass.
-    Send { is_decided: bool },
+    /// What is gone is sent.
+    Send,
 }
 
 impl TableComparison {
@@ -97,7 +97,7 @@ impl TableComparison {
 
     /// When the next step is due.
     pub(super) fn due(&self, common: &SearchContext, now: Instant) -> Option<Instant> {
-        if !matches!(self.phase, Phase::Idle) {
+        if !matches!(self.phase, Phase::Idle) || common.hold.state.is_accepted {
             return Some(now);
         }
         Some(self.next.unwrap_or_else(|| {
@@ -110,21 +110,16 @@ impl TableComparison {
         }))
     }
 
-    /// An operator has decided about what is held.
-    pub(super) fn decided(&mut self, decision: DeleteDecision) {
-        let result = self.open().and_then(|open| {
-            if decision == DeleteDecision::Reject {
-                open.settle_vanished(Some(DeleteCandidate::Kept))?;
-            }
-            Ok(())
-        });
-        if let Err(error) = result {
-            log::error!(table = self.table.name, error:% = error; "the decision cannot be kept");
-        }
-        self.phase = match decision {
-            DeleteDecision::Accept => Phase::Send { is_decided: true },
-            DeleteDecision::Reject => Phase::Idle,
-        };
+    /// The rows that are gone stay in the topic, and are not asked for again: an operator has decided so.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub(super) fn reject(&mut self) -> Result<(), FollowError> {
+        let kept = self
+            .open()
+            .and_then(|open| Ok(open.settle_vanished(Some(DeleteCandidate::Kept))?));
+        self.open = None;
+        kept
     }
 
     /// Does the next step.
@@ -134,18 +129,13 @@ impl TableComparison {
         context: &mut StepContext<'_>,
     ) -> Result<(), PollError> {
         let done = self.try_step(common, context);
-        match &done {
-            Ok(()) | Err(PollError::Stopped) => {}
-            Err(error) => {
-                if let PollError::Delivered(FollowError::Index(fault)) = error
-                    && fault.is_damaged()
-                {
-                    self.discard_index();
-                }
-                let why = format!("the comparison for deleted rows does not get on: {error}");
-                common.hold.show_doubt(Some(&why));
-            }
+        if let Err(PollError::Delivered(FollowError::Index(fault))) = &done
+            && fault.is_damaged()
+        {
+            self.discard_index();
         }
+        let words = "the comparison for deleted rows does not get on";
+        common.hold.show_outcome(Doubt::Progress, words, &done);
         done
     }
 
@@ -155,6 +145,7 @@ impl TableComparison {
         context: &mut StepContext<'_>,
     ) -> Result<(), PollError> {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle if common.hold.state.is_accepted => self.phase = Phase::Send,
             Phase::Idle => {
                 if !common.shared.is_caught_up() {
                     self.next = Some(Instant::now() + LOAD_LOOK_INTERVAL);
@@ -175,9 +166,9 @@ impl TableComparison {
                 self.phase = Phase::List(listing);
                 done?;
             }
-            Phase::Send { is_decided } => {
-                self.phase = Phase::Send { is_decided };
-                if self.send(common, context, is_decided)? {
+            Phase::Send => {
+                self.phase = Phase::Send;
+                if self.send(common, context)? {
                     self.end(common);
                 }
             }
@@ -297,9 +288,10 @@ impl TableComparison {
                 None => drop(listing.named.insert((*id).to_owned())),
             }
         }
+        let is_end = found.total.is_some_and(|total| total <= ROWS_OF_A_SLICE);
         match ids.last() {
             // A page that repeats itself would never end.
-            Some(last) if listing.after.as_deref() != Some(*last) => {
+            Some(last) if !is_end && listing.after.as_deref() != Some(*last) => {
                 listing.after = Some((*last).to_owned());
             }
             _ => listing.end_slice(&slice, index)?,
@@ -311,7 +303,7 @@ impl TableComparison {
     fn judge(&mut self, listing: &Listing, common: &mut SearchContext) -> Result<(), PollError> {
         let counts = listing.counts;
         let rows = self.open()?.index.rows()?;
-        common.hold.show_doubt(None);
+        common.hold.show_doubt(Doubt::Result, None);
         log::info!(table = self.table.name, delivered = rows, shown = counts.shown,
             vanished = counts.vanished, left = counts.left, hidden = counts.hidden;
             "the table was compared with what was delivered");
@@ -330,17 +322,15 @@ impl TableComparison {
         }
         if counts.shown == 0 && counts.vanished > 0 {
             self.end(common);
-            common.hold.show_doubt(Some(
-                "the comparison for deleted rows found no row at all, so it deletes none; look at the \
-                 table, its query and the rights of the integration user",
-            ));
+            let why = "the comparison for deleted rows found no row at all, so it deletes none; look at the \
+                 table, its query and the rights of the integration user";
+            common.hold.show_doubt(Doubt::Result, Some(why));
             return Ok(());
         }
         if counts.unknown > 0 {
             self.end(common);
-            common
-                .hold
-                .show_doubt(Some(&PollError::NothingCounts.to_string()));
+            let why = PollError::NothingCounts.to_string();
+            common.hold.show_doubt(Doubt::Result, Some(&why));
             return Ok(());
         }
         let limit = guard_limit(self.table.deletes.guard, Some(rows));
@@ -354,7 +344,7 @@ impl TableComparison {
             });
             return Ok(());
         }
-        self.phase = Phase::Send { is_decided: false };
+        self.phase = Phase::Send;
         Ok(())
     }
 
@@ -363,7 +353,6 @@ impl TableComparison {
         &mut self,
         common: &mut SearchContext,
         context: &mut StepContext<'_>,
-        is_decided: bool,
     ) -> Result<bool, PollError> {
         self.open()?;
         let Some(OpenIndex { index, .. }) = &self.open else {
@@ -394,7 +383,7 @@ impl TableComparison {
             index.set_candidates(&settled)?;
             let labels = [self.table.name.as_str(), DeleteFinder::Comparison.word()];
             common.metrics.source_deletes.with(&labels).add(sent);
-            log::debug!(table = self.table.name, sent, is_decided; "tombstones were sent");
+            log::debug!(table = self.table.name, sent; "tombstones were sent");
         }
         Ok(false)
     }
@@ -403,8 +392,7 @@ impl TableComparison {
         self.phase = Phase::Idle;
         self.open = None;
         self.next = Some(Instant::now() + self.table.deletes.compare_interval);
-        common.hold.state.compared = Some(jiff::Timestamp::now().as_second());
-        common.hold.save();
+        common.hold.compared();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoded queries for rows by their identifiers: pure, without I/O.
 
 use crate::delivered::IndexSlice;
-use crate::servicenow::query::query_value_fault;
+use crate::servicenow::query::{IdentifierRange, QueryColumns, TimeLiterals, query_value_fault};
 
 /// The column that names a row on the instance.
 pub(in crate::source::capture) const SYS_ID: &str = "sys_id";
@@ -13,7 +13,7 @@ pub(in crate::source::capture) const IDS_OF_A_QUESTION: usize = 100;
 pub(in crate::source::capture) fn with_ids(filter: Option<&str>, ids: &[String]) -> String {
     let usable = ids.iter().filter(|id| can_be_asked_for(id));
     let list: Vec<&str> = usable.map(String::as_str).collect();
-    joined(filter, &format!("{SYS_ID}IN{}", list.join(",")))
+    columns(filter).restricted(&format!("{SYS_ID}IN{}", list.join(",")))
 }
 
 /// Whether an identifier can stand in a list of a query. A comma separates its items.
@@ -27,32 +27,24 @@ pub(in crate::source::capture) fn of_slice(
     slice: &IndexSlice,
     after: Option<&str>,
 ) -> String {
-    let mut conditions = Vec::new();
-    match (after, slice.from) {
-        (Some(after), _) => conditions.push(format!("{SYS_ID}>{after}")),
-        (None, Some(from)) => conditions.push(format!("{SYS_ID}>={from:032x}")),
-        (None, None) => {}
-    }
-    conditions.extend(slice.to.map(|to| format!("{SYS_ID}<{to:032x}")));
-    let order = format!("ORDERBY{SYS_ID}");
-    match joined(filter, &conditions.join("^")).as_str() {
-        "" => order,
-        query => format!("{query}^{order}"),
-    }
+    let hex = |bound: Option<u128>| bound.map(|bound| format!("{bound:032x}"));
+    let (from, to) = (hex(slice.from), hex(slice.to));
+    let range = IdentifierRange {
+        from: from.as_deref(),
+        to: to.as_deref(),
+        ..IdentifierRange::default()
+    };
+    // No time stands in it.
+    let query = columns(filter).by_identifier(&range, after, &TimeLiterals::Utc);
+    query.text
 }
 
-/// A condition in each branch of a filter: `^NQ` begins a query of its own.
-fn joined(filter: Option<&str>, condition: &str) -> String {
-    let Some(filter) = filter else {
-        return condition.to_owned();
-    };
-    if condition.is_empty() {
-        return filter.to_owned();
+fn columns(filter: Option<&str>) -> QueryColumns {
+    QueryColumns {
+        timestamp: String::new(),
+        identifier: SYS_ID.to_owned(),
+        filter: filter.map(str::to_owned),
     }
-    let branches = filter
-        .split("^NQ")
-        .map(|branch| format!("{branch}^{condition}"));
-    branches.collect::<Vec<_>>().join("^NQ")
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub(in crate::source::capture) struct DeleteState {
     /// When the last comparison ended, in seconds since 1970 of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::source::capture) compared: Option<i64>,
+    /// What the last comparison has found is yet to be sent: an operator has decided so.
+    #[serde(default)]
+    pub(in crate::source::capture) is_accepted: bool,
     /// Deletes that wait for a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::source::capture) held: Option<HeldDeletes>,
