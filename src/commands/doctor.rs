@@ -14,6 +14,7 @@ use crate::config::Config;
 
 mod asker;
 mod configuration;
+mod deletes;
 mod finding;
 mod host;
 mod instance;

@@ -6,13 +6,14 @@ use std::time::SystemTime;
 use ureq::http::Uri;
 
 use super::asker::InstanceAsker;
+use super::deletes;
 use super::finding::FindingArea;
 use super::judge;
 use super::judge::instance::{NonsenseCondition, SeenLimits};
 use super::judge::reach::JudgedWay;
 use super::report::FindingReport;
 use super::table::{self, TableExaminer};
-use crate::config::{Config, DeleteConfig, ServiceNowAuth, ServiceNowConfig};
+use crate::config::{Config, ServiceNowAuth, ServiceNowConfig};
 use crate::health::Health;
 use crate::http::reach::{ReachTarget, reach};
 use crate::metrics::Metrics;
@@ -55,7 +56,7 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
     }
     look_at_sink_tables(config, &mut asker, report);
     if !asker.has_ended() {
-        look_at_behaviour(config, &mut asker, report);
+        look_at_behaviour(config, &mut asker, &literals, report);
     }
     asker.instance.client().shutdown();
     asker.is_refused()
@@ -181,6 +182,7 @@ fn look_at_sink_tables(
 fn look_at_behaviour(
     config: &Config,
     asker: &mut InstanceAsker<'_>,
+    literals: &TimeLiterals,
     report: &mut FindingReport<'_, '_>,
 ) {
     let path = config.servicenow.table_api_path.as_str();
@@ -191,7 +193,7 @@ fn look_at_behaviour(
             let seen = NonsenseCondition { with, without };
             report.add(judge::instance::invalid_query(seen));
         }
-        look_for_deletes(config, asker, report);
+        report.extend(deletes::examine(config, asker, literals));
     }
     if let Some(lead) = asker.instance.host_lead() {
         report.add(judge::instance::clock(lead));
@@ -206,38 +208,4 @@ fn look_at_behaviour(
         tables: config.active_tables().len(),
         slow_poll_interval: config.source.slow_poll_interval,
     }));
-}
-
-/// The tables whose `deletes` is of this kind.
-fn names_of(config: &Config, is_of: fn(&DeleteConfig) -> bool) -> Vec<&str> {
-    let tables = config.active_tables().iter();
-    let tables = tables.filter(|table| is_of(&table.deletes));
-    tables.map(|table| table.name.as_str()).collect()
-}
-
-/// Deleted rows are recorded in `sys_audit_delete`, by the name of their class; `deletes: audit` and `all` read
-/// it.
-fn look_for_deletes(
-    config: &Config,
-    asker: &mut InstanceAsker<'_>,
-    report: &mut FindingReport<'_, '_>,
-) {
-    let tables: Vec<&str> = config
-        .active_tables()
-        .iter()
-        .map(|table| table.name.as_str())
-        .collect();
-    let params = vec![
-        ("sysparm_query", format!("tablenameIN{}", tables.join(","))),
-        ("sysparm_fields", "sys_id".to_owned()),
-        ("sysparm_limit", "1".to_owned()),
-    ];
-    let path = config.servicenow.table_api_path.as_str();
-    let records = match asker.ask(&table_api::look_up(path, "sys_audit_delete", params)) {
-        Ok((_, head)) => Some(head.total_count),
-        Err(_) => None,
-    };
-    let by_audit = names_of(config, DeleteConfig::follows_audit);
-    let sent = names_of(config, DeleteConfig::is_on);
-    report.add(judge::instance::deletes(records, &sent, &by_audit));
 }

@@ -204,18 +204,6 @@ fn of_tables() {
             |setup| setup.sim.hide("incident", |_| true).unwrap(),
         ),
         Planted::new(
-            "a list of deletes that may not be read",
-            "warning",
-            &["deletes", "`deletes` of incident looks there", "read ACL"],
-            |setup| {
-                setup
-                    .sim
-                    .hide_field("sys_audit_delete", "tablename")
-                    .unwrap();
-                setup.config = setup.config.clone().source("deletes: audit");
-            },
-        ),
-        Planted::new(
             "rows that are hidden",
             "warning",
             &["table `incident`", "10 rows, ", "readable", "read ACL"],
@@ -252,6 +240,49 @@ fn of_tables() {
                 "correct the name",
             ],
             |setup| setup.config = setup.config.clone().table("query: prioritty=1"),
+        ),
+        Planted::new(
+            "lists of deletes that may not be read",
+            "failure",
+            &[
+                "deletes of `incident`",
+                "sys_audit_delete has entries, and none may be read",
+                "sys_audit has entries, and none may be read",
+                "read ACLs on sys_audit_delete and sys_audit",
+            ],
+            |setup| {
+                setup.config = setup.config.clone().table("deletes: audit");
+                let row = setup.sim.rows("incident").unwrap().remove(0);
+                let id = row.get("sys_id").unwrap();
+                setup.sim.delete("incident", id).unwrap();
+                for list in ["sys_audit_delete", "sys_audit"] {
+                    setup.sim.hide(list, |_| true).unwrap();
+                }
+            },
+        ),
+        Planted::new(
+            "a table whose deletes are not listed",
+            "failure",
+            &[
+                "deletes of `incident`",
+                "no_audit_delete",
+                "dictionary entry",
+            ],
+            |setup| {
+                setup.config = setup.config.clone().table("deletes: audit");
+                let entries = setup.sim.rows("sys_dictionary").unwrap();
+                let entry = entries.iter().find(|row| {
+                    row.get("name") == Some("incident")
+                        && row.get("internal_type") == Some("collection")
+                });
+                let id = entry.unwrap().get("sys_id").unwrap();
+                let attributes = [("attributes", "no_audit_delete=true")];
+                setup.sim.update("sys_dictionary", id, attributes).unwrap();
+                let gone = setup.sim.rows("incident").unwrap().remove(0);
+                let gone = gone.get("sys_id").unwrap();
+                setup.sim.delete("incident", gone).unwrap();
+                setup.sim.hide("sys_audit", |_| true).unwrap();
+            },
         ),
         Planted::new(
             "no index on the cursor",

@@ -40,34 +40,6 @@ pub(in crate::commands::doctor) fn login(kind: &str, life: Option<f64>) -> Findi
     FindingArea::Instance.ok(subject, seen)
 }
 
-/// `records`: whether `sys_audit_delete` may be read, and how many it has of the tables. `sent`: tables whose
-/// deletes are sent, `by_audit`: those of which that list is read.
-pub(in crate::commands::doctor) fn deletes(
-    records: Option<Option<u64>>,
-    sent: &[&str],
-    by_audit: &[&str],
-) -> Finding {
-    let subject = "deletes";
-    let seen = match records {
-        Some(Some(count)) => format!("sys_audit_delete records {count} of these tables"),
-        Some(None) => "sys_audit_delete may be read".to_owned(),
-        None => "sys_audit_delete may not be read by this user".to_owned(),
-    };
-    if records.is_none() && !by_audit.is_empty() {
-        let tables = by_audit.join(", ");
-        let seen = format!("{seen}, and `deletes` of {tables} looks there");
-        let cure =
-            "give the integration user a read ACL on sys_audit_delete, or set deletes: compare";
-        return FindingArea::Instance.warning(subject, seen, cure);
-    }
-    let sent = if sent.is_empty() {
-        "none are sent, as `deletes` is none".to_owned()
-    } else {
-        format!("they are sent of {}", sent.join(", "))
-    };
-    FindingArea::Instance.ok(subject, format!("{seen}; {sent}"))
-}
-
 /// What the answers told of the instance's limits, and how often the bridge asks.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::commands::doctor) struct SeenLimits {
