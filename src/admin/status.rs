@@ -146,6 +146,10 @@ pub struct PipelineStatus {
     pub next_poll: Option<f64>,
     /// What the last scheduled comparison of a table with its topic found.
     pub verify: Option<VerifyStatus>,
+    /// The search for deleted rows of a table; null without `deletes`.
+    pub deletes: Option<DeletesStatus>,
+    /// Rows of a table that became visible late.
+    pub late: Option<LateRowsStatus>,
     /// How far the snapshot or rewind of a table is; null while none is under way.
     pub snapshot: Option<SnapshotStatus>,
     /// Records of a topic that are consumed but not done.
@@ -174,6 +178,34 @@ pub struct VerifyStatus {
     pub differences: u64,
     /// Rows by their state.
     pub rows: BTreeMap<String, u64>,
+}
+
+/// The search for deleted rows of a table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeletesStatus {
+    /// `deletes` of the configuration.
+    pub mode: String,
+    /// When the last comparison ended; null before the first.
+    pub compared: Option<f64>,
+    /// Deletes that wait for a decision.
+    pub held: u64,
+    /// Tombstones since the start.
+    pub sent: u64,
+    /// Why deletes do not arrive; null while they do.
+    pub words: Option<String>,
+}
+
+/// Rows of a table that became visible behind rows with later timestamps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LateRowsStatus {
+    /// Rows since the start.
+    pub rows: u64,
+    /// Seconds from the timestamp of the latest of them to its delivery.
+    pub longest: f64,
+    /// Versions of rows whose seconds are listed again until they settle.
+    pub unsettled: u64,
 }
 
 /// A snapshot or rewind of a table that is under way.

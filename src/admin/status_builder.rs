@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
 use super::services::AdminServices;
 use super::status::{
-    BridgeStatus, CheckpointStatus, ErrorStatus, HistoryTotals, InstanceStatus, KafkaStatus,
-    OutageStatus, PipelineState, PipelineStatus, ReloadStatus, SinkMemberStatus, SnapshotStatus,
-    VerifyStatus,
+    BridgeStatus, CheckpointStatus, DeletesStatus, ErrorStatus, HistoryTotals, InstanceStatus,
+    KafkaStatus, LateRowsStatus, OutageStatus, PipelineState, PipelineStatus, ReloadStatus,
+    SinkMemberStatus, SnapshotStatus, VerifyStatus,
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, SinkMember};
@@ -242,6 +242,8 @@ impl StatusBuilder<'_> {
             next_poll: gauge(&metrics.source_next_poll, name)
                 .filter(|at| *at > 0.0 && state != PipelineState::Paused),
             verify: self.verify(name),
+            deletes: self.deletes(table),
+            late: self.late(name),
             snapshot: self.snapshot(name),
             errors: metrics.source_errors.sum_for(name),
             last_error: last(&own),
@@ -274,6 +276,37 @@ impl StatusBuilder<'_> {
             }
         });
         Some(status)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a gauge of rows"
+    )]
+    fn deletes(&self, table: &TableConfig) -> Option<DeletesStatus> {
+        let (metrics, name) = (&self.services.metrics, &table.name);
+        let is_on = table.deletes.is_on();
+        is_on.then(|| DeletesStatus {
+            mode: table.deletes.detection.name().to_owned(),
+            compared: gauge(&metrics.source_deletes_compared, name).filter(|at| *at > 0.0),
+            held: gauge(&metrics.source_deletes_held, name).unwrap_or(0.0) as u64,
+            sent: metrics.source_deletes.sum_for(name),
+            words: self.reason(&ConditionKey::Deletes(name.clone())),
+        })
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a gauge of rows"
+    )]
+    fn late(&self, table: &str) -> Option<LateRowsStatus> {
+        let metrics = &self.services.metrics;
+        Some(LateRowsStatus {
+            longest: gauge(&metrics.source_lateness_max, table)?,
+            rows: metrics.source_late_rows.sum_for(table),
+            unsettled: gauge(&metrics.source_unsettled_rows, table).unwrap_or(0.0) as u64,
+        })
     }
 
     fn snapshot(&self, table: &str) -> Option<SnapshotStatus> {

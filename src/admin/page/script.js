@@ -151,12 +151,24 @@
   const snapshot = (it) => !it ? "" :
     "snapshot, " + whole(it.rows) + " rows" + (known(it.remaining) ? ", " + whole(it.remaining) + " left" : "") +
     (it.paused ? ", paused" : known(it.left) ? ", " + time(it.left) : "");
+  function rowsCell(cell, pipeline) {
+    if (!cell.firstChild) cell.append(make("span"), make("small"));
+    const { late, deletes } = pipeline;
+    const parts = [
+      late && late.rows ? whole(late.rows) + " late" : "",
+      deletes && deletes.sent ? whole(deletes.sent) + " deleted" : "",
+      deletes && deletes.held ? whole(deletes.held) + " held" : "",
+    ];
+    write(cell.children[0], number(pipeline.rows));
+    write(cell.children[1], parts.filter(Boolean).join(", "));
+  }
   function stateCell(cell, pipeline) {
     if (!cell.firstChild) cell.append(make("div", "", make("span", "word"), make("small")));
     const [word, words] = cell.firstChild.children;
     sign(word, pipeline.state, pipeline.state, TONES[pipeline.state] || "quiet");
     const left = known(pipeline.remaining) ? "first load, " + whole(pipeline.remaining) + " rows left" : "";
-    write(words, pipeline.words || left || snapshot(pipeline.snapshot));
+    const deletes = pipeline.deletes && pipeline.deletes.words;
+    write(words, pipeline.words || left || deletes || snapshot(pipeline.snapshot));
   }
   function errorCell(cell, pipeline) {
     const last = pipeline.last_error;
@@ -187,7 +199,7 @@
   const ERROR = { label: "Last error", css: "error", fill: errorCell };
   const TABLES = [
     { ...NAME, label: "Table" }, STATE,
-    { label: "Rows", css: "number", fill: text((it) => number(it.rows)) }, RATE, SPARK,
+    { label: "Rows", css: "number", fill: rowsCell }, RATE, SPARK,
     { label: "Lag", css: "number", fill: text((it) => time(it.lag)) },
     { label: "Next poll", css: "number", fill: nextCell },
     { label: "Compared", css: "number wide", fill: text((it) => compared(it.verify)) }, ERROR,

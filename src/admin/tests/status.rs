@@ -100,6 +100,10 @@ fn figures_come_from_the_metrics() {
     metrics.sink_lag.with(&["in", "1"]).set(6.0);
     metrics.sink_lag.with(&["other", "1"]).set(7.0);
     metrics.sink_dead_letters.with(&["task", "refused"]).add(8);
+    metrics.source_deletes.with(&["incident", "audit"]).add(9);
+    metrics.source_deletes_held.with(&["incident"]).set(3.0);
+    metrics.source_late_rows.with(&["incident"]).add(10);
+    metrics.source_lateness_max.with(&["incident"]).set(41.0);
     metrics.token_expiry.set(1_706_140_800.0);
     shown.control.add_reload(ReloadRecord {
         at: std::time::SystemTime::now(),
@@ -108,6 +112,9 @@ fn figures_come_from_the_metrics() {
     });
     let status = status(&server);
     let (table, topic) = (&status.tables[0], &status.topics[0]);
+    assert_eq!(table.deletes, None, "deletes: none");
+    let late = table.late.as_ref().unwrap();
+    assert_eq!((late.rows, late.longest, late.unsettled), (10, 41.0, 0));
     assert_eq!(
         (table.name.as_str(), table.to.as_str()),
         ("incident", "sn.incident")

@@ -195,6 +195,9 @@ fn what(it: &PipelineStatus, now: f64) -> String {
     {
         return format!("first load, {left:.0} rows left");
     }
+    if let Some(words) = it.deletes.as_ref().and_then(|it| it.words.as_ref()) {
+        return words.clone();
+    }
     if let Some(snapshot) = &it.snapshot {
         return of_snapshot(snapshot);
     }

@@ -48,7 +48,9 @@ fn tables() -> Vec<Made> {
             "servicenow.incident",
             curve(|x, noise| 14.0 + 6.0 * (x / 14.0).sin() + 4.0 * noise),
             curve(|_, noise| 1.0 + noise),
-            &json!({"rows": 1_284_311, "next_poll": NOW + 0.3}),
+            &json!({"rows": 1_284_311, "next_poll": NOW + 0.3,
+                "late": {"rows": 1_204, "longest": 184.0, "unsettled": 3_310},
+                "deletes": {"mode": "all", "compared": NOW - 4_000.0, "held": 0, "sent": 12_411}}),
         ),
         made(
             "problem",
