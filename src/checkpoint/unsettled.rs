@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, HashSet};
 /// Versions that wait to be written are counted up to here; beyond it the file is written anew.
 const MAX_UNWRITTEN_VERSIONS: usize = 100_000;
 
-/// Versions of one table that are remembered at most, at about 100 bytes each.
+/// Versions of one table, at about 100 bytes each, beyond which the older half settles early.
 const MAX_VERSIONS: usize = 1_000_000;
+/// Versions beyond which no further rows are read until that has happened.
+const MAX_VERSIONS_WHILE_LISTED: usize = 1_500_000;
 
 /// One version of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,8 +66,6 @@ impl UnsettledChanges {
 pub struct UnsettledSpan {
     versions: BTreeMap<UnsettledVersion, Progress>,
     settled: Option<i64>,
-    /// The last second that had to settle early, as there were too many versions.
-    settled_early: Option<i64>,
     changes: UnsettledChanges,
 }
 
@@ -81,7 +81,6 @@ impl UnsettledSpan {
         UnsettledSpan {
             versions: versions.collect(),
             settled,
-            settled_early: None,
             changes: UnsettledChanges::default(),
         }
     }
@@ -144,24 +143,33 @@ impl UnsettledSpan {
                 self.versions.entry(version).or_insert(Progress::HandedOver);
             }
         }
-        self.bound(MAX_VERSIONS);
     }
 
-    /// Keeps `max` versions at most: beyond that the older half settles early.
-    fn bound(&mut self, max: usize) {
+    /// The last second that is to settle early, as there are too many versions; before that it is listed once
+    /// more. The older half, as far as whole seconds allow.
+    pub fn settles_early(&self) -> Option<i64> {
+        self.oldest_of(MAX_VERSIONS)
+    }
+
+    /// Whether no further rows are to be read until some seconds have settled. While all versions are of one
+    /// second they are read to its end in any case, as it could not settle before.
+    pub fn is_full(&self) -> bool {
+        self.oldest_of(MAX_VERSIONS_WHILE_LISTED).is_some()
+    }
+
+    /// The last second of the older half of more than `max` versions. The newest second is not among them.
+    fn oldest_of(&self, max: usize) -> Option<i64> {
         if self.versions.len() <= max {
-            return;
+            return None;
         }
-        let middle = self.versions.keys().nth(max / 2);
-        if let Some(second) = middle.map(|version| version.seconds.saturating_sub(1)) {
-            self.settle(second);
-            self.settled_early = Some(second);
+        let first = self.versions.keys().next()?.seconds;
+        let middle = self.versions.keys().nth(max / 2)?.seconds;
+        if first < middle {
+            return Some(middle.saturating_sub(1));
         }
-    }
-
-    /// The last second that had to settle early, as there were too many versions, since this was last asked.
-    pub fn take_settled_early(&mut self) -> Option<i64> {
-        self.settled_early.take()
+        self.newest()
+            .is_some_and(|newest| middle < newest)
+            .then_some(middle)
     }
 
     /// Kafka has acknowledged these versions.
@@ -302,14 +310,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_older_half_of_too_many_settles_early_in_whole_seconds() {
         let mut span = UnsettledSpan::default();
         span.hand_over((0..10).map(|second| version(second, 1, 0)));
-        span.bound(10);
-        assert_eq!((span.len(), span.take_settled_early()), (10, None));
-        span.bound(9);
-        assert_eq!((span.len(), span.take_settled_early()), (6, Some(3)));
-        assert_eq!((span.settled(), span.take_settled_early()), (Some(3), None));
+        assert_eq!((span.oldest_of(10), span.oldest_of(9)), (None, Some(3)));
+        assert_eq!(span.len(), 10, "not before they were listed");
+        span.settle(3);
+        assert_eq!((span.len(), span.oldest_of(9)), (6, None));
+        // One second has more than half of them, and then it is the newest one.
+        let mut span = UnsettledSpan::default();
+        span.hand_over((0..8).map(|id| version(7, id, 0)));
+        assert_eq!(span.oldest_of(6), None, "it is still being read");
+        span.hand_over([version(8, 1, 0)]);
+        assert_eq!(span.oldest_of(6), Some(7));
+        span.hand_over([version(6, 1, 0)]);
+        assert_eq!(span.oldest_of(6), Some(6));
     }
 
     #[test]

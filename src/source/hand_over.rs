@@ -16,10 +16,11 @@ use crate::checkpoint::UnsettledVersion;
 use crate::health::Heartbeat;
 use crate::servicenow::page::RowBlock;
 use crate::servicenow::query::Cursor;
+use crate::stop::Stop;
 
 /// How long the heartbeat may stay away beyond the wait that is expected.
 pub(super) const POLLER_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
-/// Longest wait for room in the channel without a heartbeat.
+/// Longest wait for room without a heartbeat.
 const POLLER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The poller's ends of the channels, and what went through them.
@@ -95,6 +96,19 @@ impl HandOver {
             Ok(rewind) => Err(PollError::Rewound(rewind)),
             Err(_) => Ok(()),
         }
+    }
+
+    /// While more versions of rows are unsettled than can be remembered, the sweep looks at the older seconds
+    /// first, which ends the wait.
+    pub(super) fn wait_for_room(&self, stop: &Stop) -> Result<(), PollError> {
+        while self.capture.is_full() {
+            self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
+            self.take_rewind_request()?;
+            if stop.wait(POLLER_WAKE_INTERVAL) {
+                return Err(PollError::Stopped);
+            }
+        }
+        Ok(())
     }
 
     /// Waits for room in the channel: a full one is how Kafka slows the poller down.

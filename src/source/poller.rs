@@ -177,6 +177,7 @@ impl TablePoller {
             if self.stop.is_stopped() {
                 return Err(PollError::Stopped);
             }
+            self.out.wait_for_room(&self.stop)?;
             let (step, rows) = self.page(&request, hi, clock)?;
             had_rows |= rows > 0;
             self.backoff.reset();

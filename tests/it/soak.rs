@@ -9,6 +9,7 @@ mod broker_return;
 mod checkpoint;
 mod deletes;
 mod killed_sink;
+mod late;
 mod registry_return;
 mod verify;
 

@@ -2,8 +2,9 @@
 
 mod dates;
 pub(crate) mod deletes;
+pub(crate) mod deletes_trial;
 mod hidden;
-mod late;
+pub(crate) mod late;
 mod options;
 mod oversize;
 mod pages;

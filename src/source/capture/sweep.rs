@@ -43,6 +43,7 @@ pub(super) struct Sweep {
     requests: Counter,
     late_rows: Counter,
     lateness: Histogram,
+    lateness_max: Gauge,
     unsettled: Gauge,
 }
 
@@ -53,6 +54,8 @@ struct SweepPass {
     to: i64,
     /// The last second that settles when the pass is over.
     settles: Option<i64>,
+    /// The last one that settles before its time.
+    settles_early: Option<i64>,
     began: Instant,
     requests: u32,
     /// Rows of unknown versions that are still to be fetched.
@@ -98,6 +101,7 @@ impl Sweep {
             requests: metrics.source_sweep_requests.with(&labels),
             late_rows: metrics.source_late_rows.with(&labels),
             lateness: metrics.source_lateness.with(&labels),
+            lateness_max: metrics.source_lateness_max.with(&labels),
             unsettled: metrics.source_unsettled_rows.with(&labels),
         }
     }
@@ -106,8 +110,15 @@ impl Sweep {
     fn begin(&self, now: Instant) -> Option<SweepPass> {
         let clock = self.instance.closed_second(now)?;
         let long_settled = self.shared.known_from(clock);
-        let to = self.shared.frontier.lock().read_to()?;
-        let settled = self.shared.span.lock().settled().max(Some(long_settled))?;
+        let (settled, settles_early) = {
+            let span = self.shared.span.lock();
+            (
+                span.settled().max(Some(long_settled))?,
+                span.settles_early(),
+            )
+        };
+        // A first load is not read to its end yet, but to what it has delivered.
+        let to = self.shared.frontier.lock().read_to().max(settles_early)?;
         if to <= settled {
             return None;
         }
@@ -120,7 +131,8 @@ impl Sweep {
         Some(SweepPass {
             window,
             to,
-            settles: self.shared.due(now),
+            settles: self.shared.due(now).map(|due| due.min(to)),
+            settles_early,
             began: now,
             requests: 0,
             late: Vec::new(),
@@ -188,7 +200,9 @@ impl Sweep {
     fn report_late(&mut self, rows: u64, seconds: i64, now: Instant) {
         self.late_rows.add(rows);
         #[expect(clippy::cast_precision_loss, reason = "a histogram of seconds")]
-        self.lateness.observe(seconds as f64);
+        let late = seconds as f64;
+        self.lateness.observe(late);
+        self.lateness_max.set(self.lateness_max.get().max(late));
         log::debug!(table = self.table, rows, seconds; "rows were committed late");
         let settle = self.shared.settle_seconds();
         let is_told = self
@@ -203,13 +217,15 @@ impl Sweep {
     }
 
     fn end(&mut self, pass: &SweepPass) {
-        if let Some(second) = self.shared.span.lock().take_settled_early() {
-            log::warn!(table = self.table, to = second;
-                "more rows than can be remembered changed within source.settle; for late rows of the older \
-                 seconds is not looked any longer: shorten source.settle, and run `verify` after the load");
+        if let Some(early) = pass.settles_early
+            && pass.settles.is_none_or(|settles| settles < early)
+        {
+            log::warn!(table = self.table, to = early;
+                "more rows than can be remembered changed within source.settle; the older seconds were listed \
+                 again now and not later: shorten source.settle, and run `verify` after the load");
         }
-        if let Some(settles) = pass.settles {
-            self.shared.settle(settles.min(pass.to));
+        if let Some(settles) = pass.settles.max(pass.settles_early) {
+            self.shared.settle(settles);
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         self.unsettled.set(self.shared.span.lock().len() as f64);
@@ -225,7 +241,8 @@ impl CaptureTask for Sweep {
     }
 
     fn due(&mut self, now: Instant) -> Option<Instant> {
-        if self.pass.is_none() && self.next <= now {
+        let is_due = self.next <= now || self.shared.span.lock().settles_early().is_some();
+        if self.pass.is_none() && is_due {
             self.pass = self.begin(now);
             if self.pass.is_none() {
                 self.next = now + SWEEP_INTERVAL.0;

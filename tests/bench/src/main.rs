@@ -18,6 +18,7 @@ mod instance;
 mod journal;
 mod live;
 mod proc;
+mod remembered;
 mod sink;
 mod turns;
 mod watch;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             bare_child(url, brokers, topic, page, rows, compression)
         }
         ["--encoder"] => avro::all(),
+        ["--remembered"] => remembered::all(),
         ["--latency", bridge] => start_broker().and_then(|broker| live::latency(bridge, &broker)),
         ["bare-sink", url, brokers, topic, records, workers] => {
             bare_sink::child(url, brokers, topic, records, workers)
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
         }
         _ => Err(
             "usage: bridge-bench BRIDGE SIMULATOR [--static STATIC] [--quick], bridge-bench BRIDGE \
-             SIMULATOR [--sink | --avro], bridge-bench --encoder, bridge-bench --latency BRIDGE, bridge-bench --against BEFORE AFTER \
+             SIMULATOR [--sink | --avro], bridge-bench --encoder, bridge-bench --remembered, bridge-bench --latency BRIDGE, bridge-bench --against BEFORE AFTER \
              SIMULATOR, or bridge-bench --instructions BEFORE AFTER SIMULATOR"
                 .into(),
         ),

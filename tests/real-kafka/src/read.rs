@@ -22,6 +22,8 @@ pub struct Record {
     pub headers: Vec<(String, Vec<u8>)>,
     pub partition: i32,
     pub offset: i64,
+    /// When it was made, in milliseconds since 1970; -1 where that is not known.
+    pub time: i64,
 }
 
 impl Record {
@@ -195,5 +197,6 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
             .collect(),
         partition: message.partition(),
         offset: message.offset(),
+        time: message.timestamp().to_millis().unwrap_or(-1),
     }
 }
