@@ -5,7 +5,9 @@
 //! their memory is used again. A request to read again from an earlier row goes from the sender to
 //! the poller. Outside of both, the pipeline holds the end that wakes the poller early.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use crate::checkpoint::UnsettledVersion;
 use crate::servicenow::page::RowBlock;
@@ -13,6 +15,8 @@ use crate::servicenow::query::Cursor;
 
 /// Blocks and marks that may wait between poller and sender: two pages of 1,000 rows of 2 kB.
 const BLOCK_QUEUE_CAPACITY: usize = 16;
+/// Longest wait for room without a word from the thread that waits.
+const ROOM_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the poller hands to the sender.
 ///
@@ -32,6 +36,26 @@ pub(super) enum PollerMessage {
     Mark { generation: u64, mark: BatchMark },
     /// Rows that the capture thread has read, beside the pages of the poller.
     Captured(CapturedRows),
+}
+
+/// Waits for room in the channel: a full one is how Kafka slows reading down. `wait` is called before each second
+/// of it, and may end it. False: the sender has ended, which it does at a stop only.
+///
+/// # Errors
+/// Those of `wait`.
+pub(super) fn hand_to_sender<E>(
+    messages: &Sender<PollerMessage>,
+    mut message: PollerMessage,
+    mut wait: impl FnMut() -> Result<(), E>,
+) -> Result<bool, E> {
+    loop {
+        wait()?;
+        message = match messages.send_timeout(message, ROOM_WAKE_INTERVAL) {
+            Ok(()) => return Ok(true),
+            Err(SendTimeoutError::Timeout(message)) => message,
+            Err(SendTimeoutError::Disconnected(_)) => return Ok(false),
+        };
+    }
 }
 
 /// Rows that were read beside the poller.

@@ -6,10 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::SendTimeoutError;
-
 use super::capture::{CaptureShared, Turn, id_number, row_version};
-use super::channels::{BatchMark, OpenBounds, PollerChannels, PollerMessage};
+use super::channels::{BatchMark, OpenBounds, PollerChannels, PollerMessage, hand_to_sender};
 use super::page_fetch::PageRows;
 use super::poll_error::PollError;
 use crate::checkpoint::UnsettledVersion;
@@ -20,7 +18,7 @@ use crate::stop::Stop;
 
 /// How long the heartbeat may stay away beyond the wait that is expected.
 pub(super) const POLLER_HEARTBEAT_SLACK: Duration = Duration::from_secs(60);
-/// Longest wait for room without a heartbeat.
+/// Longest wait for the sweep without a heartbeat.
 const POLLER_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The poller's ends of the channels, and what went through them.
@@ -111,21 +109,12 @@ impl HandOver {
         Ok(())
     }
 
-    /// Waits for room in the channel: a full one is how Kafka slows the poller down.
-    fn send(&mut self, mut message: PollerMessage) -> Result<(), PollError> {
-        loop {
+    fn send(&mut self, message: PollerMessage) -> Result<(), PollError> {
+        let sent = hand_to_sender(&self.channels.messages, message, || {
             self.heartbeat.beat(POLLER_HEARTBEAT_SLACK);
-            message = match self
-                .channels
-                .messages
-                .send_timeout(message, POLLER_WAKE_INTERVAL)
-            {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Timeout(message)) => message,
-                Err(SendTimeoutError::Disconnected(_)) => return Err(PollError::Stopped),
-            };
-            self.take_rewind_request()?;
-        }
+            self.take_rewind_request()
+        })?;
+        sent.then_some(()).ok_or(PollError::Stopped)
     }
 
     /// Leaves out the rows of a block that are known; gives how many.

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::shared::CaptureShared;
 use super::version::{id_number, row_version};
 use crate::health::Heartbeat;
 use crate::servicenow::page::RowBlock;
-use crate::source::channels::{CapturedRows, PollerMessage, Tombstone};
+use crate::source::channels::{CapturedRows, PollerMessage, Tombstone, hand_to_sender};
 use crate::source::page_fetch::{PageFetch, PageRows};
 use crate::source::poll_error::PollError;
 use crate::stop::Stop;
@@ -252,17 +252,15 @@ impl CaptureDelivery {
         }
     }
 
-    /// Waits for room in the channel.
-    fn send(&self, mut message: PollerMessage, heartbeat: &Heartbeat) -> Result<(), PollError> {
-        while !self.stop.is_stopped() {
+    fn send(&self, message: PollerMessage, heartbeat: &Heartbeat) -> Result<(), PollError> {
+        let sent = hand_to_sender(&self.messages, message, || {
             heartbeat.beat(HEARTBEAT_SLACK);
-            message = match self.messages.send_timeout(message, WAKE_INTERVAL) {
-                Ok(()) => return Ok(()),
-                Err(SendTimeoutError::Timeout(message)) => message,
-                Err(SendTimeoutError::Disconnected(_)) => return Err(PollError::Stopped),
-            };
-        }
-        Err(PollError::Stopped)
+            if self.stop.is_stopped() {
+                return Err(PollError::Stopped);
+            }
+            Ok(())
+        })?;
+        sent.then_some(()).ok_or(PollError::Stopped)
     }
 }
 
