@@ -185,7 +185,7 @@ impl ReloadTask {
             let Err(error) = client.get(&request, &self.stop) else {
                 return Ok(());
             };
-            if error.is_api_verdict() && !error.is_wrong_path() {
+            if error.is_api_verdict() {
                 return Ok(());
             }
             if left == 0 || !error.is_retryable() || self.stop.wait(PROBE_RETRY_PAUSE) {

@@ -174,13 +174,13 @@ impl Error {
             }
             Some(
                 InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. },
-            ) => words != NO_REASON_GIVEN,
+            ) => words != NO_REASON_GIVEN && !self.is_wrong_path(),
             _ => false,
         }
     }
 
     /// True where no request would get through, not just this one, until an operator changes something:
-    /// the credentials, the address, an access rule of the API as a whole.
+    /// the credentials, the address, the path, an access rule of the API as a whole.
     pub fn is_instance_wide(&self) -> bool {
         match self.cause() {
             Some(
@@ -192,13 +192,13 @@ impl Error {
             ) => true,
             Some(InstanceFailure::Forbidden { words }) => words.contains(API_ACL_WORDS),
             // The API names a reason. An error in its form without one may be of a wrong path.
-            Some(InstanceFailure::NotFound { words }) => words == NO_REASON_GIVEN,
-            _ => false,
+            Some(InstanceFailure::NotFound { words }) if words == NO_REASON_GIVEN => true,
+            _ => self.is_wrong_path(),
         }
     }
 
     /// True where nothing is under the path of the API.
-    pub fn is_wrong_path(&self) -> bool {
+    fn is_wrong_path(&self) -> bool {
         let Some(InstanceFailure::NotFound { words } | InstanceFailure::BadRequest { words, .. }) =
             self.cause()
         else {

@@ -257,6 +257,9 @@ fn the_door_is_the_instances_trouble() {
     let body = r#"{"error":{"message":"User Not Authorized","detail":"Failed API level ACL Validation"},"status":"failure"}"#;
     let error = made_of(post, &answer("403 Forbidden", &[JSON_HEADER], body)).unwrap_err();
     assert!(error.is_instance_wide() && !error.is_api_verdict());
+    let body = r#"{"error":{"message":"Requested URI does not represent any resource","detail":null},"status":"failure"}"#;
+    let error = made_of(post, &answer("400 Bad Request", &[JSON_HEADER], body)).unwrap_err();
+    assert!(error.is_instance_wide() && !error.is_api_verdict());
     // A gateway's, not the API's.
     let error = made_of(patch, &answer("404 Not Found", &[], "<html>")).unwrap_err();
     assert_eq!(error.outage(), OutageSign::Certain);

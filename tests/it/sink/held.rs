@@ -126,3 +126,26 @@ fn what_waits_behind_a_held_record_is_told() {
     bridge.wait_metric(lag, 52.0);
     assert_eq!(bridge.terminate(), 0);
 }
+
+/// The instance says of each record that there is nothing under the path. That is no fault of the records,
+/// though there is a topic for letters.
+#[test]
+fn a_mistyped_path_of_the_table_api_makes_no_dead_letters() {
+    let rig = SinkRig::new();
+    rig.produce((0..10).map(create));
+    let mistyped = rig.config().servicenow("table_api_path: /api/now/tabel");
+    let mut bridge = rig.start(&mistyped);
+    bridge.wait_not_ready("check servicenow.table_api_path");
+    let errors = "bridge_sink_errors_total{table=\"incident\",error_type=\"bad_request\"}";
+    wait_for("a record that is tried again", || {
+        alive(&mut bridge);
+        let retries = bridge.metric_if_any(errors).unwrap_or_default();
+        (retries >= 5.0).then_some(())
+    });
+    assert!(rig.letters().is_empty());
+    assert_eq!(bridge.terminate(), 75);
+    let bridge = rig.start(&rig.config());
+    rig.finish(bridge);
+    rig.assert_created_once(10);
+    assert!(rig.letters().is_empty());
+}
