@@ -4,6 +4,8 @@
 //! read last, and is made anew when it is lost. So it can claim nothing that Kafka has not acknowledged,
 //! needs no part of the way of a row, and knows records of other programs as well.
 
+mod candidate;
+mod content_hash;
 mod error;
 mod index;
 mod record;
@@ -11,8 +13,10 @@ mod row;
 mod row_version;
 mod topic_follower;
 
+pub use candidate::DeleteCandidate;
+pub use content_hash::{CONTENT_HEADER, content_hash, content_header};
 pub use error::IndexError;
-pub use index::{DeleteCandidate, DeliveredIndex, IndexOrigin, IndexSlice, path_beside};
+pub use index::{DeliveredIndex, IndexOrigin, IndexSlice, path_beside};
 pub use record::{DeliveredContent, content_of, id_of_key};
 pub use row::DeliveredRow;
 pub use row_version::{MOD_COUNT_HEADER, RowVersion, UPDATED_HEADER};

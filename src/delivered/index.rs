@@ -10,6 +10,7 @@ use redb::{
     TableDefinition,
 };
 
+use super::candidate::DeleteCandidate;
 use super::error::IndexError;
 use super::record::DeliveredContent;
 use super::row::{DeliveredRow, PACKED_BYTES};
@@ -51,15 +52,6 @@ pub enum IndexOrigin {
     New,
     /// What was there is of no use, for this reason: it is empty.
     Replaced(String),
-}
-
-/// What was found out about a row that the table did not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteCandidate {
-    /// It is to be followed by a tombstone.
-    Vanished,
-    /// An operator has decided that its record stays.
-    Kept,
 }
 
 /// A range of identifiers, and what the index holds of it.
@@ -272,6 +264,44 @@ impl DeliveredIndex {
         })
     }
 
+    /// What the topic holds of each of these rows, in their order; `None`: nothing, or a tombstone.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn delivered<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Option<DeliveredRow>>, IndexError> {
+        let ids: Vec<&str> = ids.into_iter().collect();
+        self.read(vec![None; ids.len()], |read| {
+            let (rows, named) = (read.open_table(ROWS)?, read.open_table(NAMED_ROWS)?);
+            let packed = ids
+                .iter()
+                .map(|id| match hex_id(id.as_bytes()) {
+                    Some(number) => rows.get(number.to_be_bytes()),
+                    None => named.get(*id),
+                })
+                .map(|found| Ok(found?.map(|packed| DeliveredRow::unpack(packed.value()))));
+            packed.collect()
+        })
+    }
+
+    /// The oldest timestamp of a row, in seconds since 1970 UTC. Reads all of them, at 0.3 µs a row.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn oldest(&self) -> Result<Option<i64>, IndexError> {
+        self.read(None, |read| {
+            let mut oldest = None;
+            for entry in read.open_table(ROWS)?.iter()? {
+                let (_, packed) = entry?;
+                let seconds = DeliveredRow::unpack(packed.value()).version.seconds;
+                oldest = seconds.into_iter().chain(oldest).min();
+            }
+            Ok(oldest)
+        })
+    }
+
     /// The identifiers that are no numbers. They are few: base data of the instance, and tables of
     /// plugins that use names.
     ///
@@ -449,15 +479,6 @@ impl DeliveredIndex {
             }
             Some(Err(error)) => Err(IndexError::new(&self.path, doing, error)),
             None => Err(IndexError::damaged(&self.path, doing, "it is damaged")),
-        }
-    }
-}
-
-impl DeleteCandidate {
-    fn code(self) -> u8 {
-        match self {
-            DeleteCandidate::Vanished => 1,
-            DeleteCandidate::Kept => 2,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a record of a table's topic says of a row: pure, without I/O.
 
+use super::content_hash::{CONTENT_HEADER, content_hash, hash_of_header};
 use super::row::DeliveredRow;
 use super::row_version::RowVersion;
 use crate::avro::text_of_key;
@@ -30,7 +31,7 @@ pub fn id_of_key(key: &[u8], is_avro: bool) -> Option<&str> {
 /// What a record of `table` says; `None`: it is of another table.
 ///
 /// The version comes from the headers `sn_updated` and `sn_mod_count`, or from the columns of a JSON
-/// row; an Avro record without headers has none.
+/// row; an Avro record without headers has none. The same holds of the content, with the header `sn_content`.
 pub fn content_of(record: &ConsumerRecord, table: &TableConfig) -> Option<DeliveredContent> {
     let of_table = record.header("sn_table");
     if of_table.is_some_and(|name| name != table.name.as_bytes()) {
@@ -40,13 +41,13 @@ pub fn content_of(record: &ConsumerRecord, table: &TableConfig) -> Option<Delive
         return Some(DeliveredContent::Tombstone);
     };
     let mut version = RowVersion::of_headers(record);
-    if version.seconds.is_none() && value.first() == Some(&b'{') {
+    let is_json = value.first() == Some(&b'{');
+    if version.seconds.is_none() && is_json {
         version = RowVersion::of_columns(value, &table.timestamp_field);
     }
-    Some(DeliveredContent::Row(DeliveredRow {
-        version,
-        hash: DeliveredRow::hash_of(value),
-    }))
+    let content = record.header(CONTENT_HEADER).and_then(hash_of_header);
+    let content = content.or_else(|| is_json.then(|| content_hash(value)));
+    Some(DeliveredContent::Row(DeliveredRow { version, content }))
 }
 
 #[cfg(test)]
@@ -123,6 +124,24 @@ source: {enabled: true, topic_prefix: sn, tables: [{name: incident}]}
         );
         assert_eq!(version(&record(&[], Some("\0avro"))), (None, None));
         assert_eq!(version(&record(&[], Some("{broken"))), (None, None));
+    }
+
+    #[test]
+    fn content_comes_from_the_header_or_the_row() {
+        let content = |record: &ConsumerRecord| match content_of(record, &table()) {
+            Some(DeliveredContent::Row(row)) => row.content,
+            other => panic!("{other:?}"),
+        };
+        let row = r#"{"number":"INC1"}"#;
+        assert_eq!(
+            content(&record(&[], Some(row))),
+            Some(content_hash(row.as_bytes()))
+        );
+        assert_eq!(
+            content(&record(&[("sn_content", "000000ff")], Some("\0avro"))),
+            Some(255)
+        );
+        assert_eq!(content(&record(&[], Some("\0avro"))), None);
     }
 
     #[test]

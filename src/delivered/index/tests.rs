@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::super::candidate::DeleteCandidate;
 use super::super::row::DeliveredRow;
 use super::super::row_version::RowVersion;
 use super::*;
@@ -10,7 +11,7 @@ fn row(mod_count: u32) -> DeliveredContent {
             seconds: Some(1_700_000_000),
             mod_count: Some(mod_count),
         },
-        hash: mod_count,
+        content: Some(mod_count),
     })
 }
 
@@ -52,6 +53,20 @@ fn rows_and_offsets_are_there_after_the_next_opening() {
     assert_eq!(deleted(&index), [id(9)]);
     index.apply(&[(id(9), row(6))], &BTreeMap::new()).unwrap();
     assert_eq!(deleted(&index), [""; 0], "it came back");
+}
+
+#[test]
+fn rows_are_found_by_their_identifiers() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = new_index(folder.path());
+    assert_eq!(index.delivered(["odd"]).unwrap(), [None]);
+    assert_eq!(index.oldest().unwrap(), None);
+    let records = [(id(7), row(3)), ("odd".to_owned(), row(1))];
+    index.apply(&records, &BTreeMap::new()).unwrap();
+    let found = index.delivered([&*id(7), &*id(8), "odd"]).unwrap();
+    let counts = found.iter().map(|row| row.as_ref()?.version.mod_count);
+    assert_eq!(counts.collect::<Vec<_>>(), [Some(3), None, Some(1)]);
+    assert_eq!(index.oldest().unwrap(), Some(1_700_000_000));
 }
 
 #[test]
