@@ -4,8 +4,10 @@
 //! same sender. Its work is cut into tasks, and these into steps of one request or few.
 
 mod deletes;
+mod delivered_topic;
 mod delivery;
 mod gate;
+mod key_walk;
 mod reread;
 mod shared;
 mod snapshot;

@@ -27,6 +27,7 @@ use self::common::SearchContext;
 use self::comparison::TableComparison;
 use self::hold::DeleteHold;
 use self::state::DeleteFinder;
+use super::delivered_topic::DeliveredTopic;
 use super::shared::CaptureShared;
 use super::task::{CaptureTask, StepContext};
 use crate::config::TableConfig;
@@ -56,9 +57,7 @@ impl DeleteSearch {
         let deletes = &table.deletes;
         DeleteSearch {
             tail: deletes.follows_audit().then(|| AuditTail::new(table)),
-            comparison: deletes
-                .compares()
-                .then(|| TableComparison::new(context, table, checkpoint, fingerprint, stop)),
+            comparison: deletes.compares().then(|| TableComparison::new(table)),
             common: SearchContext::new(
                 table,
                 shared,
@@ -70,15 +69,17 @@ impl DeleteSearch {
     }
 
     /// An operator has decided about what is held.
-    fn decide(&mut self, decision: DeleteDecision) -> AdminCommandResult {
+    fn decide(
+        &mut self,
+        decision: DeleteDecision,
+        delivered: &mut DeliveredTopic,
+    ) -> AdminCommandResult {
         let (hold, table) = (&mut self.common.hold, &self.common.table.name);
         let Some(held) = hold.state.held.clone() else {
             return Err(format!("no deletes of table {table} are held"));
         };
-        if let (DeleteFinder::Comparison, DeleteDecision::Reject, Some(comparison)) =
-            (held.found_by, decision, &mut self.comparison)
-        {
-            comparison.reject().map_err(|error| {
+        if (held.found_by, decision) == (DeleteFinder::Comparison, DeleteDecision::Reject) {
+            TableComparison::reject(delivered).map_err(|error| {
                 format!("the deletes of table {table} stay held, as the index cannot be written: {error}")
             })?;
         }
@@ -102,11 +103,15 @@ impl CaptureTask for DeleteSearch {
         "the search for deleted rows"
     }
 
-    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+    fn take(
+        &mut self,
+        request: TableRequest,
+        delivered: &mut DeliveredTopic,
+    ) -> Option<TableRequest> {
         let TableCommand::DecideDeletes(decision) = request.command else {
             return Some(request);
         };
-        let answer = self.decide(decision);
+        let answer = self.decide(decision, delivered);
         request.answer(answer);
         None
     }

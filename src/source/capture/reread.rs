@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::delivered_topic::DeliveredTopic;
 use super::delivery::{MAX_IDS_PER_REQUEST, Versions};
 use super::task::{CaptureTask, StepContext};
 use crate::config::TableConfig;
@@ -95,7 +96,7 @@ impl CaptureTask for Reread {
         "the rereading of named rows"
     }
 
-    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+    fn take(&mut self, request: TableRequest, _: &mut DeliveredTopic) -> Option<TableRequest> {
         let TableCommand::Reread(ids) = &request.command else {
             return Some(request);
         };

@@ -10,20 +10,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::state::{SnapshotState, SnapshotStateFile, checked_part};
+use super::delivered_topic::DeliveredTopic;
 use super::delivery::Versions;
+use super::key_walk::KeyWalk;
 use super::shared::CaptureShared;
-use super::task::{CaptureTask, StepContext};
+use super::task::{CaptureTask, STATE_WRITE_INTERVAL, StepContext};
 use crate::config::TableConfig;
 use crate::control::{
     AdminCommandResult, SnapshotOrder, SnapshotPart, SnapshotProgress, TableCommand, TableRequest,
 };
 use crate::metrics::{Counter, Gauge};
 use crate::source::context::SourceContext;
-use crate::source::page_fetch::KeyPageRequest;
 use crate::source::poll_error::PollError;
-
-/// Time between two writes of the state: what a kill may let come again.
-const STATE_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The snapshot of one table, where one is under way.
 pub(super) struct Snapshot {
@@ -39,12 +37,7 @@ pub(super) struct Snapshot {
 
 struct RunningSnapshot {
     state: SnapshotState,
-    /// Rows per page now.
-    limit: u32,
-    /// Pages without a row behind the last identifier, in rows: all of these are hidden.
-    offset: u32,
-    /// Whether the next page has to be counted.
-    count: bool,
+    walk: KeyWalk,
     /// Since when it reads, and how many rows there were then.
     since: (Instant, u64),
     written: Instant,
@@ -54,10 +47,8 @@ impl RunningSnapshot {
     fn of(state: SnapshotState, limit: u32, now: Instant) -> RunningSnapshot {
         RunningSnapshot {
             since: (now, state.read),
+            walk: KeyWalk::behind(state.after.clone(), state.remaining, limit),
             state,
-            limit,
-            offset: 0,
-            count: true,
             written: now,
         }
     }
@@ -73,16 +64,6 @@ impl RunningSnapshot {
                 self.state.remaining,
             ),
             is_paused: self.state.is_paused,
-        }
-    }
-
-    fn next_page(&self) -> KeyPageRequest {
-        KeyPageRequest {
-            part: self.state.part.clone(),
-            after: self.state.after.clone(),
-            offset: self.offset,
-            limit: self.limit,
-            count: self.count,
         }
     }
 }
@@ -170,7 +151,7 @@ impl Snapshot {
         current: &mut RunningSnapshot,
         context: &mut StepContext<'_>,
     ) -> Result<(bool, u64), PollError> {
-        let request = current.next_page();
+        let request = current.walk.next_page(&current.state.part);
         let (delivery, heartbeat) = (&mut context.delivery, context.heartbeat);
         let (delivered, page) = delivery.deliver(Versions::All, heartbeat, |fetch, rows| {
             fetch.fetch_by_key(&request, rows)
@@ -181,23 +162,9 @@ impl Snapshot {
         let state = &mut current.state;
         state.rows += delivered.rows;
         state.read += u64::from(page.rows);
-        let left = page.total.or(state.remaining);
-        state.remaining = left.map(|left| left.saturating_sub(u64::from(page.rows)));
-        let is_full = page.rows >= request.limit;
-        current.count = !is_full
-            || state
-                .remaining
-                .is_none_or(|left| left <= u64::from(request.limit));
-        if page.last.is_some() {
-            state.after = page.last;
-            current.offset = 0;
-        } else if request.count {
-            current.offset = current.offset.saturating_add(request.limit);
-        }
-        let is_end = match page.total {
-            Some(total) => total <= u64::from(request.limit) + u64::from(request.offset),
-            None => request.count && page.rows == 0,
-        };
+        let is_end = current.walk.take(&request, page);
+        state.after = current.walk.after().cloned();
+        state.remaining = current.walk.remaining();
         Ok((is_end, delivered.rows))
     }
 
@@ -230,7 +197,7 @@ impl CaptureTask for Snapshot {
         "the snapshot"
     }
 
-    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+    fn take(&mut self, request: TableRequest, _: &mut DeliveredTopic) -> Option<TableRequest> {
         let answer = match &request.command {
             TableCommand::Snapshot(part) => self.start(part),
             TableCommand::SteerSnapshot(order) => self.steer(*order),
@@ -255,7 +222,6 @@ impl CaptureTask for Snapshot {
         match done {
             Ok((is_end, rows)) => {
                 self.rows.add(rows);
-                current.limit = current.limit.saturating_mul(2).min(self.batch);
                 if is_end {
                     self.end(&current.state);
                 } else {
@@ -270,7 +236,7 @@ impl CaptureTask for Snapshot {
             }
             Err(error) => {
                 if error.calls_for_smaller_page() {
-                    current.limit = (current.limit / 2).max(1);
+                    current.walk.shrink();
                 } else if matches!(error, PollError::Stopped) {
                     self.keep(&current.state);
                 } else if !error.is_retryable() && !error.is_waited_out_by_client() {

@@ -1,11 +1,15 @@
 //! What the capture thread works on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::delivered_topic::DeliveredTopic;
 use super::delivery::CaptureDelivery;
 use crate::control::TableRequest;
 use crate::health::Heartbeat;
 use crate::source::poll_error::PollError;
+
+/// Time between two writes of how far a task is: what a kill may let it do again.
+pub(super) const STATE_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A task of the capture thread. It is cut into steps of few requests, between which the tasks before it have
 /// their turn.
@@ -14,7 +18,7 @@ pub(super) trait CaptureTask {
     fn name(&self) -> &'static str;
 
     /// Takes a command, where it is one of this task's; gives it back otherwise.
-    fn take(&mut self, request: TableRequest) -> Option<TableRequest> {
+    fn take(&mut self, request: TableRequest, _: &mut DeliveredTopic) -> Option<TableRequest> {
         Some(request)
     }
 
@@ -32,6 +36,8 @@ pub(super) trait CaptureTask {
 pub(super) struct StepContext<'a> {
     /// Delivers rows.
     pub(super) delivery: &'a mut CaptureDelivery,
+    /// What the topic holds.
+    pub(super) delivered: &'a mut DeliveredTopic,
     /// To be beaten during long waits.
     pub(super) heartbeat: &'a Heartbeat,
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::deletes::DeleteSearch;
+use super::delivered_topic::DeliveredTopic;
 use super::delivery::CaptureDelivery;
 use super::reread::Reread;
 use super::shared::CaptureShared;
@@ -58,6 +59,7 @@ pub(in crate::source) struct CaptureThread {
     /// The most urgent ones first.
     slots: Vec<TaskSlot>,
     delivery: CaptureDelivery,
+    delivered: DeliveredTopic,
     commands: Receiver<TableRequest>,
     heartbeat: Heartbeat,
     stop: Stop,
@@ -84,6 +86,7 @@ impl CaptureThread {
             table: table.name.clone(),
             slots: tasks.into_iter().map(slot_of).collect(),
             delivery: CaptureDelivery::new(shared, fetch, channels.messages, stop),
+            delivered: DeliveredTopic::new(context, table, fingerprint, stop),
             commands: channels.commands,
             heartbeat: context.health.thread(&format!("capture:{}", table.name)),
             stop: stop.clone(),
@@ -113,7 +116,8 @@ impl CaptureThread {
     /// Gives a command to the task whose it is.
     fn take(&mut self, request: TableRequest) {
         let mut slots = self.slots.iter_mut();
-        let left = slots.try_fold(request, |request, slot| slot.task.take(request));
+        let delivered = &mut self.delivered;
+        let left = slots.try_fold(request, |request, slot| slot.task.take(request, delivered));
         if let Some(request) = left {
             // All other commands have their task.
             let words = format!("table {} has `deletes: none`", self.table);
@@ -133,6 +137,7 @@ impl CaptureThread {
                     self.heartbeat.beat(STEP_HEARTBEAT_DEADLINE);
                     let mut context = StepContext {
                         delivery: &mut self.delivery,
+                        delivered: &mut self.delivered,
                         heartbeat: &self.heartbeat,
                     };
                     match slot.task.step(&mut context) {

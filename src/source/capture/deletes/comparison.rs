@@ -4,8 +4,6 @@
 //! The comparison goes step by step: the index takes in the topic to its end; each slice of identifiers is
 //! listed; what was not seen is asked for; at last all that is gone is counted against the guard, and sent.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::common::SearchContext;
@@ -14,24 +12,15 @@ use super::hold::Doubt;
 use super::id_query::{IDS_OF_A_QUESTION, SYS_ID, of_slice};
 use super::listing::{Listing, ask_for_unseen};
 use super::state::{DeleteFinder, HeldDeletes};
-use crate::config::{KafkaConfig, TableConfig};
-use crate::delivered::{
-    DeleteCandidate, DeliveredIndex, FollowError, FollowProgress, IndexError, IndexOrigin,
-    TopicFollower, path_beside,
-};
-use crate::kafka::TopicReader;
+use crate::config::TableConfig;
+use crate::delivered::{DeleteCandidate, DeliveredIndex, FollowError, IndexError};
 use crate::servicenow::query::hex_id;
+use crate::source::capture::delivered_topic::DeliveredTopic;
 use crate::source::capture::delivery::Versions;
 use crate::source::capture::task::StepContext;
 use crate::source::channels::Tombstone;
-use crate::source::context::SourceContext;
 use crate::source::poll_error::PollError;
-use crate::stop::Stop;
 
-/// Name under which the topic is read; Kafka's access rules may ask for it.
-const DELETES_READER_GROUP: &str = "servicenow-kafka-bridge-deletes";
-/// How long one step reads the topic.
-const FOLLOW_STEP: Duration = Duration::from_secs(2);
 /// Rows of a slice, which is what one answer lists: about 0.5 MB.
 const ROWS_OF_A_SLICE: u64 = 10_000;
 /// Candidates that are settled at once.
@@ -42,24 +31,8 @@ const LOAD_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The comparison of one table.
 pub(super) struct TableComparison {
     table: TableConfig,
-    kafka: Arc<KafkaConfig>,
-    path: PathBuf,
-    /// What the index is of.
-    identity: String,
-    follower: TopicFollower,
-    /// Open while a comparison runs.
-    open: Option<OpenIndex>,
     phase: Phase,
     next: Option<Instant>,
-    stop: Stop,
-}
-
-/// The index and the reader that fills it.
-struct OpenIndex {
-    index: DeliveredIndex,
-    reader: TopicReader,
-    /// It was empty when this comparison began.
-    is_new: bool,
 }
 
 /// Where a comparison is.
@@ -75,23 +48,11 @@ enum Phase {
 }
 
 impl TableComparison {
-    pub(super) fn new(
-        context: &SourceContext,
-        table: &TableConfig,
-        checkpoint: &Path,
-        fingerprint: &str,
-        stop: &Stop,
-    ) -> TableComparison {
+    pub(super) fn new(table: &TableConfig) -> TableComparison {
         TableComparison {
-            kafka: Arc::clone(&context.kafka),
-            path: path_beside(checkpoint, &table.name),
-            identity: format!("{fingerprint} {}", table.topic),
-            follower: TopicFollower::new(table),
             table: table.clone(),
-            open: None,
             phase: Phase::Idle,
             next: None,
-            stop: stop.clone(),
         }
     }
 
@@ -114,12 +75,10 @@ impl TableComparison {
     ///
     /// # Errors
     /// The index cannot be written.
-    pub(super) fn reject(&mut self) -> Result<(), FollowError> {
-        let kept = self
-            .open()
-            .and_then(|open| Ok(open.settle_vanished(Some(DeleteCandidate::Kept))?));
-        self.open = None;
-        kept
+    pub(super) fn reject(delivered: &mut DeliveredTopic) -> Result<(), FollowError> {
+        let kept = settle_vanished(delivered.index()?, Some(DeleteCandidate::Kept));
+        delivered.close();
+        Ok(kept?)
     }
 
     /// Does the next step.
@@ -129,10 +88,11 @@ impl TableComparison {
         context: &mut StepContext<'_>,
     ) -> Result<(), PollError> {
         let done = self.try_step(common, context);
-        if let Err(PollError::Delivered(FollowError::Index(fault))) = &done
-            && fault.is_damaged()
+        if let Err(error) = &done
+            && context.delivered.discard_damaged(error)
         {
-            self.discard_index();
+            self.phase = Phase::Idle;
+            self.next = None;
         }
         let words = "the comparison for deleted rows does not get on";
         common.hold.show_outcome(Doubt::Progress, words, &done);
@@ -155,13 +115,13 @@ impl TableComparison {
             }
             Phase::Follow => {
                 self.phase = Phase::Follow;
-                self.follow()?;
+                self.follow(context.delivered)?;
             }
             Phase::List(mut listing) => {
                 let done = self.list(&mut listing, common, context);
                 let is_over = done.is_ok() && listing.is_over();
                 if is_over {
-                    return self.judge(&listing, common);
+                    return self.judge(&listing, common, context.delivered);
                 }
                 self.phase = Phase::List(listing);
                 done?;
@@ -169,71 +129,22 @@ impl TableComparison {
             Phase::Send => {
                 self.phase = Phase::Send;
                 if self.send(common, context)? {
-                    self.end(common);
+                    self.end(common, context.delivered);
                 }
             }
         }
         Ok(())
     }
 
-    fn open(&mut self) -> Result<&mut OpenIndex, FollowError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let (index, origin) = DeliveredIndex::open(&self.path, &self.identity)?;
-                if let IndexOrigin::Replaced(why) = &origin {
-                    log::warn!(table = self.table.name, index:% = self.path.display(), why;
-                        "the index of delivered rows is made anew from the topic");
-                }
-                OpenIndex {
-                    index,
-                    reader: TopicReader::new(&self.kafka, DELETES_READER_GROUP)?,
-                    is_new: origin != IndexOrigin::Found,
-                }
-            }
-        };
-        Ok(self.open.insert(open))
-    }
-
-    /// The index is of no use: the next step makes it anew from the topic.
-    fn discard_index(&mut self) {
-        self.open = None;
-        self.phase = Phase::Idle;
-        self.next = None;
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            log::error!(table = self.table.name, index:% = self.path.display(), error:% = error;
-                "the damaged index of delivered rows cannot be removed");
-        }
-    }
-
     /// Takes in some of the topic; at its end the listing begins.
-    fn follow(&mut self) -> Result<(), PollError> {
-        let (stop, table) = (self.stop.clone(), self.table.name.clone());
-        self.open()?;
-        let Some(open) = &mut self.open else {
+    fn follow(&mut self, delivered: &mut DeliveredTopic) -> Result<(), PollError> {
+        if !delivered.follow()? {
             return Ok(());
-        };
-        match self
-            .follower
-            .read_on(&open.reader, &open.index, FOLLOW_STEP, &stop)?
-        {
-            FollowProgress::Behind(_) => return Ok(()),
-            FollowProgress::BeginsAnew => {
-                log::warn!(table, topic = self.table.topic;
-                    "the topic was made anew; so is the index of delivered rows");
-                open.is_new = true;
-                return Ok(());
-            }
-            FollowProgress::AtEnd if stop.is_stopped() => return Err(PollError::Stopped),
-            FollowProgress::AtEnd => {}
         }
-        if open.is_new {
-            open.index.compact()?;
-            open.is_new = false;
-        }
-        open.settle_vanished(None)?;
+        let index = delivered.index()?;
+        settle_vanished(index, None)?;
         self.phase = Phase::List(Box::new(Listing {
-            slices: open.index.slices(ROWS_OF_A_SLICE)?.into(),
+            slices: index.slices(ROWS_OF_A_SLICE)?.into(),
             ..Listing::default()
         }));
         Ok(())
@@ -241,15 +152,12 @@ impl TableComparison {
 
     /// Asks for rows that were not seen, where there are some, or lists the next page of a slice.
     fn list(
-        &mut self,
+        &self,
         listing: &mut Listing,
         common: &mut SearchContext,
         context: &mut StepContext<'_>,
     ) -> Result<(), PollError> {
-        self.open()?;
-        let Some(OpenIndex { index, .. }) = &self.open else {
-            return Ok(());
-        };
+        let index = context.delivered.index()?;
         if !listing.back.is_empty() {
             let count = listing.back.len().min(IDS_OF_A_QUESTION);
             let ids: Vec<String> = listing.back.iter().take(count).cloned().collect();
@@ -300,9 +208,14 @@ impl TableComparison {
     }
 
     /// Everything is listed: what is gone is counted against the guard.
-    fn judge(&mut self, listing: &Listing, common: &mut SearchContext) -> Result<(), PollError> {
+    fn judge(
+        &mut self,
+        listing: &Listing,
+        common: &mut SearchContext,
+        delivered: &mut DeliveredTopic,
+    ) -> Result<(), PollError> {
         let counts = listing.counts;
-        let rows = self.open()?.index.rows()?;
+        let rows = delivered.index()?.rows()?;
         common.hold.show_doubt(Doubt::Result, None);
         log::info!(table = self.table.name, delivered = rows, shown = counts.shown,
             vanished = counts.vanished, left = counts.left, hidden = counts.hidden;
@@ -321,21 +234,21 @@ impl TableComparison {
                 .set(rows as f64);
         }
         if counts.shown == 0 && counts.vanished > 0 {
-            self.end(common);
+            self.end(common, delivered);
             let why = "the comparison for deleted rows found no row at all, so it deletes none; look at the \
                  table, its query and the rights of the integration user";
             common.hold.show_doubt(Doubt::Result, Some(why));
             return Ok(());
         }
         if counts.unknown > 0 {
-            self.end(common);
+            self.end(common, delivered);
             let why = PollError::NothingCounts.to_string();
             common.hold.show_doubt(Doubt::Result, Some(&why));
             return Ok(());
         }
         let limit = guard_limit(self.table.deletes.guard, Some(rows));
         if counts.vanished > limit {
-            self.end(common);
+            self.end(common, delivered);
             common.hold.hold(HeldDeletes {
                 found_by: DeleteFinder::Comparison,
                 rows: counts.vanished,
@@ -350,14 +263,11 @@ impl TableComparison {
 
     /// Sends some of the tombstones; true when all are sent. Each row is asked for once more.
     fn send(
-        &mut self,
+        &self,
         common: &mut SearchContext,
         context: &mut StepContext<'_>,
     ) -> Result<bool, PollError> {
-        self.open()?;
-        let Some(OpenIndex { index, .. }) = &self.open else {
-            return Ok(true);
-        };
+        let index = context.delivered.index()?;
         let ids = index.vanished(IDS_OF_A_QUESTION)?;
         if ids.is_empty() {
             return Ok(true);
@@ -388,24 +298,25 @@ impl TableComparison {
         Ok(false)
     }
 
-    fn end(&mut self, common: &mut SearchContext) {
+    fn end(&mut self, common: &mut SearchContext, delivered: &mut DeliveredTopic) {
         self.phase = Phase::Idle;
-        self.open = None;
+        delivered.close();
         self.next = Some(Instant::now() + self.table.deletes.compare_interval);
         common.hold.compared();
     }
 }
 
-impl OpenIndex {
-    /// Notes this of every row that is to be followed by a tombstone.
-    fn settle_vanished(&self, candidate: Option<DeleteCandidate>) -> Result<(), IndexError> {
-        loop {
-            let ids = self.index.vanished(CANDIDATES_OF_A_WRITE)?;
-            if ids.is_empty() {
-                return Ok(());
-            }
-            let settled: Vec<_> = ids.into_iter().map(|id| (id, candidate)).collect();
-            self.index.set_candidates(&settled)?;
+/// Notes this of every row that is to be followed by a tombstone.
+fn settle_vanished(
+    index: &DeliveredIndex,
+    candidate: Option<DeleteCandidate>,
+) -> Result<(), IndexError> {
+    loop {
+        let ids = index.vanished(CANDIDATES_OF_A_WRITE)?;
+        if ids.is_empty() {
+            return Ok(());
         }
+        let settled: Vec<_> = ids.into_iter().map(|id| (id, candidate)).collect();
+        index.set_candidates(&settled)?;
     }
 }
