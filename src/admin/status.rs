@@ -150,6 +150,8 @@ pub struct PipelineStatus {
     pub deletes: Option<DeletesStatus>,
     /// Rows of a table that became visible late.
     pub late: Option<LateRowsStatus>,
+    /// How far the content cycle of a table is.
+    pub content: Option<ContentStatus>,
     /// How far the snapshot or rewind of a table is; null while none is under way.
     pub snapshot: Option<SnapshotStatus>,
     /// Records of a topic that are consumed but not done.
@@ -206,6 +208,20 @@ pub struct LateRowsStatus {
     pub longest: f64,
     /// Versions of rows whose seconds are listed again until they settle.
     pub unsettled: u64,
+}
+
+/// The content cycle of a table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContentStatus {
+    /// Seconds since one last came to its end; null before the first.
+    pub age: Option<f64>,
+    /// How much of the table the present one has read, 0 to 1.
+    pub progress: f64,
+    /// Rows since the start that were changed without a trace in their timestamp.
+    pub changed: u64,
+    /// Rows since the start that had never come.
+    pub missed: u64,
 }
 
 /// A snapshot or rewind of a table that is under way.

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::history::{HistorySample, MAX_CHART_POINTS, PipelineHistory, SAMPLE_INTERVAL};
 use super::services::AdminServices;
 use super::status::{
-    BridgeStatus, CheckpointStatus, DeletesStatus, ErrorStatus, HistoryTotals, InstanceStatus,
-    KafkaStatus, LateRowsStatus, OutageStatus, PipelineState, PipelineStatus, ReloadStatus,
-    SinkMemberStatus, SnapshotStatus, VerifyStatus,
+    BridgeStatus, CheckpointStatus, ContentStatus, DeletesStatus, ErrorStatus, HistoryTotals,
+    InstanceStatus, KafkaStatus, LateRowsStatus, OutageStatus, PipelineState, PipelineStatus,
+    ReloadStatus, SinkMemberStatus, SnapshotStatus, VerifyStatus,
 };
 use crate::config::{Config, ServiceNowAuth, SinkTopicConfig, TableConfig};
 use crate::control::{PipelineKind, PipelinePhase, PlaceOutage, ReloadOutcome, SinkMember};
@@ -244,6 +244,7 @@ impl StatusBuilder<'_> {
             verify: self.verify(name),
             deletes: self.deletes(table),
             late: self.late(name),
+            content: self.content(table),
             snapshot: self.snapshot(name),
             errors: metrics.source_errors.sum_for(name),
             last_error: last(&own),
@@ -306,6 +307,20 @@ impl StatusBuilder<'_> {
             longest: gauge(&metrics.source_lateness_max, table)?,
             rows: metrics.source_late_rows.sum_for(table),
             unsettled: gauge(&metrics.source_unsettled_rows, table).unwrap_or(0.0) as u64,
+        })
+    }
+
+    fn content(&self, table: &TableConfig) -> Option<ContentStatus> {
+        let (metrics, name) = (&self.services.metrics, &table.name);
+        let rows = |state: &str| {
+            let rows = metrics.content_rows.find(&[name, state]);
+            rows.map_or(0, |rows| rows.get())
+        };
+        table.has_content_cycle().then(|| ContentStatus {
+            age: gauge(&metrics.content_age, name),
+            progress: gauge(&metrics.content_progress, name).unwrap_or(0.0),
+            changed: rows("changed"),
+            missed: rows("missed"),
         })
     }
 

@@ -7,6 +7,7 @@ use super::key_table::CheckKeys;
 use super::keys::Config;
 use super::reader::Section;
 
+mod content;
 mod deletes;
 mod kafka;
 mod schema;

@@ -1,9 +1,9 @@
-//! Durations as the Go program writes them: `500ms`, `30s`, `5m`, `1h30m`.
+//! Durations as the Go program writes them: `500ms`, `30s`, `5m`, `1h30m`; days, which it has not, as `7d`.
 
 use std::time::Duration;
 
 /// Nanoseconds of each unit. `µs` is written with either of two code points.
-const DURATION_UNITS: [(&str, u64); 8] = [
+const DURATION_UNITS: [(&str, u64); 9] = [
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -12,6 +12,7 @@ const DURATION_UNITS: [(&str, u64); 8] = [
     ("s", 1_000_000_000),
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
 ];
 
 /// A duration in milliseconds.
@@ -93,7 +94,7 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     whole.checked_mul(factor)?.checked_add(below)
 }
 
-/// Writes a duration in the same form, exact to the nanosecond.
+/// Writes a duration as the Go program does, exact to the nanosecond.
 pub(super) fn format(duration: Duration) -> String {
     let mut nanos = duration.as_nanos();
     if nanos == 0 {
@@ -103,7 +104,7 @@ pub(super) fn format(duration: Duration) -> String {
     for (unit, factor) in DURATION_UNITS
         .iter()
         .rev()
-        .filter(|(unit, _)| unit.is_ascii())
+        .filter(|(unit, _)| unit.is_ascii() && *unit != "d")
     {
         let count = nanos / u128::from(*factor);
         if count > 0 {
@@ -135,12 +136,14 @@ mod tests {
         check("1m0.25s", 60_250);
         check("1000000ns", 1);
         check("1000µs", 1);
+        check("7d", 604_800_000);
+        assert_eq!(format(secs(86_400)), "24h");
     }
 
     #[test]
     fn not_durations() {
         for bad in [
-            "", "s", "5", "5x", "5 s", "1h30", "-5s", "1..5s", "1d", "ms5", "9e9h", ".",
+            "", "s", "5", "5x", "5 s", "1h30", "-5s", "1..5s", "1w", "ms5", "9e9h", ".",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -10,6 +10,7 @@ mod bad_access;
 mod bad_rest;
 mod bad_schema;
 mod bad_sink;
+mod content;
 mod deletes;
 mod diff;
 mod example;

@@ -184,6 +184,12 @@ catalogue! {
     snapshot_rows: CounterVec = "bridge_snapshot_rows_total" ["table"] of SourceTable;
     /// Rows left in the snapshot or rewind that is under way, by the instance's count; 0 without one.
     snapshot_remaining_rows: GaugeVec = "bridge_snapshot_remaining_rows" ["table"] of SourceTable;
+    /// Rows that the content cycle has read, by what they are: equal, changed, missed, unknown, streamed, left_out.
+    content_rows: CounterVec = "bridge_content_rows_total" ["table", "state"] of SourceTable;
+    /// How much of the table the present content cycle has read, 0 to 1.
+    content_progress: GaugeVec = "bridge_content_cycle_progress" ["table"] of SourceTable;
+    /// Seconds since a content cycle last came to its end; none before the first.
+    content_age: GaugeVec = "bridge_content_cycle_age_seconds" ["table"] of SourceTable;
     /// Seconds since the last scheduled comparison of a table with its topic came to its end; none before the first.
     verify_age: GaugeVec = "bridge_verify_age_seconds" ["table"] of SourceTable;
     /// Rows by what that comparison found: equal, in_flight, missing, stale, extra, left_out, aged_out, wrong_partition.

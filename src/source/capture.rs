@@ -3,6 +3,7 @@
 //! A thread of its own reads beside the poller, at a lower pace, and hands over through the same gate and to the
 //! same sender. Its work is cut into tasks, and these into steps of one request or few.
 
+mod content;
 mod deletes;
 mod delivered_topic;
 mod delivery;

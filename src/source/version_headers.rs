@@ -1,6 +1,8 @@
-//! The headers by which a record says which version of its row it holds: pure.
+//! The headers by which a record says which version of its row it holds, and a hash of what that holds: pure.
 
-use crate::delivered::{MOD_COUNT_HEADER, UPDATED_HEADER};
+use crate::delivered::{
+    CONTENT_HEADER, MOD_COUNT_HEADER, UPDATED_HEADER, content_hash, content_header,
+};
 use crate::servicenow::page::PageRow;
 use crate::servicenow::query::TimeLiterals;
 
@@ -9,6 +11,7 @@ use crate::servicenow::query::TimeLiterals;
 pub(super) struct VersionHeaders {
     updated: String,
     mod_count: Option<String>,
+    content: Option<String>,
 }
 
 impl VersionHeaders {
@@ -16,6 +19,15 @@ impl VersionHeaders {
         VersionHeaders {
             updated: TimeLiterals::Utc.text_of(row.seconds),
             mod_count: row.mod_count.map(|count| count.to_string()),
+            content: None,
+        }
+    }
+
+    /// With the hash of what the row holds, for a record from which that cannot be told.
+    pub(super) fn with_content(self, row: &[u8]) -> VersionHeaders {
+        VersionHeaders {
+            content: Some(content_header(content_hash(row))),
+            ..self
         }
     }
 
@@ -24,7 +36,12 @@ impl VersionHeaders {
         let updated = (UPDATED_HEADER, self.updated.as_bytes());
         let count = self.mod_count.as_ref();
         let count = count.map(|count| (MOD_COUNT_HEADER, count.as_bytes()));
-        std::iter::once(updated).chain(count).collect()
+        let content = self.content.as_ref();
+        let content = content.map(|content| (CONTENT_HEADER, content.as_bytes()));
+        std::iter::once(updated)
+            .chain(count)
+            .chain(content)
+            .collect()
     }
 }
 
@@ -45,5 +62,8 @@ mod tests {
         assert_eq!(VersionHeaders::of(&row).entries(), both);
         row.mod_count = None;
         assert_eq!(VersionHeaders::of(&row).entries(), [updated]);
+        let with_content = VersionHeaders::of(&row).with_content(br#"{"a":"b"}"#);
+        let content = ("sn_content", &b"e0684ea7"[..]);
+        assert_eq!(with_content.entries(), [updated, content]);
     }
 }

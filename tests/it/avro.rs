@@ -1,6 +1,7 @@
 //! Avro: tables as records with schemas, what others read of them, and registries that fail.
 
 mod check;
+mod content;
 mod deletes;
 mod evolution;
 mod fake;

@@ -1,5 +1,6 @@
 //! Rows of the simulated instance through the real binary into topics.
 
+mod content;
 mod dates;
 pub(crate) mod deletes;
 pub(crate) mod deletes_trial;

@@ -190,7 +190,10 @@
     ticking(cell, () => (next - now() < 0.5 ? "now" : "in " + time(next - now())));
   }
   const compared = (it) =>
-    !it ? "–" : (it.differences ? whole(it.differences) + " rows differ, " : "") + time(it.age) + " ago";
+    !it ? "" : (it.differences ? whole(it.differences) + " rows differ, " : "") + time(it.age) + " ago";
+  const contents = (it) => !it ? "" : "contents " +
+    (known(it.age) ? time(it.age) + " ago" : Math.floor(100 * it.progress) + " %") +
+    (it.changed ? ", " + whole(it.changed) + " rows differed" : "");
   const text = (say) => (cell, pipeline) => write(cell, say(pipeline));
   const NAME = { label: "Name", head: true, fill: nameCell };
   const STATE = { label: "State", css: "state", fill: stateCell };
@@ -202,7 +205,8 @@
     { label: "Rows", css: "number", fill: rowsCell }, RATE, SPARK,
     { label: "Lag", css: "number", fill: text((it) => time(it.lag)) },
     { label: "Next poll", css: "number", fill: nextCell },
-    { label: "Compared", css: "number wide", fill: text((it) => compared(it.verify)) }, ERROR,
+    { label: "Compared", css: "number wide", fill: text((it) =>
+      [compared(it.verify), contents(it.content)].filter(Boolean).join("; ") || "–") }, ERROR,
   ];
   const TOPICS = [
     { ...NAME, label: "Topic" }, STATE,

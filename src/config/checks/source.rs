@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{deletes, schema};
+use super::{content, deletes, schema};
 use crate::config::key_table::{CheckKeys, FromKeys};
 use crate::config::keys::{
     DisplayValue, OnOversize, Partitioner, PartitionerKeys, PartitionerKind, SchemaStyle,
@@ -20,6 +20,7 @@ impl CheckKeys for SourceConfig {
             section.problem("tables", message);
         }
         deletes::check_topics(section, &source);
+        content::check_topics(section, &source);
         for (index, table) in source.tables.iter().enumerate() {
             let name = &table.name;
             let mut before = source.tables.iter().take(index);
@@ -60,6 +61,7 @@ impl CheckKeys for TableConfig {
             section.problem("proof_topic", "is the topic of the table's records");
         }
         deletes::check_table(section, &table);
+        content::check_table(section, &table);
         if table.query.as_deref().is_some_and(looks_percent_encoded) {
             let message = "looks percent-encoded; write it plain, as the list view shows it";
             section.warning("query", message);

@@ -62,7 +62,7 @@ config_keys! {
 
         /// Whether records say in the headers sn_updated and sn_mod_count which version of the row they
         /// hold. They do so in any case where the bridge itself needs it: with verify_interval,
-        /// proof_topic or deletes. The column sys_mod_count is always fetched then.
+        /// proof_topic, deletes or content_cycle. The column sys_mod_count is always fetched then.
         version_headers: bool = false, flag();
 
         /// How often a table is compared with its topic while the bridge runs. 0 is never.
@@ -70,6 +70,11 @@ config_keys! {
 
         /// Where the certificates of full comparisons go, a record for each.
         proof_topic: Option<String> = None, text(names::check_topic).optional(), values: "topic";
+
+        /// In which time every row of a table is read once, for changes that move neither its timestamp
+        /// nor its count of changes. Only rows that differ from what was delivered are sent. 0 is
+        /// never; `7d` is one week.
+        content_cycle: Duration = Duration::ZERO, time(Duration::ZERO, secs(366 * 86_400));
 
         /// Rows that are deleted.
         deletes: DeleteConfig = DeleteConfig::DEFAULT, Inline;
@@ -89,6 +94,7 @@ config_keys! {
             version_headers,
             verify_interval,
             proof_topic: proof_topic.clone(),
+            content_cycle,
             deletes: deletes.clone(),
             avro: *avro,
         }, EachOf, example: "one item";
@@ -124,6 +130,8 @@ pub(in crate::config) struct TableContext {
     pub(in crate::config) verify_interval: Duration,
     /// `source.proof_topic`.
     pub(in crate::config) proof_topic: Option<String>,
+    /// `source.content_cycle`.
+    pub(in crate::config) content_cycle: Duration,
     /// `source.deletes` and what belongs to it.
     pub(in crate::config) deletes: DeleteConfig,
     /// True if there is a schema registry.
@@ -204,6 +212,10 @@ config_keys! {
 
         /// As source.schema, for this table only.
         schema: TableSchemaConfig => source.schema, Nested;
+
+        /// As source.content_cycle, for this table only.
+        content_cycle: Duration => source.content_cycle,
+            time(Duration::ZERO, secs(366 * 86_400)), default: "0s";
 
         /// Rows that are deleted.
         deletes: DeleteConfig => source.deletes.clone(), Inline;
@@ -356,10 +368,15 @@ impl TableConfig {
 
     /// Whether records carry the version of their row in headers, as a comparison of table and topic needs it.
     pub fn has_version_headers(&self) -> bool {
-        // The content cycle needs them too, once it has a key.
         self.version_headers
             || !self.verify_interval.is_zero()
             || self.proof_topic.is_some()
             || self.deletes.is_on()
+            || self.has_content_cycle()
+    }
+
+    /// Whether every row is read from time to time, for changes that move no timestamp.
+    pub fn has_content_cycle(&self) -> bool {
+        !self.content_cycle.is_zero()
     }
 }

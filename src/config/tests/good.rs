@@ -45,6 +45,7 @@ fn the_least_gets_every_default() {
         verify_interval: Duration::ZERO,
         proof_topic: None,
         schema: config.source.schema,
+        content_cycle: Duration::ZERO,
         deletes: config.source.deletes.clone(),
     };
     assert_eq!(config.source.tables, [table]);

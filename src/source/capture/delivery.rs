@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::gate::CaptureRead;
 use super::shared::CaptureShared;
 use super::version::{id_number, row_version};
 use crate::health::Heartbeat;
-use crate::servicenow::page::RowBlock;
+use crate::servicenow::page::{PageRow, RowBlock};
 use crate::source::channels::{CapturedRows, PollerMessage, Tombstone, hand_to_sender};
 use crate::source::page_fetch::{PageFetch, PageRows};
 use crate::source::poll_error::PollError;
@@ -38,6 +39,15 @@ pub(super) enum Versions {
     Unknown,
     /// All of them, again where they were delivered before.
     All,
+}
+
+/// What rows that may differ are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TopicLook {
+    /// What is known of the topic.
+    AsKnown,
+    /// What the topic holds now.
+    Anew,
 }
 
 /// What became of rows that were to be delivered.
@@ -70,8 +80,22 @@ pub(super) struct CollectedBlocks(Vec<RowBlock>);
 impl CollectedBlocks {
     /// The identifiers of its rows, in their order.
     pub(super) fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.rows().map(|(block, row)| block.slice(&row.id))
+    }
+
+    /// Its rows, each with its block.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&RowBlock, &PageRow)> {
         let rows = self.0.iter().map(|block| (block, block.rows.iter()));
-        rows.flat_map(|(block, rows)| rows.map(|row| block.slice(&row.id)))
+        rows.flat_map(|(block, rows)| rows.map(move |row| (block, row)))
+    }
+
+    /// Leaves only rows with these identifiers.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(&[u8]) -> bool) {
+        for block in &mut self.0 {
+            let mut rows = std::mem::take(&mut block.rows);
+            rows.retain(|row| is_kept(block.slice(&row.id)));
+            block.rows = rows;
+        }
     }
 }
 
@@ -132,6 +156,65 @@ impl CaptureDelivery {
         let read = shared.gate.begin_capture();
         let mut collected = CollectedBlocks::default();
         let fetched = fetch(&mut self.fetch, &mut collected)?;
+        let delivered = self.hand_over(read, collected, versions, heartbeat)?;
+        Ok((delivered, fetched))
+    }
+
+    /// Delivers those of the rows that `fetch` reads which differ from what the topic holds, as `choose` says. It is
+    /// asked twice: by what is known of the topic, and about the rows that it has left again when Kafka has all
+    /// that was handed over before they were read. Then it has to look at the topic first.
+    ///
+    /// # Errors
+    /// They could not be read, or not compared.
+    pub(super) fn deliver_differing<T>(
+        &mut self,
+        heartbeat: &Heartbeat,
+        fetch: impl FnOnce(&mut PageFetch, &mut CollectedBlocks) -> Result<T, PollError>,
+        mut choose: impl FnMut(&mut CollectedBlocks, TopicLook) -> Result<(), PollError>,
+    ) -> Result<(Delivered, T), PollError> {
+        let shared = Arc::clone(&self.shared);
+        let read = shared.gate.begin_capture();
+        let mut collected = CollectedBlocks::default();
+        let fetched = fetch(&mut self.fetch, &mut collected)?;
+        choose(&mut collected, TopicLook::AsKnown)?;
+        if collected.ids().next().is_none() {
+            return Ok((Delivered::default(), fetched));
+        }
+        if !self.stream_has_passed(heartbeat)? {
+            let delivered = Delivered {
+                is_lost: true,
+                ..Delivered::default()
+            };
+            return Ok((delivered, fetched));
+        }
+        choose(&mut collected, TopicLook::Anew)?;
+        let delivered = self.hand_over(read, collected, Versions::All, heartbeat)?;
+        Ok((delivered, fetched))
+    }
+
+    /// Waits until Kafka has acknowledged all that was handed over before. False: the sender reads again from its
+    /// position.
+    fn stream_has_passed(&self, heartbeat: &Heartbeat) -> Result<bool, PollError> {
+        let (acknowledged, acknowledgement) = bounded(1);
+        let nothing = CapturedRows {
+            blocks: Vec::new(),
+            tombstones: Vec::new(),
+            acknowledged,
+        };
+        self.send(PollerMessage::Captured(nothing), heartbeat)?;
+        self.is_acknowledged(&acknowledgement, heartbeat)
+    }
+
+    /// Hands over what was read, but for rows of which another version was handed over since `read` began. Waits
+    /// for the acknowledgement.
+    fn hand_over(
+        &self,
+        read: CaptureRead<'_>,
+        mut collected: CollectedBlocks,
+        versions: Versions,
+        heartbeat: &Heartbeat,
+    ) -> Result<Delivered, PollError> {
+        let shared = &self.shared;
         let all: Vec<String> = collected.ids().map(text_of).collect();
         let turn = read.turn(&self.stop, || heartbeat.beat(HEARTBEAT_SLACK));
         let turn = turn.ok_or(PollError::Stopped)?;
@@ -162,7 +245,7 @@ impl CaptureDelivery {
         delivered.rows = sent.len() as u64;
         delivered.oldest = sent.iter().map(|version| version.seconds).min();
         if sent.is_empty() {
-            return Ok((delivered, fetched));
+            return Ok(delivered);
         }
         shared.span.lock().hand_over(sent);
         let (acknowledged, acknowledgement) = bounded(1);
@@ -184,7 +267,7 @@ impl CaptureDelivery {
                 ..Delivered::default()
             };
         }
-        Ok((delivered, fetched))
+        Ok(delivered)
     }
 
     /// Asks by `find` which rows are gone, and delivers their tombstones; but not of rows of which another version

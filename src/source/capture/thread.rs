@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::content::ContentCycle;
 use super::deletes::DeleteSearch;
 use super::delivered_topic::DeliveredTopic;
 use super::delivery::CaptureDelivery;
@@ -182,5 +183,13 @@ fn tasks(
         tasks.push(Box::new(search));
     }
     tasks.push(Box::new(Snapshot::new(context, table, shared, fingerprint)));
+    if table.has_content_cycle() {
+        tasks.push(Box::new(ContentCycle::new(
+            context,
+            table,
+            shared,
+            fingerprint,
+        )));
+    }
     tasks
 }

@@ -38,6 +38,8 @@ pub(super) struct RecordProducer {
     tombstone_headers: RecordHeaders,
     /// Records carry the version of their row.
     has_version_headers: bool,
+    /// Avro records carry a hash of what their row holds.
+    has_content_header: bool,
     producer: Arc<Producer>,
     /// `None`: rows are sent as they are.
     avro: Option<AvroRecords>,
@@ -86,6 +88,7 @@ impl RecordProducer {
             headers: headers(b"upsert"),
             tombstone_headers: headers(b"delete"),
             has_version_headers: table.has_version_headers(),
+            has_content_header: avro.is_some() && table.has_content_cycle(),
             producer: Arc::clone(&context.producer),
             avro,
         }
@@ -268,7 +271,14 @@ impl RecordProducer {
                 (key, record.value.as_slice())
             }
         };
-        let version = self.has_version_headers.then(|| VersionHeaders::of(place));
+        let version = self.has_version_headers.then(|| {
+            let version = VersionHeaders::of(place);
+            if self.has_content_header {
+                version.with_content(row)
+            } else {
+                version
+            }
+        });
         let record = ProducerRecord {
             topic: &self.topic,
             key,
