@@ -89,7 +89,6 @@ struct Comparison<'a> {
     sieve: Sieve,
     suspects: Suspects,
     proven: Vec<ProvenDifference>,
-    is_cut_short: bool,
     /// Rows without a count of changes were seen.
     lacks_count: bool,
     /// Rows that were listed.
@@ -144,7 +143,6 @@ impl<'a> Comparison<'a> {
             sieve: Sieve::default(),
             suspects,
             proven: Vec::new(),
-            is_cut_short: false,
             lacks_count: false,
             readable: 0,
             told: now,
@@ -286,7 +284,6 @@ impl<'a> Comparison<'a> {
             topic_side,
             suspects,
             state,
-            is_cut_short,
             lacks_count,
             readable,
             ..
@@ -301,7 +298,7 @@ impl<'a> Comparison<'a> {
                 if same(Some(row.version), topic) {
                     state.equal += 1;
                 } else {
-                    *is_cut_short |= !suspects.add(id, Some(row.version), topic, now);
+                    suspects.add(id, Some(row.version), topic, now);
                 }
             }
             Ok(())
@@ -314,7 +311,7 @@ impl<'a> Comparison<'a> {
 
     fn suspect_extra(&mut self, id: RowIdentifier) {
         let topic = self.topic_side.index.get(&id).and_then(TopicRow::version);
-        self.is_cut_short |= !self.suspects.add(id, None, topic, Instant::now());
+        self.suspects.add(id, None, topic, Instant::now());
     }
 
     /// The second step: what differed is looked at until it is clear.
@@ -383,7 +380,7 @@ impl<'a> Comparison<'a> {
             },
             equal: self.state.equal,
             in_flight: wide(self.suspects.len()),
-            is_cut_short: self.is_cut_short,
+            is_cut_short: self.suspects.is_cut_short(),
             offsets: self.topic_side.offsets.clone(),
             span: self.state.begin.zip(end),
             notes: self.notes(),
@@ -441,7 +438,7 @@ impl<'a> Comparison<'a> {
         if self.wish.thoroughness == Thoroughness::Sums {
             notes.extend(self.sieve.refusal().map(str::to_owned));
         }
-        if self.is_cut_short {
+        if self.suspects.is_cut_short() {
             notes.push("there are more differences than are looked at one by one".to_owned());
         }
         if self.lacks_count {

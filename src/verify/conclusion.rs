@@ -31,6 +31,17 @@ impl Conclusion<'_, '_> {
         proven: &[ProvenDifference],
         mut report: Report,
     ) -> Result<Report, Error> {
+        if !proven.is_empty() {
+            self.sort(proven, &mut report)?;
+        }
+        let (misplaced, example) = self.topic_side.index.misplaced();
+        report.misplaced = u64::try_from(misplaced).unwrap_or(u64::MAX);
+        report.notes.extend(self.notes(example));
+        Ok(report)
+    }
+
+    /// Tells rows that differ for a good reason from the others.
+    fn sort(&mut self, proven: &[ProvenDifference], report: &mut Report) -> Result<(), Error> {
         let excuses = self.excuses()?;
         for proven in proven.chunks(LOOK_UP_LIMIT) {
             for (found, excuse) in self.judge(&excuses, proven)? {
@@ -39,14 +50,11 @@ impl Conclusion<'_, '_> {
                         *report.excused.entry(excuse).or_default() += 1;
                         report.excused_rows.push(found.id);
                     }
-                    None => report.add(found),
+                    None => report.differences.push(found),
                 }
             }
         }
-        let (misplaced, example) = self.topic_side.index.misplaced();
-        report.misplaced = u64::try_from(misplaced).unwrap_or(u64::MAX);
-        report.notes.extend(self.notes(example));
-        Ok(report)
+        Ok(())
     }
 
     fn excuses(&self) -> Result<Excuses, Error> {

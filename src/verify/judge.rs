@@ -81,6 +81,7 @@ pub(super) struct Suspects {
     wait: Duration,
     /// Only the newest record of a row counts. Else it is enough that the topic has held what the table said.
     only_newest: bool,
+    is_cut_short: bool,
 }
 
 #[derive(Debug)]
@@ -112,19 +113,21 @@ impl Suspects {
             open: BTreeMap::new(),
             wait,
             only_newest,
+            is_cut_short: false,
         }
     }
 
-    /// Puts a row aside that differs at `now`; false: there are too many already.
+    /// Puts a row aside that differs at `now`, unless there are too many already.
     pub(super) fn add(
         &mut self,
         id: RowIdentifier,
         table: Option<RowVersion>,
         topic: Option<RowVersion>,
         now: Instant,
-    ) -> bool {
+    ) {
         if self.open.len() >= MAX_SUSPECTS {
-            return false;
+            self.is_cut_short = true;
+            return;
         }
         let suspect = Suspect {
             table,
@@ -133,7 +136,11 @@ impl Suspects {
             since: now,
         };
         self.open.entry(id).or_insert(suspect);
-        true
+    }
+
+    /// Whether there were too many to put aside all.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// Rows that are not judged yet.
@@ -249,7 +256,7 @@ mod tests {
     impl Case {
         fn new(table: Option<RowVersion>, topic: Option<RowVersion>) -> Case {
             let (mut suspects, start) = (Suspects::new(WAIT, false), Instant::now());
-            assert!(suspects.add(RowIdentifier::Hex(1), table, topic, start));
+            suspects.add(RowIdentifier::Hex(1), table, topic, start);
             Case { suspects, start }
         }
 
@@ -317,6 +324,17 @@ mod tests {
             let verdicts = case.look(second, newest, &[version(0)]);
             assert!(verdicts.proven.is_empty());
         }
+    }
+
+    #[test]
+    fn too_many_differences_are_one_of_the_whole() {
+        let (mut suspects, start) = (Suspects::new(WAIT, false), Instant::now());
+        for id in (0_u128..).take(MAX_SUSPECTS) {
+            suspects.add(RowIdentifier::Hex(id), version(1), None, start);
+        }
+        assert!(!suspects.is_cut_short());
+        suspects.add(RowIdentifier::new("one more"), version(1), None, start);
+        assert!(suspects.is_cut_short() && suspects.len() == MAX_SUSPECTS);
     }
 
     #[test]

@@ -70,13 +70,11 @@ pub struct Report {
     pub equal: u64,
     /// Rows that changed all the time, or that the stream has not reached.
     pub in_flight: u64,
-    /// How many rows differ, by how.
-    pub proven: BTreeMap<Difference, u64>,
     /// Rows that differ for a good reason.
     pub excused: BTreeMap<Excuse, u64>,
     /// The rows that differ.
     pub differences: Vec<ProvenDifference>,
-    /// There are more differences than are put aside.
+    /// There are more differences than are looked at one by one.
     pub is_cut_short: bool,
     /// Rows whose record stands in another partition than that of its key.
     pub misplaced: u64,
@@ -102,13 +100,14 @@ impl Report {
 
     /// Rows that differ for good.
     pub fn count_proven(&self) -> u64 {
-        self.proven.values().sum()
+        u64::try_from(self.differences.len()).unwrap_or(u64::MAX)
     }
 
-    /// Takes in a row that differs for good.
-    pub fn add(&mut self, found: ProvenDifference) {
-        *self.proven.entry(found.difference).or_default() += 1;
-        self.differences.push(found);
+    /// Rows that differ like this.
+    fn count(&self, difference: Difference) -> u64 {
+        let rows = self.differences.iter();
+        let rows = rows.filter(|found| found.difference == difference);
+        u64::try_from(rows.count()).unwrap_or(u64::MAX)
     }
 
     /// The word for the result.
@@ -126,7 +125,7 @@ impl Report {
 
     /// How many rows there are of each state.
     pub fn counts(&self) -> [(&'static str, u64); 8] {
-        let count = |difference| self.proven.get(&difference).copied().unwrap_or(0);
+        let count = |difference| self.count(difference);
         let excused: u64 = self.excused.values().sum();
         let aged_out = self.excused.get(&Excuse::AgedOut).copied().unwrap_or(0);
         [
@@ -187,10 +186,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { table, topic, .. } = self;
         writeln!(f, "{table} -> {topic}: {}", self.result())?;
-        let states = Difference::ALL.map(|difference| {
-            let count = self.proven.get(&difference).copied().unwrap_or(0);
-            (difference.word(), count)
-        });
+        let states = Difference::ALL.map(|difference| (difference.word(), self.count(difference)));
         let more = [
             ("wrong partition", self.misplaced),
             ("in flight", self.in_flight),

@@ -128,6 +128,23 @@ fn a_topic_of_another_table_and_none_at_all() {
     assert!(errors.contains("nowhere"), "{errors}");
 }
 
+/// Letters excuse rows that differ. Where none does they are of no interest, and they may be many.
+#[test]
+fn letters_are_read_only_where_rows_differ() {
+    let rig = Rig::new();
+    let bridge = copied(&rig, &with_headers(&rig), 30);
+    assert_eq!(bridge.terminate(), 0);
+    let letters = "on_oversize: dead_letter\ndlq_topic: no.letters.yet";
+    with_headers(&rig).source(letters).write(rig.folder.path());
+    let (report, code) = verify(&rig, &["--full"]);
+    assert_eq!((code, count(&report, "equal")), (0, 30), "{report}");
+    unseen_rows(&rig, 1);
+    let args = ["verify", "incident", "--full", "--wait", "1s"];
+    let (_, errors, code) = texts(&run(rig.folder.path(), &args));
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("no.letters.yet"), "{errors}");
+}
+
 #[test]
 fn a_record_in_a_wrong_partition() {
     let rig = Rig::new();
