@@ -1,6 +1,6 @@
 //! The Table API's reading requests. Parameters: ServiceNow documentation "Table API".
 
-use super::query::{EncodedQuery, QueryColumns};
+use super::query::QueryColumns;
 use super::request::{MAX_LOOKUP_ANSWER_BYTES, MAX_WHOLE_ANSWER_BYTES, ReadRequest};
 use crate::config::{DisplayValue, TableConfig};
 
@@ -43,15 +43,25 @@ impl TableRequests {
         }
     }
 
-    /// One page: at most `limit` rows of `encoded`, with a count of all of them if `count`.
-    pub fn list(&self, encoded: &EncodedQuery, limit: u32, count: bool) -> ReadRequest<'static> {
+    /// The same, with one more column where the columns are named.
+    #[must_use]
+    pub fn with_column(mut self, column: &str) -> TableRequests {
+        if let Some(fields) = &mut self.fields {
+            fields.push(',');
+            fields.push_str(column);
+        }
+        self
+    }
+
+    /// One page: at most `limit` rows of `query`, with a count of all of them if `count`.
+    pub fn list(&self, query: &str, limit: u32, count: bool) -> ReadRequest<'static> {
         let display = match self.display {
             DisplayValue::False => "false",
             // The cursor needs stored values, so `true` is made from `all` on this side.
             DisplayValue::True | DisplayValue::All => "all",
         };
         let mut params = vec![
-            ("sysparm_query", encoded.text.clone()),
+            ("sysparm_query", query.to_owned()),
             ("sysparm_limit", limit.to_string()),
             ("sysparm_display_value", display.to_owned()),
             ("sysparm_exclude_reference_link", "true".to_owned()),
@@ -74,16 +84,15 @@ impl TableRequests {
     }
 }
 
-/// The count of all rows of `table` that `encoded` asks for, from the Aggregate API under
+/// The count of all rows of `table` that `query` asks for, from the Aggregate API under
 /// `stats_api_path`: for instances that send no `X-Total-Count`.
-pub fn count(stats_api_path: &str, table: &str, encoded: &EncodedQuery) -> ReadRequest<'static> {
-    let params = vec![
-        ("sysparm_query", encoded.text.clone()),
-        ("sysparm_count", "true".to_owned()),
-    ];
+pub fn count(stats_api_path: &str, table: &str, query: &str) -> ReadRequest<'static> {
     ReadRequest {
         path: format!("{stats_api_path}/{table}"),
-        params,
+        params: vec![
+            ("sysparm_query", query.to_owned()),
+            ("sysparm_count", "true".to_owned()),
+        ],
         endpoint: STATS_ENDPOINT_LABEL,
         what: format!("row count of table `{table}`"),
         max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
@@ -95,20 +104,11 @@ pub fn count(stats_api_path: &str, table: &str, encoded: &EncodedQuery) -> ReadR
 /// Count and sum of `column` over the rows of `table` that `query` asks for, from the Aggregate API under
 /// `stats_api_path`.
 pub fn sums(stats_api_path: &str, table: &str, query: &str, column: &str) -> ReadRequest<'static> {
-    let params = vec![
-        ("sysparm_query", query.to_owned()),
-        ("sysparm_count", "true".to_owned()),
-        ("sysparm_sum_fields", column.to_owned()),
-    ];
-    ReadRequest {
-        path: format!("{stats_api_path}/{table}"),
-        params,
-        endpoint: STATS_ENDPOINT_LABEL,
-        what: format!("sums of table `{table}`"),
-        max_answer_bytes: MAX_LOOKUP_ANSWER_BYTES,
-        private: false,
-        optional: true,
-    }
+    let mut request = count(stats_api_path, table, query);
+    let column = column.to_owned();
+    request.params.push(("sysparm_sum_fields", column));
+    request.what = format!("sums of table `{table}`");
+    request
 }
 
 /// A request for `path` of the Table API with `params`, for probes.

@@ -153,7 +153,9 @@ impl PageFetch {
         } else {
             None
         };
-        let get = self.requests.list(&query, request.limit, request.count);
+        let get = self
+            .requests
+            .list(&query.text, request.limit, request.count);
         let response = self.instance.client().get(&get, &self.stop)?;
         self.instance.observe(&response.meta);
         let counted_before = counted_before.and_then(|count| self.accept_count(count));
@@ -191,7 +193,7 @@ impl PageFetch {
     ) -> Result<(), PollError> {
         let query = self.query_columns.with_ids(ids);
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let get = self.requests.list(&query, limit, false);
+        let get = self.requests.list(&query.text, limit, false);
         let asked: HashSet<&[u8]> = ids.iter().map(|id| id.as_bytes()).collect();
         let mut check = AskedIds { asked, rows: 0 };
         self.answer(&get, &mut check, rows).map(drop)
@@ -215,7 +217,9 @@ impl PageFetch {
         };
         let after = request.after.as_deref();
         let query = self.query_columns.by_identifier(&range, after, literals);
-        let mut get = self.requests.list(&query, request.limit, request.count);
+        let mut get = self
+            .requests
+            .list(&query.text, request.limit, request.count);
         if request.offset > 0 {
             get.params
                 .push(("sysparm_offset", request.offset.to_string()));
@@ -281,7 +285,7 @@ impl PageFetch {
     /// there is none. It is asked for before the rows: of the past a slice only shrinks, and what is added to
     /// the present is found by the next poll.
     fn count(&self, query: &EncodedQuery) -> Result<Result<u64, String>, PollError> {
-        let get = table_api::count(self.instance.stats_api_path(), &self.table, query);
+        let get = table_api::count(self.instance.stats_api_path(), &self.table, &query.text);
         match self.instance.client().get_result_once(&get, &self.stop) {
             Ok(answer) => {
                 self.instance.observe(&answer.head);

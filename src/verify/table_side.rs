@@ -12,7 +12,8 @@ use crate::config::TableConfig;
 use crate::delivered::RowVersion;
 use crate::servicenow::page::MOD_COUNT_COLUMN;
 use crate::servicenow::query::{QueryColumns, parse_time, query_value_fault};
-use crate::servicenow::{AnswerRow, ReadRequest, ResponseHead, table_api};
+use crate::servicenow::table_api::{self, TableRequests};
+use crate::servicenow::{AnswerRow, ReadRequest, ResponseHead};
 use crate::source::SourceInstance;
 use crate::stop::Stop;
 
@@ -37,6 +38,9 @@ pub(super) struct TableRow {
 pub(super) struct TableSide<'a> {
     instance: &'a SourceInstance,
     columns: QueryColumns,
+    listings: TableRequests,
+    /// Listings that say as well who changed a row last.
+    look_ups: TableRequests,
     table: String,
     stop: &'a Stop,
     /// Requests so far.
@@ -50,9 +54,12 @@ impl<'a> TableSide<'a> {
         table: &TableConfig,
         stop: &'a Stop,
     ) -> TableSide<'a> {
+        let listings = TableRequests::versions(instance.table_api_path(), table);
         TableSide {
             instance,
             columns: table_api::query_columns(table),
+            look_ups: listings.clone().with_column(UPDATED_BY_COLUMN),
+            listings,
             table: table.name.clone(),
             stop,
             requests: 0,
@@ -106,12 +113,17 @@ impl<'a> TableSide<'a> {
             },
         };
         let conditions = [behind.unwrap_or_default(), below.condition(identifier)];
-        let mut params = self.params(&conditions.join("^"), LISTING_LIMIT, &[]);
+        let query = self
+            .columns
+            .restricted(conditions.join("^").trim_matches('^'));
+        let query = format!("{query}^ORDERBY{identifier}");
+        let query = query.trim_start_matches('^');
+        let mut request = self.listings.list(query, LISTING_LIMIT, true);
         if offset > 0 {
-            params.push(("sysparm_offset", offset.to_string()));
+            let offset = ("sysparm_offset", offset.to_string());
+            request.params.push(offset);
         }
-        params.push(("sysparm_no_count", "false".to_owned()));
-        self.ask(params)
+        self.ask(request)
     }
 
     /// An instance drops conditions that it does not understand, and would go on for ever.
@@ -165,12 +177,12 @@ impl<'a> TableSide<'a> {
         let mut found = BTreeMap::new();
         for condition in conditions {
             let limit = u32::try_from(LOOK_UP_LIMIT).unwrap_or(u32::MAX);
-            let mut params = self.params(&condition, limit, &[UPDATED_BY_COLUMN]);
-            if !with_query && let Some((_, query)) = params.first_mut() {
-                *query = condition;
-            }
-            params.push(("sysparm_no_count", "true".to_owned()));
-            let (rows, _) = self.ask(params)?;
+            let query = if with_query {
+                self.columns.restricted(&condition)
+            } else {
+                condition
+            };
+            let (rows, _) = self.ask(self.look_ups.list(&query, limit, false))?;
             found.extend(
                 rows.into_iter()
                     .map(|row| (RowIdentifier::new(&row.id), row)),
@@ -209,33 +221,13 @@ impl<'a> TableSide<'a> {
         Ok(sum.map(|mod_counts| (SliceSums { rows, mod_counts }, took)))
     }
 
-    fn params(&self, condition: &str, limit: u32, more: &[&str]) -> Vec<(&'static str, String)> {
-        let QueryColumns {
-            timestamp,
-            identifier,
-            ..
-        } = &self.columns;
-        let query = self.columns.restricted(condition.trim_matches('^'));
-        let query = format!("{query}^ORDERBY{identifier}");
-        let fields = [&**identifier, &**timestamp, MOD_COUNT_COLUMN];
-        let fields = [&fields[..], more].concat().join(",");
-        vec![
-            ("sysparm_query", query.trim_start_matches('^').to_owned()),
-            ("sysparm_fields", fields),
-            ("sysparm_limit", limit.to_string()),
-            ("sysparm_display_value", "false".to_owned()),
-            ("sysparm_exclude_reference_link", "true".to_owned()),
-            ("sysparm_suppress_pagination_header", "true".to_owned()),
-        ]
-    }
-
     fn ask(
         &mut self,
-        params: Vec<(&'static str, String)>,
+        request: ReadRequest<'static>,
     ) -> Result<(Vec<TableRow>, ResponseHead), Error> {
         let request = ReadRequest {
             what: format!("comparison of table `{}`", self.table),
-            ..table_api::probe(self.instance.table_api_path(), &self.table, params)
+            ..request
         };
         let began = Instant::now();
         self.requests += 1;

@@ -65,7 +65,7 @@ impl TableExaminer<'_, '_> {
     /// Reads a row the way the source would, and the identifiers of some more.
     fn look(&mut self) -> Result<SeenRows, String> {
         let encoded = self.encoded(None);
-        let get = TableRequests::new(self.path, self.table).list(&encoded, 1, true);
+        let get = TableRequests::new(self.path, self.table).list(&encoded.text, 1, true);
         let (rows, head) = self.asker.rows(&get)?;
         let mut seen = SeenRows {
             total: head.total_count,
@@ -80,7 +80,9 @@ impl TableExaminer<'_, '_> {
         narrow.fields = vec![self.table.identifier_field.clone()];
         let narrow = TableRequests::new(self.path, &narrow);
         for sample in [VISIBLE_ROW_SAMPLE, READABLE_ROW_SAMPLE] {
-            let (rows, _) = self.asker.rows(&narrow.list(&encoded, sample, false))?;
+            let (rows, _) = self
+                .asker
+                .rows(&narrow.list(&encoded.text, sample, false))?;
             seen.sample = u64::from(sample);
             seen.readable = u64::try_from(rows.len()).unwrap_or(u64::MAX);
             let Some(row) = rows.first() else {
@@ -101,9 +103,8 @@ impl TableExaminer<'_, '_> {
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Ok(None);
         }
-        let mut encoded = self.encoded(None);
-        encoded.text = format!("{}={id}", self.table.identifier_field);
-        let get = TableRequests::new(self.path, self.table).list(&encoded, 1, false);
+        let query = format!("{}={id}", self.table.identifier_field);
+        let get = TableRequests::new(self.path, self.table).list(&query, 1, false);
         let (rows, _) = self.asker.rows(&get)?;
         Ok(rows.first().map(names))
     }
@@ -122,7 +123,7 @@ impl TableExaminer<'_, '_> {
     fn refused_count(&mut self) -> Option<String> {
         let instance = &self.asker.instance;
         let encoded = self.encoded(None);
-        let get = table_api::count(instance.stats_api_path(), &self.table.name, &encoded);
+        let get = table_api::count(instance.stats_api_path(), &self.table.name, &encoded.text);
         match instance.client().get_result(&get, self.asker.stop) {
             Ok(answer) if answer.count().is_some() => None,
             Ok(_) => Some("its answer has no count".to_owned()),
@@ -141,7 +142,7 @@ impl TableExaminer<'_, '_> {
         let encoded = self.encoded(Some(after));
         let mut narrow = self.table.clone();
         narrow.fields = vec![self.table.identifier_field.clone()];
-        let get = TableRequests::new(self.path, &narrow).list(&encoded, 1, false);
+        let get = TableRequests::new(self.path, &narrow).list(&encoded.text, 1, false);
         let (_, poll) = self.asker.ask(&get)?;
         let listed = self.listed_index();
         Ok(SeenPoll {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::fate::Sighting;
 use super::id_query::{SYS_ID, with_ids};
-use crate::servicenow::query::EncodedQuery;
 use crate::servicenow::{AnswerRow, table_api};
 use crate::source::instance::SourceInstance;
 use crate::source::poll_error::PollError;
@@ -85,14 +84,8 @@ impl RowAsker {
     }
 
     /// How many rows of `table` the query finds, those that are hidden included; `None`: nothing counts.
-    pub(super) fn count(&self, table: &str, query: String) -> Result<Option<u64>, PollError> {
-        let encoded = EncodedQuery {
-            text: query,
-            earliest: None,
-            latest: i64::MAX,
-            widened: false,
-        };
-        let request = table_api::count(self.instance.stats_api_path(), table, &encoded);
+    pub(super) fn count(&self, table: &str, query: &str) -> Result<Option<u64>, PollError> {
+        let request = table_api::count(self.instance.stats_api_path(), table, query);
         match self.instance.client().get_result_once(&request, &self.stop) {
             Ok(answer) => Ok(answer.count()),
             Err(error) => match PollError::from(error) {
@@ -125,7 +118,7 @@ impl RowAsker {
         }
         let counted = match found.total {
             Some(total) => Some(total),
-            None => self.count(table, query)?,
+            None => self.count(table, &query)?,
         };
         Ok(Sighting {
             shown: shown.into_iter().map(str::to_owned).collect(),

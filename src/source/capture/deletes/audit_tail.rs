@@ -9,7 +9,6 @@ use super::audit_cursor::{AuditCursor, AuditEntry};
 use super::audit_list::{AuditList, ListReading};
 use super::common::SearchContext;
 use super::fate::RowFate;
-use super::guard::guard_limit;
 use super::hold::Doubt;
 use super::id_query::IDS_OF_A_QUESTION;
 use super::state::{DeleteFinder, HeldDeletes};
@@ -42,8 +41,6 @@ pub(super) struct AuditTail {
     usable: BTreeMap<AuditList, bool>,
     /// Rows of the last minutes that a tombstone was sent for: by which list, and when they were deleted.
     told: BTreeMap<String, (AuditList, i64)>,
-    /// Rows of the table, as they were counted last.
-    rows: Option<u64>,
 }
 
 /// A reading of a list, and what it has found.
@@ -65,7 +62,6 @@ impl AuditTail {
             pass: None,
             usable: BTreeMap::new(),
             told: BTreeMap::new(),
-            rows: None,
         }
     }
 
@@ -237,7 +233,7 @@ impl AuditTail {
         common: &mut SearchContext,
         context: &mut StepContext<'_>,
     ) -> Result<usize, PollError> {
-        let limit = self.limit(common)?;
+        let limit = common.guard_limit()?;
         let mut hour = common.hold.state.hour.clone();
         let accepted_to = common.hold.state.accepted_to;
         let mut dealt = 0;
@@ -295,16 +291,6 @@ impl AuditTail {
             });
         }
         Ok(dealt)
-    }
-
-    /// How many deletes of an hour pass. The rows are counted once.
-    fn limit(&mut self, common: &SearchContext) -> Result<u64, PollError> {
-        let configured = common.table.deletes.guard;
-        if configured.is_none() && self.rows.is_none() {
-            let query = common.table.query.clone().unwrap_or_default();
-            self.rows = common.asker.count(&common.table.name, query)?;
-        }
-        Ok(guard_limit(configured, self.rows))
     }
 
     /// A list is read to its end; the next one follows.

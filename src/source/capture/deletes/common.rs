@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::asker::RowAsker;
 use super::fate::{Place, Places, RowFate, fates};
+use super::guard::guard_limit;
 use super::hierarchy::{self, Hierarchy};
 use super::hold::DeleteHold;
 use crate::config::{OnLeave, TableConfig};
@@ -23,6 +24,8 @@ pub(super) struct SearchContext {
     /// `None` until it was looked up.
     hierarchy: Option<Hierarchy>,
     hierarchy_due: Instant,
+    /// Rows of the table, as they were counted for the guard.
+    rows: Option<u64>,
     pub(super) hold: DeleteHold,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -41,6 +44,7 @@ impl SearchContext {
             asker,
             hierarchy: None,
             hierarchy_due: Instant::now(),
+            rows: None,
             hold,
             metrics: Arc::clone(metrics),
         }
@@ -59,6 +63,16 @@ impl SearchContext {
             self.hierarchy_due = now + HIERARCHY_INTERVAL;
         }
         Ok(self.hierarchy.get_or_insert_with(Hierarchy::default))
+    }
+
+    /// How many deletes of an hour pass without a decision. The rows are counted once.
+    pub(super) fn guard_limit(&mut self) -> Result<u64, PollError> {
+        let configured = self.table.deletes.guard;
+        if configured.is_none() && self.rows.is_none() {
+            let query = self.table.query.as_deref().unwrap_or_default();
+            self.rows = self.asker.count(&self.table.name, query)?;
+        }
+        Ok(guard_limit(configured, self.rows))
     }
 
     /// Whether a row with this fate is followed by a tombstone.
