@@ -21,6 +21,14 @@ impl RowIdentifier {
             None => RowIdentifier::Other(id.into()),
         }
     }
+
+    /// From the bytes of its text; `None`: they are none.
+    pub(super) fn of_bytes(id: &[u8]) -> Option<RowIdentifier> {
+        match hex_id(id) {
+            Some(number) => Some(RowIdentifier::Hex(number)),
+            None => std::str::from_utf8(id).ok().map(RowIdentifier::new),
+        }
+    }
 }
 
 impl fmt::Display for RowIdentifier {

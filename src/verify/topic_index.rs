@@ -172,10 +172,7 @@ impl TopicIndex {
         let mut others = self.others.iter().peekable();
         std::iter::from_fn(move || {
             let is_other_next = match (hex.peek(), others.peek()) {
-                (Some(hex), Some((other, _))) => {
-                    let hex = RowIdentifier::Hex(hex.id).to_string();
-                    ***other < *hex
-                }
+                (Some(hex), Some((other, _))) => is_before(other, hex.id),
                 (hex, _) => hex.is_none(),
             };
             if is_other_next {
@@ -190,8 +187,14 @@ impl TopicIndex {
 
     /// Rows whose record stands in a wrong partition: how many, and one of them.
     pub(super) fn misplaced(&mut self) -> (usize, Option<RowIdentifier>) {
-        let misplaced = |(_, row): &(RowIdentifier, TopicRow)| row.is_misplaced && !row.is_deleted;
-        let mut rows = self.in_order().filter(misplaced);
+        self.merge();
+        let hex = self.rows.iter();
+        let hex = hex.map(|row| (RowIdentifier::Hex(row.id), row.row));
+        let others = self.others.iter();
+        let others = others.map(|(id, row)| (RowIdentifier::Other(id.clone()), *row));
+        let mut rows = hex
+            .chain(others)
+            .filter(|(_, row)| row.is_misplaced && !row.is_deleted);
         let first = rows.next().map(|(id, _)| id);
         (usize::from(first.is_some()) + rows.count(), first)
     }
@@ -252,6 +255,14 @@ impl TopicIndex {
         self.rows.reserve_exact(newest.len());
         insert_sorted(&mut self.rows, &newest);
     }
+}
+
+/// Whether a name stands before the 32 hex digits of a number, in the byte order of their texts.
+fn is_before(name: &str, number: u128) -> bool {
+    const HEX_DIGITS: usize = 32;
+    let digit = |at: usize| b"0123456789abcdef".get((number >> (4 * at) & 0xf) as usize);
+    let digits = (0..HEX_DIGITS).rev().filter_map(digit);
+    name.bytes().lt(digits.copied())
 }
 
 /// Puts `new`, sorted as well, between what is there.
@@ -338,6 +349,24 @@ mod tests {
             mod_counts: 3,
         };
         assert_eq!(index.sums(&(2..6)), Some(sums), "row 4 is deleted");
+    }
+
+    #[test]
+    fn names_stand_where_their_text_sorts() {
+        let number = 0x0a << 120;
+        for (name, expected) in [
+            ("", true),
+            ("0", true),
+            ("09", true),
+            ("0a", true),
+            ("0b", false),
+            ("GLOBAL", false),
+            (&format!("{number:032x}"), false),
+            (&format!("{number:032x}0"), false),
+        ] {
+            assert_eq!(is_before(name, number), expected, "{name}");
+            assert_eq!(name < &*format!("{number:032x}"), expected, "{name}");
+        }
     }
 
     proptest! {

@@ -71,19 +71,19 @@ impl RecordReading {
         let expected = key.and_then(|key| partition_of(key, self.partitions));
         let is_misplaced = expected.is_some_and(|expected| expected != record.partition);
         let row = if is_misplaced { row.misplaced() } else { row };
-        ReadRecord::Row(RowIdentifier::new(&id), row)
+        ReadRecord::Row(id, row)
     }
 
-    fn id(&self, record: &ConsumerRecord) -> Option<String> {
+    fn id(&self, record: &ConsumerRecord) -> Option<RowIdentifier> {
         if self.has_identifier_key {
             let key = record.key.as_deref()?;
             let framed = self.has_framed_key.then(|| text_of_key(key)).flatten();
-            let text = framed.unwrap_or(key);
-            return String::from_utf8(text.to_vec()).ok();
+            return RowIdentifier::of_bytes(framed.unwrap_or(key));
         }
         let value = record.value.as_deref()?;
         let id = raw_values(value, &[&self.identifier]).ok()?.pop()?;
         id.filter(|id| !id.is_empty())
+            .map(|id| RowIdentifier::new(&id))
     }
 
     fn version(&self, record: &ConsumerRecord, value: &[u8]) -> RowVersion {
