@@ -28,7 +28,8 @@ struct PipelineNameBody {
 #[serde(deny_unknown_fields)]
 struct DeletesBody {
     name: String,
-    decision: String,
+    decision: Option<String>,
+    ids: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -148,14 +149,7 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
         "poll" => name().map(AdminCommand::PollNow),
         "deletes" => {
             let example = r#"{"name": "incident", "decision": "accept"}"#;
-            let DeletesBody { name, decision } = read(body, example)?;
-            let mut known = DeleteDecision::ALL.into_iter();
-            let decision = known.find(|known| known.word() == decision);
-            let decision = decision.ok_or("the decision is one of accept, reject")?;
-            Ok(AdminCommand::ForTable {
-                table: name,
-                command: TableCommand::DecideDeletes(decision),
-            })
+            deletes(read(body, example)?)
         }
         "reread" => {
             let example = r#"{"name": "incident", "ids": ["9d385017c611228701d22104cc95c371"]}"#;
@@ -182,6 +176,25 @@ fn command(path: &str, body: &[u8]) -> Result<AdminCommand, String> {
         }
         "refresh-token" => Ok(AdminCommand::RefreshToken),
         _ => Ok(AdminCommand::Reload),
+    }
+}
+
+fn deletes(body: DeletesBody) -> Result<AdminCommand, String> {
+    match (body.decision, body.ids) {
+        (Some(word), None) => {
+            let mut known = DeleteDecision::ALL.into_iter();
+            let decision = known.find(|known| known.word() == word);
+            let decision = decision.ok_or("the decision is one of accept, reject")?;
+            Ok(AdminCommand::ForTable {
+                table: body.name,
+                command: TableCommand::DecideDeletes(decision),
+            })
+        }
+        (None, Some(ids)) => Ok(AdminCommand::ForTable {
+            table: body.name,
+            command: TableCommand::FindDeleted(ids),
+        }),
+        _ => Err("give either a decision or the ids of rows that may be deleted".to_owned()),
     }
 }
 

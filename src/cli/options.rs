@@ -263,7 +263,7 @@ options! {
         topic_only: Option<PathBuf> = value("topic-only", "FILE").file();
         /// how long a difference must stay the same to count (default: 2m)
         wait: Option<Duration> = value("wait", "TIME");
-        /// let the running bridge read again what is missing or stale, and look at what is extra
+        /// let the running bridge read again what is missing or stale, and with `deletes` delete what is extra
         repair: bool = switch("repair");
         /// print one JSON object
         json: bool = switch("json");

@@ -103,7 +103,7 @@ pub(super) fn execute(
         certificates::publish(config, table, certificate, &interrupt.now)?;
     }
     if options.repair {
-        repair::hand_over(config, &report, terminal)?;
+        repair::hand_over(config, table, &report, terminal)?;
     }
     if options.json {
         terminal.json(&report.json().to_string())?;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum TableCommand {
     /// Read the rows with these identifiers again, and deliver them whatever was delivered before.
     Reread(Vec<String>),
+    /// Ask whether the rows with these identifiers are gone, and send tombstones of those that are.
+    FindDeleted(Vec<String>),
     /// Read all rows of a part of the table, and deliver them whatever was delivered before.
     Snapshot(SnapshotPart),
     /// Do this with the snapshot that is under way.
@@ -98,6 +100,9 @@ impl fmt::Display for TableCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TableCommand::Reread(ids) => write!(f, "reread {} rows of", ids.len()),
+            TableCommand::FindDeleted(ids) => {
+                write!(f, "ask for {} rows that may be deleted of", ids.len())
+            }
             TableCommand::Snapshot(SnapshotPart { since: Some(_), .. }) => f.write_str("rewind"),
             TableCommand::Snapshot(_) => f.write_str("snapshot"),
             TableCommand::DecideDeletes(decision) => write!(f, "deletes {}", decision.word()),

@@ -156,7 +156,7 @@ catalogue! {
     source_sweep_requests: CounterVec = "bridge_source_sweep_requests_total" ["table"] of SourceTable;
     /// Versions of rows that are remembered, as their seconds have not settled.
     source_unsettled_rows: GaugeVec = "bridge_source_unsettled_rows" ["table"] of SourceTable;
-    /// Tombstones sent, by what has found the deletes (audit or compare).
+    /// Tombstones sent, by what has found the deletes (audit, compare, or named: `verify --repair`).
     source_deletes: CounterVec = "bridge_source_deletes_total" ["table", "found_by"] of SourceTable;
     /// Deletes that wait for a decision, as there are more than delete_guard lets pass.
     source_deletes_held: GaugeVec = "bridge_source_deletes_held" ["table"] of SourceTable;

@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use servicenow_sim::Row;
+use std::fs;
 
+pub(crate) use self::found::with_version;
+pub(crate) use self::repaired::{repair, with_token};
 use crate::support::bridge::{Bridge, run, texts};
 use crate::support::config::Config;
 use crate::support::rig::{Rig, TOPIC, id_of, produced};
@@ -28,6 +31,13 @@ pub(crate) fn with_headers(rig: &Rig) -> Config {
 }
 
 /// What `verify incident` says with these flags, and its exit code.
+/// Whether the bridge has ended its first comparison for deletes, and has closed its index.
+pub(crate) fn has_compared(rig: &Rig) -> Option<()> {
+    let state = rig.folder.path().join("offsets.json.deletes/incident.json");
+    let text = fs::read_to_string(state).unwrap_or_default();
+    text.contains("\"compared\"").then_some(())
+}
+
 fn verify(rig: &Rig, flags: &[&str]) -> (Value, i32) {
     verify_waiting(rig, "1s", flags)
 }

@@ -21,7 +21,9 @@ to `source.proof_topic`. `--topic-only` makes it again from the topic, without t
 
 It runs beside the bridge, asks for one page at a time and pauses after each as long as that took.
 Ctrl-C stops it; the same command goes on where it was. Nothing is written to table or topic:
-`--repair` names the rows that differ to the running bridge, which reads them again.",
+`--repair` names the rows that differ to the running bridge. It reads again what is missing or
+stale; with `deletes` it asks for what is extra, and sends tombstones for what is gone, no more
+than `delete_guard` lets pass.",
     inputs: &[InputGroup {
         heading: OPTIONS,
         usage: Some("[OPTIONS]"),

@@ -1,8 +1,9 @@
 //! Finds rows that were deleted, and has a tombstone sent for each.
 //!
 //! Two ways lead there: the instance's lists of deletes, which are prompt and do not have all, and a
-//! comparison of the table with what its topic holds, which misses none. Both ask for each row before they
-//! believe it, and both stop before too many deletes at once, until an operator decides.
+//! comparison of the table with what its topic holds, which misses none. Rows can also be named, which
+//! `verify --repair` does. All of them ask for each row before they believe it, and stop before too many
+//! deletes at once, until an operator decides.
 
 mod asker;
 mod audit_cursor;
@@ -16,6 +17,7 @@ mod hierarchy;
 mod hold;
 mod id_query;
 mod listing;
+mod named;
 mod state;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use self::audit_tail::AuditTail;
 use self::common::SearchContext;
 use self::comparison::TableComparison;
 use self::hold::DeleteHold;
+use self::named::NamedRows;
 use self::state::DeleteFinder;
 use super::delivered_topic::DeliveredTopic;
 use super::shared::CaptureShared;
@@ -41,6 +44,7 @@ pub(super) struct DeleteSearch {
     common: SearchContext,
     tail: Option<AuditTail>,
     comparison: Option<TableComparison>,
+    named: NamedRows,
 }
 
 impl DeleteSearch {
@@ -58,6 +62,7 @@ impl DeleteSearch {
         DeleteSearch {
             tail: deletes.follows_audit().then(|| AuditTail::new(table)),
             comparison: deletes.compares().then(|| TableComparison::new(table)),
+            named: NamedRows::default(),
             common: SearchContext::new(
                 table,
                 shared,
@@ -84,6 +89,9 @@ impl DeleteSearch {
             })?;
         }
         hold.decide(decision);
+        if (held.found_by, decision) == (DeleteFinder::Named, DeleteDecision::Accept) {
+            self.named.accept(held.named);
+        }
         Ok(match decision {
             DeleteDecision::Accept => {
                 format!(
@@ -109,7 +117,7 @@ impl CaptureTask for DeleteSearch {
         delivered: &mut DeliveredTopic,
     ) -> Option<TableRequest> {
         let TableCommand::DecideDeletes(decision) = request.command else {
-            return Some(request);
+            return self.named.take(request, &self.common);
         };
         let answer = self.decide(decision, delivered);
         request.answer(answer);
@@ -117,6 +125,9 @@ impl CaptureTask for DeleteSearch {
     }
 
     fn due(&mut self, now: Instant) -> Option<Instant> {
+        if self.named.is_due(&self.common) {
+            return Some(now);
+        }
         if self.common.hold.is_held() {
             return None;
         }
@@ -129,6 +140,9 @@ impl CaptureTask for DeleteSearch {
     }
 
     fn step(&mut self, context: &mut StepContext<'_>) -> Result<(), PollError> {
+        if self.named.is_due(&self.common) {
+            return self.named.step(&mut self.common, context);
+        }
         let now = Instant::now();
         match (&mut self.tail, &mut self.comparison) {
             (Some(tail), _) if tail.due(now) <= now => {

@@ -201,7 +201,9 @@ impl CaptureTask for Snapshot {
         let answer = match &request.command {
             TableCommand::Snapshot(part) => self.start(part),
             TableCommand::SteerSnapshot(order) => self.steer(*order),
-            TableCommand::Reread(_) | TableCommand::DecideDeletes(_) => return Some(request),
+            TableCommand::Reread(_)
+            | TableCommand::FindDeleted(_)
+            | TableCommand::DecideDeletes(_) => return Some(request),
         };
         self.show(Instant::now());
         request.answer(answer);

@@ -11,7 +11,7 @@ use crate::support::bridge::{run, texts};
 use crate::support::rig::{Rig, TOPIC, produced};
 
 /// The newest record of each row.
-fn newest(rig: &Rig) -> Vec<Record> {
+pub(super) fn newest(rig: &Rig) -> Vec<Record> {
     let records = rig.kafka.reader().read_to_end(TOPIC, LONG).unwrap();
     let newest: BTreeMap<String, Record> = records
         .into_iter()
@@ -21,7 +21,7 @@ fn newest(rig: &Rig) -> Vec<Record> {
 }
 
 /// The record again, as that of another version.
-fn with_version(record: &Record, updated: &str, count: &str) -> Draft {
+pub(crate) fn with_version(record: &Record, updated: &str, count: &str) -> Draft {
     let draft = Draft::new(record.value.clone().unwrap()).key(record.key.clone().unwrap());
     draft
         .header("sn_table", "incident")

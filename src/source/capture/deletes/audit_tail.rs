@@ -2,7 +2,7 @@
 //! can be read quickly `sys_audit`, whose rows with the fieldname DELETED are of every delete and with
 //! RECOVERED of every undelete (KB0634666).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::audit_cursor::{AuditCursor, AuditEntry};
@@ -288,6 +288,7 @@ impl AuditTail {
                 rows: known.saturating_add(pass.reading.remaining()),
                 limit,
                 to: pass.reading.to,
+                named: BTreeSet::new(),
             });
         }
         Ok(dealt)

@@ -4,6 +4,7 @@
 //! The comparison goes step by step: the index takes in the topic to its end; each slice of identifiers is
 //! listed; what was not seen is asked for; at last all that is gone is counted against the guard, and sent.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::common::SearchContext;
@@ -254,6 +255,7 @@ impl TableComparison {
                 rows: counts.vanished,
                 limit,
                 to: 0,
+                named: BTreeSet::new(),
             });
             return Ok(());
         }

@@ -83,6 +83,16 @@ impl DeleteHold {
         self.state.held.is_some()
     }
 
+    /// Why no other deletes are looked at, while some wait for a decision; `None`: none do.
+    pub(super) fn why_held(&self) -> Option<String> {
+        let rows = self.state.held.as_ref()?.rows;
+        Some(format!(
+            "{rows} deletes of table {table} wait for a decision: run `deletes accept {table}` or `deletes \
+             reject {table}` first",
+            table = self.table
+        ))
+    }
+
     /// Holds deletes until a decision.
     pub(super) fn hold(&mut self, held: HeldDeletes) {
         log::error!(table = self.table, rows = held.rows, guard = held.limit, found_by = held.found_by.word();
@@ -107,7 +117,8 @@ impl DeleteHold {
                 }
             }
             (DeleteFinder::Comparison, DeleteDecision::Accept) => self.state.is_accepted = true,
-            (DeleteFinder::Comparison, DeleteDecision::Reject) => {}
+            // What was named is sent by who has named it; after a rejection it may be named again.
+            (DeleteFinder::Named, _) | (DeleteFinder::Comparison, DeleteDecision::Reject) => {}
         }
         self.save();
         self.show();
@@ -190,6 +201,7 @@ fn words(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
@@ -220,6 +232,7 @@ mod tests {
             rows: 12,
             limit: 10,
             to: 0,
+            named: BTreeSet::new(),
         });
         assert!(told().contains("12 deletes are held") && told().contains("no row was found"));
         hold.decide(DeleteDecision::Accept);

@@ -1,5 +1,6 @@
 //! What the search for deletes keeps beside the checkpoint, in one small file for each table.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -50,9 +51,12 @@ pub(in crate::source::capture) struct HeldDeletes {
     pub(in crate::source::capture) rows: u64,
     /// How many pass without a decision.
     pub(in crate::source::capture) limit: u64,
-    /// Those of the lists: up to this second. 0 for a comparison.
+    /// Those of the lists: up to this second. 0 for others.
     #[serde(default)]
     pub(in crate::source::capture) to: i64,
+    /// The identifiers of those that were named.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(in crate::source::capture) named: BTreeSet<String>,
 }
 
 /// What finds deletes.
@@ -63,6 +67,8 @@ pub(in crate::source::capture) enum DeleteFinder {
     Audit,
     /// A comparison.
     Comparison,
+    /// `verify --repair`, which names rows.
+    Named,
 }
 
 impl DeleteFinder {
@@ -71,6 +77,7 @@ impl DeleteFinder {
         match self {
             DeleteFinder::Audit => "audit",
             DeleteFinder::Comparison => "compare",
+            DeleteFinder::Named => "named",
         }
     }
 }
@@ -144,6 +151,7 @@ mod tests {
             rows: 12,
             limit: 10,
             to: 0,
+            named: BTreeSet::new(),
         });
         file.write(&state).unwrap();
         assert_eq!(file.read("f1"), (state, None));
