@@ -33,7 +33,7 @@ pub use self::compare::{Surroundings, Wish, compare};
 pub use self::error::Error;
 pub use self::judge::{DeliveredTo, Difference, ProvenDifference};
 pub use self::proof_topic::{PROOF_ACK_TIMEOUT, publish};
-pub use self::report::{Excuse, Report, Thoroughness};
+pub use self::report::{Excuse, KnownFrom, Report, Thoroughness};
 pub use self::row_identifier::RowIdentifier;
 pub use self::schedule::{DEFAULT_WAIT, VerifySchedule};
 pub use self::slices::IdSlice;

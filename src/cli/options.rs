@@ -257,6 +257,8 @@ options! {
         full: bool = switch("full");
         /// only rows whose sys_id begins between these hex digits, as `00..40`, `40..`
         slice: Option<IdSlice> = value("slice", "A..B");
+        /// do not read the whole topic: take the local index of `deletes: compare`, and later records
+        index: bool = switch("index");
         /// with `--full`: write a certificate there if nothing differs
         certificate: Option<PathBuf> = value("certificate", "FILE").file();
         /// compare the topic alone with an earlier certificate

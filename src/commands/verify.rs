@@ -19,7 +19,8 @@ use crate::servicenow::InstanceClient;
 use crate::source::SourceInstance;
 use crate::stop::{self, Stop};
 use crate::verify::{
-    self, DEFAULT_WAIT, DeliveredTo, IdSlice, RowIdentifier, Surroundings, Thoroughness, Wish,
+    self, DEFAULT_WAIT, DeliveredTo, IdSlice, KnownFrom, RowIdentifier, Surroundings, Thoroughness,
+    Wish,
 };
 
 /// Attempts of a request, so that a failure that passes does not end a comparison of hours.
@@ -82,6 +83,11 @@ pub(super) fn execute(
         } else {
             Thoroughness::Sums
         },
+        known_from: if options.index {
+            KnownFrom::Index
+        } else {
+            KnownFrom::Topic
+        },
         slice: options.slice.unwrap_or(IdSlice::ALL),
         wait: options.wait.unwrap_or(DEFAULT_WAIT),
         certificate: options.certificate.is_some() || is_proof_due(table, options),
@@ -143,7 +149,7 @@ fn abortable<T>(
 
 /// A full comparison of all rows goes to the topic of proofs, where there is one.
 fn is_proof_due(table: &TableConfig, options: &VerifyOptions) -> bool {
-    table.proof_topic.is_some() && options.full && options.slice.is_none()
+    table.proof_topic.is_some() && options.full && options.slice.is_none() && !options.index
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> Result<&'c TableConfig, CommandFailure> {

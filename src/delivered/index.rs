@@ -18,23 +18,26 @@ use crate::expected_panic;
 use crate::regular_file;
 use crate::servicenow::query::hex_id;
 
+/// What a row of the index holds. An index of another form is made anew.
+const INDEX_FORM: &str = "content";
 /// Memory for pages of the file.
-const CACHE_BYTES: usize = 16 << 20;
+pub(super) const CACHE_BYTES: usize = 16 << 20;
 
 /// Rows whose identifiers are 32 hex digits, by the number that these are.
-const ROWS: TableDefinition<'_, [u8; 16], [u8; PACKED_BYTES]> = TableDefinition::new("rows");
+pub(super) const ROWS: TableDefinition<'_, [u8; 16], [u8; PACKED_BYTES]> =
+    TableDefinition::new("rows");
 /// All other rows.
-const NAMED_ROWS: TableDefinition<'_, &str, [u8; PACKED_BYTES]> =
+pub(super) const NAMED_ROWS: TableDefinition<'_, &str, [u8; PACKED_BYTES]> =
     TableDefinition::new("named_rows");
 /// Rows whose last record is a tombstone.
 const DELETED: TableDefinition<'_, &str, ()> = TableDefinition::new("deleted");
 /// Rows about which a comparison says something, or said.
 const CANDIDATES: TableDefinition<'_, &str, u8> = TableDefinition::new("candidates");
 /// Up to which offset each partition was read.
-const OFFSETS: TableDefinition<'_, i32, i64> = TableDefinition::new("offsets");
+pub(super) const OFFSETS: TableDefinition<'_, i32, i64> = TableDefinition::new("offsets");
 /// What the index is of, under one name.
-const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
-const IDENTITY_KEY: &str = "identity";
+pub(super) const IDENTITY: TableDefinition<'_, &str, &str> = TableDefinition::new("identity");
+pub(super) const IDENTITY_KEY: &str = "identity";
 
 /// The index of one table. Its file is locked as long as this lives.
 #[derive(Debug)]
@@ -65,6 +68,11 @@ pub struct IndexSlice {
     pub rows: u64,
     /// Sum of their `sys_mod_count`, where each has one.
     pub mod_count_sum: Option<u64>,
+}
+
+/// What an index is of: the table's fingerprint, its topic, and the form of the index.
+pub fn index_identity(fingerprint: &str, topic: &str) -> String {
+    format!("{fingerprint} {topic} {INDEX_FORM}")
 }
 
 /// The path of a table's index beside the checkpoint file.

@@ -8,16 +8,17 @@ use super::certify::certify;
 use super::conclusion::Conclusion;
 use super::error::Error;
 use super::judge::{DeliveredTo, ProvenDifference, Suspects, same};
-use super::pace::time_left;
-use super::report::{Report, Thoroughness};
+use super::pace::progress_words;
+use super::report::{KnownFrom, Report, Thoroughness};
 use super::row_identifier::RowIdentifier;
 use super::sieve::Sieve;
 use super::slices::IdSlice;
-use super::state_file::{ComparisonState, StateFile};
+use super::state_file::{ComparisonState, StateFile, resolved};
 use super::table_side::{LISTING_LIMIT, LOOK_UP_LIMIT, TableSide};
 use super::topic_index::TopicRow;
 use super::topic_side::TopicSide;
 use crate::config::{Config, TableConfig};
+use crate::delivered::{index_identity, path_beside};
 use crate::source::{self, SourceInstance};
 use crate::stop::Stop;
 
@@ -37,6 +38,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Wish {
     /// How thoroughly.
     pub thoroughness: Thoroughness,
+    /// From where it is to be known what the topic holds.
+    pub known_from: KnownFrom,
     /// Which rows.
     pub slice: IdSlice,
     /// How long a difference must stay the same to count.
@@ -103,12 +106,19 @@ impl<'a> Comparison<'a> {
         around: Surroundings<'a>,
         state_file: &StateFile,
     ) -> Result<Comparison<'a>, Error> {
-        let topic_side = TopicSide::open(&around.config.kafka, table, around.stop)?;
-        around.instance.read_clock(&table.name, around.stop)?;
         let fingerprint = source::fingerprint(around.instance.base_url(), table);
+        let mut topic_side = TopicSide::open(&around.config.kafka, table, around.stop)?;
+        if wish.known_from == KnownFrom::Index {
+            let checkpoint = resolved(&around.config.offset.file_path)?;
+            let index = path_beside(&checkpoint, &table.name);
+            let identity = index_identity(&fingerprint, &table.topic);
+            topic_side.take_index(&index, &identity)?;
+        }
+        around.instance.read_clock(&table.name, around.stop)?;
         let fresh = ComparisonState {
             fingerprint: format!("{fingerprint} {}", table.topic),
             thoroughness: wish.thoroughness,
+            known_from: wish.known_from,
             slice: [wish.slice.from, wish.slice.to].map(|end| end.map(hex)),
             begin: around.instance.closed_second(Instant::now()),
             done_below: hex(0),
@@ -159,7 +169,8 @@ impl<'a> Comparison<'a> {
         let progress = |records: u64, all: u64| {
             if told.elapsed() >= PROGRESS_INTERVAL {
                 told = Instant::now();
-                (around.progress)(&progress_words("topic", "records", records, all, began));
+                let words = progress_words("topic", "records", records, all, began.elapsed());
+                (around.progress)(&words);
             }
         };
         topic_side.read_to_end(around.stop, |_, _| {}, progress)?;
@@ -188,7 +199,7 @@ impl<'a> Comparison<'a> {
                 "rows",
                 wide(done),
                 wide(all),
-                began,
+                began.elapsed(),
             ));
             let rows = if self.uses_sums() {
                 self.sieve.rows()
@@ -378,6 +389,7 @@ impl<'a> Comparison<'a> {
             } else {
                 Thoroughness::Full
             },
+            known_from: self.wish.known_from,
             equal: self.state.equal,
             in_flight: wide(self.suspects.len()),
             is_cut_short: self.suspects.is_cut_short(),
@@ -435,6 +447,13 @@ impl<'a> Comparison<'a> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = Vec::new();
+        if self.wish.known_from == KnownFrom::Index {
+            notes.push(
+                "the topic was read only from where the local index ends: rows in a wrong partition, and \
+                 records that are gone since, are not seen"
+                    .to_owned(),
+            );
+        }
         if self.wish.thoroughness == Thoroughness::Sums {
             notes.extend(self.sieve.refusal().map(str::to_owned));
         }
@@ -458,25 +477,10 @@ impl<'a> Comparison<'a> {
     }
 }
 
-impl ComparisonState {
-    /// Whether a comparison that is begun now as `fresh` can go on from here.
-    fn is_of(&self, fresh: &ComparisonState) -> bool {
-        self.fingerprint == fresh.fingerprint
-            && self.thoroughness == fresh.thoroughness
-            && self.slice == fresh.slice
-    }
-}
-
 fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn hex(id: u128) -> String {
     RowIdentifier::Hex(id).to_string()
-}
-
-fn progress_words(what: &str, unit: &str, done: u64, all: u64, began: Instant) -> String {
-    let left = time_left(done, all, began.elapsed());
-    let left = left.map(|left| format!(", about {} s left", left.as_secs()));
-    format!("{what}: {done} of {all} {unit}{}", left.unwrap_or_default())
 }

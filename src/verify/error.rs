@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::delivered::IndexError;
 use crate::kafka::TopicReadError;
 use crate::servicenow;
 
@@ -12,6 +13,8 @@ pub enum Error {
     Instance(servicenow::Error),
     /// The topic cannot be read.
     Topic(TopicReadError),
+    /// The local index cannot be read.
+    Index(IndexError),
     /// What the instance answered is not what was asked for; in words, with what to do.
     Answer(String),
     /// What the topic holds cannot be compared; in words, with what to do.
@@ -37,11 +40,21 @@ impl From<TopicReadError> for Error {
     }
 }
 
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Error {
+        Error::Index(error)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Instance(error) => error.fmt(f),
             Error::Topic(error) => error.fmt(f),
+            Error::Index(error) => write!(
+                f,
+                "{error}; without `--index` the whole topic is read instead"
+            ),
             Error::Answer(words) | Error::Unusable(words) | Error::State(words) => {
                 f.write_str(words)
             }
@@ -55,6 +68,7 @@ impl std::error::Error for Error {
         match self {
             Error::Instance(error) => Some(error),
             Error::Topic(error) => Some(error),
+            Error::Index(error) => Some(error),
             Error::Answer(_) | Error::Unusable(_) | Error::State(_) | Error::Stopped => None,
         }
     }

@@ -11,8 +11,21 @@ pub(super) fn pause_after(request: Duration) -> Duration {
     request.min(LONGEST_PAUSE)
 }
 
+/// How much of `all` is done after `elapsed`, in words.
+pub(super) fn progress_words(
+    what: &str,
+    unit: &str,
+    done: u64,
+    all: u64,
+    elapsed: Duration,
+) -> String {
+    let left = time_left(done, all, elapsed);
+    let left = left.map(|left| format!(", about {} s left", left.as_secs()));
+    format!("{what}: {done} of {all} {unit}{}", left.unwrap_or_default())
+}
+
 /// The time that is left, if what is done took `elapsed`; `None` at the very beginning.
-pub(super) fn time_left(done: u64, all: u64, elapsed: Duration) -> Option<Duration> {
+fn time_left(done: u64, all: u64, elapsed: Duration) -> Option<Duration> {
     if done == 0 {
         return None;
     }
@@ -30,6 +43,13 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(pause_after(second), second);
         assert_eq!(pause_after(second * 600), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn progress_names_the_time_that_is_left_once_that_is_known() {
+        let words = |done| progress_words("table", "rows", done, 100, Duration::from_secs(60));
+        assert_eq!(words(0), "table: 0 of 100 rows");
+        assert_eq!(words(25), "table: 25 of 100 rows, about 180 s left");
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub enum Thoroughness {
     Sums,
 }
 
+/// From where it is known what the topic holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownFrom {
+    /// All of its records were read.
+    #[default]
+    Topic,
+    /// The local index of delivered rows, and the records that the topic has since.
+    Index,
+}
+
 /// What a comparison found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -66,6 +77,8 @@ pub struct Report {
     pub topic: String,
     /// How they were compared.
     pub thoroughness: Thoroughness,
+    /// From where it is known what the topic holds.
+    pub known_from: KnownFrom,
     /// Rows of which table and topic say the same.
     pub equal: u64,
     /// Rows that changed all the time, or that the stream has not reached.
@@ -160,6 +173,7 @@ impl Report {
             "topic": self.topic,
             "result": self.result(),
             "thoroughness": self.thoroughness,
+            "known_from": self.known_from,
             "rows": rows,
             "left_out": left_out,
             "differences": differences,
@@ -185,7 +199,11 @@ fn difference_json(found: &ProvenDifference) -> Value {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { table, topic, .. } = self;
-        writeln!(f, "{table} -> {topic}: {}", self.result())?;
+        let by = match self.known_from {
+            KnownFrom::Topic => "",
+            KnownFrom::Index => " (as the local index knows it)",
+        };
+        writeln!(f, "{table} -> {topic}{by}: {}", self.result())?;
         let states = Difference::ALL.map(|difference| (difference.word(), self.count(difference)));
         let more = [
             ("wrong partition", self.misplaced),

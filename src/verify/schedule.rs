@@ -8,7 +8,7 @@ use super::compare::{Surroundings, Wish, compare};
 use super::error::Error;
 use super::judge::DeliveredTo;
 use super::proof_topic;
-use super::report::{Report, Thoroughness};
+use super::report::{KnownFrom, Report, Thoroughness};
 use super::row_identifier::RowIdentifier;
 use super::slices::IdSlice;
 use crate::checkpoint::CheckpointStore;
@@ -101,6 +101,7 @@ impl VerifySchedule {
             } else {
                 Thoroughness::Sums
             },
+            known_from: KnownFrom::Topic,
             slice: IdSlice::ALL,
             wait: DEFAULT_WAIT.min(table.verify_interval / 4),
             certificate: has_proofs,

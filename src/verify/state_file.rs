@@ -1,12 +1,12 @@
 //! Where an interrupted comparison goes on: a file beside the checkpoint.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::report::Thoroughness;
+use super::report::{KnownFrom, Thoroughness};
 use crate::regular_file::{self, JsonFile, is_other_content};
 
 /// A larger file was not written by this program: 100,000 identifiers have less.
@@ -19,6 +19,9 @@ pub(super) struct ComparisonState {
     pub(super) fingerprint: String,
     /// How it compares.
     pub(super) thoroughness: Thoroughness,
+    /// From where it knows what the topic holds.
+    #[serde(default)]
+    pub(super) known_from: KnownFrom,
     /// The hexadecimal identifiers between which it compares, as it was asked to.
     pub(super) slice: [Option<String>; 2],
     /// When it began, on the instance's clock.
@@ -35,6 +38,16 @@ pub(super) struct ComparisonState {
     pub(super) requests: u64,
 }
 
+impl ComparisonState {
+    /// Whether a comparison that is begun now as `fresh` can go on from here.
+    pub(super) fn is_of(&self, fresh: &ComparisonState) -> bool {
+        self.fingerprint == fresh.fingerprint
+            && self.thoroughness == fresh.thoroughness
+            && self.known_from == fresh.known_from
+            && self.slice == fresh.slice
+    }
+}
+
 /// The file of one table.
 #[derive(Debug)]
 pub(super) struct StateFile(JsonFile);
@@ -45,9 +58,7 @@ impl StateFile {
     /// # Errors
     /// Where the checkpoint's path leads cannot be told.
     pub(super) fn beside(checkpoint: &Path, table: &str) -> Result<StateFile, Error> {
-        let target =
-            regular_file::resolve(checkpoint).map_err(|error| failed(checkpoint, &error))?;
-        let path = target.with_file_name(format!("verify-{table}.json"));
+        let path = resolved(checkpoint)?.with_file_name(format!("verify-{table}.json"));
         Ok(StateFile(JsonFile::of(path, MAX_STATE_BYTES)))
     }
 
@@ -82,6 +93,14 @@ impl StateFile {
     fn told<T>(&self, done: io::Result<T>) -> Result<T, Error> {
         done.map_err(|error| failed(self.0.path(), &error))
     }
+}
+
+/// The checkpoint file itself, where links lead to it.
+///
+/// # Errors
+/// Where its path leads cannot be told.
+pub(super) fn resolved(checkpoint: &Path) -> Result<PathBuf, Error> {
+    regular_file::resolve(checkpoint).map_err(|error| failed(checkpoint, &error))
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
+use std::path::Path;
 
 use super::error::Error;
 use super::row_identifier::RowIdentifier;
 use super::topic_index::{TopicIndex, TopicRow};
 use super::topic_record::{ReadRecord, RecordReading};
 use crate::config::{KafkaConfig, TableConfig};
+use crate::delivered::{IndexedId, read_index};
 use crate::kafka::{ClusterSurveyor, TopicReader, TopicSurvey};
 use crate::stop::Stop;
 
@@ -76,6 +78,30 @@ impl TopicSide {
             offsets,
             sights,
         })
+    }
+
+    /// Takes what the index at `path` knows of the topic, so that only later records are read.
+    ///
+    /// # Errors
+    /// The index cannot be read, or the topic is another one.
+    pub(super) fn take_index(&mut self, path: &Path, identity: &str) -> Result<(), Error> {
+        let (index, sights) = (&mut self.index, &mut self.sights);
+        let read_to = read_index(path, identity, |id, version| {
+            let row = TopicRow::of(version);
+            sights.note(row);
+            let id = match id {
+                IndexedId::Number(id) => RowIdentifier::Hex(id),
+                IndexedId::Name(id) => RowIdentifier::new(id),
+            };
+            index.record(id, row);
+        })?;
+        for (partition, end) in read_to {
+            match self.offsets.get_mut(&partition) {
+                Some(read) => read.end = end.max(read.start),
+                None => return Err(self.is_another()),
+            }
+        }
+        Ok(())
     }
 
     /// Reads from where it was to the present end; `visit` gets each row, and `progress` the number of
@@ -160,8 +186,8 @@ impl TopicSide {
 
     fn is_another(&self) -> Error {
         Error::Unusable(format!(
-            "topic `{}` has other partitions or fewer records than before: it was made anew while it was \
-             read; start again",
+            "topic `{}` has other partitions or fewer records than what was read of it before: it was made \
+             anew; start again, without `--index` where that is given",
             self.topic
         ))
     }

@@ -2,15 +2,16 @@
 
 mod certified;
 mod found;
+mod indexed;
 mod repaired;
 mod resumed;
 mod scheduled;
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs;
 
 use serde_json::Value;
 use servicenow_sim::Row;
-use std::fs;
 
 pub(crate) use self::found::with_version;
 pub(crate) use self::repaired::{repair, with_token};
@@ -30,7 +31,6 @@ pub(crate) fn with_headers(rig: &Rig) -> Config {
     rig.config().source("version_headers: true")
 }
 
-/// What `verify incident` says with these flags, and its exit code.
 /// Whether the bridge has ended its first comparison for deletes, and has closed its index.
 pub(crate) fn has_compared(rig: &Rig) -> Option<()> {
     let state = rig.folder.path().join("offsets.json.deletes/incident.json");
@@ -38,6 +38,7 @@ pub(crate) fn has_compared(rig: &Rig) -> Option<()> {
     text.contains("\"compared\"").then_some(())
 }
 
+/// What `verify incident` says with these flags, and its exit code.
 fn verify(rig: &Rig, flags: &[&str]) -> (Value, i32) {
     verify_waiting(rig, "1s", flags)
 }

@@ -16,6 +16,9 @@ in the topic; rows that the bridge leaves out on purpose are counted apart.
 Without `--full` counts and sums are compared first, and the rows only where those differ. Equal
 sums are no proof: a missing and an extra row may cancel out.
 
+`--index` takes what the topic holds from the index that `deletes: compare` keeps beside the
+checkpoint, and reads only the records behind it: much faster, but not a look at the whole topic.
+
 A certificate has a digest of all rows, which any reader of the topic can make again; it also goes
 to `source.proof_topic`. `--topic-only` makes it again from the topic, without the instance.
 
@@ -51,6 +54,10 @@ than `delete_guard` lets pass.",
         let is_part = !options.full || options.slice.is_some();
         if options.certificate.is_some() && is_part {
             let words = "`--certificate` is about all rows: it needs `--full` and no `--slice`";
+            return Err(words.to_owned());
+        }
+        if options.index && (options.certificate.is_some() || options.topic_only.is_some()) {
+            let words = "a certificate speaks of the topic alone: leave out `--index`";
             return Err(words.to_owned());
         }
         Ok(CliCommand::Verify(options))

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::config::{KafkaConfig, TableConfig};
 use crate::delivered::{
-    DeliveredIndex, FollowError, FollowProgress, IndexOrigin, TopicFollower, path_beside,
+    DeliveredIndex, FollowError, FollowProgress, IndexOrigin, TopicFollower, index_identity,
+    path_beside,
 };
 use crate::kafka::TopicReader;
 use crate::source::context::SourceContext;
@@ -18,8 +19,6 @@ use crate::stop::Stop;
 const INDEX_READER_GROUP: &str = "servicenow-kafka-bridge-index";
 /// How long one step reads the topic.
 const FOLLOW_STEP: Duration = Duration::from_secs(2);
-/// What a row of the index holds. An index of another form is made anew.
-const INDEX_FORM: &str = "content";
 
 /// The index of one table, which is opened when it is needed.
 pub(super) struct DeliveredTopic {
@@ -54,7 +53,7 @@ impl DeliveredTopic {
             topic: table.topic.clone(),
             kafka: Arc::clone(&context.kafka),
             path: path_beside(&context.checkpoints.path(), &table.name),
-            identity: format!("{fingerprint} {} {INDEX_FORM}", table.topic),
+            identity: index_identity(fingerprint, &table.topic),
             follower: TopicFollower::new(table),
             open: None,
             stop: stop.clone(),
