@@ -104,6 +104,25 @@ mod tests {
         assert_eq!(sieve.rows(), FIRST_ROWS);
     }
 
+    /// Requests for the sums of a million rows, of which an instance adds up so many a second.
+    fn requests(rows_per_second: u32) -> u32 {
+        let (mut sieve, mut left, mut requests) = (Sieve::default(), 1_000_000, 0);
+        while left > 0 {
+            let rows = sieve.rows().min(left);
+            let seconds = f64::from(u32::try_from(rows).unwrap()) / f64::from(rows_per_second);
+            sieve.took(rows, Duration::from_secs_f64(seconds));
+            left -= rows;
+            requests += 1;
+        }
+        requests
+    }
+
+    #[test]
+    fn a_million_rows_take_at_most_ten_requests_where_that_is_a_hundred_seconds() {
+        let asked = [1_000_000, 100_000, 20_000, 12_000, 10_000].map(requests);
+        assert_eq!(asked, [3, 3, 6, 9, 11]);
+    }
+
     #[test]
     fn sums_that_differ_for_nothing_are_given_up() {
         let mut sieve = Sieve::default();
