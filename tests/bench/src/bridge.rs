@@ -76,6 +76,11 @@ impl Bridge {
         last.join("\n")
     }
 
+    /// Its folder, with the configuration and the checkpoint.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Process id, as text for /proc.
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()

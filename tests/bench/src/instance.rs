@@ -23,7 +23,16 @@ pub(crate) struct Instance {
 impl Instance {
     /// With so many rows of [`ROW_BYTES`].
     pub(crate) fn start(simulator: &str, rows: u64) -> Result<Instance, Box<dyn Error>> {
-        let (rows, bytes) = (rows.to_string(), ROW_BYTES.to_string());
+        Instance::of_size(simulator, rows, ROW_BYTES)
+    }
+
+    /// With so many rows of so many bytes.
+    pub(crate) fn of_size(
+        simulator: &str,
+        rows: u64,
+        bytes: usize,
+    ) -> Result<Instance, Box<dyn Error>> {
+        let (rows, bytes) = (rows.to_string(), bytes.to_string());
         let instance = Instance::spawn(simulator, &["--rows", &rows, "--row-bytes", &bytes])?;
         instance.wait(&rows)?;
         Ok(instance)

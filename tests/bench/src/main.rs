@@ -21,6 +21,7 @@ mod proc;
 mod remembered;
 mod sink;
 mod turns;
+mod verify;
 mod watch;
 
 use std::error::Error;
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
             .and_then(|broker| against::instructions(before, after, simulator, &broker)),
         [bridge, simulator, "--sink"] => sink_only(bridge, simulator),
         [bridge, simulator, "--avro"] => avro_only(bridge, simulator),
+        [bridge, simulator, "--verify"] => {
+            start_broker().and_then(|broker| verify::all(bridge, simulator, &broker))
+        }
         [bridge, simulator] => all(&[("bridge", bridge)], simulator),
         [bridge, simulator, "--quick"] => quick(&[("bridge", bridge)], simulator),
         [bridge, simulator, "--static", fixed] => all(&both(bridge, fixed), simulator),
@@ -64,7 +68,7 @@ fn main() -> ExitCode {
         }
         _ => Err(
             "usage: bridge-bench BRIDGE SIMULATOR [--static STATIC] [--quick], bridge-bench BRIDGE \
-             SIMULATOR [--sink | --avro], bridge-bench --encoder, bridge-bench --remembered, bridge-bench --latency BRIDGE, bridge-bench --against BEFORE AFTER \
+             SIMULATOR [--sink | --avro | --verify], bridge-bench --encoder, bridge-bench --remembered, bridge-bench --latency BRIDGE, bridge-bench --against BEFORE AFTER \
              SIMULATOR, or bridge-bench --instructions BEFORE AFTER SIMULATOR"
                 .into(),
         ),
@@ -131,7 +135,8 @@ fn all(builds: &[Build<'_>], simulator: &str) -> Result<(), Box<dyn Error>> {
     live::idle(bridge, &broker)?;
     formats::all(bridge, simulator, &broker)?;
     avro::all()?;
-    sink::all(bridge, simulator, &broker)
+    sink::all(bridge, simulator, &broker)?;
+    verify::all(bridge, simulator, &broker)
 }
 
 /// The one case that has a goal; half a minute.
