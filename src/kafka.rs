@@ -10,6 +10,8 @@ mod broker_questions;
 mod client_context;
 mod client_settings;
 mod cluster_survey;
+mod committed_reader;
+mod compacted_topic;
 mod consumer;
 mod consumer_record;
 mod error;
@@ -27,6 +29,7 @@ mod settings_check;
 mod topic_admin;
 mod topic_partition;
 mod topic_reader;
+mod transactional_writer;
 
 pub use self::batch::{Batch, DeliveryError};
 pub use self::broker_questions::{
@@ -36,6 +39,8 @@ pub use self::client_settings::CLIENT_ID;
 pub use self::cluster_survey::{
     BrokerAddress, ClusterSurveyor, FoundTopic, GroupSurvey, TopicSettings, TopicSurvey,
 };
+pub use self::committed_reader::read_committed_to_end;
+pub use self::compacted_topic::{CompactedTopic, ensure_compacted_topic};
 pub use self::consumer::{
     CommitNote, Consumer, GroupCoverage, OffsetCommit, PartitionStart, PollResult,
     RebalanceListener, StartPosition,
@@ -51,3 +56,4 @@ pub use self::settings_check::check_settings;
 pub use self::topic_admin::TopicInfo;
 pub use self::topic_partition::TopicPartition;
 pub use self::topic_reader::TopicReader;
+pub use self::transactional_writer::{TransactionError, TransactionRecord, TransactionalWriter};

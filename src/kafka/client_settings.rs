@@ -79,6 +79,14 @@ const PRODUCER_GUARANTEES: [(&str, &str); 5] = [
     ("delivery.report.only.error", "false"),
 ];
 
+/// Properties on which a transactional producer relies, beside those of every producer.
+const TRANSACTION_GUARANTEES: [(&str, &str); 2] = [
+    // Kafka aborts a transaction whose process has died after this, and readers wait for that.
+    ("transaction.timeout.ms", "10000"),
+    // A record that waits longer than its transaction may last has failed; it is written again in the next.
+    ("message.timeout.ms", "10000"),
+];
+
 /// Defaults of a group's consumer. ServiceNow is the slow side, so that little is fetched ahead.
 const CONSUMER_DEFAULTS: [(&str, &str); 7] = [
     // How long a member's partitions wait for its next start before others take them over.
@@ -149,6 +157,16 @@ impl ClientSettings {
         )
     }
 
+    /// Settings of a producer whose records are in transactions; Kafka knows it by `id`.
+    pub(super) fn transactional(kafka: &KafkaConfig, id: &str) -> Result<ClientSettings, Error> {
+        let mut settings = ClientSettings::producer(kafka)?;
+        settings.set(&TRANSACTION_GUARANTEES);
+        settings.client.set("transactional.id", id);
+        settings.client.set("linger.ms", "0");
+        settings.client.remove("sticky.partitioning.linger.ms");
+        Ok(settings)
+    }
+
     /// Settings of a static member of a consumer group (KIP-345).
     pub(super) fn consumer(
         kafka: &KafkaConfig,
@@ -174,6 +192,13 @@ impl ClientSettings {
             &READER_GUARANTEES,
         )?;
         settings.client.set("group.id", group);
+        Ok(settings)
+    }
+
+    /// The same for a reader that also sees what is in transactions that are not committed.
+    pub(super) fn uncommitted_reader(kafka: &KafkaConfig) -> Result<ClientSettings, Error> {
+        let mut settings = ClientSettings::reader(kafka, CLIENT_ID)?;
+        settings.client.set("isolation.level", "read_uncommitted");
         Ok(settings)
     }
 

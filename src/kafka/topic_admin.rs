@@ -178,7 +178,8 @@ fn create(
     Ok(())
 }
 
-fn refusal(code: Code) -> String {
+/// Why a topic could not be created, with what to do.
+pub(super) fn refusal(code: Code) -> String {
     let advice = match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
             "; grant the Kafka user Create"
@@ -193,7 +194,8 @@ fn refusal(code: Code) -> String {
     format!("{code:?}{advice}")
 }
 
-fn retryable(code: Code) -> bool {
+/// Whether another attempt may succeed although nothing was changed.
+pub(super) fn retryable(code: Code) -> bool {
     matches!(
         code,
         Code::RequestTimedOut
