@@ -30,9 +30,10 @@ pub use help::help;
 pub use man::man;
 pub(crate) use options::UNREADABLE_KIND;
 pub use options::{
-    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
-    DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    RewindOptions, SchemaOptions, ShowOptions, SnapshotOptions, VerifyOptions,
+    CheckOptions, CheckpointImportOptions, CheckpointResetOptions, CheckpointSetOptions,
+    CheckpointShowOptions, DeadLetterFilter, DoctorOptions, DropOptions, JsonOption, ListOptions,
+    MigrateOptions, ProbeOptions, ReplayOptions, RewindOptions, SchemaOptions, ShowOptions,
+    SnapshotOptions, VerifyOptions,
 };
 pub use parse::{UsageError, parse};
 pub use values::{

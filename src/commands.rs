@@ -52,7 +52,7 @@ fn dispatch(invocation: Invocation, terminal: &mut Terminal<'_>) -> ExitResult {
         CliCommand::ShowConfig => print(&config::show(&load(&config)?), terminal),
         CliCommand::Reload => reload::execute(&load(&config)?, terminal),
         CliCommand::Checkpoint(action) => {
-            let config = load_needed(&config, checkpoint::needed_keys(&action))?;
+            let config = checkpoint::load(&config, &action)?;
             checkpoint::execute(&config, action, terminal)
         }
         CliCommand::DeadLetters(action) => {

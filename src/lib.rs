@@ -8,6 +8,7 @@ pub mod avro;
 pub mod backoff;
 mod change_signal;
 pub mod checkpoint;
+pub mod checkpoint_topic;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::checkpoint::CheckpointStore;
 use crate::config::{CurrentConfig, LoadedConfig};
 use crate::daemon::{self, LogControl};
 use crate::health::Health;
@@ -47,11 +46,10 @@ pub fn run(
 ) -> Result<(), Error> {
     let health = Arc::new(Health::new());
     let config = &loaded.config;
-    let store = CheckpointStore::open(&config.offset.file_path, metrics);
-    let store = Arc::new(store.map_err(Error::Checkpoint)?);
+    let current = Arc::new(CurrentConfig::new(config.clone()));
+    let store = factories::checkpoints(&current, metrics).map_err(Error::Checkpoint)?;
     let (_signals, signals) = daemon::signals().map_err(Error::System)?;
     let (control, requests) = control::pair();
-    let current = Arc::new(CurrentConfig::new(config.clone()));
     let shown = admin::AdminServices {
         metrics: Arc::clone(metrics),
         health: Arc::clone(&health),

@@ -42,6 +42,27 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A place other than the file does not answer now; memory is as it was.
+    Away {
+        /// The place.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// What is in a place other than the file must not be used.
+    Unusable {
+        /// The place.
+        place: String,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
+    /// Another process has taken the positions over.
+    TakenOver {
+        /// The place.
+        place: String,
+        /// The other process.
+        by: String,
+    },
     /// The file cannot be written now; memory is as it was.
     Write {
         /// The checkpoint file.
@@ -55,7 +76,18 @@ impl Error {
     /// A failed write may work next time, say after a disk was full; an error at start stays until an
     /// operator acts.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Write { .. })
+        matches!(self, Error::Write { .. } | Error::Away { .. })
+    }
+
+    /// The same error once more, if it says that another process has taken the positions over.
+    pub(super) fn copy_taken_over(&self) -> Option<Error> {
+        match self {
+            Error::TakenOver { place, by } => Some(Error::TakenOver {
+                place: place.clone(),
+                by: by.clone(),
+            }),
+            _ => None,
+        }
     }
 
     pub(super) fn locked(path: &Path, holder: Option<u32>) -> Error {
@@ -140,6 +172,19 @@ impl fmt::Display for Error {
                  can read",
                 path.display()
             ),
+            Error::Away { place, reason } => write!(
+                f,
+                "cannot use the checkpoint in {place} now: {reason}; it keeps the last position written, \
+                 and another attempt follows"
+            ),
+            Error::Unusable { place, what } => {
+                write!(f, "the checkpoint in {place} cannot be used: {what}")
+            }
+            Error::TakenOver { place, by } => write!(
+                f,
+                "another process has taken over the checkpoint in {place}: {by}; two bridges that read the \
+                 same instance need an `offset.kafka_topic` each"
+            ),
             Error::Write { path, source } => write!(
                 f,
                 "cannot write checkpoint {}: {source}; the file keeps the last position written, \
@@ -153,7 +198,11 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Locked { .. } | Error::Damaged { .. } => None,
+            Error::Locked { .. }
+            | Error::Damaged { .. }
+            | Error::Away { .. }
+            | Error::Unusable { .. }
+            | Error::TakenOver { .. } => None,
             Error::Folder { source, .. }
             | Error::Lock { source, .. }
             | Error::Read { source, .. }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::lock::CheckpointLock;
 use crate::regular_file::{
-    self, Access, FileFault, FileReplacement, Links, existing_folder, folder_of,
+    self, Access, FileFault, FileReplacement, Links, existing_folder, folder_of, sibling,
 };
 
 /// A larger file was not written by this program. 16 MiB hold more than 100,000 tables.
@@ -53,6 +53,15 @@ impl CheckpointFile {
     /// still there, or the new one already is.
     pub(super) fn replace(&mut self, text: &str) -> Result<Duration, Error> {
         self.replace_with(|file| file.write_all(text.as_bytes()))
+    }
+
+    /// Renames the file, as its positions are kept elsewhere from now on; its new name.
+    pub(super) fn set_aside(&mut self) -> Result<PathBuf, Error> {
+        self.keep_lock()?;
+        let aside = sibling(self.path(), "", ".imported");
+        let renamed = fs::rename(self.path(), &aside);
+        renamed.map_err(|source| Error::write(self.path(), source))?;
+        Ok(aside)
     }
 
     /// Makes sure that the lock is still ours, before something beside the checkpoint is written.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::options::{
-    CheckOptions, CheckpointSetOptions, CheckpointShowOptions, DeadLetterFilter, DoctorOptions,
-    DropOptions, JsonOption, ListOptions, MigrateOptions, ProbeOptions, ReplayOptions,
-    RewindOptions, SchemaOptions, ShowOptions, SnapshotOptions, VerifyOptions,
+    CheckOptions, CheckpointImportOptions, CheckpointResetOptions, CheckpointSetOptions,
+    CheckpointShowOptions, DeadLetterFilter, DoctorOptions, DropOptions, JsonOption, ListOptions,
+    MigrateOptions, ProbeOptions, ReplayOptions, RewindOptions, SchemaOptions, ShowOptions,
+    SnapshotOptions, VerifyOptions,
 };
 use super::values::{ManualPage, Shell};
 
@@ -67,7 +68,11 @@ pub enum CheckpointAction {
     /// Write a position.
     Set(CheckpointSetOptions),
     /// Forget the position of this table, so that it is read from its beginning.
-    Reset(String),
+    Reset(CheckpointResetOptions),
+    /// Write all positions to a file.
+    Export(PathBuf),
+    /// Take positions from a file.
+    Import(CheckpointImportOptions),
 }
 
 /// What to do with dead letters.

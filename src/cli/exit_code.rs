@@ -43,6 +43,6 @@ pub(super) const ALL: &[(u8, &str)] = &[
     ),
     (
         FENCED,
-        "another process has taken this bridge's place in the sink's group",
+        "another process has taken this bridge's place in the sink's group, or its positions in Kafka",
     ),
 ];

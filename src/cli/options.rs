@@ -159,14 +159,36 @@ options! {
         timestamp: PointInTime = required_value("timestamp", "TIME");
         /// the last row of that second that is done (default: none, so that the whole second is read)
         last_identifier: Option<String> = value("last-identifier", "ID").or_empty();
+        /// with positions in Kafka: also if a process seems to write there; it ends then
+        take_over: bool = switch("take-over").short('t');
     }
 }
 
 options! {
     /// What `checkpoint reset` is asked for.
-    pub(super) struct CheckpointResetOptions {
+    pub struct CheckpointResetOptions {
         /// the name of a table
         table: String = argument("TABLE");
+        /// with positions in Kafka: also if a process seems to write there; it ends then
+        take_over: bool = switch("take-over").short('t');
+    }
+}
+
+options! {
+    /// What `checkpoint export` is asked for.
+    pub(super) struct CheckpointExportOptions {
+        /// the file to write, which must not be there yet
+        file: PathBuf = argument("FILE").file();
+    }
+}
+
+options! {
+    /// What `checkpoint import` is asked for.
+    pub struct CheckpointImportOptions {
+        /// a checkpoint file
+        file: PathBuf = argument("FILE").file();
+        /// with positions in Kafka: also if a process seems to write there; it ends then
+        take_over: bool = switch("take-over").short('t');
     }
 }
 

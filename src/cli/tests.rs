@@ -196,7 +196,22 @@ fn checkpoints() {
     check("checkpoint show incident", show(Some(incident())));
     check(
         "checkpoint reset incident",
-        CheckpointAction::Reset(incident()),
+        CheckpointAction::Reset(CheckpointResetOptions {
+            table: incident(),
+            take_over: false,
+        }),
+    );
+    let file = || PathBuf::from("state.json");
+    check(
+        "checkpoint export state.json",
+        CheckpointAction::Export(file()),
+    );
+    check(
+        "checkpoint import --take-over state.json",
+        CheckpointAction::Import(CheckpointImportOptions {
+            file: file(),
+            take_over: true,
+        }),
     );
     for (text, identifier) in [
         ("--timestamp 1706140800", None),
@@ -286,14 +301,14 @@ fn usage_errors() {
     refused(
         "checkpoint",
         expect![[r#"
-        `checkpoint` needs show, set or reset
-        try `servicenow-kafka-bridge help checkpoint`"#]],
+            `checkpoint` needs show, set, reset, export or import
+            try `servicenow-kafka-bridge help checkpoint`"#]],
     );
     refused(
         "checkpoint delete",
         expect![[r#"
-        `checkpoint delete`: only show, set and reset are known
-        try `servicenow-kafka-bridge help checkpoint`"#]],
+            `checkpoint delete`: only show, set, reset, export and import are known
+            try `servicenow-kafka-bridge help checkpoint`"#]],
     );
     refused(
         "checkpoint reset",

@@ -1,16 +1,24 @@
 //! `checkpoint`: shows how far tables have been read, or changes it while the bridge is stopped.
 
+mod place;
+
 use std::path::Path;
 
+use self::place::{open, read};
 use super::failure::{CommandFailure, ExitResult, exit_code};
+use super::load::load_needed;
 use super::terminal::Terminal;
 use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
-use crate::cli::{CheckpointAction, CheckpointSetOptions, EpochSeconds};
-use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::cli::{
+    CheckpointAction, CheckpointImportOptions, CheckpointResetOptions, CheckpointSetOptions,
+    EpochSeconds,
+};
+use crate::config::{CheckpointStorage, Config};
 use crate::servicenow::query::query_value_fault;
 use crate::terminal_text::clean;
-use crate::{regular_file, runtime, source};
+use crate::{runtime, source};
+
+pub(super) use self::place::open_file;
 
 impl From<checkpoint::Error> for CommandFailure {
     fn from(error: checkpoint::Error) -> CommandFailure {
@@ -19,13 +27,19 @@ impl From<checkpoint::Error> for CommandFailure {
     }
 }
 
-/// The keys of the configuration that the command uses.
-pub(super) fn needed_keys(action: &CheckpointAction) -> &'static [&'static str] {
-    match action {
-        CheckpointAction::Show(_) | CheckpointAction::Reset(_) => &["offset"],
+/// Loads the configuration, of which the keys that the command uses have to be right.
+pub(super) fn load(path: &Path, action: &CheckpointAction) -> Result<Config, CommandFailure> {
+    let mut needed = match action {
         // A position belongs to the query of its table.
-        CheckpointAction::Set(_) => &["offset", "servicenow.base_url", "source.tables"],
+        CheckpointAction::Set(_) => vec!["offset", "servicenow.base_url", "source.tables"],
+        _ => vec!["offset"],
+    };
+    let config = load_needed(path, &needed)?;
+    if config.offset.storage == CheckpointStorage::File {
+        return Ok(config);
     }
+    needed.extend(["kafka", "servicenow.base_url"]);
+    load_needed(path, &needed)
 }
 
 /// Executes the command.
@@ -34,28 +48,37 @@ pub(super) fn execute(
     action: CheckpointAction,
     terminal: &mut Terminal<'_>,
 ) -> ExitResult {
-    let path = &config.offset.file_path;
     match action {
-        CheckpointAction::Show(options) => show(path, options.table.as_deref(), terminal)?,
+        CheckpointAction::Show(options) => show(config, options.table.as_deref(), terminal)?,
         CheckpointAction::Set(options) => set(config, options, terminal)?,
-        CheckpointAction::Reset(table) => reset(path, &table, terminal)?,
+        CheckpointAction::Reset(options) => reset(config, &options, terminal)?,
+        CheckpointAction::Export(file) => return export(config, &file, terminal),
+        CheckpointAction::Import(options) => import(config, &options, terminal)?,
     }
     Ok(exit_code::DONE)
 }
 
 fn show(
-    path: &Path,
+    config: &Config,
     table: Option<&str>,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), CommandFailure> {
-    let mut entries = checkpoint::read_only(path)?;
-    entries.retain(|name, _| table.is_none_or(|table| table == name));
-    for (name, CheckpointEntry { position, .. }) in &entries {
-        terminal.line(&line(name, position))?;
+    let stored = read(config)?;
+    let is_asked = |name: &str| table.is_none_or(|table| table == name);
+    let mut shown = 0;
+    for (name, CheckpointEntry { position, .. }) in checkpoint::entries(stored.tables) {
+        if is_asked(&name) {
+            terminal.line(&line(&name, &position))?;
+            shown += 1;
+        }
     }
-    if entries.is_empty() {
+    for (name, why) in stored.refused.iter().filter(|(name, _)| is_asked(name)) {
+        terminal.error(&format!("{name}: {why}"));
+        shown += 1;
+    }
+    if shown == 0 {
         let what = table.map_or("any table".to_owned(), |table| format!("table `{table}`"));
-        terminal.error(&format!("{}: no checkpoint of {what} yet", path.display()));
+        terminal.error(&format!("{}: no checkpoint of {what} yet", stored.place));
     }
     Ok(())
 }
@@ -79,7 +102,7 @@ fn set(
         );
         return Err(CommandFailure::new(exit_code::USAGE, text));
     }
-    let store = open(&config.offset.file_path)?;
+    let store = open(config, options.take_over)?;
     let now = EpochSeconds(jiff::Timestamp::now().as_second());
     let EpochSeconds(timestamp) = options.timestamp.resolve(now);
     if timestamp > now.0 {
@@ -99,30 +122,60 @@ fn set(
         fingerprint,
     };
     store.move_to(name, entry);
-    store.flush()?;
+    place::finish(&store)?;
     Ok(terminal.line(&shown)?)
 }
 
-/// As the owner of the folder, so that root changes nothing there that the service could not.
-pub(super) fn open(path: &Path) -> Result<checkpoint::CheckpointStore, CommandFailure> {
-    // Behind a link of root's the folder of the file itself counts: it may be the service's.
-    let file = regular_file::resolve(path).unwrap_or_else(|_| path.to_owned());
-    regular_file::become_folder_owner(&file).map_err(|error| {
-        let path = path.display();
-        let why = format!("cannot go on as the owner of the folder of {path}: {error}");
-        CommandFailure::new(exit_code::TRY_AGAIN, why)
-    })?;
-    Ok(checkpoint::CheckpointStore::open(path, &Metrics::new())?)
-}
-
-fn reset(path: &Path, table: &str, terminal: &mut Terminal<'_>) -> Result<(), CommandFailure> {
-    let store = open(path)?;
+fn reset(
+    config: &Config,
+    options: &CheckpointResetOptions,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CommandFailure> {
+    let table = &options.table;
+    let store = open(config, options.take_over)?;
     if !store.remove(table) {
-        let text = format!("{}: no checkpoint of table `{table}`", path.display());
+        place::release(&store)?;
+        let place = place::name(config);
+        let text = format!("{place}: no checkpoint of table `{table}`");
         return Err(CommandFailure::new(exit_code::USAGE, text));
     }
-    store.flush()?;
+    place::finish(&store)?;
     Ok(terminal.line(&format!("{table}: will be read from the beginning"))?)
+}
+
+fn export(config: &Config, file: &Path, terminal: &mut Terminal<'_>) -> ExitResult {
+    let stored = read(config)?;
+    place::write_new(file, &checkpoint::render(&stored.tables))?;
+    let (count, shown) = (stored.tables.len(), file.display());
+    terminal.line(&format!("{shown}: positions of {count} tables"))?;
+    for (name, why) in &stored.refused {
+        terminal.error(&format!("{name} is not in it: {why}"));
+    }
+    Ok(if stored.refused.is_empty() {
+        exit_code::DONE
+    } else {
+        exit_code::NOT_AS_ASKED
+    })
+}
+
+fn import(
+    config: &Config,
+    options: &CheckpointImportOptions,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CommandFailure> {
+    let file = &options.file;
+    let Some(mut found) = checkpoint::read_stored(file)? else {
+        let text = format!("{}: there is no such file", file.display());
+        return Err(CommandFailure::new(exit_code::USAGE, text));
+    };
+    found.retain(|_, stored| stored.entry().is_some());
+    let store = open(config, options.take_over)?;
+    store.import(found.clone());
+    place::finish(&store)?;
+    for (name, entry) in checkpoint::entries(found) {
+        terminal.line(&line(&name, &entry.position))?;
+    }
+    Ok(())
 }
 
 fn line(table: &str, position: &CheckpointPosition) -> String {

@@ -285,7 +285,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), CommandFailure> {
 }
 
 fn write_checkpoint(path: &Path, positions: &[MigratedPosition]) -> Result<(), CommandFailure> {
-    let store = checkpoint::open(path)?;
+    let store = checkpoint::open_file(path)?;
     for position in positions {
         let entry = CheckpointEntry {
             position: CheckpointPosition {

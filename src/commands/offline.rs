@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use crate::config::{Config, ConfigWarning};
+use crate::config::{CheckpointStorage, Config, ConfigWarning};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::servicenow::InstanceClient;
@@ -50,6 +50,9 @@ impl OfflineFindings {
         };
         if access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
             self.warnings.push(not_writable(&folder));
+        }
+        if config.offset.storage == CheckpointStorage::Kafka {
+            return;
         }
         let base_url = &config.servicenow.base_url;
         let tables = config.active_tables();

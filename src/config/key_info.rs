@@ -17,8 +17,6 @@ pub enum KeyEffect {
     AtOnce,
     /// The edit is left aside until the process is started again.
     NextStart,
-    /// The key is reserved: its value has no effect yet.
-    Reserved,
 }
 
 impl KeyEffect {
@@ -32,7 +30,6 @@ impl KeyEffect {
             KeyEffect::SinkRestarts => "sink restarts",
             KeyEffect::AtOnce => "at once",
             KeyEffect::NextStart => "next start",
-            KeyEffect::Reserved => "none",
         }
     }
 }

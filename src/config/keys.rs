@@ -88,7 +88,7 @@ config_keys! {
         /// How long a stop may take before undelivered rows are left to the next start.
         shutdown_timeout: Duration = secs(25), time(ms(100), secs(3_600));
 
-        /// Every setting but observability.addr and offset.file_path takes effect while the bridge
+        /// Every setting but observability.addr and where offset says that positions are kept takes effect while the bridge
         /// runs, as soon as this file or one that it names changes. With true an edit whose
         /// credentials the instance or Kafka does not take is left aside.
         reload_rollback: bool = true, flag();

@@ -10,13 +10,16 @@ use super::helper_threads;
 use super::helper_threads::HelperThread;
 use super::pipeline_slot::StartRefusal;
 use super::services::Services;
-use crate::config::{Config, TableConfig};
+use crate::checkpoint::CheckpointStore;
+use crate::checkpoint_topic::TopicPositions;
+use crate::config::{CheckpointStorage, Config, CurrentConfig, TableConfig};
 use crate::health::ConditionKey;
 use crate::kafka::Producer;
+use crate::metrics::Metrics;
 use crate::own_writes::OwnWriteLog;
 use crate::stop::{Stop, StopSignals};
 use crate::verify::VerifySchedule;
-use crate::{cluster, sink, source};
+use crate::{checkpoint, cluster, sink, source};
 
 /// A log of the sink's writes for each table that leaves its own writes out. A log in `known` is kept, as
 /// the sink may go on while the table starts anew.
@@ -33,15 +36,37 @@ pub(super) fn own_writes(
         .collect()
 }
 
-/// Writes checkpoints while the pipelines run.
+/// The positions, where `offset.storage` says. Those in Kafka are read later.
+///
+/// # Errors
+/// Another process has the lock, or the file or its folder cannot be used.
+pub(super) fn checkpoints(
+    current: &Arc<CurrentConfig>,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<CheckpointStore>, checkpoint::Error> {
+    let offset = &current.get().offset;
+    let store = match offset.storage {
+        CheckpointStorage::File => CheckpointStore::open(&offset.file_path, metrics)?,
+        CheckpointStorage::Kafka => {
+            let positions = TopicPositions::new(current, metrics);
+            CheckpointStore::open_remote(&offset.file_path, Box::new(positions), metrics)?
+        }
+    };
+    Ok(Arc::new(store))
+}
+
+/// Reads the positions that are in Kafka, and writes checkpoints while the pipelines run.
 pub(super) fn flusher(
     services: &Services,
     config: &Config,
     stop: &Stop,
 ) -> Result<HelperThread, StartRefusal> {
     let store = Arc::clone(&services.store);
-    let condition = services.health.condition(ConditionKey::Checkpoint, "");
-    condition.ok();
+    let unread = "the positions are not read from Kafka yet";
+    let condition = services.health.condition(ConditionKey::Checkpoint, unread);
+    if store.is_read() {
+        condition.ok();
+    }
     let (interval, stop) = (config.offset.flush_interval, stop.clone());
     HelperThread::service("checkpoint", move || {
         helper_threads::flush(&store, interval, &condition, &stop);
@@ -119,6 +144,7 @@ pub(super) fn table(
             source::Error::OtherQuery { .. }
             | source::Error::NoTime { .. }
             | source::Error::UnusableIdentifier { .. }
+            | source::Error::RefusedPosition { .. }
             | source::Error::NoRegistry { .. } => StartRefusal::Never(error.to_string()),
         }
     })

@@ -17,6 +17,9 @@ use crate::stop::Stop;
 
 /// First and longest pause between two looks for topics, and between writes that fail.
 const HELPER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// First and longest pause between two attempts to read positions, for which all tables wait.
+const READ_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
 /// A thread that has a slot of its own.
 pub(super) struct HelperThread {
     name: &'static str,
@@ -109,13 +112,23 @@ impl Managed for HelperThread {
     }
 }
 
-/// Writes checkpoints until stopped, and then once more.
+/// Reads the positions where that is still to be done, writes checkpoints until stopped, and then once more.
 pub(super) fn flush(
     store: &CheckpointStore,
     longest_pause: Duration,
     condition: &Condition,
     stop: &Stop,
 ) {
+    let mut backoff = Backoff::new(READ_BACKOFF.0, READ_BACKOFF.1);
+    while let Err(error) = store.take_over(stop) {
+        if !stop.is_stopped() {
+            log::error!(error:% = error; "the checkpoint cannot be read, so that no table begins");
+            condition.fail(error.to_string());
+        }
+        if stop.wait(backoff.next(fastrand::f64())) {
+            return;
+        }
+    }
     let mut backoff = Backoff::new(HELPER_BACKOFF.0, HELPER_BACKOFF.1);
     condition.ok();
     loop {

@@ -239,7 +239,8 @@ impl Pipelines {
                 .active_tables()
                 .iter()
                 .find(|table| table.name == *name);
-            let may_start = table.is_some_and(|table| self.found.contains(&table.topic));
+            let may_start = services.store.is_read()
+                && table.is_some_and(|table| self.found.contains(&table.topic));
             let inputs = StepInputs {
                 may_start,
                 ..inputs

@@ -113,6 +113,7 @@ impl Supervisor {
         left.records = pipelines.sink.collect();
         // No position moves any more. It writes a last time while Kafka and the client end.
         let mut flusher = pipelines.flusher;
+        self.services.store.end_by(deadline);
         flusher.end(true);
         let (producer, client) = (
             Arc::clone(&self.connections.producer),
@@ -139,7 +140,11 @@ impl Supervisor {
         });
         if flusher.is_over() {
             // It has written already; this catches an error that it could only log.
-            self.services.store.flush().map_err(Error::Checkpoint)?;
+            let store = &self.services.store;
+            store.flush().map_err(Error::Checkpoint)?;
+            if let Err(error) = store.release(deadline) {
+                log::warn!(error:% = error; "the next start does not learn that this process has ended");
+            }
         } else {
             left.note(false, "the checkpoint writer");
         }

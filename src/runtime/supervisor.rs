@@ -50,6 +50,8 @@ pub(super) struct SupervisorInputs {
     pub(super) requests: Receiver<CommandRequest>,
     pub(super) prepared: Receiver<PreparedReload>,
     pub(super) found: Receiver<BTreeSet<String>>,
+    /// The positions are read.
+    pub(super) positions: Receiver<()>,
 }
 
 impl SupervisorInputs {
@@ -68,6 +70,7 @@ impl SupervisorInputs {
             },
             recv(self.requests) -> request => request.map_or(SupervisorEvent::Tick, SupervisorEvent::Asked),
             recv(self.prepared) -> it => it.map_or(SupervisorEvent::Tick, |it| SupervisorEvent::Prepared(Box::new(it))),
+            recv(self.positions) -> _ => SupervisorEvent::Tick,
             recv(self.found) -> found => found.map_or(SupervisorEvent::Tick, SupervisorEvent::Found),
             default(pause) => SupervisorEvent::Tick,
         }
@@ -106,6 +109,7 @@ impl Supervisor {
         let registry = Registry::configured(&config.schema_registry, metrics);
         let registry = registry.map_err(Error::Registry)?;
         let (pipelines, found) = Pipelines::new(&services, config);
+        let positions = services.store.when_read();
         let (watch, changed) = ConfigWatcher::start(loaded.files.clone()).map_err(Error::System)?;
         let (reloads, prepared) = ReloadQueue::new(path, health);
         let supervisor = Supervisor {
@@ -132,6 +136,7 @@ impl Supervisor {
             requests,
             prepared,
             found,
+            positions,
         };
         Ok((supervisor, inputs))
     }
@@ -192,6 +197,9 @@ impl Supervisor {
         }
         if self.pipelines.sink.work().is_some_and(|it| it.is_fenced()) {
             return Err(Error::Fenced);
+        }
+        if let Some(error) = self.services.store.taken_over() {
+            return Err(Error::Checkpoint(error));
         }
         if self.reloads.is_due(now) {
             log::info!("trying the edited configuration again");

@@ -13,6 +13,13 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// What is stored as the table's checkpoint must not be used.
+    RefusedPosition {
+        /// The table.
+        table: String,
+        /// Why, with what to do.
+        why: String,
+    },
     /// The checkpoint's timestamp is no time in seconds; it may be milliseconds.
     NoTime {
         /// The table.
@@ -50,6 +57,9 @@ impl fmt::Display for Error {
                  column, so rows could be missed; run `checkpoint reset {table}` to read the table \
                  from the beginning, or `checkpoint set {table}` to accept a position"
             ),
+            Error::RefusedPosition { table, why } => {
+                write!(f, "table `{table}`: its checkpoint is not used: {why}")
+            }
             Error::NoTime { table, seconds } => write!(
                 f,
                 "table `{table}`: its checkpoint has the timestamp {seconds}, which is no time in \

@@ -29,6 +29,10 @@ impl StartOfTable {
     /// As [`start_position`].
     pub(super) fn of(context: &SourceContext, table: &TableConfig) -> Result<StartOfTable, Error> {
         let checkpoints = &context.checkpoints;
+        if let Some(why) = checkpoints.refusal(&table.name) {
+            let table = table.name.clone();
+            return Err(Error::RefusedPosition { table, why });
+        }
         let fingerprint = fingerprint(context.instance.base_url(), table);
         let mut cursor = start_position(checkpoints.get(&table.name), table, &fingerprint)?;
         let StartingSpan { span, is_known } = checkpoints.start_span(&table.name);

@@ -180,7 +180,7 @@ fn bad_configurations_are_refused_with_all_that_is_wrong() {
         ),
         (
             "offset:\n",
-            "offset:\n  storage: kafka\n",
+            "offset:\n  storage: kafkaa\n",
             &["offset.storage"],
         ),
         ("kafka:\n", "kafka:\n  properties: {acks: '0'}\n", &["acks"]),

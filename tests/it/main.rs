@@ -16,6 +16,7 @@ mod auth;
 mod avro;
 mod both;
 mod ca_stores;
+mod checkpoint_topic;
 mod commands;
 mod containers;
 mod copy;

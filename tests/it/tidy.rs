@@ -39,7 +39,7 @@ const LAYERS: &[&[&str]] = &[
         "servicenow",
     ],
     &["avro"],
-    &["delivered", "registry"],
+    &["checkpoint_topic", "delivered", "registry"],
     &["sink", "source"],
     &["verify"],
     &["runtime"],

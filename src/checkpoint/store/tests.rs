@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::stop;
 
+mod remote;
+
 const GO_CHECKPOINT: &str = r#"{
   "change_request": {
     "timestamp": 1706137200,

@@ -1,16 +1,20 @@
 //! `checkpoint` in the table of commands.
 
 use crate::cli::command::{CheckpointAction, CliCommand};
-use crate::cli::options::{CheckpointResetOptions, CheckpointSetOptions, CheckpointShowOptions};
+use crate::cli::options::{
+    CheckpointExportOptions, CheckpointImportOptions, CheckpointResetOptions, CheckpointSetOptions,
+    CheckpointShowOptions,
+};
 use crate::cli::spec::{CommandSpec, options_of};
 
 pub(super) static CHECKPOINT_COMMAND: CommandSpec = CommandSpec {
     name: "checkpoint",
-    summary: "show, set or reset how far a table has been read",
+    summary: "show, set, reset, export or import how far tables have been read",
     details: "\
 A checkpoint says how far a table has been read: a time and the identifier of the last row of
-that second that Kafka has acknowledged. The file is `offset.file_path` of the configuration.
-Stop the bridge before `set` and `reset`: one process owns the file.",
+that second that Kafka has acknowledged. It is kept in the file `offset.file_path` of the
+configuration, or with `offset.storage: kafka` in the topic `offset.kafka_topic`.
+Stop the bridge before `set`, `reset` and `import`: one process owns the positions.",
     actions: &[
         CommandSpec {
             name: "show",
@@ -38,8 +42,28 @@ Stop the bridge before `set` and `reset`: one process owns the file.",
                       `source.initial_query_hours_ago` says",
             inputs: &[options_of(CheckpointResetOptions::INPUTS)],
             build: |given| {
-                let table = CheckpointResetOptions::read(given)?.table;
-                Ok(CliCommand::Checkpoint(CheckpointAction::Reset(table)))
+                let options = CheckpointResetOptions::read(given)?;
+                Ok(CliCommand::Checkpoint(CheckpointAction::Reset(options)))
+            },
+            ..CommandSpec::EMPTY
+        },
+        CommandSpec {
+            name: "export",
+            summary: "write the positions of all tables to a new checkpoint file",
+            inputs: &[options_of(CheckpointExportOptions::INPUTS)],
+            build: |given| {
+                let file = CheckpointExportOptions::read(given)?.file;
+                Ok(CliCommand::Checkpoint(CheckpointAction::Export(file)))
+            },
+            ..CommandSpec::EMPTY
+        },
+        CommandSpec {
+            name: "import",
+            summary: "take the positions of a checkpoint file in place of those of the same tables",
+            inputs: &[options_of(CheckpointImportOptions::INPUTS)],
+            build: |given| {
+                let options = CheckpointImportOptions::read(given)?;
+                Ok(CliCommand::Checkpoint(CheckpointAction::Import(options)))
             },
             ..CommandSpec::EMPTY
         },
@@ -47,11 +71,16 @@ Stop the bridge before `set` and `reset`: one process owns the file.",
     examples: &[
         "checkpoint show",
         "checkpoint set incident --timestamp '2026-01-31 08:15:00'",
+        "checkpoint export positions.json",
     ],
     exit_codes: &[
         (0, "done"),
         (64, "the command line makes no sense"),
-        (75, "another process has the checkpoint file"),
+        (1, "`export`: what is stored of some tables cannot be used"),
+        (
+            75,
+            "another process has the positions, or Kafka does not answer",
+        ),
         (
             78,
             "the configuration or the checkpoint file must be put right first",

@@ -1,22 +1,11 @@
-//! Checks of `offset` and `observability`.
+//! Checks of `observability`.
 
 use crate::config::key_table::CheckKeys;
-use crate::config::keys::{CheckpointStorage, ObservabilityConfig, OffsetConfig};
+use crate::config::keys::ObservabilityConfig;
 use crate::config::reader::Section;
 
 /// An admin token with fewer characters is warned of, as it can be guessed.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
-
-impl CheckKeys for OffsetConfig {
-    fn check(section: &Section<'_>, offset: OffsetConfig, (): &()) -> OffsetConfig {
-        if offset.storage == CheckpointStorage::Kafka {
-            let message =
-                "checkpoints in Kafka are not part of this version yet: use `storage: file`";
-            section.problem("storage", message);
-        }
-        offset
-    }
-}
 
 impl CheckKeys for ObservabilityConfig {
     fn check(

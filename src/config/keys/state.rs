@@ -14,18 +14,21 @@ use crate::config::{names, values};
 config_keys! {
     /// `offset`: where checkpoints are kept.
     #[derive(Eq)]
-    pub struct OffsetConfig check(CheckKeys) {
-        /// Where positions are kept. Only file for now.
+    pub struct OffsetConfig default(()) {
+        /// Where positions are kept: in file_path, or with kafka in kafka_topic, where the bridge finds
+        /// them on any host. A checkpoint file that is found is taken over into Kafka once.
         storage: CheckpointStorage = CheckpointStorage::File, word(),
-            values: "file", effect: Some(KeyEffect::Reserved);
+            effect: Some(KeyEffect::NextStart);
 
-        /// The checkpoint file.
+        /// The checkpoint file. With storage kafka it names the folder of what stays on this host: the
+        /// lock, what was delivered in the newest seconds, snapshots under way.
         file_path: PathBuf = PathBuf::from("offsets.json"), path(),
             effect: Some(KeyEffect::NextStart);
 
-        /// Reserved for storage in Kafka.
+        /// The topic of storage kafka. It is made if it is missing, and must be compacted. Bridges of
+        /// different instances may share one; two bridges of one instance may not.
         kafka_topic: String = "_bridge_offsets", text(names::check_topic),
-            values: "topic", effect: Some(KeyEffect::Reserved);
+            values: "topic", effect: Some(KeyEffect::NextStart);
 
         /// The longest time between an acknowledgement of Kafka and the write of its checkpoint. The
         /// checkpoint follows the acknowledgements by itself, at most ten times a second and seldomer
@@ -39,7 +42,7 @@ words! {
     pub enum CheckpointStorage {
         /// A file of this machine.
         File = "file",
-        /// A Kafka topic; refused, as it is not part of this version.
+        /// A compacted Kafka topic.
         Kafka = "kafka",
     }
 }

@@ -57,7 +57,7 @@ source:
 sink:
   enabled: true
 offset:
-  storage: kafka
+  storage: kafkaa
 log_level: loud
 kafka: {}
 ",
@@ -79,7 +79,7 @@ kafka: {}
             config.yaml:22: source.tables[1].name: `incident` is already in source.tables[0]; keep one of them
             config.yaml:23: source.tables[2].name: `Problem Task` is not a table name: lower case letters, digits and `_` only, as in `u_my_table` (the name, not the label)
             config.yaml:24: sink.topics: is required: a list with a `topic` and a `table` for each topic to consume
-            config.yaml:27: offset.storage: checkpoints in Kafka are not part of this version yet: use `storage: file`
+            config.yaml:27: offset.storage: `kafkaa` is not one of file, kafka, did you mean `kafka`?
             config.yaml:28: log_level: `loud` is not one of debug, info, warn, error, trace
             config.yaml:29: `kafka` is given twice; remove one
             config.yaml: 20 problems"#]],

@@ -56,7 +56,7 @@ fn properties() {
         delivery.timeout.ms  kafka.properties.delivery.timeout.ms: cannot be changed: that no row is lost rests on it
         partitioner  kafka.properties.partitioner: cannot be changed: keys keep their partitions by it; see `source.tables[].partitioner` for how keys are made
         enable.gapless.guarantee  kafka.properties.enable.gapless.guarantee: cannot be changed: that records of one key stay in order rests on it
-        transactional.id  kafka.properties.transactional.id: cannot be set: transactions are not part of this version
+        transactional.id  kafka.properties.transactional.id: cannot be set: the bridge names and bounds its transactions itself
         queue.buffering.max.kbytes  kafka.properties.queue.buffering.max.kbytes: has a key of its own: use `kafka.queue_bytes`
         queue.buffering.max.messages  kafka.properties.queue.buffering.max.messages: has a key of its own: use `kafka.queue_bytes`
         queue.buffering.max.ms  kafka.properties.queue.buffering.max.ms: has a key of its own: use `kafka.linger`
@@ -225,9 +225,9 @@ fn the_rest() {
             config.yaml: 2 problems"#]],
     );
     refused(
-        &format!("{LEAST}offset: {{storage: kafka, flush_interval: 5}}\n"),
+        &format!("{LEAST}offset: {{storage: kafka, kafka_topic: a b, flush_interval: 5}}\n"),
         expect![[r#"
-            config.yaml:13: offset.storage: checkpoints in Kafka are not part of this version yet: use `storage: file`
+            config.yaml:13: offset.kafka_topic: `a b` is not a topic name: letters, digits, `.`, `_` and `-` only
             config.yaml:13: offset.flush_interval: 5 has no unit; write for example `5s` or `5ms`
             config.yaml: 2 problems"#]],
     );

@@ -92,7 +92,8 @@ const WHY_ORDER: &str = "cannot be changed: that records of one key stay in orde
 const WHY_KEYS: &str = "cannot be changed: keys keep their partitions by it; see \
                     `source.tables[].partitioner` for how keys are made";
 const WHY_REPORTS: &str = "cannot be changed: checkpoints follow the delivery reports";
-const WHY_NO_TRANSACTIONS: &str = "cannot be set: transactions are not part of this version";
+const WHY_NO_TRANSACTIONS: &str =
+    "cannot be set: the bridge names and bounds its transactions itself";
 const WHY_COMMITS: &str = "cannot be changed: when positions are committed is decided here";
 const WHY_SASL_KEY: &str = "is not known here: use `kafka.sasl` with PLAIN or SCRAM";
 const WHY_FOREIGN_CODE: &str = "cannot be set: it would load foreign code";
