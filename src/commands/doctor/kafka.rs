@@ -28,7 +28,7 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
         Ok(surveyor) => surveyor,
         Err(error) => return report.add(area.error("client", &error)),
     };
-    let names = config.topics();
+    let names = topics(config);
     let brokers = match surveyor.brokers(names.first().map_or("", String::as_str)) {
         Ok(brokers) => brokers,
         Err(error) => return report.add(area.error("brokers", &error)),
@@ -57,6 +57,13 @@ pub(super) fn examine(config: &Config, stop: &Stop, report: &mut FindingReport<'
     if !config.active_topics().is_empty() {
         report.extend(look_at_sink(config, &surveyor, &topics));
     }
+}
+
+/// The topics of the configuration, with that of the positions.
+fn topics(config: &Config) -> Vec<String> {
+    let mut topics = config.topics();
+    topics.extend(judge::kafka::positions_topic(config).map(str::to_owned));
+    topics
 }
 
 /// Goes to each broker by the address that the cluster gives to its clients: that of `kafka.brokers` may
@@ -127,7 +134,7 @@ fn ask_rights<S: Read + Write>(
     {
         return None;
     }
-    let names = config.topics();
+    let names = topics(config);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     questions.topic_rights(&names).ok()
 }
@@ -144,7 +151,8 @@ fn look_at_sink(
         let TopicSurvey::Found(found) = topic else {
             continue;
         };
-        if !TopicUse::of(config, name).reads {
+        let used = TopicUse::of(config, name);
+        if !used.reads || used.keeps_positions {
             continue;
         }
         read.push((name.clone(), found.partitions));

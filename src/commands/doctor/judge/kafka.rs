@@ -1,7 +1,7 @@
 //! Brokers, topics and the sink's group.
 
 use crate::commands::doctor::finding::{Finding, FindingArea};
-use crate::config::{Config, Partitioner};
+use crate::config::{CheckpointStorage, Config, Partitioner};
 use crate::kafka::{ApiVersionRange, FoundTopic, GroupSurvey, TopicRights, TopicSurvey};
 
 /// Requests, by number and name, with the version that the bridge needs: records with headers, a producer
@@ -76,10 +76,21 @@ pub(in crate::commands::doctor) struct TopicUse {
     pub(in crate::commands::doctor) without_keys: bool,
     /// Largest record that is written, in bytes.
     pub(in crate::commands::doctor) max_record_bytes: u64,
+    /// It keeps positions.
+    pub(in crate::commands::doctor) keeps_positions: bool,
 }
 
 impl TopicUse {
     pub(in crate::commands::doctor) fn of(config: &Config, topic: &str) -> TopicUse {
+        if positions_topic(config) == Some(topic) {
+            return TopicUse {
+                reads: true,
+                writes: true,
+                without_keys: false,
+                max_record_bytes: 0,
+                keeps_positions: true,
+            };
+        }
         let mut reads = config.active_topics().iter();
         let reads = reads.any(|it| it.topic == topic);
         let tables = config.active_tables().iter();
@@ -91,8 +102,15 @@ impl TopicUse {
                 .iter()
                 .any(|table| matches!(table.partitioner, Partitioner::RoundRobin)),
             max_record_bytes: u64::from(config.kafka.max_message_bytes),
+            keeps_positions: false,
         }
     }
+}
+
+/// The topic that keeps the positions, if one does.
+pub(in crate::commands::doctor) fn positions_topic(config: &Config) -> Option<&str> {
+    let offset = &config.offset;
+    (offset.storage == CheckpointStorage::Kafka).then_some(offset.kafka_topic.as_str())
 }
 
 /// `made`: how many partitions a missing topic will get, where the bridge makes it.
@@ -109,6 +127,7 @@ pub(in crate::commands::doctor) fn topic(
         (false, _) => "Describe and Read",
     };
     let area = FindingArea::Kafka;
+    let made = if used.keeps_positions { Some(1) } else { made };
     match (seen, made) {
         (TopicSurvey::Found(found), _) => judge_found(&subject, found, used),
         (TopicSurvey::Forbidden, _) => {
@@ -117,8 +136,12 @@ pub(in crate::commands::doctor) fn topic(
         }
         (TopicSurvey::Missing, Some(partitions)) => {
             let seen = format!(
-                "does not exist yet; `run` makes it with {partitions} partitions \
-                 (kafka.create_topics)"
+                "does not exist yet; `run` makes it with {partitions} {}",
+                if used.keeps_positions {
+                    "partition (offset.storage)"
+                } else {
+                    "partitions (kafka.create_topics)"
+                }
             );
             vec![area.ok(subject, seen)]
         }
@@ -160,6 +183,17 @@ fn judge_found(subject: &str, found: &FoundTopic, used: TopicUse) -> Vec<Finding
         .cleanup_policy
         .as_ref()
         .is_some_and(|policy| policy.contains("compact"));
+    if used.keeps_positions
+        && let Some(policy) = settings
+            .cleanup_policy
+            .as_ref()
+            .filter(|it| *it != "compact")
+    {
+        let seen = format!("{words}; its cleanup.policy is {policy}");
+        let cure = "set cleanup.policy=compact, or another offset.kafka_topic: no table begins while Kafka \
+                    deletes positions";
+        findings.push(area.failure(subject, seen, cure));
+    }
     if is_compacted && used.without_keys {
         let seen = format!("{words}; is compacted, and `partitioner: round_robin` sends no keys");
         let cure = "set another partitioner, or cleanup.policy=delete: Kafka refuses every record \
@@ -224,6 +258,7 @@ mod tests {
         reads: false,
         without_keys: true,
         max_record_bytes: 1_000_000,
+        keeps_positions: false,
     };
 
     fn found(change: fn(&mut FoundTopic)) -> FindingLevel {
@@ -265,6 +300,40 @@ mod tests {
         assert_eq!(level(&TopicSurvey::Missing, None), Failure);
         assert_eq!(level(&TopicSurvey::Missing, Some(3)), Well);
         assert_eq!(level(&TopicSurvey::Forbidden, Some(3)), Failure);
+    }
+
+    #[test]
+    fn the_topic_of_the_positions_is_compacted_and_nothing_else() {
+        let used = TopicUse {
+            reads: true,
+            without_keys: false,
+            max_record_bytes: 0,
+            keeps_positions: true,
+            ..WRITES
+        };
+        for (policy, expected) in [
+            (Some("compact"), Well),
+            (None, Well),
+            (Some("delete"), Failure),
+            (Some("compact,delete"), Failure),
+        ] {
+            let seen = TopicSurvey::Found(FoundTopic {
+                partitions: 1,
+                leaderless: 0,
+                fewest_in_sync: 1,
+                settings: Some(TopicSettings {
+                    cleanup_policy: policy.map(str::to_owned),
+                    ..TopicSettings::default()
+                }),
+            });
+            assert_eq!(
+                topic("t", &seen, used, None)[0].level,
+                expected,
+                "{policy:?}"
+            );
+        }
+        let missing = topic("t", &TopicSurvey::Missing, used, None);
+        assert_eq!(missing[0].level, Well);
     }
 
     #[test]
