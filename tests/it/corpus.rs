@@ -25,9 +25,10 @@ type Target = (&'static str, fn(&[u8]));
 
 #[test]
 fn no_seed_is_a_finding() {
-    let targets: [Target; 7] = [
+    let targets: [Target; 8] = [
         ("avro_record", targets::avro_record),
         ("avro_schema", targets::avro_schema),
+        ("checkpoint_record", targets::checkpoint_record),
         ("dead_letter", targets::dead_letter),
         ("http_head", targets::http_head),
         ("page", targets::page),

@@ -12,6 +12,9 @@ use servicenow_kafka_bridge::avro::decode::{WriterSchema, to_json, to_text};
 use servicenow_kafka_bridge::avro::{
     RecordEncoder, RecordSchema, TableColumn, TableColumns, TypingOptions, WIRE_PREFIX_BYTES,
 };
+use servicenow_kafka_bridge::checkpoint_topic::{
+    StateKey, decode_entry, decode_key, encode_entry, encode_key,
+};
 use servicenow_kafka_bridge::config::{Decimals, DisplayValue, OnTypeError};
 use servicenow_kafka_bridge::servicenow::page::{
     CursorColumns, PageChunk, PageError, PageReader, row as row_fields,
@@ -276,5 +279,30 @@ pub fn http_head(data: &[u8]) {
     if let Some(length) = request_length(data) {
         assert_eq!(request_length(&data[..length]), Some(length));
         assert_eq!(request_length(&data[..length - 1]), None);
+    }
+}
+
+/// A record of the topic of the positions: the key up to the first line break, then the value.
+///
+/// What is read is written as something that is read as the same.
+pub fn checkpoint_record(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (key, value) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let Some(key) = decode_key(Some(key)) else {
+        return;
+    };
+    assert_eq!(decode_key(Some(&encode_key(&key))), Some(key.clone()));
+    let value = value.get(1..).unwrap_or_default();
+    if let Ok(stored) = decode_entry(&key, value) {
+        // One that is just small enough to be read may be written in a longer form.
+        let Ok(written) = encode_entry(&key, &stored) else {
+            return;
+        };
+        assert_eq!(decode_entry(&key, &written), Ok(stored));
+        let other = StateKey {
+            instance: format!("{}x", key.instance),
+            table: key.table,
+        };
+        assert!(decode_entry(&other, &written).is_err());
     }
 }
