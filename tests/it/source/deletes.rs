@@ -256,14 +256,6 @@ fn what_is_rejected_stays_and_is_not_asked_again() {
     bridge.wait_ready();
     wait_comparisons(&bridge, 2);
     assert_eq!(tombstones(&rig), BTreeSet::new());
-    // A listing that has all is the last one. One may be under way.
-    let asked = rig.asked("incident");
-    let listings = asked.iter().filter(|request| {
-        let query = request.param("sysparm_query").unwrap_or_default();
-        query == "ORDERBYsys_id"
-    });
-    let listings = listings.count();
-    assert!(listings <= comparisons(&bridge) + 1, "{listings} listings");
     rig.sim
         .delete_as("incident", &ids[30], Removal::Cleaner)
         .unwrap();
