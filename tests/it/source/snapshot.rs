@@ -165,7 +165,7 @@ fn a_part_and_a_rewind_deliver_what_they_name_and_the_checkpoint_stays() {
         (json!({"name": "incident", "order": "stop"}), "no snapshot"),
         (
             json!({"name": "incident", "query": "a=b^ORDERBYc"}),
-            "an order",
+            "must not hold `ORDERBY`",
         ),
     ] {
         let (status, answer) = bridge.post("/api/snapshot", TOKEN, &body);
