@@ -18,7 +18,7 @@ use crate::servicenow::query::query_value_fault;
 use crate::terminal_text::clean;
 use crate::{runtime, source};
 
-pub(super) use self::place::open_file;
+pub(super) use self::place::{open_file, position_of};
 
 impl From<checkpoint::Error> for CommandFailure {
     fn from(error: checkpoint::Error) -> CommandFailure {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::checkpoint::position_of;
 use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::interrupt::InterruptListener;
 use super::terminal::Terminal;
-use crate::checkpoint;
 use crate::cli::VerifyOptions;
 use crate::config::{Config, TableConfig};
 use crate::health::Health;
@@ -60,10 +60,8 @@ pub(super) fn execute(
         return certificates::check(config, table, file, &interrupt.soon, terminal);
     }
     let instance = instance(config)?;
-    let path = &config.offset.file_path;
     let delivered = || {
-        let entries = checkpoint::read_only(path).ok()?;
-        let position = &entries.get(&table.name)?.position;
+        let position = position_of(config, &table.name)?;
         Some(DeliveredTo {
             seconds: position.timestamp,
             id: RowIdentifier::new(&position.last_identifier),

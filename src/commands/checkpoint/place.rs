@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::checkpoint::{self, CheckpointStore, RemoteTables};
+use crate::checkpoint::{self, CheckpointPosition, CheckpointStore, RemoteTables};
 use crate::checkpoint_topic::{Owner, TopicPositions, host_name, read_contents};
 use crate::commands::failure::{CommandFailure, exit_code};
 use crate::config::{CheckpointStorage, Config, CurrentConfig};
@@ -56,6 +56,12 @@ pub(super) fn read(config: &Config) -> Result<StoredPositions, CommandFailure> {
         tables,
         refused,
     })
+}
+
+/// The stored position of a table; `None`: there is none, or it cannot be read now.
+pub(in crate::commands) fn position_of(config: &Config, table: &str) -> Option<CheckpointPosition> {
+    let stored = read(config).ok()?;
+    Some(stored.tables.get(table)?.entry()?.position)
 }
 
 fn contents(config: &Config) -> Result<crate::checkpoint_topic::TopicContents, CommandFailure> {
