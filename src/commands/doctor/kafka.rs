@@ -152,7 +152,7 @@ fn look_at_sink(
             continue;
         };
         let used = TopicUse::of(config, name);
-        if !used.reads || used.keeps_positions {
+        if !used.is_of_sink {
             continue;
         }
         read.push((name.clone(), found.partitions));

@@ -375,6 +375,11 @@ impl TableConfig {
             || self.has_content_cycle()
     }
 
+    /// Whether the topic is read, to compare it with the table.
+    pub fn reads_topic_back(&self) -> bool {
+        self.deletes.compares() || self.has_content_cycle() || !self.verify_interval.is_zero()
+    }
+
     /// Whether every row is read from time to time, for changes that move no timestamp.
     pub fn has_content_cycle(&self) -> bool {
         !self.content_cycle.is_zero()

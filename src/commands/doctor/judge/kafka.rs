@@ -71,7 +71,10 @@ pub(in crate::commands::doctor) fn rights(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct TopicUse {
     pub(in crate::commands::doctor) writes: bool,
+    /// By the sink, or to compare it with its table.
     pub(in crate::commands::doctor) reads: bool,
+    /// The sink reads it.
+    pub(in crate::commands::doctor) is_of_sink: bool,
     /// Records without keys are written.
     pub(in crate::commands::doctor) without_keys: bool,
     /// Largest record that is written, in bytes.
@@ -85,19 +88,21 @@ impl TopicUse {
         if positions_topic(config) == Some(topic) {
             return TopicUse {
                 reads: true,
+                is_of_sink: false,
                 writes: true,
                 without_keys: false,
                 max_record_bytes: 0,
                 keeps_positions: true,
             };
         }
-        let mut reads = config.active_topics().iter();
-        let reads = reads.any(|it| it.topic == topic);
+        let mut sink = config.active_topics().iter();
+        let is_of_sink = sink.any(|it| it.topic == topic);
         let tables = config.active_tables().iter();
         let tables: Vec<_> = tables.filter(|table| table.topic == topic).collect();
         TopicUse {
-            reads,
-            writes: !reads || !tables.is_empty(),
+            reads: is_of_sink || tables.iter().any(|table| table.reads_topic_back()),
+            is_of_sink,
+            writes: !is_of_sink || !tables.is_empty(),
             without_keys: tables
                 .iter()
                 .any(|table| matches!(table.partitioner, Partitioner::RoundRobin)),
@@ -256,6 +261,7 @@ mod tests {
     const WRITES: TopicUse = TopicUse {
         writes: true,
         reads: false,
+        is_of_sink: false,
         without_keys: true,
         max_record_bytes: 1_000_000,
         keeps_positions: false,
@@ -334,6 +340,31 @@ mod tests {
         }
         let missing = topic("t", &TopicSurvey::Missing, used, None);
         assert_eq!(missing[0].level, Well);
+    }
+
+    #[test]
+    fn a_topic_is_read_where_it_is_compared_with_its_table() {
+        for (line, reads) in [
+            ("batch_size: 100", false),
+            ("deletes: audit", false),
+            ("deletes: compare", true),
+            ("content_cycle: 7d", true),
+            ("verify_interval: 24h", true),
+        ] {
+            let text = format!(
+                "servicenow:\n  base_url: https://a.service-now.com\n  auth:\n    type: basic\n    \
+                 basic: {{username: a, password: b}}\nkafka:\n  brokers: [localhost:9]\nsource:\n  \
+                 enabled: true\n  tables:\n    - name: incident\n      topic: t\n      {line}\n"
+            );
+            let (config, _) =
+                crate::config::parse(&text, &|_| None).unwrap_or_else(|p| panic!("{p}"));
+            let used = TopicUse::of(&config, "t");
+            assert_eq!(
+                (used.reads, used.is_of_sink, used.writes),
+                (reads, false, true),
+                "{line}"
+            );
+        }
     }
 
     #[test]
