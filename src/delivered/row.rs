@@ -14,7 +14,7 @@ const UNKNOWN_CONTENT: u32 = 0;
 pub struct DeliveredRow {
     /// The version that it is of.
     pub version: RowVersion,
-    /// Hash of what it holds ([`super::content_hash`]); `None`: the record does not say.
+    /// Hash of what it holds ([`super::content_hash()`]); `None`: the record does not say.
     pub content: Option<u32>,
 }
 
