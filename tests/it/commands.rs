@@ -86,7 +86,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
         (&["run", "more"], "one argument too many"),
         (&["run", "--connect"], "`--connect` belongs to `check`"),
         (&["config.yaml"], "--config config.yaml"),
-        (&["checkpoint"], "needs show, set or reset"),
+        (&["checkpoint"], "needs show, set, reset, export or import"),
         (
             &["checkpoint", "set", "incident"],
             "needs `--timestamp TIME`",
