@@ -31,9 +31,10 @@ fn start(folder: &std::path::Path, config: &Config, program: &str) -> Bridge {
 #[test]
 #[ignore = "needs the release before: make predecessor"]
 fn a_table_goes_on_from_the_checkpoint_there_and_back() {
+    const ROWS: usize = 100;
     let rig = Rig::new();
-    for program in binaries() {
-        for _ in 0..100 {
+    for (turn, program) in binaries().into_iter().enumerate() {
+        for _ in 0..ROWS {
             rig.insert("incident");
         }
         let bridge = start(rig.folder.path(), &rig.config(), &program);
@@ -44,10 +45,21 @@ fn a_table_goes_on_from_the_checkpoint_there_and_back() {
                 .kafka
                 .reader()
                 .read_to_end(crate::support::rig::TOPIC, crate::support::LONG);
-            (records.unwrap().len() >= rows.len()).then_some(())
+            let mut keys = crate::support::rig::keys(&records.unwrap());
+            keys.sort_unstable();
+            keys.dedup();
+            (keys.len() >= rows.len()).then_some(())
         });
         assert_eq!(bridge.terminate(), 0);
-        crate::support::rig::check(&rig.kafka.reader(), crate::support::rig::TOPIC, &rows, 0);
+        // The release before does not keep what was delivered within `source.settle`, so that comes once more.
+        // On the way back the seconds do that were still open at the stop: the position stands before them.
+        let again = turn * ROWS;
+        crate::support::rig::check(
+            &rig.kafka.reader(),
+            crate::support::rig::TOPIC,
+            &rows,
+            again,
+        );
     }
 }
 
