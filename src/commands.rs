@@ -17,6 +17,7 @@ mod failure;
 mod interrupt;
 mod load;
 mod migrate;
+mod new_file;
 mod offline;
 mod probe;
 mod reload;

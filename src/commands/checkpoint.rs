@@ -7,6 +7,7 @@ use std::path::Path;
 use self::place::{open, read};
 use super::failure::{CommandFailure, ExitResult, exit_code};
 use super::load::load_needed;
+use super::new_file::write_new;
 use super::terminal::Terminal;
 use crate::checkpoint::{self, CheckpointEntry, CheckpointPosition};
 use crate::cli::{
@@ -145,7 +146,7 @@ fn reset(
 
 fn export(config: &Config, file: &Path, terminal: &mut Terminal<'_>) -> ExitResult {
     let stored = read(config)?;
-    place::write_new(file, &checkpoint::render(&stored.tables))?;
+    write_new(file, &checkpoint::render(&stored.tables))?;
     let (count, shown) = (stored.tables.len(), file.display());
     terminal.line(&format!("{shown}: positions of {count} tables"))?;
     for (name, why) in &stored.refused {

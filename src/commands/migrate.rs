@@ -1,12 +1,13 @@
 //! `migrate`: from the configurations of other programs to a `config.yaml`, and from their offsets to a
 //! checkpoint file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint;
 use super::failure::{CommandFailure, ExitResult, exit_code};
+use super::new_file::write_new;
 use super::terminal::Terminal;
 use crate::checkpoint::{CheckpointEntry, CheckpointPosition};
 use crate::cli::MigrateOptions;
@@ -267,21 +268,6 @@ fn refuse_existing<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<(), C
         }
     }
     Ok(())
-}
-
-fn write_new(path: &Path, text: &str) -> Result<(), CommandFailure> {
-    let failure = |error: io::Error| {
-        let words = format!("cannot write {}: {error}", path.display());
-        CommandFailure::new(exit_code::TRY_AGAIN, words)
-    };
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = file.map_err(failure)?;
-    let written = file.write_all(text.as_bytes());
-    written.and_then(|()| file.sync_all()).map_err(|error| {
-        // Half of a configuration is none, and would keep the next try from writing it.
-        fs::remove_file(path).ok();
-        failure(error)
-    })
 }
 
 fn write_checkpoint(path: &Path, positions: &[MigratedPosition]) -> Result<(), CommandFailure> {

@@ -1,7 +1,5 @@
 //! Where the positions are that a command reads or changes: the file, or the topic.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,20 +131,4 @@ pub(super) fn finish(store: &CheckpointStore) -> Result<(), CommandFailure> {
 /// Says that nothing more is written.
 pub(super) fn release(store: &CheckpointStore) -> Result<(), CommandFailure> {
     Ok(store.release(Instant::now() + RELEASE_TIMEOUT)?)
-}
-
-/// Writes a file that is not there yet.
-pub(super) fn write_new(path: &Path, text: &str) -> Result<(), CommandFailure> {
-    let failure = |error: io::Error| {
-        let words = format!("cannot write {}: {error}", path.display());
-        CommandFailure::new(exit_code::TRY_AGAIN, words)
-    };
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = file.map_err(failure)?;
-    let written = file.write_all(text.as_bytes());
-    written.and_then(|()| file.sync_all()).map_err(|error| {
-        // Half of a checkpoint is none.
-        fs::remove_file(path).ok();
-        failure(error)
-    })
 }
