@@ -3,17 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::admin::NewTopic;
 
 use super::client_settings::{CLIENT_ID, ClientSettings};
 use super::cluster_survey::{ClusterSurveyor, TopicSurvey};
 use super::error::Error;
 use super::read_error::TopicReadError;
 use super::reader_client::ReaderContext;
-use super::topic_admin::{block_on, refusal, retryable};
+use super::topic_admin::{create_topics, replication};
 use crate::config::KafkaConfig;
 use crate::stop::Stop;
 
@@ -81,42 +78,13 @@ pub fn ensure_compacted_topic(
 
 fn create(config: &KafkaConfig, topic: &str, deadline: Instant) -> Result<(), Error> {
     let settings = ClientSettings::producer(config)?;
-    let failed = |reason: &str, retryable| Error::CreateTopic {
-        topic: topic.to_owned(),
-        reason: settings.scrub(reason),
-        retryable,
-    };
     let context = ReaderContext::new(settings.clone(), "");
-    let admin: Result<AdminClient<ReaderContext>, KafkaError> =
-        AdminClient::from_config_and_context(&settings.client, context);
-    let admin = admin.map_err(|error| settings.creation_error(error))?;
-    let how = config.create_topics.as_ref();
-    let replication = how
-        .and_then(|it| it.replication_factor)
-        .map_or(-1, i32::from); // -1: the broker's default
-    let mut wanted = NewTopic::new(topic, 1, TopicReplication::Fixed(replication));
+    let mut wanted = NewTopic::new(topic, 1, replication(config.create_topics.as_ref()));
     for (name, value) in COMPACTED_SETTINGS {
         wanted = wanted.set(name, value);
     }
-    let left = deadline.saturating_duration_since(Instant::now());
-    let options = AdminOptions::new()
-        .request_timeout(Some(left))
-        .operation_timeout(Some(left / 2));
-    let results = match block_on(admin.create_topics([&wanted], &options), deadline) {
-        None => return Err(failed("no answer in time", true)),
-        Some(Err(error)) => return Err(failed(&error.to_string(), true)),
-        Some(Ok(results)) => results,
-    };
-    for result in results {
-        match result {
-            Ok(topic) => {
-                log::info!(target: "kafka", topic = topic.as_str(), cleanup_policy = "compact";
-                    "created a topic");
-            }
-            // Another process was faster.
-            Err((_, Code::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(failed(&refusal(code), retryable(code))),
-        }
+    for topic in create_topics(&settings, context, &[wanted], deadline)? {
+        log::info!(target: "kafka", topic = topic.as_str(), cleanup_policy = "compact"; "created a topic");
     }
     Ok(())
 }

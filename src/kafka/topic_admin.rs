@@ -9,11 +9,14 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client_context::ClientCallbacks;
+use super::client_settings::ClientSettings;
 use super::error::Error;
 use super::librdkafka_words::NO_BROKER_WORDS;
 use super::producer::client::{ProducerClient, ProducerShared};
@@ -130,7 +133,6 @@ fn look_up(
     }
 }
 
-/// Creates topics, with an admin client that lives for this call only.
 fn create(
     shared: &ProducerShared,
     how: &CreateTopics,
@@ -138,48 +140,68 @@ fn create(
     deadline: Instant,
 ) -> Result<(), Error> {
     let context = ClientCallbacks(Arc::clone(&shared.signals));
-    let admin = AdminClient::from_config_and_context(&shared.settings.client, context)
-        .map_err(|error| shared.settings.creation_error(error))?;
-    let replication = how.replication_factor.map_or(-1, i32::from); // -1: the broker's default
     let wanted: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| {
-            let replication = TopicReplication::Fixed(replication);
-            NewTopic::new(name, i32::from(how.partitions), replication)
+            NewTopic::new(name, i32::from(how.partitions), replication(Some(how)))
                 .set("cleanup.policy", &how.cleanup_policy)
         })
         .collect();
+    for topic in create_topics(&shared.settings, context, &wanted, deadline)? {
+        log::info!(target: "kafka", topic = topic.as_str(), partitions = how.partitions,
+            cleanup_policy = how.cleanup_policy.as_str(); "created a topic");
+    }
+    Ok(())
+}
+
+/// How many copies a topic is made with.
+pub(super) fn replication(how: Option<&CreateTopics>) -> TopicReplication<'static> {
+    let factor = how.and_then(|how| how.replication_factor);
+    TopicReplication::Fixed(factor.map_or(-1, i32::from)) // -1: the broker's default
+}
+
+/// Creates topics, with an admin client that lives for this call only. Gives those that it has made; another
+/// program may have been faster.
+pub(super) fn create_topics<C: ClientContext>(
+    settings: &ClientSettings,
+    context: C,
+    wanted: &[NewTopic<'_>],
+    deadline: Instant,
+) -> Result<Vec<String>, Error> {
+    let admin: Result<AdminClient<C>, KafkaError> =
+        AdminClient::from_config_and_context(&settings.client, context);
+    let admin = admin.map_err(|error| settings.creation_error(error))?;
     let left = deadline.saturating_duration_since(Instant::now());
     let options = AdminOptions::new()
         .request_timeout(Some(left))
         .operation_timeout(Some(left / 2));
     let failed = |topic: &str, reason: String, retryable| Error::CreateTopic {
         topic: topic.to_owned(),
-        reason: shared.settings.scrub(&reason),
+        reason: settings.scrub(&reason),
         retryable,
     };
-    let all = || owned(names).join(", ");
-    let results = match block_on(admin.create_topics(&wanted, &options), deadline) {
+    let all = || {
+        let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
+        names.join(", ")
+    };
+    let results = match block_on(admin.create_topics(wanted, &options), deadline) {
         None => return Err(failed(&all(), "no answer in time".to_owned(), true)),
         Some(Err(error)) => return Err(failed(&all(), error.to_string(), true)),
         Some(Ok(results)) => results,
     };
+    let mut made = Vec::new();
     for result in results {
         match result {
-            Ok(topic) => {
-                log::info!(target: "kafka", topic = topic.as_str(), partitions = how.partitions,
-                    cleanup_policy = how.cleanup_policy.as_str(); "created a topic");
-            }
-            // Another program was faster.
+            Ok(topic) => made.push(topic),
             Err((_, Code::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(failed(&topic, refusal(code), retryable(code))),
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Why a topic could not be created, with what to do.
-pub(super) fn refusal(code: Code) -> String {
+fn refusal(code: Code) -> String {
     let advice = match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
             "; grant the Kafka user Create"
@@ -195,7 +217,7 @@ pub(super) fn refusal(code: Code) -> String {
 }
 
 /// Whether another attempt may succeed although nothing was changed.
-pub(super) fn retryable(code: Code) -> bool {
+fn retryable(code: Code) -> bool {
     matches!(
         code,
         Code::RequestTimedOut
