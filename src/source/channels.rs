@@ -120,7 +120,9 @@ pub(super) struct BatchMark {
     pub(super) produced: u64,
     /// Versions of rows among them that are remembered.
     pub(super) versions: Vec<UnsettledVersion>,
-    /// Told when the rows are acknowledged, where the capture thread has read them.
+    /// The capture thread has read rows before it, so that it says nothing about how far the table is read.
+    pub(super) is_captured: bool,
+    /// Told when the rows are acknowledged, where the capture thread waits for that.
     pub(super) acknowledged: Option<Sender<()>>,
 }
 
@@ -132,13 +134,9 @@ impl BatchMark {
             caught_up,
             produced: rows,
             versions: Vec::new(),
+            is_captured: false,
             acknowledged: None,
         }
-    }
-
-    /// Whether the capture thread has read the rows.
-    pub(super) fn is_captured(&self) -> bool {
-        self.acknowledged.is_some()
     }
 
     /// The last second of which every row lies before the mark.

@@ -76,7 +76,7 @@ impl DeliveredPosition {
         // A position that was set to a time in the future is not reached by a poll that found nothing.
         let reached = mark.caught_up.max(cursor_second);
         // The capture thread's rows say nothing about how far the table is read.
-        self.reached = if mark.is_captured() {
+        self.reached = if mark.is_captured {
             self.reached.max(reached)
         } else {
             reached

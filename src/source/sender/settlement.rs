@@ -61,10 +61,12 @@ impl Settlement {
         self.left_out.add(own_rows);
     }
 
-    /// Ends the open batch with the position where it is. `acknowledged`: who waits for its rows.
+    /// Ends the open batch for rows of the capture thread, with the position where it is. `acknowledged`: who
+    /// waits for its rows.
     pub(super) fn close_here(&mut self, acknowledged: Option<Sender<()>>) {
         let rows = self.batches.rows_since_mark();
         let mut mark = BatchMark::new(self.last_mark(), rows, None);
+        mark.is_captured = true;
         mark.acknowledged = acknowledged;
         self.close(mark);
     }
@@ -78,7 +80,7 @@ impl Settlement {
 
     fn advance(&mut self, mark: BatchMark) -> bool {
         self.produced.add(mark.produced);
-        let goes_on = (mark.rows > 0 || mark.caught_up.is_some()) && !mark.is_captured();
+        let goes_on = (mark.rows > 0 || mark.caught_up.is_some()) && !mark.is_captured;
         let complete_to = mark.complete_to();
         let acknowledged = mark.acknowledged.clone();
         self.position.advance(mark);
