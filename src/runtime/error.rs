@@ -40,8 +40,8 @@ impl Error {
     /// this one's place.
     pub fn exit_code(&self) -> u8 {
         match self {
-            // The lock is free again when the other process ends; a full disk may be emptied.
             Error::Checkpoint(checkpoint::Error::TakenOver { .. }) => 79,
+            // The lock is free again when the other process ends; a full disk may be emptied.
             Error::Checkpoint(error)
                 if error.is_retryable() || matches!(error, checkpoint::Error::Locked { .. }) =>
             {
