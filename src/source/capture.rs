@@ -9,6 +9,7 @@ mod delivered_topic;
 mod delivery;
 mod gate;
 mod key_walk;
+mod query_state;
 mod reread;
 mod shared;
 mod snapshot;

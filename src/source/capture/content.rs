@@ -182,10 +182,9 @@ impl ContentCycle {
                     .saturating_sub(state.read),
             ),
         };
-        if !is_end {
-            return Ok(self.pause());
+        if is_end {
+            self.end();
         }
-        self.end();
         Ok(self.pause())
     }
 

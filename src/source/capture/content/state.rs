@@ -1,12 +1,12 @@
 //! How far a content cycle is, kept beside the checkpoint in one small file for each table.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::regular_file::{self, JsonFile};
+use crate::source::capture::query_state::{QueryState, read_state_or, write_state};
 
 /// A larger file was not written by this program.
 const MAX_CONTENT_STATE_BYTES: u64 = 1 << 20;
@@ -32,6 +32,12 @@ pub(super) struct ContentState {
     pub(super) ended: Option<i64>,
 }
 
+impl QueryState for ContentState {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
 /// The file of one table.
 #[derive(Debug)]
 pub(super) struct ContentStateFile(JsonFile);
@@ -47,17 +53,11 @@ impl ContentStateFile {
     /// What is kept for this query; a cycle that is to begin where there is nothing. The second is why what is
     /// there is of no use.
     pub(super) fn read(&self, fingerprint: &str) -> (ContentState, Option<String>) {
-        let why = match self.0.read::<ContentState>() {
-            Ok(Some(state)) if state.fingerprint == fingerprint => return (state, None),
-            Ok(Some(_)) => Some("it belongs to another query".to_owned()),
-            Ok(None) => None,
-            Err(error) => Some(error.to_string()),
-        };
-        let empty = ContentState {
+        let fresh = ContentState {
             fingerprint: fingerprint.to_owned(),
             ..ContentState::default()
         };
-        (empty, why)
+        read_state_or(&self.0, fresh)
     }
 
     /// Replaces what is kept.
@@ -65,9 +65,7 @@ impl ContentStateFile {
     /// # Errors
     /// The file cannot be written; what was there before still is.
     pub(super) fn write(&self, state: &ContentState) -> io::Result<()> {
-        let folder = self.0.path().parent();
-        folder.map_or(Ok(()), fs::create_dir_all)?;
-        self.0.write(state)
+        write_state(&self.0, state)
     }
 
     /// The path, for messages.

@@ -58,11 +58,7 @@ impl DeleteHold {
             Err(error) => {
                 log::error!(table = table.name, error:% = error;
                     "the search for deleted rows cannot keep its state beside the checkpoint");
-                let state = DeleteState {
-                    fingerprint: fingerprint.to_owned(),
-                    ..DeleteState::default()
-                };
-                (state, None)
+                (DeleteState::of(fingerprint), None)
             }
         };
         let hold = DeleteHold {

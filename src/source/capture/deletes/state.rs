@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::audit_cursor::AuditCursor;
 use super::guard::HourlyGuard;
 use crate::regular_file::{self, JsonFile};
+use crate::source::capture::query_state::{QueryState, read_state_or};
 
 /// A larger file was not written by this program.
 const MAX_DELETE_STATE_BYTES: u64 = 16 << 20;
@@ -40,6 +41,22 @@ pub(in crate::source::capture) struct DeleteState {
     /// Deletes that wait for a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::source::capture) held: Option<HeldDeletes>,
+}
+
+impl DeleteState {
+    /// Of a search that begins.
+    pub(in crate::source::capture) fn of(fingerprint: &str) -> DeleteState {
+        DeleteState {
+            fingerprint: fingerprint.to_owned(),
+            ..DeleteState::default()
+        }
+    }
+}
+
+impl QueryState for DeleteState {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
 }
 
 /// Deletes that wait for a decision.
@@ -112,17 +129,7 @@ impl DeleteStateFile {
         &self,
         fingerprint: &str,
     ) -> (DeleteState, Option<String>) {
-        let why = match self.0.read::<DeleteState>() {
-            Ok(Some(state)) if state.fingerprint == fingerprint => return (state, None),
-            Ok(Some(_)) => Some("it belongs to another query".to_owned()),
-            Ok(None) => None,
-            Err(error) => Some(error.to_string()),
-        };
-        let empty = DeleteState {
-            fingerprint: fingerprint.to_owned(),
-            ..DeleteState::default()
-        };
-        (empty, why)
+        read_state_or(&self.0, DeleteState::of(fingerprint))
     }
 
     /// Replaces what is kept.

@@ -1,6 +1,5 @@
 //! What is kept of a snapshot beside the checkpoint, in one small file for each table.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use crate::config::encoded_query;
 use crate::control::SnapshotPart;
 use crate::regular_file::{self, JsonFile};
 use crate::servicenow::query::query_value_fault;
+use crate::source::capture::query_state::{QueryState, read_state, write_state};
 
 /// A larger file was not written by this program.
 const MAX_SNAPSHOT_STATE_BYTES: u64 = 1 << 20;
@@ -48,6 +48,12 @@ impl SnapshotState {
     }
 }
 
+impl QueryState for SnapshotState {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
 /// The file of one table.
 #[derive(Debug)]
 pub(super) struct SnapshotStateFile(JsonFile);
@@ -65,13 +71,7 @@ impl SnapshotStateFile {
     /// # Errors
     /// In words, why what is there is of no use.
     pub(super) fn read(&self, fingerprint: &str) -> Result<Option<SnapshotState>, String> {
-        match self.0.read::<SnapshotState>() {
-            Ok(Some(state)) if state.fingerprint != fingerprint => {
-                Err("it belongs to another query".to_owned())
-            }
-            Ok(state) => Ok(state),
-            Err(error) => Err(error.to_string()),
-        }
+        read_state(&self.0, fingerprint)
     }
 
     /// Replaces what is kept.
@@ -79,9 +79,7 @@ impl SnapshotStateFile {
     /// # Errors
     /// In words, why the file cannot be written; what was there before still is.
     pub(super) fn write(&self, state: &SnapshotState) -> Result<(), String> {
-        let folder = self.0.path().parent();
-        let made = folder.map_or(Ok(()), fs::create_dir_all);
-        self.told(made.and_then(|()| self.0.write(state)))
+        self.told(write_state(&self.0, state))
     }
 
     /// The snapshot is over.
